@@ -1,1 +1,6 @@
-//! x
+//! gladia-gateway: a durable gateway between a company's programs and Gladia's speech-to-text API.
+
+pub mod cli;
+#[cfg(feature = "dev-tools")]
+pub mod dev_tools;
+pub mod domain;
