@@ -1,1 +1,12 @@
 //! Pure types and rules: no I/O, and nothing else of ours.
+
+pub mod access;
+pub mod attempt;
+pub mod audio_url;
+pub mod backoff;
+pub mod canonical;
+pub mod completion;
+pub mod cursor;
+pub mod idempotency;
+pub mod ids;
+pub mod job;

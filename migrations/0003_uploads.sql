@@ -1,0 +1,15 @@
+-- Files that went through the gateway to Gladia. A row ties Gladia's file URL to the tenant that may use it.
+CREATE TABLE uploads (
+    id                     uuid PRIMARY KEY,
+    tenant_id              uuid NOT NULL REFERENCES tenants,
+    -- Gladia's own URL of the file: a bearer reference, so it belongs to one tenant.
+    audio_url              text NOT NULL CONSTRAINT uploads_audio_url UNIQUE,
+    filename               text NOT NULL,
+    extension              text,
+    size_bytes             bigint NOT NULL CHECK (size_bytes > 0),
+    sha256                 bytea NOT NULL CHECK (octet_length(sha256) = 32),
+    -- As Gladia reported them.
+    audio_duration_seconds double precision,
+    number_of_channels     integer,
+    created_at             timestamptz NOT NULL DEFAULT gateway_now()
+);

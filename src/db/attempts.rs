@@ -1,0 +1,386 @@
+//! Attempts: recording how they went, and what becomes of those that nobody answers for.
+
+use sqlx::{Connection, PgConnection};
+
+use super::{
+    corrupt, dispatch,
+    events::{self, EventType},
+};
+use crate::domain::{
+    attempt::{AttemptState, SubmitOutcome},
+    ids::{AttemptId, JobId},
+    job::{JobErrorType, JobStatus, StatusReason},
+};
+
+/// The rows around an attempt, locked.
+struct Locked {
+    job_id: JobId,
+    job_status: JobStatus,
+    state: AttemptState,
+    gladia_id: Option<String>,
+}
+
+/// Locks an attempt and its job, the job first.
+async fn lock(conn: &mut PgConnection, id: AttemptId) -> sqlx::Result<Option<Locked>> {
+    let job = sqlx::query!(
+        "
+        SELECT id, status FROM jobs
+        WHERE id = (SELECT job_id FROM attempts WHERE id = $1)
+        FOR UPDATE
+        ",
+        id.0,
+    )
+    .fetch_optional(&mut *conn)
+    .await?;
+    let Some(job) = job else { return Ok(None) };
+    let attempt = sqlx::query!(
+        "SELECT state, gladia_id FROM attempts WHERE id = $1 FOR UPDATE",
+        id.0
+    )
+    .fetch_one(conn)
+    .await?;
+    Ok(Some(Locked {
+        job_id: job.id.into(),
+        job_status: job.status.parse().map_err(corrupt)?,
+        state: attempt.state.parse().map_err(corrupt)?,
+        gladia_id: attempt.gladia_id,
+    }))
+}
+
+/// What recording an outcome did.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Recorded {
+    /// It was written.
+    Written,
+    /// The attempt had moved on: its callback came first, or its lease ran out.
+    Stale,
+    /// Gladia's answer names a job that belongs to another attempt, or another one than the callback did.
+    Contradiction,
+}
+
+/// Records the outcome of a create: attempt, job and slot in one commit.
+///
+/// # Errors
+/// Where the database does not answer.
+pub async fn record_outcome(
+    conn: &mut PgConnection,
+    id: AttemptId,
+    outcome: &SubmitOutcome,
+) -> sqlx::Result<Recorded> {
+    let mut tx = conn.begin().await?;
+    let Some(locked) = lock(&mut tx, id).await? else {
+        return Ok(Recorded::Stale);
+    };
+    let recorded = match outcome {
+        SubmitOutcome::Accepted { gladia_id } => accept(&mut tx, id, &locked, gladia_id).await?,
+        // Only the process that sends may say more than "accepted", and only while its lease holds.
+        _ if locked.state != AttemptState::Submitting => Recorded::Stale,
+        SubmitOutcome::Refused {
+            http_status,
+            message,
+        } => {
+            finish(&mut tx, id, "refused", Some(*http_status), message).await?;
+            fail_job(
+                &mut tx,
+                locked.job_id,
+                JobErrorType::GladiaRefused,
+                Some(i32::from(*http_status)),
+                message,
+            )
+            .await?;
+            Recorded::Written
+        }
+        SubmitOutcome::KeyRefused {
+            http_status,
+            message,
+        } => {
+            finish(&mut tx, id, "refused", Some(*http_status), message).await?;
+            requeue(&mut tx, locked.job_id, StatusReason::GladiaKeyRefused).await?;
+            Recorded::Written
+        }
+        SubmitOutcome::Busy { message, .. } => {
+            finish(&mut tx, id, "not_sent", Some(429), message).await?;
+            requeue(&mut tx, locked.job_id, StatusReason::GladiaBusy).await?;
+            Recorded::Written
+        }
+        SubmitOutcome::NotSent { detail } => {
+            finish(&mut tx, id, "not_sent", None, detail).await?;
+            requeue(&mut tx, locked.job_id, StatusReason::NotSent).await?;
+            Recorded::Written
+        }
+        SubmitOutcome::Unknown {
+            http_status,
+            detail,
+        } => {
+            mark_as_unknown(&mut tx, id, locked.job_id, *http_status, detail).await?;
+            Recorded::Written
+        }
+    };
+    tx.commit().await?;
+    Ok(recorded)
+}
+
+/// Notes that Gladia has the job. True whenever it is learnt, so it is also taken from a process whose lease ran out.
+async fn accept(
+    conn: &mut PgConnection,
+    id: AttemptId,
+    locked: &Locked,
+    gladia_id: &str,
+) -> sqlx::Result<Recorded> {
+    if let Some(known) = &locked.gladia_id {
+        // The callback came first and has said the same.
+        return Ok(if known == gladia_id {
+            Recorded::Stale
+        } else {
+            Recorded::Contradiction
+        });
+    }
+    if !matches!(
+        locked.state,
+        AttemptState::Submitting | AttemptState::Unknown
+    ) {
+        return Ok(Recorded::Stale);
+    }
+    let adopted = sqlx::query!(
+        "
+        UPDATE attempts SET state = 'accepted', gladia_id = $2, http_status = 201, answered_at = gateway_now()
+        WHERE id = $1 AND state IN ('submitting', 'unknown') AND gladia_id IS NULL
+          -- One job of Gladia's answers for one attempt.
+          AND NOT EXISTS (SELECT FROM attempts other WHERE other.gladia_id = $2)
+        ",
+        id.0,
+        gladia_id,
+    )
+    .execute(&mut *conn)
+    .await?;
+    if adopted.rows_affected() == 0 {
+        return Ok(Recorded::Contradiction);
+    }
+    let moved = sqlx::query!(
+        "
+        UPDATE jobs SET status = 'processing', status_reason = NULL, gladia_id = $2
+        WHERE id = $1 AND status IN ('submitting', 'unknown')
+        ",
+        locked.job_id.0,
+        gladia_id,
+    )
+    .execute(&mut *conn)
+    .await?;
+    if moved.rows_affected() == 1 {
+        events::insert(conn, locked.job_id, EventType::Processing).await?;
+    } else if locked.job_status == JobStatus::Canceled {
+        // Its caller may want to ask Gladia about it all the same.
+        sqlx::query!(
+            "UPDATE jobs SET gladia_id = $2 WHERE id = $1",
+            locked.job_id.0,
+            gladia_id
+        )
+        .execute(conn)
+        .await?;
+    }
+    Ok(Recorded::Written)
+}
+
+/// Ends an attempt that cannot be running upstream, and gives its slot back.
+async fn finish(
+    conn: &mut PgConnection,
+    id: AttemptId,
+    state: &str,
+    http_status: Option<u16>,
+    detail: &str,
+) -> sqlx::Result<()> {
+    sqlx::query!(
+        "
+        UPDATE attempts
+        SET state = $2, http_status = $3, detail = $4, answered_at = gateway_now(), finished_at = gateway_now()
+        WHERE id = $1 AND state = 'submitting'
+        ",
+        id.0,
+        state,
+        http_status.map(i32::from),
+        detail,
+    )
+    .execute(&mut *conn)
+    .await?;
+    dispatch::free_slot(conn, id).await?;
+    Ok(())
+}
+
+/// Puts a job back into its old place in the line.
+async fn requeue(conn: &mut PgConnection, id: JobId, reason: StatusReason) -> sqlx::Result<()> {
+    let moved = sqlx::query!(
+        "UPDATE jobs SET status = 'queued', status_reason = $2 WHERE id = $1 AND status = 'submitting'",
+        id.0,
+        reason.as_str(),
+    )
+    .execute(&mut *conn)
+    .await?;
+    if moved.rows_affected() == 1 {
+        events::insert(conn, id, EventType::Requeued).await?;
+    }
+    Ok(())
+}
+
+async fn fail_job(
+    conn: &mut PgConnection,
+    id: JobId,
+    kind: JobErrorType,
+    code: Option<i32>,
+    message: &str,
+) -> sqlx::Result<()> {
+    let moved = sqlx::query!(
+        "
+        UPDATE jobs
+        SET status = 'error', status_reason = NULL, finished_at = gateway_now(),
+            error_type = $2, error_code = $3, error_message = $4
+        WHERE id = $1 AND status IN ('submitting', 'unknown', 'processing')
+        ",
+        id.0,
+        kind.as_str(),
+        code,
+        message,
+    )
+    .execute(&mut *conn)
+    .await?;
+    if moved.rows_affected() == 1 {
+        events::insert(conn, id, EventType::Error).await?;
+    }
+    Ok(())
+}
+
+async fn mark_as_unknown(
+    conn: &mut PgConnection,
+    id: AttemptId,
+    job_id: JobId,
+    http_status: Option<u16>,
+    detail: &str,
+) -> sqlx::Result<()> {
+    sqlx::query!(
+        "
+        UPDATE attempts SET state = 'unknown', http_status = $2, detail = $3, answered_at = gateway_now()
+        WHERE id = $1 AND state = 'submitting'
+        ",
+        id.0,
+        http_status.map(i32::from),
+        detail,
+    )
+    .execute(&mut *conn)
+    .await?;
+    let moved = sqlx::query!(
+        "
+        UPDATE jobs SET status = 'unknown', status_reason = 'outcome_unknown'
+        WHERE id = $1 AND status = 'submitting'
+        ",
+        job_id.0,
+    )
+    .execute(&mut *conn)
+    .await?;
+    if moved.rows_affected() == 1 {
+        events::insert(conn, job_id, EventType::Unknown).await?;
+    }
+    Ok(())
+}
+
+/// Finds attempts whose process went silent.
+///
+/// # Errors
+/// Where the database does not answer.
+pub async fn list_expired_leases(conn: &mut PgConnection) -> sqlx::Result<Vec<AttemptId>> {
+    sqlx::query!(
+        "SELECT id FROM attempts WHERE state = 'submitting' AND lease_until <= gateway_now() ORDER BY lease_until LIMIT 100"
+    )
+    .fetch_all(conn)
+    .await
+    .map(|rows| rows.into_iter().map(|row| row.id.into()).collect())
+}
+
+/// Takes an attempt from a process that went silent: whatever it did, it may have sent.
+///
+/// # Errors
+/// Where the database does not answer.
+pub async fn expire_lease(conn: &mut PgConnection, id: AttemptId) -> sqlx::Result<bool> {
+    let mut tx = conn.begin().await?;
+    let Some(locked) = lock(&mut tx, id).await? else {
+        return Ok(false);
+    };
+    if locked.state != AttemptState::Submitting {
+        return Ok(false);
+    }
+    let detail = "the process that submitted it went silent; it may have reached Gladia";
+    mark_as_unknown(&mut tx, id, locked.job_id, None, detail).await?;
+    tx.commit().await?;
+    Ok(true)
+}
+
+/// Finds attempts that hold their slot past its deadline.
+///
+/// # Errors
+/// Where the database does not answer.
+pub async fn list_past_deadline(conn: &mut PgConnection) -> sqlx::Result<Vec<AttemptId>> {
+    sqlx::query!(
+        r#"
+        SELECT attempt_id AS "attempt_id!" FROM slots
+        WHERE attempt_id IS NOT NULL AND deadline_at <= gateway_now()
+        ORDER BY deadline_at LIMIT 100
+        "#
+    )
+    .fetch_all(conn)
+    .await
+    .map(|rows| rows.into_iter().map(|row| row.attempt_id.into()).collect())
+}
+
+/// Ends an attempt at its slot's deadline: Gladia cannot be at work any more, and nothing came. The job fails, without
+/// being sent again; a success that arrives later still completes it.
+///
+/// # Errors
+/// Where the database does not answer.
+pub async fn expire_slot(conn: &mut PgConnection, id: AttemptId) -> sqlx::Result<bool> {
+    let mut tx = conn.begin().await?;
+    let Some(locked) = lock(&mut tx, id).await? else {
+        return Ok(false);
+    };
+    let still_past = sqlx::query!(
+        "SELECT number FROM slots WHERE attempt_id = $1 AND deadline_at <= gateway_now() FOR UPDATE",
+        id.0,
+    )
+    .fetch_optional(&mut *tx)
+    .await?;
+    if still_past.is_none() {
+        return Ok(false);
+    }
+    sqlx::query!(
+        "
+        UPDATE attempts SET state = 'expired', finished_at = gateway_now()
+        WHERE id = $1 AND state IN ('submitting', 'accepted', 'unknown')
+        ",
+        id.0,
+    )
+    .execute(&mut *tx)
+    .await?;
+    dispatch::free_slot(&mut tx, id).await?;
+    let (kind, message) = if locked.state == AttemptState::Accepted {
+        (
+            JobErrorType::ResultMissing,
+            "Gladia accepted the transcription and delivered no result in time.",
+        )
+    } else {
+        (
+            JobErrorType::OutcomeUnknown,
+            "It never became known whether the request reached Gladia. It was not sent again, because it may be billed.",
+        )
+    };
+    fail_job(&mut tx, locked.job_id, kind, None, message).await?;
+    tx.commit().await?;
+    Ok(true)
+}
+
+/// The callback keys that unfinished attempts were signed with.
+///
+/// # Errors
+/// Where the database does not answer.
+pub async fn list_key_ids_in_use(conn: &mut PgConnection) -> sqlx::Result<Vec<String>> {
+    sqlx::query!("SELECT DISTINCT key_id FROM attempts WHERE finished_at IS NULL ORDER BY key_id")
+        .fetch_all(conn)
+        .await
+        .map(|rows| rows.into_iter().map(|row| row.key_id).collect())
+}

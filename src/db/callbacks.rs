@@ -1,0 +1,273 @@
+//! Callbacks: the body as it came and everything that it changes, in one commit.
+
+use sqlx::{Connection, PgConnection};
+
+use super::{
+    corrupt, dispatch,
+    events::{self, EventType},
+};
+use crate::domain::{
+    completion::{Before, Completion, Ending, Verdict, decide},
+    ids::{AttemptId, CallbackId, JobId},
+};
+
+/// A verified callback.
+#[derive(Debug)]
+pub struct ReceivedCallback<'a> {
+    /// Our id of it.
+    pub id: CallbackId,
+    /// The attempt that its URL names.
+    pub attempt_id: AttemptId,
+    /// POST or PUT.
+    pub method: &'a str,
+    /// The body, compressed with zstd.
+    pub compressed_body: &'a [u8],
+    /// Its size before that.
+    pub body_bytes: i64,
+    /// SHA-256 of the body as it came.
+    pub body_sha256: [u8; 32],
+    /// What it says, or why that could not be read.
+    pub completion: Result<&'a Completion, &'a str>,
+}
+
+/// What a callback did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CallbackOutcome {
+    /// The job is done.
+    Completed,
+    /// The job has failed.
+    Failed,
+    /// The job had its outcome; the body is kept beside it.
+    Superseded,
+    /// The job was canceled or deleted; the body is not kept.
+    Discarded,
+    /// The body is kept for somebody to look at.
+    Quarantined,
+    /// It was here before.
+    Duplicate,
+    /// No attempt has this id.
+    UnknownAttempt,
+}
+
+impl CallbackOutcome {
+    /// The name in SQL, logs and metrics.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Completed => "completed",
+            Self::Failed => "failed",
+            Self::Superseded => "superseded",
+            Self::Discarded => "discarded",
+            Self::Quarantined => "quarantined",
+            Self::Duplicate => "duplicate",
+            Self::UnknownAttempt => "unknown_attempt",
+        }
+    }
+}
+
+/// Keeps a callback and carries out what it means.
+///
+/// # Errors
+/// Where the database does not answer. Nothing is changed then, and the callback must not be answered 2xx.
+pub async fn record(
+    conn: &mut PgConnection,
+    callback: &ReceivedCallback<'_>,
+) -> sqlx::Result<CallbackOutcome> {
+    let mut tx = conn.begin().await?;
+    // The job's lock comes first: two callbacks of one job are handled one after the other.
+    let job = sqlx::query!(
+        "
+        SELECT id, status, discard FROM jobs
+        WHERE id = (SELECT job_id FROM attempts WHERE id = $1)
+        FOR UPDATE
+        ",
+        callback.attempt_id.0,
+    )
+    .fetch_optional(&mut *tx)
+    .await?;
+    let Some(job) = job else {
+        return Ok(CallbackOutcome::UnknownAttempt);
+    };
+    let attempt = sqlx::query!(
+        "SELECT state, gladia_id FROM attempts WHERE id = $1 FOR UPDATE",
+        callback.attempt_id.0,
+    )
+    .fetch_one(&mut *tx)
+    .await?;
+
+    let job_id = JobId::from(job.id);
+    let verdict = match callback.completion {
+        Err(reason) if job.discard => {
+            let _ = reason;
+            Verdict::Discard
+        }
+        Err(_) => Verdict::Quarantine("it could not be read"),
+        Ok(completion) => {
+            let before = Before {
+                job: job.status.parse().map_err(corrupt)?,
+                discard: job.discard,
+                attempt: attempt.state.parse().map_err(corrupt)?,
+                gladia_id: attempt.gladia_id.as_deref(),
+            };
+            let verdict = decide(before, completion);
+            if attempt.gladia_id.is_none() && is_taken(&mut tx, &completion.gladia_id).await? {
+                Verdict::Quarantine("the Gladia job that it names belongs to another attempt")
+            } else {
+                verdict
+            }
+        }
+    };
+
+    let outcome = match verdict {
+        Verdict::Complete => CallbackOutcome::Completed,
+        Verdict::Fail => CallbackOutcome::Failed,
+        Verdict::Supersede => CallbackOutcome::Superseded,
+        Verdict::Discard => CallbackOutcome::Discarded,
+        Verdict::Quarantine(_) => CallbackOutcome::Quarantined,
+    };
+    if !insert(&mut tx, callback, outcome, verdict).await? {
+        return Ok(CallbackOutcome::Duplicate);
+    }
+    if let (Ok(completion), false) = (
+        callback.completion,
+        matches!(verdict, Verdict::Quarantine(_)),
+    ) {
+        settle_attempt(&mut tx, callback.attempt_id, completion).await?;
+        match verdict {
+            Verdict::Complete => complete_job(&mut tx, job_id, callback.id, completion).await?,
+            Verdict::Fail => fail_job(&mut tx, job_id, completion).await?,
+            Verdict::Supersede | Verdict::Discard | Verdict::Quarantine(_) => {}
+        }
+    }
+    tx.commit().await?;
+    Ok(outcome)
+}
+
+/// Whether another attempt answers for this job of Gladia's.
+async fn is_taken(conn: &mut PgConnection, gladia_id: &str) -> sqlx::Result<bool> {
+    sqlx::query!(
+        r#"SELECT EXISTS (SELECT FROM attempts WHERE gladia_id = $1) AS "taken!""#,
+        gladia_id
+    )
+    .fetch_one(conn)
+    .await
+    .map(|row| row.taken)
+}
+
+/// Adds the row. `false` where the same body for the same attempt is here already.
+async fn insert(
+    conn: &mut PgConnection,
+    callback: &ReceivedCallback<'_>,
+    outcome: CallbackOutcome,
+    verdict: Verdict,
+) -> sqlx::Result<bool> {
+    let reason = match (verdict, callback.completion) {
+        (Verdict::Quarantine(_), Err(unreadable)) => Some(unreadable),
+        (Verdict::Quarantine(reason), Ok(_)) => Some(reason),
+        _ => None,
+    };
+    let body = (outcome != CallbackOutcome::Discarded).then_some(callback.compressed_body);
+    sqlx::query!(
+        "
+        INSERT INTO callbacks (id, attempt_id, method, outcome, reason, gladia_id, body, body_bytes, body_sha256)
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
+        ON CONFLICT ON CONSTRAINT callbacks_once DO NOTHING
+        ",
+        callback.id.0,
+        callback.attempt_id.0,
+        callback.method,
+        outcome.as_str(),
+        reason,
+        callback.completion.ok().map(|completion| completion.gladia_id.as_str()),
+        body,
+        callback.body_bytes,
+        &callback.body_sha256[..],
+    )
+    .execute(conn)
+    .await
+    .map(|done| done.rows_affected() == 1)
+}
+
+/// Ends the attempt, takes Gladia's id from the callback where it was not known, and gives the slot back.
+async fn settle_attempt(
+    conn: &mut PgConnection,
+    id: AttemptId,
+    completion: &Completion,
+) -> sqlx::Result<()> {
+    let state = match completion.ending {
+        Ending::Success { .. } => "done",
+        Ending::Failure { .. } => "error",
+    };
+    sqlx::query!(
+        "
+        UPDATE attempts
+        SET state = $2, gladia_id = coalesce(gladia_id, $3), finished_at = coalesce(finished_at, gateway_now())
+        -- A success is the last word, also on an attempt that was given up.
+        WHERE id = $1 AND state <> 'done' AND ($2 = 'done' OR finished_at IS NULL)
+        ",
+        id.0,
+        state,
+        completion.gladia_id,
+    )
+    .execute(&mut *conn)
+    .await?;
+    dispatch::free_slot(conn, id).await?;
+    Ok(())
+}
+
+async fn complete_job(
+    conn: &mut PgConnection,
+    id: JobId,
+    callback_id: CallbackId,
+    completion: &Completion,
+) -> sqlx::Result<()> {
+    let Ending::Success {
+        audio_duration_seconds,
+        billing_time_seconds,
+        addon_errors,
+    } = &completion.ending
+    else {
+        return Ok(());
+    };
+    let addon_errors = serde_json::to_value(addon_errors).map_err(corrupt)?;
+    sqlx::query!(
+        "
+        UPDATE jobs
+        SET status = 'done', status_reason = NULL, finished_at = gateway_now(),
+            gladia_id = $2, result_callback_id = $3,
+            audio_duration_seconds = $4, billing_time_seconds = $5, addon_errors = $6,
+            error_type = NULL, error_code = NULL, error_message = NULL
+        WHERE id = $1 AND status IN ('queued', 'submitting', 'unknown', 'processing', 'error')
+        ",
+        id.0,
+        completion.gladia_id,
+        callback_id.0,
+        *audio_duration_seconds,
+        *billing_time_seconds,
+        addon_errors,
+    )
+    .execute(&mut *conn)
+    .await?;
+    events::insert(conn, id, EventType::Done).await
+}
+
+async fn fail_job(conn: &mut PgConnection, id: JobId, completion: &Completion) -> sqlx::Result<()> {
+    let Ending::Failure { code, message } = &completion.ending else {
+        return Ok(());
+    };
+    sqlx::query!(
+        "
+        UPDATE jobs
+        SET status = 'error', status_reason = NULL, finished_at = gateway_now(), gladia_id = $2,
+            error_type = 'transcription_failed', error_code = $3, error_message = $4
+        WHERE id = $1 AND status IN ('submitting', 'unknown', 'processing')
+        ",
+        id.0,
+        completion.gladia_id,
+        *code,
+        message,
+    )
+    .execute(&mut *conn)
+    .await?;
+    events::insert(conn, id, EventType::Error).await
+}

@@ -1,0 +1,194 @@
+//! The claim: a job, a slot and an attempt in one commit, before anything is sent.
+
+use std::time::Duration;
+
+use serde_json::Value;
+use sqlx::{Connection, PgConnection};
+
+use super::events::{self, EventType};
+use crate::domain::ids::{AttemptId, JobId, TenantId};
+
+/// Gladia keeps trying for two hours; the margin covers its clock and the callback's way.
+const SLOT_DEADLINE: Duration = Duration::from_secs(2 * 60 * 60 + 15 * 60);
+
+/// What the claiming process brings along.
+#[derive(Debug)]
+pub struct Claimant<'a> {
+    /// The id of the attempt that is to be.
+    pub attempt_id: AttemptId,
+    /// Which callback key will sign.
+    pub key_id: &'a str,
+    /// The name of the process.
+    pub worker: &'a str,
+    /// Nothing is sent later than this after the claim.
+    pub send_window: Duration,
+    /// After this the process is taken for dead.
+    pub lease: Duration,
+}
+
+/// What came of a claim.
+#[derive(Debug)]
+pub enum Claim {
+    /// A job to submit, now.
+    Claimed(ClaimedJob),
+    /// No job waits.
+    NothingQueued,
+    /// Every slot is held.
+    NoFreeSlot,
+    /// Nothing may be sent at the moment.
+    Paused {
+        /// For how long.
+        remaining: Duration,
+    },
+}
+
+/// A job with its slot and attempt.
+#[derive(Debug)]
+pub struct ClaimedJob {
+    /// The job.
+    pub job_id: JobId,
+    /// Its new attempt.
+    pub attempt_id: AttemptId,
+    /// The audio.
+    pub audio_url: String,
+    /// `{"options": …, "extra_options": …}`.
+    pub request: Value,
+}
+
+/// Claims the next job.
+///
+/// Serves the tenant that holds the fewest slots, then the one longest unserved. The cost follows the number of tenants
+/// that have something queued, not the size of their backlog.
+///
+/// # Errors
+/// Where the database does not answer.
+pub async fn claim(conn: &mut PgConnection, claimant: &Claimant<'_>) -> sqlx::Result<Claim> {
+    let mut tx = conn.begin().await?;
+    let dispatch = sqlx::query!(
+        r#"
+        SELECT max_in_flight,
+               (extract(epoch FROM paused_until - gateway_now()))::float8 AS paused_seconds
+        FROM dispatch
+        -- One claim at a time, in all replicas: the cap cannot be passed and fairness is exact.
+        FOR NO KEY UPDATE
+        "#
+    )
+    .fetch_one(&mut *tx)
+    .await?;
+    if let Some(seconds) = dispatch.paused_seconds.filter(|seconds| *seconds > 0.0) {
+        return Ok(Claim::Paused {
+            remaining: Duration::from_secs_f64(seconds),
+        });
+    }
+
+    let slot = sqlx::query!(
+        "
+        SELECT number FROM slots
+        WHERE attempt_id IS NULL AND number <= $1
+        ORDER BY number LIMIT 1
+        FOR UPDATE
+        ",
+        dispatch.max_in_flight,
+    )
+    .fetch_optional(&mut *tx)
+    .await?;
+    let Some(slot) = slot else {
+        return Ok(Claim::NoFreeSlot);
+    };
+    let Some((job_id, tenant_id, audio_url, request)) = next_in_line(&mut tx).await? else {
+        return Ok(Claim::NothingQueued);
+    };
+
+    let attempt_id = claimant.attempt_id;
+    sqlx::query!(
+        "
+        INSERT INTO attempts (id, job_id, number, state, key_id, worker, send_until, lease_until)
+        SELECT $1, $2, 1 + count(*), 'submitting', $3, $4,
+               gateway_now() + make_interval(secs => $5), gateway_now() + make_interval(secs => $6)
+        FROM attempts WHERE job_id = $2
+        ",
+        attempt_id.0,
+        job_id.0,
+        claimant.key_id,
+        claimant.worker,
+        claimant.send_window.as_secs_f64(),
+        claimant.lease.as_secs_f64(),
+    )
+    .execute(&mut *tx)
+    .await?;
+    sqlx::query!(
+        "
+        UPDATE slots
+        SET attempt_id = $2, tenant_id = $3, taken_at = gateway_now(),
+            deadline_at = gateway_now() + make_interval(secs => $4)
+        WHERE number = $1
+        ",
+        slot.number,
+        attempt_id.0,
+        tenant_id.0,
+        SLOT_DEADLINE.as_secs_f64(),
+    )
+    .execute(&mut *tx)
+    .await?;
+    sqlx::query!(
+        "UPDATE tenants SET last_served_at = gateway_now() WHERE id = $1",
+        tenant_id.0
+    )
+    .execute(&mut *tx)
+    .await?;
+    events::insert(&mut tx, job_id, EventType::Submitting).await?;
+    tx.commit().await?;
+    Ok(Claim::Claimed(ClaimedJob {
+        job_id,
+        attempt_id,
+        audio_url,
+        request,
+    }))
+}
+
+/// Takes the head of the fairest line.
+async fn next_in_line(
+    conn: &mut PgConnection,
+) -> sqlx::Result<Option<(JobId, TenantId, String, Value)>> {
+    let row = sqlx::query!(
+        r#"
+        WITH RECURSIVE waiting AS (
+            -- Hops from tenant to tenant along the index: one probe each, whatever their backlog.
+            (SELECT tenant_id FROM jobs WHERE status = 'queued' ORDER BY tenant_id LIMIT 1)
+            UNION ALL
+            SELECT (SELECT j.tenant_id FROM jobs j
+                    WHERE j.status = 'queued' AND j.tenant_id > w.tenant_id
+                    ORDER BY j.tenant_id LIMIT 1)
+            FROM waiting w WHERE w.tenant_id IS NOT NULL
+        ),
+        fairest AS (
+            SELECT w.tenant_id
+            FROM waiting w JOIN tenants t ON t.id = w.tenant_id
+            ORDER BY (SELECT count(*) FROM slots s WHERE s.tenant_id = w.tenant_id),
+                     t.last_served_at NULLS FIRST, t.id
+            LIMIT 1
+        ),
+        head AS (
+            SELECT j.id FROM jobs j
+            WHERE j.status = 'queued' AND j.tenant_id = (SELECT tenant_id FROM fairest)
+            ORDER BY j.queued_at, j.id LIMIT 1
+            -- Whoever cancels this very job goes first; the status below is then read anew.
+            FOR UPDATE
+        )
+        UPDATE jobs
+        SET status = 'submitting', status_reason = 'submitting', started_at = coalesce(started_at, gateway_now())
+        WHERE id = (SELECT id FROM head) AND status = 'queued'
+        RETURNING id, tenant_id, audio_url AS "audio_url!", request AS "request!"
+        "#
+    )
+    .fetch_optional(conn)
+    .await?;
+    Ok(row.map(|row| {
+        (
+            row.id.into(),
+            row.tenant_id.into(),
+            row.audio_url,
+            row.request,
+        )
+    }))
+}

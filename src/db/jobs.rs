@@ -1,0 +1,403 @@
+//! Jobs as their callers see and move them.
+
+use chrono::{DateTime, Utc};
+use serde_json::Value;
+use sqlx::{Connection, PgConnection};
+use uuid::Uuid;
+
+use super::{
+    corrupt,
+    events::{self, EventType},
+};
+use crate::domain::{
+    access::Caller,
+    completion::AddonError,
+    cursor::Cursor,
+    ids::{CallbackId, JobId, TenantId, UploadId},
+    job::{JobErrorType, JobStatus, StatusReason},
+};
+
+/// A job to be accepted.
+#[derive(Debug)]
+pub struct NewJob<'a> {
+    /// Its id.
+    pub id: JobId,
+    /// Who asks.
+    pub caller: Caller,
+    /// `{"options": …, "extra_options": …}`.
+    pub request: &'a Value,
+    /// The audio.
+    pub audio_url: &'a str,
+    /// The file, where the audio came as one.
+    pub upload_id: Option<UploadId>,
+}
+
+/// Accepts a job.
+///
+/// # Errors
+/// Where the database does not answer.
+pub async fn insert(conn: &mut PgConnection, job: NewJob<'_>) -> sqlx::Result<()> {
+    sqlx::query!(
+        "
+        INSERT INTO jobs (id, tenant_id, api_key_id, status, request, audio_url, upload_id)
+        VALUES ($1, $2, $3, 'queued', $4, $5, $6)
+        ",
+        job.id.0,
+        job.caller.tenant_id.0,
+        job.caller.api_key_id.0,
+        job.request,
+        job.audio_url,
+        job.upload_id.map(|id| id.0),
+    )
+    .execute(&mut *conn)
+    .await?;
+    events::insert(conn, job.id, EventType::Queued).await
+}
+
+/// A job as stored.
+#[derive(Debug)]
+pub struct Job {
+    /// Its id.
+    pub id: JobId,
+    /// Where it is.
+    pub status: JobStatus,
+    /// Why.
+    pub status_reason: Option<StatusReason>,
+    /// What was asked for. `None` once deleted.
+    pub request: Option<Value>,
+    /// The audio. `None` once deleted.
+    pub audio_url: Option<String>,
+    /// The file, where the audio came as one.
+    pub upload: Option<JobUpload>,
+    /// Gladia's id.
+    pub gladia_id: Option<String>,
+    /// Where the result is.
+    pub result_callback_id: Option<CallbackId>,
+    /// Failed add-ons.
+    pub addon_errors: Vec<AddonError>,
+    /// Seconds of audio, as billed or as the upload reported.
+    pub audio_duration_seconds: Option<f64>,
+    /// Seconds that Gladia bills.
+    pub billing_time_seconds: Option<f64>,
+    /// Why it failed.
+    pub error: Option<JobError>,
+    /// When it was accepted.
+    pub created_at: DateTime<Utc>,
+    /// When it first took a slot.
+    pub started_at: Option<DateTime<Utc>>,
+    /// When it ended.
+    pub finished_at: Option<DateTime<Utc>>,
+    /// When its content was erased.
+    pub deleted_at: Option<DateTime<Utc>>,
+}
+
+/// The file of a job.
+#[derive(Debug)]
+pub struct JobUpload {
+    /// The name that it came with.
+    pub filename: String,
+    /// Its size.
+    pub size_bytes: i64,
+    /// As Gladia measured it.
+    pub audio_duration_seconds: Option<f64>,
+    /// As Gladia counted them.
+    pub number_of_channels: Option<i32>,
+}
+
+/// Why a job failed.
+#[derive(Debug)]
+pub struct JobError {
+    /// The kind.
+    pub kind: JobErrorType,
+    /// Gladia's code.
+    pub code: Option<i32>,
+    /// For people.
+    pub message: String,
+}
+
+/// The columns of a job, before their text is understood.
+struct JobRow {
+    id: JobId,
+    status: String,
+    status_reason: Option<String>,
+    request: Option<Value>,
+    audio_url: Option<String>,
+    gladia_id: Option<String>,
+    result_callback_id: Option<Uuid>,
+    addon_errors: Option<Value>,
+    audio_duration_seconds: Option<f64>,
+    billing_time_seconds: Option<f64>,
+    error_type: Option<String>,
+    error_code: Option<i32>,
+    error_message: Option<String>,
+    created_at: DateTime<Utc>,
+    started_at: Option<DateTime<Utc>>,
+    finished_at: Option<DateTime<Utc>>,
+    deleted_at: Option<DateTime<Utc>>,
+    upload_filename: Option<String>,
+    upload_size_bytes: Option<i64>,
+    upload_audio_duration_seconds: Option<f64>,
+    upload_number_of_channels: Option<i32>,
+}
+
+impl TryFrom<JobRow> for Job {
+    type Error = sqlx::Error;
+
+    fn try_from(row: JobRow) -> Result<Self, sqlx::Error> {
+        let error = row
+            .error_type
+            .map(|kind| {
+                let kind = kind.parse().map_err(corrupt)?;
+                let message = row.error_message.unwrap_or_default();
+                Ok::<_, sqlx::Error>(JobError {
+                    kind,
+                    code: row.error_code,
+                    message,
+                })
+            })
+            .transpose()?;
+        let upload = match (row.upload_filename, row.upload_size_bytes) {
+            (Some(filename), Some(size_bytes)) => Some(JobUpload {
+                filename,
+                size_bytes,
+                audio_duration_seconds: row.upload_audio_duration_seconds,
+                number_of_channels: row.upload_number_of_channels,
+            }),
+            _ => None,
+        };
+        Ok(Self {
+            id: row.id,
+            status: row.status.parse().map_err(corrupt)?,
+            status_reason: row
+                .status_reason
+                .map(|text| text.parse())
+                .transpose()
+                .map_err(corrupt)?,
+            request: row.request,
+            audio_url: row.audio_url,
+            upload,
+            gladia_id: row.gladia_id,
+            result_callback_id: row.result_callback_id.map(Into::into),
+            addon_errors: match row.addon_errors {
+                Some(errors) => serde_json::from_value(errors).map_err(corrupt)?,
+                None => Vec::new(),
+            },
+            audio_duration_seconds: row.audio_duration_seconds,
+            billing_time_seconds: row.billing_time_seconds,
+            error,
+            created_at: row.created_at,
+            started_at: row.started_at,
+            finished_at: row.finished_at,
+            deleted_at: row.deleted_at,
+        })
+    }
+}
+
+/// Finds a tenant's job, deleted ones too. Another tenant's job is not found.
+///
+/// # Errors
+/// Where the database does not answer.
+pub async fn find(
+    conn: &mut PgConnection,
+    tenant_id: TenantId,
+    id: JobId,
+) -> sqlx::Result<Option<Job>> {
+    sqlx::query_as!(
+        JobRow,
+        r#"
+        SELECT j.id, j.status, j.status_reason, j.request, j.audio_url, j.gladia_id,
+               j.result_callback_id, j.addon_errors,
+               j.audio_duration_seconds, j.billing_time_seconds,
+               j.error_type, j.error_code, j.error_message,
+               j.created_at, j.started_at, j.finished_at, j.deleted_at,
+               u.filename AS "upload_filename?", u.size_bytes AS "upload_size_bytes?",
+               u.audio_duration_seconds AS upload_audio_duration_seconds,
+               u.number_of_channels AS upload_number_of_channels
+        FROM jobs j LEFT JOIN uploads u ON u.id = j.upload_id
+        WHERE j.id = $1 AND j.tenant_id = $2
+        "#,
+        id.0,
+        tenant_id.0,
+    )
+    .fetch_optional(conn)
+    .await?
+    .map(Job::try_from)
+    .transpose()
+}
+
+/// Lists a tenant's jobs, newest first, without the deleted ones.
+///
+/// # Errors
+/// Where the database does not answer.
+pub async fn list(
+    conn: &mut PgConnection,
+    tenant_id: TenantId,
+    statuses: Option<&[JobStatus]>,
+    after: Option<Cursor>,
+    limit: i64,
+) -> sqlx::Result<Vec<Job>> {
+    let statuses: Option<Vec<String>> = statuses.map(|list| {
+        list.iter()
+            .map(|status| status.as_str().to_owned())
+            .collect()
+    });
+    sqlx::query_as!(
+        JobRow,
+        r#"
+        SELECT j.id, j.status, j.status_reason, j.request, j.audio_url, j.gladia_id,
+               j.result_callback_id, j.addon_errors,
+               j.audio_duration_seconds, j.billing_time_seconds,
+               j.error_type, j.error_code, j.error_message,
+               j.created_at, j.started_at, j.finished_at, j.deleted_at,
+               u.filename AS "upload_filename?", u.size_bytes AS "upload_size_bytes?",
+               u.audio_duration_seconds AS upload_audio_duration_seconds,
+               u.number_of_channels AS upload_number_of_channels
+        FROM jobs j LEFT JOIN uploads u ON u.id = j.upload_id
+        WHERE j.tenant_id = $1 AND j.deleted_at IS NULL
+          AND ($2::text[] IS NULL OR j.status = ANY ($2))
+          AND ($3::timestamptz IS NULL OR (j.created_at, j.id) < ($3, $4::uuid))
+        ORDER BY j.created_at DESC, j.id DESC
+        LIMIT $5
+        "#,
+        tenant_id.0,
+        statuses.as_deref(),
+        after.map(|cursor| cursor.created_at),
+        after.map(|cursor| cursor.id.0),
+        limit,
+    )
+    .fetch_all(conn)
+    .await?
+    .into_iter()
+    .map(Job::try_from)
+    .collect()
+}
+
+/// What came of a cancel or a delete.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Moved {
+    /// It is done, now or before.
+    Done,
+    /// The job has ended otherwise.
+    AlreadyEnded(JobStatus),
+    /// Its content is erased.
+    Deleted,
+    /// The tenant has no such job.
+    NotFound,
+}
+
+/// Cancels a job. In flight, its attempt is still settled and keeps its slot; its content is discarded.
+///
+/// # Errors
+/// Where the database does not answer.
+pub async fn cancel(
+    conn: &mut PgConnection,
+    tenant_id: TenantId,
+    id: JobId,
+) -> sqlx::Result<Moved> {
+    let mut tx = conn.begin().await?;
+    let Some((status, deleted_at)) = lock(&mut tx, tenant_id, id).await? else {
+        return Ok(Moved::NotFound);
+    };
+    if deleted_at.is_some() {
+        return Ok(Moved::Deleted);
+    }
+    match status {
+        JobStatus::Canceled => return Ok(Moved::Done),
+        JobStatus::Done | JobStatus::Error => return Ok(Moved::AlreadyEnded(status)),
+        JobStatus::Queued | JobStatus::Submitting | JobStatus::Unknown | JobStatus::Processing => {}
+    }
+    mark_as_canceled(&mut tx, id).await?;
+    tx.commit().await?;
+    Ok(Moved::Done)
+}
+
+/// Erases a job's content: request, audio reference, result, kept callbacks. A job that has not ended is canceled too.
+///
+/// # Errors
+/// Where the database does not answer.
+pub async fn delete(
+    conn: &mut PgConnection,
+    tenant_id: TenantId,
+    id: JobId,
+) -> sqlx::Result<Moved> {
+    let mut tx = conn.begin().await?;
+    let Some((status, deleted_at)) = lock(&mut tx, tenant_id, id).await? else {
+        return Ok(Moved::NotFound);
+    };
+    if deleted_at.is_some() {
+        return Ok(Moved::Done);
+    }
+    if !status.is_terminal() {
+        mark_as_canceled(&mut tx, id).await?;
+    }
+    sqlx::query!(
+        "
+        UPDATE jobs
+        SET deleted_at = gateway_now(), discard = true, request = NULL, audio_url = NULL,
+            result_callback_id = NULL, addon_errors = NULL
+        WHERE id = $1 AND deleted_at IS NULL
+        ",
+        id.0,
+    )
+    .execute(&mut *tx)
+    .await?;
+    sqlx::query!(
+        "
+        UPDATE callbacks SET body = NULL
+        WHERE attempt_id IN (SELECT id FROM attempts WHERE job_id = $1) AND body IS NOT NULL
+        ",
+        id.0,
+    )
+    .execute(&mut *tx)
+    .await?;
+    events::insert(&mut tx, id, EventType::Deleted).await?;
+    tx.commit().await?;
+    Ok(Moved::Done)
+}
+
+async fn lock(
+    conn: &mut PgConnection,
+    tenant_id: TenantId,
+    id: JobId,
+) -> sqlx::Result<Option<(JobStatus, Option<DateTime<Utc>>)>> {
+    let row = sqlx::query!(
+        "SELECT status, deleted_at FROM jobs WHERE id = $1 AND tenant_id = $2 FOR UPDATE",
+        id.0,
+        tenant_id.0,
+    )
+    .fetch_optional(conn)
+    .await?;
+    row.map(|row| Ok((row.status.parse().map_err(corrupt)?, row.deleted_at)))
+        .transpose()
+}
+
+/// The caller holds the job's lock and has seen that it has not ended.
+async fn mark_as_canceled(conn: &mut PgConnection, id: JobId) -> sqlx::Result<()> {
+    sqlx::query!(
+        "
+        UPDATE jobs
+        SET status = 'canceled', discard = true, finished_at = gateway_now(),
+            status_reason = CASE
+                WHEN status = 'queued' THEN 'canceled_before_submission' ELSE 'canceled_in_flight' END
+        WHERE id = $1 AND status IN ('queued', 'submitting', 'unknown', 'processing')
+        ",
+        id.0,
+    )
+    .execute(&mut *conn)
+    .await?;
+    events::insert(conn, id, EventType::Canceled).await
+}
+
+/// Reads the body that holds a job's result, as it was stored (zstd).
+///
+/// # Errors
+/// Where the database does not answer.
+pub async fn find_result_body(
+    conn: &mut PgConnection,
+    callback_id: CallbackId,
+) -> sqlx::Result<Option<Vec<u8>>> {
+    sqlx::query!("SELECT body FROM callbacks WHERE id = $1", callback_id.0)
+        .fetch_optional(conn)
+        .await
+        .map(|row| row.and_then(|row| row.body))
+}

@@ -1,0 +1,91 @@
+//! Files that were forwarded to Gladia.
+
+use chrono::{DateTime, Utc};
+use sqlx::PgConnection;
+
+use crate::domain::ids::{TenantId, UploadId};
+
+/// A file that Gladia has.
+#[derive(Debug, Clone)]
+pub struct Upload {
+    /// Our id of it.
+    pub id: UploadId,
+    /// Gladia's URL of it.
+    pub audio_url: String,
+    /// The name that it came with.
+    pub filename: String,
+    /// As Gladia read it.
+    pub extension: Option<String>,
+    /// Its size.
+    pub size_bytes: i64,
+    /// Its hash.
+    pub sha256: Vec<u8>,
+    /// As Gladia measured it.
+    pub audio_duration_seconds: Option<f64>,
+    /// As Gladia counted them.
+    pub number_of_channels: Option<i32>,
+}
+
+/// Notes who a file belongs to.
+///
+/// # Errors
+/// Where the database does not answer.
+pub async fn insert(
+    conn: &mut PgConnection,
+    tenant_id: TenantId,
+    upload: &Upload,
+) -> sqlx::Result<DateTime<Utc>> {
+    sqlx::query!(
+        "
+        INSERT INTO uploads (id, tenant_id, audio_url, filename, extension, size_bytes, sha256,
+                             audio_duration_seconds, number_of_channels)
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
+        RETURNING created_at
+        ",
+        upload.id.0,
+        tenant_id.0,
+        upload.audio_url,
+        upload.filename,
+        upload.extension,
+        upload.size_bytes,
+        upload.sha256,
+        upload.audio_duration_seconds,
+        upload.number_of_channels,
+    )
+    .fetch_one(conn)
+    .await
+    .map(|row| row.created_at)
+}
+
+/// Who a file URL belongs to.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Ownership {
+    /// The tenant that asks.
+    Own(UploadId),
+    /// Another tenant.
+    Another,
+    /// It did not come through here.
+    NotOurs,
+}
+
+/// Finds who a file URL belongs to.
+///
+/// # Errors
+/// Where the database does not answer.
+pub async fn find_owner(
+    conn: &mut PgConnection,
+    tenant_id: TenantId,
+    audio_url: &str,
+) -> sqlx::Result<Ownership> {
+    let row = sqlx::query!(
+        "SELECT id, tenant_id FROM uploads WHERE audio_url = $1",
+        audio_url
+    )
+    .fetch_optional(conn)
+    .await?;
+    Ok(match row {
+        Some(row) if row.tenant_id == tenant_id.0 => Ownership::Own(row.id.into()),
+        Some(_) => Ownership::Another,
+        None => Ownership::NotOurs,
+    })
+}

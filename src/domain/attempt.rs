@@ -1,0 +1,113 @@
+//! An attempt to submit a job, and what is known of how it went.
+//!
+//! Gladia bills every create that it accepts and recognises no repetition. So the one question after a create is: may it
+//! be sent again? Each answer to that is a type here.
+
+use std::{str::FromStr, time::Duration};
+
+use super::job::UnknownName;
+
+/// Where an attempt is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AttemptState {
+    /// Committed; the request may leave at any moment.
+    Submitting,
+    /// Gladia has it.
+    Accepted,
+    /// It may have reached Gladia. Keeps its slot and waits for its callback.
+    Unknown,
+    /// It cannot have reached Gladia.
+    NotSent,
+    /// Gladia refused it.
+    Refused,
+    /// Its success arrived.
+    Done,
+    /// Its failure arrived.
+    Error,
+    /// Its slot's deadline passed without any answer.
+    Expired,
+}
+
+impl AttemptState {
+    /// Whether something may still come of it.
+    #[must_use]
+    pub fn is_open(self) -> bool {
+        matches!(self, Self::Submitting | Self::Accepted | Self::Unknown)
+    }
+}
+
+impl FromStr for AttemptState {
+    type Err = UnknownName;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        Ok(match text {
+            "submitting" => Self::Submitting,
+            "accepted" => Self::Accepted,
+            "unknown" => Self::Unknown,
+            "not_sent" => Self::NotSent,
+            "refused" => Self::Refused,
+            "done" => Self::Done,
+            "error" => Self::Error,
+            "expired" => Self::Expired,
+            other => return Err(UnknownName(other.to_owned())),
+        })
+    }
+}
+
+/// What the answer to a create, or its absence, proves.
+#[derive(Debug, Clone, PartialEq)]
+pub enum SubmitOutcome {
+    /// Gladia has the job, under this id.
+    Accepted {
+        /// Gladia's id of it.
+        gladia_id: String,
+    },
+    /// Gladia refused the request in its own envelope: not billed, and repeating it would not help.
+    Refused {
+        /// HTTP status.
+        http_status: u16,
+        /// Gladia's message and validation errors.
+        message: String,
+    },
+    /// Gladia refused our key (401, 403): says nothing of the job, and stops all dispatch.
+    KeyRefused {
+        /// HTTP status.
+        http_status: u16,
+        /// Gladia's message.
+        message: String,
+    },
+    /// Gladia takes no more at the moment (429 in its envelope): not billed, free to repeat.
+    Busy {
+        /// Gladia's message.
+        message: String,
+        /// How long it asks us to wait, if it says so.
+        retry_after: Option<Duration>,
+    },
+    /// The failure came before any byte of the body was handed over: free to repeat.
+    NotSent {
+        /// What went wrong.
+        detail: String,
+    },
+    /// Everything else. May be accepted and billed, so it is not repeated.
+    Unknown {
+        /// HTTP status, if there was an answer.
+        http_status: Option<u16>,
+        /// What went wrong.
+        detail: String,
+    },
+}
+
+impl SubmitOutcome {
+    /// A word for logs and metrics.
+    #[must_use]
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Accepted { .. } => "accepted",
+            Self::Refused { .. } => "refused",
+            Self::KeyRefused { .. } => "key_refused",
+            Self::Busy { .. } => "busy",
+            Self::NotSent { .. } => "not_sent",
+            Self::Unknown { .. } => "unknown",
+        }
+    }
+}

@@ -1,0 +1,116 @@
+//! Where audio is to be fetched from.
+
+use std::fmt;
+
+use url::{Host, Url};
+
+/// An absolute http(s) URL that Gladia can be asked to fetch.
+#[derive(Clone, PartialEq, Eq)]
+pub struct AudioUrl(String);
+
+/// The longest URL that is accepted, in characters. Presigned URLs come close to 2,000.
+const MAX_LENGTH: usize = 8192;
+
+impl AudioUrl {
+    /// Accepts a caller's text, or says which rule it breaks. The text is kept as it came: a presigned URL must not change.
+    ///
+    /// # Errors
+    /// The rule, as a sentence.
+    pub fn parse(text: &str) -> Result<Self, &'static str> {
+        if text.len() > MAX_LENGTH {
+            return Err("must be at most 8192 characters long");
+        }
+        if text.chars().any(|c| c.is_control() || c.is_whitespace()) {
+            return Err("must not contain spaces or control characters: percent-encode them");
+        }
+        let url = Url::parse(text).map_err(
+            |_| "must be an absolute http or https URL, for example https://example.com/call.mp3",
+        )?;
+        if !matches!(url.scheme(), "http" | "https") {
+            return Err(
+                "must be an http or https URL: to send a file, use POST /v1/transcriptions/upload",
+            );
+        }
+        match url.host() {
+            None | Some(Host::Domain("")) => return Err("must name a host"),
+            Some(_) => {}
+        }
+        if !url.username().is_empty() || url.password().is_some() {
+            return Err(
+                "must not contain a user name or password: they would reach logs on the way. Use a presigned URL",
+            );
+        }
+        Ok(Self(text.to_owned()))
+    }
+
+    /// The URL as it came.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// Whether the URL stands on the same scheme, host and port as `base`.
+    #[must_use]
+    pub fn is_on_origin_of(&self, base: &Url) -> bool {
+        Url::parse(&self.0).is_ok_and(|url| url.origin() == base.origin())
+    }
+
+    /// The host, in lower case.
+    #[must_use]
+    pub fn host(&self) -> String {
+        Url::parse(&self.0)
+            .ok()
+            .and_then(|url| url.host_str().map(str::to_owned))
+            .unwrap_or_default()
+    }
+}
+
+/// Query strings carry signatures, so they are left out wherever a URL is printed.
+impl fmt::Debug for AudioUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.0.split(['?', '#']).next().unwrap_or_default())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn http_urls_are_accepted_as_they_came() {
+        for good in [
+            "https://example.com/a.mp3",
+            "http://example.com:8080/a?X-Amz-Signature=ab%2Fc&x=1",
+            "https://[2001:db8::1]/a.wav",
+            "https://www.youtube.com/watch?v=abc",
+        ] {
+            assert_eq!(AudioUrl::parse(good).unwrap().as_str(), good);
+        }
+    }
+
+    #[test]
+    fn everything_else_is_refused_with_its_rule() {
+        for bad in [
+            "",
+            "call.mp3",
+            "/call.mp3",
+            "ftp://example.com/a",
+            "file:///etc/passwd",
+            "data:audio/wav;base64,AAAA",
+            "https://",
+            "https:///a.mp3 b",
+            "https://user:pass@example.com/a.mp3",
+            "https://exa mple.com/",
+            "https://example.com/\u{0}",
+            &format!("https://example.com/{}", "a".repeat(9000)),
+        ] {
+            assert!(AudioUrl::parse(bad).is_err(), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn a_signature_is_never_printed() {
+        let url = AudioUrl::parse("https://example.com/a.mp3?X-Amz-Signature=secret").unwrap();
+        assert_eq!(format!("{url:?}"), "https://example.com/a.mp3");
+    }
+}

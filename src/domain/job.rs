@@ -1,0 +1,305 @@
+//! A job and its legal moves.
+
+use std::{fmt, str::FromStr};
+
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+/// Where a job is, as the database knows it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum JobStatus {
+    /// Waits for a slot.
+    Queued,
+    /// An attempt holds a slot and is being sent.
+    Submitting,
+    /// An attempt may or may not have reached Gladia. Waits for its callback.
+    Unknown,
+    /// Gladia has accepted it.
+    Processing,
+    /// Has its result.
+    Done,
+    /// Has failed.
+    Error,
+    /// Was canceled by its caller.
+    Canceled,
+}
+
+/// Every status, in the order of a job's life.
+const ALL: [JobStatus; 7] = [
+    JobStatus::Queued,
+    JobStatus::Submitting,
+    JobStatus::Unknown,
+    JobStatus::Processing,
+    JobStatus::Done,
+    JobStatus::Error,
+    JobStatus::Canceled,
+];
+
+impl JobStatus {
+    /// The name in SQL.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Queued => "queued",
+            Self::Submitting => "submitting",
+            Self::Unknown => "unknown",
+            Self::Processing => "processing",
+            Self::Done => "done",
+            Self::Error => "error",
+            Self::Canceled => "canceled",
+        }
+    }
+
+    /// Nothing more is expected to happen by itself.
+    #[must_use]
+    pub fn is_terminal(self) -> bool {
+        matches!(self, Self::Done | Self::Error | Self::Canceled)
+    }
+
+    /// Whether a job may move from here to `to`. The statements in `db` name the state that they leave; this table is
+    /// what they are tested against.
+    #[must_use]
+    pub fn may_become(self, to: Self) -> bool {
+        use JobStatus::{Canceled, Done, Error, Processing, Queued, Submitting, Unknown};
+        match self {
+            // Straight to processing or done: by an older attempt of the same job.
+            Queued => matches!(to, Submitting | Processing | Done | Canceled),
+            Submitting => matches!(to, Queued | Error | Unknown | Processing | Done | Canceled),
+            Unknown => matches!(to, Queued | Processing | Done | Error | Canceled),
+            Processing => matches!(to, Done | Error | Canceled),
+            // A late success wins over an error; a retry starts over.
+            Error => matches!(to, Done | Queued),
+            Done | Canceled => false,
+        }
+    }
+
+    /// As callers see it.
+    #[must_use]
+    pub fn public(self) -> PublicStatus {
+        match self {
+            Self::Queued | Self::Submitting | Self::Unknown => PublicStatus::Queued,
+            Self::Processing => PublicStatus::Processing,
+            Self::Done => PublicStatus::Done,
+            Self::Error => PublicStatus::Error,
+            Self::Canceled => PublicStatus::Canceled,
+        }
+    }
+}
+
+impl FromStr for JobStatus {
+    type Err = UnknownName;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        ALL.into_iter()
+            .find(|status| status.as_str() == text)
+            .ok_or_else(|| UnknownName(text.to_owned()))
+    }
+}
+
+impl fmt::Display for JobStatus {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// A name that is none of ours, in a place where only ours can stand.
+#[derive(Debug, thiserror::Error)]
+#[error("no such name: {0}")]
+pub struct UnknownName(pub String);
+
+/// Where a transcription is: `queued` → `processing` → `done` or `error`; or `canceled`.
+///
+/// `queued` covers everything before Gladia is known to have it; `status_reason` then says more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum PublicStatus {
+    /// Accepted and durable; waits for one of the account's slots, or for certainty that Gladia has it.
+    Queued,
+    /// Gladia has accepted it and is at work.
+    Processing,
+    /// The result is there.
+    Done,
+    /// It failed; `error` says why. A success that arrives later still turns it into `done`.
+    Error,
+    /// Canceled by its caller; a result that still arrives is discarded.
+    Canceled,
+}
+
+impl PublicStatus {
+    /// Every name that callers may filter by.
+    pub const NAMES: [&'static str; 5] = ["queued", "processing", "done", "error", "canceled"];
+
+    /// The statuses of the database behind this one.
+    #[must_use]
+    pub fn internal(self) -> Vec<JobStatus> {
+        ALL.into_iter()
+            .filter(|status| status.public() == self)
+            .collect()
+    }
+}
+
+impl FromStr for PublicStatus {
+    type Err = UnknownName;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        Ok(match text {
+            "queued" => Self::Queued,
+            "processing" => Self::Processing,
+            "done" => Self::Done,
+            "error" => Self::Error,
+            "canceled" => Self::Canceled,
+            other => return Err(UnknownName(other.to_owned())),
+        })
+    }
+}
+
+/// Why a job stands where it does, where its status alone does not say it. A stable code.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum StatusReason {
+    /// `queued`: being sent to Gladia right now.
+    Submitting,
+    /// `queued`: the last attempt did not reach Gladia; another follows by itself.
+    NotSent,
+    /// `queued`: Gladia answered that it takes no more at the moment; another attempt follows by itself.
+    GladiaBusy,
+    /// `queued`: Gladia refuses the gateway's key. An operator has to act; the job stays in line.
+    GladiaKeyRefused,
+    /// `queued`: it may or may not have reached Gladia, so it is not sent again; its callback decides.
+    OutcomeUnknown,
+    /// `canceled`: it was canceled before anything was sent; nothing is billed.
+    CanceledBeforeSubmission,
+    /// `canceled`: Gladia may have it already. It may still be billed; its result is discarded.
+    CanceledInFlight,
+}
+
+impl StatusReason {
+    const ALL: [Self; 7] = [
+        Self::Submitting,
+        Self::NotSent,
+        Self::GladiaBusy,
+        Self::GladiaKeyRefused,
+        Self::OutcomeUnknown,
+        Self::CanceledBeforeSubmission,
+        Self::CanceledInFlight,
+    ];
+
+    /// The name in SQL and JSON.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Submitting => "submitting",
+            Self::NotSent => "not_sent",
+            Self::GladiaBusy => "gladia_busy",
+            Self::GladiaKeyRefused => "gladia_key_refused",
+            Self::OutcomeUnknown => "outcome_unknown",
+            Self::CanceledBeforeSubmission => "canceled_before_submission",
+            Self::CanceledInFlight => "canceled_in_flight",
+        }
+    }
+}
+
+impl FromStr for StatusReason {
+    type Err = UnknownName;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        Self::ALL
+            .into_iter()
+            .find(|reason| reason.as_str() == text)
+            .ok_or_else(|| UnknownName(text.to_owned()))
+    }
+}
+
+/// What kind of failure ended a job. A stable code.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum JobErrorType {
+    /// Gladia refused the request. Nothing is billed; the message says what to change.
+    GladiaRefused,
+    /// Gladia accepted the job and failed at it.
+    TranscriptionFailed,
+    /// Gladia accepted the job and delivered nothing within the time that it works on a job at most.
+    ResultMissing,
+    /// It never became known whether the request reached Gladia. It is not sent again by itself, since it may be billed.
+    OutcomeUnknown,
+}
+
+impl JobErrorType {
+    const ALL: [Self; 4] = [
+        Self::GladiaRefused,
+        Self::TranscriptionFailed,
+        Self::ResultMissing,
+        Self::OutcomeUnknown,
+    ];
+
+    /// The name in SQL and JSON.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::GladiaRefused => "gladia_refused",
+            Self::TranscriptionFailed => "transcription_failed",
+            Self::ResultMissing => "result_missing",
+            Self::OutcomeUnknown => "outcome_unknown",
+        }
+    }
+}
+
+impl FromStr for JobErrorType {
+    type Err = UnknownName;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        Self::ALL
+            .into_iter()
+            .find(|kind| kind.as_str() == text)
+            .ok_or_else(|| UnknownName(text.to_owned()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_survive_the_way_to_sql_and_back() {
+        for status in ALL {
+            assert_eq!(status.as_str().parse::<JobStatus>().unwrap(), status);
+        }
+        for reason in StatusReason::ALL {
+            assert_eq!(reason.as_str().parse::<StatusReason>().unwrap(), reason);
+            assert_eq!(serde_json::to_value(reason).unwrap(), reason.as_str());
+        }
+        for kind in JobErrorType::ALL {
+            assert_eq!(kind.as_str().parse::<JobErrorType>().unwrap(), kind);
+            assert_eq!(serde_json::to_value(kind).unwrap(), kind.as_str());
+        }
+    }
+
+    #[test]
+    fn a_done_or_canceled_job_moves_nowhere() {
+        for to in ALL {
+            assert!(!JobStatus::Done.may_become(to));
+            assert!(!JobStatus::Canceled.may_become(to));
+        }
+    }
+
+    #[test]
+    fn every_status_before_the_end_leads_to_done() {
+        for from in ALL
+            .into_iter()
+            .filter(|status| !matches!(status, JobStatus::Done | JobStatus::Canceled))
+        {
+            assert!(from.may_become(JobStatus::Done), "{from}");
+        }
+    }
+
+    #[test]
+    fn a_public_status_covers_the_internal_ones_that_show_as_it() {
+        assert_eq!(
+            PublicStatus::Queued.internal(),
+            [JobStatus::Queued, JobStatus::Submitting, JobStatus::Unknown]
+        );
+        for name in PublicStatus::NAMES {
+            assert!(!name.parse::<PublicStatus>().unwrap().internal().is_empty());
+        }
+    }
+}

@@ -1,0 +1,196 @@
+//! Who a callback is from.
+//!
+//! Gladia does not sign per-request callbacks. So the callback's address is itself the credential: it names the attempt
+//! and carries an HMAC over the attempt's id, which nobody can compute without one of `CALLBACK_KEYS`. The address must
+//! never reach a log or a response.
+
+use std::{fmt, str::FromStr};
+
+use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
+use hmac::{Hmac, KeyInit, Mac};
+use secrecy::{ExposeSecret, SecretString};
+use sha2::Sha256;
+use url::Url;
+
+use crate::domain::ids::AttemptId;
+
+/// Keeps these tokens apart from anything else that the same secret might ever sign.
+const CONTEXT: &[u8] = b"gladia-gateway callback v1\0";
+
+/// Shorter secrets could be guessed.
+const MIN_SECRET_LENGTH: usize = 32;
+
+/// One secret with its name.
+#[derive(Clone)]
+struct CallbackKey {
+    id: String,
+    secret: SecretString,
+}
+
+impl CallbackKey {
+    fn mac(&self, attempt: AttemptId) -> Hmac<Sha256> {
+        // HMAC takes keys of any length, so the fallback never runs; it would only make every check fail.
+        let mut mac = Hmac::<Sha256>::new_from_slice(self.secret.expose_secret().as_bytes())
+            .unwrap_or_else(|_| Hmac::new(&hmac::digest::Key::<Hmac<Sha256>>::default()));
+        mac.update(CONTEXT);
+        mac.update(attempt.0.as_bytes());
+        mac
+    }
+}
+
+/// The secrets that sign callback addresses: the first signs, all verify. To rotate: add a new one everywhere, then put
+/// it first, and remove the old one once no attempt needs it.
+#[derive(Clone)]
+pub struct CallbackKeys(Vec<CallbackKey>);
+
+impl CallbackKeys {
+    /// The key that signs.
+    #[must_use]
+    pub fn signing_key_id(&self) -> &str {
+        &self.0[0].id
+    }
+
+    /// Whether a key of this name is configured.
+    #[must_use]
+    pub fn contains(&self, id: &str) -> bool {
+        self.0.iter().any(|key| key.id == id)
+    }
+
+    /// The address that Gladia is to call for an attempt.
+    #[must_use]
+    pub fn callback_url(&self, public_url: &Url, attempt: AttemptId) -> Url {
+        let key = &self.0[0];
+        let token = format!(
+            "{}.{}",
+            key.id,
+            BASE64_URL_SAFE_NO_PAD.encode(key.mac(attempt).finalize().into_bytes())
+        );
+        let mut url = public_url.clone();
+        if let Ok(mut path) = url.path_segments_mut() {
+            path.pop_if_empty()
+                .extend(["callbacks", "gladia", &attempt.to_string(), &token]);
+        }
+        url
+    }
+
+    /// Whether a token is the one of this attempt. Takes the same time for every wrong one.
+    #[must_use]
+    pub fn verify(&self, attempt: AttemptId, token: &str) -> bool {
+        let Some((id, tag)) = token.split_once('.') else {
+            return false;
+        };
+        let Some(key) = self.0.iter().find(|key| key.id == id) else {
+            return false;
+        };
+        let Ok(tag) = BASE64_URL_SAFE_NO_PAD.decode(tag) else {
+            return false;
+        };
+        key.mac(attempt).verify_slice(&tag).is_ok()
+    }
+}
+
+impl FromStr for CallbackKeys {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let mut keys: Vec<CallbackKey> = Vec::new();
+        for entry in text.split(',').map(str::trim) {
+            let (id, secret) = entry
+                .split_once(':')
+                .ok_or("each key must be a name and a secret with a colon between them")?;
+            let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_');
+            if id.is_empty() || id.len() > 32 || !id.chars().all(plain) {
+                return Err("a key's name must be 1 to 32 letters, digits, '-' or '_'".into());
+            }
+            if secret.len() < MIN_SECRET_LENGTH {
+                return Err(format!(
+                    "the secret of key `{id}` must be at least {MIN_SECRET_LENGTH} characters long"
+                ));
+            }
+            if keys.iter().any(|key| key.id == id) {
+                return Err(format!("the key name `{id}` stands there twice"));
+            }
+            keys.push(CallbackKey {
+                id: id.to_owned(),
+                secret: secret.to_owned().into(),
+            });
+        }
+        Ok(Self(keys))
+    }
+}
+
+impl fmt::Debug for CallbackKeys {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list()
+            .entries(self.0.iter().map(|key| &key.id))
+            .finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use uuid::Uuid;
+
+    use super::*;
+
+    const OLD: &str = "old:0123456789abcdef0123456789abcdef";
+    const NEW: &str = "new:fedcba9876543210fedcba9876543210";
+
+    fn token(keys: &CallbackKeys, attempt: AttemptId) -> String {
+        let url = keys.callback_url(&"https://gateway.example/base".parse().unwrap(), attempt);
+        assert!(url.path().starts_with("/base/callbacks/gladia/"), "{url}");
+        url.path_segments().unwrap().next_back().unwrap().to_owned()
+    }
+
+    #[test]
+    fn a_token_is_valid_for_its_attempt_alone() {
+        let keys: CallbackKeys = OLD.parse().unwrap();
+        let (mine, other) = (AttemptId(Uuid::from_u128(1)), AttemptId(Uuid::from_u128(2)));
+        let token = token(&keys, mine);
+        assert!(keys.verify(mine, &token));
+        assert!(!keys.verify(other, &token));
+        for bad in [
+            "",
+            ".",
+            "old.",
+            "old.AAAA",
+            "nobody.AAAA",
+            &token[..token.len() - 1],
+            &format!("{token}A"),
+        ] {
+            assert!(!keys.verify(mine, bad), "{bad}");
+        }
+    }
+
+    #[test]
+    fn the_first_key_signs_and_all_verify() {
+        let attempt = AttemptId(Uuid::from_u128(1));
+        let old_token = token(&OLD.parse().unwrap(), attempt);
+        let rotated: CallbackKeys = format!("{NEW},{OLD}").parse().unwrap();
+        assert_eq!(rotated.signing_key_id(), "new");
+        assert!(rotated.verify(attempt, &old_token));
+        let removed: CallbackKeys = NEW.parse().unwrap();
+        assert!(!removed.verify(attempt, &old_token));
+    }
+
+    #[test]
+    fn weak_or_doubled_keys_are_refused() {
+        for bad in [
+            "",
+            "k",
+            "k:",
+            "k:short",
+            ":0123456789abcdef0123456789abcdef",
+            &format!("{OLD},{OLD}"),
+            &format!("{OLD},"),
+        ] {
+            assert!(bad.parse::<CallbackKeys>().is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_secret_is_never_printed() {
+        let keys: CallbackKeys = OLD.parse().unwrap();
+        assert_eq!(format!("{keys:?}"), r#"["old"]"#);
+    }
+}

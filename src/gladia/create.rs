@@ -1,0 +1,203 @@
+//! `POST /v2/pre-recorded`: the one call that is billed.
+//!
+//! Gladia bills each create that it accepts and recognises no repetition, and an error answer may follow an acceptance.
+//! So this module's result is not success or failure but what is proven ([`SubmitOutcome`]). Two facts carry it: whether
+//! the body was handed to the transport at all, which the body itself records, and whether a refusal stands in Gladia's
+//! own envelope.
+
+use std::{
+    pin::Pin,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use bytes::Bytes;
+use reqwest::{
+    Response,
+    header::{CONTENT_TYPE, RETRY_AFTER},
+};
+use serde::Deserialize;
+use serde_json::{Map, Value, json};
+use tokio::time::Instant;
+use url::Url;
+
+use super::{
+    client::GladiaClient,
+    error::{ErrorEnvelope, describe_transport, max_error_body_bytes, read_limited, storable},
+};
+use crate::domain::{attempt::SubmitOutcome, ids::AttemptId, options::RESERVED_METADATA_KEY};
+
+/// Builds the body: the caller's options, the audio, our callback, and the key in the metadata that names the attempt.
+#[must_use]
+pub fn create_body(
+    mut options: Map<String, Value>,
+    audio_url: &str,
+    callback_url: &Url,
+    attempt_id: AttemptId,
+) -> Map<String, Value> {
+    options.insert("audio_url".into(), audio_url.into());
+    options.insert("callback".into(), true.into());
+    options.insert(
+        "callback_config".into(),
+        json!({ "url": callback_url.as_str(), "method": "POST" }),
+    );
+    match options
+        .entry("custom_metadata")
+        .or_insert_with(|| json!({}))
+    {
+        Value::Object(metadata) => {
+            metadata.insert(RESERVED_METADATA_KEY.into(), attempt_id.to_string().into());
+        }
+        other => *other = json!({ RESERVED_METADATA_KEY: attempt_id.to_string() }),
+    }
+    options
+}
+
+/// The answer to an accepted create.
+#[derive(Deserialize)]
+struct Created {
+    id: String,
+}
+
+impl GladiaClient {
+    /// Sends a create, unless `send_deadline` passes before its body would leave.
+    pub async fn create(&self, body: &Map<String, Value>, send_deadline: Instant) -> SubmitOutcome {
+        let bytes = match serde_json::to_vec(body) {
+            Ok(bytes) => Bytes::from(bytes),
+            Err(error) => {
+                return SubmitOutcome::NotSent {
+                    detail: error.to_string(),
+                };
+            }
+        };
+        let yielded = Arc::new(AtomicBool::new(false));
+        let body = GuardedBody {
+            bytes: Some(bytes),
+            yielded: Arc::clone(&yielded),
+            send_deadline,
+        };
+        let sent = self
+            .create
+            .post(self.url(&["v2", "pre-recorded"]))
+            .header(CONTENT_TYPE, "application/json")
+            .body(reqwest::Body::wrap(body))
+            .send()
+            .await;
+        match sent {
+            Ok(response) => read_answer(response).await,
+            Err(error) => {
+                let timed_out = if error.is_timeout() {
+                    "timed out: "
+                } else {
+                    ""
+                };
+                let detail = format!("{timed_out}{}", describe_transport(&error));
+                if yielded.load(Ordering::SeqCst) {
+                    SubmitOutcome::Unknown {
+                        http_status: None,
+                        detail,
+                    }
+                } else {
+                    SubmitOutcome::NotSent { detail }
+                }
+            }
+        }
+    }
+}
+
+/// What an answer proves.
+async fn read_answer(mut response: Response) -> SubmitOutcome {
+    let status = response.status().as_u16();
+    let retry_after = response
+        .headers()
+        .get(RETRY_AFTER)
+        .and_then(|value| value.to_str().ok()?.trim().parse().ok())
+        .map(Duration::from_secs);
+    let unknown = |detail: &str| SubmitOutcome::Unknown {
+        http_status: Some(status),
+        detail: detail.into(),
+    };
+    let Some(body) = read_limited(&mut response, max_error_body_bytes()).await else {
+        return unknown("the answer broke off or was too long");
+    };
+    if response.status().is_success() {
+        return match serde_json::from_slice::<Created>(&body) {
+            Ok(Created { id }) if is_plausible_id(&id) => SubmitOutcome::Accepted { gladia_id: id },
+            _ => unknown("a success without an id"),
+        };
+    }
+    match (status, ErrorEnvelope::parse(status, &body)) {
+        (429, Some(envelope)) => SubmitOutcome::Busy {
+            message: envelope.describe(),
+            retry_after,
+        },
+        (401 | 403, Some(envelope)) => SubmitOutcome::KeyRefused {
+            http_status: status,
+            message: envelope.describe(),
+        },
+        // A timeout and every 5xx may come after the acceptance, whoever worded them.
+        (408 | 500.., envelope) => {
+            let message = envelope.map(|envelope| envelope.describe());
+            SubmitOutcome::Unknown {
+                http_status: Some(status),
+                detail: message.unwrap_or_else(|| "an error without Gladia's envelope".into()),
+            }
+        }
+        (400..500, Some(envelope)) => SubmitOutcome::Refused {
+            http_status: status,
+            message: envelope.describe(),
+        },
+        _ => unknown("an answer without Gladia's error envelope"),
+    }
+}
+
+/// Gladia's ids are lower-case UUIDs today. Anything short and printable is taken as it is.
+#[must_use]
+pub(super) fn is_plausible_id(id: &str) -> bool {
+    (1..=128).contains(&id.len())
+        && id.bytes().all(|byte| byte.is_ascii_graphic())
+        && storable(id) == id
+}
+
+/// A request body that looks at the clock right before it is handed over, and remembers that it was.
+struct GuardedBody {
+    bytes: Option<Bytes>,
+    yielded: Arc<AtomicBool>,
+    send_deadline: Instant,
+}
+
+/// The deadline passed before the body left.
+#[derive(Debug, thiserror::Error)]
+#[error("the time to send this attempt has passed; nothing was sent")]
+struct TooLate;
+
+impl http_body::Body for GuardedBody {
+    type Data = Bytes;
+    type Error = TooLate;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+    ) -> Poll<Option<Result<http_body::Frame<Bytes>, TooLate>>> {
+        let Some(bytes) = self.bytes.take() else {
+            return Poll::Ready(None);
+        };
+        if Instant::now() >= self.send_deadline {
+            return Poll::Ready(Some(Err(TooLate)));
+        }
+        self.yielded.store(true, Ordering::SeqCst);
+        Poll::Ready(Some(Ok(http_body::Frame::data(bytes))))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.bytes.is_none()
+    }
+
+    fn size_hint(&self) -> http_body::SizeHint {
+        http_body::SizeHint::with_exact(self.bytes.as_ref().map_or(0, |bytes| bytes.len() as u64))
+    }
+}

@@ -1,0 +1,88 @@
+//! `POST /v2/upload`: a file, as it arrives.
+
+use std::io;
+
+use bytes::Bytes;
+use futures_util::Stream;
+use reqwest::multipart::{Form, Part};
+use serde::Deserialize;
+
+use super::{
+    client::GladiaClient,
+    error::{GladiaError, describe_transport, max_error_body_bytes, read_limited},
+};
+
+/// What Gladia made of a file.
+#[derive(Debug, Clone, Deserialize)]
+pub struct UploadedFile {
+    /// Gladia's URL of it, for creates.
+    pub audio_url: String,
+    /// What it found.
+    #[serde(default)]
+    pub audio_metadata: Option<AudioMetadata>,
+}
+
+/// What Gladia found in a file.
+#[derive(Debug, Clone, Deserialize)]
+pub struct AudioMetadata {
+    /// The format.
+    #[serde(default)]
+    pub extension: Option<String>,
+    /// Seconds.
+    #[serde(default)]
+    pub audio_duration: Option<f64>,
+    /// One or two.
+    #[serde(default)]
+    pub number_of_channels: Option<i32>,
+}
+
+impl GladiaClient {
+    /// Streams a file to Gladia. Where the stream ends in an error, the request breaks off without its closing boundary,
+    /// so that half a file cannot pass for a whole one.
+    ///
+    /// # Errors
+    /// Where Gladia refuses it, cannot be reached, or the stream ends in an error.
+    pub async fn upload<S>(
+        &self,
+        filename: String,
+        content_type: &str,
+        audio: S,
+    ) -> Result<UploadedFile, GladiaError>
+    where
+        S: Stream<Item = io::Result<Bytes>> + Send + 'static,
+    {
+        let part = Part::stream(reqwest::Body::wrap_stream(audio)).file_name(filename);
+        let part = part
+            .mime_str(content_type)
+            .map_err(|_| GladiaError::Unexpected("a content type that cannot be sent".into()))?;
+        let mut response = self
+            .keyed
+            .post(self.url(&["v2", "upload"]))
+            .timeout(self.upload_timeout)
+            .multipart(Form::new().part("audio", part))
+            .send()
+            .await
+            .map_err(|error| {
+                if error.is_timeout() {
+                    GladiaError::Timeout
+                } else {
+                    GladiaError::Unavailable(describe_transport(&error))
+                }
+            })?;
+        if !response.status().is_success() {
+            return Err(GladiaError::from_response(response).await);
+        }
+        let body = read_limited(&mut response, max_error_body_bytes())
+            .await
+            .ok_or_else(|| GladiaError::Unavailable("the answer to the upload broke off".into()))?;
+        let file: UploadedFile = serde_json::from_slice(&body).map_err(|_| {
+            GladiaError::Unexpected("an answer to the upload that holds no audio_url".into())
+        })?;
+        if url::Url::parse(&file.audio_url).is_err() {
+            return Err(GladiaError::Unexpected(
+                "an audio_url that is no URL".into(),
+            ));
+        }
+        Ok(file)
+    }
+}
