@@ -4,7 +4,7 @@
 //! theirs: what was found, the nearest known name, what to do. The schemas use a dozen keywords, and a test makes sure
 //! that they use no other than those that are read here.
 
-use serde_json::{Map, Value};
+use serde_json::{Map, Number, Value};
 
 use super::violation::{Violation, push_step};
 use super::{found, schema, unknown};
@@ -82,29 +82,29 @@ impl<'a> Checker<'a> {
         };
         match value {
             Value::Null | Value::Bool(_) => {}
-            Value::Number(number) => self.number(schema, number.as_f64().unwrap_or(f64::NAN)),
+            Value::Number(number) => self.number(schema, number),
             Value::String(text) => self.string(schema, text),
             Value::Array(items) => self.array(schema, items),
             Value::Object(fields) => self.object(schema, fields),
         }
     }
 
-    fn number(&mut self, schema: &'static Value, number: f64) {
-        let least = schema.get("minimum").and_then(Value::as_f64);
-        let most = schema.get("maximum").and_then(Value::as_f64).or_else(|| {
-            let counts = schema.get("format").and_then(Value::as_str) == Some("int32");
-            counts.then_some(f64::from(i32::MAX))
-        });
-        let bound = match (least, most) {
-            (Some(least), Some(most)) if number < least && most < f64::from(i32::MAX) => {
+    fn number(&mut self, schema: &'static Value, found: &Number) {
+        let Some(number) = found.as_f64() else {
+            return;
+        };
+        let bound = |key| schema.get(key).and_then(Value::as_f64);
+        let counts = schema.get("format").and_then(Value::as_str) == Some("int32");
+        let bound = match (bound("minimum"), bound("maximum")) {
+            (Some(least), Some(most)) if number < least || number > most => {
                 format!("between {least} and {most}")
             }
-            (Some(least), _) if number < least => format!("at least {least}"),
-            (_, Some(most)) if number > most => format!("at most {most}"),
+            (Some(least), None) if number < least => format!("at least {least}"),
+            (_, None) if counts && number > f64::from(i32::MAX) => format!("at most {}", i32::MAX),
             _ => return,
         };
         let subject = self.subject();
-        self.report(format!("`{subject}` must be {bound}; found {number}."));
+        self.report(format!("`{subject}` must be {bound}; found {found}."));
     }
 
     fn string(&mut self, schema: &'static Value, text: &str) {
@@ -158,6 +158,9 @@ impl<'a> Checker<'a> {
         }
         let properties = schema::properties(schema);
         let others = schema.get("additionalProperties");
+        // The options' own schema leaves the top open, for the gateway's fields; by now those are gone.
+        let closed =
+            others == Some(&Value::Bool(false)) || (others.is_none() && properties.is_some());
         for (name, value) in fields {
             if self.is_full() {
                 return;
@@ -170,7 +173,8 @@ impl<'a> Checker<'a> {
                 (None, Some(declared)) if declared.is_object() => {
                     self.at(name, |checker| checker.value(declared, value));
                 }
-                _ => self.unknown(&owner, name, schema),
+                _ if closed => self.unknown(&owner, name, schema),
+                _ => {}
             }
         }
     }

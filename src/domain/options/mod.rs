@@ -127,7 +127,7 @@ pub struct TranscriptionOptions {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub punctuation_enhanced: Option<bool>,
     /// Anything of the caller's own that should come back with the transcription: at most 2000 characters once written
-    /// as JSON, of which 65 are the gateway's own mark. The key `gladia_gateway_attempt` is reserved.
+    /// as JSON, of which 64 are the gateway's own mark. The key `gladia_gateway_attempt` is reserved.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<std::collections::HashMap<String, Value>>)]
     pub custom_metadata: Option<Map<String, Value>>,

@@ -67,3 +67,9 @@ pub(super) fn switch_on(body: &mut Map<String, Value>) {
 fn is_given(body: &Map<String, Value>, name: &str) -> bool {
     body.get(name).is_some_and(|value| !value.is_null())
 }
+
+/// The pairs, for the test that none is missing.
+#[cfg(test)]
+pub(super) fn names() -> impl Iterator<Item = (&'static str, &'static str)> {
+    PAIRS.iter().map(|pair| (pair.flag, pair.config))
+}

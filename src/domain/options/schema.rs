@@ -88,3 +88,17 @@ pub(super) fn home_of(field: &str) -> Option<&'static str> {
 pub(super) fn all() -> impl Iterator<Item = &'static Value> {
     NAMED.values().chain([&*OPTIONS])
 }
+
+/// The schema of this name.
+#[cfg(test)]
+pub(super) fn named(name: &str) -> &'static Value {
+    &NAMED[name]
+}
+
+/// The schema of the options with all that it refers to, as the `OpenAPI` document holds them.
+#[cfg(test)]
+pub(super) fn document() -> Value {
+    let mut document = OPTIONS.clone();
+    document["components"] = serde_json::json!({ "schemas": &*NAMED });
+    document
+}

@@ -90,9 +90,9 @@ pub(super) fn option(name: &str, also_known: &[&str]) -> String {
     }
     let shown = found::name(name);
     let known = schema::known_names().iter().chain(also_known).copied();
-    let meant = match (nearest(name, known), schema::home_of(name)) {
-        (Some(near), _) => format!("; did you mean `{near}`?"),
-        (None, Some(home)) => format!("; did you mean `{name}` inside `{home}`?"),
+    let meant = match (schema::home_of(name), nearest(name, known)) {
+        (Some(home), _) => format!("; did you mean `{name}` inside `{home}`?"),
+        (None, Some(near)) => format!("; did you mean `{near}`?"),
         (None, None) => ".".to_owned(),
     };
     format!("`{shown}` is not a known option{meant} {WAY_PAST}")

@@ -10,7 +10,7 @@ pub struct Violation {
     #[schema(example = "/subtitles_config/maximum_rows_per_caption")]
     pub pointer: String,
     /// The rule that is broken, and what to do.
-    #[schema(example = "`maximum_rows_per_caption` must be at most 5; found 9.")]
+    #[schema(example = "`maximum_rows_per_caption` must be between 1 and 5; found 9.")]
     pub rule: String,
 }
 
