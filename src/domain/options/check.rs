@@ -12,8 +12,8 @@ use super::{found, schema, unknown};
 /// More violations than this help nobody, and a hostile body could have millions.
 const MOST_VIOLATIONS: usize = 50;
 
-/// Names longer than this are not repeated in pointers either: the pointer then ends at their owner.
-const LONGEST_NAME: usize = 200;
+/// A pointer that would be longer than this ends at an owner of what is wrong, so that no answer outgrows its request.
+const LONGEST_POINTER: usize = 500;
 
 /// Collects violations while walking a request.
 pub(super) struct Checker<'a> {
@@ -49,12 +49,16 @@ impl<'a> Checker<'a> {
         self.record(pointer, rule);
     }
 
+    /// Records a violation at the pointer.
     fn report(&mut self, rule: String) {
         self.record(self.pointer.clone(), rule);
     }
 
-    fn record(&mut self, pointer: String, rule: String) {
+    fn record(&mut self, mut pointer: String, rule: String) {
         if !self.is_full() {
+            while pointer.len() > LONGEST_POINTER {
+                pointer.truncate(pointer.rfind('/').unwrap_or_default());
+            }
             self.violations.push(Violation { pointer, rule });
         }
     }
@@ -93,13 +97,14 @@ impl<'a> Checker<'a> {
         let Some(number) = found.as_f64() else {
             return;
         };
-        let bound = |key| schema.get(key).and_then(Value::as_f64);
+        let limit = |keyword| schema.get(keyword).and_then(Value::as_f64);
         let counts = schema.get("format").and_then(Value::as_str) == Some("int32");
-        let bound = match (bound("minimum"), bound("maximum")) {
+        let bound = match (limit("minimum"), limit("maximum")) {
             (Some(least), Some(most)) if number < least || number > most => {
                 format!("between {least} and {most}")
             }
             (Some(least), None) if number < least => format!("at least {least}"),
+            (None, Some(most)) if number > most => format!("at most {most}"),
             (_, None) if counts && number > f64::from(i32::MAX) => format!("at most {}", i32::MAX),
             _ => return,
         };
@@ -108,10 +113,10 @@ impl<'a> Checker<'a> {
     }
 
     fn string(&mut self, schema: &'static Value, text: &str) {
-        let subject = self.subject();
         if let Some(allowed) = schema.get("enum").and_then(Value::as_array) {
             let allowed: Vec<&'static str> = allowed.iter().filter_map(Value::as_str).collect();
             if !allowed.contains(&text) {
+                let subject = self.subject();
                 let found = found::describe(&Value::from(text));
                 self.report(unknown::value(&subject, text, &found, &allowed));
             }
@@ -119,6 +124,7 @@ impl<'a> Checker<'a> {
         if let Some(least) = schema.get("minLength").and_then(Value::as_u64)
             && (text.chars().count() as u64) < least
         {
+            let subject = self.subject();
             self.report(format!(
                 "`{subject}` must not be empty: give it a value or leave it out."
             ));
@@ -147,10 +153,10 @@ impl<'a> Checker<'a> {
     }
 
     fn object(&mut self, schema: &'static Value, fields: &Map<String, Value>) {
-        let owner = self.subject();
         let required: Vec<&'static str> = strings(schema, "required").collect();
         for name in &required {
             if !fields.contains_key(*name) {
+                let owner = self.subject();
                 self.at(name, |checker| {
                     checker.report(format!("`{owner}` needs `{name}`: add it."));
                 });
@@ -173,26 +179,22 @@ impl<'a> Checker<'a> {
                 (None, Some(declared)) if declared.is_object() => {
                     self.at(name, |checker| checker.value(declared, value));
                 }
-                _ if closed => self.unknown(&owner, name, schema),
+                _ if closed => self.unknown(name, schema),
                 _ => {}
             }
         }
     }
 
-    fn unknown(&mut self, owner: &str, name: &str, schema: &'static Value) {
+    fn unknown(&mut self, name: &str, schema: &'static Value) {
         let rule = if self.pointer.is_empty() {
             unknown::option(name, self.also_known)
         } else {
             let known: Vec<&'static str> = schema::properties(schema)
                 .map(|properties| properties.keys().map(String::as_str).collect())
                 .unwrap_or_default();
-            unknown::field(name, owner, &known)
+            unknown::field(name, &self.subject(), &known)
         };
-        if name.len() > LONGEST_NAME {
-            self.report(rule);
-        } else {
-            self.at(name, |checker| checker.report(rule));
-        }
+        self.at(name, |checker| checker.report(rule));
     }
 
     /// What messages call the value at the pointer: its name, or its array's name and its index.

@@ -2,7 +2,7 @@
 //!
 //! The structs are that place. Their serde names are Gladia's, so the upstream body is [`TranscriptionOptions`] as it
 //! serialises; their `ToSchema` is the part of the `OpenAPI` document that callers read; and [`parse`] checks requests
-//! against that same schema ([`check`]), so the document and the validation cannot part. Gladia's defaults stand in
+//! against that same schema (`check.rs`), so the document and the validation cannot part. Gladia's defaults stand in
 //! the descriptions and not as `default`: generated clients would send them, and keep sending them after Gladia
 //! changes its own.
 //!

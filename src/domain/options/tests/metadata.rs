@@ -102,4 +102,13 @@ fn long_values_and_names_are_not_repeated() {
     let violation = one_violation(json!({ "subtitles_config": { &long: 1 } }));
     assert_eq!(violation.pointer, "/subtitles_config");
     assert!(violation.rule.len() < 400, "{}", violation.rule);
+
+    let violation = one_violation(
+        json!({ "custom_spelling_config": { "spelling_dictionary": { &long: [1] } } }),
+    );
+    assert_eq!(
+        violation.pointer,
+        "/custom_spelling_config/spelling_dictionary"
+    );
+    assert!(violation.rule.len() < 400, "{}", violation.rule);
 }

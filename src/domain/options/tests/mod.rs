@@ -6,6 +6,7 @@ mod names;
 mod random;
 mod rules;
 mod schemas;
+mod together;
 
 use serde_json::{Map, Value, json};
 
