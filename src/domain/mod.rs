@@ -10,3 +10,4 @@ pub mod cursor;
 pub mod idempotency;
 pub mod ids;
 pub mod job;
+pub mod options;

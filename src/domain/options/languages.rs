@@ -1,0 +1,170 @@
+//! The languages that Gladia transcribes, and those that it translates to.
+
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+/// The languages that are spoken.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct LanguageConfig {
+    /// The languages that may be spoken. One: that one is used. None or several: Gladia detects which.
+    /// Gladia's default is none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub languages: Option<Vec<Language>>,
+    /// Whether the language is detected again at every utterance rather than once, at the first. Ignored with one
+    /// language; Gladia advises to name the languages when it is `true`. Gladia's default is `false`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub code_switching: Option<bool>,
+}
+
+/// Declares the languages once: translation knows those of transcription, and some more.
+macro_rules! languages {
+    (
+        transcribed { $($variant:ident $code:literal $name:literal,)* }
+        translated_only { $($more:ident $more_code:literal $more_name:literal,)* }
+    ) => {
+        /// A language that Gladia transcribes, by its code. Javanese is `jw`, as in Whisper's list.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+        #[serde(rename_all = "lowercase")]
+        pub enum Language {
+            $(#[doc = $name] $variant,)*
+        }
+
+        /// A language that Gladia translates to, by its code.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+        #[serde(rename_all = "lowercase")]
+        pub enum TargetLanguage {
+            $(#[doc = $name] $variant,)*
+            $(#[doc = $more_name] $more,)*
+        }
+
+        /// Codes with the English names of their languages.
+        const NAMES: &[(&str, &str)] = &[$(($code, $name),)* $(($more_code, $more_name),)*];
+    };
+}
+
+languages! {
+transcribed {
+    Af "af" "Afrikaans",
+    Am "am" "Amharic",
+    Ar "ar" "Arabic",
+    As "as" "Assamese",
+    Az "az" "Azerbaijani",
+    Ba "ba" "Bashkir",
+    Be "be" "Belarusian",
+    Bg "bg" "Bulgarian",
+    Bn "bn" "Bengali",
+    Bo "bo" "Tibetan",
+    Br "br" "Breton",
+    Bs "bs" "Bosnian",
+    Ca "ca" "Catalan",
+    Cs "cs" "Czech",
+    Cy "cy" "Welsh",
+    Da "da" "Danish",
+    De "de" "German",
+    El "el" "Greek",
+    En "en" "English",
+    Es "es" "Spanish",
+    Et "et" "Estonian",
+    Eu "eu" "Basque",
+    Fa "fa" "Persian",
+    Fi "fi" "Finnish",
+    Fo "fo" "Faroese",
+    Fr "fr" "French",
+    Gl "gl" "Galician",
+    Gu "gu" "Gujarati",
+    Ha "ha" "Hausa",
+    Haw "haw" "Hawaiian",
+    He "he" "Hebrew",
+    Hi "hi" "Hindi",
+    Hr "hr" "Croatian",
+    Ht "ht" "Haitian Creole",
+    Hu "hu" "Hungarian",
+    Hy "hy" "Armenian",
+    Id "id" "Indonesian",
+    Is "is" "Icelandic",
+    It "it" "Italian",
+    Ja "ja" "Japanese",
+    Jw "jw" "Javanese",
+    Ka "ka" "Georgian",
+    Kk "kk" "Kazakh",
+    Km "km" "Khmer",
+    Kn "kn" "Kannada",
+    Ko "ko" "Korean",
+    La "la" "Latin",
+    Lb "lb" "Luxembourgish",
+    Ln "ln" "Lingala",
+    Lo "lo" "Lao",
+    Lt "lt" "Lithuanian",
+    Lv "lv" "Latvian",
+    Mg "mg" "Malagasy",
+    Mi "mi" "Maori",
+    Mk "mk" "Macedonian",
+    Ml "ml" "Malayalam",
+    Mn "mn" "Mongolian",
+    Mr "mr" "Marathi",
+    Ms "ms" "Malay",
+    Mt "mt" "Maltese",
+    My "my" "Burmese",
+    Ne "ne" "Nepali",
+    Nl "nl" "Dutch",
+    Nn "nn" "Norwegian Nynorsk",
+    No "no" "Norwegian",
+    Oc "oc" "Occitan",
+    Pa "pa" "Punjabi",
+    Pl "pl" "Polish",
+    Ps "ps" "Pashto",
+    Pt "pt" "Portuguese",
+    Ro "ro" "Romanian",
+    Ru "ru" "Russian",
+    Sa "sa" "Sanskrit",
+    Sd "sd" "Sindhi",
+    Si "si" "Sinhala",
+    Sk "sk" "Slovak",
+    Sl "sl" "Slovenian",
+    Sn "sn" "Shona",
+    So "so" "Somali",
+    Sq "sq" "Albanian",
+    Sr "sr" "Serbian",
+    Su "su" "Sundanese",
+    Sv "sv" "Swedish",
+    Sw "sw" "Swahili",
+    Ta "ta" "Tamil",
+    Te "te" "Telugu",
+    Tg "tg" "Tajik",
+    Th "th" "Thai",
+    Tk "tk" "Turkmen",
+    Tl "tl" "Tagalog",
+    Tr "tr" "Turkish",
+    Tt "tt" "Tatar",
+    Uk "uk" "Ukrainian",
+    Ur "ur" "Urdu",
+    Uz "uz" "Uzbek",
+    Vi "vi" "Vietnamese",
+    Yi "yi" "Yiddish",
+    Yo "yo" "Yoruba",
+    Zh "zh" "Chinese",
+}
+translated_only {
+    Wo "wo" "Wolof",
+}
+}
+
+/// The code that a caller probably meant: by the language's name (`French`), its standard code where Gladia's differs
+/// (`jv`), or its code with a region (`fr-CA`).
+pub(super) fn probable_code(found: &str) -> Option<&'static str> {
+    let found = found.trim().to_ascii_lowercase().replace('_', "-");
+    let base = found.split('-').next().unwrap_or_default();
+    let base = match base {
+        "jv" => "jw",
+        "iw" => "he",
+        "nb" => "no",
+        "fil" => "tl",
+        "cmn" => "zh",
+        other => other,
+    };
+    NAMES
+        .iter()
+        .find(|(code, name)| *code == base || name.eq_ignore_ascii_case(&found))
+        .map(|(code, _)| *code)
+}

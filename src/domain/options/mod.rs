@@ -1,0 +1,174 @@
+//! Gladia's options of one transcription: typed, validated, documented from one place.
+//!
+//! The structs are that place. Their serde names are Gladia's, so the upstream body is [`TranscriptionOptions`] as it
+//! serialises; their `ToSchema` is the part of the `OpenAPI` document that callers read; and [`parse`] checks requests
+//! against that same schema (`check.rs`), so the document and the validation cannot part. Gladia's defaults stand in
+//! the descriptions and not as `default`: generated clients would send them, and keep sending them after Gladia
+//! changes its own.
+//!
+//! Validation finds everything that is wrong at once. A name that is not known is refused, because a misspelt option
+//! that is dropped in silence costs a paid transcription; `extra_options` is the way past that for options that are
+//! newer than this build.
+//!
+//! [`parse`]: TranscriptionOptions::parse
+
+mod check;
+mod extra;
+mod found;
+mod languages;
+mod llm;
+mod metadata;
+mod model;
+mod numbers;
+mod pairs;
+mod pii;
+mod schema;
+mod speakers;
+mod spelling;
+mod subtitles;
+mod summary;
+#[cfg(test)]
+mod tests;
+mod translation;
+mod unknown;
+mod violation;
+mod vocabulary;
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+use utoipa::ToSchema;
+
+pub use extra::merge_extra;
+pub use languages::{Language, LanguageConfig, TargetLanguage};
+pub use llm::AudioToLlmConfig;
+pub use metadata::RESERVED_METADATA_KEY;
+pub use model::Model;
+pub use pii::{PiiEntityType, PiiRedactionConfig, ProcessedTextType};
+pub use schema::known_names;
+pub use speakers::DiarizationConfig;
+pub use spelling::CustomSpellingConfig;
+pub use subtitles::{SubtitlesConfig, SubtitlesFormat, SubtitlesStyle};
+pub use summary::{SummarizationConfig, SummaryType};
+pub use translation::{TranslationConfig, TranslationModel};
+pub use violation::Violation;
+pub use vocabulary::{CustomVocabulary, CustomVocabularyConfig, VocabularyEntry, VocabularyWord};
+
+/// Gladia's options of one transcription. What is not given is left to Gladia's default; `null` is the same as not
+/// given. A configuration switches on the option that it belongs to, unless that is given as `false`.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct TranscriptionOptions {
+    /// The model that transcribes. Gladia's default is `solaria-1`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub model: Option<Model>,
+    /// The languages that are spoken.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub language_config: Option<LanguageConfig>,
+    /// Whether the words of `custom_vocabulary_config` are recognised, or the words themselves.
+    /// Gladia's default is `false`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub custom_vocabulary: Option<CustomVocabulary>,
+    /// The words that the transcription should recognise.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub custom_vocabulary_config: Option<CustomVocabularyConfig>,
+    /// Whether `custom_spelling_config`, which is then required, is applied. Gladia's default is `false`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub custom_spelling: Option<bool>,
+    /// Spellings to use in the transcript.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub custom_spelling_config: Option<CustomSpellingConfig>,
+    /// Whether subtitles are rendered. Gladia's default is `false`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub subtitles: Option<bool>,
+    /// How subtitles are rendered.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub subtitles_config: Option<SubtitlesConfig>,
+    /// Whether utterances name their speaker. Gladia's default is `false`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub diarization: Option<bool>,
+    /// What is known of the speakers.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub diarization_config: Option<DiarizationConfig>,
+    /// Whether the transcript is translated, as `translation_config`, which is then required, says.
+    /// Gladia's default is `false`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub translation: Option<bool>,
+    /// How the transcript is translated.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub translation_config: Option<TranslationConfig>,
+    /// Whether the transcript is summarised. Gladia's default is `false`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub summarization: Option<bool>,
+    /// How the transcript is summarised.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub summarization_config: Option<SummarizationConfig>,
+    /// Whether names, places, dates and the like are listed. Gladia's default is `false`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub named_entity_recognition: Option<bool>,
+    /// Whether the sentiment and the emotion of what is said are given. Gladia's default is `false`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sentiment_analysis: Option<bool>,
+    /// Whether a language model answers the prompts of `audio_to_llm_config`, which is then required.
+    /// Gladia's default is `false`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub audio_to_llm: Option<bool>,
+    /// What a language model is asked about the transcript.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub audio_to_llm_config: Option<AudioToLlmConfig>,
+    /// Whether personal information is taken out of the transcript. Gladia's default is `false`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pii_redaction: Option<bool>,
+    /// What is redacted, and what stands in its place.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pii_redaction_config: Option<PiiRedactionConfig>,
+    /// Whether the transcript is also given sentence by sentence. Gladia's default is `false`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sentences: Option<bool>,
+    /// Whether Gladia's enhanced punctuation, which it marks as alpha, is used. Gladia's default is `false`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub punctuation_enhanced: Option<bool>,
+    /// Anything of the caller's own that should come back with the transcription: at most 2000 characters once written
+    /// as JSON, of which 64 are the gateway's own mark. The key `gladia_gateway_attempt` is reserved.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<std::collections::HashMap<String, Value>>)]
+    pub custom_metadata: Option<Map<String, Value>>,
+}
+
+impl TranscriptionOptions {
+    /// Takes the options out of a request body from which the caller has removed the gateway's own fields.
+    /// `also_known` names those fields, so that a misspelt one is recognised too.
+    ///
+    /// # Errors
+    ///
+    /// Everything that is wrong with the options (the first fifty).
+    pub fn parse(
+        mut body: Map<String, Value>,
+        also_known: &[&str],
+    ) -> Result<Self, Vec<Violation>> {
+        let mut checker = check::Checker::new(also_known);
+        checker.options(&body);
+        pairs::check(&body, &mut checker);
+        speakers::check(&body, &mut checker);
+        metadata::check(&body, &mut checker);
+        let violations = checker.into_violations();
+        if !violations.is_empty() {
+            return Err(violations);
+        }
+        pairs::switch_on(&mut body);
+        // The schema is as strict as the types; should they ever part, the caller still gets an answer.
+        serde_json::from_value(Value::Object(body)).map_err(|error| {
+            vec![Violation {
+                pointer: String::new(),
+                rule: format!("The options cannot be read: {error}."),
+            }]
+        })
+    }
+
+    /// The same options as the upstream body: only what was set.
+    #[must_use]
+    pub fn to_upstream(&self) -> Map<String, Value> {
+        match serde_json::to_value(self) {
+            Ok(Value::Object(body)) => body,
+            other => unreachable!("options serialise to an object, not to {other:?}"),
+        }
+    }
+}

@@ -1,0 +1,58 @@
+//! Subtitles that Gladia renders beside the transcript.
+
+use serde::{Deserialize, Serialize};
+use serde_json::Number;
+use utoipa::ToSchema;
+
+use super::numbers::whole;
+
+/// How subtitles are rendered.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct SubtitlesConfig {
+    /// The formats to render, at least one. Gladia's default is `["srt"]`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(min_items = 1)]
+    pub formats: Option<Vec<SubtitlesFormat>>,
+    /// The shortest time that a subtitle is shown, in seconds: 0 or more.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<f64>, minimum = 0)]
+    pub minimum_duration: Option<Number>,
+    /// The longest time that a subtitle is shown, in seconds: from 1 to 30.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<f64>, minimum = 1, maximum = 30)]
+    pub maximum_duration: Option<Number>,
+    /// The most characters on one row: 1 or more.
+    #[serde(default, deserialize_with = "whole")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(minimum = 1)]
+    pub maximum_characters_per_row: Option<u32>,
+    /// The most rows in one subtitle: from 1 to 5.
+    #[serde(default, deserialize_with = "whole")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(minimum = 1, maximum = 5)]
+    pub maximum_rows_per_caption: Option<u32>,
+    /// The style of the subtitles. Gladia's default is `default`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub style: Option<SubtitlesStyle>,
+}
+
+/// A subtitle format.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum SubtitlesFormat {
+    /// `SubRip`.
+    Srt,
+    /// `WebVTT`.
+    Vtt,
+}
+
+/// A subtitle style.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum SubtitlesStyle {
+    /// Gladia's own layout.
+    Default,
+    /// The layout that the format's archival description asks for.
+    Compliance,
+}
