@@ -6,3 +6,4 @@ pub mod db;
 pub mod dev_tools;
 pub mod domain;
 pub mod gladia;
+pub mod http;
