@@ -5,6 +5,7 @@
 
 directory=$1
 shift
+PATH=$PATH:/usr/bin:/bin
 exec 3<&0
 
 # Where the system offers it, the server also outlives nobody who kills this script.
