@@ -19,6 +19,7 @@ use super::account::Account;
 
 const PREFIX: &str = "gladia-gateway-postgres-";
 const LOCK: &str = "lock";
+const NEW_LOCK: &str = "lock.new";
 
 /// How much of the log an error shows.
 const LOG_TAIL_BYTES: u64 = 4096;
@@ -30,6 +31,7 @@ pub(super) struct PrivateDirectory {
     name: String,
     /// Readable also when the supervisor has removed the directory.
     log: File,
+    /// Held, and never read.
     _lock: File,
 }
 
@@ -68,8 +70,10 @@ impl PrivateDirectory {
         DirBuilder::new().mode(0o700).create(&path)?;
         // The files are made while the directory is still ours, so that nobody can put links in their place.
         let files = (|| {
-            let lock = new_file().write(true).open(path.join(LOCK))?;
+            // Renamed when it is locked: whoever finds an unlocked one may take its owner for dead.
+            let lock = new_file().write(true).open(path.join(NEW_LOCK))?;
             lock.lock()?;
+            fs::rename(path.join(NEW_LOCK), path.join(LOCK))?;
             let log = new_file().read(true).append(true).open(path.join("log"))?;
             account.take_over(&File::open(&path)?)?;
             Ok((lock, log))
@@ -180,5 +184,41 @@ fn is_abandoned(directory: &Path, rest_of_name: &str) -> bool {
             .and_then(|owner| owner.parse().ok())
             .is_some_and(|owner| kill(Pid::from_raw(owner), None) == Err(Errno::ESRCH)),
         Err(_) => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn directories_of_dead_owners_are_removed_and_those_of_living_ones_are_not()
+    -> anyhow::Result<()> {
+        let root =
+            std::env::temp_dir().join(format!("gladia-gateway-directories-{}", Uuid::new_v4()));
+        DirBuilder::new().mode(0o755).create(&root)?;
+        let account = Account::for_server()?;
+        let used = PrivateDirectory::create_below(&root, &account)?;
+
+        let made = |name: &str| -> io::Result<PathBuf> {
+            let path = root.join(format!("{PREFIX}{name}"));
+            fs::create_dir(&path)?;
+            account.take_over(&File::open(&path)?)?;
+            Ok(path)
+        };
+        let just_made = made(&format!("{}-made", std::process::id()))?;
+        let never_locked = made(&format!("{}-killed", i32::MAX))?;
+        let abandoned = made(&format!("{}-abandoned", std::process::id()))?;
+        fs::write(abandoned.join(LOCK), "")?;
+        let foreign = root.join("gladia-gateway-other");
+        fs::create_dir(&foreign)?;
+
+        remove_abandoned(&root, &account);
+
+        assert!(used.path.exists() && just_made.exists() && foreign.exists());
+        assert!(!abandoned.exists() && !never_locked.exists());
+        drop(used);
+        fs::remove_dir_all(root)?;
+        Ok(())
     }
 }
