@@ -2,12 +2,12 @@
 //!
 //! A server lives in one fresh private directory, listens on one free loopback port, and leaves nothing behind:
 //!
-//! 1. [`binaries`] finds `initdb` and `postgres`, and [`account`] says who runs them: Postgres refuses root, so root
+//! 1. `binaries` finds `initdb` and `postgres`, and `account` says who runs them: Postgres refuses root, so root
 //!    hands the directory to `postgres` or `nobody`.
-//! 2. [`directory`] makes the directory, after clearing away those whose owners died without doing so.
-//! 3. [`cluster`] runs `initdb` there, with a random password: loopback is open to every user of the machine, and a
+//! 2. `directory` makes the directory, after clearing away those whose owners died without doing so.
+//! 3. `cluster` runs `initdb` there, with a random password: loopback is open to every user of the machine, and a
 //!    Postgres superuser may run programs.
-//! 4. [`supervisor`] ties the server's life to ours. When this process ends, in whatever way, the server shuts down
+//! 4. `supervisor` ties the server's life to ours. When this process ends, in whatever way, the server shuts down
 //!    and the directory goes.
 //!
 //! A Postgres that already runs is never touched: the port is free when chosen, another is chosen where it was taken

@@ -8,7 +8,7 @@ shift
 PATH=$PATH:/usr/bin:/bin
 exec 3<&0
 
-# Where the system offers it, the server also outlives nobody who kills this script.
+# Where the system offers it, the server shuts down as well when this script is killed.
 if setpriv --pdeathsig INT true 2>/dev/null; then
     set -- setpriv --pdeathsig INT "$@"
 fi
