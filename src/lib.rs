@@ -7,3 +7,4 @@ pub mod dev_tools;
 pub mod domain;
 pub mod gladia;
 pub mod http;
+pub mod workers;

@@ -38,17 +38,20 @@ impl FromRequestParts<AppState> for Writer {
 
 async fn authenticate(parts: &Parts, state: &AppState, needed: Scope) -> Result<Caller, Problem> {
     let unauthorized = |detail: &str| Problem::new(ProblemType::Unauthorized, detail);
-    let header = parts
-        .headers
-        .get(header::AUTHORIZATION)
-        .ok_or_else(|| unauthorized("Send an API key in the header Authorization: Bearer <key>."))?;
+    let header = parts.headers.get(header::AUTHORIZATION).ok_or_else(|| {
+        unauthorized("Send an API key in the header Authorization: Bearer <key>.")
+    })?;
     let key = header
         .to_str()
         .ok()
         .and_then(|text| text.split_once(' '))
         .filter(|(scheme, key)| scheme.eq_ignore_ascii_case("bearer") && !key.trim().is_empty())
         .map(|(_, key)| ApiKey::presented(key.trim()))
-        .ok_or_else(|| unauthorized("The header Authorization must hold the word Bearer, a space, and an API key."))?;
+        .ok_or_else(|| {
+            unauthorized(
+                "The header Authorization must hold the word Bearer, a space, and an API key.",
+            )
+        })?;
     let mut conn = state.pool.acquire().await?;
     let caller = db::api_keys::find_caller(&mut conn, &key.hash())
         .await?
@@ -56,7 +59,10 @@ async fn authenticate(parts: &Parts, state: &AppState, needed: Scope) -> Result<
     if caller.scope < needed {
         return Err(Problem::new(
             ProblemType::Forbidden,
-            format!("This needs an API key of scope {needed}; this key's scope is {}.", caller.scope),
+            format!(
+                "This needs an API key of scope {needed}; this key's scope is {}.",
+                caller.scope
+            ),
         ));
     }
     Ok(caller)

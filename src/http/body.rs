@@ -32,7 +32,9 @@ pub async fn read(body: Body, limit: usize, timeout: Duration) -> Result<Bytes, 
     let deadline = Instant::now() + timeout;
     loop {
         match tokio::time::timeout_at(deadline, stream.next()).await {
-            Ok(Some(Ok(chunk))) if read.len() + chunk.len() <= limit => read.extend_from_slice(&chunk),
+            Ok(Some(Ok(chunk))) if read.len() + chunk.len() <= limit => {
+                read.extend_from_slice(&chunk)
+            }
             Ok(Some(Ok(_))) => {
                 linger(stream);
                 return Err(Problem::new(
@@ -41,13 +43,19 @@ pub async fn read(body: Body, limit: usize, timeout: Duration) -> Result<Bytes, 
                 ));
             }
             Ok(Some(Err(_))) => {
-                return Err(Problem::new(ProblemType::UploadInterrupted, "The body broke off. Repeat the request."));
+                return Err(Problem::new(
+                    ProblemType::UploadInterrupted,
+                    "The body broke off. Repeat the request.",
+                ));
             }
             Ok(None) => return Ok(read.freeze()),
             Err(_) => {
                 return Err(Problem::new(
                     ProblemType::RequestTimeout,
-                    format!("A body of this kind must arrive within {} seconds.", timeout.as_secs()),
+                    format!(
+                        "A body of this kind must arrive within {} seconds.",
+                        timeout.as_secs()
+                    ),
                 ));
             }
         }
@@ -64,8 +72,14 @@ pub async fn read_json_object(
     limits: &HttpLimits,
 ) -> Result<Map<String, Value>, Problem> {
     let media_type = media_type(headers);
-    if !(media_type == "application/json" || media_type.starts_with("application/") && media_type.ends_with("+json")) {
-        let found = if media_type.is_empty() { "none".to_owned() } else { format!("{media_type:.100}") };
+    if !(media_type == "application/json"
+        || media_type.starts_with("application/") && media_type.ends_with("+json"))
+    {
+        let found = if media_type.is_empty() {
+            "none".to_owned()
+        } else {
+            format!("{media_type:.100}")
+        };
         return Err(Problem::new(
             ProblemType::UnsupportedMediaType,
             format!("Send JSON with the header Content-Type: application/json; it was {found}."),
@@ -83,14 +97,22 @@ pub fn parse_json_object(bytes: &[u8], what: &str) -> Result<Map<String, Value>,
     let value: Value = serde_json::from_slice(bytes).map_err(|error| {
         Problem::new(
             ProblemType::MalformedJson,
-            format!("In {what}, line {} column {}: {}.", error.line(), error.column(), syntax(&error)),
+            format!(
+                "In {what}, line {} column {}: {}.",
+                error.line(),
+                error.column(),
+                syntax(&error)
+            ),
         )
     })?;
     match value {
         Value::Object(map) => Ok(map),
         other => Err(Problem::new(
             ProblemType::MalformedJson,
-            format!("Of {what} a JSON object is expected; it is {}.", kind(&other)),
+            format!(
+                "Of {what} a JSON object is expected; it is {}.",
+                kind(&other)
+            ),
         )),
     }
 }
@@ -110,7 +132,12 @@ pub fn media_type(headers: &HeaderMap) -> String {
 /// The declared size of a body.
 #[must_use]
 pub fn content_length(headers: &HeaderMap) -> Option<u64> {
-    headers.get(header::CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
+    headers
+        .get(header::CONTENT_LENGTH)?
+        .to_str()
+        .ok()?
+        .parse()
+        .ok()
 }
 
 /// Reads on for a while in the background what nobody wants. A connection that is closed while the caller still sends
@@ -133,7 +160,10 @@ pub fn linger(mut stream: impl Stream<Item = Result<Bytes, axum::Error>> + Send 
 /// serde's message without the position, which is told apart.
 fn syntax(error: &serde_json::Error) -> String {
     let text = error.to_string();
-    text.split(" at line ").next().unwrap_or("it is no JSON").to_owned()
+    text.split(" at line ")
+        .next()
+        .unwrap_or("it is no JSON")
+        .to_owned()
 }
 
 fn kind(value: &Value) -> &'static str {

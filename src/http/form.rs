@@ -106,11 +106,19 @@ type BodyStream = axum::body::BodyDataStream;
 type SharedStream = std::sync::Arc<std::sync::Mutex<Option<BodyStream>>>;
 
 /// The body as a stream that can be taken back, to read on after the form was refused.
-fn shared_stream(body: Body) -> (impl Stream<Item = Result<Bytes, axum::Error>> + Send + 'static, SharedStream) {
-    let shared: SharedStream = std::sync::Arc::new(std::sync::Mutex::new(Some(body.into_data_stream())));
+fn shared_stream(
+    body: Body,
+) -> (
+    impl Stream<Item = Result<Bytes, axum::Error>> + Send + 'static,
+    SharedStream,
+) {
+    let shared: SharedStream =
+        std::sync::Arc::new(std::sync::Mutex::new(Some(body.into_data_stream())));
     let inner = std::sync::Arc::clone(&shared);
     let stream = stream::poll_fn(move |cx: &mut Context<'_>| match inner.lock() {
-        Ok(mut guard) => guard.as_mut().map_or(Poll::Ready(None), |stream| stream.poll_next_unpin(cx)),
+        Ok(mut guard) => guard
+            .as_mut()
+            .map_or(Poll::Ready(None), |stream| stream.poll_next_unpin(cx)),
         Err(_) => Poll::Ready(None),
     });
     (stream, shared)
@@ -126,29 +134,51 @@ async fn receive_parts<T>(
     let mut options = None;
     while let Some(field) = in_time(limits, form.next_field()).await? {
         match (field.name(), parse_options) {
-            (Some(AUDIO), _) if file.is_some() => return Err(wrong_part(AUDIO, "must stand in the form once")),
+            (Some(AUDIO), _) if file.is_some() => {
+                return Err(wrong_part(AUDIO, "must stand in the form once"));
+            }
             (Some(AUDIO), _) => file = Some(receive_file(field, limits, destination).await?),
             (Some(OPTIONS), Some(_)) if options.is_some() => {
                 return Err(wrong_part(OPTIONS, "must stand in the form at most once"));
             }
-            (Some(OPTIONS), Some(parse)) => options = Some(parse(receive_options(field, limits).await?)?),
+            (Some(OPTIONS), Some(parse)) => {
+                options = Some(parse(receive_options(field, limits).await?)?)
+            }
             (name, parse) => {
-                let name = name.unwrap_or_default().chars().take(100).collect::<String>();
-                let known = if parse.is_some() { "`audio` and `options`" } else { "`audio`" };
-                return Err(wrong_part(&name, format!("is no part of this form: its parts are {known}")));
+                let name = name
+                    .unwrap_or_default()
+                    .chars()
+                    .take(100)
+                    .collect::<String>();
+                let known = if parse.is_some() {
+                    "`audio` and `options`"
+                } else {
+                    "`audio`"
+                };
+                return Err(wrong_part(
+                    &name,
+                    format!("is no part of this form: its parts are {known}"),
+                ));
             }
         }
     }
-    let file = file.ok_or_else(|| wrong_part(AUDIO, "is missing: send the file as the part `audio`"))?;
+    let file =
+        file.ok_or_else(|| wrong_part(AUDIO, "is missing: send the file as the part `audio`"))?;
     Ok(ReceivedForm { file, options })
 }
 
 /// Reads the `options` part.
-async fn receive_options(mut field: Field<'_>, limits: &HttpLimits) -> Result<Map<String, Value>, Problem> {
+async fn receive_options(
+    mut field: Field<'_>,
+    limits: &HttpLimits,
+) -> Result<Map<String, Value>, Problem> {
     let mut bytes = Vec::new();
     while let Some(chunk) = in_time(limits, field.chunk()).await? {
         if bytes.len() + chunk.len() > limits.max_request_bytes {
-            let detail = format!("The part `options` may have {} bytes at most.", limits.max_request_bytes);
+            let detail = format!(
+                "The part `options` may have {} bytes at most.",
+                limits.max_request_bytes
+            );
             return Err(Problem::new(ProblemType::PayloadTooLarge, detail));
         }
         bytes.extend_from_slice(&chunk);
@@ -163,13 +193,23 @@ async fn receive_file(
     destination: Destination<'_>,
 ) -> Result<ReceivedFile, Problem> {
     let filename = sanitize(field.file_name().unwrap_or_default());
-    let content_type = field.content_type().map_or_else(|| "application/octet-stream".to_owned(), ToString::to_string);
-    let mut meter = Meter { hash: Sha256::new(), size_bytes: 0, limits };
+    let content_type = field.content_type().map_or_else(
+        || "application/octet-stream".to_owned(),
+        ToString::to_string,
+    );
+    let mut meter = Meter {
+        hash: Sha256::new(),
+        size_bytes: 0,
+        limits,
+    };
 
     // The first bytes come before Gladia is called: an empty file never reaches it.
     let Some(first) = meter.next(&mut field).await? else {
         let rule = "must not be empty";
-        return Err(Problem::new(ProblemType::EmptyFile, "The part `audio` holds no bytes.").at("/audio", rule));
+        return Err(
+            Problem::new(ProblemType::EmptyFile, "The part `audio` holds no bytes.")
+                .at("/audio", rule),
+        );
     };
     let uploaded = match destination {
         Destination::HashOnly => {
@@ -182,7 +222,12 @@ async fn receive_file(
             Some(forward(&mut meter, &mut field, first, chunks, upload).await?)
         }
     };
-    Ok(ReceivedFile { filename, size_bytes: meter.size_bytes, sha256: meter.hash.finalize().into(), uploaded })
+    Ok(ReceivedFile {
+        filename,
+        size_bytes: meter.size_bytes,
+        sha256: meter.hash.finalize().into(),
+        uploaded,
+    })
 }
 
 /// Reads from the caller and sends to Gladia, until both are through or one of them gives up.
@@ -254,7 +299,10 @@ enum Chunk {
     End,
 }
 
-fn audio_channel() -> (mpsc::Sender<Chunk>, impl Stream<Item = io::Result<Bytes>> + Send + 'static) {
+fn audio_channel() -> (
+    mpsc::Sender<Chunk>,
+    impl Stream<Item = io::Result<Bytes>> + Send + 'static,
+) {
     let (sender, receiver) = mpsc::channel(CHUNKS_IN_FLIGHT);
     let audio = stream::unfold(Some(receiver), |receiver| async move {
         let mut receiver: mpsc::Receiver<Chunk> = receiver?;
@@ -282,7 +330,10 @@ async fn in_time<T>(
 fn idle(after: Duration) -> Problem {
     Problem::new(
         ProblemType::RequestTimeout,
-        format!("Nothing arrived for {} seconds. No transcription was created; repeat the request.", after.as_secs()),
+        format!(
+            "Nothing arrived for {} seconds. No transcription was created; repeat the request.",
+            after.as_secs()
+        ),
     )
 }
 
@@ -294,42 +345,70 @@ fn describe(error: &multer::Error) -> Problem {
             ProblemType::UploadInterrupted,
             "The form broke off before its closing boundary. No transcription was created; repeat the request.",
         ),
-        other => Problem::new(ProblemType::InvalidForm, format!("The form cannot be read: {other}.")),
+        other => Problem::new(
+            ProblemType::InvalidForm,
+            format!("The form cannot be read: {other}."),
+        ),
     }
 }
 
 fn boundary(headers: &HeaderMap) -> Result<String, Problem> {
     let media_type = body::media_type(headers);
     if media_type != "multipart/form-data" {
-        let found = if media_type.is_empty() { "none".to_owned() } else { format!("{media_type:.100}") };
+        let found = if media_type.is_empty() {
+            "none".to_owned()
+        } else {
+            format!("{media_type:.100}")
+        };
         return Err(Problem::new(
             ProblemType::UnsupportedMediaType,
-            format!("Send a form with the header Content-Type: multipart/form-data; it was {found}."),
+            format!(
+                "Send a form with the header Content-Type: multipart/form-data; it was {found}."
+            ),
         ));
     }
     headers
         .get(axum::http::header::CONTENT_TYPE)
         .and_then(|value| multer::parse_boundary(value.to_str().ok()?).ok())
         .ok_or_else(|| {
-            Problem::new(ProblemType::InvalidForm, "The header Content-Type of a form must name its boundary.")
+            Problem::new(
+                ProblemType::InvalidForm,
+                "The header Content-Type of a form must name its boundary.",
+            )
         })
 }
 
 fn wrong_part(name: &str, rule: impl Into<String>) -> Problem {
     let rule = rule.into();
-    Problem::new(ProblemType::InvalidForm, format!("The part `{name}` {rule}.")).at(&format!("/{name}"), rule)
+    Problem::new(
+        ProblemType::InvalidForm,
+        format!("The part `{name}` {rule}."),
+    )
+    .at(&format!("/{name}"), rule)
 }
 
 fn too_large(limits: &HttpLimits) -> Problem {
     let rule = format!("may have {} bytes at most", limits.max_upload_bytes);
-    Problem::new(ProblemType::PayloadTooLarge, format!("The part `audio` {rule}.")).at("/audio", rule)
+    Problem::new(
+        ProblemType::PayloadTooLarge,
+        format!("The part `audio` {rule}."),
+    )
+    .at("/audio", rule)
 }
 
 /// A file's name without path, control characters or quotes, of a bounded length.
 fn sanitize(name: &str) -> String {
     let base = name.rsplit(['/', '\\']).next().unwrap_or_default();
-    let clean: String = base.chars().filter(|c| !c.is_control() && *c != '"').take(200).collect();
-    if clean.trim().is_empty() { AUDIO.to_owned() } else { clean }
+    let clean: String = base
+        .chars()
+        .filter(|c| !c.is_control() && *c != '"')
+        .take(200)
+        .collect();
+    if clean.trim().is_empty() {
+        AUDIO.to_owned()
+    } else {
+        clean
+    }
 }
 
 #[cfg(test)]

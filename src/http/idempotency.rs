@@ -121,7 +121,12 @@ impl HeldKey {
 
     /// Keeps the reservation alive while a file streams.
     pub fn keep_alive(&mut self) {
-        let (pool, tenant_id, key, holder) = (self.pool.clone(), self.tenant_id, self.key.clone(), self.holder);
+        let (pool, tenant_id, key, holder) = (
+            self.pool.clone(),
+            self.tenant_id,
+            self.key.clone(),
+            self.holder,
+        );
         self.renewal = Some(tokio::spawn(async move {
             loop {
                 tokio::time::sleep(RENEWAL).await;
@@ -147,8 +152,15 @@ impl HeldKey {
         fingerprint: Fingerprint,
         job_id: JobId,
     ) -> Result<(), Problem> {
-        let completed =
-            idempotency::complete(conn, self.tenant_id, &self.key, self.holder, fingerprint, job_id).await?;
+        let completed = idempotency::complete(
+            conn,
+            self.tenant_id,
+            &self.key,
+            self.holder,
+            fingerprint,
+            job_id,
+        )
+        .await?;
         if completed {
             return Ok(());
         }
@@ -173,7 +185,12 @@ impl Drop for HeldKey {
         if self.completed {
             return;
         }
-        let (pool, tenant_id, key, holder) = (self.pool.clone(), self.tenant_id, self.key.clone(), self.holder);
+        let (pool, tenant_id, key, holder) = (
+            self.pool.clone(),
+            self.tenant_id,
+            self.key.clone(),
+            self.holder,
+        );
         // The request may have been dropped with its connection, so this cannot be awaited. If it fails, the lease ends.
         tokio::spawn(async move {
             if let Ok(mut conn) = pool.acquire().await {

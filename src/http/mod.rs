@@ -56,9 +56,15 @@ pub fn router(state: AppState, serves: Serves) -> Router {
 }
 
 async fn no_such_route(_: Uri) -> Problem {
-    Problem::new(ProblemType::NotFound, "There is nothing at this address. /docs shows what there is.")
+    Problem::new(
+        ProblemType::NotFound,
+        "There is nothing at this address. /docs shows what there is.",
+    )
 }
 
 async fn no_such_method() -> Problem {
-    Problem::new(ProblemType::MethodNotAllowed, "This address does not take this method. The header Allow names those it takes.")
+    Problem::new(
+        ProblemType::MethodNotAllowed,
+        "This address does not take this method. The header Allow names those it takes.",
+    )
 }

@@ -38,7 +38,10 @@ impl Modify for ApiKeys {
             .components
             .get_or_insert_default()
             .add_security_scheme("api_key", SecurityScheme::Http(scheme));
-        document.security = Some(vec![SecurityRequirement::new("api_key", Vec::<String>::new())]);
+        document.security = Some(vec![SecurityRequirement::new(
+            "api_key",
+            Vec::<String>::new(),
+        )]);
     }
 }
 
@@ -60,5 +63,7 @@ pub fn document() -> utoipa::openapi::OpenApi {
 /// `/openapi.json`, and `/docs` to browse it. The page needs nothing from elsewhere.
 pub fn router(document: utoipa::openapi::OpenApi) -> Router<AppState> {
     let page = SwaggerUi::new("/docs").config(Config::from("/openapi.json").validator_url("none"));
-    Router::new().route("/openapi.json", get(|| async move { Json(document) })).merge(page)
+    Router::new()
+        .route("/openapi.json", get(|| async move { Json(document) }))
+        .merge(page)
 }

@@ -74,28 +74,78 @@ pub enum ProblemType {
 impl ProblemType {
     fn parts(self) -> (&'static str, StatusCode, &'static str) {
         match self {
-            Self::MalformedJson => ("malformed-json", StatusCode::BAD_REQUEST, "The body is no JSON object"),
-            Self::UnsupportedMediaType => {
-                ("unsupported-media-type", StatusCode::UNSUPPORTED_MEDIA_TYPE, "The content type is not supported")
-            }
-            Self::InvalidRequest => ("invalid-request", StatusCode::UNPROCESSABLE_ENTITY, "The request breaks a rule"),
-            Self::InvalidParameter => ("invalid-parameter", StatusCode::BAD_REQUEST, "A parameter breaks a rule"),
-            Self::InvalidForm => ("invalid-form", StatusCode::BAD_REQUEST, "The form cannot be used"),
+            Self::MalformedJson => (
+                "malformed-json",
+                StatusCode::BAD_REQUEST,
+                "The body is no JSON object",
+            ),
+            Self::UnsupportedMediaType => (
+                "unsupported-media-type",
+                StatusCode::UNSUPPORTED_MEDIA_TYPE,
+                "The content type is not supported",
+            ),
+            Self::InvalidRequest => (
+                "invalid-request",
+                StatusCode::UNPROCESSABLE_ENTITY,
+                "The request breaks a rule",
+            ),
+            Self::InvalidParameter => (
+                "invalid-parameter",
+                StatusCode::BAD_REQUEST,
+                "A parameter breaks a rule",
+            ),
+            Self::InvalidForm => (
+                "invalid-form",
+                StatusCode::BAD_REQUEST,
+                "The form cannot be used",
+            ),
             Self::EmptyFile => ("empty-file", StatusCode::BAD_REQUEST, "The file is empty"),
-            Self::FileRefused => ("file-refused", StatusCode::UNPROCESSABLE_ENTITY, "Gladia refuses the file"),
-            Self::Unauthorized => ("unauthorized", StatusCode::UNAUTHORIZED, "An API key is needed"),
-            Self::Forbidden => ("forbidden", StatusCode::FORBIDDEN, "The API key may not do this"),
+            Self::FileRefused => (
+                "file-refused",
+                StatusCode::UNPROCESSABLE_ENTITY,
+                "Gladia refuses the file",
+            ),
+            Self::Unauthorized => (
+                "unauthorized",
+                StatusCode::UNAUTHORIZED,
+                "An API key is needed",
+            ),
+            Self::Forbidden => (
+                "forbidden",
+                StatusCode::FORBIDDEN,
+                "The API key may not do this",
+            ),
             Self::NotFound => ("not-found", StatusCode::NOT_FOUND, "Not found"),
-            Self::AudioNotFound => ("audio-not-found", StatusCode::NOT_FOUND, "The audio is not found"),
-            Self::MethodNotAllowed => {
-                ("method-not-allowed", StatusCode::METHOD_NOT_ALLOWED, "The method is not allowed here")
-            }
-            Self::TranscriptionDeleted => {
-                ("transcription-deleted", StatusCode::GONE, "The transcription was deleted")
-            }
-            Self::AlreadyEnded => ("already-ended", StatusCode::CONFLICT, "The transcription has ended"),
-            Self::ResultNotReady => ("result-not-ready", StatusCode::CONFLICT, "There is no result"),
-            Self::AudioNotReady => ("audio-not-ready", StatusCode::CONFLICT, "The audio is not available yet"),
+            Self::AudioNotFound => (
+                "audio-not-found",
+                StatusCode::NOT_FOUND,
+                "The audio is not found",
+            ),
+            Self::MethodNotAllowed => (
+                "method-not-allowed",
+                StatusCode::METHOD_NOT_ALLOWED,
+                "The method is not allowed here",
+            ),
+            Self::TranscriptionDeleted => (
+                "transcription-deleted",
+                StatusCode::GONE,
+                "The transcription was deleted",
+            ),
+            Self::AlreadyEnded => (
+                "already-ended",
+                StatusCode::CONFLICT,
+                "The transcription has ended",
+            ),
+            Self::ResultNotReady => (
+                "result-not-ready",
+                StatusCode::CONFLICT,
+                "There is no result",
+            ),
+            Self::AudioNotReady => (
+                "audio-not-ready",
+                StatusCode::CONFLICT,
+                "The audio is not available yet",
+            ),
             Self::IdempotencyKeyInProgress => (
                 "idempotency-key-in-progress",
                 StatusCode::CONFLICT,
@@ -106,17 +156,37 @@ impl ProblemType {
                 StatusCode::UNPROCESSABLE_ENTITY,
                 "The idempotency key belongs to another request",
             ),
-            Self::PayloadTooLarge => ("payload-too-large", StatusCode::PAYLOAD_TOO_LARGE, "The body is too large"),
-            Self::RequestTimeout => ("request-timeout", StatusCode::REQUEST_TIMEOUT, "The body did not arrive in time"),
-            Self::UploadInterrupted => ("upload-interrupted", StatusCode::BAD_REQUEST, "The body broke off"),
+            Self::PayloadTooLarge => (
+                "payload-too-large",
+                StatusCode::PAYLOAD_TOO_LARGE,
+                "The body is too large",
+            ),
+            Self::RequestTimeout => (
+                "request-timeout",
+                StatusCode::REQUEST_TIMEOUT,
+                "The body did not arrive in time",
+            ),
+            Self::UploadInterrupted => (
+                "upload-interrupted",
+                StatusCode::BAD_REQUEST,
+                "The body broke off",
+            ),
             Self::UpstreamFailed => ("upstream-failed", StatusCode::BAD_GATEWAY, "Gladia failed"),
-            Self::UpstreamUnavailable => {
-                ("upstream-unavailable", StatusCode::SERVICE_UNAVAILABLE, "Gladia is not available")
-            }
-            Self::DatabaseUnavailable => {
-                ("database-unavailable", StatusCode::SERVICE_UNAVAILABLE, "The database is not available")
-            }
-            Self::Internal => ("internal", StatusCode::INTERNAL_SERVER_ERROR, "The gateway made a mistake"),
+            Self::UpstreamUnavailable => (
+                "upstream-unavailable",
+                StatusCode::SERVICE_UNAVAILABLE,
+                "Gladia is not available",
+            ),
+            Self::DatabaseUnavailable => (
+                "database-unavailable",
+                StatusCode::SERVICE_UNAVAILABLE,
+                "The database is not available",
+            ),
+            Self::Internal => (
+                "internal",
+                StatusCode::INTERNAL_SERVER_ERROR,
+                "The gateway made a mistake",
+            ),
         }
     }
 }
@@ -175,7 +245,12 @@ pub struct Problem {
 impl Problem {
     /// A problem with its detail: what happened, and what to do next.
     pub fn new(kind: ProblemType, detail: impl Into<String>) -> Self {
-        Self { kind, detail: detail.into(), errors: Vec::new(), retry_after: None }
+        Self {
+            kind,
+            detail: detail.into(),
+            errors: Vec::new(),
+            retry_after: None,
+        }
     }
 
     /// Its kind.
@@ -200,14 +275,22 @@ impl Problem {
                 rule: violation.rule,
             })
             .collect();
-        Self { errors, ..Self::new(ProblemType::InvalidRequest, detail) }
+        Self {
+            errors,
+            ..Self::new(ProblemType::InvalidRequest, detail)
+        }
     }
 
     /// Names the field of the body.
     #[must_use]
     pub fn at(mut self, pointer: &str, rule: impl Into<String>) -> Self {
         let rule = rule.into();
-        self.errors.push(FieldError { pointer: Some(pointer.into()), parameter: None, header: None, rule });
+        self.errors.push(FieldError {
+            pointer: Some(pointer.into()),
+            parameter: None,
+            header: None,
+            rule,
+        });
         self
     }
 
@@ -215,7 +298,12 @@ impl Problem {
     pub fn parameter(name: &str, rule: impl Into<String>) -> Self {
         let rule = rule.into();
         let mut problem = Self::new(ProblemType::InvalidParameter, format!("{name}: {rule}"));
-        problem.errors.push(FieldError { pointer: None, parameter: Some(name.into()), header: None, rule });
+        problem.errors.push(FieldError {
+            pointer: None,
+            parameter: Some(name.into()),
+            header: None,
+            rule,
+        });
         problem
     }
 
@@ -223,7 +311,12 @@ impl Problem {
     pub fn header(name: &str, rule: impl Into<String>) -> Self {
         let rule = rule.into();
         let mut problem = Self::new(ProblemType::InvalidParameter, format!("{name}: {rule}"));
-        problem.errors.push(FieldError { pointer: None, parameter: None, header: Some(name.into()), rule });
+        problem.errors.push(FieldError {
+            pointer: None,
+            parameter: None,
+            header: Some(name.into()),
+            rule,
+        });
         problem
     }
 
@@ -237,13 +330,19 @@ impl Problem {
     /// A transcription that the caller does not have.
     #[must_use]
     pub fn no_such_transcription() -> Self {
-        Self::new(ProblemType::NotFound, "There is no transcription with this id.")
+        Self::new(
+            ProblemType::NotFound,
+            "There is no transcription with this id.",
+        )
     }
 
     /// A transcription whose content is erased.
     #[must_use]
     pub fn deleted() -> Self {
-        Self::new(ProblemType::TranscriptionDeleted, "The transcription was deleted; its content is erased.")
+        Self::new(
+            ProblemType::TranscriptionDeleted,
+            "The transcription was deleted; its content is erased.",
+        )
     }
 }
 
@@ -260,12 +359,18 @@ impl IntoResponse for Problem {
         };
         let mut response = (status, Json(body)).into_response();
         let headers = response.headers_mut();
-        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+        headers.insert(
+            header::CONTENT_TYPE,
+            HeaderValue::from_static("application/problem+json"),
+        );
         if self.kind == ProblemType::Unauthorized {
             headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
         }
         if let Some(after) = self.retry_after {
-            headers.insert(header::RETRY_AFTER, HeaderValue::from(after.as_secs().max(1)));
+            headers.insert(
+                header::RETRY_AFTER,
+                HeaderValue::from(after.as_secs().max(1)),
+            );
         }
         response
     }
@@ -275,20 +380,29 @@ impl IntoResponse for Problem {
 impl From<sqlx::Error> for Problem {
     fn from(error: sqlx::Error) -> Self {
         let unreachable = match &error {
-            sqlx::Error::Io(_) | sqlx::Error::Tls(_) | sqlx::Error::PoolTimedOut | sqlx::Error::PoolClosed => true,
+            sqlx::Error::Io(_)
+            | sqlx::Error::Tls(_)
+            | sqlx::Error::PoolTimedOut
+            | sqlx::Error::PoolClosed => true,
             // Class 57: operator intervention (a shutdown, say); class 53: out of connections, disk or memory.
-            sqlx::Error::Database(error) => {
-                error.code().is_some_and(|code| code.starts_with("57") || code.starts_with("53"))
-            }
+            sqlx::Error::Database(error) => error
+                .code()
+                .is_some_and(|code| code.starts_with("57") || code.starts_with("53")),
             _ => false,
         };
         if unreachable {
             tracing::warn!(%error, "The database is not available");
-            Self::new(ProblemType::DatabaseUnavailable, "Nothing was changed. Repeat the request in a moment.")
-                .retry_after(Duration::from_secs(5))
+            Self::new(
+                ProblemType::DatabaseUnavailable,
+                "Nothing was changed. Repeat the request in a moment.",
+            )
+            .retry_after(Duration::from_secs(5))
         } else {
             tracing::error!(%error, "A database statement failed");
-            Self::new(ProblemType::Internal, "The gateway's log has the cause under this request id.")
+            Self::new(
+                ProblemType::Internal,
+                "The gateway's log has the cause under this request id.",
+            )
         }
     }
 }

@@ -38,7 +38,11 @@ pub async fn layer(request: Request, next: Next) -> Response {
         .and_then(|value| value.to_str().ok())
         .filter(|id| is_acceptable(id))
         .map_or_else(|| Uuid::now_v7().to_string(), str::to_owned);
-    let route = request.extensions().get::<MatchedPath>().map_or("unmatched", MatchedPath::as_str).to_owned();
+    let route = request
+        .extensions()
+        .get::<MatchedPath>()
+        .map_or("unmatched", MatchedPath::as_str)
+        .to_owned();
     let method = request.method().clone();
     let started = Instant::now();
     let span = tracing::info_span!("http.request", request.id = %id, http.method = %method, http.route = %route);
@@ -51,15 +55,27 @@ pub async fn layer(request: Request, next: Next) -> Response {
             }
             let status = response.status().as_u16();
             let elapsed = started.elapsed();
-            let labels = [("method", method.to_string()), ("route", route.clone()), ("status", status.to_string())];
+            let labels = [
+                ("method", method.to_string()),
+                ("route", route.clone()),
+                ("status", status.to_string()),
+            ];
             metrics::counter!("gateway_http_requests_total", &labels).increment(1);
             metrics::histogram!("gateway_http_request_duration_seconds", "route" => route.clone())
                 .record(elapsed.as_secs_f64());
             // Probes come every few seconds and would drown the rest.
             if matches!(route.as_str(), "/livez" | "/readyz" | "/metrics") {
-                tracing::debug!(http.status = status, elapsed_ms = elapsed.as_millis(), "{method} {route} {status}");
+                tracing::debug!(
+                    http.status = status,
+                    elapsed_ms = elapsed.as_millis(),
+                    "{method} {route} {status}"
+                );
             } else {
-                tracing::info!(http.status = status, elapsed_ms = elapsed.as_millis(), "{method} {route} {status}");
+                tracing::info!(
+                    http.status = status,
+                    elapsed_ms = elapsed.as_millis(),
+                    "{method} {route} {status}"
+                );
             }
             response
         })
@@ -79,5 +95,9 @@ fn after_panic(panic: &(dyn Any + Send)) -> Response {
         .unwrap_or("no message");
     tracing::error!(panic = message, "A handler panicked");
     metrics::counter!("gateway_panics_total").increment(1);
-    Problem::new(ProblemType::Internal, "The gateway's log has the cause under this request id.").into_response()
+    Problem::new(
+        ProblemType::Internal,
+        "The gateway's log has the cause under this request id.",
+    )
+    .into_response()
 }

@@ -8,6 +8,8 @@ pub mod receive;
 
 /// The routes.
 pub fn router() -> Router<AppState> {
-    Router::new()
-        .route("/callbacks/gladia/{attempt}/{token}", post(receive::receive_callback).put(receive::receive_callback))
+    Router::new().route(
+        "/callbacks/gladia/{attempt}/{token}",
+        post(receive::receive_callback).put(receive::receive_callback),
+    )
 }

@@ -58,7 +58,10 @@ pub async fn receive_callback(
 
 fn verify(state: &AppState, attempt: &str, token: &str) -> Option<AttemptId> {
     let attempt_id = AttemptId::from_str(attempt).ok()?;
-    state.callback_keys.verify(attempt_id, token).then_some(attempt_id)
+    state
+        .callback_keys
+        .verify(attempt_id, token)
+        .then_some(attempt_id)
 }
 
 async fn keep(
@@ -68,18 +71,28 @@ async fn keep(
     body: Body,
 ) -> Result<CallbackOutcome, Problem> {
     let busy = || {
-        Problem::new(ProblemType::DatabaseUnavailable, "Too many callbacks at once. Nothing was kept; come again.")
-            .retry_after(Duration::from_secs(5))
+        Problem::new(
+            ProblemType::DatabaseUnavailable,
+            "Too many callbacks at once. Nothing was kept; come again.",
+        )
+        .retry_after(Duration::from_secs(5))
     };
     let _turn = tokio::time::timeout(TURN_TIMEOUT, state.callback_permits.acquire())
         .await
         .map_err(|_| busy())?
         .map_err(|_| busy())?;
-    let body = body::read(body, state.limits.max_callback_bytes, state.limits.request_timeout).await?;
-    let understood = tokio::task::spawn_blocking(move || understand(&body)).await.map_err(|error| {
-        tracing::error!(%error, "Reading a callback failed");
-        Problem::new(ProblemType::Internal, "Reading the callback failed.")
-    })??;
+    let body = body::read(
+        body,
+        state.limits.max_callback_bytes,
+        state.limits.request_timeout,
+    )
+    .await?;
+    let understood = tokio::task::spawn_blocking(move || understand(&body))
+        .await
+        .map_err(|error| {
+            tracing::error!(%error, "Reading a callback failed");
+            Problem::new(ProblemType::Internal, "Reading the callback failed.")
+        })??;
 
     let callback = ReceivedCallback {
         id: state.ids.next(),

@@ -20,6 +20,10 @@ const PING_TIMEOUT: Duration = Duration::from_secs(2);
 pub async fn get_readyz(State(state): State<AppState>) -> Response {
     match tokio::time::timeout(PING_TIMEOUT, db::ping(&state.pool)).await {
         Ok(Ok(())) => "ok\n".into_response(),
-        _ => (StatusCode::SERVICE_UNAVAILABLE, "the database does not answer\n").into_response(),
+        _ => (
+            StatusCode::SERVICE_UNAVAILABLE,
+            "the database does not answer\n",
+        )
+            .into_response(),
     }
 }

@@ -66,9 +66,16 @@ pub async fn replay(state: &AppState, caller: Caller, job_id: JobId) -> Result<R
     answer(state, caller, job_id, true).await
 }
 
-async fn answer(state: &AppState, caller: Caller, job_id: JobId, replayed: bool) -> Result<Response, Problem> {
+async fn answer(
+    state: &AppState,
+    caller: Caller,
+    job_id: JobId,
+    replayed: bool,
+) -> Result<Response, Problem> {
     let mut conn = state.pool.acquire().await?;
-    let job = db::jobs::find(&mut conn, caller.tenant_id, job_id).await?.ok_or_else(Problem::no_such_transcription)?;
+    let job = db::jobs::find(&mut conn, caller.tenant_id, job_id)
+        .await?
+        .ok_or_else(Problem::no_such_transcription)?;
     if job.deleted_at.is_some() {
         return Err(Problem::deleted());
     }
@@ -78,15 +85,19 @@ async fn answer(state: &AppState, caller: Caller, job_id: JobId, replayed: bool)
         response.headers_mut().insert(header::LOCATION, location);
     }
     if replayed {
-        response
-            .headers_mut()
-            .insert(HeaderName::from_static(REPLAYED_HEADER), HeaderValue::from_static("true"));
+        response.headers_mut().insert(
+            HeaderName::from_static(REPLAYED_HEADER),
+            HeaderValue::from_static("true"),
+        );
     }
     Ok(response)
 }
 
 /// Where the job is to be found: below `API_URL`, or on the host that was asked.
 fn location(state: &AppState, job_id: JobId) -> String {
-    let base = state.api_url.as_ref().map_or("", |url| url.as_str().trim_end_matches('/'));
+    let base = state
+        .api_url
+        .as_ref()
+        .map_or("", |url| url.as_str().trim_end_matches('/'));
     format!("{base}/v1/transcriptions/{job_id}")
 }

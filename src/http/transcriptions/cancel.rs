@@ -8,7 +8,11 @@ use super::{
 };
 use crate::{
     db::{self, jobs::Moved},
-    http::{auth::Writer, problem::{Problem, ProblemBody, ProblemType}, state::AppState},
+    http::{
+        auth::Writer,
+        problem::{Problem, ProblemBody, ProblemType},
+        state::AppState,
+    },
 };
 
 /// Cancel a transcription.
@@ -40,7 +44,10 @@ pub async fn cancel_transcription(
         Moved::Done => Ok(Json(find(&mut conn, caller.tenant_id, id).await?.into())),
         Moved::AlreadyEnded(status) => Err(Problem::new(
             ProblemType::AlreadyEnded,
-            format!("The transcription has ended as `{}`. To erase it, delete it.", status),
+            format!(
+                "The transcription has ended as `{}`. To erase it, delete it.",
+                status
+            ),
         )),
         Moved::Deleted => Err(Problem::deleted()),
         Moved::NotFound => Err(Problem::no_such_transcription()),

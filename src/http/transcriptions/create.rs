@@ -70,16 +70,32 @@ pub async fn create_transcription(
 
     let mut held = None;
     if let Some(key) = key {
-        let fingerprint =
-            Fingerprint::new(Operation::CreateTranscription, &options.canonical(), audio_url.as_str().as_bytes());
+        let fingerprint = Fingerprint::new(
+            Operation::CreateTranscription,
+            &options.canonical(),
+            audio_url.as_str().as_bytes(),
+        );
         match HeldKey::claim(&state.pool, caller.tenant_id, key, state.ids.next()).await? {
             Claimed::Held(key) => held = Some((key, fingerprint)),
-            Claimed::Earlier(earlier) => return replay(&state, caller, earlier.same_as(fingerprint)?).await,
+            Claimed::Earlier(earlier) => {
+                return replay(&state, caller, earlier.same_as(fingerprint)?).await;
+            }
         }
     }
-    let upload_id = find_upload(&mut *state.pool.acquire().await?, &state, caller, &audio_url).await?;
-    let accepted =
-        Accepted { caller, options: &options, audio_url: audio_url.as_str(), upload_id, key: held };
+    let upload_id = find_upload(
+        &mut *state.pool.acquire().await?,
+        &state,
+        caller,
+        &audio_url,
+    )
+    .await?;
+    let accepted = Accepted {
+        caller,
+        options: &options,
+        audio_url: audio_url.as_str(),
+        upload_id,
+        key: held,
+    };
     accept(&state, accepted).await
 }
 
@@ -91,7 +107,8 @@ async fn find_upload(
     caller: Caller,
     audio_url: &AudioUrl,
 ) -> Result<Option<UploadId>, Problem> {
-    let is_gladias = audio_url.is_on_origin_of(state.gladia.base()) || audio_url.host() == GLADIA_FILE_HOST;
+    let is_gladias =
+        audio_url.is_on_origin_of(state.gladia.base()) || audio_url.host() == GLADIA_FILE_HOST;
     match db::uploads::find_owner(conn, caller.tenant_id, audio_url.as_str()).await? {
         Ownership::Own(id) => Ok(Some(id)),
         Ownership::NotOurs if !is_gladias => Ok(None),
@@ -99,6 +116,9 @@ async fn find_upload(
             ProblemType::AudioNotFound,
             "There is no uploaded file with this URL. Upload it with POST /v1/uploads.",
         )
-        .at("/audio_url", "must be a file that was uploaded through this gateway, or audio on another host")),
+        .at(
+            "/audio_url",
+            "must be a file that was uploaded through this gateway, or audio on another host",
+        )),
     }
 }

@@ -22,7 +22,10 @@ use crate::{
 
 /// A file and what to do with it.
 #[derive(ToSchema)]
-#[expect(dead_code, reason = "describes the form in the OpenAPI document; forms are streamed")]
+#[expect(
+    dead_code,
+    reason = "describes the form in the OpenAPI document; forms are streamed"
+)]
 pub struct TranscriptionForm {
     /// The file, 1,000,000,000 bytes at most.
     #[schema(value_type = String, format = Binary, content_media_type = "application/octet-stream")]
@@ -78,12 +81,25 @@ pub async fn create_transcription_from_file(
         }
     }
     // A repetition is compared, not sent on.
-    let destination =
-        if earlier.is_some() { Destination::HashOnly } else { Destination::Gladia(&state.gladia) };
-    let form = receive(&headers, body, &state.limits, destination, Some(&RequestedOptions::parse)).await?;
+    let destination = if earlier.is_some() {
+        Destination::HashOnly
+    } else {
+        Destination::Gladia(&state.gladia)
+    };
+    let form = receive(
+        &headers,
+        body,
+        &state.limits,
+        destination,
+        Some(&RequestedOptions::parse),
+    )
+    .await?;
     let options = form.options.unwrap_or_default();
-    let fingerprint =
-        Fingerprint::new(Operation::CreateTranscriptionFromFile, &options.canonical(), &form.file.sha256);
+    let fingerprint = Fingerprint::new(
+        Operation::CreateTranscriptionFromFile,
+        &options.canonical(),
+        &form.file.sha256,
+    );
     if let Some(earlier) = earlier {
         return replay(&state, caller, earlier.same_as(fingerprint)?).await;
     }

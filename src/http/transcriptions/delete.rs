@@ -5,7 +5,11 @@ use axum::{extract::State, http::StatusCode};
 use super::result::JobPath;
 use crate::{
     db::{self, jobs::Moved},
-    http::{auth::Writer, problem::{Problem, ProblemBody}, state::AppState},
+    http::{
+        auth::Writer,
+        problem::{Problem, ProblemBody},
+        state::AppState,
+    },
 };
 
 /// Delete a transcription.

@@ -6,7 +6,11 @@ use super::{
     result::{JobPath, find, read},
     view::Transcription,
 };
-use crate::http::{auth::Reader, problem::{Problem, ProblemBody}, state::AppState};
+use crate::http::{
+    auth::Reader,
+    problem::{Problem, ProblemBody},
+    state::AppState,
+};
 
 /// Get a transcription.
 #[utoipa::path(
@@ -33,5 +37,8 @@ pub async fn get_transcription(
         Some(callback_id) => Some(read(&mut conn, callback_id).await?),
         None => None,
     };
-    Ok(Json(Transcription { result, ..Transcription::from(job) }))
+    Ok(Json(Transcription {
+        result,
+        ..Transcription::from(job)
+    }))
 }

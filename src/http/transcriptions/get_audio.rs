@@ -10,7 +10,11 @@ use axum::{
 use super::result::{JobPath, find};
 use crate::{
     gladia::error::GladiaError,
-    http::{auth::Reader, problem::{Problem, ProblemBody, ProblemType}, state::AppState},
+    http::{
+        auth::Reader,
+        problem::{Problem, ProblemBody, ProblemType},
+        state::AppState,
+    },
 };
 
 /// What the storage says of the file and is passed on. Nothing else is: the storage's own headers are its affair.
@@ -54,12 +58,22 @@ pub async fn get_transcription_audio(
 ) -> Result<Response, Problem> {
     let job = find(&mut *state.pool.acquire().await?, caller.tenant_id, id).await?;
     let gladia_id = job.gladia_id.ok_or_else(|| {
-        Problem::new(ProblemType::AudioNotReady, "Gladia does not have the audio, or not yet. Ask again later.")
+        Problem::new(
+            ProblemType::AudioNotReady,
+            "Gladia does not have the audio, or not yet. Ask again later.",
+        )
     })?;
-    let upstream = match state.gladia.audio(&gladia_id, headers.get(header::RANGE)).await {
+    let upstream = match state
+        .gladia
+        .audio(&gladia_id, headers.get(header::RANGE))
+        .await
+    {
         Ok(response) => response,
         Err(GladiaError::Refused { .. }) => {
-            return Err(Problem::new(ProblemType::AudioNotFound, "Gladia no longer has the audio."));
+            return Err(Problem::new(
+                ProblemType::AudioNotFound,
+                "Gladia no longer has the audio.",
+            ));
         }
         Err(error) => return Err(error.into()),
     };
@@ -71,10 +85,14 @@ pub async fn get_transcription_audio(
         }
     }
     // A browser must not run what somebody uploaded.
-    response.headers_mut().insert(header::X_CONTENT_TYPE_OPTIONS, header::HeaderValue::from_static("nosniff"));
-    response
-        .headers_mut()
-        .insert(header::CONTENT_DISPOSITION, header::HeaderValue::from_static("attachment"));
+    response.headers_mut().insert(
+        header::X_CONTENT_TYPE_OPTIONS,
+        header::HeaderValue::from_static("nosniff"),
+    );
+    response.headers_mut().insert(
+        header::CONTENT_DISPOSITION,
+        header::HeaderValue::from_static("attachment"),
+    );
     *response.body_mut() = Body::from_stream(upstream.bytes_stream());
     Ok(response)
 }

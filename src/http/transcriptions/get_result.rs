@@ -4,7 +4,11 @@ use axum::{Json, extract::State};
 use serde_json::value::RawValue;
 
 use super::result::{JobPath, find, no_result, read};
-use crate::http::{auth::Reader, problem::{Problem, ProblemBody}, state::AppState};
+use crate::http::{
+    auth::Reader,
+    problem::{Problem, ProblemBody},
+    state::AppState,
+};
 
 /// Get a transcription's result.
 ///

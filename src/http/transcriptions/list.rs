@@ -12,7 +12,11 @@ use super::view::Transcription;
 use crate::{
     db,
     domain::{cursor::Cursor, job::PublicStatus},
-    http::{auth::Reader, problem::{Problem, ProblemBody}, state::AppState},
+    http::{
+        auth::Reader,
+        problem::{Problem, ProblemBody},
+        state::AppState,
+    },
 };
 
 /// How many a page holds where nothing is said.
@@ -56,17 +60,29 @@ pub async fn list_transcriptions(
     let statuses = page.status.map(PublicStatus::internal);
     let mut conn = state.pool.acquire().await?;
     // One more than asked for tells whether there is a next page.
-    let mut jobs =
-        db::jobs::list(&mut conn, caller.tenant_id, statuses.as_deref(), page.cursor, page.limit + 1).await?;
+    let mut jobs = db::jobs::list(
+        &mut conn,
+        caller.tenant_id,
+        statuses.as_deref(),
+        page.cursor,
+        page.limit + 1,
+    )
+    .await?;
     let has_more = jobs.len() as i64 > page.limit;
     if has_more {
         jobs.pop();
     }
-    let next_cursor = jobs
-        .last()
-        .filter(|_| has_more)
-        .map(|job| Cursor { created_at: job.created_at, id: job.id }.encode());
-    Ok(Json(TranscriptionList { items: jobs.into_iter().map(Into::into).collect(), next_cursor }))
+    let next_cursor = jobs.last().filter(|_| has_more).map(|job| {
+        Cursor {
+            created_at: job.created_at,
+            id: job.id,
+        }
+        .encode()
+    });
+    Ok(Json(TranscriptionList {
+        items: jobs.into_iter().map(Into::into).collect(),
+        next_cursor,
+    }))
 }
 
 /// The query, parsed.
@@ -78,27 +94,42 @@ struct Page {
 
 impl Page {
     fn parse(query: &str) -> Result<Self, Problem> {
-        let mut page = Self { status: None, limit: DEFAULT_LIMIT, cursor: None };
+        let mut page = Self {
+            status: None,
+            limit: DEFAULT_LIMIT,
+            cursor: None,
+        };
         let mut seen: Vec<String> = Vec::new();
         for (name, value) in form_urlencoded::parse(query.as_bytes()) {
             match name.as_ref() {
                 "status" => {
                     let rule = || format!("must be one of {}", PublicStatus::NAMES.join(", "));
-                    page.status = Some(value.parse().map_err(|_| Problem::parameter("status", rule()))?);
+                    page.status = Some(
+                        value
+                            .parse()
+                            .map_err(|_| Problem::parameter("status", rule()))?,
+                    );
                 }
                 "limit" => {
-                    let limit = value.parse().ok().filter(|limit| (1..=MAX_LIMIT).contains(limit));
+                    let limit = value
+                        .parse()
+                        .ok()
+                        .filter(|limit| (1..=MAX_LIMIT).contains(limit));
                     let rule = || format!("must be a whole number from 1 to {MAX_LIMIT}");
                     page.limit = limit.ok_or_else(|| Problem::parameter("limit", rule()))?;
                 }
                 "cursor" => {
                     let rule = "must be the next_cursor of a page, as it came";
-                    page.cursor =
-                        Some(Cursor::decode(&value).ok_or_else(|| Problem::parameter("cursor", rule))?);
+                    page.cursor = Some(
+                        Cursor::decode(&value).ok_or_else(|| Problem::parameter("cursor", rule))?,
+                    );
                 }
                 other => {
                     let other: String = other.chars().take(100).collect();
-                    return Err(Problem::parameter(&other, "is not known here: use status, limit and cursor"));
+                    return Err(Problem::parameter(
+                        &other,
+                        "is not known here: use status, limit and cursor",
+                    ));
                 }
             }
             if seen.iter().any(|known| *known == name) {

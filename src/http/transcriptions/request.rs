@@ -56,9 +56,13 @@ impl RequestedOptions {
     pub fn parse(mut body: Map<String, Value>) -> Result<Self, Problem> {
         let mut violations = Vec::new();
         if body.remove(AUDIO_URL).is_some() {
-            violations.push(violation(AUDIO_URL, "does not belong here: the audio is the part `audio`"));
+            violations.push(violation(
+                AUDIO_URL,
+                "does not belong here: the audio is the part `audio`",
+            ));
         }
-        finish(body, &[EXTRA_OPTIONS], violations).map_err(|violations| Problem::violations("/options", violations))
+        finish(body, &[EXTRA_OPTIONS], violations)
+            .map_err(|violations| Problem::violations("/options", violations))
     }
 
     /// As stored, and as the submit worker reads it.
@@ -77,7 +81,10 @@ pub fn parse(mut body: Map<String, Value>) -> Result<(AudioUrl, RequestedOptions
     let mut violations = Vec::new();
     let audio_url = match body.remove(AUDIO_URL) {
         None | Some(Value::Null) => {
-            violations.push(violation(AUDIO_URL, "is required: where the audio is, as an http or https URL"));
+            violations.push(violation(
+                AUDIO_URL,
+                "is required: where the audio is, as an http or https URL",
+            ));
             None
         }
         Some(Value::String(text)) => match AudioUrl::parse(&text) {
@@ -97,7 +104,10 @@ pub fn parse(mut body: Map<String, Value>) -> Result<(AudioUrl, RequestedOptions
         (Some(audio_url), Ok(options)) => Ok((audio_url, options)),
         (_, Err(violations)) => Err(Problem::violations("", violations)),
         // Without a URL there is a violation, so `finish` has failed.
-        (None, Ok(_)) => Err(Problem::violations("", vec![violation(AUDIO_URL, "is required")])),
+        (None, Ok(_)) => Err(Problem::violations(
+            "",
+            vec![violation(AUDIO_URL, "is required")],
+        )),
     }
 }
 
@@ -111,7 +121,10 @@ fn finish(
         None | Some(Value::Null) => Map::new(),
         Some(Value::Object(map)) => map,
         Some(_) => {
-            violations.push(violation(EXTRA_OPTIONS, "must be an object of options for Gladia"));
+            violations.push(violation(
+                EXTRA_OPTIONS,
+                "must be an object of options for Gladia",
+            ));
             Map::new()
         }
     };
@@ -120,7 +133,10 @@ fn finish(
         violations.extend(more);
     }
     match TranscriptionOptions::parse(body, own) {
-        Ok(options) if violations.is_empty() => Ok(RequestedOptions { options, extra_options }),
+        Ok(options) if violations.is_empty() => Ok(RequestedOptions {
+            options,
+            extra_options,
+        }),
         Ok(_) => Err(violations),
         Err(more) => {
             violations.extend(more);
@@ -130,5 +146,8 @@ fn finish(
 }
 
 fn violation(field: &str, rule: &str) -> Violation {
-    Violation { pointer: format!("/{field}"), rule: rule.to_owned() }
+    Violation {
+        pointer: format!("/{field}"),
+        rule: rule.to_owned(),
+    }
 }

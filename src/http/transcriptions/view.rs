@@ -86,7 +86,10 @@ impl From<Job> for Transcription {
             _ => Map::new(),
         };
         let mut take = |name: &str| request.remove(name).unwrap_or_else(|| Map::new().into());
-        let upload_duration = job.upload.as_ref().and_then(|upload| upload.audio_duration_seconds);
+        let upload_duration = job
+            .upload
+            .as_ref()
+            .and_then(|upload| upload.audio_duration_seconds);
         Self {
             id: job.id,
             status: job.status.public(),

@@ -1,6 +1,11 @@
 //! `POST /v1/uploads`: a file without a transcription yet.
 
-use axum::{Json, body::Body, extract::State, http::{HeaderMap, StatusCode}};
+use axum::{
+    Json,
+    body::Body,
+    extract::State,
+    http::{HeaderMap, StatusCode},
+};
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -18,7 +23,10 @@ use crate::{
 
 /// A file.
 #[derive(ToSchema)]
-#[expect(dead_code, reason = "describes the form in the OpenAPI document; forms are streamed")]
+#[expect(
+    dead_code,
+    reason = "describes the form in the OpenAPI document; forms are streamed"
+)]
 pub struct UploadForm {
     /// The file, 1,000,000,000 bytes at most.
     #[schema(value_type = String, format = Binary, content_media_type = "application/octet-stream")]
@@ -74,15 +82,29 @@ pub async fn create_upload(
     headers: HeaderMap,
     body: Body,
 ) -> Result<(StatusCode, Json<UploadedAudio>), Problem> {
-    let form = receive::<()>(&headers, body, &state.limits, Destination::Gladia(&state.gladia), None).await?;
+    let form = receive::<()>(
+        &headers,
+        body,
+        &state.limits,
+        Destination::Gladia(&state.gladia),
+        None,
+    )
+    .await?;
     let upload = keep(&state, caller, form.file).await?;
     Ok((StatusCode::CREATED, Json(upload)))
 }
 
 /// Notes that a file belongs to the caller's tenant.
-pub async fn keep(state: &AppState, caller: Caller, file: ReceivedFile) -> Result<UploadedAudio, Problem> {
+pub async fn keep(
+    state: &AppState,
+    caller: Caller,
+    file: ReceivedFile,
+) -> Result<UploadedAudio, Problem> {
     let Some(uploaded) = file.uploaded else {
-        return Err(Problem::new(ProblemType::Internal, "The file was not sent on."));
+        return Err(Problem::new(
+            ProblemType::Internal,
+            "The file was not sent on.",
+        ));
     };
     let metadata = uploaded.audio_metadata;
     let positive = |seconds: &f64| seconds.is_finite() && *seconds >= 0.0;
@@ -90,11 +112,18 @@ pub async fn keep(state: &AppState, caller: Caller, file: ReceivedFile) -> Resul
         id: state.ids.next(),
         audio_url: uploaded.audio_url,
         filename: file.filename,
-        extension: metadata.as_ref().and_then(|metadata| metadata.extension.clone()),
+        extension: metadata
+            .as_ref()
+            .and_then(|metadata| metadata.extension.clone()),
         size_bytes: i64::try_from(file.size_bytes).unwrap_or(i64::MAX),
         sha256: file.sha256.to_vec(),
-        audio_duration_seconds: metadata.as_ref().and_then(|metadata| metadata.audio_duration).filter(positive),
-        number_of_channels: metadata.as_ref().and_then(|metadata| metadata.number_of_channels),
+        audio_duration_seconds: metadata
+            .as_ref()
+            .and_then(|metadata| metadata.audio_duration)
+            .filter(positive),
+        number_of_channels: metadata
+            .as_ref()
+            .and_then(|metadata| metadata.number_of_channels),
     };
     let mut conn = state.pool.acquire().await?;
     let created_at = db::uploads::insert(&mut conn, caller.tenant_id, &upload).await?;
