@@ -58,7 +58,9 @@ pub fn parse(body: &[u8]) -> Result<Completion, String> {
             Ending::Failure { code, message }
         }
         _ => {
-            return Err("its event is neither transcription.success nor transcription.error".into());
+            return Err(
+                "its event is neither transcription.success nor transcription.error".into(),
+            );
         }
     };
     Ok(Completion {
