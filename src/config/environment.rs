@@ -134,7 +134,9 @@ pub(super) fn parse_dotenv(text: &str) -> Result<HashMap<String, String>, Dotenv
             }
             Err(dotenvy::Error::LineParse(entry, _)) => {
                 let lines_after_first = entry.trim_end().lines().count().saturating_sub(1);
-                return Err(DotenvError::Line(lines_read.get() - lines_after_first));
+                return Err(DotenvError::Line(
+                    lines_read.get().saturating_sub(lines_after_first),
+                ));
             }
             Err(dotenvy::Error::Io(error)) => return Err(DotenvError::Unreadable(error)),
             Err(error) => return Err(DotenvError::Unreadable(io::Error::other(error))),

@@ -4,6 +4,11 @@
 //! end names, else the same two names in `.env`, else its default ([`resolve`] does that). It is parsed into a type that
 //! cannot be wrong, so nothing behind this module checks it again. What is missing or wrong is said in one message.
 
+#![expect(
+    clippy::doc_markdown,
+    reason = "the doc comments are help texts, and backticks around an example would be pasted along with it"
+)]
+
 mod environment;
 mod problems;
 mod resolve;
@@ -22,7 +27,7 @@ pub use self::{
     environment::{DotenvError, Environment},
     problems::SettingsError,
     resolve::{Stop, parse},
-    values::DatabaseUrl,
+    values::{DatabaseUrl, max_in_flight},
 };
 use crate::{
     domain::access::ApiKey,
@@ -202,7 +207,7 @@ pub struct DispatchSettings {
     /// 25 on paid plans and 3 on the free one.
     ///
     /// Example: MAX_IN_FLIGHT=25
-    #[arg(long, env, value_name = "JOBS", default_value = "25", value_parser = whole(1_i32..=10_000))]
+    #[arg(long, env, value_name = "JOBS", default_value = "25", value_parser = max_in_flight())]
     pub max_in_flight: i32,
 }
 

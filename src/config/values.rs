@@ -115,6 +115,11 @@ where
     }
 }
 
+/// The cap of jobs in flight: far above any account's, and low enough that every slot may be a row.
+pub fn max_in_flight() -> impl Fn(&str) -> Result<i32, String> + Clone + Send + Sync + 'static {
+    whole(1..=10_000)
+}
+
 /// Whole seconds within bounds.
 pub(super) fn seconds(
     range: RangeInclusive<u64>,
