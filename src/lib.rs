@@ -7,5 +7,7 @@ pub mod db;
 pub mod dev_tools;
 pub mod domain;
 pub mod gladia;
+pub mod http;
 pub mod shutdown;
 pub mod telemetry;
+pub mod workers;

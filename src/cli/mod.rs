@@ -11,6 +11,8 @@ mod migrate;
 mod openapi;
 pub mod output;
 mod serve;
+#[cfg(feature = "dev-tools")]
+pub mod with_postgres;
 
 use std::process::ExitCode;
 
@@ -63,6 +65,10 @@ enum Command {
     /// Show and change how much is sent to Gladia at once.
     #[command(subcommand)]
     Limits(limits::Command),
+    /// Run a command beside an embedded Postgres that has this checkout's tables.
+    #[cfg(feature = "dev-tools")]
+    #[command(hide = true, long_about = None)]
+    WithPostgres(with_postgres::WithPostgresArgs),
 }
 
 /// Why no command begins.
@@ -104,6 +110,8 @@ impl Cli {
             Command::Openapi => openapi::run(),
             Command::Keys(command) => keys::run(command).await,
             Command::Limits(command) => limits::run(command).await,
+            #[cfg(feature = "dev-tools")]
+            Command::WithPostgres(args) => with_postgres::run(args).await,
         }
     }
 }

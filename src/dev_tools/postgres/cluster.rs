@@ -1,0 +1,156 @@
+//! A database cluster: the files that `initdb` makes, and the command that serves them.
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, ensure};
+use uuid::Uuid;
+
+use super::Options;
+use super::account::Account;
+use super::binaries::require_binaries;
+use super::directory::PrivateDirectory;
+
+/// The one role that the cluster has.
+pub(super) const SUPERUSER: &str = "gateway";
+
+/// An initialised cluster in its private directory.
+#[derive(Debug)]
+pub(super) struct Cluster {
+    binaries: PathBuf,
+    account: Account,
+    directory: PrivateDirectory,
+    password: String,
+}
+
+impl Cluster {
+    /// Runs `initdb` in a new directory.
+    pub(super) fn create() -> anyhow::Result<Self> {
+        let binaries = require_binaries()?;
+        let account = Account::for_server()?;
+        let initdb = binaries.join("initdb");
+        let directory =
+            PrivateDirectory::create(&account, |path| can_run(&initdb, path, &account))?;
+        let cluster = Self {
+            binaries,
+            account,
+            directory,
+            password: Uuid::new_v4().simple().to_string(),
+        };
+        cluster
+            .initialise(&initdb)
+            .context("making a new Postgres failed")?;
+        Ok(cluster)
+    }
+
+    fn initialise(&self, initdb: &Path) -> anyhow::Result<()> {
+        let password_file = self
+            .directory
+            .write("password", &self.password, &self.account)?;
+        // The password is checked in the clear: it crosses loopback only, and hashing takes a debug build long.
+        let status = self
+            .account
+            .command(initdb)
+            .args(["--username", SUPERUSER, "--auth", "password", "--pwfile"])
+            .arg(&password_file)
+            .args(["--encoding", "UTF8", "--no-sync", "--pgdata"])
+            .arg(self.data())
+            .stdout(self.directory.log()?)
+            .stderr(self.directory.log()?)
+            .status()
+            .with_context(|| format!("running {} failed", initdb.display()))?;
+        ensure!(
+            status.success(),
+            "initdb failed ({status}); its output:\n{}",
+            self.log_tail()
+        );
+        Ok(std::fs::remove_file(password_file)?)
+    }
+
+    /// The command that serves this cluster on `port`.
+    pub(super) fn server_command(&self, port: u16, options: &Options) -> Vec<OsString> {
+        let mut settings = vec![
+            format!("port={port}"),
+            "listen_addresses=127.0.0.1".to_owned(),
+            "unix_socket_directories=".to_owned(),
+            format!("max_connections={}", options.max_connections),
+            format!("cluster_name={}", self.name()),
+        ];
+        if !options.fsync {
+            settings.extend(
+                [
+                    "fsync=off",
+                    "synchronous_commit=off",
+                    "full_page_writes=off",
+                ]
+                .map(str::to_owned),
+            );
+        }
+        let mut command = vec![
+            self.binaries.join("postgres").into(),
+            "-D".into(),
+            self.data().into(),
+        ];
+        for setting in settings {
+            command.extend(["-c".into(), setting.into()]);
+        }
+        command
+    }
+
+    fn data(&self) -> PathBuf {
+        self.directory.path().join("data")
+    }
+
+    pub(super) fn account(&self) -> &Account {
+        &self.account
+    }
+
+    pub(super) fn directory(&self) -> &PrivateDirectory {
+        &self.directory
+    }
+
+    /// Tells this server from every other; `cluster_name` holds it.
+    pub(super) fn name(&self) -> &str {
+        self.directory.name()
+    }
+
+    pub(super) fn password(&self) -> &str {
+        &self.password
+    }
+
+    /// The end of what `initdb` and the server have written.
+    pub(super) fn log_tail(&self) -> String {
+        self.directory.log_tail()
+    }
+
+    /// Removes the files.
+    pub(super) fn remove(self) -> anyhow::Result<()> {
+        self.directory
+            .remove()
+            .with_context(|| format!("removing {} failed", self.directory.path().display()))
+    }
+}
+
+/// Fails where the account cannot enter `directory` or run `initdb`.
+fn can_run(initdb: &Path, directory: &Path, account: &Account) -> anyhow::Result<()> {
+    let output = account
+        .command(initdb)
+        .arg("--version")
+        .current_dir(directory)
+        .output()
+        .with_context(|| {
+            format!(
+                "the account that runs Postgres cannot run {} in {}",
+                initdb.display(),
+                directory.display()
+            )
+        })?;
+    ensure!(
+        output.status.success(),
+        "{} --version failed ({}): {}",
+        initdb.display(),
+        output.status,
+        String::from_utf8_lossy(&output.stderr).trim()
+    );
+    Ok(())
+}

@@ -1,0 +1,215 @@
+//! A Postgres of our own for `demo` and the tests, made from the binaries that the machine has.
+//!
+//! A server lives in one fresh private directory, listens on one free loopback port, and leaves nothing behind:
+//!
+//! 1. `binaries` finds `initdb` and `postgres`, and `account` says who runs them: Postgres refuses root, so root
+//!    hands the directory to `postgres` or `nobody`.
+//! 2. `directory` makes the directory, after clearing away those whose owners died without doing so.
+//! 3. `cluster` runs `initdb` there, with a random password: loopback is open to every user of the machine, and a
+//!    Postgres superuser may run programs.
+//! 4. `supervisor` ties the server's life to ours. When this process ends, in whatever way, the server shuts down
+//!    and the directory goes.
+//!
+//! A Postgres that already runs is never touched: the port is free when chosen, another is chosen where it was taken
+//! meanwhile, and whoever answers there has to know the server's name.
+
+mod account;
+mod binaries;
+mod cluster;
+mod directory;
+mod supervisor;
+#[cfg(test)]
+mod tests;
+
+use std::net::{Ipv4Addr, TcpListener};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, bail, ensure};
+use sqlx::{AssertSqlSafe, Connection, PgConnection};
+
+pub use binaries::find_binaries;
+use cluster::Cluster;
+use supervisor::Supervisor;
+
+/// A loaded machine needs seconds; what takes longer is broken.
+const START_TIMEOUT: Duration = Duration::from_mins(1);
+
+/// A server answers some 30 ms after its start.
+const READY_POLL_INTERVAL: Duration = Duration::from_millis(20);
+
+/// A port may be taken between choosing it and listening on it; so often in a row, something else is wrong.
+const STARTS_TRIED: u32 = 5;
+
+/// What differs between the uses of an embedded server.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// Whether commits reach the disk before they are acknowledged. Off makes tests faster; measuring needs it on.
+    pub fsync: bool,
+    /// How many connections the server accepts.
+    pub max_connections: u32,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            fsync: false,
+            max_connections: 200,
+        }
+    }
+}
+
+/// A running server. Dropping it stops the server and removes its directory, and blocks until both are done.
+#[derive(Debug)]
+pub struct EmbeddedPostgres {
+    // Dropped in this order: the server ends before its directory goes.
+    supervisor: Supervisor,
+    cluster: Cluster,
+    port: u16,
+}
+
+impl EmbeddedPostgres {
+    /// Makes a new, empty server and waits until it answers.
+    ///
+    /// # Errors
+    ///
+    /// Says what to install where no Postgres is found, and shows the end of the server's log where it does not start.
+    pub async fn start(options: Options) -> anyhow::Result<Self> {
+        for _ in 0..STARTS_TRIED {
+            if let Some(server) = Self::try_start(&options).await? {
+                return Ok(server);
+            }
+        }
+        bail!(
+            "the embedded Postgres lost {STARTS_TRIED} free ports in a row to other programs; start again"
+        )
+    }
+
+    /// `None` where another program took the port first.
+    async fn try_start(options: &Options) -> anyhow::Result<Option<Self>> {
+        let cluster = tokio::task::spawn_blocking(Cluster::create).await??;
+        let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
+            .and_then(|listener| listener.local_addr())
+            .context("no free port on 127.0.0.1")?
+            .port();
+        let supervisor = Supervisor::spawn(cluster.server_command(port, options), &cluster)?;
+        let mut server = Self {
+            supervisor,
+            cluster,
+            port,
+        };
+        let deadline = Instant::now() + START_TIMEOUT;
+        loop {
+            let answer = server.check_identity().await;
+            if let Some(status) = server.supervisor.exit_status()? {
+                let log = server.cluster.log_tail();
+                ensure!(
+                    log.contains("Address already in use"),
+                    "the embedded Postgres ended at its start ({status}); its log:\n{log}"
+                );
+                return Ok(None);
+            }
+            match answer {
+                Ok(()) => return Ok(Some(server)),
+                Err(error) if Instant::now() > deadline => {
+                    let log = server.cluster.log_tail();
+                    return Err(error).with_context(|| {
+                        format!("the embedded Postgres does not answer after {START_TIMEOUT:?}; its log:\n{log}")
+                    });
+                }
+                Err(_) => tokio::time::sleep(READY_POLL_INTERVAL).await,
+            }
+        }
+    }
+
+    /// Fails unless the server that answers on the port is this one.
+    async fn check_identity(&self) -> anyhow::Result<()> {
+        let mut connection = self.connect().await?;
+        let name: String = sqlx::query_scalar("SELECT current_setting('cluster_name')")
+            .fetch_one(&mut connection)
+            .await?;
+        ensure!(
+            name == self.cluster.name(),
+            "another Postgres answers on port {}",
+            self.port
+        );
+        Ok(connection.close().await?)
+    }
+
+    /// The address of `database` on this server, password included.
+    #[must_use]
+    pub fn url(&self, database: &str) -> String {
+        // The mode overrides PGSSLMODE, which may ask for what this server does not have.
+        format!(
+            "postgres://{user}:{password}@127.0.0.1:{port}/{database}?sslmode=disable",
+            user = cluster::SUPERUSER,
+            password = self.cluster.password(),
+            port = self.port,
+        )
+    }
+
+    /// Creates a database, as a copy of `template` where one is named. Nobody may be connected to the template.
+    ///
+    /// # Errors
+    ///
+    /// Fails as `CREATE DATABASE` does.
+    pub async fn create_database(&self, name: &str, template: Option<&str>) -> anyhow::Result<()> {
+        let mut statement = format!("CREATE DATABASE {}", quoted(name));
+        if let Some(template) = template {
+            statement.push_str(" TEMPLATE ");
+            statement.push_str(&quoted(template));
+        }
+        self.execute(statement)
+            .await
+            .with_context(|| format!("creating the database {name} failed"))
+    }
+
+    /// Drops a database, cutting off whoever is connected to it. One that does not exist is no error.
+    ///
+    /// # Errors
+    ///
+    /// Fails as `DROP DATABASE` does.
+    pub async fn drop_database(&self, name: &str) -> anyhow::Result<()> {
+        self.execute(format!(
+            "DROP DATABASE IF EXISTS {} WITH (FORCE)",
+            quoted(name)
+        ))
+        .await
+        .with_context(|| format!("dropping the database {name} failed"))
+    }
+
+    /// Shuts the server down, cutting off whoever is connected, and removes its directory.
+    ///
+    /// # Errors
+    ///
+    /// Fails where the server does not end in time or the directory cannot be removed.
+    pub async fn stop(self) -> anyhow::Result<()> {
+        tokio::task::spawn_blocking(move || {
+            let Self {
+                mut supervisor,
+                cluster,
+                ..
+            } = self;
+            supervisor.stop()?;
+            cluster.remove()
+        })
+        .await?
+    }
+
+    async fn connect(&self) -> sqlx::Result<PgConnection> {
+        PgConnection::connect(&self.url("postgres")).await
+    }
+
+    async fn execute(&self, statement: String) -> anyhow::Result<()> {
+        let mut connection = self.connect().await?;
+        // Names are the only variable part of these statements, and are quoted.
+        sqlx::query(AssertSqlSafe(statement))
+            .execute(&mut connection)
+            .await?;
+        Ok(connection.close().await?)
+    }
+}
+
+/// `name` as an SQL identifier.
+fn quoted(name: &str) -> String {
+    format!("\"{}\"", name.replace('"', "\"\""))
+}

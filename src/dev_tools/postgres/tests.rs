@@ -1,0 +1,95 @@
+//! These need the Postgres programs, as most tests of the package do.
+
+use super::*;
+
+async fn answer(url: &str, question: &'static str) -> anyhow::Result<i64> {
+    let mut connection = PgConnection::connect(url).await?;
+    let answer = sqlx::query_scalar(question)
+        .fetch_one(&mut connection)
+        .await?;
+    connection.close().await?;
+    Ok(answer)
+}
+
+#[tokio::test]
+async fn a_database_is_copied_from_its_template_and_nothing_stays_after_the_stop()
+-> anyhow::Result<()> {
+    let server = EmbeddedPostgres::start(Options::default()).await?;
+    server.create_database("template", None).await?;
+    let mut connection = PgConnection::connect(&server.url("template")).await?;
+    sqlx::raw_sql("CREATE TABLE numbers AS SELECT 42::bigint AS number")
+        .execute(&mut connection)
+        .await?;
+    connection.close().await?;
+
+    server
+        .create_database("the \"copy\"", Some("template"))
+        .await?;
+    server.create_database("copy", Some("template")).await?;
+    assert_eq!(
+        answer(&server.url("copy"), "SELECT number FROM numbers").await?,
+        42
+    );
+
+    server.drop_database("copy").await?;
+    assert!(PgConnection::connect(&server.url("copy")).await.is_err());
+
+    let directory = server.cluster.directory().path().to_owned();
+    assert!(directory.join("data/PG_VERSION").exists() || nix::unistd::geteuid().is_root());
+    let url = server.url("postgres");
+    server.stop().await?;
+    assert!(!directory.exists());
+    assert!(PgConnection::connect(&url).await.is_err());
+    Ok(())
+}
+
+#[tokio::test]
+async fn two_servers_run_side_by_side_and_dropping_one_leaves_the_other() -> anyhow::Result<()> {
+    let (first, second) = tokio::try_join!(
+        EmbeddedPostgres::start(Options::default()),
+        EmbeddedPostgres::start(Options {
+            fsync: true,
+            max_connections: 20,
+        }),
+    )?;
+    assert_ne!(first.port, second.port);
+
+    let directory = first.cluster.directory().path().to_owned();
+    drop(first);
+    assert!(!directory.exists());
+    let connections = "SELECT current_setting('max_connections')::bigint";
+    assert_eq!(answer(&second.url("postgres"), connections).await?, 20);
+    second.stop().await
+}
+
+#[tokio::test]
+async fn nobody_gets_in_without_the_password() -> anyhow::Result<()> {
+    let server = EmbeddedPostgres::start(Options::default()).await?;
+    let stranger = server
+        .url("postgres")
+        .replace(server.cluster.password(), "guess");
+    assert!(PgConnection::connect(&stranger).await.is_err());
+    server.stop().await
+}
+
+#[tokio::test]
+async fn the_server_ends_when_the_thread_that_started_it_is_long_gone() -> anyhow::Result<()> {
+    let started = std::thread::spawn(|| {
+        tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()?
+            .block_on(EmbeddedPostgres::start(Options::default()))
+    });
+    let server = started.join().expect("the start does not panic")?;
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    assert_eq!(
+        answer(&server.url("postgres"), "SELECT 1::bigint").await?,
+        1
+    );
+    server.stop().await
+}
+
+#[test]
+fn identifiers_are_quoted() {
+    assert_eq!(quoted("a\"b"), "\"a\"\"b\"");
+}

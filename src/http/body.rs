@@ -1,0 +1,178 @@
+//! Bodies that fit into memory: bounded in size and time, and problems where they are not what they should be.
+
+use std::time::Duration;
+
+use axum::{
+    body::{Body, Bytes},
+    http::{HeaderMap, header},
+};
+use bytes::BytesMut;
+use futures_util::{Stream, StreamExt};
+use serde_json::{Map, Value};
+use tokio::time::Instant;
+
+use super::{
+    problem::{Problem, ProblemType},
+    state::HttpLimits,
+};
+
+/// How much of a refused body is still read, so that the caller sees the answer instead of a reset connection.
+const LINGER_BYTES: usize = 16 * 1024 * 1024;
+
+/// How long.
+const LINGER_TIME: Duration = Duration::from_secs(5);
+
+/// Reads a whole body.
+///
+/// # Errors
+/// 413, 408, or 400 where it breaks off.
+pub async fn read(body: Body, limit: usize, timeout: Duration) -> Result<Bytes, Problem> {
+    let mut stream = body.into_data_stream();
+    let mut read = BytesMut::new();
+    let deadline = Instant::now() + timeout;
+    loop {
+        match tokio::time::timeout_at(deadline, stream.next()).await {
+            Ok(Some(Ok(chunk))) if read.len() + chunk.len() <= limit => {
+                read.extend_from_slice(&chunk)
+            }
+            Ok(Some(Ok(_))) => {
+                linger(stream);
+                return Err(Problem::new(
+                    ProblemType::PayloadTooLarge,
+                    format!("A body of this kind may have {limit} bytes at most."),
+                ));
+            }
+            Ok(Some(Err(_))) => {
+                return Err(Problem::new(
+                    ProblemType::UploadInterrupted,
+                    "The body broke off. Repeat the request.",
+                ));
+            }
+            Ok(None) => return Ok(read.freeze()),
+            Err(_) => {
+                return Err(Problem::new(
+                    ProblemType::RequestTimeout,
+                    format!(
+                        "A body of this kind must arrive within {} seconds.",
+                        timeout.as_secs()
+                    ),
+                ));
+            }
+        }
+    }
+}
+
+/// Reads a body that must be a JSON object.
+///
+/// # Errors
+/// A problem that says what it is instead.
+pub async fn read_json_object(
+    headers: &HeaderMap,
+    body: Body,
+    limits: &HttpLimits,
+) -> Result<Map<String, Value>, Problem> {
+    let media_type = media_type(headers);
+    if !(media_type == "application/json"
+        || media_type.starts_with("application/") && media_type.ends_with("+json"))
+    {
+        let found = if media_type.is_empty() {
+            "none".to_owned()
+        } else {
+            format!("{media_type:.100}")
+        };
+        return Err(Problem::new(
+            ProblemType::UnsupportedMediaType,
+            format!("Send JSON with the header Content-Type: application/json; it was {found}."),
+        ));
+    }
+    let bytes = read(body, limits.max_request_bytes, limits.request_timeout).await?;
+    parse_json_object(&bytes, "the body")
+}
+
+/// Parses what must be a JSON object.
+///
+/// # Errors
+/// A problem that says where it is none.
+pub fn parse_json_object(bytes: &[u8], what: &str) -> Result<Map<String, Value>, Problem> {
+    let value: Value = serde_json::from_slice(bytes).map_err(|error| {
+        Problem::new(
+            ProblemType::MalformedJson,
+            format!(
+                "In {what}, line {} column {}: {}.",
+                error.line(),
+                error.column(),
+                syntax(&error)
+            ),
+        )
+    })?;
+    match value {
+        Value::Object(map) => Ok(map),
+        other => Err(Problem::new(
+            ProblemType::MalformedJson,
+            format!(
+                "Of {what} a JSON object is expected; it is {}.",
+                kind(&other)
+            ),
+        )),
+    }
+}
+
+/// The media type of a body, without its parameters.
+#[must_use]
+pub fn media_type(headers: &HeaderMap) -> String {
+    headers
+        .get(header::CONTENT_TYPE)
+        .and_then(|value| value.to_str().ok())
+        .and_then(|text| text.split(';').next())
+        .unwrap_or_default()
+        .trim()
+        .to_ascii_lowercase()
+}
+
+/// The declared size of a body.
+#[must_use]
+pub fn content_length(headers: &HeaderMap) -> Option<u64> {
+    headers
+        .get(header::CONTENT_LENGTH)?
+        .to_str()
+        .ok()?
+        .parse()
+        .ok()
+}
+
+/// Reads on for a while in the background what nobody wants. A connection that is closed while the caller still sends
+/// is reset, and the answer is lost with it.
+pub fn linger(mut stream: impl Stream<Item = Result<Bytes, axum::Error>> + Send + Unpin + 'static) {
+    tokio::spawn(async move {
+        let _ = tokio::time::timeout(LINGER_TIME, async {
+            let mut read = 0;
+            while let Some(Ok(chunk)) = stream.next().await {
+                read += chunk.len();
+                if read > LINGER_BYTES {
+                    return;
+                }
+            }
+        })
+        .await;
+    });
+}
+
+/// serde's message without the position, which is told apart.
+fn syntax(error: &serde_json::Error) -> String {
+    let text = error.to_string();
+    text.split(" at line ")
+        .next()
+        .unwrap_or("it is no JSON")
+        .to_owned()
+}
+
+fn kind(value: &Value) -> &'static str {
+    match value {
+        Value::Null => "null",
+        Value::Bool(_) => "a boolean",
+        Value::Number(_) => "a number",
+        Value::String(_) => "a string",
+        Value::Array(_) => "an array",
+        Value::Object(_) => "an object",
+    }
+}

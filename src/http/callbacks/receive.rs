@@ -1,0 +1,141 @@
+//! `POST|PUT /callbacks/gladia/{attempt}/{token}`: a result arrives.
+//!
+//! The token is verified before a byte of the body is read. The body is kept as it came, whatever it says, in the one
+//! commit that also finishes the job; 2xx follows that commit, and nothing else does.
+
+use std::{str::FromStr, time::Duration};
+
+use axum::{
+    body::{Body, Bytes},
+    extract::{Path, State},
+    http::{Method, StatusCode},
+    response::{IntoResponse, Response},
+};
+use sha2::{Digest, Sha256};
+
+use crate::{
+    db::callbacks::{self, CallbackOutcome, ReceivedCallback},
+    domain::{completion::Completion, ids::AttemptId},
+    gladia::callback::parse,
+    http::{
+        body,
+        problem::{Problem, ProblemType},
+        state::AppState,
+    },
+};
+
+/// Results are text; the lowest level is where time is best spent.
+const ZSTD_LEVEL: i32 = 1;
+
+/// How long a callback waits for its turn before Gladia is asked to come again.
+const TURN_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Receives a callback.
+pub async fn receive_callback(
+    State(state): State<AppState>,
+    Path((attempt, token)): Path<(String, String)>,
+    method: Method,
+    body: Body,
+) -> Response {
+    let Some(attempt_id) = verify(&state, &attempt, &token) else {
+        metrics::counter!("gateway_callbacks_total", "outcome" => "unverified").increment(1);
+        tracing::warn!("Refused a callback whose token is wrong");
+        return Problem::new(ProblemType::NotFound, "There is nothing here.").into_response();
+    };
+    match keep(&state, attempt_id, &method, body).await {
+        Ok(CallbackOutcome::UnknownAttempt) => {
+            // A token of ours for an attempt that the database does not know: another or an older database.
+            tracing::error!(attempt.id = %attempt_id, "A verified callback names an attempt that is not here");
+            Problem::new(ProblemType::NotFound, "There is nothing here.").into_response()
+        }
+        Ok(_) => StatusCode::OK.into_response(),
+        Err(problem) => {
+            metrics::counter!("gateway_callbacks_total", "outcome" => "not_kept").increment(1);
+            problem.into_response()
+        }
+    }
+}
+
+fn verify(state: &AppState, attempt: &str, token: &str) -> Option<AttemptId> {
+    let attempt_id = AttemptId::from_str(attempt).ok()?;
+    state
+        .callback_keys
+        .verify(attempt_id, token)
+        .then_some(attempt_id)
+}
+
+async fn keep(
+    state: &AppState,
+    attempt_id: AttemptId,
+    method: &Method,
+    body: Body,
+) -> Result<CallbackOutcome, Problem> {
+    let busy = || {
+        Problem::new(
+            ProblemType::DatabaseUnavailable,
+            "Too many callbacks at once. Nothing was kept; come again.",
+        )
+        .retry_after(Duration::from_secs(5))
+    };
+    let _turn = tokio::time::timeout(TURN_TIMEOUT, state.callback_permits.acquire())
+        .await
+        .map_err(|_| busy())?
+        .map_err(|_| busy())?;
+    let body = body::read(
+        body,
+        state.limits.max_callback_bytes,
+        state.limits.request_timeout,
+    )
+    .await?;
+    let understood = tokio::task::spawn_blocking(move || understand(&body))
+        .await
+        .map_err(|error| {
+            tracing::error!(%error, "Reading a callback failed");
+            Problem::new(ProblemType::Internal, "Reading the callback failed.")
+        })??;
+
+    let callback = ReceivedCallback {
+        id: state.ids.next(),
+        attempt_id,
+        method: method.as_str(),
+        compressed_body: &understood.compressed_body,
+        body_bytes: understood.body_bytes,
+        body_sha256: understood.body_sha256,
+        completion: understood.completion.as_ref().map_err(String::as_str),
+    };
+    let mut conn = state.pool.acquire().await?;
+    let outcome = callbacks::record(&mut conn, &callback).await?;
+    metrics::counter!("gateway_callbacks_total", "outcome" => outcome.as_str()).increment(1);
+    tracing::info!(
+        attempt.id = %attempt_id,
+        outcome = outcome.as_str(),
+        body_bytes = understood.body_bytes,
+        "Kept a callback of attempt {attempt_id}: {}",
+        outcome.as_str()
+    );
+    // A slot is free, whatever became of the job.
+    state.wakeups.jobs_changed();
+    Ok(outcome)
+}
+
+/// A body, read once.
+struct Understood {
+    compressed_body: Vec<u8>,
+    body_bytes: i64,
+    body_sha256: [u8; 32],
+    completion: Result<Completion, String>,
+}
+
+/// Everything that takes time in proportion to the body's size.
+fn understand(body: &Bytes) -> Result<Understood, Problem> {
+    let compressed_body = zstd::encode_all(body.as_ref(), ZSTD_LEVEL).map_err(|error| {
+        tracing::error!(%error, "Compressing a callback failed");
+        Problem::new(ProblemType::Internal, "Keeping the callback failed.")
+    })?;
+    Ok(Understood {
+        compressed_body,
+        body_bytes: i64::try_from(body.len()).unwrap_or(i64::MAX),
+        body_sha256: Sha256::digest(body).into(),
+        completion: parse(body),
+    })
+}

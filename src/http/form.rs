@@ -1,0 +1,426 @@
+//! A file on its way to Gladia: the multipart form that brings it, forwarded while it arrives.
+//!
+//! Nothing is stored here and nothing is collected: a chunk is hashed, counted and handed on, and the next one is read
+//! once Gladia has taken it. So memory does not grow with the file, and a slow side slows the other. A file that breaks
+//! off is broken off upstream too, without the closing boundary, so half a file can never pass for a whole one.
+
+use std::{
+    future::Future,
+    io,
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use axum::{
+    body::{Body, Bytes},
+    http::HeaderMap,
+};
+use futures_util::{Stream, StreamExt, stream};
+use multer::{Field, Multipart};
+use serde_json::{Map, Value};
+use sha2::{Digest, Sha256};
+use tokio::sync::mpsc;
+
+use super::{
+    body::{self, content_length, parse_json_object},
+    problem::{Problem, ProblemType},
+    state::HttpLimits,
+};
+use crate::gladia::{client::GladiaClient, error::GladiaError, upload::UploadedFile};
+
+/// The part that holds the file.
+const AUDIO: &str = "audio";
+
+/// The part that holds the options.
+const OPTIONS: &str = "options";
+
+/// Chunks between the two connections. A few, so that neither waits for every single one of the other's.
+const CHUNKS_IN_FLIGHT: usize = 4;
+
+/// What boundaries, part headers and the like may add to a form.
+const FORM_OVERHEAD_BYTES: u64 = 64 * 1024;
+
+/// What is done with the file.
+#[derive(Debug, Clone, Copy)]
+pub enum Destination<'a> {
+    /// It goes to Gladia.
+    Gladia(&'a GladiaClient),
+    /// It is only hashed, to see whether it is the same as before.
+    HashOnly,
+}
+
+/// The file of a form.
+#[derive(Debug)]
+pub struct ReceivedFile {
+    /// Its name, without any path.
+    pub filename: String,
+    /// Its size.
+    pub size_bytes: u64,
+    /// Its hash.
+    pub sha256: [u8; 32],
+    /// What Gladia made of it, if it went there.
+    pub uploaded: Option<UploadedFile>,
+}
+
+/// A form that arrived whole.
+#[derive(Debug)]
+pub struct ReceivedForm<T> {
+    /// The file.
+    pub file: ReceivedFile,
+    /// The options, as `parse_options` read them.
+    pub options: Option<T>,
+}
+
+/// Receives a form with the file part `audio` and, where `parse_options` is given, an optional JSON part `options`.
+///
+/// Options that come first are checked before a byte of the file goes anywhere.
+///
+/// # Errors
+/// A problem that names the part and the rule.
+pub async fn receive<T>(
+    headers: &HeaderMap,
+    body: Body,
+    limits: &HttpLimits,
+    destination: Destination<'_>,
+    parse_options: Option<&(dyn Fn(Map<String, Value>) -> Result<T, Problem> + Sync)>,
+) -> Result<ReceivedForm<T>, Problem> {
+    let boundary = boundary(headers)?;
+    let most = limits.max_upload_bytes + limits.max_request_bytes as u64 + FORM_OVERHEAD_BYTES;
+    if content_length(headers).is_some_and(|length| length > most) {
+        body::linger(body.into_data_stream());
+        return Err(too_large(limits));
+    }
+    let (parts, rest) = shared_stream(body);
+    let mut form = Multipart::new(parts, boundary);
+    let received = receive_parts(&mut form, limits, destination, parse_options).await;
+    if received.is_err() {
+        drop(form);
+        if let Some(rest) = rest.lock().ok().and_then(|mut rest| rest.take()) {
+            body::linger(rest);
+        }
+    }
+    received
+}
+
+type BodyStream = axum::body::BodyDataStream;
+type SharedStream = std::sync::Arc<std::sync::Mutex<Option<BodyStream>>>;
+
+/// The body as a stream that can be taken back, to read on after the form was refused.
+fn shared_stream(
+    body: Body,
+) -> (
+    impl Stream<Item = Result<Bytes, axum::Error>> + Send + 'static,
+    SharedStream,
+) {
+    let shared: SharedStream =
+        std::sync::Arc::new(std::sync::Mutex::new(Some(body.into_data_stream())));
+    let inner = std::sync::Arc::clone(&shared);
+    let stream = stream::poll_fn(move |cx: &mut Context<'_>| match inner.lock() {
+        Ok(mut guard) => guard
+            .as_mut()
+            .map_or(Poll::Ready(None), |stream| stream.poll_next_unpin(cx)),
+        Err(_) => Poll::Ready(None),
+    });
+    (stream, shared)
+}
+
+async fn receive_parts<T>(
+    form: &mut Multipart<'_>,
+    limits: &HttpLimits,
+    destination: Destination<'_>,
+    parse_options: Option<&(dyn Fn(Map<String, Value>) -> Result<T, Problem> + Sync)>,
+) -> Result<ReceivedForm<T>, Problem> {
+    let mut file = None;
+    let mut options = None;
+    while let Some(field) = in_time(limits, form.next_field()).await? {
+        match (field.name(), parse_options) {
+            (Some(AUDIO), _) if file.is_some() => {
+                return Err(wrong_part(AUDIO, "must stand in the form once"));
+            }
+            (Some(AUDIO), _) => file = Some(receive_file(field, limits, destination).await?),
+            (Some(OPTIONS), Some(_)) if options.is_some() => {
+                return Err(wrong_part(OPTIONS, "must stand in the form at most once"));
+            }
+            (Some(OPTIONS), Some(parse)) => {
+                options = Some(parse(receive_options(field, limits).await?)?)
+            }
+            (name, parse) => {
+                let name = name
+                    .unwrap_or_default()
+                    .chars()
+                    .take(100)
+                    .collect::<String>();
+                let known = if parse.is_some() {
+                    "`audio` and `options`"
+                } else {
+                    "`audio`"
+                };
+                return Err(wrong_part(
+                    &name,
+                    format!("is no part of this form: its parts are {known}"),
+                ));
+            }
+        }
+    }
+    let file =
+        file.ok_or_else(|| wrong_part(AUDIO, "is missing: send the file as the part `audio`"))?;
+    Ok(ReceivedForm { file, options })
+}
+
+/// Reads the `options` part.
+async fn receive_options(
+    mut field: Field<'_>,
+    limits: &HttpLimits,
+) -> Result<Map<String, Value>, Problem> {
+    let mut bytes = Vec::new();
+    while let Some(chunk) = in_time(limits, field.chunk()).await? {
+        if bytes.len() + chunk.len() > limits.max_request_bytes {
+            let detail = format!(
+                "The part `options` may have {} bytes at most.",
+                limits.max_request_bytes
+            );
+            return Err(Problem::new(ProblemType::PayloadTooLarge, detail));
+        }
+        bytes.extend_from_slice(&chunk);
+    }
+    parse_json_object(&bytes, "the part `options`")
+}
+
+/// Hashes, counts and forwards the file.
+async fn receive_file(
+    mut field: Field<'_>,
+    limits: &HttpLimits,
+    destination: Destination<'_>,
+) -> Result<ReceivedFile, Problem> {
+    let filename = sanitize(field.file_name().unwrap_or_default());
+    let content_type = field.content_type().map_or_else(
+        || "application/octet-stream".to_owned(),
+        ToString::to_string,
+    );
+    let mut meter = Meter {
+        hash: Sha256::new(),
+        size_bytes: 0,
+        limits,
+    };
+
+    // The first bytes come before Gladia is called: an empty file never reaches it.
+    let Some(first) = meter.next(&mut field).await? else {
+        let rule = "must not be empty";
+        return Err(
+            Problem::new(ProblemType::EmptyFile, "The part `audio` holds no bytes.")
+                .at("/audio", rule),
+        );
+    };
+    let uploaded = match destination {
+        Destination::HashOnly => {
+            while meter.next(&mut field).await?.is_some() {}
+            None
+        }
+        Destination::Gladia(gladia) => {
+            let (chunks, audio) = audio_channel();
+            let upload = gladia.upload(filename.clone(), &content_type, audio);
+            Some(forward(&mut meter, &mut field, first, chunks, upload).await?)
+        }
+    };
+    Ok(ReceivedFile {
+        filename,
+        size_bytes: meter.size_bytes,
+        sha256: meter.hash.finalize().into(),
+        uploaded,
+    })
+}
+
+/// Reads from the caller and sends to Gladia, until both are through or one of them gives up.
+async fn forward(
+    meter: &mut Meter<'_>,
+    field: &mut Field<'_>,
+    first: Bytes,
+    chunks: mpsc::Sender<Chunk>,
+    upload: impl Future<Output = Result<UploadedFile, GladiaError>>,
+) -> Result<UploadedFile, Problem> {
+    let feed = async {
+        let mut next = Some(first);
+        while let Some(chunk) = next {
+            if chunks.send(Chunk::Data(chunk)).await.is_err() {
+                // Gladia has answered already, or is gone; its answer says which.
+                return Ok(());
+            }
+            next = meter.next(field).await?;
+        }
+        let _ = chunks.send(Chunk::End).await;
+        Ok::<(), Problem>(())
+    };
+    tokio::pin!(feed, upload);
+    tokio::select! {
+        fed = &mut feed => {
+            // On an error the upload is dropped here, and with it its connection.
+            fed?;
+            Ok(upload.await?)
+        }
+        answer = &mut upload => match answer {
+            // An answer before the end of the file is a refusal, whatever it says.
+            Ok(_) => Err(Problem::new(
+                ProblemType::UpstreamFailed,
+                "Gladia answered before it had the whole file. Nothing was kept; repeat the request.",
+            )),
+            Err(error) => Err(error.into()),
+        }
+    }
+}
+
+/// Counts and hashes what arrives.
+struct Meter<'a> {
+    hash: Sha256,
+    size_bytes: u64,
+    limits: &'a HttpLimits,
+}
+
+impl Meter<'_> {
+    async fn next(&mut self, field: &mut Field<'_>) -> Result<Option<Bytes>, Problem> {
+        while let Some(chunk) = in_time(self.limits, field.chunk()).await? {
+            if chunk.is_empty() {
+                continue;
+            }
+            self.size_bytes += chunk.len() as u64;
+            if self.size_bytes > self.limits.max_upload_bytes {
+                return Err(too_large(self.limits));
+            }
+            self.hash.update(&chunk);
+            return Ok(Some(chunk));
+        }
+        Ok(None)
+    }
+}
+
+/// What goes through the channel to Gladia's connection.
+enum Chunk {
+    Data(Bytes),
+    /// The file is whole. A channel that closes without this breaks the upload off.
+    End,
+}
+
+fn audio_channel() -> (
+    mpsc::Sender<Chunk>,
+    impl Stream<Item = io::Result<Bytes>> + Send + 'static,
+) {
+    let (sender, receiver) = mpsc::channel(CHUNKS_IN_FLIGHT);
+    let audio = stream::unfold(Some(receiver), |receiver| async move {
+        let mut receiver: mpsc::Receiver<Chunk> = receiver?;
+        match receiver.recv().await {
+            Some(Chunk::Data(chunk)) => Some((Ok(chunk), Some(receiver))),
+            Some(Chunk::End) => None,
+            None => Some((Err(io::Error::other("the caller's upload broke off")), None)),
+        }
+    });
+    (sender, audio)
+}
+
+/// Waits for the next piece of the form, but not forever.
+async fn in_time<T>(
+    limits: &HttpLimits,
+    piece: impl Future<Output = multer::Result<T>>,
+) -> Result<T, Problem> {
+    match tokio::time::timeout(limits.upload_idle_timeout, piece).await {
+        Ok(Ok(piece)) => Ok(piece),
+        Ok(Err(error)) => Err(describe(&error)),
+        Err(_) => Err(idle(limits.upload_idle_timeout)),
+    }
+}
+
+fn idle(after: Duration) -> Problem {
+    Problem::new(
+        ProblemType::RequestTimeout,
+        format!(
+            "Nothing arrived for {} seconds. No transcription was created; repeat the request.",
+            after.as_secs()
+        ),
+    )
+}
+
+fn describe(error: &multer::Error) -> Problem {
+    match error {
+        multer::Error::IncompleteStream
+        | multer::Error::IncompleteFieldData { .. }
+        | multer::Error::StreamReadFailed(_) => Problem::new(
+            ProblemType::UploadInterrupted,
+            "The form broke off before its closing boundary. No transcription was created; repeat the request.",
+        ),
+        other => Problem::new(
+            ProblemType::InvalidForm,
+            format!("The form cannot be read: {other}."),
+        ),
+    }
+}
+
+fn boundary(headers: &HeaderMap) -> Result<String, Problem> {
+    let media_type = body::media_type(headers);
+    if media_type != "multipart/form-data" {
+        let found = if media_type.is_empty() {
+            "none".to_owned()
+        } else {
+            format!("{media_type:.100}")
+        };
+        return Err(Problem::new(
+            ProblemType::UnsupportedMediaType,
+            format!(
+                "Send a form with the header Content-Type: multipart/form-data; it was {found}."
+            ),
+        ));
+    }
+    headers
+        .get(axum::http::header::CONTENT_TYPE)
+        .and_then(|value| multer::parse_boundary(value.to_str().ok()?).ok())
+        .ok_or_else(|| {
+            Problem::new(
+                ProblemType::InvalidForm,
+                "The header Content-Type of a form must name its boundary.",
+            )
+        })
+}
+
+fn wrong_part(name: &str, rule: impl Into<String>) -> Problem {
+    let rule = rule.into();
+    Problem::new(
+        ProblemType::InvalidForm,
+        format!("The part `{name}` {rule}."),
+    )
+    .at(&format!("/{name}"), rule)
+}
+
+fn too_large(limits: &HttpLimits) -> Problem {
+    let rule = format!("may have {} bytes at most", limits.max_upload_bytes);
+    Problem::new(
+        ProblemType::PayloadTooLarge,
+        format!("The part `audio` {rule}."),
+    )
+    .at("/audio", rule)
+}
+
+/// A file's name without path, control characters or quotes, of a bounded length.
+fn sanitize(name: &str) -> String {
+    let base = name.rsplit(['/', '\\']).next().unwrap_or_default();
+    let clean: String = base
+        .chars()
+        .filter(|c| !c.is_control() && *c != '"')
+        .take(200)
+        .collect();
+    if clean.trim().is_empty() {
+        AUDIO.to_owned()
+    } else {
+        clean
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::sanitize;
+
+    #[test]
+    fn a_file_name_is_only_a_name() {
+        assert_eq!(sanitize("../../etc/passwd"), "passwd");
+        assert_eq!(sanitize(r"C:\calls\monday.wav"), "monday.wav");
+        assert_eq!(sanitize("a\r\nb\0\".wav"), "ab.wav");
+        assert_eq!(sanitize(""), "audio");
+        assert_eq!(sanitize("été.wav"), "été.wav");
+    }
+}

@@ -1,0 +1,201 @@
+//! `Idempotency-Key`: a request sent twice makes one job.
+//!
+//! The key is reserved before anything is streamed and completed in the commit that makes the job. A reservation is a
+//! lease: whoever holds it renews it, and gives it back if no job comes of it, however the request ends.
+
+use std::time::Duration;
+
+use axum::http::HeaderMap;
+use sqlx::{PgConnection, PgPool};
+use tokio::task::JoinHandle;
+use uuid::Uuid;
+
+use super::problem::{Problem, ProblemType};
+use crate::{
+    db::idempotency::{self, Reservation},
+    domain::{
+        idempotency::{Fingerprint, IdempotencyKey},
+        ids::{JobId, TenantId},
+    },
+};
+
+/// The header.
+pub const HEADER: &str = "idempotency-key";
+
+/// In the answer to a repetition.
+pub const REPLAYED_HEADER: &str = "idempotency-replayed";
+
+/// How long a silent request keeps its key.
+const LEASE: Duration = Duration::from_secs(60);
+
+/// How often a request that streams renews it.
+const RENEWAL: Duration = Duration::from_secs(20);
+
+/// Reads the header.
+///
+/// # Errors
+/// Where it breaks the rule.
+pub fn key_of(headers: &HeaderMap) -> Result<Option<IdempotencyKey>, Problem> {
+    let mut values = headers.get_all(HEADER).iter();
+    match (values.next(), values.next()) {
+        (None, _) => Ok(None),
+        (Some(_), Some(_)) => Err(Problem::header("Idempotency-Key", "must be sent once")),
+        (Some(value), None) => match IdempotencyKey::parse(value.as_bytes()) {
+            Some(key) => Ok(Some(key)),
+            None => Err(Problem::header("Idempotency-Key", IdempotencyKey::RULE)),
+        },
+    }
+}
+
+/// A job that an earlier request with this key made.
+#[derive(Debug)]
+pub struct Earlier {
+    /// The job.
+    pub job_id: JobId,
+    fingerprint: Vec<u8>,
+}
+
+impl Earlier {
+    /// The job, if this request is the same as the one that made it.
+    ///
+    /// # Errors
+    /// 422 where it is another.
+    pub fn same_as(&self, fingerprint: Fingerprint) -> Result<JobId, Problem> {
+        if self.fingerprint == fingerprint.as_bytes() {
+            return Ok(self.job_id);
+        }
+        Err(Problem::new(
+            ProblemType::IdempotencyKeyReused,
+            "An earlier request with this Idempotency-Key had other options or other audio. Use a new key for a new request.",
+        ))
+    }
+}
+
+/// What a key allows.
+pub enum Claimed {
+    /// The request goes on, and holds the key.
+    Held(HeldKey),
+    /// A job was made before.
+    Earlier(Earlier),
+}
+
+/// A reserved key. Given back when dropped, unless a job was made.
+pub struct HeldKey {
+    pool: PgPool,
+    tenant_id: TenantId,
+    key: IdempotencyKey,
+    holder: Uuid,
+    renewal: Option<JoinHandle<()>>,
+    completed: bool,
+}
+
+impl HeldKey {
+    /// Reserves a key.
+    ///
+    /// # Errors
+    /// 409 while another request holds it.
+    pub async fn claim(
+        pool: &PgPool,
+        tenant_id: TenantId,
+        key: IdempotencyKey,
+        holder: Uuid,
+    ) -> Result<Claimed, Problem> {
+        let mut conn = pool.acquire().await?;
+        match idempotency::reserve(&mut conn, tenant_id, &key, holder, LEASE).await? {
+            Reservation::Reserved => Ok(Claimed::Held(Self {
+                pool: pool.clone(),
+                tenant_id,
+                key,
+                holder,
+                renewal: None,
+                completed: false,
+            })),
+            Reservation::Completed { job_id, fingerprint } => Ok(Claimed::Earlier(Earlier { job_id, fingerprint })),
+            Reservation::InProgress { retry_after } => Err(Problem::new(
+                ProblemType::IdempotencyKeyInProgress,
+                "Another request with this Idempotency-Key has not ended. Repeat this one later to get its job.",
+            )
+            .retry_after(retry_after.min(Duration::from_secs(5)))),
+        }
+    }
+
+    /// Keeps the reservation alive while a file streams.
+    pub fn keep_alive(&mut self) {
+        let (pool, tenant_id, key, holder) = (
+            self.pool.clone(),
+            self.tenant_id,
+            self.key.clone(),
+            self.holder,
+        );
+        self.renewal = Some(tokio::spawn(async move {
+            loop {
+                tokio::time::sleep(RENEWAL).await;
+                let renewed = async {
+                    let mut conn = pool.acquire().await?;
+                    idempotency::renew(&mut conn, tenant_id, &key, holder, LEASE).await
+                };
+                // A renewal that fails is tried again; a lost reservation is noticed at the commit.
+                if matches!(renewed.await, Ok(false)) {
+                    return;
+                }
+            }
+        }));
+    }
+
+    /// Ties the key to the job, in the transaction that makes it.
+    ///
+    /// # Errors
+    /// 409 where the reservation was lost: another request may have made the job meanwhile.
+    pub async fn complete(
+        &mut self,
+        conn: &mut PgConnection,
+        fingerprint: Fingerprint,
+        job_id: JobId,
+    ) -> Result<(), Problem> {
+        let completed = idempotency::complete(
+            conn,
+            self.tenant_id,
+            &self.key,
+            self.holder,
+            fingerprint,
+            job_id,
+        )
+        .await?;
+        if completed {
+            return Ok(());
+        }
+        Err(Problem::new(
+            ProblemType::IdempotencyKeyInProgress,
+            "This request took so long that another one with its Idempotency-Key took over. Repeat it to get the job.",
+        )
+        .retry_after(Duration::from_secs(1)))
+    }
+
+    /// The transaction is committed: the key stays with its job.
+    pub fn committed(mut self) {
+        self.completed = true;
+    }
+}
+
+impl Drop for HeldKey {
+    fn drop(&mut self) {
+        if let Some(renewal) = self.renewal.take() {
+            renewal.abort();
+        }
+        if self.completed {
+            return;
+        }
+        let (pool, tenant_id, key, holder) = (
+            self.pool.clone(),
+            self.tenant_id,
+            self.key.clone(),
+            self.holder,
+        );
+        // The request may have been dropped with its connection, so this cannot be awaited. If it fails, the lease ends.
+        tokio::spawn(async move {
+            if let Ok(mut conn) = pool.acquire().await {
+                let _ = idempotency::release(&mut conn, tenant_id, &key, holder).await;
+            }
+        });
+    }
+}

@@ -1,0 +1,70 @@
+//! The service over HTTP: one folder a resource, one file a verb.
+//!
+//! Callers meet the [`transcriptions`] and [`uploads`] of API version 1, described by [`openapi`]. Gladia meets
+//! [`callbacks`]. Whoever runs the service meets [`ops`]. Every error is a [`problem`]; every request has an id
+//! ([`request_id`]).
+
+use axum::{Router, http::Uri, middleware};
+
+use self::{
+    problem::{Problem, ProblemType},
+    state::AppState,
+};
+
+pub mod auth;
+pub mod body;
+pub mod callbacks;
+pub mod form;
+pub mod idempotency;
+pub mod openapi;
+pub mod ops;
+pub mod problem;
+pub mod request_id;
+pub mod state;
+pub mod transcriptions;
+pub mod uploads;
+
+/// What an address serves.
+#[derive(Debug, Clone, Copy)]
+pub struct Serves {
+    /// The API with its document.
+    pub api: bool,
+    /// Gladia's callbacks.
+    pub callbacks: bool,
+    /// Probes and metrics.
+    pub ops: bool,
+}
+
+/// Assembles the routes of an address.
+pub fn router(state: AppState, serves: Serves) -> Router {
+    let mut router = Router::new();
+    if serves.api {
+        let (api, document) = openapi::api();
+        router = router.merge(api).merge(openapi::router(document));
+    }
+    if serves.callbacks {
+        router = router.merge(callbacks::router());
+    }
+    if serves.ops {
+        router = router.merge(ops::router());
+    }
+    router
+        .fallback(no_such_route)
+        .method_not_allowed_fallback(no_such_method)
+        .layer(middleware::from_fn(request_id::layer))
+        .with_state(state)
+}
+
+async fn no_such_route(_: Uri) -> Problem {
+    Problem::new(
+        ProblemType::NotFound,
+        "There is nothing at this address. /docs shows what there is.",
+    )
+}
+
+async fn no_such_method() -> Problem {
+    Problem::new(
+        ProblemType::MethodNotAllowed,
+        "This address does not take this method. The header Allow names those it takes.",
+    )
+}

@@ -1,0 +1,69 @@
+//! The OpenAPI document: assembled from the handlers themselves, served and committed.
+
+use axum::{Json, Router, routing::get};
+use utoipa::{
+    Modify, OpenApi,
+    openapi::security::{HttpAuthScheme, HttpBuilder, SecurityRequirement, SecurityScheme},
+};
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_swagger_ui::{Config, SwaggerUi};
+
+use super::{problem::ProblemBody, state::AppState, transcriptions, uploads};
+
+#[derive(OpenApi)]
+#[openapi(
+    info(
+        title = "gladia-gateway",
+        description = "A durable gateway to Gladia's speech-to-text API: audio in, transcript out, without polling Gladia, without \
+                       losing a paid transcript, without paying for one twice.",
+    ),
+    modifiers(&ApiKeys),
+    components(schemas(ProblemBody)),
+    tags(
+        (name = "transcriptions", description = "Audio in, transcript out."),
+        (name = "uploads", description = "Files for use in several transcriptions."),
+    ),
+)]
+struct Base;
+
+struct ApiKeys;
+
+impl Modify for ApiKeys {
+    fn modify(&self, document: &mut utoipa::openapi::OpenApi) {
+        let scheme = HttpBuilder::new()
+            .scheme(HttpAuthScheme::Bearer)
+            .description(Some("An API key, made with `gladia-gateway keys create`."))
+            .build();
+        document
+            .components
+            .get_or_insert_default()
+            .add_security_scheme("api_key", SecurityScheme::Http(scheme));
+        document.security = Some(vec![SecurityRequirement::new(
+            "api_key",
+            Vec::<String>::new(),
+        )]);
+    }
+}
+
+/// The API's routes with their document.
+#[must_use]
+pub fn api() -> (Router<AppState>, utoipa::openapi::OpenApi) {
+    OpenApiRouter::with_openapi(Base::openapi())
+        .merge(transcriptions::router())
+        .merge(uploads::router())
+        .split_for_parts()
+}
+
+/// The document.
+#[must_use]
+pub fn document() -> utoipa::openapi::OpenApi {
+    api().1
+}
+
+/// `/openapi.json`, and `/docs` to browse it. The page needs nothing from elsewhere.
+pub fn router(document: utoipa::openapi::OpenApi) -> Router<AppState> {
+    let page = SwaggerUi::new("/docs").config(Config::from("/openapi.json").validator_url("none"));
+    Router::new()
+        .route("/openapi.json", get(|| async move { Json(document) }))
+        .merge(page)
+}

@@ -1,0 +1,17 @@
+//! Probes and metrics, for whoever runs the service.
+
+use axum::{Router, routing::get};
+
+use super::state::AppState;
+
+pub mod livez;
+pub mod metrics;
+pub mod readyz;
+
+/// The routes.
+pub fn router() -> Router<AppState> {
+    Router::new()
+        .route("/livez", get(livez::get_livez))
+        .route("/readyz", get(readyz::get_readyz))
+        .route("/metrics", get(metrics::get_metrics))
+}

@@ -1,0 +1,435 @@
+//! Errors as callers see them: RFC 9457 `application/problem+json`, with a stable `type` for programs, and for people
+//! which field broke which rule and what to do next.
+//!
+//! What went wrong inside is logged once, here, and never shown.
+
+use std::time::Duration;
+
+use axum::{
+    Json,
+    http::{HeaderValue, StatusCode, header},
+    response::{IntoResponse, Response},
+};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use super::request_id;
+use crate::{domain::options::Violation, gladia::error::GladiaError};
+
+/// Every kind of problem. The slug is the stable end of its `type`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ProblemType {
+    /// The body is no JSON object.
+    MalformedJson,
+    /// The body's content type is another than the operation takes.
+    UnsupportedMediaType,
+    /// One or more fields break a rule.
+    InvalidRequest,
+    /// A query parameter or header breaks a rule.
+    InvalidParameter,
+    /// The multipart form cannot be read, or its parts are not the ones that belong there.
+    InvalidForm,
+    /// The file holds nothing.
+    EmptyFile,
+    /// Gladia refuses the file.
+    FileRefused,
+    /// No valid API key.
+    Unauthorized,
+    /// The API key's scope does not include this.
+    Forbidden,
+    /// There is nothing of that name, or it is another tenant's.
+    NotFound,
+    /// `audio_url` names a file that this tenant has not uploaded.
+    AudioNotFound,
+    /// The address exists, but not for this method.
+    MethodNotAllowed,
+    /// The transcription's content was deleted.
+    TranscriptionDeleted,
+    /// The transcription has ended and cannot be canceled.
+    AlreadyEnded,
+    /// There is no result yet, or there never will be one.
+    ResultNotReady,
+    /// Gladia does not have the audio yet.
+    AudioNotReady,
+    /// Another request with this idempotency key is under way.
+    IdempotencyKeyInProgress,
+    /// The idempotency key belongs to another request.
+    IdempotencyKeyReused,
+    /// The body is larger than it may be.
+    PayloadTooLarge,
+    /// The body did not arrive in time.
+    RequestTimeout,
+    /// The body broke off.
+    UploadInterrupted,
+    /// Gladia broke off or answered something unexpected.
+    UpstreamFailed,
+    /// Gladia cannot be reached, or takes nothing at the moment.
+    UpstreamUnavailable,
+    /// The database cannot be reached.
+    DatabaseUnavailable,
+    /// A mistake of the gateway's.
+    Internal,
+}
+
+impl ProblemType {
+    fn parts(self) -> (&'static str, StatusCode, &'static str) {
+        match self {
+            Self::MalformedJson => (
+                "malformed-json",
+                StatusCode::BAD_REQUEST,
+                "The body is no JSON object",
+            ),
+            Self::UnsupportedMediaType => (
+                "unsupported-media-type",
+                StatusCode::UNSUPPORTED_MEDIA_TYPE,
+                "The content type is not supported",
+            ),
+            Self::InvalidRequest => (
+                "invalid-request",
+                StatusCode::UNPROCESSABLE_ENTITY,
+                "The request breaks a rule",
+            ),
+            Self::InvalidParameter => (
+                "invalid-parameter",
+                StatusCode::BAD_REQUEST,
+                "A parameter breaks a rule",
+            ),
+            Self::InvalidForm => (
+                "invalid-form",
+                StatusCode::BAD_REQUEST,
+                "The form cannot be used",
+            ),
+            Self::EmptyFile => ("empty-file", StatusCode::BAD_REQUEST, "The file is empty"),
+            Self::FileRefused => (
+                "file-refused",
+                StatusCode::UNPROCESSABLE_ENTITY,
+                "Gladia refuses the file",
+            ),
+            Self::Unauthorized => (
+                "unauthorized",
+                StatusCode::UNAUTHORIZED,
+                "An API key is needed",
+            ),
+            Self::Forbidden => (
+                "forbidden",
+                StatusCode::FORBIDDEN,
+                "The API key may not do this",
+            ),
+            Self::NotFound => ("not-found", StatusCode::NOT_FOUND, "Not found"),
+            Self::AudioNotFound => (
+                "audio-not-found",
+                StatusCode::NOT_FOUND,
+                "The audio is not found",
+            ),
+            Self::MethodNotAllowed => (
+                "method-not-allowed",
+                StatusCode::METHOD_NOT_ALLOWED,
+                "The method is not allowed here",
+            ),
+            Self::TranscriptionDeleted => (
+                "transcription-deleted",
+                StatusCode::GONE,
+                "The transcription was deleted",
+            ),
+            Self::AlreadyEnded => (
+                "already-ended",
+                StatusCode::CONFLICT,
+                "The transcription has ended",
+            ),
+            Self::ResultNotReady => (
+                "result-not-ready",
+                StatusCode::CONFLICT,
+                "There is no result",
+            ),
+            Self::AudioNotReady => (
+                "audio-not-ready",
+                StatusCode::CONFLICT,
+                "The audio is not available yet",
+            ),
+            Self::IdempotencyKeyInProgress => (
+                "idempotency-key-in-progress",
+                StatusCode::CONFLICT,
+                "A request with this idempotency key is under way",
+            ),
+            Self::IdempotencyKeyReused => (
+                "idempotency-key-reused",
+                StatusCode::UNPROCESSABLE_ENTITY,
+                "The idempotency key belongs to another request",
+            ),
+            Self::PayloadTooLarge => (
+                "payload-too-large",
+                StatusCode::PAYLOAD_TOO_LARGE,
+                "The body is too large",
+            ),
+            Self::RequestTimeout => (
+                "request-timeout",
+                StatusCode::REQUEST_TIMEOUT,
+                "The body did not arrive in time",
+            ),
+            Self::UploadInterrupted => (
+                "upload-interrupted",
+                StatusCode::BAD_REQUEST,
+                "The body broke off",
+            ),
+            Self::UpstreamFailed => ("upstream-failed", StatusCode::BAD_GATEWAY, "Gladia failed"),
+            Self::UpstreamUnavailable => (
+                "upstream-unavailable",
+                StatusCode::SERVICE_UNAVAILABLE,
+                "Gladia is not available",
+            ),
+            Self::DatabaseUnavailable => (
+                "database-unavailable",
+                StatusCode::SERVICE_UNAVAILABLE,
+                "The database is not available",
+            ),
+            Self::Internal => (
+                "internal",
+                StatusCode::INTERNAL_SERVER_ERROR,
+                "The gateway made a mistake",
+            ),
+        }
+    }
+}
+
+/// Where a rule was broken, and which.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+pub struct FieldError {
+    /// The field of the body, as a JSON pointer. The parts of a form count as fields: `/options/model`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub pointer: Option<String>,
+    /// The query parameter.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub parameter: Option<String>,
+    /// The header.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub header: Option<String>,
+    /// The rule, with what to do about it.
+    pub rule: String,
+}
+
+/// An error, as RFC 9457 has it.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Problem)]
+pub struct ProblemBody {
+    /// The kind of problem: a stable URN.
+    #[serde(rename = "type")]
+    #[schema(example = "urn:gladia-gateway:problem:invalid-request")]
+    pub type_: String,
+    /// The kind, for people.
+    pub title: &'static str,
+    /// The HTTP status.
+    pub status: u16,
+    /// What happened, and what to do next.
+    pub detail: String,
+    /// Each field that breaks a rule.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub errors: Vec<FieldError>,
+    /// What to quote to whoever runs the gateway; also in the header `x-request-id`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub request_id: Option<String>,
+}
+
+/// A problem on its way to becoming a response.
+#[derive(Debug)]
+pub struct Problem {
+    kind: ProblemType,
+    detail: String,
+    errors: Vec<FieldError>,
+    retry_after: Option<Duration>,
+}
+
+impl Problem {
+    /// A problem with its detail: what happened, and what to do next.
+    pub fn new(kind: ProblemType, detail: impl Into<String>) -> Self {
+        Self {
+            kind,
+            detail: detail.into(),
+            errors: Vec::new(),
+            retry_after: None,
+        }
+    }
+
+    /// Its kind.
+    #[must_use]
+    pub fn kind(&self) -> ProblemType {
+        self.kind
+    }
+
+    /// Fields of the body that break rules. `prefix` is where the checked object stands in the body.
+    #[must_use]
+    pub fn violations(prefix: &str, violations: Vec<Violation>) -> Self {
+        let detail = match violations.as_slice() {
+            [only] => format!("{prefix}{}: {}", only.pointer, only.rule),
+            more => format!("{} fields break a rule; see errors.", more.len()),
+        };
+        let errors = violations
+            .into_iter()
+            .map(|violation| FieldError {
+                pointer: Some(format!("{prefix}{}", violation.pointer)),
+                parameter: None,
+                header: None,
+                rule: violation.rule,
+            })
+            .collect();
+        Self {
+            errors,
+            ..Self::new(ProblemType::InvalidRequest, detail)
+        }
+    }
+
+    /// Names the field of the body.
+    #[must_use]
+    pub fn at(mut self, pointer: &str, rule: impl Into<String>) -> Self {
+        let rule = rule.into();
+        self.errors.push(FieldError {
+            pointer: Some(pointer.into()),
+            parameter: None,
+            header: None,
+            rule,
+        });
+        self
+    }
+
+    /// A query parameter that breaks a rule.
+    pub fn parameter(name: &str, rule: impl Into<String>) -> Self {
+        let rule = rule.into();
+        let mut problem = Self::new(ProblemType::InvalidParameter, format!("{name}: {rule}"));
+        problem.errors.push(FieldError {
+            pointer: None,
+            parameter: Some(name.into()),
+            header: None,
+            rule,
+        });
+        problem
+    }
+
+    /// A header that breaks a rule.
+    pub fn header(name: &str, rule: impl Into<String>) -> Self {
+        let rule = rule.into();
+        let mut problem = Self::new(ProblemType::InvalidParameter, format!("{name}: {rule}"));
+        problem.errors.push(FieldError {
+            pointer: None,
+            parameter: None,
+            header: Some(name.into()),
+            rule,
+        });
+        problem
+    }
+
+    /// When to come back.
+    #[must_use]
+    pub fn retry_after(mut self, after: Duration) -> Self {
+        self.retry_after = Some(after);
+        self
+    }
+
+    /// A transcription that the caller does not have.
+    #[must_use]
+    pub fn no_such_transcription() -> Self {
+        Self::new(
+            ProblemType::NotFound,
+            "There is no transcription with this id.",
+        )
+    }
+
+    /// A transcription whose content is erased.
+    #[must_use]
+    pub fn deleted() -> Self {
+        Self::new(
+            ProblemType::TranscriptionDeleted,
+            "The transcription was deleted; its content is erased.",
+        )
+    }
+}
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        let (slug, status, title) = self.kind.parts();
+        let body = ProblemBody {
+            type_: format!("urn:gladia-gateway:problem:{slug}"),
+            title,
+            status: status.as_u16(),
+            detail: self.detail,
+            errors: self.errors,
+            request_id: request_id::current(),
+        };
+        let mut response = (status, Json(body)).into_response();
+        let headers = response.headers_mut();
+        headers.insert(
+            header::CONTENT_TYPE,
+            HeaderValue::from_static("application/problem+json"),
+        );
+        if self.kind == ProblemType::Unauthorized {
+            headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        }
+        if let Some(after) = self.retry_after {
+            headers.insert(
+                header::RETRY_AFTER,
+                HeaderValue::from(after.as_secs().max(1)),
+            );
+        }
+        response
+    }
+}
+
+/// The database's error: the caller learns whether to come back, the log learns why.
+impl From<sqlx::Error> for Problem {
+    fn from(error: sqlx::Error) -> Self {
+        let unreachable = match &error {
+            sqlx::Error::Io(_)
+            | sqlx::Error::Tls(_)
+            | sqlx::Error::PoolTimedOut
+            | sqlx::Error::PoolClosed => true,
+            // Class 57: operator intervention (a shutdown, say); class 53: out of connections, disk or memory.
+            sqlx::Error::Database(error) => error
+                .code()
+                .is_some_and(|code| code.starts_with("57") || code.starts_with("53")),
+            _ => false,
+        };
+        if unreachable {
+            tracing::warn!(%error, "The database is not available");
+            Self::new(
+                ProblemType::DatabaseUnavailable,
+                "Nothing was changed. Repeat the request in a moment.",
+            )
+            .retry_after(Duration::from_secs(5))
+        } else {
+            tracing::error!(%error, "A database statement failed");
+            Self::new(
+                ProblemType::Internal,
+                "The gateway's log has the cause under this request id.",
+            )
+        }
+    }
+}
+
+/// Gladia's error on anything but a create.
+impl From<GladiaError> for Problem {
+    fn from(error: GladiaError) -> Self {
+        tracing::warn!(%error, "Gladia did not do what was asked");
+        match error {
+            GladiaError::Refused { status: 413, .. } => {
+                Self::new(ProblemType::PayloadTooLarge, "The file is larger than Gladia accepts.")
+            }
+            GladiaError::Refused { message, .. } => Self::new(ProblemType::FileRefused, message),
+            GladiaError::KeyRefused { .. } => Self::new(
+                ProblemType::UpstreamUnavailable,
+                "Gladia refuses the gateway's key. Whoever runs the gateway has to act; nothing was kept.",
+            )
+            .retry_after(Duration::from_secs(60)),
+            GladiaError::Unavailable(_) => Self::new(
+                ProblemType::UpstreamUnavailable,
+                "Gladia cannot be reached or takes nothing at the moment. Nothing was kept; repeat the request later.",
+            )
+            .retry_after(Duration::from_secs(10)),
+            GladiaError::Timeout | GladiaError::Unexpected(_) => Self::new(
+                ProblemType::UpstreamFailed,
+                "Gladia did not answer as it should. Nothing was kept; repeat the request.",
+            ),
+        }
+    }
+}

@@ -1,0 +1,103 @@
+//! The request id, the request's span, and its metrics.
+//!
+//! An incoming `x-request-id` is honoured, so that a caller's log and ours meet; otherwise one is made. Only the matched
+//! route is logged, never the path: a callback's path is a credential.
+
+use std::{any::Any, panic::AssertUnwindSafe, time::Instant};
+
+use axum::{
+    extract::{MatchedPath, Request},
+    http::HeaderValue,
+    middleware::Next,
+    response::{IntoResponse, Response},
+};
+use futures_util::FutureExt;
+use tracing::Instrument;
+use uuid::Uuid;
+
+use super::problem::{Problem, ProblemType};
+
+/// The header, in and out.
+pub const HEADER: &str = "x-request-id";
+
+tokio::task_local! {
+    static REQUEST_ID: String;
+}
+
+/// The id of the request that is being handled.
+#[must_use]
+pub fn current() -> Option<String> {
+    REQUEST_ID.try_with(Clone::clone).ok()
+}
+
+/// Gives each request its id, its span and its metrics, and turns a panic into a problem.
+pub async fn layer(request: Request, next: Next) -> Response {
+    let id = request
+        .headers()
+        .get(HEADER)
+        .and_then(|value| value.to_str().ok())
+        .filter(|id| is_acceptable(id))
+        .map_or_else(|| Uuid::now_v7().to_string(), str::to_owned);
+    let route = request
+        .extensions()
+        .get::<MatchedPath>()
+        .map_or("unmatched", MatchedPath::as_str)
+        .to_owned();
+    let method = request.method().clone();
+    let started = Instant::now();
+    let span = tracing::info_span!("http.request", request.id = %id, http.method = %method, http.route = %route);
+    REQUEST_ID
+        .scope(id.clone(), async move {
+            let handled = AssertUnwindSafe(next.run(request)).catch_unwind().await;
+            let mut response = handled.unwrap_or_else(|panic| after_panic(panic.as_ref()));
+            if let Ok(value) = HeaderValue::from_str(&id) {
+                response.headers_mut().insert(HEADER, value);
+            }
+            let status = response.status().as_u16();
+            let elapsed = started.elapsed();
+            let labels = [
+                ("method", method.to_string()),
+                ("route", route.clone()),
+                ("status", status.to_string()),
+            ];
+            metrics::counter!("gateway_http_requests_total", &labels).increment(1);
+            metrics::histogram!("gateway_http_request_duration_seconds", "route" => route.clone())
+                .record(elapsed.as_secs_f64());
+            // Probes come every few seconds and would drown the rest.
+            if matches!(route.as_str(), "/livez" | "/readyz" | "/metrics") {
+                tracing::debug!(
+                    http.status = status,
+                    elapsed_ms = elapsed.as_millis(),
+                    "{method} {route} {status}"
+                );
+            } else {
+                tracing::info!(
+                    http.status = status,
+                    elapsed_ms = elapsed.as_millis(),
+                    "{method} {route} {status}"
+                );
+            }
+            response
+        })
+        .instrument(span)
+        .await
+}
+
+fn is_acceptable(id: &str) -> bool {
+    (1..=128).contains(&id.len()) && id.bytes().all(|byte| byte.is_ascii_graphic())
+}
+
+fn after_panic(panic: &(dyn Any + Send)) -> Response {
+    let message = panic
+        .downcast_ref::<&str>()
+        .copied()
+        .or_else(|| panic.downcast_ref::<String>().map(String::as_str))
+        .unwrap_or("no message");
+    tracing::error!(panic = message, "A handler panicked");
+    metrics::counter!("gateway_panics_total").increment(1);
+    Problem::new(
+        ProblemType::Internal,
+        "The gateway's log has the cause under this request id.",
+    )
+    .into_response()
+}

@@ -1,0 +1,52 @@
+//! What handlers share.
+
+use std::{sync::Arc, time::Duration};
+
+use metrics_exporter_prometheus::PrometheusHandle;
+use sqlx::PgPool;
+use tokio::sync::Semaphore;
+use url::Url;
+
+use crate::{
+    db::wakeups::Wakeups,
+    domain::ids::Ids,
+    gladia::{callback_keys::CallbackKeys, client::GladiaClient},
+};
+
+/// The service, as handlers see it.
+#[derive(Clone)]
+pub struct AppState {
+    /// The database.
+    pub pool: PgPool,
+    /// Gladia.
+    pub gladia: GladiaClient,
+    /// Who may complete a job.
+    pub callback_keys: CallbackKeys,
+    /// Tells workers of new jobs and free slots.
+    pub wakeups: Wakeups,
+    /// Where new ids come from.
+    pub ids: Ids,
+    /// What is allowed.
+    pub limits: HttpLimits,
+    /// The base of links to callers; without it links are relative to the host that was asked.
+    pub api_url: Option<Url>,
+    /// Renders `/metrics`.
+    pub metrics: PrometheusHandle,
+    /// How many callback bodies are held in memory at once.
+    pub callback_permits: Arc<Semaphore>,
+}
+
+/// Bounds on what callers and Gladia may send.
+#[derive(Debug, Clone, Copy)]
+pub struct HttpLimits {
+    /// A file.
+    pub max_upload_bytes: u64,
+    /// A JSON body, or the `options` part of a form.
+    pub max_request_bytes: usize,
+    /// A callback's body.
+    pub max_callback_bytes: usize,
+    /// How long a JSON or callback body may take to arrive.
+    pub request_timeout: Duration,
+    /// How long an upload may deliver nothing.
+    pub upload_idle_timeout: Duration,
+}

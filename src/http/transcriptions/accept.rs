@@ -1,0 +1,103 @@
+//! Accepting a job: the row, its idempotency key and its event in one commit, and the answer after it.
+
+use axum::{
+    Json,
+    http::{HeaderName, HeaderValue, StatusCode, header},
+    response::{IntoResponse, Response},
+};
+
+use super::{request::RequestedOptions, view::Transcription};
+use crate::{
+    db::{self, jobs::NewJob},
+    domain::{
+        access::Caller,
+        idempotency::Fingerprint,
+        ids::{JobId, UploadId},
+    },
+    http::{
+        idempotency::{HeldKey, REPLAYED_HEADER},
+        problem::Problem,
+        state::AppState,
+    },
+};
+
+/// A job that passed every check.
+pub struct Accepted<'a> {
+    /// Who asks.
+    pub caller: Caller,
+    /// What for.
+    pub options: &'a RequestedOptions,
+    /// The audio.
+    pub audio_url: &'a str,
+    /// The upload that brought it.
+    pub upload_id: Option<UploadId>,
+    /// The reserved key with the request's fingerprint.
+    pub key: Option<(HeldKey, Fingerprint)>,
+}
+
+/// Commits the job, wakes a worker, answers 202.
+pub async fn accept(state: &AppState, accepted: Accepted<'_>) -> Result<Response, Problem> {
+    let job_id: JobId = state.ids.next();
+    let request = accepted.options.to_stored();
+    let mut tx = state.pool.begin().await?;
+    let job = NewJob {
+        id: job_id,
+        caller: accepted.caller,
+        request: &request,
+        audio_url: accepted.audio_url,
+        upload_id: accepted.upload_id,
+    };
+    db::jobs::insert(&mut tx, job).await?;
+    let mut key = accepted.key;
+    if let Some((key, fingerprint)) = &mut key {
+        key.complete(&mut tx, *fingerprint, job_id).await?;
+    }
+    tx.commit().await?;
+    if let Some((key, _)) = key {
+        key.committed();
+    }
+    state.wakeups.jobs_changed();
+    metrics::counter!("gateway_transcriptions_accepted_total").increment(1);
+    answer(state, accepted.caller, job_id, false).await
+}
+
+/// Answers a repeated request with the job that its first time made.
+pub async fn replay(state: &AppState, caller: Caller, job_id: JobId) -> Result<Response, Problem> {
+    answer(state, caller, job_id, true).await
+}
+
+async fn answer(
+    state: &AppState,
+    caller: Caller,
+    job_id: JobId,
+    replayed: bool,
+) -> Result<Response, Problem> {
+    let mut conn = state.pool.acquire().await?;
+    let job = db::jobs::find(&mut conn, caller.tenant_id, job_id)
+        .await?
+        .ok_or_else(Problem::no_such_transcription)?;
+    if job.deleted_at.is_some() {
+        return Err(Problem::deleted());
+    }
+    let location = location(state, job_id);
+    let mut response = (StatusCode::ACCEPTED, Json(Transcription::from(job))).into_response();
+    if let Ok(location) = HeaderValue::from_str(&location) {
+        response.headers_mut().insert(header::LOCATION, location);
+    }
+    if replayed {
+        response.headers_mut().insert(
+            HeaderName::from_static(REPLAYED_HEADER),
+            HeaderValue::from_static("true"),
+        );
+    }
+    Ok(response)
+}
+
+/// Where the job is to be found: below `API_URL`, or on the host that was asked.
+fn location(state: &AppState, job_id: JobId) -> String {
+    let base = state
+        .api_url
+        .as_ref()
+        .map_or("", |url| url.as_str().trim_end_matches('/'));
+    format!("{base}/v1/transcriptions/{job_id}")
+}

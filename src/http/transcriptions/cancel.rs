@@ -1,0 +1,55 @@
+//! `POST /v1/transcriptions/{id}/cancel`.
+
+use axum::{Json, extract::State};
+
+use super::{
+    result::{JobPath, find},
+    view::Transcription,
+};
+use crate::{
+    db::{self, jobs::Moved},
+    http::{
+        auth::Writer,
+        problem::{Problem, ProblemBody, ProblemType},
+        state::AppState,
+    },
+};
+
+/// Cancel a transcription.
+///
+/// One that waits in the queue never reaches Gladia and costs nothing. One that Gladia may have cannot be stopped there: it
+/// may still be billed, and its result is discarded; `status_reason` says which it was. Canceling twice is the same as once.
+#[utoipa::path(
+    post,
+    path = "/v1/transcriptions/{id}/cancel",
+    tag = "transcriptions",
+    params(("id" = String, Path, format = Uuid, description = "The transcription's id.")),
+    responses(
+        (status = 200, description = "It is canceled.", body = Transcription),
+        (status = 401, description = "No valid API key.", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 403, description = "The API key's scope does not include this.", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 404, description = "There is no such transcription.", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 409, description = "It has ended already.", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 410, description = "It was deleted.", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 503, description = "The database is not available.", body = ProblemBody, content_type = "application/problem+json"),
+    ),
+)]
+pub async fn cancel_transcription(
+    State(state): State<AppState>,
+    Writer(caller): Writer,
+    JobPath(id): JobPath,
+) -> Result<Json<Transcription>, Problem> {
+    let mut conn = state.pool.acquire().await?;
+    match db::jobs::cancel(&mut conn, caller.tenant_id, id).await? {
+        Moved::Done => Ok(Json(find(&mut conn, caller.tenant_id, id).await?.into())),
+        Moved::AlreadyEnded(status) => Err(Problem::new(
+            ProblemType::AlreadyEnded,
+            format!(
+                "The transcription has ended as `{}`. To erase it, delete it.",
+                status
+            ),
+        )),
+        Moved::Deleted => Err(Problem::deleted()),
+        Moved::NotFound => Err(Problem::no_such_transcription()),
+    }
+}

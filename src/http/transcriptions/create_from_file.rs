@@ -1,0 +1,116 @@
+//! `POST /v1/transcriptions/upload`: audio that comes along as a file.
+
+use axum::{body::Body, extract::State, http::HeaderMap, response::Response};
+use utoipa::ToSchema;
+
+use super::{
+    accept::{Accepted, accept, replay},
+    request::{CreateTranscriptionOptions, RequestedOptions},
+    view::Transcription,
+};
+use crate::{
+    domain::idempotency::{Fingerprint, Operation},
+    http::{
+        auth::Writer,
+        form::{Destination, receive},
+        idempotency::{Claimed, HeldKey, key_of},
+        problem::{Problem, ProblemBody},
+        state::AppState,
+        uploads,
+    },
+};
+
+/// A file and what to do with it.
+#[derive(ToSchema)]
+#[expect(
+    dead_code,
+    reason = "describes the form in the OpenAPI document; forms are streamed"
+)]
+pub struct TranscriptionForm {
+    /// The file, 1,000,000,000 bytes at most.
+    #[schema(value_type = String, format = Binary, content_media_type = "application/octet-stream")]
+    audio: Vec<u8>,
+    /// The options, as JSON. Send them before the file, and they are checked before it is sent on.
+    options: Option<CreateTranscriptionOptions>,
+}
+
+/// Transcribe a file.
+///
+/// The file is passed on to Gladia while it arrives. The transcription is durable once this is answered.
+#[utoipa::path(
+    post,
+    path = "/v1/transcriptions/upload",
+    tag = "transcriptions",
+    params(
+        ("Idempotency-Key" = Option<String>, Header, description = "Makes repeating the request safe: the same key with the same options and the same file gives the same transcription, and the file is not sent on again. 1 to 255 visible ASCII characters."),
+    ),
+    request_body(content = TranscriptionForm, content_type = "multipart/form-data", description = "The file in the part `audio`, options in the part `options`."),
+    responses(
+        (status = 202, description = "Accepted and durable.", body = Transcription, headers(
+            ("Location" = String, description = "Where the transcription is."),
+            ("Idempotency-Replayed" = Option<String>, description = "`true` where an earlier request with this key made it."),
+        )),
+        (status = 400, description = "The form cannot be read, breaks off, misses its part `audio`, or the file is empty.", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 401, description = "No valid API key.", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 403, description = "The API key's scope does not include this.", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 408, description = "The file did not arrive in time.", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 409, description = "A request with this idempotency key is under way.", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 410, description = "The transcription of this idempotency key was deleted.", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 413, description = "The file is too large.", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 415, description = "The body is no form.", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 422, description = "Options break rules, all named; Gladia refuses the file; or the idempotency key belongs to another request.", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 502, description = "Gladia broke off. Nothing was kept.", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 503, description = "Gladia or the database is not available. Nothing was kept.", body = ProblemBody, content_type = "application/problem+json"),
+    ),
+)]
+pub async fn create_transcription_from_file(
+    State(state): State<AppState>,
+    Writer(caller): Writer,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Response, Problem> {
+    let mut held = None;
+    let mut earlier = None;
+    if let Some(key) = key_of(&headers)? {
+        match HeldKey::claim(&state.pool, caller.tenant_id, key, state.ids.next()).await? {
+            Claimed::Held(mut key) => {
+                key.keep_alive();
+                held = Some(key);
+            }
+            Claimed::Earlier(job) => earlier = Some(job),
+        }
+    }
+    // A repetition is compared, not sent on.
+    let destination = if earlier.is_some() {
+        Destination::HashOnly
+    } else {
+        Destination::Gladia(&state.gladia)
+    };
+    let form = receive(
+        &headers,
+        body,
+        &state.limits,
+        destination,
+        Some(&RequestedOptions::parse),
+    )
+    .await?;
+    let options = form.options.unwrap_or_default();
+    let fingerprint = Fingerprint::new(
+        Operation::CreateTranscriptionFromFile,
+        &options.canonical(),
+        &form.file.sha256,
+    );
+    if let Some(earlier) = earlier {
+        return replay(&state, caller, earlier.same_as(fingerprint)?).await;
+    }
+
+    let upload = uploads::create::keep(&state, caller, form.file).await?;
+    let accepted = Accepted {
+        caller,
+        options: &options,
+        audio_url: &upload.audio_url,
+        upload_id: Some(upload.id),
+        key: held.map(|key| (key, fingerprint)),
+    };
+    accept(&state, accepted).await
+}

@@ -1,0 +1,42 @@
+//! `DELETE /v1/transcriptions/{id}`.
+
+use axum::{extract::State, http::StatusCode};
+
+use super::result::JobPath;
+use crate::{
+    db::{self, jobs::Moved},
+    http::{
+        auth::Writer,
+        problem::{Problem, ProblemBody},
+        state::AppState,
+    },
+};
+
+/// Delete a transcription.
+///
+/// Erases the gateway's copy of everything in it at once: options, audio reference, result. One that has not ended is
+/// canceled too. Gladia's own copy follows the retention that is set in its account. Deleting twice is the same as once.
+#[utoipa::path(
+    delete,
+    path = "/v1/transcriptions/{id}",
+    tag = "transcriptions",
+    params(("id" = String, Path, format = Uuid, description = "The transcription's id.")),
+    responses(
+        (status = 204, description = "It is erased."),
+        (status = 401, description = "No valid API key.", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 403, description = "The API key's scope does not include this.", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 404, description = "There is no such transcription.", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 503, description = "The database is not available.", body = ProblemBody, content_type = "application/problem+json"),
+    ),
+)]
+pub async fn delete_transcription(
+    State(state): State<AppState>,
+    Writer(caller): Writer,
+    JobPath(id): JobPath,
+) -> Result<StatusCode, Problem> {
+    let mut conn = state.pool.acquire().await?;
+    match db::jobs::delete(&mut conn, caller.tenant_id, id).await? {
+        Moved::NotFound => Err(Problem::no_such_transcription()),
+        Moved::Done | Moved::Deleted | Moved::AlreadyEnded(_) => Ok(StatusCode::NO_CONTENT),
+    }
+}

@@ -1,0 +1,98 @@
+//! `GET /v1/transcriptions/{id}/audio`: the original, streamed from Gladia.
+
+use axum::{
+    body::Body,
+    extract::State,
+    http::{HeaderMap, HeaderName, header},
+    response::Response,
+};
+
+use super::result::{JobPath, find};
+use crate::{
+    gladia::error::GladiaError,
+    http::{
+        auth::Reader,
+        problem::{Problem, ProblemBody, ProblemType},
+        state::AppState,
+    },
+};
+
+/// What the storage says of the file and is passed on. Nothing else is: the storage's own headers are its affair.
+const PASSED_ON: [HeaderName; 6] = [
+    header::CONTENT_TYPE,
+    header::CONTENT_LENGTH,
+    header::CONTENT_RANGE,
+    header::ACCEPT_RANGES,
+    header::ETAG,
+    header::LAST_MODIFIED,
+];
+
+/// Get a transcription's original audio.
+///
+/// Streams it from where Gladia keeps it. A `Range` header is passed on.
+#[utoipa::path(
+    get,
+    path = "/v1/transcriptions/{id}/audio",
+    tag = "transcriptions",
+    params(
+        ("id" = String, Path, format = Uuid, description = "The transcription's id."),
+        ("Range" = Option<String>, Header, description = "A part of the file."),
+    ),
+    responses(
+        (status = 200, description = "The audio.", body = Vec<u8>, content_type = "application/octet-stream"),
+        (status = 206, description = "The part that was asked for.", body = Vec<u8>, content_type = "application/octet-stream"),
+        (status = 401, description = "No valid API key.", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 404, description = "There is no such transcription, or Gladia no longer has its audio.", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 409, description = "Gladia does not have it yet.", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 410, description = "The transcription was deleted.", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 416, description = "The file has no such part."),
+        (status = 502, description = "Gladia failed.", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 503, description = "Gladia or the database is not available.", body = ProblemBody, content_type = "application/problem+json"),
+    ),
+)]
+pub async fn get_transcription_audio(
+    State(state): State<AppState>,
+    Reader(caller): Reader,
+    JobPath(id): JobPath,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    let job = find(&mut *state.pool.acquire().await?, caller.tenant_id, id).await?;
+    let gladia_id = job.gladia_id.ok_or_else(|| {
+        Problem::new(
+            ProblemType::AudioNotReady,
+            "Gladia does not have the audio, or not yet. Ask again later.",
+        )
+    })?;
+    let upstream = match state
+        .gladia
+        .audio(&gladia_id, headers.get(header::RANGE))
+        .await
+    {
+        Ok(response) => response,
+        Err(GladiaError::Refused { .. }) => {
+            return Err(Problem::new(
+                ProblemType::AudioNotFound,
+                "Gladia no longer has the audio.",
+            ));
+        }
+        Err(error) => return Err(error.into()),
+    };
+    let mut response = Response::new(Body::empty());
+    *response.status_mut() = upstream.status();
+    for name in PASSED_ON {
+        if let Some(value) = upstream.headers().get(&name) {
+            response.headers_mut().insert(name, value.clone());
+        }
+    }
+    // A browser must not run what somebody uploaded.
+    response.headers_mut().insert(
+        header::X_CONTENT_TYPE_OPTIONS,
+        header::HeaderValue::from_static("nosniff"),
+    );
+    response.headers_mut().insert(
+        header::CONTENT_DISPOSITION,
+        header::HeaderValue::from_static("attachment"),
+    );
+    *response.body_mut() = Body::from_stream(upstream.bytes_stream());
+    Ok(response)
+}

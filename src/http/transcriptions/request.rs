@@ -1,0 +1,153 @@
+//! What a caller asks for: Gladia's options at the top level, and beside them what only the gateway has.
+
+use serde::Serialize;
+use serde_json::{Map, Value, json};
+use utoipa::ToSchema;
+
+use crate::{
+    domain::{
+        audio_url::AudioUrl,
+        canonical::canonical,
+        options::{TranscriptionOptions, Violation, merge_extra},
+    },
+    http::problem::Problem,
+};
+
+const AUDIO_URL: &str = "audio_url";
+const EXTRA_OPTIONS: &str = "extra_options";
+
+/// A transcription of audio that Gladia fetches.
+///
+/// Gladia's own options stand at the top level under their own names, so Gladia's documentation applies to them.
+#[derive(Serialize, ToSchema)]
+pub struct CreateTranscription {
+    /// Where the audio is: an http or https URL that Gladia can reach, or the `audio_url` of an upload. A presigned URL must
+    /// stay valid until Gladia fetches it, which may be after a wait in the queue.
+    #[schema(format = Uri, example = "https://example.com/call.mp3")]
+    audio_url: String,
+    #[serde(flatten)]
+    options: TranscriptionOptions,
+    /// Options for Gladia that this version does not know, passed on unchecked.
+    #[schema(value_type = Object)]
+    extra_options: Option<Map<String, Value>>,
+}
+
+/// The options of a transcription whose audio comes as a file.
+///
+/// Gladia's own options stand at the top level under their own names, so Gladia's documentation applies to them.
+#[derive(Serialize, ToSchema)]
+pub struct CreateTranscriptionOptions {
+    #[serde(flatten)]
+    options: TranscriptionOptions,
+    /// Options for Gladia that this version does not know, passed on unchecked.
+    #[schema(value_type = Object)]
+    extra_options: Option<Map<String, Value>>,
+}
+
+/// Options that passed every check.
+#[derive(Debug, Default)]
+pub struct RequestedOptions {
+    options: TranscriptionOptions,
+    extra_options: Map<String, Value>,
+}
+
+impl RequestedOptions {
+    /// Parses the options of a form.
+    pub fn parse(mut body: Map<String, Value>) -> Result<Self, Problem> {
+        let mut violations = Vec::new();
+        if body.remove(AUDIO_URL).is_some() {
+            violations.push(violation(
+                AUDIO_URL,
+                "does not belong here: the audio is the part `audio`",
+            ));
+        }
+        finish(body, &[EXTRA_OPTIONS], violations)
+            .map_err(|violations| Problem::violations("/options", violations))
+    }
+
+    /// As stored, and as the submit worker reads it.
+    pub fn to_stored(&self) -> Value {
+        json!({ "options": self.options.to_upstream(), "extra_options": self.extra_options })
+    }
+
+    /// The one spelling, for fingerprints.
+    pub fn canonical(&self) -> String {
+        canonical(&self.to_stored())
+    }
+}
+
+/// Parses the body of a create by URL.
+pub fn parse(mut body: Map<String, Value>) -> Result<(AudioUrl, RequestedOptions), Problem> {
+    let mut violations = Vec::new();
+    let audio_url = match body.remove(AUDIO_URL) {
+        None | Some(Value::Null) => {
+            violations.push(violation(
+                AUDIO_URL,
+                "is required: where the audio is, as an http or https URL",
+            ));
+            None
+        }
+        Some(Value::String(text)) => match AudioUrl::parse(&text) {
+            Ok(url) => Some(url),
+            Err(rule) => {
+                violations.push(violation(AUDIO_URL, rule));
+                None
+            }
+        },
+        Some(_) => {
+            violations.push(violation(AUDIO_URL, "must be a string"));
+            None
+        }
+    };
+    let options = finish(body, &[AUDIO_URL, EXTRA_OPTIONS], violations);
+    match (audio_url, options) {
+        (Some(audio_url), Ok(options)) => Ok((audio_url, options)),
+        (_, Err(violations)) => Err(Problem::violations("", violations)),
+        // Without a URL there is a violation, so `finish` has failed.
+        (None, Ok(_)) => Err(Problem::violations(
+            "",
+            vec![violation(AUDIO_URL, "is required")],
+        )),
+    }
+}
+
+/// Parses what is left of the body, and reports everything that is wrong with it at once.
+fn finish(
+    mut body: Map<String, Value>,
+    own: &[&str],
+    mut violations: Vec<Violation>,
+) -> Result<RequestedOptions, Vec<Violation>> {
+    let extra_options = match body.remove(EXTRA_OPTIONS) {
+        None | Some(Value::Null) => Map::new(),
+        Some(Value::Object(map)) => map,
+        Some(_) => {
+            violations.push(violation(
+                EXTRA_OPTIONS,
+                "must be an object of options for Gladia",
+            ));
+            Map::new()
+        }
+    };
+    // On a scratch body: merging reports the names that extra options may not have.
+    if let Err(more) = merge_extra(&mut Map::new(), &extra_options) {
+        violations.extend(more);
+    }
+    match TranscriptionOptions::parse(body, own) {
+        Ok(options) if violations.is_empty() => Ok(RequestedOptions {
+            options,
+            extra_options,
+        }),
+        Ok(_) => Err(violations),
+        Err(more) => {
+            violations.extend(more);
+            Err(violations)
+        }
+    }
+}
+
+fn violation(field: &str, rule: &str) -> Violation {
+    Violation {
+        pointer: format!("/{field}"),
+        rule: rule.to_owned(),
+    }
+}

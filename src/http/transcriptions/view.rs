@@ -1,0 +1,120 @@
+//! A transcription as callers see it.
+
+use chrono::{DateTime, Utc};
+use serde::Serialize;
+use serde_json::{Map, Value, value::RawValue};
+use utoipa::ToSchema;
+
+use crate::{
+    db::jobs::Job,
+    domain::{
+        completion::AddonError,
+        ids::JobId,
+        job::{JobErrorType, PublicStatus, StatusReason},
+        options::TranscriptionOptions,
+    },
+};
+
+/// A transcription.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Transcription {
+    /// Its id.
+    pub id: JobId,
+    /// Where it is.
+    pub status: PublicStatus,
+    /// Why it is there, where the status alone does not say it.
+    pub status_reason: Option<StatusReason>,
+    /// Gladia's id of it, for Gladia's support and dashboard. Absent until Gladia is known to have it.
+    pub gladia_id: Option<String>,
+    /// The audio.
+    pub audio_url: Option<String>,
+    /// The file, where the audio came as one.
+    pub file: Option<TranscriptionFile>,
+    /// Gladia's options, as asked for.
+    #[schema(value_type = TranscriptionOptions)]
+    pub options: Value,
+    /// Options that were passed on unchecked.
+    #[schema(value_type = Object)]
+    pub extra_options: Value,
+    /// Seconds of audio: as the upload reported them, later as Gladia measured them.
+    pub audio_duration_seconds: Option<f64>,
+    /// Seconds that Gladia bills: the duration times the distinct channels.
+    pub billing_time_seconds: Option<f64>,
+    /// Add-ons that were asked for and failed, in a transcription that is done all the same.
+    pub addon_errors: Vec<AddonError>,
+    /// Why it failed.
+    pub error: Option<TranscriptionError>,
+    /// When it was accepted.
+    pub created_at: DateTime<Utc>,
+    /// When it first took one of the account's slots.
+    pub started_at: Option<DateTime<Utc>>,
+    /// When it ended.
+    pub finished_at: Option<DateTime<Utc>>,
+    /// Gladia's result object as it came, once done. Lists leave it out.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Object, nullable = false)]
+    pub result: Option<Box<RawValue>>,
+}
+
+/// A file that was uploaded.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct TranscriptionFile {
+    /// The name that it came with.
+    pub filename: String,
+    /// Its size.
+    pub size_bytes: i64,
+    /// As Gladia counted them.
+    pub number_of_channels: Option<i32>,
+}
+
+/// Why a transcription failed.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct TranscriptionError {
+    /// The kind of failure.
+    #[serde(rename = "type")]
+    pub kind: JobErrorType,
+    /// Gladia's code, where it gave one.
+    pub code: Option<i32>,
+    /// For people.
+    pub message: String,
+}
+
+impl From<Job> for Transcription {
+    fn from(job: Job) -> Self {
+        let mut request = match job.request {
+            Some(Value::Object(request)) => request,
+            _ => Map::new(),
+        };
+        let mut take = |name: &str| request.remove(name).unwrap_or_else(|| Map::new().into());
+        let upload_duration = job
+            .upload
+            .as_ref()
+            .and_then(|upload| upload.audio_duration_seconds);
+        Self {
+            id: job.id,
+            status: job.status.public(),
+            status_reason: job.status_reason,
+            gladia_id: job.gladia_id,
+            audio_url: job.audio_url,
+            file: job.upload.map(|upload| TranscriptionFile {
+                filename: upload.filename,
+                size_bytes: upload.size_bytes,
+                number_of_channels: upload.number_of_channels,
+            }),
+            options: take("options"),
+            extra_options: take("extra_options"),
+            audio_duration_seconds: job.audio_duration_seconds.or(upload_duration),
+            billing_time_seconds: job.billing_time_seconds,
+            addon_errors: job.addon_errors,
+            error: job.error.map(|error| TranscriptionError {
+                kind: error.kind,
+                code: error.code,
+                message: error.message,
+            }),
+            created_at: job.created_at,
+            started_at: job.started_at,
+            finished_at: job.finished_at,
+            result: None,
+        }
+    }
+}

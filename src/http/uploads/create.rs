@@ -1,0 +1,142 @@
+//! `POST /v1/uploads`: a file without a transcription yet.
+
+use axum::{
+    Json,
+    body::Body,
+    extract::State,
+    http::{HeaderMap, StatusCode},
+};
+use chrono::{DateTime, Utc};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use crate::{
+    db::{self, uploads::Upload},
+    domain::{access::Caller, ids::UploadId},
+    http::{
+        auth::Writer,
+        form::{Destination, ReceivedFile, receive},
+        problem::{Problem, ProblemBody, ProblemType},
+        state::AppState,
+    },
+};
+
+/// A file.
+#[derive(ToSchema)]
+#[expect(
+    dead_code,
+    reason = "describes the form in the OpenAPI document; forms are streamed"
+)]
+pub struct UploadForm {
+    /// The file, 1,000,000,000 bytes at most.
+    #[schema(value_type = String, format = Binary, content_media_type = "application/octet-stream")]
+    audio: Vec<u8>,
+}
+
+/// A file that Gladia has, for use in any number of transcriptions of this tenant.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct UploadedAudio {
+    /// Our id of it.
+    pub id: UploadId,
+    /// What to send as `audio_url`.
+    pub audio_url: String,
+    /// The name that it came with.
+    pub filename: String,
+    /// The format, as Gladia read it.
+    pub extension: Option<String>,
+    /// Its size.
+    pub size_bytes: i64,
+    /// Seconds, as Gladia measured them.
+    pub audio_duration_seconds: Option<f64>,
+    /// As Gladia counted them.
+    pub number_of_channels: Option<i32>,
+    /// When it was complete.
+    pub created_at: DateTime<Utc>,
+}
+
+/// Upload a file.
+///
+/// The file is passed on to Gladia while it arrives. Its `audio_url` can be used in any number of transcriptions of the
+/// same tenant, and of no other.
+#[utoipa::path(
+    post,
+    path = "/v1/uploads",
+    tag = "uploads",
+    request_body(content = UploadForm, content_type = "multipart/form-data", description = "The file in the part `audio`."),
+    responses(
+        (status = 201, description = "Gladia has the file.", body = UploadedAudio),
+        (status = 400, description = "The form cannot be read, breaks off, misses its part `audio`, or the file is empty.", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 401, description = "No valid API key.", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 403, description = "The API key's scope does not include this.", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 408, description = "The file did not arrive in time.", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 413, description = "The file is too large.", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 415, description = "The body is no form.", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 422, description = "Gladia refuses the file.", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 502, description = "Gladia broke off. Nothing was kept.", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 503, description = "Gladia or the database is not available. Nothing was kept.", body = ProblemBody, content_type = "application/problem+json"),
+    ),
+)]
+pub async fn create_upload(
+    State(state): State<AppState>,
+    Writer(caller): Writer,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<(StatusCode, Json<UploadedAudio>), Problem> {
+    let form = receive::<()>(
+        &headers,
+        body,
+        &state.limits,
+        Destination::Gladia(&state.gladia),
+        None,
+    )
+    .await?;
+    let upload = keep(&state, caller, form.file).await?;
+    Ok((StatusCode::CREATED, Json(upload)))
+}
+
+/// Notes that a file belongs to the caller's tenant.
+pub async fn keep(
+    state: &AppState,
+    caller: Caller,
+    file: ReceivedFile,
+) -> Result<UploadedAudio, Problem> {
+    let Some(uploaded) = file.uploaded else {
+        return Err(Problem::new(
+            ProblemType::Internal,
+            "The file was not sent on.",
+        ));
+    };
+    let metadata = uploaded.audio_metadata;
+    let positive = |seconds: &f64| seconds.is_finite() && *seconds >= 0.0;
+    let upload = Upload {
+        id: state.ids.next(),
+        audio_url: uploaded.audio_url,
+        filename: file.filename,
+        extension: metadata
+            .as_ref()
+            .and_then(|metadata| metadata.extension.clone()),
+        size_bytes: i64::try_from(file.size_bytes).unwrap_or(i64::MAX),
+        sha256: file.sha256.to_vec(),
+        audio_duration_seconds: metadata
+            .as_ref()
+            .and_then(|metadata| metadata.audio_duration)
+            .filter(positive),
+        number_of_channels: metadata
+            .as_ref()
+            .and_then(|metadata| metadata.number_of_channels),
+    };
+    let mut conn = state.pool.acquire().await?;
+    let created_at = db::uploads::insert(&mut conn, caller.tenant_id, &upload).await?;
+    metrics::counter!("gateway_uploads_total").increment(1);
+    metrics::counter!("gateway_upload_bytes_total").increment(file.size_bytes);
+    Ok(UploadedAudio {
+        id: upload.id,
+        audio_url: upload.audio_url,
+        filename: upload.filename,
+        extension: upload.extension,
+        size_bytes: upload.size_bytes,
+        audio_duration_seconds: upload.audio_duration_seconds,
+        number_of_channels: upload.number_of_channels,
+        created_at,
+    })
+}

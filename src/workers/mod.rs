@@ -1,0 +1,25 @@
+//! What moves jobs along when nobody asks.
+//!
+//! A job leaves three rows behind: itself, an attempt, and the slot that the attempt holds. [`submit`] claims all three in
+//! one commit, sends, and records what the answer proves; the callback, which `http` receives, finishes them. A process
+//! that dies in between leaves an attempt whose lease runs out: [`settle`], in any replica, then says that it is unknown.
+//! It keeps its slot and is not sent again, since Gladia may have it; its callback finishes it like any other. What nobody
+//! ever answers for is ended at the slot's deadline.
+//!
+//! Every worker is woken and also looks on a jittered timer, through the same function, so a lost wake-up costs a second
+//! and nothing else.
+
+use std::time::Duration;
+
+use rand::RngExt;
+
+pub mod settle;
+pub mod submit;
+
+/// How long until the next look: about a second, not the same in all replicas.
+fn sweep_interval() -> Duration {
+    Duration::from_millis(rand::rng().random_range(700..=1000))
+}
+
+/// How long a worker rests after the database failed.
+const ERROR_PAUSE: Duration = Duration::from_secs(1);

@@ -1,0 +1,53 @@
+//! Ending what nobody answers for: leases of processes that died, and slots past their deadline.
+
+use sqlx::PgPool;
+use tokio_util::sync::CancellationToken;
+
+use super::{ERROR_PAUSE, sweep_interval};
+use crate::db::{attempts, wakeups::Wakeups};
+
+/// Looks until told to stop.
+pub async fn run(pool: PgPool, wakeups: Wakeups, stop: CancellationToken) {
+    loop {
+        let rest = match sweep(&pool).await {
+            Ok(0) => sweep_interval(),
+            Ok(_) => {
+                // A slot may be free.
+                wakeups.jobs_changed();
+                sweep_interval()
+            }
+            Err(error) => {
+                tracing::warn!(%error, "Could not settle attempts; trying again");
+                ERROR_PAUSE
+            }
+        };
+        tokio::select! {
+            () = stop.cancelled() => return,
+            () = tokio::time::sleep(rest) => {}
+        }
+    }
+}
+
+/// Settles what is due. Answers how many attempts moved.
+///
+/// # Errors
+/// Where the database does not answer.
+pub async fn sweep(pool: &PgPool) -> sqlx::Result<usize> {
+    let mut conn = pool.acquire().await?;
+    let mut moved = 0;
+    for id in attempts::list_expired_leases(&mut conn).await? {
+        if attempts::expire_lease(&mut conn, id).await? {
+            moved += 1;
+            metrics::counter!("gateway_leases_expired_total").increment(1);
+            tracing::warn!(attempt.id = %id, "The process that submitted attempt {id} went silent; it is unknown now");
+        }
+    }
+    for id in attempts::list_past_deadline(&mut conn).await? {
+        if attempts::expire_slot(&mut conn, id).await? {
+            moved += 1;
+            metrics::counter!("gateway_slots_expired_total").increment(1);
+            tracing::error!(attempt.id = %id, "Nothing ever came of attempt {id}; its slot is given back");
+        }
+    }
+    Ok(moved)
+}

@@ -1,0 +1,247 @@
+//! Sending jobs to Gladia: lease, commit, call, record.
+//!
+//! The claim is committed before anything leaves. Between the claim and the record stands one network call, outside any
+//! transaction, bounded well below the lease: whatever happens to this process, the rows say that something may have been
+//! sent.
+
+use std::{sync::Arc, time::Duration};
+
+use serde_json::{Map, Value};
+use sqlx::PgPool;
+use tokio::time::Instant;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use url::Url;
+
+use super::{ERROR_PAUSE, sweep_interval};
+use crate::{
+    db::{
+        self,
+        attempts::Recorded,
+        claims::{Claim, Claimant, ClaimedJob},
+        wakeups::Wakeups,
+    },
+    domain::{attempt::SubmitOutcome, backoff::dispatch_pause, ids::Ids, job::StatusReason},
+    gladia::{callback_keys::CallbackKeys, client::GladiaClient, create::create_body},
+};
+
+/// A claim that was not sent within this is not sent at all.
+const SEND_WINDOW: Duration = Duration::from_secs(20);
+
+/// What the lease has beyond the send window and the whole of the call: time to record the outcome.
+const LEASE_MARGIN: Duration = Duration::from_secs(30);
+
+/// How long dispatch rests after Gladia refused the key. Someone has to act, so looking often would not help.
+const KEY_REFUSED_PAUSE: Duration = Duration::from_secs(30);
+
+/// The longest rest that Gladia's `Retry-After` can ask for.
+const MAX_RETRY_AFTER: Duration = Duration::from_secs(300);
+
+/// How often recording an outcome is tried while the database is away. The lease bounds it in any case.
+const RECORD_TRIES: u32 = 10;
+
+/// Sends queued jobs.
+#[derive(Clone)]
+pub struct Submitter(Arc<Parts>);
+
+/// What a submitter works with.
+pub struct Parts {
+    /// The database.
+    pub pool: PgPool,
+    /// Gladia.
+    pub gladia: GladiaClient,
+    /// Signs callback addresses.
+    pub callback_keys: CallbackKeys,
+    /// Where Gladia reaches us.
+    pub public_url: Url,
+    /// Tells of new jobs and free slots.
+    pub wakeups: Wakeups,
+    /// Where attempt ids come from.
+    pub ids: Ids,
+    /// The name of this process.
+    pub worker: String,
+}
+
+impl Submitter {
+    /// Makes one.
+    #[must_use]
+    pub fn new(parts: Parts) -> Self {
+        Self(Arc::new(parts))
+    }
+
+    /// Claims and sends until told to stop. Calls under way run on in `tasks`; `give_up` ends them.
+    pub async fn run(
+        self,
+        tasks: TaskTracker,
+        stop: CancellationToken,
+        give_up: CancellationToken,
+    ) {
+        while !stop.is_cancelled() {
+            let rest = match self.claim_all(&tasks, &stop, &give_up).await {
+                Ok(rest) => rest,
+                Err(error) => {
+                    tracing::warn!(%error, "Could not claim jobs; trying again");
+                    ERROR_PAUSE
+                }
+            };
+            tokio::select! {
+                () = stop.cancelled() => return,
+                () = self.0.wakeups.wait() => {}
+                () = tokio::time::sleep(rest) => {}
+            }
+        }
+    }
+
+    /// Claims whatever can be claimed now. Answers how long to rest at most.
+    async fn claim_all(
+        &self,
+        tasks: &TaskTracker,
+        stop: &CancellationToken,
+        give_up: &CancellationToken,
+    ) -> sqlx::Result<Duration> {
+        while !stop.is_cancelled() {
+            // Before the claim, so that the time the claim takes counts against the deadline.
+            let send_deadline = Instant::now() + SEND_WINDOW;
+            let claimant = Claimant {
+                attempt_id: self.0.ids.next(),
+                key_id: self.0.callback_keys.signing_key_id(),
+                worker: &self.0.worker,
+                send_window: SEND_WINDOW,
+                lease: SEND_WINDOW + self.0.gladia.create_timeout() + LEASE_MARGIN,
+            };
+            let mut conn = self.0.pool.acquire().await?;
+            match db::claims::claim(&mut conn, &claimant).await? {
+                Claim::Claimed(job) => {
+                    drop(conn);
+                    let (this, give_up) = (self.clone(), give_up.clone());
+                    tasks.spawn(async move { this.submit(job, send_deadline, &give_up).await });
+                }
+                Claim::NothingQueued | Claim::NoFreeSlot => break,
+                Claim::Paused { remaining } => return Ok(remaining.min(sweep_interval())),
+            }
+        }
+        Ok(sweep_interval())
+    }
+
+    /// Sends one job and records what came of it.
+    async fn submit(&self, job: ClaimedJob, send_deadline: Instant, give_up: &CancellationToken) {
+        let started = Instant::now();
+        let callback_url = self
+            .0
+            .callback_keys
+            .callback_url(&self.0.public_url, job.attempt_id);
+        let body = create_body(
+            options_of(&job.request),
+            &job.audio_url,
+            &callback_url,
+            job.attempt_id,
+        );
+        let outcome = tokio::select! {
+            outcome = self.0.gladia.create(&body, send_deadline) => outcome,
+            () = give_up.cancelled() => SubmitOutcome::Unknown {
+                http_status: None,
+                detail: "the gateway was stopped while it sent the request".into(),
+            },
+        };
+        let (name, elapsed_ms) = (outcome.name(), started.elapsed().as_millis());
+        metrics::counter!("gateway_submissions_total", "outcome" => name).increment(1);
+        metrics::histogram!("gateway_submission_duration_seconds")
+            .record(started.elapsed().as_secs_f64());
+        tracing::info!(
+            job.id = %job.job_id, attempt.id = %job.attempt_id, outcome = name, elapsed_ms,
+            "Submitted job {}: {name}", job.job_id
+        );
+        match self.record(&job, &outcome).await {
+            Ok(Recorded::Written | Recorded::Stale) => {}
+            Ok(Recorded::Contradiction) => {
+                metrics::counter!("gateway_contradicting_ids_total").increment(1);
+                tracing::error!(job.id = %job.job_id, attempt.id = %job.attempt_id,
+                    "Gladia's answer names a job that belongs to another attempt; kept what was known before");
+            }
+            // The lease runs out, and the attempt is unknown: what happened is not lost, only later known.
+            Err(error) => {
+                tracing::error!(%error, job.id = %job.job_id, "Could not record an outcome")
+            }
+        }
+        if let Err(error) = self.adjust_dispatch(&outcome).await {
+            tracing::warn!(%error, "Could not adjust dispatch");
+        }
+        self.0.wakeups.jobs_changed();
+    }
+
+    async fn record(&self, job: &ClaimedJob, outcome: &SubmitOutcome) -> sqlx::Result<Recorded> {
+        let mut tries = 1;
+        loop {
+            let recorded = async {
+                let mut conn = self.0.pool.acquire().await?;
+                db::attempts::record_outcome(&mut conn, job.attempt_id, outcome).await
+            };
+            match recorded.await {
+                Err(error) if tries < RECORD_TRIES => {
+                    tracing::warn!(%error, job.id = %job.job_id, "Could not record an outcome yet; trying again");
+                    tries += 1;
+                    tokio::time::sleep(ERROR_PAUSE).await;
+                }
+                result => return result,
+            }
+        }
+    }
+
+    /// Rests where nothing can be sent at the moment, for all replicas alike.
+    async fn adjust_dispatch(&self, outcome: &SubmitOutcome) -> sqlx::Result<()> {
+        let mut conn = self.0.pool.acquire().await?;
+        let (reason, at_least) = match outcome {
+            SubmitOutcome::Accepted { .. } => return db::dispatch::mark_working(&mut conn).await,
+            SubmitOutcome::Busy { retry_after, .. } => (
+                StatusReason::GladiaBusy,
+                retry_after.unwrap_or_default().min(MAX_RETRY_AFTER),
+            ),
+            SubmitOutcome::KeyRefused {
+                http_status,
+                message,
+            } => {
+                tracing::error!(
+                    http.status = http_status,
+                    message,
+                    "Gladia refuses GLADIA_API_KEY. Nothing is sent until it accepts it again; jobs stay queued"
+                );
+                (StatusReason::GladiaKeyRefused, KEY_REFUSED_PAUSE)
+            }
+            SubmitOutcome::NotSent { .. } => (StatusReason::NotSent, Duration::ZERO),
+            SubmitOutcome::Refused { .. } | SubmitOutcome::Unknown { .. } => return Ok(()),
+        };
+        let failures = db::dispatch::count_failures(&mut conn).await?;
+        let failures = u32::try_from(failures)
+            .unwrap_or_default()
+            .saturating_add(1);
+        let pause = dispatch_pause(failures, rand::random()).max(at_least);
+        db::dispatch::pause(&mut conn, pause.as_secs_f64(), reason).await?;
+        Ok(())
+    }
+}
+
+/// The options as they go to Gladia: what was checked, and over it what the caller wants passed on unchecked.
+fn options_of(request: &Value) -> Map<String, Value> {
+    let part = |name: &str| request.get(name).and_then(Value::as_object).cloned().unwrap_or_default();
+    let mut options = part("options");
+    options.extend(part("extra_options"));
+    options
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::options_of;
+
+    #[test]
+    fn extra_options_go_on_top() {
+        let request = json!({
+            "options": { "model": "solaria-1", "diarization": true },
+            "extra_options": { "model": "solaria-9", "new": 1 },
+        });
+        assert_eq!(
+            json!(options_of(&request)),
+            json!({ "model": "solaria-9", "diarization": true, "new": 1 })
+        );
+    }
+}
