@@ -1,4 +1,239 @@
 //! The commands of the binary, one file each.
+//!
+//! What a command is asked for goes to stdout and nothing else does: explanations, logs and errors go to stderr. A command
+//! that fails says why in one line and exits with 1; one that cannot begin, for a missing setting or a misspelt flag, exits
+//! with 2.
 
+mod connect;
+mod keys;
+mod limits;
+mod migrate;
+mod openapi;
+pub mod output;
+mod serve;
 #[cfg(feature = "dev-tools")]
 pub mod with_postgres;
+
+use std::process::ExitCode;
+
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
+
+use crate::{
+    config::{self, DatabaseSettings, DotenvError, Environment, LogSettings, ServeSettings},
+    shutdown::Shutdown,
+};
+
+/// The exit code of a command that could not begin.
+const EXIT_USAGE: u8 = 2;
+
+/// Postgres's code for a table that does not exist.
+const UNDEFINED_TABLE: &str = "42P01";
+
+/// The command line.
+#[derive(Parser, Debug)]
+#[command(
+    name = "gladia-gateway",
+    version,
+    about = "A durable gateway between a company's programs and Gladia's speech-to-text API",
+    long_about = None,
+    after_long_help = "Settings come from flags, from the environment, and from a file `.env` in the working directory, \
+        in this order. NAME_FILE=path reads the setting NAME from a file, which suits secrets. An empty variable counts \
+        as not set."
+)]
+pub struct Cli {
+    #[command(subcommand)]
+    command: Command,
+    /// How it logs.
+    #[command(flatten)]
+    pub log: LogSettings,
+}
+
+#[derive(Subcommand, Debug)]
+enum Command {
+    /// Run the gateway until SIGTERM or Ctrl-C.
+    #[command(long_about = None)]
+    Serve(Box<ServeSettings>),
+    /// Bring the database to this version's tables.
+    ///
+    /// `serve` does the same at its start, unless told not to.
+    Migrate(DatabaseSettings),
+    /// Print the machine-readable description of the REST API.
+    Openapi,
+    /// Make, list and revoke the API keys of callers.
+    #[command(subcommand)]
+    Keys(keys::Command),
+    /// Show and change how much is sent to Gladia at once.
+    #[command(subcommand)]
+    Limits(limits::Command),
+    /// Run a command beside an embedded Postgres that has this checkout's tables.
+    #[cfg(feature = "dev-tools")]
+    #[command(hide = true, long_about = None)]
+    WithPostgres(with_postgres::WithPostgresArgs),
+}
+
+/// Why no command begins.
+#[derive(Debug, thiserror::Error)]
+pub enum Stop {
+    /// `.env` is broken.
+    #[error(transparent)]
+    Dotenv(#[from] DotenvError),
+    /// The command line or a setting is wrong, or help was asked for.
+    #[error(transparent)]
+    CommandLine(#[from] config::Stop),
+}
+
+impl Cli {
+    /// Reads the command line, the environment and `.env`.
+    ///
+    /// # Errors
+    /// Where there is nothing to run.
+    pub fn from_process() -> Result<Self, Stop> {
+        Self::parse_from_environment(std::env::args_os(), &Environment::of_process()?)
+    }
+
+    fn parse_from_environment(
+        args: impl IntoIterator<Item = std::ffi::OsString>,
+        environment: &Environment,
+    ) -> Result<Self, Stop> {
+        let matches = config::parse(Self::command(), args, environment)?;
+        Ok(Self::from_arg_matches(&matches).map_err(config::Stop::from)?)
+    }
+
+    /// Runs the command.
+    ///
+    /// # Errors
+    /// Where it fails.
+    pub async fn run(self) -> anyhow::Result<ExitCode> {
+        match self.command {
+            Command::Serve(settings) => serve::run(*settings, Shutdown::on_signals()?).await,
+            Command::Migrate(database) => migrate::run(&database).await,
+            Command::Openapi => openapi::run(),
+            Command::Keys(command) => keys::run(command).await,
+            Command::Limits(command) => limits::run(command).await,
+            #[cfg(feature = "dev-tools")]
+            Command::WithPostgres(args) => with_postgres::run(args).await,
+        }
+    }
+}
+
+/// Says why no command begins.
+#[must_use]
+pub fn report_stop(stop: &Stop) -> ExitCode {
+    match stop {
+        Stop::CommandLine(config::Stop::CommandLine(error)) => {
+            // Whoever closed the stream does not want the text.
+            drop(error.print());
+            u8::try_from(error.exit_code()).unwrap_or(EXIT_USAGE).into()
+        }
+        Stop::CommandLine(config::Stop::Settings(error)) => {
+            eprintln!("error: {error}\n\nThe command's --help explains every setting.");
+            EXIT_USAGE.into()
+        }
+        Stop::Dotenv(error) => {
+            eprintln!("error: {error}");
+            EXIT_USAGE.into()
+        }
+    }
+}
+
+/// Says in one line why a command failed.
+#[must_use]
+pub fn report_failure(error: &anyhow::Error) -> ExitCode {
+    eprintln!("error: {}", failure_line(error));
+    ExitCode::FAILURE
+}
+
+fn failure_line(error: &anyhow::Error) -> String {
+    let line = format!("{error:#}").replace(['\r', '\n'], " ");
+    let lacks_tables = error
+        .chain()
+        .filter_map(|cause| cause.downcast_ref::<sqlx::Error>())
+        .filter_map(sqlx::Error::as_database_error)
+        .any(|cause| cause.code().as_deref() == Some(UNDEFINED_TABLE));
+    if lacks_tables {
+        format!(
+            "{line}. The database lacks this version's tables: `gladia-gateway migrate` makes them"
+        )
+    } else {
+        line
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(line: &str, values: &[(&str, &str)]) -> Result<Cli, Stop> {
+        let environment = Environment::from_values(values.iter().copied());
+        Cli::parse_from_environment(line.split(' ').map(Into::into), &environment)
+    }
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn commands_parse_with_the_database_from_the_environment() {
+        let database = [("DATABASE_URL", "postgres://db/gateway")];
+        for line in [
+            "gladia-gateway migrate",
+            "gladia-gateway openapi",
+            "gladia-gateway keys create --tenant acme --name ci --scope write",
+            "gladia-gateway keys list",
+            "gladia-gateway keys revoke 0190b5a0-0000-7000-8000-000000000000",
+            "gladia-gateway limits show --log-format json",
+            "gladia-gateway --log-level debug limits set max-in-flight 3",
+        ] {
+            if let Err(stop) = parse(line, &database) {
+                panic!("{line}: {stop}");
+            }
+        }
+    }
+
+    #[test]
+    fn each_command_asks_for_its_own_settings_alone() {
+        assert!(parse("gladia-gateway openapi", &[]).is_ok());
+        let stop = parse("gladia-gateway keys list", &[])
+            .unwrap_err()
+            .to_string();
+        assert!(
+            stop.contains("DATABASE_URL") && !stop.contains("PUBLIC_URL"),
+            "{stop}"
+        );
+        // A wrong setting of another command is nobody's trouble.
+        assert!(parse("gladia-gateway openapi", &[("MAX_IN_FLIGHT", "many")]).is_ok());
+    }
+
+    #[test]
+    fn a_missing_flag_and_a_missing_setting_share_a_message() {
+        let line = "gladia-gateway keys create --name ci --scope write";
+        let stop = parse(line, &[]).unwrap_err().to_string();
+        assert!(stop.contains("--tenant <TENANT> is missing"), "{stop}");
+        assert!(
+            stop.contains("DATABASE_URL (or --database-url) is missing"),
+            "{stop}"
+        );
+    }
+
+    #[test]
+    fn wrong_global_settings_stop_any_command() {
+        let wrong = [("LOG_FORMAT", "xml")];
+        let stop = parse("gladia-gateway openapi", &wrong)
+            .unwrap_err()
+            .to_string();
+        assert!(stop.contains("LOG_FORMAT (or --log-format)"), "{stop}");
+        for line in [
+            "gladia-gateway openapi --log-format json",
+            "gladia-gateway --log-format json openapi",
+        ] {
+            assert!(parse(line, &wrong).is_ok(), "{line}");
+        }
+    }
+
+    #[test]
+    fn a_failure_takes_one_line() {
+        let error = anyhow::anyhow!("two\nlines").context("outer");
+        assert_eq!(failure_line(&error), "outer: two lines");
+    }
+}

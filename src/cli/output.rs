@@ -1,0 +1,85 @@
+//! What commands print on stdout. A reader that has seen enough (`| head`) is no error.
+
+use std::io::{self, ErrorKind, Write};
+
+/// Prints a text as it is.
+///
+/// # Errors
+/// Where stdout takes no more, other than because its reader left.
+pub fn text(text: &str) -> io::Result<()> {
+    write_to(&mut io::stdout().lock(), text)
+}
+
+/// Prints a line.
+///
+/// # Errors
+/// As [`text`].
+pub fn line(line: &str) -> io::Result<()> {
+    text(&format!("{line}\n"))
+}
+
+/// Prints rows under a header, with aligned columns.
+///
+/// # Errors
+/// As [`text`].
+pub fn table<const N: usize>(header: [&str; N], rows: &[[String; N]]) -> io::Result<()> {
+    text(&render_table(header, rows))
+}
+
+fn write_to(out: &mut impl Write, text: &str) -> io::Result<()> {
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
+        outcome => outcome,
+    }
+}
+
+fn render_table<const N: usize>(header: [&str; N], rows: &[[String; N]]) -> String {
+    let header = header.map(str::to_owned);
+    let lines = || std::iter::once(&header).chain(rows);
+    let mut widths = [0; N];
+    for line in lines() {
+        for (width, cell) in widths.iter_mut().zip(line) {
+            *width = cell.chars().count().max(*width);
+        }
+    }
+    let mut text = String::new();
+    for line in lines() {
+        let cells = line.iter().zip(widths);
+        let cells: Vec<String> = cells
+            .map(|(cell, width)| format!("{cell:width$}"))
+            .collect();
+        text.push_str(cells.join("  ").trim_end());
+        text.push('\n');
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct Refusing(ErrorKind);
+
+    impl Write for Refusing {
+        fn write(&mut self, _: &[u8]) -> io::Result<usize> {
+            Err(self.0.into())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn a_reader_that_left_is_no_error_and_a_full_disk_is() {
+        assert!(write_to(&mut Refusing(ErrorKind::BrokenPipe), "text").is_ok());
+        assert!(write_to(&mut Refusing(ErrorKind::StorageFull), "text").is_err());
+    }
+
+    #[test]
+    fn columns_are_aligned() {
+        let rows = [["é", "1", ""], ["long", "22", "x"]].map(|row| row.map(str::to_owned));
+        let table = render_table(["NAME", "N", "MORE"], &rows);
+        assert_eq!(table, "NAME  N   MORE\né     1\nlong  22  x\n");
+    }
+}

@@ -1,0 +1,359 @@
+//! What operators read when settings are missing or wrong, and which of two settings counts.
+
+use std::{collections::HashMap, io::Write};
+
+use clap::{Args, Command, FromArgMatches};
+use secrecy::ExposeSecret;
+
+use super::{environment::parse_dotenv, *};
+
+const KEYS: &str = "k1:0123456789abcdef0123456789abcdef";
+const REQUIRED: [(&str, &str); 4] = [
+    ("DATABASE_URL", "postgres://app:hunter2@db.internal/gateway"),
+    ("GLADIA_API_KEY", "gladia-key"),
+    ("PUBLIC_URL", "https://gateway.example.com/base"),
+    ("CALLBACK_KEYS", KEYS),
+];
+
+/// The required settings, with these in their place or beside them.
+fn with<'a>(others: &[(&'a str, &'a str)]) -> Environment {
+    let mut values = HashMap::from(REQUIRED);
+    values.extend(others.iter().copied());
+    Environment::from_values(values)
+}
+
+fn serve(environment: &Environment, args: &[&str]) -> Result<ServeSettings, Stop> {
+    let command = ServeSettings::augment_args(Command::new("serve")).no_binary_name(true);
+    let matches = parse(command, args, environment)?;
+    Ok(ServeSettings::from_arg_matches(&matches)?)
+}
+
+fn refusal(environment: &Environment, args: &[&str]) -> String {
+    match serve(environment, args) {
+        Err(Stop::Settings(error)) => error.to_string(),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn what_is_required_suffices() {
+    let settings = ServeSettings::from_values(REQUIRED).unwrap();
+    assert_eq!(settings.database.database_pool_size, 20);
+    assert_eq!(
+        settings.database.database_url.to_string(),
+        "db.internal:5432/gateway"
+    );
+    let gladia = settings.gladia.settings();
+    assert_eq!(gladia.api_url.as_str(), "https://api.gladia.io/");
+    assert_eq!(gladia.create_timeout, Duration::from_secs(30));
+    assert_eq!(gladia.upload_timeout, Duration::from_secs(3600));
+    assert_eq!(settings.addresses.listen_addr.to_string(), "127.0.0.1:8080");
+    assert_eq!(settings.addresses.api_url, None);
+    assert_eq!(settings.callbacks.max_callback_bytes, 64_000_000);
+    assert_eq!(settings.dispatch.max_in_flight, 25);
+    assert_eq!(settings.requests.max_upload_bytes, 1_000_000_000);
+    assert_eq!(settings.requests.max_request_bytes, 1_000_000);
+    assert_eq!(settings.requests.shutdown_timeout, Duration::from_secs(45));
+    assert!(settings.access.bootstrap_api_key.is_none() && !settings.no_migrate);
+}
+
+#[test]
+fn everything_missing_is_told_at_once_with_examples() {
+    let message = ServeSettings::from_values([]).unwrap_err().to_string();
+    assert!(
+        message.starts_with("4 settings are missing or wrong"),
+        "{message}"
+    );
+    for (name, _) in REQUIRED {
+        let flag = name.to_lowercase().replace('_', "-");
+        let problem = format!("\n  {name} (or --{flag}) is missing\n    Example: {name}=");
+        assert!(message.contains(&problem), "{problem} in {message}");
+    }
+}
+
+#[test]
+fn a_wrong_value_is_shown_with_what_would_be_right() {
+    let message = refusal(&with(&[("MAX_IN_FLIGHT", "many")]), &[]);
+    assert_eq!(
+        message,
+        "a setting is missing or wrong\n\n  MAX_IN_FLIGHT (or --max-in-flight) must be a whole number from 1 to 10000, \
+         but is `many`\n    Example: MAX_IN_FLIGHT=25"
+    );
+    assert_eq!(message, refusal(&with(&[]), &["--max-in-flight=many"]));
+}
+
+#[test]
+fn wrong_and_missing_ones_share_a_message() {
+    let environment = Environment::from_values([
+        ("LISTEN_ADDR", "localhost"),
+        ("PUBLIC_URL", "gateway.example.com"),
+    ]);
+    let message = refusal(&environment, &[]);
+    for part in [
+        "5 settings",
+        "LISTEN_ADDR (or --listen-addr) cannot be used: invalid socket address syntax, but is `localhost`",
+        "PUBLIC_URL (or --public-url) must be an http:// or https:// address (relative URL without a base), but is",
+        "DATABASE_URL (or --database-url) is missing",
+    ] {
+        assert!(message.contains(part), "{part} in {message}");
+    }
+}
+
+#[test]
+fn every_setting_has_an_example_that_is_accepted() {
+    let command = ServeSettings::augment_args(Command::new("serve"));
+    let command = LogSettings::augment_args(command);
+    let mut examples = HashMap::new();
+    for arg in command
+        .get_arguments()
+        .filter(|arg| arg.get_env().is_some())
+    {
+        let help = arg.get_long_help().unwrap().to_string();
+        let (_, example) = help.rsplit_once("\nExample: ").expect(&help);
+        let (name, value) = example.split_once('=').unwrap();
+        assert_eq!(arg.get_env().unwrap(), name);
+        examples.insert(name.to_owned(), value.to_owned());
+    }
+    let values = examples
+        .iter()
+        .map(|(name, value)| (name.as_str(), value.as_str()));
+    let environment = Environment::from_values(values);
+    parse(command, ["serve"], &environment).unwrap();
+}
+
+#[test]
+fn wrong_values_of_every_kind_are_refused() {
+    for (name, value) in [
+        ("DATABASE_URL", "mysql://db/gateway"),
+        ("DATABASE_URL", "postgres://db:port/gateway"),
+        ("DATABASE_POOL_SIZE", "0"),
+        ("GLADIA_API_KEY", "a key"),
+        ("GLADIA_API_URL", "ftp://api.gladia.io"),
+        ("GLADIA_CREATE_TIMEOUT_SECONDS", "61"),
+        ("GLADIA_UPLOAD_TIMEOUT_SECONDS", "1h"),
+        ("PUBLIC_URL", "https://gateway.example.com/?a=b"),
+        ("PUBLIC_URL", "https://gateway.example.com/#a"),
+        ("API_URL", "https://user:password@gateway.example.com"),
+        ("CALLBACK_LISTEN_ADDR", "8081"),
+        ("OPS_LISTEN_ADDR", ":9090"),
+        ("CALLBACK_KEYS", "k1:short"),
+        ("MAX_CALLBACK_BYTES", "-1"),
+        ("MAX_IN_FLIGHT", "10001"),
+        ("MAX_UPLOAD_BYTES", "1000000001"),
+        ("MAX_REQUEST_BYTES", "1 MB"),
+        ("REQUEST_TIMEOUT_SECONDS", "0"),
+        ("UPLOAD_IDLE_TIMEOUT_SECONDS", "0.5"),
+        ("SHUTDOWN_TIMEOUT_SECONDS", "forever"),
+        ("BOOTSTRAP_API_KEY", "tooshort"),
+    ] {
+        let message = refusal(&with(&[(name, value)]), &[]);
+        assert!(message.contains(&format!("{name} (or --")), "{message}");
+        assert!(message.contains(&format!("Example: {name}=")), "{message}");
+    }
+}
+
+#[test]
+fn secrets_are_never_printed() {
+    let secrets = [
+        ("DATABASE_URL", "postgres://app:hunter2@db:hunter2/gateway"),
+        ("GLADIA_API_KEY", "hunter2 hunter2"),
+        ("CALLBACK_KEYS", "k1:hunter2"),
+        ("BOOTSTRAP_API_KEY", "hunter2"),
+    ];
+    let message = refusal(&with(&secrets), &[]);
+    assert!(
+        message.contains("4 settings") && !message.contains("hunter2"),
+        "{message}"
+    );
+    for (name, value) in secrets {
+        let flag = format!("--{}={value}", name.to_lowercase().replace('_', "-"));
+        let message = refusal(&with(&[]), &[&flag]);
+        assert!(
+            message.contains(name) && !message.contains("hunter2"),
+            "{message}"
+        );
+    }
+    let bootstrap = ("BOOTSTRAP_API_KEY", "hunter2-hunter2-hunter2-hunter2");
+    let settings = serve(&with(&[("GLADIA_API_KEY", "hunter2"), bootstrap]), &[]).unwrap();
+    let debug = format!("{settings:?}");
+    assert!(
+        !debug.contains("hunter2") && !debug.contains("0123456789abcdef"),
+        "{debug}"
+    );
+}
+
+#[test]
+fn a_flag_beats_the_environment_which_beats_dotenv_which_beats_the_default() {
+    let dotenv = HashMap::from([
+        ("MAX_IN_FLIGHT".to_owned(), "3".to_owned()),
+        ("DATABASE_POOL_SIZE".to_owned(), "30".to_owned()),
+    ]);
+    let environment = with(&[("MAX_IN_FLIGHT", "2")]).then(dotenv);
+    let cap = |args: &[&str]| serve(&environment, args).unwrap().dispatch.max_in_flight;
+    assert_eq!(cap(&[]), 2);
+    assert_eq!(cap(&["--max-in-flight", "1"]), 1);
+    let settings = serve(&environment, &[]).unwrap();
+    assert_eq!(settings.database.database_pool_size, 30);
+}
+
+#[test]
+fn a_flag_stands_in_for_a_wrong_variable() {
+    let environment = with(&[("MAX_IN_FLIGHT", "many"), ("API_URL", "nowhere")]);
+    let args = ["--max-in-flight=7", "--api-url=https://api.example.com"];
+    assert_eq!(
+        serve(&environment, &args).unwrap().dispatch.max_in_flight,
+        7
+    );
+}
+
+#[test]
+fn an_empty_variable_counts_as_not_set() {
+    let environment = with(&[("MAX_IN_FLIGHT", ""), ("API_URL", ""), ("API_URL_FILE", "")]);
+    let settings = serve(&environment, &[]).unwrap();
+    assert_eq!(settings.dispatch.max_in_flight, 25);
+    assert_eq!(settings.addresses.api_url, None);
+    let message = refusal(&with(&[("PUBLIC_URL", "")]), &[]);
+    assert!(
+        message.contains("PUBLIC_URL (or --public-url) is missing"),
+        "{message}"
+    );
+}
+
+/// A file in the system's temporary directory that goes with the value.
+struct SecretFile(std::path::PathBuf);
+
+impl SecretFile {
+    fn holding(name: &str, content: &str) -> Self {
+        let name = format!("gladia-gateway-{}-{name}", std::process::id());
+        let path = std::env::temp_dir().join(name);
+        std::fs::File::create(&path)
+            .unwrap()
+            .write_all(content.as_bytes())
+            .unwrap();
+        Self(path)
+    }
+
+    fn path(&self) -> &str {
+        self.0.to_str().unwrap()
+    }
+}
+
+impl Drop for SecretFile {
+    fn drop(&mut self) {
+        drop(std::fs::remove_file(&self.0));
+    }
+}
+
+#[test]
+fn a_secret_may_stand_in_a_file() {
+    let file = SecretFile::holding("key", "from-a-file\n");
+    let environment = with(&[("GLADIA_API_KEY", ""), ("GLADIA_API_KEY_FILE", file.path())]);
+    let settings = serve(&environment, &[]).unwrap();
+    assert_eq!(
+        settings.gladia.gladia_api_key.expose_secret(),
+        "from-a-file"
+    );
+
+    // The environment's file beats the value in `.env`.
+    let dotenv = HashMap::from([("GLADIA_API_KEY".to_owned(), "from-dotenv".to_owned())]);
+    let settings = serve(&environment.then(dotenv), &[]).unwrap();
+    assert_eq!(
+        settings.gladia.gladia_api_key.expose_secret(),
+        "from-a-file"
+    );
+}
+
+#[test]
+fn a_file_that_does_not_help_is_named() {
+    let missing = refusal(
+        &with(&[
+            ("CALLBACK_KEYS", ""),
+            ("CALLBACK_KEYS_FILE", "/nowhere/keys"),
+        ]),
+        &[],
+    );
+    let told = "CALLBACK_KEYS (or --callback-keys) cannot be read from CALLBACK_KEYS_FILE=/nowhere/keys: No such file";
+    assert!(missing.contains(told), "{missing}");
+
+    let file = SecretFile::holding("empty", "\n");
+    let empty = refusal(
+        &with(&[("PUBLIC_URL", ""), ("PUBLIC_URL_FILE", file.path())]),
+        &[],
+    );
+    assert!(empty.contains("the file is empty"), "{empty}");
+
+    let wrong = SecretFile::holding("wrong", "hunter2 hunter2");
+    let environment = with(&[
+        ("GLADIA_API_KEY", ""),
+        ("GLADIA_API_KEY_FILE", wrong.path()),
+    ]);
+    let message = refusal(&environment, &[]);
+    assert!(
+        message.contains("GLADIA_API_KEY") && !message.contains("hunter2"),
+        "{message}"
+    );
+}
+
+#[test]
+fn a_value_and_a_file_together_are_refused() {
+    let message = refusal(&with(&[("GLADIA_API_KEY_FILE", "/run/secrets/key")]), &[]);
+    let told = "GLADIA_API_KEY (or --gladia-api-key) is given twice, by GLADIA_API_KEY and by GLADIA_API_KEY_FILE: \
+                remove one of them";
+    assert!(message.contains(told), "{message}");
+}
+
+#[test]
+fn dotenv_is_read_and_a_broken_line_is_named_but_not_quoted() {
+    let good = "# settings\nexport A=1\nB='two $words'\n\nA=2\n";
+    let values = parse_dotenv(good).unwrap();
+    assert_eq!(
+        (values["A"].as_str(), values["B"].as_str()),
+        ("1", "two $words")
+    );
+
+    for broken in [
+        "A=1\n\nB=hunter2 hunter2\nC=3\n",
+        "A=1\n\nB='hunter2\n",
+        "\u{feff}\n\nhunter2\n",
+    ] {
+        let message = parse_dotenv(broken).unwrap_err().to_string();
+        assert!(message.contains("in line 3"), "{message}");
+        assert!(!message.contains("hunter2"), "{message}");
+    }
+}
+
+#[test]
+fn help_names_the_variable_and_the_default_but_no_value() {
+    let command = ServeSettings::augment_args(Command::new("serve")).no_binary_name(true);
+    let environment = with(&[("MAX_IN_FLIGHT", "7"), ("BOOTSTRAP_API_KEY", "hunter2")]);
+    let Err(Stop::CommandLine(help)) = parse(command, ["--help"], &environment) else {
+        panic!("no help");
+    };
+    let help = help.to_string();
+    assert!(
+        help.contains("[env: MAX_IN_FLIGHT] [default: 25]"),
+        "{help}"
+    );
+    assert!(help.contains("[env: DATABASE_URL]"), "{help}");
+    assert!(!help.contains("hunter2"), "{help}");
+}
+
+#[test]
+fn log_settings_are_checked_like_the_others() {
+    let log = |environment: &Environment, args: &[&str]| {
+        let command = LogSettings::augment_args(Command::new("any")).no_binary_name(true);
+        let matches = parse(command, args, environment)?;
+        Ok::<_, Stop>(LogSettings::from_arg_matches(&matches)?)
+    };
+    let settings = log(&Environment::from_values([("RUST_LOG", "debug")]), &[]).unwrap();
+    assert_eq!(settings.log_level.to_string(), "debug");
+    assert_eq!(settings.log_format, LogFormat::Text);
+    let both = Environment::from_values([("RUST_LOG", "debug"), ("LOG_LEVEL", "warn")]);
+    assert_eq!(log(&both, &[]).unwrap().log_level.to_string(), "warn");
+
+    let wrong = Environment::from_values([("LOG_FORMAT", "xml")]);
+    let message = log(&wrong, &[]).unwrap_err().to_string();
+    let told = "LOG_FORMAT (or --log-format) must be one of text, json, but is `xml`";
+    assert!(message.contains(told), "{message}");
+    assert!(log(&wrong, &["--log-format=json"]).is_ok());
+}

@@ -1,0 +1,129 @@
+//! The types that settings are parsed into. What a parser refuses reads on after the setting's name: "must be …".
+
+use std::{
+    fmt::{self, Display},
+    ops::RangeInclusive,
+    str::FromStr,
+    time::Duration,
+};
+
+use secrecy::SecretString;
+use sqlx::postgres::PgConnectOptions;
+use url::Url;
+
+/// The address of a Postgres database. Never prints its password.
+#[derive(Clone)]
+pub struct DatabaseUrl(PgConnectOptions);
+
+impl DatabaseUrl {
+    /// What a pool connects with.
+    #[must_use]
+    pub fn options(&self) -> PgConnectOptions {
+        self.0.clone()
+    }
+}
+
+impl From<PgConnectOptions> for DatabaseUrl {
+    fn from(options: PgConnectOptions) -> Self {
+        Self(options)
+    }
+}
+
+impl FromStr for DatabaseUrl {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let scheme = text.split_once("://").map(|(scheme, _)| scheme);
+        if !matches!(scheme, Some("postgres" | "postgresql")) {
+            return Err("must begin with postgres:// or postgresql://".into());
+        }
+        match crate::db::parse_url(text) {
+            Ok(options) => Ok(Self(options)),
+            // The database driver's own errors may quote the address, so only the parser's are repeated.
+            Err(sqlx::Error::Configuration(error)) if error.is::<url::ParseError>() => Err(
+                format!("must be the address of a Postgres database: {error}"),
+            ),
+            Err(_) => Err("must be the address of a Postgres database".into()),
+        }
+    }
+}
+
+/// The place without its credentials: for messages.
+impl Display for DatabaseUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0.get_socket() {
+            Some(socket) => write!(f, "{}", socket.display())?,
+            None => write!(f, "{}:{}", self.0.get_host(), self.0.get_port())?,
+        }
+        match self.0.get_database() {
+            Some(database) => write!(f, "/{database}"),
+            None => Ok(()),
+        }
+    }
+}
+
+impl fmt::Debug for DatabaseUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "DatabaseUrl({self})")
+    }
+}
+
+/// A base address of HTTP: paths are appended to it, so it carries nothing after its own.
+pub(super) fn base_url(text: &str) -> Result<Url, String> {
+    let url: Url = text
+        .parse()
+        .map_err(|error| format!("must be an http:// or https:// address ({error})"))?;
+    if !matches!(url.scheme(), "http" | "https") {
+        return Err("must begin with http:// or https://".into());
+    }
+    if url.query().is_some() || url.fragment().is_some() {
+        return Err("must have neither a query nor a fragment".into());
+    }
+    if !url.username().is_empty() || url.password().is_some() {
+        return Err("must not hold a user name or a password".into());
+    }
+    Ok(url)
+}
+
+/// A secret that travels in an HTTP header.
+pub(super) fn header_secret(text: &str) -> Result<SecretString, &'static str> {
+    if !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_graphic()) {
+        Ok(text.into())
+    } else {
+        Err("must be visible ASCII characters without spaces")
+    }
+}
+
+/// A whole number within bounds.
+pub(super) fn whole<T>(
+    range: RangeInclusive<T>,
+) -> impl Fn(&str) -> Result<T, String> + Clone + Send + Sync + 'static
+where
+    T: FromStr + PartialOrd + Display + Clone + Send + Sync + 'static,
+{
+    move |text| {
+        text.parse()
+            .ok()
+            .filter(|number| range.contains(number))
+            .ok_or_else(|| {
+                format!(
+                    "must be a whole number from {} to {}",
+                    range.start(),
+                    range.end()
+                )
+            })
+    }
+}
+
+/// The cap of jobs in flight: far above any account's, and low enough that every slot may be a row.
+pub fn max_in_flight() -> impl Fn(&str) -> Result<i32, String> + Clone + Send + Sync + 'static {
+    whole(1..=10_000)
+}
+
+/// Whole seconds within bounds.
+pub(super) fn seconds(
+    range: RangeInclusive<u64>,
+) -> impl Fn(&str) -> Result<Duration, String> + Clone + Send + Sync + 'static {
+    let whole = whole(range);
+    move |text| whole(text).map(Duration::from_secs)
+}

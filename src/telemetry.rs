@@ -1,0 +1,143 @@
+//! What operators see: log lines on stderr, and metrics for Prometheus.
+
+use std::{
+    fmt,
+    io::{IsTerminal, stderr},
+    str::FromStr,
+    sync::OnceLock,
+    thread,
+    time::Duration,
+};
+
+use anyhow::Context;
+use clap::ValueEnum;
+use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
+use tracing_subscriber::{
+    EnvFilter, Layer, layer::SubscriberExt, registry, util::SubscriberInitExt, util::TryInitError,
+};
+
+/// Upper bounds of every histogram of seconds: from an answer out of memory to the longest transcription.
+const SECONDS_BUCKETS: [f64; 17] = [
+    0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 900.0,
+    3600.0, 7200.0,
+];
+
+/// How often recorded values are folded into their buckets. Without it they would pile up until somebody scrapes.
+const UPKEEP_INTERVAL: Duration = Duration::from_secs(5);
+
+/// How log lines look.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+/// Which log lines are written: directives that [`EnvFilter`] has accepted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LogFilter(String);
+
+impl FromStr for LogFilter {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        EnvFilter::try_new(text)
+            .map(|_| Self(text.to_owned()))
+            .map_err(|_| "must be a level (error, warn, info, debug, trace) or module=level, separated by commas".into())
+    }
+}
+
+impl fmt::Display for LogFilter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// Starts logging to stderr, once in the life of the process.
+///
+/// # Errors
+/// Where something else logs already.
+pub fn init(format: LogFormat, filter: &LogFilter) -> Result<(), TryInitError> {
+    let lines = tracing_subscriber::fmt::layer().with_writer(stderr);
+    let lines = match format {
+        LogFormat::Text => lines.with_ansi(stderr().is_terminal()).boxed(),
+        LogFormat::Json => lines.json().flatten_event(true).boxed(),
+    };
+    registry()
+        .with(EnvFilter::new(&filter.0))
+        .with(lines)
+        .try_init()
+}
+
+/// Starts logging for tests: through the test harness's capture, as `RUST_LOG` says, and any number of times.
+pub fn try_init() {
+    let lines = tracing_subscriber::fmt::layer().with_test_writer();
+    // Only the first test of a process succeeds. The others log through its subscriber.
+    drop(
+        registry()
+            .with(EnvFilter::from_default_env())
+            .with(lines)
+            .try_init(),
+    );
+}
+
+/// Starts collecting metrics, once in the life of the process, and returns what renders them.
+///
+/// # Errors
+/// Where something else collects them already.
+pub fn metrics_handle() -> anyhow::Result<PrometheusHandle> {
+    static HANDLE: OnceLock<Result<PrometheusHandle, String>> = OnceLock::new();
+    HANDLE
+        .get_or_init(|| install_recorder().map_err(|error| format!("{error:#}")))
+        .clone()
+        .map_err(anyhow::Error::msg)
+}
+
+fn install_recorder() -> anyhow::Result<PrometheusHandle> {
+    let handle = PrometheusBuilder::new()
+        .set_buckets_for_metric(Matcher::Suffix("_seconds".to_owned()), &SECONDS_BUCKETS)?
+        .install_recorder()
+        .context("metrics cannot be collected")?;
+    let upkeep = handle.clone();
+    // A thread, because it outlives any one async runtime of the process.
+    thread::Builder::new()
+        .name("metrics-upkeep".to_owned())
+        .spawn(move || {
+            loop {
+                thread::sleep(UPKEEP_INTERVAL);
+                upkeep.run_upkeep();
+            }
+        })
+        .context("metrics cannot be kept up")?;
+    Ok(handle)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn logging_starts_any_number_of_times_in_tests() {
+        try_init();
+        try_init();
+    }
+
+    #[test]
+    fn filters_are_checked_when_they_are_read() {
+        assert!("info,gladia_gateway=debug".parse::<LogFilter>().is_ok());
+        let refused = "gladia_gateway=loudest".parse::<LogFilter>().unwrap_err();
+        assert!(refused.starts_with("must be a level"), "{refused}");
+    }
+
+    #[test]
+    fn several_gateways_of_one_process_share_their_metrics() {
+        let (one, two) = (metrics_handle().unwrap(), metrics_handle().unwrap());
+        metrics::histogram!("telemetry_test_seconds").record(0.3);
+        assert!(
+            one.render()
+                .contains(r#"telemetry_test_seconds_bucket{le="0.5"} 1"#)
+        );
+        assert!(two.render().contains("telemetry_test_seconds_count 1"));
+    }
+}
