@@ -55,9 +55,9 @@ impl Listeners {
     /// Where one is taken or not ours; the error names its setting.
     pub async fn bind(addresses: &AddressSettings) -> anyhow::Result<Self> {
         let bind = async |name: &str, address: SocketAddr| {
-            TcpListener::bind(address)
-                .await
-                .with_context(|| format!("{name}: cannot listen on {address}; free it or choose another"))
+            TcpListener::bind(address).await.with_context(|| {
+                format!("{name}: cannot listen on {address}; free it or choose another")
+            })
         };
         let optional = async |name: &str, address: Option<SocketAddr>| match address {
             Some(address) => bind(name, address).await.map(Some),
@@ -113,7 +113,9 @@ impl Gateway {
         let database_url = &settings.database.database_url;
         let pool = db::connect(database_url.options(), settings.database.database_pool_size)
             .await
-            .with_context(|| format!("DATABASE_URL: cannot reach the database at {database_url}"))?;
+            .with_context(|| {
+                format!("DATABASE_URL: cannot reach the database at {database_url}")
+            })?;
         let ids = Ids::random();
         prepare_database(&pool, &settings, &ids).await?;
         let gladia = GladiaClient::new(&settings.gladia.settings())?;
@@ -147,13 +149,24 @@ impl Gateway {
             ids,
             worker: worker_name(),
         });
-        let Shutdown { soft, hard, tracker } = shutdown;
+        let Shutdown {
+            soft,
+            hard,
+            tracker,
+        } = shutdown;
         gateway.spawn("submit", submitter.run(tracker, soft.clone(), hard));
-        gateway.spawn("settle", settle::run(pool.clone(), wakeups.clone(), soft.clone()));
+        gateway.spawn(
+            "settle",
+            settle::run(pool.clone(), wakeups.clone(), soft.clone()),
+        );
         let (sender, receiver) = (wakeups.clone(), wakeups);
         let (sending_pool, sending_stop) = (pool.clone(), soft.clone());
-        gateway.spawn("wakeups.send", async move { sender.send_to_others(sending_pool, sending_stop).await });
-        gateway.spawn("wakeups.receive", async move { receiver.receive_from_others(pool, soft).await });
+        gateway.spawn("wakeups.send", async move {
+            sender.send_to_others(sending_pool, sending_stop).await
+        });
+        gateway.spawn("wakeups.receive", async move {
+            receiver.receive_from_others(pool, soft).await
+        });
         Ok(gateway)
     }
 
@@ -166,9 +179,14 @@ impl Gateway {
         if self.shutdown.drain(self.drain_timeout).await {
             tracing::info!("Stopped; everything under way has ended");
         } else {
-            tracing::warn!("Stopped before everything under way had ended; other replicas settle it from the rows");
+            tracing::warn!(
+                "Stopped before everything under way had ended; other replicas settle it from the rows"
+            );
         }
-        ensure!(!self.failed.load(Ordering::SeqCst), "a part of the gateway crashed; its log line says which");
+        ensure!(
+            !self.failed.load(Ordering::SeqCst),
+            "a part of the gateway crashed; its log line says which"
+        );
         Ok(())
     }
 
@@ -176,20 +194,45 @@ impl Gateway {
     fn listen(&self, listeners: Listeners, state: &AppState) -> anyhow::Result<()> {
         let own_callbacks = listeners.callbacks.is_some();
         let own_ops = listeners.ops.is_some();
-        let everything = Serves { api: true, callbacks: !own_callbacks, ops: !own_ops };
-        self.serve_router("http", listeners.main, http::router(state.clone(), everything))?;
+        let everything = Serves {
+            api: true,
+            callbacks: !own_callbacks,
+            ops: !own_ops,
+        };
+        self.serve_router(
+            "http",
+            listeners.main,
+            http::router(state.clone(), everything),
+        )?;
         if let Some(listener) = listeners.callbacks {
-            let serves = Serves { api: false, callbacks: true, ops: false };
-            self.serve_router("http.callbacks", listener, http::router(state.clone(), serves))?;
+            let serves = Serves {
+                api: false,
+                callbacks: true,
+                ops: false,
+            };
+            self.serve_router(
+                "http.callbacks",
+                listener,
+                http::router(state.clone(), serves),
+            )?;
         }
         if let Some(listener) = listeners.ops {
-            let serves = Serves { api: false, callbacks: false, ops: true };
+            let serves = Serves {
+                api: false,
+                callbacks: false,
+                ops: true,
+            };
             self.serve_router("http.ops", listener, http::router(state.clone(), serves))?;
         }
         Ok(())
     }
 
-    fn serve_router(&self, name: &'static str, listener: TcpListener, router: Router) -> anyhow::Result<()> {
+    fn serve_router(
+        &self,
+        name: &'static str,
+        listener: TcpListener,
+        router: Router,
+    ) -> anyhow::Result<()> {
         let address = listener.local_addr()?;
         tracing::info!(%address, "Listening on {address} ({name})");
         // Small answers leave at once.
@@ -198,7 +241,8 @@ impl Gateway {
         });
         let Shutdown { soft, hard, .. } = self.shutdown.clone();
         self.spawn(name, async move {
-            let server = axum::serve(listener, router).with_graceful_shutdown(soft.cancelled_owned());
+            let server =
+                axum::serve(listener, router).with_graceful_shutdown(soft.cancelled_owned());
             tokio::select! {
                 _ = server => {}
                 () = hard.cancelled() => {}
@@ -222,14 +266,22 @@ impl Gateway {
 }
 
 /// Brings the database to where this binary needs it, and checks that the settings fit what is in it.
-async fn prepare_database(pool: &PgPool, settings: &ServeSettings, ids: &Ids) -> anyhow::Result<()> {
+async fn prepare_database(
+    pool: &PgPool,
+    settings: &ServeSettings,
+    ids: &Ids,
+) -> anyhow::Result<()> {
     if !settings.no_migrate {
-        db::migrate(pool).await.context("the migrations could not be applied")?;
+        db::migrate(pool)
+            .await
+            .context("the migrations could not be applied")?;
     }
     let mut conn = pool.acquire().await?;
     let seeded = db::dispatch::seed(&mut conn, settings.dispatch.max_in_flight).await;
     if settings.no_migrate {
-        seeded.context("the database is not ready for --no-migrate: run `gladia-gateway migrate` first")?;
+        seeded.context(
+            "the database is not ready for --no-migrate: run `gladia-gateway migrate` first",
+        )?;
     } else {
         seeded?;
     }
@@ -242,8 +294,11 @@ async fn prepare_database(pool: &PgPool, settings: &ServeSettings, ids: &Ids) ->
 
 /// An attempt whose key is gone could never be completed.
 async fn check_callback_keys(conn: &mut PgConnection, keys: &CallbackKeys) -> anyhow::Result<()> {
-    let missing: Vec<String> =
-        db::attempts::list_key_ids_in_use(conn).await?.into_iter().filter(|id| !keys.contains(id)).collect();
+    let missing: Vec<String> = db::attempts::list_key_ids_in_use(conn)
+        .await?
+        .into_iter()
+        .filter(|id| !keys.contains(id))
+        .collect();
     if missing.is_empty() {
         return Ok(());
     }
@@ -255,10 +310,19 @@ async fn check_callback_keys(conn: &mut PgConnection, keys: &CallbackKeys) -> an
 
 /// Makes sure that `BOOTSTRAP_API_KEY` opens the tenant `default`.
 async fn bootstrap(conn: &mut PgConnection, key: &ApiKey, ids: &Ids) -> anyhow::Result<()> {
-    let tenant_id =
-        db::api_keys::find_or_insert_tenant(conn, ids.next::<TenantId>(), &TenantName::default_tenant()).await?;
-    let new =
-        NewApiKey { id: ids.next(), tenant_id, name: "bootstrap", scope: Scope::Admin, hash: key.hash() };
+    let tenant_id = db::api_keys::find_or_insert_tenant(
+        conn,
+        ids.next::<TenantId>(),
+        &TenantName::default_tenant(),
+    )
+    .await?;
+    let new = NewApiKey {
+        id: ids.next(),
+        tenant_id,
+        name: "bootstrap",
+        scope: Scope::Admin,
+        hash: key.hash(),
+    };
     if db::api_keys::insert(conn, new).await? {
         tracing::info!("Stored BOOTSTRAP_API_KEY as the first admin key of tenant default");
     }
@@ -269,7 +333,8 @@ fn limits(settings: &ServeSettings) -> HttpLimits {
     HttpLimits {
         max_upload_bytes: settings.requests.max_upload_bytes,
         max_request_bytes: settings.requests.max_request_bytes,
-        max_callback_bytes: usize::try_from(settings.callbacks.max_callback_bytes).unwrap_or(usize::MAX),
+        max_callback_bytes: usize::try_from(settings.callbacks.max_callback_bytes)
+            .unwrap_or(usize::MAX),
         request_timeout: settings.requests.request_timeout,
         upload_idle_timeout: settings.requests.upload_idle_timeout,
     }
