@@ -1,1 +1,4 @@
 //! The commands of the binary, one file each.
+
+#[cfg(feature = "dev-tools")]
+pub mod simulate;
