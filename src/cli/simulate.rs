@@ -35,7 +35,7 @@ pub struct SimulateArgs {
     #[arg(long, env = "SIMULATOR_SCRIPT", value_name = "FILE")]
     script: Option<PathBuf>,
 
-    /// The base of result_url and audio_url, if it is reached by another address than its own
+    /// The base of `result_url` and `audio_url`, if it is reached by another address than its own
     #[arg(long, env = "SIMULATOR_PUBLIC_URL", value_name = "URL")]
     public_url: Option<Url>,
 

@@ -105,28 +105,29 @@ async fn replace_faults(
     Json(body): Json<Value>,
 ) -> Response {
     let body = if body.is_array() { body } else { json!([body]) };
-    let replaced = serde_json::from_value(body)
-        .map_err(|error| error.to_string())
-        .and_then(|faults| state.store().faults.replace(faults));
-    match replaced {
-        Ok(()) => StatusCode::NO_CONTENT.into_response(),
-        Err(error) => (StatusCode::BAD_REQUEST, Json(json!({"error": error}))).into_response(),
+    match serde_json::from_value(body) {
+        Ok(faults) => {
+            state.store().faults.replace(faults);
+            StatusCode::NO_CONTENT.into_response()
+        }
+        Err(error) => {
+            let error = json!({"error": error.to_string()});
+            (StatusCode::BAD_REQUEST, Json(error)).into_response()
+        }
     }
 }
 
 async fn clear_faults(State(state): State<Arc<state::State>>) -> StatusCode {
-    state.store().faults = super::faults::Faults::default();
+    state.store().faults.replace(Vec::new());
     StatusCode::NO_CONTENT
 }
 
 async fn resend_callback(State(state): State<Arc<state::State>>, Path(id): Path<Uuid>) -> Response {
-    match callback::resend(&state, id).await {
-        Some(record) => Json(record).into_response(),
-        None => {
-            let error = "no such job, or it has not ended, or it has no callback";
-            (StatusCode::NOT_FOUND, Json(json!({"error": error}))).into_response()
-        }
+    if let Some(record) = callback::resend(&state, id).await {
+        return Json(record).into_response();
     }
+    let error = "no such job, or it has not ended, or it has no callback";
+    (StatusCode::NOT_FOUND, Json(json!({"error": error}))).into_response()
 }
 
 async fn reset(State(state): State<Arc<state::State>>) -> StatusCode {

@@ -21,7 +21,7 @@ pub(super) enum Operation {
 
 /// Something that goes wrong until it has happened `times` times, or until it is switched off.
 #[derive(Clone, Debug, Deserialize, Serialize)]
-#[serde(deny_unknown_fields)]
+#[serde(try_from = "Fields")]
 pub(super) struct Fault {
     operation: Operation,
     #[serde(flatten)]
@@ -34,8 +34,24 @@ pub(super) struct Fault {
     pattern: Option<String>,
 }
 
+/// A fault as it is written: all kinds in one flat object, so that a misspelt field is noticed.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Fields {
+    operation: Operation,
+    kind: String,
+    status: Option<u16>,
+    body: Option<String>,
+    #[serde(default)]
+    headers: BTreeMap<String, String>,
+    milliseconds: Option<u64>,
+    times: Option<u32>,
+    #[serde(rename = "match")]
+    pattern: Option<String>,
+}
+
 /// What goes wrong.
-#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub(super) enum Effect {
     /// Refused with this status.
@@ -55,13 +71,13 @@ pub(super) enum Effect {
 }
 
 /// An answer that is given instead of the real one.
-#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub(super) struct Answer {
     pub(super) status: u16,
     /// Sent as it is; without it, Gladia's error envelope.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) body: Option<String>,
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub(super) headers: BTreeMap<String, String>,
 }
 
@@ -70,13 +86,9 @@ pub(super) struct Answer {
 pub(super) struct Faults(Vec<Fault>);
 
 impl Faults {
-    /// Replaces all of them, or says what is wrong with the new ones.
-    pub(super) fn replace(&mut self, faults: Vec<Fault>) -> Result<(), String> {
-        for fault in &faults {
-            fault.check()?;
-        }
+    /// Puts these in the place of all others.
+    pub(super) fn replace(&mut self, faults: Vec<Fault>) {
         self.0 = faults;
-        Ok(())
     }
 
     /// Those that still have something to do.
@@ -113,34 +125,57 @@ impl Fault {
             .as_ref()
             .is_none_or(|pattern| texts.iter().any(|text| text.contains(pattern)))
     }
+}
 
-    fn check(&self) -> Result<(), String> {
-        let callback = self.operation == Operation::Callback;
-        let (fits, kind) = match &self.effect {
-            Effect::Status(_) => (!callback, "status"),
-            Effect::StatusAfter(_) => (!callback, "status_after"),
-            Effect::DropBefore => (!callback, "drop_before"),
-            Effect::DropAfter => (!callback, "drop_after"),
-            Effect::Lose => (callback, "lose"),
-            Effect::Duplicate => (callback, "duplicate"),
-            Effect::Delay { .. } => (true, "delay"),
+impl TryFrom<Fields> for Fault {
+    type Error = String;
+
+    fn try_from(fields: Fields) -> Result<Self, String> {
+        let callback = fields.operation == Operation::Callback;
+        let kind = fields.kind;
+        let fits = match kind.as_str() {
+            "status" | "status_after" | "drop_before" | "drop_after" => !callback,
+            "lose" | "duplicate" => callback,
+            "delay" => true,
+            _ => return Err(format!("there is no fault of kind {kind}")),
         };
         if !fits {
             let only = if callback { "requests" } else { "callbacks" };
             return Err(format!("a fault of kind {kind} is for {only} only"));
         }
-        if let Effect::Status(answer) | Effect::StatusAfter(answer) = &self.effect
-            && !(200..=599).contains(&answer.status)
-        {
-            return Err(format!(
-                "{} is no status that can be answered",
-                answer.status
-            ));
-        }
-        if self.times == Some(0) {
+        if fields.times == Some(0) {
             return Err("times must be at least 1".to_owned());
         }
-        Ok(())
+        let answer = || {
+            let status = fields
+                .status
+                .filter(|status| (200..=599).contains(status))
+                .ok_or_else(|| format!("a fault of kind {kind} needs a status from 200 to 599"))?;
+            Ok::<_, String>(Answer {
+                status,
+                body: fields.body.clone(),
+                headers: fields.headers.clone(),
+            })
+        };
+        let effect = match kind.as_str() {
+            "status" => Effect::Status(answer()?),
+            "status_after" => Effect::StatusAfter(answer()?),
+            "drop_before" => Effect::DropBefore,
+            "drop_after" => Effect::DropAfter,
+            "lose" => Effect::Lose,
+            "duplicate" => Effect::Duplicate,
+            _ => Effect::Delay {
+                milliseconds: fields
+                    .milliseconds
+                    .ok_or("a fault of kind delay needs milliseconds")?,
+            },
+        };
+        Ok(Self {
+            operation: fields.operation,
+            effect,
+            times: fields.times,
+            pattern: fields.pattern,
+        })
     }
 }
 
@@ -150,7 +185,7 @@ mod tests {
 
     fn faults(json: &str) -> Faults {
         let mut faults = Faults::default();
-        faults.replace(serde_json::from_str(json).unwrap()).unwrap();
+        faults.replace(serde_json::from_str(json).unwrap());
         faults
     }
 
@@ -179,11 +214,16 @@ mod tests {
 
     #[test]
     fn a_fault_that_cannot_happen_is_refused() {
-        let lose = serde_json::from_str(r#"[{"operation": "create", "kind": "lose"}]"#).unwrap();
-        assert!(Faults::default().replace(lose).is_err());
-        assert!(
-            serde_json::from_str::<Vec<Fault>>(r#"[{"operation": "nap", "kind": "lose"}]"#)
-                .is_err()
-        );
+        for json in [
+            r#"{"operation": "create", "kind": "lose"}"#,
+            r#"{"operation": "callback", "kind": "drop_after"}"#,
+            r#"{"operation": "nap", "kind": "delay", "milliseconds": 1}"#,
+            r#"{"operation": "create", "kind": "status"}"#,
+            r#"{"operation": "create", "kind": "status", "status": 99}"#,
+            r#"{"operation": "create", "kind": "drop_after", "tims": 1}"#,
+            r#"{"operation": "create", "kind": "drop_after", "times": 0}"#,
+        ] {
+            assert!(serde_json::from_str::<Fault>(json).is_err(), "{json}");
+        }
     }
 }

@@ -20,7 +20,7 @@ pub(super) fn client(allow_private: bool) -> reqwest::Result<Client> {
     let builder = Client::builder()
         .no_proxy()
         .connect_timeout(Duration::from_secs(5))
-        .timeout(Duration::from_secs(60))
+        .timeout(Duration::from_mins(1))
         .pool_max_idle_per_host(64);
     if allow_private {
         return builder.build();

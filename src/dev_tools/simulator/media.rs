@@ -9,11 +9,13 @@ use std::io::Read as _;
 
 use infer::MatcherType;
 use symphonia::core::{
+    audio::Channels,
     codecs::audio::{AudioDecoder, AudioDecoderOptions},
     errors::Error as DecodeError,
     formats::{FormatOptions, FormatReader, TrackType, probe::Hint},
-    io::MediaSourceStream,
+    io::{MediaSourceStream, MediaSourceStreamOptions},
     meta::MetadataOptions,
+    packet::Packet,
 };
 
 use self::speech::Loudness;
@@ -71,16 +73,14 @@ pub(super) fn inspect(content: &Content, filename: &str) -> Result<Media, MediaE
         .read_to_end(&mut head)
         .map_err(|_| MediaError::NotMedia)?;
     let kind = infer::get(&head).map(|kind| kind.matcher_type());
-    let recognised = match kind {
-        Some(MatcherType::Audio | MatcherType::Video) => true,
-        // Not every MPEG audio stream starts with bytes that are recognised.
-        None => false,
-        Some(_) => return Err(MediaError::NotMedia),
-    };
+    // Not every MPEG audio stream starts with bytes that are recognised, so unknown bytes get their chance.
+    let recognised = matches!(kind, Some(MatcherType::Audio | MatcherType::Video));
+    if kind.is_some() && !recognised {
+        return Err(MediaError::NotMedia);
+    }
     match demux(content, filename) {
         Some(media) if media.channels > 2 => Err(MediaError::Channels(media.channels)),
         Some(media) if media.duration > 0.0 => Ok(media),
-        Some(_) => Err(MediaError::NotMedia),
         None if recognised && content.len() > 1024 => {
             #[expect(
                 clippy::cast_precision_loss,
@@ -89,7 +89,7 @@ pub(super) fn inspect(content: &Content, filename: &str) -> Result<Media, MediaE
             let duration = content.len() as f64 / ESTIMATED_RATE;
             Ok(Media::assumed(duration, 1))
         }
-        None => Err(MediaError::NotMedia),
+        _ => Err(MediaError::NotMedia),
     }
 }
 
@@ -100,7 +100,7 @@ fn demux(content: &Content, filename: &str) -> Option<Media> {
     }
     let stream = MediaSourceStream::new(
         Box::new(content.reader()),
-        symphonia::core::io::MediaSourceStreamOptions::default(),
+        MediaSourceStreamOptions::default(),
     );
     let mut format = symphonia::default::get_probe()
         .probe(
@@ -134,12 +134,9 @@ fn demux(content: &Content, filename: &str) -> Option<Media> {
     let measured = time_base
         .and_then(|base| base.calc_duration(ticks.into()))
         .map(|time| time.as_secs_f64());
-    let channels = listener.channels.or_else(|| {
-        parameters
-            .channels
-            .as_ref()
-            .map(|channels| channels.count())
-    });
+    let channels = listener
+        .channels
+        .or_else(|| parameters.channels.as_ref().map(Channels::count));
     if decoder.is_some() && listener.channels.is_none() {
         // A decoder that makes nothing of any packet means that this only looked like its format.
         return None;
@@ -160,7 +157,7 @@ fn demux(content: &Content, filename: &str) -> Option<Media> {
 }
 
 /// The next packet, or none at the end. A damaged tail ends the file like its end does.
-fn next_packet(format: &mut dyn FormatReader) -> Option<symphonia::core::packet::Packet> {
+fn next_packet(format: &mut dyn FormatReader) -> Option<Packet> {
     format.next_packet().ok().flatten()
 }
 
@@ -189,7 +186,7 @@ impl Listener {
         self.loudness.seconds()
     }
 
-    fn hear(&mut self, decoder: &mut dyn AudioDecoder, packet: &symphonia::core::packet::Packet) {
+    fn hear(&mut self, decoder: &mut dyn AudioDecoder, packet: &Packet) {
         let audio = match decoder.decode(packet) {
             Ok(audio) => audio,
             Err(DecodeError::ResetRequired) => {

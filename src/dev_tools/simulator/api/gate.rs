@@ -58,7 +58,11 @@ pub(super) async fn gate(
     };
     let interrupted = response.extensions().get::<Interrupted>().is_some();
     let mut response = match response.extensions().get::<ApiError>() {
-        Some(error) => error.render(&method, &path),
+        Some(error) => {
+            let mut rendered = error.render(&method, &path);
+            rendered.headers_mut().extend(response.headers().clone());
+            rendered
+        }
         None => response,
     };
     response.headers_mut().insert(
@@ -150,12 +154,6 @@ fn answer_with(answer: &Answer) -> Response {
         let reason = status.canonical_reason().unwrap_or("Error");
         ApiError::new(status, reason).into_response()
     };
-    if answer.body.is_none() && !answer.headers.is_empty() {
-        // The envelope is rendered on the way out and would lose the headers, so it is rendered here.
-        if let Some(error) = response.extensions().get::<ApiError>().cloned() {
-            response = error.render("", "");
-        }
-    }
     for (name, value) in &answer.headers {
         if let (Ok(name), Ok(value)) = (name.parse::<HeaderName>(), value.parse::<HeaderValue>()) {
             response.headers_mut().insert(name, value);

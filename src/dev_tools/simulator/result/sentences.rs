@@ -9,6 +9,10 @@ use super::{
 };
 
 #[derive(Serialize)]
+#[expect(
+    clippy::struct_field_names,
+    reason = "the names are those of Gladia's API"
+)]
 struct Sentence<'a> {
     sentence: String,
     start: f64,

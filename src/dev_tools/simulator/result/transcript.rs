@@ -12,6 +12,10 @@ const SECONDS_A_WORD: f64 = 0.35;
 
 /// A word, with the space before it that belongs to it.
 #[derive(Clone, Debug, Serialize)]
+#[expect(
+    clippy::struct_field_names,
+    reason = "the names are those of Gladia's API"
+)]
 pub(super) struct Word {
     pub(super) word: String,
     pub(super) start: f64,
@@ -35,6 +39,10 @@ pub(super) struct Utterance {
 
 /// Everything that is said.
 #[derive(Clone, Debug, Default, Serialize)]
+#[expect(
+    clippy::struct_field_names,
+    reason = "the names are those of Gladia's API"
+)]
 pub(super) struct Transcript {
     pub(super) languages: Vec<String>,
     pub(super) utterances: Vec<Utterance>,
@@ -78,7 +86,7 @@ impl Transcript {
                 first = false;
             }
             let joined: String = utterance.words.iter().map(|w| w.word.as_str()).collect();
-            utterance.text = joined.trim().to_owned();
+            joined.trim().clone_into(&mut utterance.text);
         }
         let texts: Vec<&str> = self.utterances.iter().map(|u| u.text.as_str()).collect();
         self.full_transcript = texts.join(" ");

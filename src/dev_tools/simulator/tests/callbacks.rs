@@ -18,15 +18,15 @@ async fn the_callback_brings_the_result_itself() {
             "custom_metadata": {"order": 7},
         }))
         .await;
-    let received = receiver.next().await;
-    assert_eq!(received.method, Method::POST);
-    assert_eq!(received.headers["user-agent"], "axios/1.18.1");
-    assert_eq!(received.headers["content-type"], "application/json");
-    assert_eq!(received.body["id"], *id);
-    assert_eq!(received.body["event"], "transcription.success");
-    assert_eq!(received.body["custom_metadata"], json!({"order": 7}));
+    let sent = receiver.next().await;
+    assert_eq!(sent.method, Method::POST);
+    assert_eq!(sent.headers["user-agent"], "axios/1.18.1");
+    assert_eq!(sent.headers["content-type"], "application/json");
+    assert_eq!(sent.body["id"], *id);
+    assert_eq!(sent.body["event"], "transcription.success");
+    assert_eq!(sent.body["custom_metadata"], json!({"order": 7}));
     let job = api.get(&format!("/v2/pre-recorded/{id}")).await;
-    assert_eq!(received.body["payload"], job["result"]);
+    assert_eq!(sent.body["payload"], job["result"]);
     assert_eq!(job["request_params"]["callback_config"]["method"], "POST");
     assert_eq!(job["request_params"].get("custom_metadata"), None);
     let entry = api.after_callbacks(&id, 1).await;
@@ -47,10 +47,10 @@ async fn an_error_is_called_back_with_its_text_and_by_the_method_asked_for() {
             "callback": true, "callback_config": {"url": receiver.url, "method": "PUT"},
         }))
         .await;
-    let received = receiver.next().await;
-    assert_eq!(received.method, Method::PUT);
+    let sent = receiver.next().await;
+    assert_eq!(sent.method, Method::PUT);
     assert_eq!(
-        received.body,
+        sent.body,
         json!({
             "id": id, "event": "transcription.error",
             "error": {"code": 400, "message": "Failed to download or upload the input file"},
@@ -111,17 +111,17 @@ async fn the_account_is_told_about_every_job_in_signed_webhooks() {
     let id = api.create_synthetic(&json!({})).await;
     let mut events = Vec::new();
     for _ in 0..2 {
-        let received = receiver.next().await;
-        assert_eq!(received.body["payload"], json!({"id": id}));
+        let sent = receiver.next().await;
+        assert_eq!(sent.body["payload"], json!({"id": id}));
         assert!(
-            received.headers["svix-signature"]
+            sent.headers["svix-signature"]
                 .to_str()
                 .unwrap()
                 .starts_with("v1,")
         );
-        assert!(received.headers.contains_key("svix-id"));
-        assert!(received.headers.contains_key("svix-timestamp"));
-        events.push(received.body["event"].as_str().unwrap().to_owned());
+        assert!(sent.headers.contains_key("svix-id"));
+        assert!(sent.headers.contains_key("svix-timestamp"));
+        events.push(sent.body["event"].as_str().unwrap().to_owned());
     }
     events.sort();
     assert_eq!(events, ["transcription.created", "transcription.success"]);

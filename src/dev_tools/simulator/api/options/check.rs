@@ -28,15 +28,14 @@ pub(in super::super) fn check(body: &Map<String, Value>, strict: bool) -> Vec<St
     if strict {
         for name in body.keys() {
             if !FLAGS.contains(&name.as_str()) && !OTHERS.contains(&name.as_str()) {
-                top.error(format!("property {name} should not exist"));
+                top.error(&format!("property {name} should not exist"));
             }
         }
     }
     let metadata = body.get("custom_metadata").filter(|value| !value.is_null());
     if metadata.is_some_and(|metadata| metadata.to_string().chars().count() > 2000) {
         top.error(
-            "custom_metadata must be shorter than or equal to 2000 characters once stringified"
-                .to_owned(),
+            "custom_metadata must be shorter than or equal to 2000 characters once stringified",
         );
     }
     configs(&mut top);
@@ -127,19 +126,19 @@ impl<'a> Fields<'a> {
         self.values.get(name).filter(|value| !value.is_null())
     }
 
-    fn error(&mut self, error: String) {
+    fn error(&mut self, error: &str) {
         self.errors.push(format!("{}{error}", self.prefix));
     }
 
     fn must(&mut self, name: &str, rule: &str, fits: impl FnOnce(&Value) -> bool) {
         if self.given(name).is_some_and(|value| !fits(value)) {
-            self.error(format!("{name} must {rule}"));
+            self.error(&format!("{name} must {rule}"));
         }
     }
 
     fn required(&mut self, name: &str) {
         if self.given(name).is_none() {
-            self.error(format!("{name} should not be empty"));
+            self.error(&format!("{name} should not be empty"));
         }
     }
 
@@ -176,7 +175,7 @@ impl<'a> Fields<'a> {
         if let Some(Value::Array(items)) = self.given(name)
             && items.len() < least
         {
-            self.error(format!("{name} must contain at least {least} elements"));
+            self.error(&format!("{name} must contain at least {least} elements"));
         }
     }
 
@@ -192,7 +191,7 @@ impl<'a> Fields<'a> {
     fn strings(&mut self, name: &str) {
         let items = self.given(name).and_then(Value::as_array);
         if items.is_some_and(|items| !items.iter().all(Value::is_string)) {
-            self.error(format!("each value in {name} must be a string"));
+            self.error(&format!("each value in {name} must be a string"));
         }
     }
 
@@ -207,13 +206,13 @@ impl<'a> Fields<'a> {
             } else {
                 "be a number conforming to the specified constraints"
             };
-            return self.error(format!("{name} must {rule}"));
+            return self.error(&format!("{name} must {rule}"));
         };
         if let Some(least) = least.filter(|least| number < *least) {
-            self.error(format!("{name} must not be less than {least}"));
+            self.error(&format!("{name} must not be less than {least}"));
         }
         if let Some(most) = most.filter(|most| number > *most) {
-            self.error(format!("{name} must not be greater than {most}"));
+            self.error(&format!("{name} must not be greater than {most}"));
         }
     }
 
@@ -225,7 +224,7 @@ impl<'a> Fields<'a> {
                 values,
                 errors: self.errors,
             }),
-            Some(_) => self.error(format!("{name} must be an object")),
+            Some(_) => self.error(&format!("{name} must be an object")),
         }
     }
 }
