@@ -60,7 +60,10 @@ pub(super) async fn gate(
     let mut response = match response.extensions().get::<ApiError>() {
         Some(error) => {
             let mut rendered = error.render(&method, &path);
-            rendered.headers_mut().extend(response.headers().clone());
+            let mut more = response.headers().clone();
+            // The length on the way here was that of no body at all.
+            more.remove(header::CONTENT_LENGTH);
+            rendered.headers_mut().extend(more);
             rendered
         }
         None => response,
