@@ -38,6 +38,14 @@ pub enum LogFormat {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LogFilter(String);
 
+impl LogFilter {
+    /// Everything of this level and above.
+    #[must_use]
+    pub fn from_level(level: tracing::Level) -> Self {
+        Self(level.to_string())
+    }
+}
+
 impl FromStr for LogFilter {
     type Err = String;
 

@@ -5,6 +5,8 @@
 //! with 2.
 
 mod connect;
+#[cfg(feature = "dev-tools")]
+mod demo;
 mod keys;
 mod limits;
 mod migrate;
@@ -12,15 +14,20 @@ mod openapi;
 pub mod output;
 mod serve;
 #[cfg(feature = "dev-tools")]
-pub mod with_postgres;
+mod simulate;
+#[cfg(feature = "dev-tools")]
+mod with_postgres;
 
 use std::process::ExitCode;
 
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
+use tracing::Level;
+
 use crate::{
     config::{self, DatabaseSettings, DotenvError, Environment, LogSettings, ServeSettings},
     shutdown::Shutdown,
+    telemetry::LogFilter,
 };
 
 /// The exit code of a command that could not begin.
@@ -65,6 +72,14 @@ enum Command {
     /// Show and change how much is sent to Gladia at once.
     #[command(subcommand)]
     Limits(limits::Command),
+    /// Show the whole way of a recording on this machine: no account, no database, nothing to set up.
+    #[cfg(feature = "dev-tools")]
+    #[command(long_about = None)]
+    Demo(demo::DemoArgs),
+    /// Run a simulator of Gladia's API: it decodes audio for real and transcribes it by a script.
+    #[cfg(feature = "dev-tools")]
+    #[command(long_about = None)]
+    Simulate(simulate::SimulateArgs),
     /// Run a command beside an embedded Postgres that has this checkout's tables.
     #[cfg(feature = "dev-tools")]
     #[command(hide = true, long_about = None)]
@@ -99,6 +114,20 @@ impl Cli {
         Ok(Self::from_arg_matches(&matches).map_err(config::Stop::from)?)
     }
 
+    /// What is logged, unless it was said: a demo shows its own progress, which log lines would bury.
+    #[must_use]
+    pub fn log_filter(&self) -> LogFilter {
+        let level = match &self.command {
+            #[cfg(feature = "dev-tools")]
+            Command::Demo(_) => Level::WARN,
+            _ => Level::INFO,
+        };
+        self.log
+            .log_level
+            .clone()
+            .unwrap_or_else(|| LogFilter::from_level(level))
+    }
+
     /// Runs the command.
     ///
     /// # Errors
@@ -110,6 +139,13 @@ impl Cli {
             Command::Openapi => openapi::run(),
             Command::Keys(command) => keys::run(command).await,
             Command::Limits(command) => limits::run(command).await,
+            #[cfg(feature = "dev-tools")]
+            Command::Demo(args) => demo::run(args, Shutdown::on_signals()?).await,
+            #[cfg(feature = "dev-tools")]
+            Command::Simulate(args) => {
+                simulate::run(args, Shutdown::on_signals()?.soft).await?;
+                Ok(ExitCode::SUCCESS)
+            }
             #[cfg(feature = "dev-tools")]
             Command::WithPostgres(args) => with_postgres::run(args).await,
         }

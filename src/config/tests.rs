@@ -346,10 +346,13 @@ fn log_settings_are_checked_like_the_others() {
         Ok::<_, Stop>(LogSettings::from_arg_matches(&matches)?)
     };
     let settings = log(&Environment::from_values([("RUST_LOG", "debug")]), &[]).unwrap();
-    assert_eq!(settings.log_level.to_string(), "debug");
+    assert_eq!(settings.log_level.unwrap().to_string(), "debug");
     assert_eq!(settings.log_format, LogFormat::Text);
     let both = Environment::from_values([("RUST_LOG", "debug"), ("LOG_LEVEL", "warn")]);
-    assert_eq!(log(&both, &[]).unwrap().log_level.to_string(), "warn");
+    assert_eq!(
+        log(&both, &[]).unwrap().log_level.unwrap().to_string(),
+        "warn"
+    );
 
     let wrong = Environment::from_values([("LOG_FORMAT", "xml")]);
     let message = log(&wrong, &[]).unwrap_err().to_string();

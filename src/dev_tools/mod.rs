@@ -3,3 +3,4 @@
 //! Stands behind the feature `dev-tools`; the production image is built without it.
 
 pub mod postgres;
+pub mod simulator;

@@ -1,0 +1,278 @@
+//! What every request passes: the ledger, the faults, the key check, the error envelope.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use axum::{
+    body::{Body, Bytes, HttpBody as _},
+    extract::{ConnectInfo, Request, State},
+    http::{HeaderName, HeaderValue, Method, StatusCode, header, request::Parts},
+    middleware::Next,
+    response::{IntoResponse as _, Response},
+};
+use futures_util::TryStreamExt as _;
+use http_body_util::{BodyExt as _, Limited};
+
+use super::envelope::ApiError;
+use crate::dev_tools::simulator::{
+    clock,
+    connection::Line,
+    faults::{Answer, Effect, Operation},
+    ledger::{RequestNumber, RequestRecord},
+    state,
+};
+
+/// A create is options and URLs; anything larger is no create.
+const CREATE_LIMIT: usize = 2 * 1024 * 1024;
+
+/// Set on an answer to say that the request was never received whole.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Interrupted;
+
+/// Lets a request through to its handler, and its answer out.
+pub(super) async fn gate(
+    State(state): State<Arc<state::State>>,
+    ConnectInfo(line): ConnectInfo<Line>,
+    request: Request,
+    next: Next,
+) -> Response {
+    let (parts, body) = request.into_parts();
+    let operation = operation(&parts.method, parts.uri.path());
+    let entry = Entry::open(&state, &parts, operation);
+    let method = parts.method.to_string();
+    let path = parts.uri.path().to_owned();
+
+    let answered = tokio::select! {
+        biased;
+        () = state.stop.cancelled() => None,
+        answered = pass(&state, parts, body, next, operation, &entry) => answered,
+    };
+    let Some(response) = answered else {
+        line.sever();
+        return StatusCode::SERVICE_UNAVAILABLE.into_response();
+    };
+    let interrupted = response.extensions().get::<Interrupted>().is_some();
+    let mut response = match response.extensions().get::<ApiError>() {
+        Some(error) => {
+            let mut rendered = error.render(&method, &path);
+            let mut more = response.headers().clone();
+            // The length on the way here was that of no body at all.
+            more.remove(header::CONTENT_LENGTH);
+            rendered.headers_mut().extend(more);
+            rendered
+        }
+        None => response,
+    };
+    response.headers_mut().insert(
+        header::ACCESS_CONTROL_ALLOW_ORIGIN,
+        HeaderValue::from_static("*"),
+    );
+    entry.close(response.status(), interrupted);
+    response
+}
+
+/// The answer, or none where the connection breaks instead.
+async fn pass(
+    state: &state::State,
+    parts: Parts,
+    body: Body,
+    next: Next,
+    operation: Option<Operation>,
+    entry: &Entry<'_>,
+) -> Option<Response> {
+    if parts.method == Method::OPTIONS {
+        return Some(StatusCode::NO_CONTENT.into_response());
+    }
+    let (body, text) = if operation == Some(Operation::Create) {
+        match Limited::new(body, CREATE_LIMIT).collect().await {
+            Ok(whole) => {
+                let bytes = whole.to_bytes();
+                entry.received(bytes.len() as u64);
+                let text = String::from_utf8_lossy(&bytes).into_owned();
+                (Body::from(bytes), text)
+            }
+            Err(error) if error.is::<http_body_util::LengthLimitError>() => {
+                return Some(ApiError::too_large().into_response());
+            }
+            Err(_) => return Some(interrupted()),
+        }
+    } else {
+        (entry.counted(body), String::new())
+    };
+
+    let uri = parts.uri.to_string();
+    let mut after = None;
+    for effect in take_faults(state, operation, &[&uri, &text]) {
+        match effect {
+            Effect::Delay { milliseconds } => {
+                tokio::time::sleep(Duration::from_millis(milliseconds)).await;
+            }
+            Effect::Status(answer) => return Some(answer_with(&answer)),
+            Effect::DropBefore => return None,
+            later => after = Some(later),
+        }
+    }
+    let response = match check_key(state, &parts) {
+        Ok(()) => next.run(Request::from_parts(parts, body)).await,
+        Err(error) => error.into_response(),
+    };
+    match after {
+        Some(Effect::DropAfter) => None,
+        Some(Effect::StatusAfter(answer)) => Some(answer_with(&answer)),
+        _ => Some(response),
+    }
+}
+
+fn interrupted() -> Response {
+    let mut response = ApiError::new(StatusCode::BAD_REQUEST, "request aborted").into_response();
+    response.extensions_mut().insert(Interrupted);
+    response
+}
+
+fn take_faults(state: &state::State, operation: Option<Operation>, texts: &[&str]) -> Vec<Effect> {
+    let mut store = state.store();
+    let effects = store
+        .faults
+        .take(operation.unwrap_or(Operation::Any), texts);
+    store.ledger.counts.faults_applied += effects.len() as u64;
+    effects
+}
+
+fn answer_with(answer: &Answer) -> Response {
+    let status = StatusCode::from_u16(answer.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    let mut response = if let Some(body) = &answer.body {
+        let mut response = (status, body.clone()).into_response();
+        // A body of one's own plays the part of whatever stands in front of Gladia.
+        response.headers_mut().insert(
+            header::CONTENT_TYPE,
+            HeaderValue::from_static("text/html; charset=utf-8"),
+        );
+        response
+    } else {
+        let reason = status.canonical_reason().unwrap_or("Error");
+        ApiError::new(status, reason).into_response()
+    };
+    for (name, value) in &answer.headers {
+        if let (Ok(name), Ok(value)) = (name.parse::<HeaderName>(), value.parse::<HeaderValue>()) {
+            response.headers_mut().insert(name, value);
+        }
+    }
+    response
+}
+
+fn check_key(state: &state::State, parts: &Parts) -> Result<(), ApiError> {
+    if matches!(parts.uri.path(), "/health" | "/v1/models") {
+        return Ok(());
+    }
+    let unauthorized = |message: &str| ApiError::new(StatusCode::UNAUTHORIZED, message);
+    let key = parts
+        .headers
+        .get("x-gladia-key")
+        .ok_or_else(|| unauthorized("no gladia key provided"))?;
+    let known = state
+        .settings
+        .api_keys
+        .iter()
+        .any(|known| known.as_bytes() == key.as_bytes());
+    if known {
+        Ok(())
+    } else {
+        Err(unauthorized("gladia user not found"))
+    }
+}
+
+fn operation(method: &Method, path: &str) -> Option<Operation> {
+    if matches!(path, "/v2/upload" | "/v2/upload/") {
+        return (method == Method::POST).then_some(Operation::Upload);
+    }
+    let rest = path
+        .strip_prefix("/v2/pre-recorded")
+        .or_else(|| path.strip_prefix("/v2/transcription"))?;
+    let parts: Vec<&str> = rest.split('/').skip(1).collect();
+    match (method, parts.as_slice()) {
+        (&Method::POST, []) => Some(Operation::Create),
+        (&Method::GET, []) => Some(Operation::List),
+        (&Method::GET, [_]) => Some(Operation::Get),
+        (&Method::DELETE, [_]) => Some(Operation::Delete),
+        (&Method::GET, [_, "file"]) => Some(Operation::File),
+        _ => None,
+    }
+}
+
+/// A request's entry in the ledger. If the client vanishes the entry stays without an answer.
+struct Entry<'a> {
+    state: &'a state::State,
+    number: RequestNumber,
+    bytes: Arc<AtomicU64>,
+    upload: bool,
+    closed: AtomicBool,
+}
+
+impl<'a> Entry<'a> {
+    fn open(state: &'a state::State, parts: &Parts, operation: Option<Operation>) -> Self {
+        let text = |value: &HeaderValue| value.to_str().ok().map(str::to_owned);
+        let record = RequestRecord {
+            at: clock::now(),
+            origin: "api",
+            method: parts.method.to_string(),
+            path: parts.uri.path().to_owned(),
+            query: parts.uri.query().map(str::to_owned),
+            status: None,
+            has_key: parts.headers.contains_key("x-gladia-key"),
+            user_agent: parts.headers.get(header::USER_AGENT).and_then(text),
+            body_bytes: 0,
+            completed: false,
+        };
+        Self {
+            state,
+            number: state.store().ledger.open(record, operation),
+            bytes: Arc::default(),
+            upload: operation == Some(Operation::Upload),
+            closed: AtomicBool::new(false),
+        }
+    }
+
+    fn received(&self, bytes: u64) {
+        self.bytes.store(bytes, Ordering::Relaxed);
+    }
+
+    fn counted(&self, body: Body) -> Body {
+        if body.is_end_stream() {
+            return body;
+        }
+        let bytes = Arc::clone(&self.bytes);
+        Body::from_stream(body.into_data_stream().inspect_ok(move |chunk: &Bytes| {
+            bytes.fetch_add(chunk.len() as u64, Ordering::Relaxed);
+        }))
+    }
+
+    fn close(self, status: StatusCode, interrupted: bool) {
+        self.settle(Some(status.as_u16()), !interrupted);
+    }
+
+    fn settle(&self, status: Option<u16>, completed: bool) {
+        self.closed.store(true, Ordering::Relaxed);
+        let mut store = self.state.store();
+        if self.upload && !completed {
+            store.ledger.counts.uploads_interrupted += 1;
+        }
+        if let Some(record) = store.ledger.record(self.number) {
+            record.status = status;
+            record.completed = completed;
+            record.body_bytes = self.bytes.load(Ordering::Relaxed);
+        }
+    }
+}
+
+impl Drop for Entry<'_> {
+    fn drop(&mut self) {
+        if !self.closed.load(Ordering::Relaxed) {
+            self.settle(None, false);
+        }
+    }
+}
