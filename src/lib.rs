@@ -1,5 +1,15 @@
 //! gladia-gateway: a durable gateway between a company's programs and Gladia's speech-to-text API.
+//!
+//! A caller posts audio and options ([`http::transcriptions`]). The job is committed before the answer ([`db::jobs`]). A
+//! worker claims it together with one of the account's slots ([`db::claims`]), sends it to Gladia with a callback address
+//! that only this attempt has ([`workers::submit`], [`gladia::create`]), and records what the answer proves
+//! ([`domain::attempt`]). Gladia calls back ([`http::callbacks`]); in one commit the body is kept, the job finished and the
+//! slot given back ([`db::callbacks`]). The caller fetches the result.
+//!
+//! Imports point down only: `main → cli → app → {http, workers} → {db, gladia} → domain`. `docs/architecture.md` tells the
+//! whole story.
 
+pub mod app;
 pub mod cli;
 pub mod config;
 pub mod db;

@@ -221,7 +221,13 @@ impl Submitter {
 
 /// The options as they go to Gladia: what was checked, and over it what the caller wants passed on unchecked.
 fn options_of(request: &Value) -> Map<String, Value> {
-    let part = |name: &str| request.get(name).and_then(Value::as_object).cloned().unwrap_or_default();
+    let part = |name: &str| {
+        request
+            .get(name)
+            .and_then(Value::as_object)
+            .cloned()
+            .unwrap_or_default()
+    };
     let mut options = part("options");
     options.extend(part("extra_options"));
     options
