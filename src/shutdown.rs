@@ -106,7 +106,7 @@ mod tests {
             .tracker
             .spawn(async move { soft.cancelled().await });
         shutdown.soft.cancel();
-        assert!(shutdown.drain(Duration::from_secs(60)).await);
+        assert!(shutdown.drain(Duration::from_mins(1)).await);
         assert!(shutdown.hard.is_cancelled());
     }
 
@@ -135,7 +135,7 @@ mod tests {
             sleep(Duration::from_millis(20)).await;
             other.hard.cancel();
         });
-        assert!(shutdown.drain(Duration::from_secs(60)).await);
+        assert!(shutdown.drain(Duration::from_mins(1)).await);
         assert!(started.elapsed() < Duration::from_secs(30));
     }
 

@@ -25,6 +25,9 @@ const SECONDS_BUCKETS: [f64; 17] = [
 /// How often recorded values are folded into their buckets. Without it they would pile up until somebody scrapes.
 const UPKEEP_INTERVAL: Duration = Duration::from_secs(5);
 
+/// What is not logged unless it is asked for by name: Postgres's notes at every start that a table exists already.
+const QUIET: &str = "sqlx::postgres::notice=warn";
+
 /// How log lines look.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum LogFormat {
@@ -73,7 +76,7 @@ pub fn init(format: LogFormat, filter: &LogFilter) -> Result<(), TryInitError> {
         LogFormat::Json => lines.json().flatten_event(true).boxed(),
     };
     registry()
-        .with(EnvFilter::new(&filter.0))
+        .with(EnvFilter::new(format!("{QUIET},{filter}")))
         .with(lines)
         .try_init()
 }

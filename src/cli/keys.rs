@@ -4,7 +4,10 @@ use std::process::ExitCode;
 
 use anyhow::{Context, bail};
 use chrono::{DateTime, SecondsFormat, Utc};
-use clap::{Args, Subcommand, builder::PossibleValuesParser, builder::TypedValueParser};
+use clap::{
+    Args, Subcommand,
+    builder::{PossibleValuesParser, TypedValueParser},
+};
 use rand::{TryRng, rngs::SysRng};
 use sqlx::Connection;
 
@@ -53,6 +56,7 @@ pub struct CreateArgs {
 #[derive(Args, Debug)]
 pub struct RevokeArgs {
     /// Its id, as `keys list` shows it.
+    #[arg(value_parser = key_id)]
     id: ApiKeyId,
     #[command(flatten)]
     database: DatabaseSettings,
@@ -61,6 +65,11 @@ pub struct RevokeArgs {
 fn scope() -> impl TypedValueParser<Value = Scope> {
     let names = [Scope::Read, Scope::Write, Scope::Admin].map(Scope::as_str);
     PossibleValuesParser::new(names).try_map(|name| name.parse::<Scope>())
+}
+
+fn key_id(text: &str) -> Result<ApiKeyId, &'static str> {
+    text.parse()
+        .map_err(|_| "must be the id of a key, as `keys list` shows it")
 }
 
 fn key_name(text: &str) -> Result<String, String> {

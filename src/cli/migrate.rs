@@ -14,12 +14,16 @@ use crate::{config::DatabaseSettings, db::MIGRATOR};
 /// Where the database is out of reach, refuses one, or holds one that this version does not know.
 pub async fn run(settings: &DatabaseSettings) -> anyhow::Result<ExitCode> {
     let mut conn = connect(settings).await?;
+    // The migrator takes this same lock once more. Held from here on, what is counted is what this run applies, and two
+    // runs do not collide over the table that counts.
+    conn.lock().await?;
     let before = count_applied(&mut conn).await?;
     MIGRATOR
         .run(&mut conn)
         .await
         .context("the migrations were not all applied")?;
     let applied = count_applied(&mut conn).await?.saturating_sub(before);
+    conn.unlock().await?;
     let version = MIGRATOR.iter().map(|migration| migration.version).max();
     let version = version.unwrap_or_default();
     output::line(&match applied {

@@ -36,6 +36,11 @@ const EXIT_USAGE: u8 = 2;
 /// Postgres's code for a table that does not exist.
 const UNDEFINED_TABLE: &str = "42P01";
 
+/// Where settings come from, for those who read `--help` to the end.
+const ABOUT_SETTINGS: &str = "Settings come from flags, from the environment, and from a file `.env` in the working \
+    directory, in this order. NAME_FILE=path reads the setting NAME from a file, which suits secrets. An empty variable \
+    counts as not set.";
+
 /// The command line.
 #[derive(Parser, Debug)]
 #[command(
@@ -43,9 +48,7 @@ const UNDEFINED_TABLE: &str = "42P01";
     version,
     about = "A durable gateway between a company's programs and Gladia's speech-to-text API",
     long_about = None,
-    after_long_help = "Settings come from flags, from the environment, and from a file `.env` in the working directory, \
-        in this order. NAME_FILE=path reads the setting NAME from a file, which suits secrets. An empty variable counts \
-        as not set."
+    after_long_help = ABOUT_SETTINGS
 )]
 pub struct Cli {
     #[command(subcommand)]
@@ -58,7 +61,7 @@ pub struct Cli {
 #[derive(Subcommand, Debug)]
 enum Command {
     /// Run the gateway until SIGTERM or Ctrl-C.
-    #[command(long_about = None)]
+    #[command(long_about = None, after_long_help = ABOUT_SETTINGS)]
     Serve(Box<ServeSettings>),
     /// Bring the database to this version's tables.
     ///
@@ -180,7 +183,18 @@ pub fn report_failure(error: &anyhow::Error) -> ExitCode {
 }
 
 fn failure_line(error: &anyhow::Error) -> String {
-    let line = format!("{error:#}").replace(['\r', '\n'], " ");
+    let mut line = String::new();
+    for cause in error.chain().map(ToString::to_string) {
+        // Many errors repeat what caused them.
+        if line.contains(&cause) {
+            continue;
+        }
+        if !line.is_empty() {
+            line.push_str(": ");
+        }
+        line.push_str(&cause);
+    }
+    let line = line.replace(['\r', '\n'], " ");
     let lacks_tables = error
         .chain()
         .filter_map(|cause| cause.downcast_ref::<sqlx::Error>())
@@ -269,7 +283,9 @@ mod tests {
 
     #[test]
     fn a_failure_takes_one_line() {
-        let error = anyhow::anyhow!("two\nlines").context("outer");
-        assert_eq!(failure_line(&error), "outer: two lines");
+        let error = anyhow::anyhow!("two\nlines")
+            .context("inner: two\nlines")
+            .context("outer");
+        assert_eq!(failure_line(&error), "outer: inner: two lines");
     }
 }

@@ -46,7 +46,7 @@ fn what_is_required_suffices() {
     let gladia = settings.gladia.settings();
     assert_eq!(gladia.api_url.as_str(), "https://api.gladia.io/");
     assert_eq!(gladia.create_timeout, Duration::from_secs(30));
-    assert_eq!(gladia.upload_timeout, Duration::from_secs(3600));
+    assert_eq!(gladia.upload_timeout, Duration::from_hours(1));
     assert_eq!(settings.addresses.listen_addr.to_string(), "127.0.0.1:8080");
     assert_eq!(settings.addresses.api_url, None);
     assert_eq!(settings.callbacks.max_callback_bytes, 64_000_000);
