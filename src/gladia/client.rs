@@ -14,7 +14,7 @@ use url::Url;
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// How long an answer may stay silent between two of its parts.
-const READ_TIMEOUT: Duration = Duration::from_secs(60);
+const READ_TIMEOUT: Duration = Duration::from_mins(1);
 
 /// What Gladia sees us as.
 const USER_AGENT: &str = concat!("gladia-gateway/", env!("CARGO_PKG_VERSION"));

@@ -62,6 +62,9 @@ pub struct ReceivedFile {
     pub uploaded: Option<UploadedFile>,
 }
 
+/// Reads the options of a form.
+pub type OptionsParser<'a, T> = &'a (dyn Fn(Map<String, Value>) -> Result<T, Problem> + Sync);
+
 /// A form that arrived whole.
 #[derive(Debug)]
 pub struct ReceivedForm<T> {
@@ -82,7 +85,7 @@ pub async fn receive<T>(
     body: Body,
     limits: &HttpLimits,
     destination: Destination<'_>,
-    parse_options: Option<&(dyn Fn(Map<String, Value>) -> Result<T, Problem> + Sync)>,
+    parse_options: Option<OptionsParser<'_, T>>,
 ) -> Result<ReceivedForm<T>, Problem> {
     let boundary = boundary(headers)?;
     let most = limits.max_upload_bytes + limits.max_request_bytes as u64 + FORM_OVERHEAD_BYTES;
@@ -128,7 +131,7 @@ async fn receive_parts<T>(
     form: &mut Multipart<'_>,
     limits: &HttpLimits,
     destination: Destination<'_>,
-    parse_options: Option<&(dyn Fn(Map<String, Value>) -> Result<T, Problem> + Sync)>,
+    parse_options: Option<OptionsParser<'_, T>>,
 ) -> Result<ReceivedForm<T>, Problem> {
     let mut file = None;
     let mut options = None;
@@ -142,7 +145,7 @@ async fn receive_parts<T>(
                 return Err(wrong_part(OPTIONS, "must stand in the form at most once"));
             }
             (Some(OPTIONS), Some(parse)) => {
-                options = Some(parse(receive_options(field, limits).await?)?)
+                options = Some(parse(receive_options(field, limits).await?)?);
             }
             (name, parse) => {
                 let name = name
@@ -252,9 +255,9 @@ async fn forward(
     };
     tokio::pin!(feed, upload);
     tokio::select! {
-        fed = &mut feed => {
+        read = &mut feed => {
             // On an error the upload is dropped here, and with it its connection.
-            fed?;
+            read?;
             Ok(upload.await?)
         }
         answer = &mut upload => match answer {
