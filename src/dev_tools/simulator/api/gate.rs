@@ -117,7 +117,9 @@ async fn pass(
             later => after = Some(later),
         }
     }
-    let response = match check_key(state, &parts) {
+    // What is no operation needs no key: the probes, and routes that do not exist.
+    let allowed = operation.map_or(Ok(()), |_| check_key(state, &parts));
+    let response = match allowed {
         Ok(()) => next.run(Request::from_parts(parts, body)).await,
         Err(error) => error.into_response(),
     };
@@ -166,9 +168,6 @@ fn answer_with(answer: &Answer) -> Response {
 }
 
 fn check_key(state: &state::State, parts: &Parts) -> Result<(), ApiError> {
-    if matches!(parts.uri.path(), "/health" | "/v1/models") {
-        return Ok(());
-    }
     let unauthorized = |message: &str| ApiError::new(StatusCode::UNAUTHORIZED, message);
     let key = parts
         .headers
