@@ -234,6 +234,10 @@ mod tests {
             "gladia-gateway keys revoke 0190b5a0-0000-7000-8000-000000000000",
             "gladia-gateway limits show --log-format json",
             "gladia-gateway --log-level debug limits set max-in-flight 3",
+            #[cfg(feature = "dev-tools")]
+            "gladia-gateway simulate --strict-options --speed 5",
+            #[cfg(feature = "dev-tools")]
+            "gladia-gateway demo --once recording.wav",
         ] {
             if let Err(stop) = parse(line, &database) {
                 panic!("{line}: {stop}");

@@ -118,6 +118,8 @@ fn describe(arg: Arg, name: &str) -> Arg {
     } else {
         format!("[env: {name}] [default: {}]", defaults.to_string_lossy())
     };
+    // A switch has no default to hide, and clap refuses to be asked.
+    let takes_value = arg.get_action().takes_values();
     let short = arg.get_help().map(|text| format!("{text} {note}"));
     let long = arg.get_long_help().map(|text| format!("{text}\n{note}"));
     arg.help(
@@ -129,7 +131,7 @@ fn describe(arg: Arg, name: &str) -> Arg {
         long.map(Into::into)
             .map_or(Resettable::Reset, Resettable::Value),
     )
-    .hide_default_value(true)
+    .hide_default_value(takes_value)
 }
 
 /// Wrong variables of global arguments, unless a flag stands in.

@@ -37,6 +37,9 @@ const OPTIONS: &str = "options";
 /// Chunks between the two connections. A few, so that neither waits for every single one of the other's.
 const CHUNKS_IN_FLIGHT: usize = 4;
 
+/// How long Gladia may take nothing of a file.
+const STALL_TIMEOUT: Duration = Duration::from_mins(1);
+
 /// What boundaries, part headers and the like may add to a form.
 const FORM_OVERHEAD_BYTES: u64 = 64 * 1024;
 
@@ -244,9 +247,11 @@ async fn forward(
     let feed = async {
         let mut next = Some(first);
         while let Some(chunk) = next {
-            if chunks.send(Chunk::Data(chunk)).await.is_err() {
+            match tokio::time::timeout(STALL_TIMEOUT, chunks.send(Chunk::Data(chunk))).await {
+                Ok(Ok(())) => {}
                 // Gladia has answered already, or is gone; its answer says which.
-                return Ok(());
+                Ok(Err(_)) => return Ok(()),
+                Err(_) => return Err(GladiaError::Timeout.into()),
             }
             next = meter.next(field).await?;
         }
