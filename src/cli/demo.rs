@@ -69,7 +69,11 @@ pub struct DemoArgs {
     ///
     /// The demo makes its tables there and leaves them.
     ///
-    /// Example: `DATABASE_URL=postgres://gateway:password@localhost/gateway`
+    /// Example: DATABASE_URL=postgres://gateway:password@localhost/gateway
+    #[expect(
+        clippy::doc_markdown,
+        reason = "a help text: backticks around an example would be pasted along with it"
+    )]
     #[arg(long, env = "DATABASE_URL", hide_env_values = true, value_name = "URL")]
     database_url: Option<DatabaseUrl>,
 }

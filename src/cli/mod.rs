@@ -260,6 +260,18 @@ mod tests {
     }
 
     #[test]
+    fn a_setting_is_named_as_its_own_command_names_it() {
+        let stop = parse("gladia-gateway --log-level warn serve", &[])
+            .unwrap_err()
+            .to_string();
+        assert!(
+            stop.contains("PUBLIC_URL (or --public-url) is missing"),
+            "{stop}"
+        );
+        assert!(!stop.contains("SIMULATOR_PUBLIC_URL"), "{stop}");
+    }
+
+    #[test]
     fn a_missing_flag_and_a_missing_setting_share_a_message() {
         let line = "gladia-gateway keys create --name ci --scope write";
         let stop = parse(line, &[]).unwrap_err().to_string();

@@ -42,8 +42,9 @@ pub fn parse<T>(
 where
     T: Into<OsString> + Clone,
 {
+    let args: Vec<OsString> = args.into_iter().map(Into::into).collect();
     let mut settings = Settings::new();
-    let command = resolve(command, environment, &mut settings);
+    let command = resolve(command, &args, environment, &mut settings);
     match command.try_get_matches_from(args) {
         Ok(matches) => match wrong_globals(&settings, &matches) {
             None => Ok(matches),
@@ -53,10 +54,30 @@ where
     }
 }
 
-fn resolve(command: Command, environment: &Environment, settings: &mut Settings) -> Command {
+/// Resolves a command and those below it. Two commands may have a flag of the same name that means another setting, so
+/// only the settings of the command that was asked for are noted.
+fn resolve(
+    command: Command,
+    args: &[OsString],
+    environment: &Environment,
+    settings: &mut Settings,
+) -> Command {
     let mut command = command.mut_args(|arg| resolve_arg(arg, environment, settings));
+    let chosen = args
+        .iter()
+        .position(|word| command.get_subcommands().any(|sub| word == sub.get_name()));
     for subcommand in command.get_subcommands_mut() {
-        *subcommand = resolve(std::mem::take(subcommand), environment, settings);
+        let is_chosen = chosen.is_some_and(|at| args[at] == *subcommand.get_name());
+        let rest = chosen
+            .filter(|_| is_chosen)
+            .map_or(&[][..], |at| &args[at + 1..]);
+        let mut others = Settings::new();
+        let noted = if is_chosen {
+            &mut *settings
+        } else {
+            &mut others
+        };
+        *subcommand = resolve(std::mem::take(subcommand), rest, environment, noted);
     }
     command
 }
