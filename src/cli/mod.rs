@@ -242,6 +242,15 @@ mod tests {
     }
 
     #[test]
+    #[cfg(feature = "dev-tools")]
+    fn the_simulator_takes_its_switches_from_flags_and_the_environment() {
+        let strict = [("SIMULATOR_STRICT_OPTIONS", "true")];
+        assert!(parse("gladia-gateway simulate", &strict).is_ok());
+        assert!(parse("gladia-gateway simulate --strict-options", &[]).is_ok());
+        assert!(parse("gladia-gateway simulate --allow-loopback false", &[]).is_ok());
+    }
+
+    #[test]
     fn each_command_asks_for_its_own_settings_alone() {
         assert!(parse("gladia-gateway openapi", &[]).is_ok());
         let stop = parse("gladia-gateway keys list", &[])
