@@ -265,6 +265,20 @@ mod tests {
     }
 
     #[test]
+    fn a_flag_that_commands_share_is_named_by_the_setting_of_the_command_that_runs() {
+        let stop = parse("gladia-gateway serve", &[("PUBLIC_URL", "ftp://x")]);
+        let stop = stop.unwrap_err().to_string();
+        assert!(
+            stop.contains("\n  PUBLIC_URL (or --public-url) must begin with http"),
+            "{stop}"
+        );
+        assert!(
+            stop.contains("Example: DATABASE_URL=postgres://gateway:password@db.internal"),
+            "{stop}"
+        );
+    }
+
+    #[test]
     fn a_missing_flag_and_a_missing_setting_share_a_message() {
         let line = "gladia-gateway keys create --name ci --scope write";
         let stop = parse(line, &[]).unwrap_err().to_string();
