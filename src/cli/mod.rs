@@ -234,15 +234,20 @@ mod tests {
             "gladia-gateway keys revoke 0190b5a0-0000-7000-8000-000000000000",
             "gladia-gateway limits show --log-format json",
             "gladia-gateway --log-level debug limits set max-in-flight 3",
-            #[cfg(feature = "dev-tools")]
-            "gladia-gateway simulate --strict-options --speed 5",
-            #[cfg(feature = "dev-tools")]
-            "gladia-gateway demo --once recording.wav",
         ] {
             if let Err(stop) = parse(line, &database) {
                 panic!("{line}: {stop}");
             }
         }
+    }
+
+    #[test]
+    #[cfg(feature = "dev-tools")]
+    fn the_simulator_takes_its_switches_from_flags_and_the_environment() {
+        let strict = [("SIMULATOR_STRICT_OPTIONS", "true")];
+        assert!(parse("gladia-gateway simulate", &strict).is_ok());
+        assert!(parse("gladia-gateway simulate --strict-options", &[]).is_ok());
+        assert!(parse("gladia-gateway simulate --allow-loopback false", &[]).is_ok());
     }
 
     #[test]
@@ -260,15 +265,17 @@ mod tests {
     }
 
     #[test]
-    fn a_setting_is_named_as_its_own_command_names_it() {
-        let stop = parse("gladia-gateway --log-level warn serve", &[])
-            .unwrap_err()
-            .to_string();
+    fn a_flag_that_commands_share_is_named_by_the_setting_of_the_command_that_runs() {
+        let stop = parse("gladia-gateway serve", &[("PUBLIC_URL", "ftp://x")]);
+        let stop = stop.unwrap_err().to_string();
         assert!(
-            stop.contains("PUBLIC_URL (or --public-url) is missing"),
+            stop.contains("\n  PUBLIC_URL (or --public-url) must begin with http"),
             "{stop}"
         );
-        assert!(!stop.contains("SIMULATOR_PUBLIC_URL"), "{stop}");
+        assert!(
+            stop.contains("Example: DATABASE_URL=postgres://gateway:password@db.internal"),
+            "{stop}"
+        );
     }
 
     #[test]

@@ -44,7 +44,7 @@ where
 {
     let args: Vec<OsString> = args.into_iter().map(Into::into).collect();
     let mut settings = Settings::new();
-    let command = resolve(command, &args, environment, &mut settings);
+    let command = resolve(command, environment, &args, Some(&mut settings));
     match command.try_get_matches_from(args) {
         Ok(matches) => match wrong_globals(&settings, &matches) {
             None => Ok(matches),
@@ -54,35 +54,31 @@ where
     }
 }
 
-/// Resolves a command and those below it. Two commands may have a flag of the same name that means another setting, so
-/// only the settings of the command that was asked for are noted.
+/// Resolves a command and those below it. Two commands may have a flag in common that stands for different settings, so
+/// only those on the way to the command that `words` call tell their settings.
 fn resolve(
     command: Command,
-    args: &[OsString],
     environment: &Environment,
-    settings: &mut Settings,
+    words: &[OsString],
+    mut settings: Option<&mut Settings>,
 ) -> Command {
-    let mut command = command.mut_args(|arg| resolve_arg(arg, environment, settings));
-    let chosen = args
-        .iter()
-        .position(|word| command.get_subcommands().any(|sub| word == sub.get_name()));
+    let mut command =
+        command.mut_args(|arg| resolve_arg(arg, environment, settings.as_deref_mut()));
+    let called = words.iter().enumerate().find_map(|(index, word)| {
+        let found = command.find_subcommand(word)?.get_name().to_owned();
+        Some((found, &words[index + 1..]))
+    });
     for subcommand in command.get_subcommands_mut() {
-        let is_chosen = chosen.is_some_and(|at| args[at] == *subcommand.get_name());
-        let rest = chosen
-            .filter(|_| is_chosen)
-            .map_or(&[][..], |at| &args[at + 1..]);
-        let mut others = Settings::new();
-        let noted = if is_chosen {
-            &mut *settings
-        } else {
-            &mut others
+        let (words, settings) = match &called {
+            Some((name, rest)) if name == subcommand.get_name() => (*rest, settings.as_deref_mut()),
+            _ => (&[][..], None),
         };
-        *subcommand = resolve(std::mem::take(subcommand), rest, environment, noted);
+        *subcommand = resolve(std::mem::take(subcommand), environment, words, settings);
     }
     command
 }
 
-fn resolve_arg(arg: Arg, environment: &Environment, settings: &mut Settings) -> Arg {
+fn resolve_arg(arg: Arg, environment: &Environment, settings: Option<&mut Settings>) -> Arg {
     let (Some(name), Some(long)) = (arg.get_env(), arg.get_long()) else {
         return arg;
     };
@@ -110,7 +106,9 @@ fn resolve_arg(arg: Arg, environment: &Environment, settings: &mut Settings) -> 
             }
         }
     };
-    settings.insert(flag, setting);
+    if let Some(settings) = settings {
+        settings.insert(flag, setting);
+    }
     arg
 }
 
@@ -139,8 +137,6 @@ fn describe(arg: Arg, name: &str) -> Arg {
     } else {
         format!("[env: {name}] [default: {}]", defaults.to_string_lossy())
     };
-    // A switch has no default to hide, and clap refuses to be asked.
-    let takes_value = arg.get_action().takes_values();
     let short = arg.get_help().map(|text| format!("{text} {note}"));
     let long = arg.get_long_help().map(|text| format!("{text}\n{note}"));
     arg.help(
@@ -152,7 +148,7 @@ fn describe(arg: Arg, name: &str) -> Arg {
         long.map(Into::into)
             .map_or(Resettable::Reset, Resettable::Value),
     )
-    .hide_default_value(takes_value)
+    .hide_default_value(true)
 }
 
 /// Wrong variables of global arguments, unless a flag stands in.
