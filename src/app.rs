@@ -95,8 +95,13 @@ pub struct Gateway {
 /// Where it cannot start, or a part of it crashed.
 pub async fn serve(settings: ServeSettings, shutdown: Shutdown) -> anyhow::Result<()> {
     let listeners = Listeners::bind(&settings.addresses).await?;
-    let gateway = Gateway::start(settings, listeners, shutdown).await?;
-    gateway.run().await
+    let soft = shutdown.soft.clone();
+    tokio::select! {
+        // Biased, so that a start that is through is never thrown away.
+        biased;
+        gateway = Gateway::start(settings, listeners, shutdown) => gateway?.run().await,
+        () = soft.cancelled() => Ok(()),
+    }
 }
 
 impl Gateway {

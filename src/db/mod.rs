@@ -74,6 +74,32 @@ pub async fn ping(pool: &PgPool) -> Result<(), sqlx::Error> {
         .map(|_| ())
 }
 
+/// Whether the database was away, so that the same statement may succeed later.
+#[must_use]
+pub fn is_unavailable(error: &sqlx::Error) -> bool {
+    match error {
+        sqlx::Error::Io(_)
+        | sqlx::Error::Tls(_)
+        | sqlx::Error::PoolTimedOut
+        | sqlx::Error::PoolClosed => true,
+        // Class 57: operator intervention (a shutdown, say); class 53: out of connections, disk or memory.
+        sqlx::Error::Database(error) => error
+            .code()
+            .is_some_and(|code| code.starts_with("57") || code.starts_with("53")),
+        _ => false,
+    }
+}
+
+/// Whether Postgres gave the transaction up in favour of another, so that it may simply be repeated.
+#[must_use]
+pub fn is_conflict(error: &sqlx::Error) -> bool {
+    // Class 40: transaction rollback, by a deadlock for one. 23505: somebody else was first, and now stands in the rows.
+    error
+        .as_database_error()
+        .and_then(|error| error.code())
+        .is_some_and(|code| code.starts_with("40") || code == "23505")
+}
+
 /// A row that this program cannot have written.
 fn corrupt(error: impl std::error::Error + Send + Sync + 'static) -> sqlx::Error {
     sqlx::Error::Decode(Box::new(error))
