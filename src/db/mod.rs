@@ -96,7 +96,7 @@ pub fn is_conflict(error: &sqlx::Error) -> bool {
     // Class 40: transaction rollback, by a deadlock for one. 23505: somebody else was first, and now stands in the rows.
     error
         .as_database_error()
-        .and_then(|error| error.code())
+        .and_then(sqlx::error::DatabaseError::code)
         .is_some_and(|code| code.starts_with("40") || code == "23505")
 }
 
