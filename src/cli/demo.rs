@@ -51,6 +51,9 @@ const POLL_INTERVAL: Duration = Duration::from_millis(200);
 /// The demo's own database in the embedded server.
 const DATABASE: &str = "gateway";
 
+/// Its tables' place in somebody else's database.
+const SCHEMA: &str = "gladia_gateway_demo";
+
 /// Show the whole way of a recording on this machine: no account, no database, nothing to set up.
 ///
 /// Starts a Postgres of its own, a simulator of Gladia's API and the gateway on free loopback ports, transcribes the bundled
@@ -67,7 +70,8 @@ pub struct DemoArgs {
 
     /// A Postgres database to use instead of an embedded one.
     ///
-    /// The demo makes its tables there and leaves them.
+    /// The demo keeps its tables in a schema of its own, so that a real gateway's jobs in the same database are never sent
+    /// to the simulator. It leaves them there.
     ///
     /// Example: DATABASE_URL=postgres://gateway:password@localhost/gateway
     #[expect(
@@ -91,7 +95,10 @@ pub async fn run(args: DemoArgs, shutdown: Shutdown) -> anyhow::Result<ExitCode>
         }
     }
     let (postgres, database_url) = if let Some(url) = &args.database_url {
-        (None, url.clone())
+        let options = db::in_own_schema(url.options(), SCHEMA)
+            .await
+            .with_context(|| format!("DATABASE_URL: cannot use the database at {url}"))?;
+        (None, options.into())
     } else {
         say("Starting a Postgres of its own …");
         let postgres = EmbeddedPostgres::start(Options::default()).await?;

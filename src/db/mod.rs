@@ -7,7 +7,7 @@
 use std::{str::FromStr, time::Duration};
 
 use sqlx::{
-    ConnectOptions,
+    AssertSqlSafe, ConnectOptions, Connection, PgConnection,
     migrate::{MigrateError, Migrator},
     postgres::{PgConnectOptions, PgPool, PgPoolOptions},
 };
@@ -38,6 +38,25 @@ pub fn parse_url(url: &str) -> Result<PgConnectOptions, sqlx::Error> {
         .application_name("gladia-gateway")
         .disable_statement_logging();
     Ok(options)
+}
+
+/// Makes a schema of this name, and options whose tables all live in it, apart from everything else in the database.
+///
+/// # Errors
+/// Where the database does not answer, or does not let us.
+#[cfg(feature = "dev-tools")]
+pub async fn in_own_schema(
+    options: PgConnectOptions,
+    schema: &'static str,
+) -> Result<PgConnectOptions, sqlx::Error> {
+    let mut conn = PgConnection::connect_with(&options).await?;
+    sqlx::query(AssertSqlSafe(format!(
+        "CREATE SCHEMA IF NOT EXISTS {schema}"
+    )))
+    .execute(&mut conn)
+    .await?;
+    conn.close().await?;
+    Ok(options.options([("search_path", schema)]))
 }
 
 /// Opens a pool, and proves that the database answers.
