@@ -28,7 +28,7 @@ pub struct CreateTranscription {
     #[serde(flatten)]
     options: TranscriptionOptions,
     /// Options for Gladia that this version does not know, passed on unchecked.
-    #[schema(value_type = Object)]
+    #[schema(value_type = Option<Object>)]
     extra_options: Option<Map<String, Value>>,
 }
 
@@ -40,7 +40,7 @@ pub struct CreateTranscriptionOptions {
     #[serde(flatten)]
     options: TranscriptionOptions,
     /// Options for Gladia that this version does not know, passed on unchecked.
-    #[schema(value_type = Object)]
+    #[schema(value_type = Option<Object>)]
     extra_options: Option<Map<String, Value>>,
 }
 

@@ -52,7 +52,7 @@ pub struct Transcription {
     pub finished_at: Option<DateTime<Utc>>,
     /// Gladia's result object as it came, once done. Lists leave it out.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Object, nullable = false)]
+    #[schema(value_type = Option<Object>, nullable = false)]
     pub result: Option<Box<RawValue>>,
 }
 
