@@ -5,7 +5,7 @@
 
 FROM rust:1.95-slim-bookworm AS dependencies
 WORKDIR /build
-# aws-lc, zstd and mimalloc are C: the image has gcc, and nothing else is needed.
+# aws-lc and zstd are C: the image has gcc, and nothing else is needed.
 ENV SQLX_OFFLINE=true
 COPY Cargo.toml Cargo.lock ./
 # With empty sources the dependencies are all that is built: the layer is used again until Cargo.lock changes.

@@ -162,10 +162,10 @@ impl Gateway {
         let (sender, receiver) = (wakeups.clone(), wakeups);
         let (sending_pool, sending_stop) = (pool.clone(), soft.clone());
         gateway.spawn("wakeups.send", async move {
-            sender.send_to_others(sending_pool, sending_stop).await
+            sender.send_to_others(sending_pool, sending_stop).await;
         });
         gateway.spawn("wakeups.receive", async move {
-            receiver.receive_from_others(pool, soft).await
+            receiver.receive_from_others(pool, soft).await;
         });
         Ok(gateway)
     }

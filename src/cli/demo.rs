@@ -11,6 +11,7 @@ use std::{
 };
 
 use anyhow::{Context, anyhow, bail};
+use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use indicatif::{ProgressBar, ProgressStyle};
 use reqwest::{
     Body, Client, Response,
@@ -69,6 +70,10 @@ pub struct DemoArgs {
     /// The demo makes its tables there and leaves them.
     ///
     /// Example: DATABASE_URL=postgres://gateway:password@localhost/gateway
+    #[expect(
+        clippy::doc_markdown,
+        reason = "a help text: backticks around an example would be pasted along with it"
+    )]
     #[arg(long, env = "DATABASE_URL", hide_env_values = true, value_name = "URL")]
     database_url: Option<DatabaseUrl>,
 }
@@ -85,18 +90,17 @@ pub async fn run(args: DemoArgs, shutdown: Shutdown) -> anyhow::Result<ExitCode>
             bail!("{} is no file", file.display());
         }
     }
-    let (postgres, database_url) = match &args.database_url {
-        Some(url) => (None, url.clone()),
-        None => {
-            say("Starting a Postgres of its own …");
-            let postgres = EmbeddedPostgres::start(Options::default()).await?;
-            postgres.create_database(DATABASE, None).await?;
-            let url = postgres
-                .url(DATABASE)
-                .parse()
-                .map_err(|error: String| anyhow!(error))?;
-            (Some(postgres), url)
-        }
+    let (postgres, database_url) = if let Some(url) = &args.database_url {
+        (None, url.clone())
+    } else {
+        say("Starting a Postgres of its own …");
+        let postgres = EmbeddedPostgres::start(Options::default()).await?;
+        postgres.create_database(DATABASE, None).await?;
+        let url = postgres
+            .url(DATABASE)
+            .parse()
+            .map_err(|error: String| anyhow!(error))?;
+        (Some(postgres), url)
     };
     let simulator = Simulator::start(SimulatorSettings {
         api_keys: vec![GLADIA_KEY.to_owned()],
@@ -175,13 +179,7 @@ async fn start_gateway(
 ) -> anyhow::Result<(Gateway, Url)> {
     // The same database gets the same secret, so that a later demo can still receive what an earlier one sent.
     let secret = Sha256::digest(format!("gladia-gateway demo {database_url}"));
-    let callback_keys = format!(
-        "demo:{}",
-        secret
-            .iter()
-            .map(|byte| format!("{byte:02x}"))
-            .collect::<String>()
-    );
+    let callback_keys = format!("demo:{}", BASE64_URL_SAFE_NO_PAD.encode(secret));
     let mut settings = ServeSettings::from_values([
         ("DATABASE_URL", "postgres://replaced.below/"),
         ("GLADIA_API_KEY", GLADIA_KEY),
@@ -370,11 +368,11 @@ fn transcript(name: &str, job: &Value) -> String {
             .as_i64()
             .map_or_else(String::new, |number| format!("Speaker {}: ", number + 1));
         let words = utterance["text"].as_str().unwrap_or_default();
-        text.push_str(&format!(
-            "  [{} - {}] {speaker}{words}\n",
-            time("start"),
-            time("end")
-        ));
+        let (start, end) = (time("start"), time("end"));
+        text.extend([
+            "  [", &start, " - ", &end, "] ", &speaker, words, "
+",
+        ]);
     }
     if utterances.is_none_or(Vec::is_empty) {
         text.push_str("  (no speech)\n");

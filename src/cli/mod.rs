@@ -242,6 +242,15 @@ mod tests {
     }
 
     #[test]
+    #[cfg(feature = "dev-tools")]
+    fn the_simulator_takes_its_switches_from_flags_and_the_environment() {
+        let strict = [("SIMULATOR_STRICT_OPTIONS", "true")];
+        assert!(parse("gladia-gateway simulate", &strict).is_ok());
+        assert!(parse("gladia-gateway simulate --strict-options", &[]).is_ok());
+        assert!(parse("gladia-gateway simulate --allow-loopback false", &[]).is_ok());
+    }
+
+    #[test]
     fn each_command_asks_for_its_own_settings_alone() {
         assert!(parse("gladia-gateway openapi", &[]).is_ok());
         let stop = parse("gladia-gateway keys list", &[])
@@ -253,6 +262,20 @@ mod tests {
         );
         // A wrong setting of another command is nobody's trouble.
         assert!(parse("gladia-gateway openapi", &[("MAX_IN_FLIGHT", "many")]).is_ok());
+    }
+
+    #[test]
+    fn a_flag_that_commands_share_is_named_by_the_setting_of_the_command_that_runs() {
+        let stop = parse("gladia-gateway serve", &[("PUBLIC_URL", "ftp://x")]);
+        let stop = stop.unwrap_err().to_string();
+        assert!(
+            stop.contains("\n  PUBLIC_URL (or --public-url) must begin with http"),
+            "{stop}"
+        );
+        assert!(
+            stop.contains("Example: DATABASE_URL=postgres://gateway:password@db.internal"),
+            "{stop}"
+        );
     }
 
     #[test]

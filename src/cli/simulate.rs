@@ -70,7 +70,7 @@ pub struct SimulateArgs {
     webhook_secret: Option<String>,
 
     /// Refuse unknown and discontinued options rather than ignore them
-    #[arg(long, env = "SIMULATOR_STRICT_OPTIONS")]
+    #[arg(long, env = "SIMULATOR_STRICT_OPTIONS", default_value_t = false, action = clap::ArgAction::Set, num_args = 0..=1, default_missing_value = "true", value_name = "BOOL")]
     strict_options: bool,
 }
 

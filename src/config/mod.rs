@@ -221,7 +221,7 @@ pub struct RequestSettings {
     #[arg(long, env, value_name = "BYTES", default_value = "1000000", value_parser = whole(1000_usize..=100_000_000))]
     pub max_request_bytes: usize,
 
-    /// How many seconds a request other than an upload may take (1 to 3600).
+    /// How many seconds the body of a request other than an upload may take to arrive (1 to 3600).
     ///
     /// Example: REQUEST_TIMEOUT_SECONDS=30
     #[arg(

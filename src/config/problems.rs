@@ -79,8 +79,9 @@ impl Setting {
     pub(super) fn describe(&self, flag: &str, problem: Option<String>) -> String {
         let problem = problem.or_else(|| self.problem.clone());
         let problem = problem.as_deref().unwrap_or("is missing");
-        let example = self.example.as_deref().unwrap_or_default();
-        format!("{} (or {flag}) {problem}\n    {example}", self.name)
+        let example = self.example.as_deref();
+        let example = example.map_or_else(String::new, |example| format!("\n    {example}"));
+        format!("{} (or {flag}) {problem}{example}", self.name)
     }
 }
 

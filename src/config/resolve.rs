@@ -42,8 +42,9 @@ pub fn parse<T>(
 where
     T: Into<OsString> + Clone,
 {
+    let args: Vec<OsString> = args.into_iter().map(Into::into).collect();
     let mut settings = Settings::new();
-    let command = resolve(command, environment, &mut settings);
+    let command = resolve(command, environment, &args, Some(&mut settings));
     match command.try_get_matches_from(args) {
         Ok(matches) => match wrong_globals(&settings, &matches) {
             None => Ok(matches),
@@ -53,15 +54,31 @@ where
     }
 }
 
-fn resolve(command: Command, environment: &Environment, settings: &mut Settings) -> Command {
-    let mut command = command.mut_args(|arg| resolve_arg(arg, environment, settings));
+/// Resolves a command and those below it. Two commands may have a flag in common that stands for different settings, so
+/// only those on the way to the command that `words` call tell their settings.
+fn resolve(
+    command: Command,
+    environment: &Environment,
+    words: &[OsString],
+    mut settings: Option<&mut Settings>,
+) -> Command {
+    let mut command =
+        command.mut_args(|arg| resolve_arg(arg, environment, settings.as_deref_mut()));
+    let called = words.iter().enumerate().find_map(|(index, word)| {
+        let found = command.find_subcommand(word)?.get_name().to_owned();
+        Some((found, &words[index + 1..]))
+    });
     for subcommand in command.get_subcommands_mut() {
-        *subcommand = resolve(std::mem::take(subcommand), environment, settings);
+        let (words, settings) = match &called {
+            Some((name, rest)) if name == subcommand.get_name() => (*rest, settings.as_deref_mut()),
+            _ => (&[][..], None),
+        };
+        *subcommand = resolve(std::mem::take(subcommand), environment, words, settings);
     }
     command
 }
 
-fn resolve_arg(arg: Arg, environment: &Environment, settings: &mut Settings) -> Arg {
+fn resolve_arg(arg: Arg, environment: &Environment, settings: Option<&mut Settings>) -> Arg {
     let (Some(name), Some(long)) = (arg.get_env(), arg.get_long()) else {
         return arg;
     };
@@ -89,7 +106,9 @@ fn resolve_arg(arg: Arg, environment: &Environment, settings: &mut Settings) -> 
             }
         }
     };
-    settings.insert(flag, setting);
+    if let Some(settings) = settings {
+        settings.insert(flag, setting);
+    }
     arg
 }
 
