@@ -2,16 +2,11 @@
 
 use std::collections::HashSet;
 
-use bytes::Bytes;
 use futures_util::future::join_all;
-use reqwest::{
-    Body,
-    multipart::{Form, Part},
-};
+use reqwest::multipart::{Form, Part};
 use serde_json::{Value, json};
-use tokio::sync::mpsc;
 
-use crate::support::{Answer, Caller, TestApp, audio, eventually};
+use crate::support::{Answer, Caller, TestApp, audio, eventually, trickle};
 
 fn job() -> Value {
     json!({ "audio_url": "https://audio.example/a.mp3", "diarization": true })
@@ -177,11 +172,7 @@ async fn a_reservation_whose_holder_died_is_taken_over_once_it_expires() {
 async fn a_request_that_lost_its_key_makes_no_job() {
     let app = TestApp::start().await;
     let file = audio::short();
-    let (sender, receiver) = mpsc::channel::<Result<Bytes, std::io::Error>>(1);
-    let body = Body::wrap_stream(futures_util::stream::unfold(
-        receiver,
-        |mut receiver| async move { receiver.recv().await.map(|chunk| (chunk, receiver)) },
-    ));
+    let (trickle, body) = trickle();
     let form = Form::new().part("audio", Part::stream(body).file_name("a.wav"));
     let slow = app
         .acme
@@ -189,7 +180,7 @@ async fn a_request_that_lost_its_key_makes_no_job() {
         .header("Idempotency-Key", "file-1");
     let slow = tokio::spawn(Answer::to(slow));
     let (head, tail) = file.split_at(1000);
-    sender.send(Ok(head.to_vec().into())).await.unwrap();
+    trickle.send(head).await;
     eventually("reservation", async || {
         (app.rows("idempotency_keys").await == 1).then_some(())
     })
@@ -201,8 +192,8 @@ async fn a_request_that_lost_its_key_makes_no_job() {
     app.set_clock_ahead("2 minutes").await;
     let fast = upload_once(&app.acme, "file-1", file.clone(), None).await;
     let id = fast.expect(202)["id"].clone();
-    sender.send(Ok(tail.to_vec().into())).await.unwrap();
-    drop(sender);
+    trickle.send(tail).await;
+    drop(trickle);
     let late = slow.await.unwrap();
     late.problem(409, "idempotency-key-in-progress");
     let again = upload_once(&app.acme, "file-1", file, None).await;

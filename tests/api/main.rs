@@ -10,7 +10,18 @@
 
 mod support;
 
+mod audio_back;
+mod bad_requests;
 mod callbacks;
+mod cancel;
+mod cap;
 mod idempotency;
 mod lifecycle;
+mod listing;
+mod ops;
 mod options;
+mod secrecy;
+mod shutdown;
+mod submitting;
+mod tenancy;
+mod uploads;

@@ -81,6 +81,7 @@ impl Builder {
 
     /// Starts everything.
     pub async fn start(self) -> TestApp {
+        gladia_gateway::telemetry::try_init();
         let http = Client::builder()
             .no_proxy()
             .timeout(super::BOUND)

@@ -9,11 +9,12 @@ pub mod database;
 pub mod relay;
 pub mod replica;
 pub mod rows;
+pub mod trickle;
 pub mod upstream;
 
 use std::time::Duration;
 
-pub use self::{answer::Answer, app::TestApp, caller::Caller};
+pub use self::{answer::Answer, app::TestApp, caller::Caller, trickle::trickle};
 
 /// Nothing here takes longer unless it is broken.
 pub const BOUND: Duration = Duration::from_secs(20);
