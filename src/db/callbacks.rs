@@ -261,13 +261,14 @@ async fn complete_job(
     else {
         return Ok(());
     };
-    let addon_errors = serde_json::to_value(addon_errors).map_err(corrupt)?;
+    // As text, since jsonb has no NUL, which may stand in a name of Gladia's.
+    let addon_errors = serde_json::to_string(addon_errors).map_err(corrupt)?;
     sqlx::query!(
         "
         UPDATE jobs
         SET status = 'done', status_reason = NULL, finished_at = gateway_now(),
             gladia_id = $2, result_callback_id = $3,
-            audio_duration_seconds = $4, billing_time_seconds = $5, addon_errors = $6,
+            audio_duration_seconds = $4, billing_time_seconds = $5, addon_errors = $6::text::json,
             error_type = NULL, error_code = NULL, error_message = NULL
         WHERE id = $1 AND status IN ('queued', 'submitting', 'unknown', 'processing', 'error')
         ",

@@ -90,6 +90,8 @@ pub async fn claim(conn: &mut PgConnection, claimant: &Claimant<'_>) -> sqlx::Re
         "
         SELECT number FROM slots
         WHERE attempt_id IS NULL AND number <= $1
+          -- After the cap was lowered, slots above it may be held still, and count until they have drained.
+          AND (SELECT count(*) FROM slots WHERE attempt_id IS NOT NULL) < $1
         ORDER BY number LIMIT 1
         FOR UPDATE
         ",

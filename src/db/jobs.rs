@@ -40,12 +40,13 @@ pub async fn insert(conn: &mut PgConnection, job: NewJob<'_>) -> sqlx::Result<()
     sqlx::query!(
         "
         INSERT INTO jobs (id, tenant_id, api_key_id, status, request, audio_url, upload_id)
-        VALUES ($1, $2, $3, 'queued', $4, $5, $6)
+        -- As text: on the way through jsonb, a NUL in a string would be refused and numbers would be spelt anew.
+        VALUES ($1, $2, $3, 'queued', $4::text::json, $5, $6)
         ",
         job.id.0,
         job.caller.tenant_id.0,
         job.caller.api_key_id.0,
-        job.request,
+        job.request.to_string(),
         job.audio_url,
         job.upload_id.map(|id| id.0),
     )

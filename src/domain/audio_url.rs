@@ -55,13 +55,12 @@ impl AudioUrl {
         Url::parse(&self.0).is_ok_and(|url| url.origin() == base.origin())
     }
 
-    /// The host, in lower case.
+    /// The host, in lower case and without the dot that a full name may end with: both spellings lead to one place.
     #[must_use]
     pub fn host(&self) -> String {
-        Url::parse(&self.0)
-            .ok()
-            .and_then(|url| url.host_str().map(str::to_owned))
-            .unwrap_or_default()
+        let url = Url::parse(&self.0).ok();
+        let host = url.as_ref().and_then(Url::host_str).unwrap_or_default();
+        host.strip_suffix('.').unwrap_or(host).to_owned()
     }
 }
 
@@ -105,6 +104,17 @@ mod tests {
             &format!("https://example.com/{}", "a".repeat(9000)),
         ] {
             assert!(AudioUrl::parse(bad).is_err(), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn a_host_has_one_spelling() {
+        for url in [
+            "https://Example.com/a",
+            "https://example.com./a",
+            "http://example.com:8080/a",
+        ] {
+            assert_eq!(AudioUrl::parse(url).unwrap().host(), "example.com", "{url}");
         }
     }
 

@@ -378,6 +378,7 @@ fn boundary(headers: &HeaderMap) -> Result<String, Problem> {
     headers
         .get(axum::http::header::CONTENT_TYPE)
         .and_then(|value| multer::parse_boundary(value.to_str().ok()?).ok())
+        .filter(|boundary| !boundary.is_empty())
         .ok_or_else(|| {
             Problem::new(
                 ProblemType::InvalidForm,

@@ -1,0 +1,291 @@
+//! Results arrive: once, twice, early, late, wrong.
+
+use reqwest::Method;
+use serde_json::json;
+use uuid::Uuid;
+
+use crate::support::{
+    Answer, TestApp,
+    rows::{AttemptRow, failure, success},
+};
+
+/// A job that Gladia works on without an end, and its attempt.
+async fn processing(app: &TestApp) -> (String, AttemptRow, String) {
+    let id = app.acme.start("endless.mp3").await;
+    app.acme.wait_until(&id, "processing").await;
+    let attempt = app.attempt(&id).await;
+    let gladia_id = attempt.gladia_id.clone().unwrap();
+    (id, attempt, gladia_id)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_duplicate_changes_nothing() {
+    let app = TestApp::start().await;
+    let id = app.acme.start("a.mp3").await;
+    let before = app.acme.wait_until_done(&id).await;
+    let events = app.events(&id).await;
+    let gladia_id = before["gladia_id"].as_str().unwrap();
+    for _ in 0..3 {
+        assert_eq!(app.upstream.resend_callback(gladia_id).await, 200);
+    }
+    assert_eq!(app.acme.job(&id).await, before);
+    assert_eq!(app.events(&id).await, events);
+    assert_eq!(app.callback_outcomes(&id).await, ["completed"]);
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn callbacks_that_gladia_sends_twice_complete_once() {
+    let app = TestApp::start().await;
+    let fault = json!({ "operation": "callback", "kind": "duplicate" });
+    app.upstream.fault(&fault).await;
+    let id = app.acme.start("a.mp3").await;
+    app.acme.wait_until_done(&id).await;
+    app.upstream.wait_for("callbacks_delivered", 2).await;
+    assert_eq!(app.callback_outcomes(&id).await, ["completed"]);
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_wrong_token_is_told_nothing_and_leaves_no_row() {
+    let app = TestApp::start().await;
+    let (id, attempt, gladia_id) = processing(&app).await;
+    let right = app.callback_url(0, attempt.id);
+    let (address, token) = right.rsplit_once('/').unwrap();
+    let (_, tag) = token.split_once('.').unwrap();
+    let base = &app.replicas[0].base;
+    let other_attempt = app.callback_url(0, Uuid::now_v7());
+    let (_, other_token) = other_attempt.rsplit_once('/').unwrap();
+    let mut flipped = token.to_owned();
+    let last = if flipped.pop() == Some('A') { 'E' } else { 'A' };
+    flipped.push(last);
+    for url in [
+        format!("{address}/{tag}"),
+        format!("{address}/test."),
+        format!("{address}/test.AAAA"),
+        format!("{address}/other.{tag}"),
+        format!("{address}/{other_token}"),
+        format!("{address}/{flipped}"),
+        format!("{address}/%00%ff"),
+        format!("{base}/callbacks/gladia/{}/{token}", Uuid::now_v7()),
+        format!("{base}/callbacks/gladia/not-an-id/{token}"),
+        format!("{base}/callbacks/gladia/%ff/{token}"),
+        // A valid token of an attempt that is nowhere.
+        other_attempt.clone(),
+    ] {
+        let request = app.http.post(&url).body(success(&gladia_id, "forged"));
+        let answer = Answer::to(request).await;
+        assert!(
+            matches!(answer.status, 400 | 404),
+            "{url}: {}",
+            answer.status
+        );
+    }
+    assert_eq!(app.rows("callbacks").await, 0);
+    assert_eq!(app.acme.job(&id).await["status"], "processing");
+    app.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_callback_may_come_by_put_and_by_no_other_method() {
+    let app = TestApp::start().await;
+    let (id, attempt, gladia_id) = processing(&app).await;
+    let url = app.callback_url(0, attempt.id);
+    for method in [Method::GET, Method::DELETE, Method::PATCH] {
+        let request = app.http.request(method, &url);
+        Answer::to(request).await.problem(405, "method-not-allowed");
+    }
+    let request = app.http.put(&url).body(success(&gladia_id, "by put"));
+    assert_eq!(Answer::to(request).await.status, 200);
+    let done = app.acme.job(&id).await;
+    assert_eq!(done["status"], "done");
+    assert_eq!(done["result"]["transcription"]["full_transcript"], "by put");
+    let method: String = app.scalar("SELECT method FROM callbacks").await;
+    assert_eq!(method, "PUT");
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_callback_that_comes_before_the_creates_answer_completes_the_job() {
+    let app = TestApp::builder().with_gladia_relay().start().await;
+    app.gladia().hold_answers();
+    let id = app.acme.start("a.mp3").await;
+    let done = app.acme.wait_until_done(&id).await;
+    let attempt = app.attempt(&id).await;
+    assert_eq!(attempt.state, "done");
+    assert_eq!(done["gladia_id"].as_str(), attempt.gladia_id.as_deref());
+    assert_eq!(app.events(&id).await, ["queued", "submitting", "done"]);
+    // The answer, which now comes, says the same and changes nothing.
+    app.gladia().release_answers();
+    app.acme
+        .wait_until_done(&app.acme.start("b.mp3").await)
+        .await;
+    assert_eq!(app.acme.job(&id).await, done);
+    assert_eq!(app.upstream.count("creates_received").await, 2);
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_error_ends_the_job_with_its_code_and_message() {
+    let app = TestApp::start().await;
+    let (id, attempt, gladia_id) = processing(&app).await;
+    let message = "The audio is longer than 135 minutes";
+    let answer = app
+        .call_back(attempt.id, failure(&gladia_id, 413, message))
+        .await;
+    assert_eq!(answer.status, 200);
+    let job = app.acme.job(&id).await;
+    assert_eq!(job["status"], "error");
+    assert_eq!(
+        job["error"],
+        json!({ "type": "transcription_failed", "code": 413, "message": message })
+    );
+    assert_eq!(app.slots_held().await, 0);
+    assert_eq!(app.attempt(&id).await.state, "error");
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_late_success_wins_over_an_error() {
+    let app = TestApp::start().await;
+    let (id, attempt, gladia_id) = processing(&app).await;
+    app.call_back(attempt.id, failure(&gladia_id, 500, "worker lost"))
+        .await;
+    assert_eq!(app.acme.job(&id).await["status"], "error");
+    let answer = app
+        .call_back(attempt.id, success(&gladia_id, "after all"))
+        .await;
+    assert_eq!(answer.status, 200);
+    let job = app.acme.job(&id).await;
+    assert_eq!(job["status"], "done");
+    assert_eq!(job["error"], serde_json::Value::Null);
+    assert_eq!(
+        job["result"]["transcription"]["full_transcript"],
+        "after all"
+    );
+    assert_eq!(app.callback_outcomes(&id).await, ["failed", "completed"]);
+    let events = app.events(&id).await;
+    assert_eq!(events[3..], ["error", "done"]);
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_error_after_a_success_changes_nothing() {
+    let app = TestApp::start().await;
+    let (id, attempt, gladia_id) = processing(&app).await;
+    app.call_back(attempt.id, success(&gladia_id, "words"))
+        .await;
+    let before = app.acme.job(&id).await;
+    let answer = app
+        .call_back(attempt.id, failure(&gladia_id, 500, "worker lost"))
+        .await;
+    assert_eq!(answer.status, 200);
+    let other = app
+        .call_back(attempt.id, success(&gladia_id, "other words"))
+        .await;
+    assert_eq!(other.status, 200);
+    assert_eq!(app.acme.job(&id).await, before);
+    assert_eq!(
+        app.callback_outcomes(&id).await,
+        ["completed", "superseded", "superseded"]
+    );
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_cannot_be_read_is_kept_and_changes_nothing() {
+    let app = TestApp::start().await;
+    let (id, attempt, gladia_id) = processing(&app).await;
+    let bodies: Vec<Vec<u8>> = vec![
+        Vec::new(),
+        b"\xff\xfe\x00 no JSON".to_vec(),
+        b"[]".to_vec(),
+        success(&gladia_id, "cut off").into_bytes()[..60].to_vec(),
+        json!({ "id": gladia_id, "event": "transcription.started" })
+            .to_string()
+            .into_bytes(),
+        json!({ "id": gladia_id, "event": "transcription.success" })
+            .to_string()
+            .into_bytes(),
+        format!("{}1{}", "[".repeat(5000), "]".repeat(5000)).into_bytes(),
+    ];
+    for body in &bodies {
+        assert_eq!(app.call_back(attempt.id, body.clone()).await.status, 200);
+    }
+    let outcomes = app.callback_outcomes(&id).await;
+    assert_eq!(outcomes.len(), bodies.len());
+    assert!(outcomes.iter().all(|outcome| outcome == "quarantined"));
+    let kept: Vec<Vec<u8>> =
+        sqlx::query_scalar("SELECT body FROM callbacks ORDER BY received_at, id")
+            .fetch_all(&app.pool)
+            .await
+            .unwrap();
+    for (kept, sent) in kept.iter().zip(&bodies) {
+        assert_eq!(&zstd::decode_all(kept.as_slice()).unwrap(), sent);
+    }
+    assert_eq!(app.acme.job(&id).await["status"], "processing");
+    assert_eq!(app.slots_held().await, 1);
+    // What comes whole later completes the job as ever.
+    app.call_back(attempt.id, success(&gladia_id, "words"))
+        .await;
+    app.acme.wait_until_done(&id).await;
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_contradicting_id_is_kept_and_changes_nothing() {
+    let app = TestApp::start().await;
+    let (id, attempt, gladia_id) = processing(&app).await;
+    let other = Uuid::new_v4().to_string();
+    let answer = app.call_back(attempt.id, success(&other, "not ours")).await;
+    assert_eq!(answer.status, 200);
+    assert_eq!(app.callback_outcomes(&id).await, ["quarantined"]);
+    assert_eq!(app.acme.job(&id).await["status"], "processing");
+    assert_eq!(app.attempt(&id).await.gladia_id, Some(gladia_id.clone()));
+    assert_eq!(app.slots_held().await, 1);
+    app.call_back(attempt.id, success(&gladia_id, "ours")).await;
+    let done = app.acme.wait_until_done(&id).await;
+    assert_eq!(done["result"]["transcription"]["full_transcript"], "ours");
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_at_the_same_instant_on_two_replicas_complete_the_job_once() {
+    let app = TestApp::builder().replicas(2).start().await;
+    for round in 0..5 {
+        let (id, attempt, gladia_id) = processing(&app).await;
+        let send = |replica: usize, words: &str| {
+            let url = app.callback_url(replica, attempt.id);
+            let body = success(&gladia_id, words);
+            Answer::to(app.http.post(url).body(body))
+        };
+        // The same body, and another one.
+        let second = if round % 2 == 0 { "one" } else { "two" };
+        let (left, right) = tokio::join!(send(0, "one"), send(1, second));
+        assert_eq!((left.status, right.status), (200, 200));
+        let outcomes = app.callback_outcomes(&id).await;
+        let completed = outcomes.iter().filter(|name| *name == "completed").count();
+        assert_eq!(completed, 1, "{outcomes:?}");
+        assert_eq!(outcomes.len(), if round % 2 == 0 { 1 } else { 2 });
+        let events = app.events(&id).await;
+        assert_eq!(events.iter().filter(|event| *event == "done").count(), 1);
+    }
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_callback_beyond_the_limit_is_refused_and_the_job_goes_on() {
+    let app = TestApp::builder()
+        .set("MAX_CALLBACK_BYTES", 2000)
+        .start()
+        .await;
+    let (id, attempt, gladia_id) = processing(&app).await;
+    let body = success(&gladia_id, &"word ".repeat(1000));
+    let answer = app.call_back(attempt.id, body).await;
+    answer.problem(413, "payload-too-large");
+    assert_eq!(app.rows("callbacks").await, 0);
+    app.call_back(attempt.id, success(&gladia_id, "short"))
+        .await;
+    app.acme.wait_until_done(&id).await;
+    app.finish().await;
+}

@@ -1,0 +1,240 @@
+//! A request sent twice makes one job.
+
+use std::collections::HashSet;
+
+use futures_util::future::join_all;
+use reqwest::multipart::{Form, Part};
+use serde_json::{Value, json};
+
+use crate::support::{Answer, Caller, TestApp, audio, eventually, trickle};
+
+fn job() -> Value {
+    json!({ "audio_url": "https://audio.example/a.mp3", "diarization": true })
+}
+
+async fn upload_once(caller: &Caller, key: &str, file: Vec<u8>, options: Option<&Value>) -> Answer {
+    let request = caller
+        .upload_request(file, "a.wav", options)
+        .header("Idempotency-Key", key);
+    Answer::to(request).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_repeated_request_gives_the_same_job_and_one_create() {
+    let app = TestApp::start().await;
+    let first = app.acme.transcribe_once("order-7", &job()).await;
+    assert_eq!(first.header("idempotency-replayed"), None);
+    let id = first.expect(202)["id"].as_str().unwrap().to_owned();
+    app.acme.wait_until_done(&id).await;
+    // Other spacing and another order of fields are the same request.
+    let text = r#"{ "diarization" : true,
+        "audio_url":"https://audio.example/a.mp3" }"#;
+    let request = app
+        .acme
+        .request(reqwest::Method::POST, "/v1/transcriptions")
+        .header("Idempotency-Key", "order-7")
+        .header("content-type", "application/json")
+        .body(text);
+    let second = Answer::to(request).await;
+    assert_eq!(second.expect(202)["id"], id.as_str());
+    assert_eq!(second.header("idempotency-replayed"), Some("true"));
+    assert_eq!(second.header("location"), first.header("location"));
+    assert_eq!(app.upstream.count("creates_received").await, 1);
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_key_belongs_to_one_request_of_one_tenant() {
+    let app = TestApp::start().await;
+    let first = app
+        .acme
+        .transcribe_once("order-7", &job())
+        .await
+        .expect(202);
+    let mut other = job();
+    other["diarization"] = json!(false);
+    let answer = app.acme.transcribe_once("order-7", &other).await;
+    answer.problem(422, "idempotency-key-reused");
+    let mut other = job();
+    other["audio_url"] = json!("https://audio.example/b.mp3");
+    let answer = app.acme.transcribe_once("order-7", &other).await;
+    answer.problem(422, "idempotency-key-reused");
+    let answer = upload_once(&app.acme, "order-7", audio::short(), None).await;
+    answer.problem(422, "idempotency-key-reused");
+    // Another tenant's key of the same name is another key.
+    let theirs = app.globex.transcribe_once("order-7", &other).await;
+    assert_ne!(theirs.expect(202)["id"], first["id"]);
+    assert_eq!(theirs.header("idempotency-replayed"), None);
+    assert_eq!(app.rows("jobs").await, 2);
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn twenty_requests_at_once_with_one_key_make_one_job() {
+    let app = TestApp::builder().replicas(2).start().await;
+    let (one, two) = (
+        app.acme.at(&app.replicas[0].base),
+        app.acme.at(&app.replicas[1].base),
+    );
+    let body = job();
+    let answers = join_all((0..20).map(|number| {
+        let caller = if number % 2 == 0 { &one } else { &two };
+        caller.transcribe_once("order-7", &body)
+    }))
+    .await;
+    let mut ids = HashSet::new();
+    let mut made = 0;
+    for answer in &answers {
+        if answer.status == 409 {
+            answer.problem(409, "idempotency-key-in-progress");
+            let seconds: u32 = answer.header("retry-after").unwrap().parse().unwrap();
+            assert!((1..=5).contains(&seconds));
+            continue;
+        }
+        ids.insert(answer.expect(202)["id"].as_str().unwrap().to_owned());
+        made += u32::from(answer.header("idempotency-replayed").is_none());
+    }
+    assert_eq!((ids.len(), made), (1, 1));
+    assert_eq!(app.rows("jobs").await, 1);
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_repeated_upload_is_hashed_and_not_sent_on() {
+    let app = TestApp::start().await;
+    let options = json!({ "diarization": true });
+    let first = upload_once(&app.acme, "file-1", audio::short(), Some(&options)).await;
+    let id = first.expect(202)["id"].clone();
+    let again = upload_once(&app.acme, "file-1", audio::short(), Some(&options)).await;
+    assert_eq!(again.expect(202)["id"], id);
+    assert_eq!(again.header("idempotency-replayed"), Some("true"));
+    let answer = upload_once(
+        &app.acme,
+        "file-1",
+        audio::wav(1.1, 8_000, 1),
+        Some(&options),
+    )
+    .await;
+    answer.problem(422, "idempotency-key-reused");
+    let answer = upload_once(&app.acme, "file-1", audio::short(), None).await;
+    answer.problem(422, "idempotency-key-reused");
+    assert_eq!(app.upstream.count("uploads").await, 1);
+    assert_eq!((app.rows("uploads").await, app.rows("jobs").await), (1, 1));
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_key_is_given_back_after_an_upload_that_failed() {
+    let app = TestApp::start().await;
+    let fault = json!({ "operation": "upload", "kind": "drop_before", "times": 1 });
+    app.upstream.fault(&fault).await;
+    let failed = upload_once(&app.acme, "file-1", audio::short(), None).await;
+    failed.problem(503, "upstream-unavailable");
+    let id = eventually("key that is free again", async || {
+        let answer = upload_once(&app.acme, "file-1", audio::short(), None).await;
+        (answer.status != 409).then(|| answer.expect(202)["id"].clone())
+    })
+    .await;
+    app.acme.wait_until_done(id.as_str().unwrap()).await;
+    // The same after a request that breaks a rule.
+    let wrong = json!({ "audio_url": "https://audio.example/a.mp3", "diarisation": true });
+    let refused = app.acme.transcribe_once("order-7", &wrong).await;
+    refused.problem(422, "invalid-request");
+    app.acme
+        .transcribe_once("order-7", &job())
+        .await
+        .expect(202);
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_reservation_whose_holder_died_is_taken_over_once_it_expires() {
+    let app = TestApp::start().await;
+    app.execute(&format!(
+        "INSERT INTO idempotency_keys (tenant_id, key, reserved_by, reserved_until)
+         VALUES ('{}', 'order-7', gen_random_uuid(), gateway_now() + interval '60 seconds')",
+        app.acme.tenant_id
+    ))
+    .await;
+    let refused = app.acme.transcribe_once("order-7", &job()).await;
+    refused.problem(409, "idempotency-key-in-progress");
+    assert!(refused.header("retry-after").is_some());
+    app.set_clock_ahead("2 minutes").await;
+    app.acme
+        .transcribe_once("order-7", &job())
+        .await
+        .expect(202);
+    assert_eq!(app.rows("jobs").await, 1);
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_request_that_lost_its_key_makes_no_job() {
+    let app = TestApp::start().await;
+    let file = audio::short();
+    let (trickle, body) = trickle();
+    let form = Form::new().part("audio", Part::stream(body).file_name("a.wav"));
+    let slow = app
+        .acme
+        .form("/v1/transcriptions/upload", form)
+        .header("Idempotency-Key", "file-1");
+    let slow = tokio::spawn(Answer::to(slow));
+    let (head, tail) = file.split_at(1000);
+    trickle.send(head).await;
+    eventually("reservation", async || {
+        (app.rows("idempotency_keys").await == 1).then_some(())
+    })
+    .await;
+    let busy = upload_once(&app.acme, "file-1", file.clone(), None).await;
+    busy.problem(409, "idempotency-key-in-progress");
+
+    // As if the process had stood still for longer than it holds the key.
+    app.set_clock_ahead("2 minutes").await;
+    let fast = upload_once(&app.acme, "file-1", file.clone(), None).await;
+    let id = fast.expect(202)["id"].clone();
+    trickle.send(tail).await;
+    drop(trickle);
+    let late = slow.await.unwrap();
+    late.problem(409, "idempotency-key-in-progress");
+    let again = upload_once(&app.acme, "file-1", file, None).await;
+    assert_eq!(again.expect(202)["id"], id);
+    assert_eq!(app.rows("jobs").await, 1);
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn keys_that_break_the_rule_are_refused() {
+    let app = TestApp::start().await;
+    let long = "k".repeat(256);
+    for key in ["", long.as_str(), "a\tb", "clé"] {
+        let answer = app.acme.transcribe_once(key, &job()).await;
+        let problem = answer.problem(400, "invalid-parameter");
+        assert_eq!(problem["errors"][0]["header"], "Idempotency-Key", "{key:?}");
+    }
+    let twice = app
+        .acme
+        .request(reqwest::Method::POST, "/v1/transcriptions")
+        .header("Idempotency-Key", "a")
+        .header("Idempotency-Key", "b")
+        .json(&job());
+    Answer::to(twice).await.problem(400, "invalid-parameter");
+    assert_eq!(app.rows("jobs").await, 0);
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_key_of_a_deleted_job_makes_no_second_one() {
+    let app = TestApp::start().await;
+    let first = app
+        .acme
+        .transcribe_once("order-7", &job())
+        .await
+        .expect(202);
+    let id = first["id"].as_str().unwrap();
+    app.acme.wait_until_done(id).await;
+    assert_eq!(app.acme.delete(id).await.status, 204);
+    let again = app.acme.transcribe_once("order-7", &job()).await;
+    again.problem(410, "transcription-deleted");
+    assert_eq!(app.upstream.count("creates_received").await, 1);
+    app.finish().await;
+}

@@ -1,0 +1,27 @@
+//! The service through its front door: real HTTP, a real Postgres, and a simulated Gladia that fails on demand.
+//!
+//! Each test has a database, a simulator and one or more gateways of its own; [`support`] starts them. Time is moved by
+//! replacing the database's clock, which all replicas go by. Tests wait for conditions, never for a while.
+
+#![expect(
+    clippy::unwrap_used,
+    reason = "in a test, what cannot be unwrapped is a failure"
+)]
+
+mod support;
+
+mod audio_back;
+mod bad_requests;
+mod callbacks;
+mod cancel;
+mod cap;
+mod idempotency;
+mod lifecycle;
+mod listing;
+mod ops;
+mod options;
+mod secrecy;
+mod shutdown;
+mod submitting;
+mod tenancy;
+mod uploads;

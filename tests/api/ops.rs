@@ -1,0 +1,166 @@
+//! What whoever runs the service asks it.
+
+use std::net::TcpListener;
+
+use serde_json::json;
+
+use crate::support::{Answer, TestApp, eventually, rows::success};
+
+/// Every metric that the service has. Dashboards rest on these names.
+const METRICS: [&str; 12] = [
+    "gateway_callbacks_total",
+    "gateway_dispatch_paused",
+    "gateway_http_request_duration_seconds",
+    "gateway_http_requests_total",
+    "gateway_slots_in_use",
+    "gateway_slots_max",
+    "gateway_submission_duration_seconds",
+    "gateway_submissions_total",
+    "gateway_transcriptions_accepted_total",
+    "gateway_upload_bytes_total",
+    "gateway_uploads_total",
+    "gateway_slots_expired_total",
+];
+
+/// A port that was free a moment ago.
+fn free_address() -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    listener.local_addr().unwrap().to_string()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn probes_need_no_key_and_tell_whether_the_database_answers() {
+    let app = TestApp::builder().with_database_relay().start().await;
+    let anonymous = app.acme.with_key(None);
+    for path in ["/livez", "/readyz", "/readyz?for=api"] {
+        let answer = anonymous.get(path).await;
+        assert_eq!(
+            (answer.status, answer.text().as_str()),
+            (200, "ok\n"),
+            "{path}"
+        );
+    }
+    app.database_relay().cut().await;
+    for path in ["/readyz", "/readyz?for=api"] {
+        let answer = anonymous.get(path).await;
+        assert_eq!(answer.status, 503, "{path}");
+        assert_eq!(answer.text(), "the database does not answer\n");
+    }
+    // A restart would not bring the database back.
+    assert_eq!(anonymous.get("/livez").await.status, 200);
+    app.database_relay().mend().await;
+    eventually("readiness", async || {
+        (anonymous.get("/readyz").await.status == 200).then_some(())
+    })
+    .await;
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn metrics_have_their_names_and_no_secrets() {
+    let app = TestApp::builder().set("MAX_IN_FLIGHT", 7).start().await;
+    let file = crate::support::audio::short();
+    let job = app.acme.upload(file, "a.wav", None).await.expect(202);
+    app.acme.wait_until_done(job["id"].as_str().unwrap()).await;
+    let lost = app.acme.start("endless.mp3").await;
+    app.acme.wait_until(&lost, "processing").await;
+    app.set_clock_ahead("3 hours").await;
+    app.acme.wait_until(&lost, "error").await;
+
+    let answer = app.acme.with_key(None).get("/metrics").await;
+    assert_eq!(answer.status, 200);
+    let content_type = answer.header("content-type").unwrap();
+    assert!(content_type.starts_with("text/plain"), "{content_type}");
+    let text = answer.text();
+    for name in METRICS {
+        assert!(
+            text.lines().any(|line| line.starts_with(name)),
+            "no {name} in\n{text}"
+        );
+    }
+    // Routes are told by their pattern: neither ids nor tokens become labels.
+    for secret in [
+        job["id"].as_str().unwrap(),
+        "/callbacks/gladia/0",
+        "audio.example",
+        "acme",
+    ] {
+        assert!(!text.contains(secret), "{secret}");
+    }
+    assert!(
+        text.contains("/callbacks/gladia/{attempt}/{token}"),
+        "{text}"
+    );
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn addresses_of_their_own_serve_nothing_else() {
+    let (callbacks, ops) = (free_address(), free_address());
+    let app = TestApp::builder()
+        .set("CALLBACK_LISTEN_ADDR", &callbacks)
+        .set("OPS_LISTEN_ADDR", &ops)
+        .start()
+        .await;
+    // Callbacks take the way of their own.
+    let id = app.acme.start("a.mp3").await;
+    app.acme.wait_until_done(&id).await;
+
+    let main = &app.replicas[0].base;
+    let (callbacks, ops) = (format!("http://{callbacks}"), format!("http://{ops}"));
+    let attempt = app.attempt(&id).await;
+    let path = app.callback_url(0, attempt.id).replace(main, "");
+    let late = success(&attempt.gladia_id.unwrap(), "late");
+    for (base, api, callback, probe) in [
+        (main, 200, 404, 404),
+        (&callbacks, 404, 200, 404),
+        (&ops, 404, 404, 200),
+    ] {
+        let caller = app.acme.at(base);
+        for path in ["/v1/transcriptions", "/openapi.json"] {
+            assert_eq!(caller.get(path).await.status, api, "{base}{path}");
+        }
+        for path in ["/livez", "/readyz", "/metrics"] {
+            assert_eq!(caller.get(path).await.status, probe, "{base}{path}");
+        }
+        let request = app.http.post(format!("{base}{path}")).body(late.clone());
+        assert_eq!(Answer::to(request).await.status, callback, "{base}");
+    }
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn links_go_by_the_address_that_callers_know() {
+    let app = TestApp::builder()
+        .set("API_URL", "https://transcription.internal/base/")
+        .start()
+        .await;
+    let body = json!({ "audio_url": "https://audio.example/a.mp3" });
+    let answer = app.acme.transcribe(&body).await;
+    let id = answer.expect(202)["id"].as_str().unwrap().to_owned();
+    let expected = format!("https://transcription.internal/base/v1/transcriptions/{id}");
+    assert_eq!(answer.header("location"), Some(expected.as_str()));
+    app.acme.wait_until_done(&id).await;
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_bootstrap_key_opens_the_default_tenant_and_stays_revoked_once_it_is() {
+    let key = "bootstrap-key-of-the-tests-1";
+    let mut app = TestApp::builder()
+        .set("BOOTSTRAP_API_KEY", key)
+        .start()
+        .await;
+    let caller = app.acme.with_key(Some(key));
+    caller.get("/v1/transcriptions").await.expect(200);
+    app.add_replica(&[]).await;
+    assert_eq!(app.rows("api_keys WHERE name = 'bootstrap'").await, 1);
+    app.execute("UPDATE api_keys SET revoked_at = gateway_now() WHERE name = 'bootstrap'")
+        .await;
+    app.add_replica(&[]).await;
+    caller
+        .get("/v1/transcriptions")
+        .await
+        .problem(401, "unauthorized");
+    app.finish().await;
+}

@@ -1,0 +1,175 @@
+//! What must not be in the log.
+
+use std::{
+    io,
+    sync::{Arc, Mutex},
+};
+
+use serde_json::json;
+use tracing_subscriber::{EnvFilter, fmt::MakeWriter, layer::SubscriberExt};
+
+use crate::support::{TestApp, audio, rows::success, upstream::GLADIA_KEY};
+
+/// Keeps what is logged.
+#[derive(Clone, Default)]
+struct Log(Arc<Mutex<Vec<u8>>>);
+
+impl io::Write for Log {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.lock().unwrap().extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl MakeWriter<'_> for Log {
+    type Writer = Self;
+
+    fn make_writer(&self) -> Self {
+        self.clone()
+    }
+}
+
+/// One thread, so that everything of this test, and nothing of another, is logged through its own subscriber.
+#[tokio::test(flavor = "current_thread")]
+async fn nothing_secret_is_logged() {
+    let log = Log::default();
+    let subscriber = tracing_subscriber::registry()
+        .with(EnvFilter::new("info,gladia_gateway=trace"))
+        .with(
+            tracing_subscriber::fmt::layer()
+                .json()
+                .with_writer(log.clone()),
+        );
+    let guard = tracing::subscriber::set_default(subscriber);
+
+    let app = TestApp::start().await;
+    let body = json!({
+        "audio_url": "https://audio.example/spoken.mp3?X-Amz-Signature=presigned-secret",
+        "custom_metadata": { "patient": "metadata-secret" },
+    });
+    let ok = app
+        .acme
+        .transcribe_once("idempotency-secret", &body)
+        .await
+        .expect(202);
+    app.acme.wait_until_done(ok["id"].as_str().unwrap()).await;
+    let file = app
+        .acme
+        .upload(audio::short(), "spoken.wav", Some(&json!({})))
+        .await
+        .expect(202);
+    app.acme.wait_until_done(file["id"].as_str().unwrap()).await;
+    let get = format!("/v1/transcriptions/{}/audio", file["id"].as_str().unwrap());
+    assert_eq!(app.acme.get(&get).await.status, 200);
+
+    // Where things go wrong, more is told; not this.
+    let faults = [
+        json!({ "operation": "create", "kind": "drop_after", "times": 1 }),
+        json!({ "operation": "create", "kind": "status", "status": 400, "times": 1 }),
+        json!({ "operation": "create", "kind": "status", "status": 401, "times": 1 }),
+        json!({ "operation": "upload", "kind": "drop_before", "times": 1 }),
+        json!({ "operation": "file", "kind": "drop_before", "times": 1 }),
+    ];
+    for fault in &faults[..2] {
+        app.upstream.fault(fault).await;
+        let job = app.acme.transcribe(&body).await.expect(202);
+        let status = if fault["kind"] == "status" {
+            "error"
+        } else {
+            "done"
+        };
+        app.acme
+            .wait_until(job["id"].as_str().unwrap(), status)
+            .await;
+    }
+    app.upstream.fault(&json!(faults[2..])).await;
+    let held = app.acme.transcribe(&body).await.expect(202);
+    let held = held["id"].as_str().unwrap();
+    app.acme.wait_until_reason(held, "gladia_key_refused").await;
+    app.acme
+        .upload(audio::short(), "a.wav", None)
+        .await
+        .problem(503, "upstream-unavailable");
+    app.acme
+        .get(&get)
+        .await
+        .problem(503, "upstream-unavailable");
+    let attempt = app.attempt(ok["id"].as_str().unwrap()).await;
+    app.call_back(attempt.id, "garbage with spoken-secret words")
+        .await;
+    let forged = app.callback_url(0, uuid::Uuid::now_v7());
+    let body = success("0", "spoken-secret");
+    app.http
+        .post(&forged)
+        .body(body.clone())
+        .send()
+        .await
+        .unwrap();
+    app.http
+        .post(format!("{forged}x"))
+        .body(body)
+        .send()
+        .await
+        .unwrap();
+    app.acme
+        .with_key(Some("api-key-secret"))
+        .get("/v1/transcriptions")
+        .await
+        .problem(401, "unauthorized");
+    app.acme
+        .get("/v1/transcriptions?cursor=query-secret")
+        .await
+        .problem(400, "invalid-parameter");
+    app.acme.get("/path-secret").await.problem(404, "not-found");
+    app.set_clock_ahead("2 minutes").await;
+    app.acme.wait_until_done(held).await;
+
+    let mut secrets: Vec<String> = [
+        "presigned-secret",
+        "X-Amz-Signature",
+        "metadata-secret",
+        "idempotency-secret",
+        "spoken-secret",
+        "api-key-secret",
+        "query-secret",
+        "path-secret",
+        "harbour",
+        "lighthouse",
+        GLADIA_KEY,
+        "0123456789abcdef0123456789abcdef",
+    ]
+    .map(str::to_owned)
+    .to_vec();
+    secrets.push(app.acme.key.clone().unwrap());
+    secrets.push(forged.rsplit_once('/').unwrap().1.to_owned());
+    for job in app.upstream.jobs().await {
+        let url = job["callback_url"].as_str().unwrap();
+        secrets.push(url.rsplit_once('/').unwrap().1.to_owned());
+    }
+    app.finish().await;
+    drop(guard);
+
+    let text = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
+    for secret in secrets {
+        for line in text.lines() {
+            assert!(!line.contains(&secret), "{secret} is in {line}");
+        }
+    }
+    // The positive control: it was this log that everything went to.
+    for told in [
+        "Submitted job",
+        "Kept a callback",
+        "Refused a callback whose token is wrong",
+        "/callbacks/gladia/{attempt}/{token}",
+        "Gladia refuses GLADIA_API_KEY",
+        "Gladia did not do what was asked",
+        "POST /v1/transcriptions/upload 503",
+        ok["id"].as_str().unwrap(),
+    ] {
+        assert!(text.contains(told), "no {told} in\n{text}");
+    }
+}

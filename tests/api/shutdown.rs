@@ -1,0 +1,153 @@
+//! Replicas come and go.
+
+use std::time::Duration;
+
+use serde_json::json;
+
+use crate::support::{Answer, TestApp, audio, builder::DRAIN, eventually, trickle};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stopping_replica_records_the_create_that_is_under_way() {
+    let mut app = TestApp::start().await;
+    let fault = json!({ "operation": "create", "kind": "delay", "milliseconds": 500, "times": 1 });
+    app.upstream.fault(&fault).await;
+    let id = app.acme.start("lengthy.mp3").await;
+    app.upstream.wait_for("creates_received", 1).await;
+    assert!(app.replicas[0].stop(DRAIN).await, "it ends in time");
+    let attempt = app.attempt(&id).await;
+    assert_eq!(attempt.state, "accepted");
+    assert!(attempt.gladia_id.is_some());
+    // The callback reaches the next one.
+    app.add_replica(&[]).await;
+    let caller = app.acme.at(&app.replicas[1].base);
+    caller.wait_until_done(&id).await;
+    assert_eq!(app.upstream.count("creates_received").await, 1);
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_replica_that_must_stop_at_once_leaves_an_unknown_attempt_that_another_completes() {
+    let mut app = TestApp::builder().with_gladia_relay().start().await;
+    app.gladia().hold_answers();
+    let id = app.acme.start("lengthy.mp3").await;
+    app.upstream.wait_for("creates_accepted", 1).await;
+    assert!(
+        app.replicas[0].stop(Duration::ZERO).await,
+        "its last moment is enough"
+    );
+    let attempt = app.attempt(&id).await;
+    assert_eq!(attempt.state, "unknown");
+    assert_eq!(app.slots_held().await, 1);
+    app.gladia().release_answers();
+
+    app.add_replica(&[]).await;
+    let caller = app.acme.at(&app.replicas[1].base);
+    let done = caller.wait_until_done(&id).await;
+    let jobs = app.upstream.jobs().await;
+    assert_eq!(jobs.len(), 1, "it was not sent again");
+    assert_eq!(done["gladia_id"], jobs[0]["id"]);
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stopping_replica_claims_nothing_and_the_others_go_on() {
+    let app = TestApp::builder().replicas(2).start().await;
+    app.pause_dispatch().await;
+    let mut ids = Vec::new();
+    for number in 0..5 {
+        ids.push(app.acme.start(&format!("{number}.mp3")).await);
+    }
+    assert!(app.replicas[0].stop(DRAIN).await);
+    app.point_front_at_replicas();
+    app.resume_dispatch().await;
+    let caller = app.acme.at(&app.replicas[1].base);
+    for id in &ids {
+        caller.wait_until_done(id).await;
+    }
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stopping_replica_finishes_the_upload_that_is_under_way() {
+    let app = TestApp::builder().replicas(2).start().await;
+    let file = audio::short();
+    let (trickle, body) = trickle();
+    let part = reqwest::multipart::Part::stream(body).file_name("a.wav");
+    let form = reqwest::multipart::Form::new().part("audio", part);
+    let pending = tokio::spawn(Answer::to(app.acme.form("/v1/transcriptions/upload", form)));
+    trickle.send(&file[..1000]).await;
+    app.upstream.wait_for("uploads", 1).await;
+    app.replicas[0].shutdown.soft.cancel();
+    app.point_front_at_replicas();
+    trickle.send(&file[1000..]).await;
+    drop(trickle);
+    let job = pending.await.unwrap().expect(202);
+    let caller = app.acme.at(&app.replicas[1].base);
+    caller.wait_until_done(job["id"].as_str().unwrap()).await;
+    assert!(app.replicas[0].stop(DRAIN).await);
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn three_replicas_bring_up_an_empty_database_together() {
+    let app = TestApp::builder()
+        .without_migrations()
+        .set("MAX_IN_FLIGHT", 2)
+        .replicas(3)
+        .start()
+        .await;
+    assert_eq!(app.rows("dispatch").await, 1);
+    assert_eq!(app.rows("slots").await, 2);
+    for replica in &app.replicas {
+        let caller = app.acme.at(&replica.base);
+        let id = caller.start("a.mp3").await;
+        caller.wait_until_done(&id).await;
+    }
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_replica_without_the_key_of_an_attempt_in_flight_does_not_start() {
+    let mut app = TestApp::start().await;
+    let id = app.acme.start("lengthy.mp3").await;
+    app.acme.wait_until(&id, "processing").await;
+    let new = "new:fedcba9876543210fedcba9876543210";
+    let both = format!("{new},{}", crate::support::builder::CALLBACK_KEYS);
+    let refused = app
+        .try_replica(&[("CALLBACK_KEYS", new)])
+        .await
+        .unwrap_err();
+    assert!(
+        format!("{refused:#}").contains("CALLBACK_KEYS"),
+        "{refused:#}"
+    );
+    // The new one first, and the old one behind it until nothing needs it.
+    app.add_replica(&[("CALLBACK_KEYS", &both)]).await;
+    app.acme.wait_until_done(&id).await;
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_database_that_goes_away_for_a_while_loses_nothing() {
+    let app = TestApp::builder().with_database_relay().start().await;
+    let id = app.acme.start("lengthy.mp3").await;
+    app.acme.wait_until(&id, "processing").await;
+    app.database_relay().cut().await;
+    // The callback cannot be kept, so it is not acknowledged, and Gladia comes again.
+    app.upstream.wait_for("callbacks_sent", 1).await;
+    assert_eq!(app.upstream.count("callbacks_delivered").await, 0);
+    let attempt = app.attempt(&id).await;
+    let body = crate::support::rows::success(&attempt.gladia_id.unwrap(), "words");
+    let answer = app.call_back(attempt.id, body).await;
+    answer.problem(503, "database-unavailable");
+    let answer = app.acme.get("/v1/transcriptions").await;
+    answer.problem(503, "database-unavailable");
+    assert!(answer.header("retry-after").is_some());
+    app.database_relay().mend().await;
+    eventually("job that is done", async || {
+        let status: String = app.scalar("SELECT status FROM jobs").await;
+        (status == "done").then_some(())
+    })
+    .await;
+    app.finish().await;
+}

@@ -1,0 +1,320 @@
+//! What the answer to a create proves, and what follows from it.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use crate::support::{
+    TestApp, eventually,
+    rows::{failure, success},
+};
+
+/// Sends a job whose outcome must be unknown, and completes it by a callback: held, never sent again, never lost.
+async fn is_unknown_and_settled_by_its_callback(
+    app: TestApp,
+    fault: Option<Value>,
+    accepted: bool,
+) {
+    if let Some(fault) = fault {
+        app.upstream.fault(&fault).await;
+    }
+    let id = app.acme.start("endless.mp3").await;
+    let job = app.acme.wait_until_reason(&id, "outcome_unknown").await;
+    assert_eq!(job["status"], "queued");
+    assert_eq!(app.slots_held().await, 1);
+    app.upstream.clear_faults().await;
+
+    // Other jobs go their way, and nothing is sent again.
+    let other = app.acme.start("a.mp3").await;
+    app.acme.wait_until_done(&other).await;
+    let attempts = app.attempts(&id).await;
+    assert_eq!(attempts.len(), 1);
+    assert_eq!(attempts[0].state, "unknown");
+    let jobs = app.upstream.jobs().await;
+    let at_gladia = jobs
+        .iter()
+        .find(|job| job["custom_metadata"]["gladia_gateway_attempt"] == attempts[0].id.to_string());
+    assert_eq!(at_gladia.is_some(), accepted);
+    let gladia_id = at_gladia.map_or_else(
+        || Uuid::new_v4().to_string(),
+        |job| job["id"].as_str().unwrap().to_owned(),
+    );
+    assert_eq!(app.slots_held().await, 1);
+
+    app.call_back(attempts[0].id, success(&gladia_id, "found"))
+        .await;
+    let done = app.acme.job(&id).await;
+    assert_eq!(done["status"], "done");
+    assert_eq!(done["gladia_id"], gladia_id);
+    assert_eq!(done["status_reason"], Value::Null);
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_error_of_gladias_leaves_the_outcome_unknown() {
+    for status in [500, 503, 408] {
+        let app = TestApp::start().await;
+        let fault = json!({ "operation": "create", "kind": "status", "status": status });
+        is_unknown_and_settled_by_its_callback(app, Some(fault), false).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_error_after_the_acceptance_leaves_the_outcome_unknown() {
+    let app = TestApp::start().await;
+    let fault = json!({ "operation": "create", "kind": "status_after", "status": 502 });
+    is_unknown_and_settled_by_its_callback(app, Some(fault), true).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_page_from_something_before_gladia_leaves_the_outcome_unknown() {
+    for status in [200, 201, 400, 404, 429, 502] {
+        let app = TestApp::start().await;
+        let fault = json!({
+            "operation": "create", "kind": "status", "status": status,
+            "body": "<html><title>Just a moment...</title></html>",
+        });
+        is_unknown_and_settled_by_its_callback(app, Some(fault), false).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_redirect_is_not_followed_and_leaves_the_outcome_unknown() {
+    let app = TestApp::start().await;
+    let fault = json!({
+        "operation": "create", "kind": "status", "status": 307,
+        "headers": { "location": "/v2/pre-recorded" },
+    });
+    is_unknown_and_settled_by_its_callback(app, Some(fault), false).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_connection_that_breaks_after_the_body_leaves_the_outcome_unknown() {
+    for (kind, accepted) in [("drop_after", true), ("drop_before", false)] {
+        let app = TestApp::start().await;
+        let fault = json!({ "operation": "create", "kind": kind });
+        is_unknown_and_settled_by_its_callback(app, Some(fault), accepted).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_answer_that_does_not_come_in_time_leaves_the_outcome_unknown() {
+    let app = TestApp::builder()
+        .set("GLADIA_CREATE_TIMEOUT_SECONDS", 1)
+        .start()
+        .await;
+    let fault = json!({ "operation": "create", "kind": "delay", "milliseconds": 4000, "times": 1 });
+    is_unknown_and_settled_by_its_callback(app, Some(fault), false).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_unknown_attempt_is_completed_by_gladias_own_callback() {
+    let app = TestApp::start().await;
+    let faults = json!([
+        { "operation": "create", "kind": "drop_after", "times": 1 },
+        { "operation": "callback", "kind": "delay", "milliseconds": 300, "times": 1 },
+    ]);
+    app.upstream.fault(&faults).await;
+    let id = app.acme.start("spoken.mp3").await;
+    app.acme.wait_until_reason(&id, "outcome_unknown").await;
+    let done = app.acme.wait_until_done(&id).await;
+    let jobs = app.upstream.jobs().await;
+    assert_eq!(done["gladia_id"], jobs[0]["id"]);
+    assert_eq!(app.upstream.count("creates_received").await, 1);
+    assert_eq!(
+        app.events(&id).await,
+        ["queued", "submitting", "unknown", "done"]
+    );
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_busy_gladia_is_asked_again_later() {
+    let app = TestApp::start().await;
+    let fault = json!({ "operation": "create", "kind": "status", "status": 429, "times": 1 });
+    app.upstream.fault(&fault).await;
+    let id = app.acme.start("a.mp3").await;
+    let waiting = app.acme.wait_until_reason(&id, "gladia_busy").await;
+    assert_eq!(waiting["status"], "queued");
+    assert_eq!(app.slots_held().await, 0);
+    let done = app.acme.wait_until_done(&id).await;
+    assert_eq!(done["status_reason"], Value::Null);
+    let states: Vec<String> = app
+        .attempts(&id)
+        .await
+        .into_iter()
+        .map(|attempt| attempt.state)
+        .collect();
+    assert_eq!(states, ["not_sent", "done"]);
+    assert_eq!(app.upstream.count("creates_received").await, 2);
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_time_that_gladia_asks_for_is_waited() {
+    let app = TestApp::start().await;
+    let fault = json!({
+        "operation": "create", "kind": "status", "status": 429, "times": 1, "headers": { "retry-after": "120" },
+    });
+    app.upstream.fault(&fault).await;
+    let id = app.acme.start("a.mp3").await;
+    app.acme.wait_until_reason(&id, "gladia_busy").await;
+    let seconds = eventually("pause", async || {
+        app.scalar::<Option<f64>>(
+            "SELECT extract(epoch FROM paused_until - gateway_now())::float8 FROM dispatch",
+        )
+        .await
+    })
+    .await;
+    assert!((100.0..=120.0).contains(&seconds), "{seconds}");
+    app.set_clock_ahead("2 minutes").await;
+    app.acme.wait_until_done(&id).await;
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_gladia_refuses_fails_at_once() {
+    let app = TestApp::builder().set("MAX_IN_FLIGHT", 1).start().await;
+    let fault = json!({ "operation": "create", "kind": "status", "status": 400, "times": 1 });
+    app.upstream.fault(&fault).await;
+    let id = app.acme.start("a.mp3").await;
+    let job = app.acme.wait_until(&id, "error").await;
+    assert_eq!(job["error"]["type"], "gladia_refused");
+    assert_eq!(job["error"]["code"], 400);
+    assert!(
+        job["error"]["message"]
+            .as_str()
+            .unwrap()
+            .contains("Bad Request")
+    );
+    assert_eq!(app.attempt(&id).await.state, "refused");
+    // The one slot is free again.
+    app.acme
+        .wait_until_done(&app.acme.start("b.mp3").await)
+        .await;
+    assert_eq!(app.attempts(&id).await.len(), 1);
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_refused_key_pauses_dispatch_and_keeps_the_queue() {
+    let app = TestApp::start().await;
+    let fault = json!({ "operation": "create", "kind": "status", "status": 401 });
+    app.upstream.fault(&fault).await;
+    let id = app.acme.start("a.mp3").await;
+    let waiting = app.acme.wait_until_reason(&id, "gladia_key_refused").await;
+    assert_eq!(waiting["status"], "queued");
+    let reason = eventually("pause", async || {
+        app.scalar::<Option<String>>("SELECT pause_reason FROM dispatch")
+            .await
+    })
+    .await;
+    assert_eq!(reason, "gladia_key_refused");
+    let second = app.acme.start("b.mp3").await;
+    assert_eq!(app.slots_held().await, 0);
+    assert_eq!(app.attempts(&second).await.len(), 0);
+
+    app.upstream.clear_faults().await;
+    app.set_clock_ahead("1 minute").await;
+    app.acme.wait_until_done(&id).await;
+    app.acme.wait_until_done(&second).await;
+    assert_eq!(app.upstream.count("creates_received").await, 3);
+    let paused: bool = app
+        .scalar("SELECT paused_until IS NOT NULL AND paused_until > gateway_now() FROM dispatch")
+        .await;
+    assert!(!paused);
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_job_waits_while_gladia_cannot_be_reached() {
+    let app = TestApp::builder().with_gladia_relay().start().await;
+    app.gladia().cut().await;
+    let id = app.acme.start("a.mp3").await;
+    let waiting = app.acme.wait_until_reason(&id, "not_sent").await;
+    assert_eq!(waiting["status"], "queued");
+    assert_eq!(app.slots_held().await, 0);
+    app.gladia().mend().await;
+    app.set_clock_ahead("2 minutes").await;
+    app.acme.wait_until_done(&id).await;
+    let attempts = app.attempts(&id).await;
+    let (last, others) = attempts.split_last().unwrap();
+    assert_eq!(last.state, "done");
+    assert!(!others.is_empty());
+    assert!(others.iter().all(|attempt| attempt.state == "not_sent"));
+    assert_eq!(app.upstream.count("creates_received").await, 1);
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_attempt_whose_process_went_silent_is_unknown_and_not_sent_again() {
+    let app = TestApp::builder().with_gladia_relay().start().await;
+    app.gladia().hold_answers();
+    let id = app.acme.start("endless.mp3").await;
+    app.upstream.wait_for("creates_accepted", 1).await;
+    app.set_clock_ahead("5 minutes").await;
+    let job = app.acme.wait_until_reason(&id, "outcome_unknown").await;
+    assert_eq!(job["status"], "queued");
+    assert_eq!(app.slots_held().await, 1);
+    // The process was only slow: what it learns is still true.
+    app.gladia().release_answers();
+    let job = app.acme.wait_until(&id, "processing").await;
+    let jobs = app.upstream.jobs().await;
+    assert_eq!(job["gladia_id"], jobs[0]["id"]);
+    let attempt = app.attempt(&id).await;
+    app.call_back(
+        attempt.id,
+        success(jobs[0]["id"].as_str().unwrap(), "in the end"),
+    )
+    .await;
+    app.acme.wait_until_done(&id).await;
+    assert_eq!(app.upstream.count("creates_received").await, 1);
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_job_that_gladia_never_delivers_fails_at_its_deadline_and_a_late_success_completes_it() {
+    let app = TestApp::builder().set("MAX_IN_FLIGHT", 1).start().await;
+    let id = app.acme.start("endless.mp3").await;
+    app.acme.wait_until(&id, "processing").await;
+    app.set_clock_ahead("2 hours").await;
+    // Not yet: Gladia may work on a job for so long.
+    let behind = app.acme.start("a.mp3").await;
+    tokio::time::sleep(Duration::from_millis(1200)).await;
+    assert_eq!(app.acme.job(&id).await["status"], "processing");
+
+    app.set_clock_ahead("3 hours").await;
+    let job = app.acme.wait_until(&id, "error").await;
+    assert_eq!(job["error"]["type"], "result_missing");
+    let attempt = app.attempt(&id).await;
+    assert_eq!(attempt.state, "expired");
+    // The slot serves the next.
+    app.acme.wait_until_done(&behind).await;
+
+    let gladia_id = attempt.gladia_id.unwrap();
+    app.call_back(attempt.id, failure(&gladia_id, 500, "late failure"))
+        .await;
+    assert_eq!(app.acme.job(&id).await["error"], job["error"]);
+    app.call_back(attempt.id, success(&gladia_id, "late success"))
+        .await;
+    let done = app.acme.wait_until_done(&id).await;
+    let words = &done["result"]["transcription"]["full_transcript"];
+    assert_eq!(words, "late success");
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_outcome_that_is_never_known_fails_at_the_deadline_without_being_sent_again() {
+    let app = TestApp::start().await;
+    let fault = json!({ "operation": "create", "kind": "status", "status": 500, "times": 1 });
+    app.upstream.fault(&fault).await;
+    let id = app.acme.start("a.mp3").await;
+    app.acme.wait_until_reason(&id, "outcome_unknown").await;
+    app.set_clock_ahead("3 hours").await;
+    let job = app.acme.wait_until(&id, "error").await;
+    assert_eq!(job["error"]["type"], "outcome_unknown");
+    assert_eq!(app.slots_held().await, 0);
+    assert_eq!(app.upstream.count("creates_received").await, 1);
+    app.finish().await;
+}

@@ -1,0 +1,278 @@
+//! The service as a test sees it: replicas before a simulated Gladia, on a database of the test's own.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+
+use gladia_gateway::{
+    db::{self, api_keys::NewApiKey},
+    domain::{
+        access::{ApiKey, Scope},
+        ids::Ids,
+    },
+    gladia::callback_keys::CallbackKeys,
+};
+use reqwest::Client;
+use serde_json::Value;
+use sqlx::PgPool;
+
+use super::{
+    Caller,
+    builder::{self, Builder},
+    database,
+    relay::Relay,
+    replica::Replica,
+    upstream::Upstream,
+};
+
+/// What the builder made.
+pub struct Parts {
+    pub database: String,
+    pub pool: PgPool,
+    pub http: Client,
+    pub upstream: Upstream,
+    pub front: Relay,
+    pub gladia: Option<Relay>,
+    pub database_relay: Option<Relay>,
+    pub callback_keys: CallbackKeys,
+    pub values: BTreeMap<String, String>,
+    pub replicas: Vec<Replica>,
+}
+
+/// Everything that runs for one test.
+pub struct TestApp {
+    /// A connection of the test's own to the database.
+    pub pool: PgPool,
+    /// The simulated Gladia.
+    pub upstream: Upstream,
+    /// Where Gladia's callbacks go: in turn to the replicas.
+    pub front: Relay,
+    /// The gateways.
+    pub replicas: Vec<Replica>,
+    /// A program of the tenant `acme` that may write.
+    pub acme: Caller,
+    /// A program of another tenant that may write.
+    pub globex: Caller,
+    pub callback_keys: CallbackKeys,
+    pub http: Client,
+    gladia: Option<Relay>,
+    database_relay: Option<Relay>,
+    values: BTreeMap<String, String>,
+    database: String,
+}
+
+impl TestApp {
+    /// One gateway with nothing special.
+    pub async fn start() -> Self {
+        Self::builder().start().await
+    }
+
+    pub fn builder() -> Builder {
+        Builder::default()
+    }
+
+    pub async fn new(parts: Parts) -> Self {
+        let base = parts.replicas[0].base.clone();
+        let acme = make_caller(&parts.pool, &parts.http, &base, "acme", Scope::Write).await;
+        let globex = make_caller(&parts.pool, &parts.http, &base, "globex", Scope::Write).await;
+        Self {
+            pool: parts.pool,
+            upstream: parts.upstream,
+            front: parts.front,
+            replicas: parts.replicas,
+            acme,
+            globex,
+            callback_keys: parts.callback_keys,
+            http: parts.http,
+            gladia: parts.gladia,
+            database_relay: parts.database_relay,
+            values: parts.values,
+            database: parts.database,
+        }
+    }
+
+    /// A program with a new key.
+    pub async fn caller(&self, tenant: &str, scope: Scope) -> Caller {
+        let base = &self.replicas[0].base;
+        make_caller(&self.pool, &self.http, base, tenant, scope).await
+    }
+
+    /// The line to Gladia.
+    pub fn gladia(&self) -> &Relay {
+        self.gladia.as_ref().expect("built with_gladia_relay")
+    }
+
+    /// The line to the database.
+    pub fn database_relay(&self) -> &Relay {
+        self.database_relay
+            .as_ref()
+            .expect("built with_database_relay")
+    }
+
+    /// Starts one more gateway, with these settings on top.
+    pub async fn add_replica(&mut self, settings: &[(&str, &str)]) {
+        self.try_replica(settings)
+            .await
+            .expect("a further gateway starts");
+    }
+
+    /// The same, where it may refuse to start.
+    pub async fn try_replica(&mut self, settings: &[(&str, &str)]) -> anyhow::Result<()> {
+        let mut values = self.values.clone();
+        for (name, value) in settings {
+            values.insert((*name).to_owned(), (*value).to_owned());
+        }
+        let replica = Replica::start(builder::settings(&values)).await?;
+        self.replicas.push(replica);
+        self.point_front_at_replicas();
+        Ok(())
+    }
+
+    /// Sends callbacks to the replicas that run.
+    pub fn point_front_at_replicas(&self) {
+        let running = self
+            .replicas
+            .iter()
+            .filter(|replica| !replica.shutdown.soft.is_cancelled());
+        self.front
+            .set_targets(running.map(|replica| replica.callback_address).collect());
+    }
+
+    /// Ends the test: nothing is left to do, no slot is held, and nothing was sent twice or beyond the cap.
+    pub async fn finish(self) {
+        super::eventually("moment at which nothing is under way", async || {
+            let open: i64 = self
+                .scalar(
+                    "SELECT (SELECT count(*) FROM jobs WHERE finished_at IS NULL)
+                          + (SELECT count(*) FROM attempts WHERE finished_at IS NULL)
+                          + (SELECT count(*) FROM slots WHERE attempt_id IS NOT NULL)",
+                )
+                .await;
+            (open == 0).then_some(())
+        })
+        .await;
+        self.stop().await;
+    }
+
+    /// Ends a test that leaves work under way. What holds at every instant is looked at all the same.
+    pub async fn stop(self) {
+        for replica in &self.replicas {
+            replica.stop(builder::DRAIN).await;
+        }
+        self.check_invariants().await;
+        self.pool.close().await;
+        let Self {
+            upstream, database, ..
+        } = self;
+        upstream.simulator.shutdown().await;
+        let server = database::server().await;
+        server.drop_database(&database).await.unwrap();
+    }
+
+    async fn check_invariants(&self) {
+        let ledger = self.upstream.ledger().await;
+        let counts = &ledger["counts"];
+        assert_eq!(counts["keys_leaked"], 0, "the key reached another origin");
+        // A job that the test ended in Gladia's place, or its deadline, holds no slot and still runs at the simulator.
+        let ended: HashSet<String> =
+            sqlx::query_scalar("SELECT id::text FROM attempts WHERE finished_at IS NOT NULL")
+                .fetch_all(&self.pool)
+                .await
+                .unwrap()
+                .into_iter()
+                .collect();
+        let jobs = ledger["jobs"].as_array().unwrap();
+        let ended_without_gladia = jobs
+            .iter()
+            .filter(|job| job["finished_at"].is_null() && ended.contains(attempt_of(job)))
+            .count();
+        let slots = usize::try_from(self.rows("slots").await).unwrap();
+        let most = usize::try_from(counts["max_in_flight_seen"].as_u64().unwrap()).unwrap();
+        assert!(
+            most <= slots + ended_without_gladia,
+            "{most} in flight with {slots} slots"
+        );
+
+        // Every accepted create names an attempt of its own, and no job has two.
+        let attempts: HashMap<String, String> =
+            sqlx::query_as("SELECT id::text, job_id::text FROM attempts")
+                .fetch_all(&self.pool)
+                .await
+                .unwrap()
+                .into_iter()
+                .collect();
+        let mut accepted: HashMap<&str, u32> = HashMap::new();
+        for job in jobs {
+            let attempt = attempt_of(job);
+            let job = attempts
+                .get(attempt)
+                .unwrap_or_else(|| panic!("no row was committed for attempt {attempt}"));
+            *accepted.entry(job).or_default() += 1;
+        }
+        for (job, times) in accepted {
+            assert_eq!(times, 1, "job {job} was accepted by Gladia {times} times");
+        }
+        let creates = counts["creates_received"].as_u64().unwrap();
+        assert!(
+            creates <= attempts.len() as u64,
+            "{creates} creates of {} attempts",
+            attempts.len()
+        );
+        let moves: Vec<(String, Vec<String>)> = sqlx::query_as(
+            "SELECT job_id::text, array_agg(type ORDER BY position) FROM events GROUP BY job_id",
+        )
+        .fetch_all(&self.pool)
+        .await
+        .unwrap();
+        for (job, events) in moves {
+            assert_eq!(events[0], "transcription.queued", "{job}: {events:?}");
+            let done = events.iter().filter(|event| *event == "transcription.done");
+            assert!(done.count() <= 1, "{job}: {events:?}");
+        }
+    }
+}
+
+async fn make_caller(
+    pool: &PgPool,
+    http: &Client,
+    base: &str,
+    tenant: &str,
+    scope: Scope,
+) -> Caller {
+    let ids = Ids::random();
+    let key = ApiKey::from_random(rand::random());
+    let mut conn = pool.acquire().await.unwrap();
+    let tenant = tenant.parse().unwrap();
+    let tenant_id = db::api_keys::find_or_insert_tenant(&mut conn, ids.next(), &tenant)
+        .await
+        .unwrap();
+    let new = NewApiKey {
+        id: ids.next(),
+        tenant_id,
+        name: "test",
+        scope,
+        hash: key.hash(),
+    };
+    let api_key_id = new.id.0;
+    db::api_keys::insert(&mut conn, new).await.unwrap();
+    Caller {
+        http: http.clone(),
+        base: base.to_owned(),
+        key: Some(key.expose().to_owned()),
+        tenant_id: tenant_id.0,
+        api_key_id,
+    }
+}
+
+/// The attempt that sent a job of the simulator's ledger.
+pub fn attempt_of(job: &Value) -> &str {
+    job["custom_metadata"]["gladia_gateway_attempt"]
+        .as_str()
+        .unwrap_or_else(|| panic!("Gladia has a job that no attempt sent: {job}"))
+}
+
+/// One row of the simulator's ledger, by the URL of its audio.
+pub fn find_job<'a>(jobs: &'a [Value], audio: &str) -> &'a Value {
+    let url = format!("https://audio.example/{audio}");
+    jobs.iter()
+        .find(|job| job["audio_url"] == url)
+        .unwrap_or_else(|| panic!("Gladia has no job of {url}"))
+}

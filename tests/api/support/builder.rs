@@ -1,0 +1,169 @@
+//! How a test is set up.
+
+use std::{collections::BTreeMap, net::Ipv4Addr, time::Duration};
+
+use gladia_gateway::{
+    config::ServeSettings, db, dev_tools::simulator::SimulatorSettings,
+    gladia::callback_keys::CallbackKeys,
+};
+use reqwest::Client;
+
+use super::{
+    app::TestApp,
+    database,
+    relay::Relay,
+    replica::Replica,
+    upstream::{self, Upstream},
+};
+
+pub const CALLBACK_KEYS: &str = "test:0123456789abcdef0123456789abcdef";
+
+/// What differs from one gateway before a simulator on a database of its own.
+#[derive(Debug)]
+pub struct Builder {
+    settings: BTreeMap<String, String>,
+    replicas: usize,
+    simulator: SimulatorSettings,
+    gladia_relay: bool,
+    database_relay: bool,
+    migrated: bool,
+}
+
+impl Default for Builder {
+    fn default() -> Self {
+        Self {
+            settings: BTreeMap::new(),
+            replicas: 1,
+            simulator: upstream::settings(),
+            gladia_relay: false,
+            database_relay: false,
+            migrated: true,
+        }
+    }
+}
+
+impl Builder {
+    /// A setting of `serve`, by its environment variable.
+    pub fn set(mut self, name: &str, value: impl ToString) -> Self {
+        self.settings.insert(name.to_owned(), value.to_string());
+        self
+    }
+
+    /// How many gateways share the database.
+    pub fn replicas(mut self, replicas: usize) -> Self {
+        self.replicas = replicas;
+        self
+    }
+
+    /// Changes the simulator's settings.
+    pub fn simulator(mut self, change: impl FnOnce(&mut SimulatorSettings)) -> Self {
+        change(&mut self.simulator);
+        self
+    }
+
+    /// Puts a line that can be cut before Gladia.
+    pub fn with_gladia_relay(mut self) -> Self {
+        self.gladia_relay = true;
+        self
+    }
+
+    /// Puts a line that can be cut before the database.
+    pub fn with_database_relay(mut self) -> Self {
+        self.database_relay = true;
+        self
+    }
+
+    /// Leaves the database empty, so that the replicas bring it up.
+    pub fn without_migrations(mut self) -> Self {
+        self.migrated = false;
+        self
+    }
+
+    /// Starts everything.
+    pub async fn start(self) -> TestApp {
+        gladia_gateway::telemetry::try_init();
+        let http = Client::builder()
+            .no_proxy()
+            .timeout(super::BOUND)
+            .redirect(reqwest::redirect::Policy::none())
+            .build()
+            .unwrap();
+        let name = database::create(self.migrated).await;
+        let server = database::server().await;
+        let url = server.url(&name);
+        let pool = db::connect(db::parse_url(&url).unwrap(), 2).await.unwrap();
+        let upstream = Upstream::start(self.simulator, http.clone()).await;
+
+        let front = Relay::start(Vec::new()).await;
+        let gladia_url = upstream.simulator.url();
+        let gladia = if self.gladia_relay {
+            let target = (Ipv4Addr::LOCALHOST, gladia_url.port().unwrap());
+            Some(Relay::start(vec![target.into()]).await)
+        } else {
+            None
+        };
+        let database_relay = if self.database_relay {
+            let port = db::parse_url(&url).unwrap().get_port();
+            Some(Relay::start(vec![(Ipv4Addr::LOCALHOST, port).into()]).await)
+        } else {
+            None
+        };
+
+        let mut values: BTreeMap<String, String> = BTreeMap::new();
+        let mut set = |name: &str, value: String| values.insert(name.to_owned(), value);
+        set("DATABASE_URL", through(&url, database_relay.as_ref()));
+        set("DATABASE_POOL_SIZE", "4".to_owned());
+        set("GLADIA_API_KEY", upstream::GLADIA_KEY.to_owned());
+        set(
+            "GLADIA_API_URL",
+            through(gladia_url.as_str(), gladia.as_ref()),
+        );
+        set("PUBLIC_URL", format!("http://{}/", front.address()));
+        set("CALLBACK_KEYS", CALLBACK_KEYS.to_owned());
+        set("LISTEN_ADDR", "127.0.0.1:0".to_owned());
+        values.extend(self.settings);
+
+        let starting = (0..self.replicas).map(|_| Replica::start(settings(&values)));
+        let replicas: Vec<Replica> = futures_util::future::try_join_all(starting)
+            .await
+            .expect("the gateways start");
+        let app = TestApp::new(super::app::Parts {
+            database: name,
+            pool,
+            http,
+            upstream,
+            front,
+            gladia,
+            database_relay,
+            callback_keys: values["CALLBACK_KEYS"].parse::<CallbackKeys>().unwrap(),
+            values,
+            replicas,
+        })
+        .await;
+        app.point_front_at_replicas();
+        app
+    }
+}
+
+/// The address that leads through a relay.
+fn through(url: &str, relay: Option<&Relay>) -> String {
+    let mut url: url::Url = url.parse().unwrap();
+    if let Some(relay) = relay {
+        url.set_port(Some(relay.address().port())).unwrap();
+    }
+    url.into()
+}
+
+/// Settings from the names of their environment variables.
+pub fn settings(values: &BTreeMap<String, String>) -> ServeSettings {
+    let pairs = values
+        .iter()
+        .map(|(name, value)| (name.as_str(), value.as_str()));
+    match ServeSettings::from_values(pairs) {
+        Ok(settings) => settings,
+        Err(stop) => panic!("the settings of a test are wrong: {stop:?}"),
+    }
+}
+
+/// How long a gateway gets to end what is under way.
+pub const DRAIN: Duration = Duration::from_secs(5);

@@ -1,0 +1,51 @@
+//! One Postgres for the whole run, and a database of its own for each test.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use gladia_gateway::{
+    db,
+    dev_tools::postgres::{EmbeddedPostgres, Options},
+};
+use tokio::sync::OnceCell;
+
+/// Copied for each test, so that the migrations run once.
+const TEMPLATE: &str = "template_of_tests";
+
+static SERVER: OnceCell<EmbeddedPostgres> = OnceCell::const_new();
+
+static NEXT: AtomicUsize = AtomicUsize::new(1);
+
+/// The server. It ends with the process, as every embedded one does.
+pub async fn server() -> &'static EmbeddedPostgres {
+    SERVER
+        .get_or_init(|| async {
+            let options = Options {
+                max_connections: 300,
+                ..Options::default()
+            };
+            let server = EmbeddedPostgres::start(options)
+                .await
+                .expect("an embedded Postgres starts");
+            server
+                .create_database(TEMPLATE, None)
+                .await
+                .expect("the template is created");
+            let options = db::parse_url(&server.url(TEMPLATE)).expect("the address is valid");
+            let pool = db::connect(options, 1).await.expect("the template answers");
+            db::migrate(&pool).await.expect("the migrations apply");
+            pool.close().await;
+            server
+        })
+        .await
+}
+
+/// Makes a database, migrated or empty, and gives its name.
+pub async fn create(migrated: bool) -> String {
+    let server = server().await;
+    let name = format!("test_{}", NEXT.fetch_add(1, Ordering::Relaxed));
+    server
+        .create_database(&name, migrated.then_some(TEMPLATE))
+        .await
+        .expect("a database is created");
+    name
+}

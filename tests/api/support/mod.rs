@@ -1,0 +1,36 @@
+//! What the tests stand on: databases, replicas, callers, a simulated Gladia, and lines between them that can be cut.
+
+pub mod answer;
+pub mod app;
+pub mod audio;
+pub mod builder;
+pub mod caller;
+pub mod database;
+pub mod relay;
+pub mod replica;
+pub mod rows;
+pub mod trickle;
+pub mod upstream;
+
+use std::time::Duration;
+
+pub use self::{answer::Answer, app::TestApp, caller::Caller, trickle::trickle};
+
+/// Nothing here takes longer unless it is broken.
+pub const BOUND: Duration = Duration::from_secs(20);
+
+/// Waits until there is something to find, within the bound.
+pub async fn eventually<T>(what: &str, look: impl AsyncFn() -> Option<T>) -> T {
+    let waiting = async {
+        loop {
+            if let Some(found) = look().await {
+                return found;
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    match tokio::time::timeout(BOUND, waiting).await {
+        Ok(found) => found,
+        Err(_) => panic!("within {BOUND:?} there was no {what}"),
+    }
+}

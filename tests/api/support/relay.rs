@@ -1,0 +1,136 @@
+//! A line of TCP that can be cut, and whose answers can be held back.
+
+use std::{
+    net::{Ipv4Addr, SocketAddr},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicUsize, Ordering},
+    },
+};
+
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::{TcpListener, TcpStream, tcp},
+    sync::watch,
+};
+use tokio_util::sync::CancellationToken;
+
+/// Passes connections on to its targets in turn: what a load balancer does.
+#[derive(Debug)]
+pub struct Relay {
+    address: SocketAddr,
+    shared: Arc<Shared>,
+    open: Mutex<CancellationToken>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    targets: Mutex<Vec<SocketAddr>>,
+    next: AtomicUsize,
+    holds: watch::Sender<bool>,
+}
+
+impl Relay {
+    /// Listens on a free port.
+    pub async fn start(targets: Vec<SocketAddr>) -> Self {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+        let relay = Self {
+            address: listener.local_addr().unwrap(),
+            shared: Arc::new(Shared {
+                targets: Mutex::new(targets),
+                next: AtomicUsize::new(0),
+                holds: watch::Sender::new(false),
+            }),
+            open: Mutex::new(CancellationToken::new()),
+        };
+        relay.accept_on(listener);
+        relay
+    }
+
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    pub fn set_targets(&self, targets: Vec<SocketAddr>) {
+        *self.shared.targets.lock().unwrap() = targets;
+    }
+
+    /// Breaks every connection and refuses new ones.
+    pub async fn cut(&self) {
+        self.open.lock().unwrap().cancel();
+        // The port is free once the task that listens has seen it.
+        super::eventually("refused connection", async || {
+            TcpStream::connect(self.address).await.err()
+        })
+        .await;
+    }
+
+    /// Takes connections again, on the same port.
+    pub async fn mend(&self) {
+        let listener = TcpListener::bind(self.address).await.unwrap();
+        *self.open.lock().unwrap() = CancellationToken::new();
+        self.accept_on(listener);
+    }
+
+    /// Lets requests through and keeps what is answered.
+    pub fn hold_answers(&self) {
+        self.shared.holds.send_replace(true);
+    }
+
+    /// Lets answers through, those that were kept first.
+    pub fn release_answers(&self) {
+        self.shared.holds.send_replace(false);
+    }
+
+    fn accept_on(&self, listener: TcpListener) {
+        let (shared, open) = (Arc::clone(&self.shared), self.open.lock().unwrap().clone());
+        tokio::spawn(async move {
+            while let Some(Ok((client, _))) = open.run_until_cancelled(listener.accept()).await {
+                let (shared, open) = (Arc::clone(&shared), open.clone());
+                tokio::spawn(async move {
+                    open.run_until_cancelled(pass(client, &shared)).await;
+                });
+            }
+        });
+    }
+}
+
+async fn pass(client: TcpStream, shared: &Shared) {
+    let targets = shared.targets.lock().unwrap().clone();
+    let first = shared.next.fetch_add(1, Ordering::Relaxed);
+    for offset in 0..targets.len() {
+        let target = targets[(first + offset) % targets.len()];
+        let Ok(server) = TcpStream::connect(target).await else {
+            continue;
+        };
+        let _ = client.set_nodelay(true);
+        let _ = server.set_nodelay(true);
+        let (mut from_client, to_client) = client.into_split();
+        let (from_server, mut to_server) = server.into_split();
+        tokio::join!(
+            async {
+                let _ = tokio::io::copy(&mut from_client, &mut to_server).await;
+                let _ = to_server.shutdown().await;
+            },
+            answer(from_server, to_client, shared.holds.subscribe()),
+        );
+        return;
+    }
+}
+
+async fn answer(
+    mut from: tcp::OwnedReadHalf,
+    mut to: tcp::OwnedWriteHalf,
+    mut holds: watch::Receiver<bool>,
+) {
+    let mut buffer = vec![0; 64 * 1024];
+    while let Ok(read) = from.read(&mut buffer).await {
+        if holds.wait_for(|holds| !holds).await.is_err()
+            || read == 0
+            || to.write_all(&buffer[..read]).await.is_err()
+        {
+            break;
+        }
+    }
+    let _ = to.shutdown().await;
+}
