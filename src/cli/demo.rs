@@ -66,10 +66,16 @@ pub struct DemoArgs {
 
     /// A Postgres database to use instead of an embedded one.
     ///
-    /// The demo makes its tables there and leaves them.
+    /// The demo makes its tables there and leaves them. Not `DATABASE_URL`: a demo that found it would send the jobs of a
+    /// real gateway to the simulator.
     ///
-    /// Example: DATABASE_URL=postgres://gateway:password@localhost/gateway
-    #[arg(long, env = "DATABASE_URL", hide_env_values = true, value_name = "URL")]
+    /// Example: DEMO_DATABASE_URL=postgres://gateway:password@localhost/demo
+    #[arg(
+        long,
+        env = "DEMO_DATABASE_URL",
+        hide_env_values = true,
+        value_name = "URL"
+    )]
     database_url: Option<DatabaseUrl>,
 }
 
