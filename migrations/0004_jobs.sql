@@ -34,7 +34,7 @@ CREATE TABLE jobs (
     CONSTRAINT jobs_result CHECK (result_callback_id IS NULL OR status = 'done'),
     -- A deleted job keeps no content.
     CONSTRAINT jobs_tombstone CHECK (deleted_at IS NULL OR
-        (request IS NULL AND audio_url IS NULL AND result_callback_id IS NULL AND addon_errors IS NULL)),
+        (num_nonnulls(request, audio_url, upload_id, result_callback_id, addon_errors, error_message) = 0)),
     CONSTRAINT jobs_request CHECK (deleted_at IS NOT NULL OR (request IS NOT NULL AND audio_url IS NOT NULL))
 );
 

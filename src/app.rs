@@ -95,8 +95,13 @@ pub struct Gateway {
 /// Where it cannot start, or a part of it crashed.
 pub async fn serve(settings: ServeSettings, shutdown: Shutdown) -> anyhow::Result<()> {
     let listeners = Listeners::bind(&settings.addresses).await?;
-    let gateway = Gateway::start(settings, listeners, shutdown).await?;
-    gateway.run().await
+    let soft = shutdown.soft.clone();
+    tokio::select! {
+        // Biased, so that a start that is through is never thrown away.
+        biased;
+        gateway = Gateway::start(settings, listeners, shutdown) => gateway?.run().await,
+        () = soft.cancelled() => Ok(()),
+    }
 }
 
 impl Gateway {
@@ -162,10 +167,10 @@ impl Gateway {
         let (sender, receiver) = (wakeups.clone(), wakeups);
         let (sending_pool, sending_stop) = (pool.clone(), soft.clone());
         gateway.spawn("wakeups.send", async move {
-            sender.send_to_others(sending_pool, sending_stop).await
+            sender.send_to_others(sending_pool, sending_stop).await;
         });
         gateway.spawn("wakeups.receive", async move {
-            receiver.receive_from_others(pool, soft).await
+            receiver.receive_from_others(pool, soft).await;
         });
         Ok(gateway)
     }

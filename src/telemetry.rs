@@ -25,8 +25,9 @@ const SECONDS_BUCKETS: [f64; 17] = [
 /// How often recorded values are folded into their buckets. Without it they would pile up until somebody scrapes.
 const UPKEEP_INTERVAL: Duration = Duration::from_secs(5);
 
-/// What is not logged unless it is asked for by name: Postgres's notes at every start that a table exists already.
-const QUIET: &str = "sqlx::postgres::notice=warn";
+/// What is not logged unless it is asked for by name: Postgres's notes at every start that a table exists already, and what
+/// the simulator's decoder thinks of files that it refuses in so many words.
+const QUIET: &str = "sqlx::postgres::notice=warn,symphonia_core=off";
 
 /// How log lines look.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]

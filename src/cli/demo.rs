@@ -11,6 +11,7 @@ use std::{
 };
 
 use anyhow::{Context, anyhow, bail};
+use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use indicatif::{ProgressBar, ProgressStyle};
 use reqwest::{
     Body, Client, Response,
@@ -50,6 +51,9 @@ const POLL_INTERVAL: Duration = Duration::from_millis(200);
 /// The demo's own database in the embedded server.
 const DATABASE: &str = "gateway";
 
+/// Its tables' place in somebody else's database.
+const SCHEMA: &str = "gladia_gateway_demo";
+
 /// Show the whole way of a recording on this machine: no account, no database, nothing to set up.
 ///
 /// Starts a Postgres of its own, a simulator of Gladia's API and the gateway on free loopback ports, transcribes the bundled
@@ -66,16 +70,15 @@ pub struct DemoArgs {
 
     /// A Postgres database to use instead of an embedded one.
     ///
-    /// The demo makes its tables there and leaves them. Not `DATABASE_URL`: a demo that found it would send the jobs of a
-    /// real gateway to the simulator.
+    /// The demo keeps its tables in a schema of its own, so that a real gateway's jobs in the same database are never sent
+    /// to the simulator. It leaves them there.
     ///
-    /// Example: DEMO_DATABASE_URL=postgres://gateway:password@localhost/demo
-    #[arg(
-        long,
-        env = "DEMO_DATABASE_URL",
-        hide_env_values = true,
-        value_name = "URL"
+    /// Example: DATABASE_URL=postgres://gateway:password@localhost/gateway
+    #[expect(
+        clippy::doc_markdown,
+        reason = "a help text: backticks around an example would be pasted along with it"
     )]
+    #[arg(long, env = "DATABASE_URL", hide_env_values = true, value_name = "URL")]
     database_url: Option<DatabaseUrl>,
 }
 
@@ -91,18 +94,20 @@ pub async fn run(args: DemoArgs, shutdown: Shutdown) -> anyhow::Result<ExitCode>
             bail!("{} is no file", file.display());
         }
     }
-    let (postgres, database_url) = match &args.database_url {
-        Some(url) => (None, url.clone()),
-        None => {
-            say("Starting a Postgres of its own …");
-            let postgres = EmbeddedPostgres::start(Options::default()).await?;
-            postgres.create_database(DATABASE, None).await?;
-            let url = postgres
-                .url(DATABASE)
-                .parse()
-                .map_err(|error: String| anyhow!(error))?;
-            (Some(postgres), url)
-        }
+    let (postgres, database_url) = if let Some(url) = &args.database_url {
+        let options = db::in_own_schema(url.options(), SCHEMA)
+            .await
+            .with_context(|| format!("DATABASE_URL: cannot use the database at {url}"))?;
+        (None, options.into())
+    } else {
+        say("Starting a Postgres of its own …");
+        let postgres = EmbeddedPostgres::start(Options::default()).await?;
+        postgres.create_database(DATABASE, None).await?;
+        let url = postgres
+            .url(DATABASE)
+            .parse()
+            .map_err(|error: String| anyhow!(error))?;
+        (Some(postgres), url)
     };
     let simulator = Simulator::start(SimulatorSettings {
         api_keys: vec![GLADIA_KEY.to_owned()],
@@ -181,13 +186,7 @@ async fn start_gateway(
 ) -> anyhow::Result<(Gateway, Url)> {
     // The same database gets the same secret, so that a later demo can still receive what an earlier one sent.
     let secret = Sha256::digest(format!("gladia-gateway demo {database_url}"));
-    let callback_keys = format!(
-        "demo:{}",
-        secret
-            .iter()
-            .map(|byte| format!("{byte:02x}"))
-            .collect::<String>()
-    );
+    let callback_keys = format!("demo:{}", BASE64_URL_SAFE_NO_PAD.encode(secret));
     let mut settings = ServeSettings::from_values([
         ("DATABASE_URL", "postgres://replaced.below/"),
         ("GLADIA_API_KEY", GLADIA_KEY),
@@ -376,11 +375,11 @@ fn transcript(name: &str, job: &Value) -> String {
             .as_i64()
             .map_or_else(String::new, |number| format!("Speaker {}: ", number + 1));
         let words = utterance["text"].as_str().unwrap_or_default();
-        text.push_str(&format!(
-            "  [{} - {}] {speaker}{words}\n",
-            time("start"),
-            time("end")
-        ));
+        let (start, end) = (time("start"), time("end"));
+        text.extend([
+            "  [", &start, " - ", &end, "] ", &speaker, words, "
+",
+        ]);
     }
     if utterances.is_none_or(Vec::is_empty) {
         text.push_str("  (no speech)\n");

@@ -97,10 +97,7 @@ pub async fn record(
 
     let job_id = JobId::from(job.id);
     let verdict = match callback.completion {
-        Err(reason) if job.discard => {
-            let _ = reason;
-            Verdict::Discard
-        }
+        Err(_) if job.discard => Verdict::Discard,
         Err(_) => Verdict::Quarantine("it could not be read"),
         Ok(completion) => {
             let before = Before {
@@ -138,6 +135,41 @@ pub async fn record(
             Verdict::Fail => fail_job(&mut tx, job_id, completion).await?,
             Verdict::Supersede | Verdict::Discard | Verdict::Quarantine(_) => {}
         }
+    }
+    tx.commit().await?;
+    Ok(outcome)
+}
+
+/// Keeps a callback that could not be carried out, and changes nothing else.
+///
+/// # Errors
+/// Where the database does not answer.
+pub async fn quarantine(
+    conn: &mut PgConnection,
+    callback: &ReceivedCallback<'_>,
+    reason: &'static str,
+) -> sqlx::Result<CallbackOutcome> {
+    let mut tx = conn.begin().await?;
+    let job = sqlx::query!(
+        "
+        SELECT discard FROM jobs
+        WHERE id = (SELECT job_id FROM attempts WHERE id = $1)
+        FOR UPDATE
+        ",
+        callback.attempt_id.0,
+    )
+    .fetch_optional(&mut *tx)
+    .await?;
+    let Some(job) = job else {
+        return Ok(CallbackOutcome::UnknownAttempt);
+    };
+    let (outcome, verdict) = if job.discard {
+        (CallbackOutcome::Discarded, Verdict::Discard)
+    } else {
+        (CallbackOutcome::Quarantined, Verdict::Quarantine(reason))
+    };
+    if !insert(&mut tx, callback, outcome, verdict).await? {
+        return Ok(CallbackOutcome::Duplicate);
     }
     tx.commit().await?;
     Ok(outcome)

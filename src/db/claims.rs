@@ -9,7 +9,7 @@ use super::events::{self, EventType};
 use crate::domain::ids::{AttemptId, JobId, TenantId};
 
 /// Gladia keeps trying for two hours; the margin covers its clock and the callback's way.
-const SLOT_DEADLINE: Duration = Duration::from_secs(2 * 60 * 60 + 15 * 60);
+const SLOT_DEADLINE: Duration = Duration::from_mins(2 * 60 + 15);
 
 /// What the claiming process brings along.
 #[derive(Debug)]
@@ -33,7 +33,7 @@ pub enum Claim {
     Claimed(ClaimedJob),
     /// No job waits.
     NothingQueued,
-    /// Every slot is held.
+    /// Every slot is held, or one job is finding out whether Gladia accepts anything again.
     NoFreeSlot,
     /// Nothing may be sent at the moment.
     Paused {
@@ -67,7 +67,9 @@ pub async fn claim(conn: &mut PgConnection, claimant: &Claimant<'_>) -> sqlx::Re
     let dispatch = sqlx::query!(
         r#"
         SELECT max_in_flight,
-               (extract(epoch FROM paused_until - gateway_now()))::float8 AS paused_seconds
+               (extract(epoch FROM paused_until - gateway_now()))::float8 AS paused_seconds,
+               -- After a failure one job goes ahead alone, until Gladia has accepted one.
+               failures > 0 AND EXISTS (SELECT FROM attempts WHERE state = 'submitting') AS "is_probing!"
         FROM dispatch
         -- One claim at a time, in all replicas: the cap cannot be passed and fairness is exact.
         FOR NO KEY UPDATE
@@ -81,6 +83,9 @@ pub async fn claim(conn: &mut PgConnection, claimant: &Claimant<'_>) -> sqlx::Re
         });
     }
 
+    if dispatch.is_probing {
+        return Ok(Claim::NoFreeSlot);
+    }
     let slot = sqlx::query!(
         "
         SELECT number FROM slots

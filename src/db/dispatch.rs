@@ -86,7 +86,7 @@ pub async fn find(conn: &mut PgConnection) -> sqlx::Result<Option<Dispatch>> {
 /// # Errors
 /// Where the database does not answer.
 pub async fn count_failures(conn: &mut PgConnection) -> sqlx::Result<i32> {
-    sqlx::query!("SELECT failures FROM dispatch FOR NO KEY UPDATE")
+    sqlx::query!("SELECT failures FROM dispatch")
         .fetch_one(conn)
         .await
         .map(|row| row.failures)

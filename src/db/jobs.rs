@@ -334,7 +334,7 @@ pub async fn delete(
         "
         UPDATE jobs
         SET deleted_at = gateway_now(), discard = true, request = NULL, audio_url = NULL,
-            result_callback_id = NULL, addon_errors = NULL
+            upload_id = NULL, result_callback_id = NULL, addon_errors = NULL, error_message = NULL
         WHERE id = $1 AND deleted_at IS NULL
         ",
         id.0,

@@ -7,7 +7,7 @@
 use std::{str::FromStr, time::Duration};
 
 use sqlx::{
-    ConnectOptions,
+    AssertSqlSafe, ConnectOptions, Connection, PgConnection,
     migrate::{MigrateError, Migrator},
     postgres::{PgConnectOptions, PgPool, PgPoolOptions},
 };
@@ -38,6 +38,25 @@ pub fn parse_url(url: &str) -> Result<PgConnectOptions, sqlx::Error> {
         .application_name("gladia-gateway")
         .disable_statement_logging();
     Ok(options)
+}
+
+/// Makes a schema of this name, and options whose tables all live in it, apart from everything else in the database.
+///
+/// # Errors
+/// Where the database does not answer, or does not let us.
+#[cfg(feature = "dev-tools")]
+pub async fn in_own_schema(
+    options: PgConnectOptions,
+    schema: &'static str,
+) -> Result<PgConnectOptions, sqlx::Error> {
+    let mut conn = PgConnection::connect_with(&options).await?;
+    sqlx::query(AssertSqlSafe(format!(
+        "CREATE SCHEMA IF NOT EXISTS {schema}"
+    )))
+    .execute(&mut conn)
+    .await?;
+    conn.close().await?;
+    Ok(options.options([("search_path", schema)]))
 }
 
 /// Opens a pool, and proves that the database answers.
@@ -72,6 +91,32 @@ pub async fn ping(pool: &PgPool) -> Result<(), sqlx::Error> {
         .fetch_one(pool)
         .await
         .map(|_| ())
+}
+
+/// Whether the database was away, so that the same statement may succeed later.
+#[must_use]
+pub fn is_unavailable(error: &sqlx::Error) -> bool {
+    match error {
+        sqlx::Error::Io(_)
+        | sqlx::Error::Tls(_)
+        | sqlx::Error::PoolTimedOut
+        | sqlx::Error::PoolClosed => true,
+        // Class 57: operator intervention (a shutdown, say); class 53: out of connections, disk or memory.
+        sqlx::Error::Database(error) => error
+            .code()
+            .is_some_and(|code| code.starts_with("57") || code.starts_with("53")),
+        _ => false,
+    }
+}
+
+/// Whether Postgres gave the transaction up in favour of another, so that it may simply be repeated.
+#[must_use]
+pub fn is_conflict(error: &sqlx::Error) -> bool {
+    // Class 40: transaction rollback, by a deadlock for one. 23505: somebody else was first, and now stands in the rows.
+    error
+        .as_database_error()
+        .and_then(sqlx::error::DatabaseError::code)
+        .is_some_and(|code| code.starts_with("40") || code == "23505")
 }
 
 /// A row that this program cannot have written.

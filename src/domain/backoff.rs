@@ -7,7 +7,7 @@ use std::time::Duration;
 #[must_use]
 pub fn dispatch_pause(failures: u32, jitter: f64) -> Duration {
     let base =
-        Duration::from_secs(1 << failures.saturating_sub(1).min(6)).min(Duration::from_secs(60));
+        Duration::from_secs(1 << failures.saturating_sub(1).min(6)).min(Duration::from_mins(1));
     base.mul_f64(0.75 + jitter.clamp(0.0, 1.0) / 2.0)
 }
 

@@ -77,6 +77,7 @@ impl Ids {
     }
 
     /// The next id, as any kind.
+    #[must_use]
     pub fn next<T: From<Uuid>>(&self) -> T {
         (self.0)().into()
     }

@@ -14,7 +14,7 @@ use url::Url;
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// How long an answer may stay silent between two of its parts.
-const READ_TIMEOUT: Duration = Duration::from_secs(60);
+const READ_TIMEOUT: Duration = Duration::from_mins(1);
 
 /// What Gladia sees us as.
 const USER_AGENT: &str = concat!("gladia-gateway/", env!("CARGO_PKG_VERSION"));
@@ -41,6 +41,8 @@ pub struct GladiaClient {
     pub(super) create: Client,
     /// For everything else that carries our key. Follows no redirects, so the key stays with Gladia.
     pub(super) keyed: Client,
+    /// For uploads: its answer comes only after the whole file, so silence until then means nothing.
+    pub(super) upload: Client,
     /// For files on other hosts: carries no key.
     pub(super) keyless: Client,
     pub(super) create_timeout: Duration,
@@ -75,7 +77,6 @@ impl GladiaClient {
             Client::builder()
                 .user_agent(USER_AGENT)
                 .connect_timeout(CONNECT_TIMEOUT)
-                .read_timeout(READ_TIMEOUT)
                 .retry(reqwest::retry::never())
                 .redirect(redirect::Policy::none())
         };
@@ -91,8 +92,15 @@ impl GladiaClient {
                 .pool_max_idle_per_host(0)
                 .timeout(settings.create_timeout)
                 .build()?,
-            keyed: builder().default_headers(keyed_headers).build()?,
-            keyless: builder().redirect(redirect::Policy::limited(5)).build()?,
+            upload: builder().default_headers(keyed_headers.clone()).build()?,
+            keyed: builder()
+                .default_headers(keyed_headers)
+                .read_timeout(READ_TIMEOUT)
+                .build()?,
+            keyless: builder()
+                .read_timeout(READ_TIMEOUT)
+                .redirect(redirect::Policy::limited(5))
+                .build()?,
             create_timeout: settings.create_timeout,
             upload_timeout: settings.upload_timeout,
         })

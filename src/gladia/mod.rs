@@ -1,7 +1,7 @@
 //! Gladia, from the outside: its API as we call it, and its callbacks as they come in.
 //!
 //! The one call that costs money is [`create`]; what its answer proves is decided there. Facts about the API come from
-//! Gladia's published OpenAPI document and documentation (docs.gladia.io); where those are silent nothing is assumed.
+//! Gladia's published OpenAPI document and documentation (`docs.gladia.io`); where those are silent nothing is assumed.
 
 pub mod audio;
 pub mod callback;

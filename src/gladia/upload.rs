@@ -56,7 +56,7 @@ impl GladiaClient {
             .mime_str(content_type)
             .map_err(|_| GladiaError::Unexpected("a content type that cannot be sent".into()))?;
         let mut response = self
-            .keyed
+            .upload
             .post(self.url(&["v2", "upload"]))
             .timeout(self.upload_timeout)
             .multipart(Form::new().part("audio", part))

@@ -33,7 +33,7 @@ pub async fn read(body: Body, limit: usize, timeout: Duration) -> Result<Bytes, 
     loop {
         match tokio::time::timeout_at(deadline, stream.next()).await {
             Ok(Some(Ok(chunk))) if read.len() + chunk.len() <= limit => {
-                read.extend_from_slice(&chunk)
+                read.extend_from_slice(&chunk);
             }
             Ok(Some(Ok(_))) => {
                 linger(stream);

@@ -37,6 +37,9 @@ const OPTIONS: &str = "options";
 /// Chunks between the two connections. A few, so that neither waits for every single one of the other's.
 const CHUNKS_IN_FLIGHT: usize = 4;
 
+/// How long Gladia may take nothing of a file.
+const STALL_TIMEOUT: Duration = Duration::from_mins(1);
+
 /// What boundaries, part headers and the like may add to a form.
 const FORM_OVERHEAD_BYTES: u64 = 64 * 1024;
 
@@ -62,6 +65,9 @@ pub struct ReceivedFile {
     pub uploaded: Option<UploadedFile>,
 }
 
+/// Reads the options of a form.
+pub type OptionsParser<'a, T> = &'a (dyn Fn(Map<String, Value>) -> Result<T, Problem> + Sync);
+
 /// A form that arrived whole.
 #[derive(Debug)]
 pub struct ReceivedForm<T> {
@@ -82,7 +88,7 @@ pub async fn receive<T>(
     body: Body,
     limits: &HttpLimits,
     destination: Destination<'_>,
-    parse_options: Option<&(dyn Fn(Map<String, Value>) -> Result<T, Problem> + Sync)>,
+    parse_options: Option<OptionsParser<'_, T>>,
 ) -> Result<ReceivedForm<T>, Problem> {
     let boundary = boundary(headers)?;
     let most = limits.max_upload_bytes + limits.max_request_bytes as u64 + FORM_OVERHEAD_BYTES;
@@ -128,7 +134,7 @@ async fn receive_parts<T>(
     form: &mut Multipart<'_>,
     limits: &HttpLimits,
     destination: Destination<'_>,
-    parse_options: Option<&(dyn Fn(Map<String, Value>) -> Result<T, Problem> + Sync)>,
+    parse_options: Option<OptionsParser<'_, T>>,
 ) -> Result<ReceivedForm<T>, Problem> {
     let mut file = None;
     let mut options = None;
@@ -142,7 +148,7 @@ async fn receive_parts<T>(
                 return Err(wrong_part(OPTIONS, "must stand in the form at most once"));
             }
             (Some(OPTIONS), Some(parse)) => {
-                options = Some(parse(receive_options(field, limits).await?)?)
+                options = Some(parse(receive_options(field, limits).await?)?);
             }
             (name, parse) => {
                 let name = name
@@ -241,9 +247,11 @@ async fn forward(
     let feed = async {
         let mut next = Some(first);
         while let Some(chunk) = next {
-            if chunks.send(Chunk::Data(chunk)).await.is_err() {
+            match tokio::time::timeout(STALL_TIMEOUT, chunks.send(Chunk::Data(chunk))).await {
+                Ok(Ok(())) => {}
                 // Gladia has answered already, or is gone; its answer says which.
-                return Ok(());
+                Ok(Err(_)) => return Ok(()),
+                Err(_) => return Err(GladiaError::Timeout.into()),
             }
             next = meter.next(field).await?;
         }
@@ -252,9 +260,9 @@ async fn forward(
     };
     tokio::pin!(feed, upload);
     tokio::select! {
-        fed = &mut feed => {
+        read = &mut feed => {
             // On an error the upload is dropped here, and with it its connection.
-            fed?;
+            read?;
             Ok(upload.await?)
         }
         answer = &mut upload => match answer {

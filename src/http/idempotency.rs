@@ -26,7 +26,7 @@ pub const HEADER: &str = "idempotency-key";
 pub const REPLAYED_HEADER: &str = "idempotency-replayed";
 
 /// How long a silent request keeps its key.
-const LEASE: Duration = Duration::from_secs(60);
+const LEASE: Duration = Duration::from_mins(1);
 
 /// How often a request that streams renews it.
 const RENEWAL: Duration = Duration::from_secs(20);

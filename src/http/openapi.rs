@@ -46,7 +46,6 @@ impl Modify for ApiKeys {
 }
 
 /// The API's routes with their document.
-#[must_use]
 pub fn api() -> (Router<AppState>, utoipa::openapi::OpenApi) {
     OpenApiRouter::with_openapi(Base::openapi())
         .merge(transcriptions::router())

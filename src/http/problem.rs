@@ -14,7 +14,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::request_id;
-use crate::{domain::options::Violation, gladia::error::GladiaError};
+use crate::{db, domain::options::Violation, gladia::error::GladiaError};
 
 /// Every kind of problem. The slug is the stable end of its `type`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -72,6 +72,10 @@ pub enum ProblemType {
 }
 
 impl ProblemType {
+    #[expect(
+        clippy::too_many_lines,
+        reason = "one row a kind; a table split in two is harder to read"
+    )]
     fn parts(self) -> (&'static str, StatusCode, &'static str) {
         match self {
             Self::MalformedJson => (
@@ -379,22 +383,11 @@ impl IntoResponse for Problem {
 /// The database's error: the caller learns whether to come back, the log learns why.
 impl From<sqlx::Error> for Problem {
     fn from(error: sqlx::Error) -> Self {
-        let unreachable = match &error {
-            sqlx::Error::Io(_)
-            | sqlx::Error::Tls(_)
-            | sqlx::Error::PoolTimedOut
-            | sqlx::Error::PoolClosed => true,
-            // Class 57: operator intervention (a shutdown, say); class 53: out of connections, disk or memory.
-            sqlx::Error::Database(error) => error
-                .code()
-                .is_some_and(|code| code.starts_with("57") || code.starts_with("53")),
-            _ => false,
-        };
-        if unreachable {
+        if db::is_unavailable(&error) {
             tracing::warn!(%error, "The database is not available");
             Self::new(
                 ProblemType::DatabaseUnavailable,
-                "Nothing was changed. Repeat the request in a moment.",
+                "Repeat the request in a moment. With an Idempotency-Key, a repeated create is safe.",
             )
             .retry_after(Duration::from_secs(5))
         } else {
@@ -420,7 +413,7 @@ impl From<GladiaError> for Problem {
                 ProblemType::UpstreamUnavailable,
                 "Gladia refuses the gateway's key. Whoever runs the gateway has to act; nothing was kept.",
             )
-            .retry_after(Duration::from_secs(60)),
+            .retry_after(Duration::from_mins(1)),
             GladiaError::Unavailable(_) => Self::new(
                 ProblemType::UpstreamUnavailable,
                 "Gladia cannot be reached or takes nothing at the moment. Nothing was kept; repeat the request later.",

@@ -34,7 +34,7 @@ const LEASE_MARGIN: Duration = Duration::from_secs(30);
 const KEY_REFUSED_PAUSE: Duration = Duration::from_secs(30);
 
 /// The longest rest that Gladia's `Retry-After` can ask for.
-const MAX_RETRY_AFTER: Duration = Duration::from_secs(300);
+const MAX_RETRY_AFTER: Duration = Duration::from_mins(5);
 
 /// How often recording an outcome is tried while the database is away. The lease bounds it in any case.
 const RECORD_TRIES: u32 = 10;
@@ -159,7 +159,7 @@ impl Submitter {
             }
             // The lease runs out, and the attempt is unknown: what happened is not lost, only later known.
             Err(error) => {
-                tracing::error!(%error, job.id = %job.job_id, "Could not record an outcome")
+                tracing::error!(%error, job.id = %job.job_id, "Could not record an outcome");
             }
         }
         if let Err(error) = self.adjust_dispatch(&outcome).await {

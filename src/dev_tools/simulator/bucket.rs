@@ -58,6 +58,7 @@ async fn watch(State(state): State<Arc<state::State>>, request: Request, next: N
         user_agent: None,
         body_bytes: 0,
         completed: true,
+        severed: false,
     };
     let response = if has_key {
         state.store().ledger.counts.keys_leaked += 1;

@@ -28,6 +28,8 @@ pub(super) struct RequestRecord {
     pub(super) body_bytes: u64,
     /// Whether the whole request was received; false for an upload that was cut off.
     pub(super) completed: bool,
+    /// Whether the simulator broke the connection.
+    pub(super) severed: bool,
 }
 
 /// One attempt to deliver a callback.

@@ -1,14 +1,14 @@
 //! A Gladia that runs here: the pre-recorded API over real HTTP, for the demo and the tests.
 //!
 //! Three things stand behind its address. The _API_ takes uploads, creates, lists, serves and deletes jobs, and
-//! answers errors in Gladia's envelope ([`api`]). The _engine_ lets a bounded number of jobs run, spends time in
-//! proportion to the length of the audio, writes the transcript and calls back ([`engine`]). The _control_ side under
+//! answers errors in Gladia's envelope (`api`). The _engine_ lets a bounded number of jobs run, spends time in
+//! proportion to the length of the audio, writes the transcript and calls back (`engine`). The _control_ side under
 //! `/_simulator/` shows the ledger of everything that was received and sent, and switches faults on and off
-//! ([`control`]).
+//! (`control`).
 //!
-//! Audio is decoded for real ([`media`]); words come from a [`Script`], or say that they are simulated. A second
+//! Audio is decoded for real (`media`); words come from a [`Script`], or say that they are simulated. A second
 //! listener stands for the object storage that Gladia redirects file downloads to, and reports any API key that
-//! reaches it ([`bucket`]). Nothing is global: several simulators run side by side in one process.
+//! reaches it (`bucket`). Nothing is global: several simulators run side by side in one process.
 
 mod api;
 mod bucket;

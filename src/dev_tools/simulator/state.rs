@@ -23,6 +23,9 @@ use super::{
 /// The bytes of this many files are kept for download; of older ones, only what they are.
 const KEPT_CONTENTS: usize = 400;
 
+/// And no more than this many bytes in all: 4 GiB.
+const KEPT_BYTES: u64 = 4 << 30;
+
 /// Everything that handlers and jobs share.
 #[derive(Debug)]
 pub(super) struct State {
@@ -41,6 +44,7 @@ pub(super) struct State {
 pub(super) struct Store {
     files: HashMap<Uuid, StoredFile>,
     contents: VecDeque<Uuid>,
+    kept_bytes: u64,
     pub(super) jobs: HashMap<Uuid, Job>,
     /// Jobs as they were created.
     pub(super) order: Vec<Uuid>,
@@ -61,6 +65,16 @@ pub(super) struct StoredFile {
     pub(super) content: Option<Content>,
     /// Allows its download without a key.
     pub(super) token: Uuid,
+}
+
+impl StoredFile {
+    /// What it is, without its bytes: for jobs, which must not keep them alive.
+    pub(super) fn description(&self) -> Self {
+        Self {
+            content: None,
+            ..self.clone()
+        }
+    }
 }
 
 /// Where a job's outcome is sent.
@@ -142,12 +156,18 @@ impl State {
 impl Store {
     /// Keeps a file, and lets the bytes of the oldest go.
     pub(super) fn keep(&mut self, file: StoredFile) {
+        let len = |file: &StoredFile| file.content.as_ref().map_or(0, Content::len);
+        self.kept_bytes += len(&file);
         self.contents.push_back(file.id);
         self.files.insert(file.id, file);
-        if self.contents.len() > KEPT_CONTENTS
-            && let Some(oldest) = self.contents.pop_front()
-            && let Some(file) = self.files.get_mut(&oldest)
+        while self.contents.len() > KEPT_CONTENTS
+            || (self.kept_bytes > KEPT_BYTES && self.contents.len() > 1)
         {
+            let oldest = self.contents.pop_front();
+            let Some(file) = oldest.and_then(|id| self.files.get_mut(&id)) else {
+                break;
+            };
+            self.kept_bytes = self.kept_bytes.saturating_sub(len(file));
             file.content = None;
         }
     }

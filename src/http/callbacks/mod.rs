@@ -4,7 +4,7 @@ use axum::{Router, routing::post};
 
 use super::state::AppState;
 
-pub mod receive;
+mod receive;
 
 /// The routes.
 pub fn router() -> Router<AppState> {

@@ -7,14 +7,18 @@ use std::{str::FromStr, time::Duration};
 
 use axum::{
     body::{Body, Bytes},
-    extract::{Path, State},
+    extract::{Path, State, rejection::PathRejection},
     http::{Method, StatusCode},
     response::{IntoResponse, Response},
 };
 use sha2::{Digest, Sha256};
+use sqlx::PgConnection;
 
 use crate::{
-    db::callbacks::{self, CallbackOutcome, ReceivedCallback},
+    db::{
+        self,
+        callbacks::{self, CallbackOutcome, ReceivedCallback},
+    },
     domain::{completion::Completion, ids::AttemptId},
     gladia::callback::parse,
     http::{
@@ -30,14 +34,20 @@ const ZSTD_LEVEL: i32 = 1;
 /// How long a callback waits for its turn before Gladia is asked to come again.
 const TURN_TIMEOUT: Duration = Duration::from_secs(10);
 
+/// How often a callback that lost against another transaction is tried.
+const RECORD_TRIES: u32 = 3;
+
 /// Receives a callback.
 pub async fn receive_callback(
     State(state): State<AppState>,
-    Path((attempt, token)): Path<(String, String)>,
+    path: Result<Path<(String, String)>, PathRejection>,
     method: Method,
     body: Body,
 ) -> Response {
-    let Some(attempt_id) = verify(&state, &attempt, &token) else {
+    let named = path
+        .ok()
+        .and_then(|Path((attempt, token))| verify(&state, &attempt, &token));
+    let Some(attempt_id) = named else {
         metrics::counter!("gateway_callbacks_total", "outcome" => "unverified").increment(1);
         tracing::warn!("Refused a callback whose token is wrong");
         return Problem::new(ProblemType::NotFound, "There is nothing here.").into_response();
@@ -104,7 +114,7 @@ async fn keep(
         completion: understood.completion.as_ref().map_err(String::as_str),
     };
     let mut conn = state.pool.acquire().await?;
-    let outcome = callbacks::record(&mut conn, &callback).await?;
+    let outcome = record(&mut conn, &callback).await?;
     metrics::counter!("gateway_callbacks_total", "outcome" => outcome.as_str()).increment(1);
     tracing::info!(
         attempt.id = %attempt_id,
@@ -116,6 +126,24 @@ async fn keep(
     // A slot is free, whatever became of the job.
     state.wakeups.jobs_changed();
     Ok(outcome)
+}
+
+/// Carries the callback out; or, where that fails for a reason that will not go away, keeps it for somebody to look at.
+async fn record(
+    conn: &mut PgConnection,
+    callback: &ReceivedCallback<'_>,
+) -> sqlx::Result<CallbackOutcome> {
+    let mut tries = 1;
+    loop {
+        match callbacks::record(conn, callback).await {
+            Err(error) if db::is_conflict(&error) && tries < RECORD_TRIES => tries += 1,
+            Err(error) if !db::is_unavailable(&error) => {
+                tracing::error!(%error, attempt.id = %callback.attempt_id, "Could not carry out a callback; quarantined it");
+                return callbacks::quarantine(conn, callback, "carrying it out failed").await;
+            }
+            result => return result,
+        }
+    }
 }
 
 /// A body, read once.

@@ -21,7 +21,6 @@ pub async fn get_metrics(State(state): State<AppState>) -> impl IntoResponse {
             0.0
         });
     }
-    state.metrics.run_upkeep();
     (
         [(header::CONTENT_TYPE, "text/plain; version=0.0.4")],
         state.metrics.render(),

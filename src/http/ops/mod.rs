@@ -4,9 +4,9 @@ use axum::{Router, routing::get};
 
 use super::state::AppState;
 
-pub mod livez;
-pub mod metrics;
-pub mod readyz;
+mod livez;
+mod metrics;
+mod readyz;
 
 /// The routes.
 pub fn router() -> Router<AppState> {

@@ -6,9 +6,12 @@ use axum::{
     response::{IntoResponse, Response},
 };
 
-use super::{request::RequestedOptions, view::Transcription};
+use super::{request::RequestedOptions, result::find, view::Transcription};
 use crate::{
-    db::{self, jobs::NewJob},
+    db::{
+        self,
+        jobs::{Job, NewJob},
+    },
     domain::{
         access::Caller,
         idempotency::Fingerprint,
@@ -52,45 +55,36 @@ pub async fn accept(state: &AppState, accepted: Accepted<'_>) -> Result<Response
     if let Some((key, fingerprint)) = &mut key {
         key.complete(&mut tx, *fingerprint, job_id).await?;
     }
+    // Read before the commit: once it is accepted, nothing can fail any more.
+    let job = find(&mut tx, accepted.caller.tenant_id, job_id).await?;
     tx.commit().await?;
     if let Some((key, _)) = key {
         key.committed();
     }
     state.wakeups.jobs_changed();
     metrics::counter!("gateway_transcriptions_accepted_total").increment(1);
-    answer(state, accepted.caller, job_id, false).await
+    Ok(answer(state, job))
 }
 
 /// Answers a repeated request with the job that its first time made.
 pub async fn replay(state: &AppState, caller: Caller, job_id: JobId) -> Result<Response, Problem> {
-    answer(state, caller, job_id, true).await
+    let mut conn = state.pool.acquire().await?;
+    let job = find(&mut conn, caller.tenant_id, job_id).await?;
+    let mut response = answer(state, job);
+    response.headers_mut().insert(
+        HeaderName::from_static(REPLAYED_HEADER),
+        HeaderValue::from_static("true"),
+    );
+    Ok(response)
 }
 
-async fn answer(
-    state: &AppState,
-    caller: Caller,
-    job_id: JobId,
-    replayed: bool,
-) -> Result<Response, Problem> {
-    let mut conn = state.pool.acquire().await?;
-    let job = db::jobs::find(&mut conn, caller.tenant_id, job_id)
-        .await?
-        .ok_or_else(Problem::no_such_transcription)?;
-    if job.deleted_at.is_some() {
-        return Err(Problem::deleted());
-    }
-    let location = location(state, job_id);
+fn answer(state: &AppState, job: Job) -> Response {
+    let location = location(state, job.id);
     let mut response = (StatusCode::ACCEPTED, Json(Transcription::from(job))).into_response();
     if let Ok(location) = HeaderValue::from_str(&location) {
         response.headers_mut().insert(header::LOCATION, location);
     }
-    if replayed {
-        response.headers_mut().insert(
-            HeaderName::from_static(REPLAYED_HEADER),
-            HeaderValue::from_static("true"),
-        );
-    }
-    Ok(response)
+    response
 }
 
 /// Where the job is to be found: below `API_URL`, or on the host that was asked.

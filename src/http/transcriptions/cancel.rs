@@ -44,10 +44,7 @@ pub async fn cancel_transcription(
         Moved::Done => Ok(Json(find(&mut conn, caller.tenant_id, id).await?.into())),
         Moved::AlreadyEnded(status) => Err(Problem::new(
             ProblemType::AlreadyEnded,
-            format!(
-                "The transcription has ended as `{}`. To erase it, delete it.",
-                status
-            ),
+            format!("The transcription has ended as `{status}`. To erase it, delete it."),
         )),
         Moved::Deleted => Err(Problem::deleted()),
         Moved::NotFound => Err(Problem::no_such_transcription()),

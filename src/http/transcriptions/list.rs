@@ -68,7 +68,7 @@ pub async fn list_transcriptions(
         page.limit + 1,
     )
     .await?;
-    let has_more = jobs.len() as i64 > page.limit;
+    let has_more = i64::try_from(jobs.len()).is_ok_and(|found| found > page.limit);
     if has_more {
         jobs.pop();
     }

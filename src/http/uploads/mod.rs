@@ -4,7 +4,7 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 
 use super::state::AppState;
 
-pub mod create;
+pub(super) mod create;
 
 /// The routes.
 pub fn router() -> OpenApiRouter<AppState> {

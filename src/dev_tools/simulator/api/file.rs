@@ -20,7 +20,7 @@ pub(super) async fn handler(
     let store = state.store();
     let file = store
         .job(id)
-        .and_then(|job| job.file.as_ref())
+        .and_then(|job| store.file(job.file.as_ref()?.id))
         .filter(|file| file.content.is_some())
         .ok_or_else(ApiError::not_found)?;
     let location = bucket::presigned_url(&state.bucket_url, file);

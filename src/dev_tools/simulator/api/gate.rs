@@ -1,29 +1,20 @@
-//! What every request passes: the ledger, the faults, the key check, the error envelope.
+//! What every request passes: the [ledger entry](Entry), the faults, the key check, the error envelope.
 
-use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicBool, AtomicU64, Ordering},
-    },
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
 use axum::{
-    body::{Body, Bytes, HttpBody as _},
+    body::Body,
     extract::{ConnectInfo, Request, State},
     http::{HeaderName, HeaderValue, Method, StatusCode, header, request::Parts},
     middleware::Next,
     response::{IntoResponse as _, Response},
 };
-use futures_util::TryStreamExt as _;
 use http_body_util::{BodyExt as _, Limited};
 
-use super::envelope::ApiError;
+use super::{entry::Entry, envelope::ApiError};
 use crate::dev_tools::simulator::{
-    clock,
     connection::Line,
     faults::{Answer, Effect, Operation},
-    ledger::{RequestNumber, RequestRecord},
     state,
 };
 
@@ -53,6 +44,7 @@ pub(super) async fn gate(
         answered = pass(&state, parts, body, next, operation, &entry) => answered,
     };
     let Some(response) = answered else {
+        entry.sever();
         line.sever();
         return StatusCode::SERVICE_UNAVAILABLE.into_response();
     };
@@ -117,8 +109,13 @@ async fn pass(
             later => after = Some(later),
         }
     }
-    let response = match check_key(state, &parts) {
-        Ok(()) => next.run(Request::from_parts(parts, body)).await,
+    // What is no operation needs no key: the probes, and routes that do not exist.
+    let response = match operation.map_or(Ok(()), |_| check_key(state, &parts)) {
+        Ok(()) => {
+            let response = next.run(Request::from_parts(parts, body)).await;
+            entry.whole();
+            response
+        }
         Err(error) => error.into_response(),
     };
     match after {
@@ -166,9 +163,6 @@ fn answer_with(answer: &Answer) -> Response {
 }
 
 fn check_key(state: &state::State, parts: &Parts) -> Result<(), ApiError> {
-    if matches!(parts.uri.path(), "/health" | "/v1/models") {
-        return Ok(());
-    }
     let unauthorized = |message: &str| ApiError::new(StatusCode::UNAUTHORIZED, message);
     let key = parts
         .headers
@@ -201,78 +195,5 @@ fn operation(method: &Method, path: &str) -> Option<Operation> {
         (&Method::DELETE, [_]) => Some(Operation::Delete),
         (&Method::GET, [_, "file"]) => Some(Operation::File),
         _ => None,
-    }
-}
-
-/// A request's entry in the ledger. If the client vanishes the entry stays without an answer.
-struct Entry<'a> {
-    state: &'a state::State,
-    number: RequestNumber,
-    bytes: Arc<AtomicU64>,
-    upload: bool,
-    closed: AtomicBool,
-}
-
-impl<'a> Entry<'a> {
-    fn open(state: &'a state::State, parts: &Parts, operation: Option<Operation>) -> Self {
-        let text = |value: &HeaderValue| value.to_str().ok().map(str::to_owned);
-        let record = RequestRecord {
-            at: clock::now(),
-            origin: "api",
-            method: parts.method.to_string(),
-            path: parts.uri.path().to_owned(),
-            query: parts.uri.query().map(str::to_owned),
-            status: None,
-            has_key: parts.headers.contains_key("x-gladia-key"),
-            user_agent: parts.headers.get(header::USER_AGENT).and_then(text),
-            body_bytes: 0,
-            completed: false,
-        };
-        Self {
-            state,
-            number: state.store().ledger.open(record, operation),
-            bytes: Arc::default(),
-            upload: operation == Some(Operation::Upload),
-            closed: AtomicBool::new(false),
-        }
-    }
-
-    fn received(&self, bytes: u64) {
-        self.bytes.store(bytes, Ordering::Relaxed);
-    }
-
-    fn counted(&self, body: Body) -> Body {
-        if body.is_end_stream() {
-            return body;
-        }
-        let bytes = Arc::clone(&self.bytes);
-        Body::from_stream(body.into_data_stream().inspect_ok(move |chunk: &Bytes| {
-            bytes.fetch_add(chunk.len() as u64, Ordering::Relaxed);
-        }))
-    }
-
-    fn close(self, status: StatusCode, interrupted: bool) {
-        self.settle(Some(status.as_u16()), !interrupted);
-    }
-
-    fn settle(&self, status: Option<u16>, completed: bool) {
-        self.closed.store(true, Ordering::Relaxed);
-        let mut store = self.state.store();
-        if self.upload && !completed {
-            store.ledger.counts.uploads_interrupted += 1;
-        }
-        if let Some(record) = store.ledger.record(self.number) {
-            record.status = status;
-            record.completed = completed;
-            record.body_bytes = self.bytes.load(Ordering::Relaxed);
-        }
-    }
-}
-
-impl Drop for Entry<'_> {
-    fn drop(&mut self) {
-        if !self.closed.load(Ordering::Relaxed) {
-            self.settle(None, false);
-        }
     }
 }

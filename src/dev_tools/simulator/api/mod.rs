@@ -1,7 +1,8 @@
-//! Gladia's routes: one file for each verb, all behind the [`gate`].
+//! Gladia's routes: one file for each verb, all behind the `gate`.
 
 mod create;
 mod delete;
+mod entry;
 mod envelope;
 mod file;
 mod gate;

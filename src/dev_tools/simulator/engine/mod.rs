@@ -89,7 +89,7 @@ pub(super) fn accept(state: &Arc<State>, create: Accepted) -> Result<Uuid, Queue
 fn uploaded(store: &Store, url: &str) -> Option<StoredFile> {
     let url: Url = url.parse().ok()?;
     let id: Uuid = url.path().strip_prefix("/file/")?.parse().ok()?;
-    store.file(id).cloned()
+    store.file(id).map(StoredFile::description)
 }
 
 fn start(state: &Arc<State>, store: &mut Store, id: Uuid) {
@@ -172,7 +172,7 @@ async fn fetch_for(state: &State, job: &Job) -> Result<StoredFile, (u16, String)
         .map_err(|error| failed(&error))?;
     let mut store = state.store();
     if let Some(job) = store.jobs.get_mut(&job.id) {
-        job.file = Some(file.clone());
+        job.file = Some(file.description());
         store.keep(file.clone());
     }
     Ok(file)

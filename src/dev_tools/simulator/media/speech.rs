@@ -21,11 +21,11 @@ pub(in super::super) struct Segment {
 }
 
 /// Speech in regular turns, for audio that cannot be heard: four seconds, then a short pause.
-pub(super) fn assumed(duration: f64, channels: usize) -> Vec<Segment> {
+pub(super) fn assumed(from: f64, to: f64, channels: usize) -> Vec<Segment> {
     let mut segments = Vec::new();
-    let mut start = 0.2_f64.min(duration / 4.0);
-    while start < duration {
-        let end = (start + 4.0).min(duration);
+    let mut start = from + 0.2_f64.min((to - from) / 4.0);
+    while start < to {
+        let end = (start + 4.0).min(to);
         let channel = segments.len() % channels.max(1);
         segments.push(Segment {
             start,

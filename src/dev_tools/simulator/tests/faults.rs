@@ -61,6 +61,8 @@ async fn a_connection_breaks_before_or_after_the_job_is_accepted() {
         let ledger = api.ledger().await;
         let create = ledger["requests"].as_array().unwrap().last().unwrap();
         assert_eq!(create["status"], Value::Null);
+        assert_eq!(create["severed"], true);
+        assert_eq!(create["completed"], true);
     }
     assert_eq!(create(&api).await.unwrap().status(), 201);
 }

@@ -4,5 +4,6 @@ mod callbacks;
 mod faults;
 mod jobs;
 mod list;
+mod results;
 mod support;
 mod uploads;

@@ -27,7 +27,7 @@ use crate::dev_tools::simulator::{
 };
 
 /// Nothing here takes longer unless it is broken.
-pub const BOUND: Duration = Duration::from_secs(20);
+pub const BOUND: Duration = Duration::from_mins(1);
 
 pub struct Api {
     pub simulator: Simulator,

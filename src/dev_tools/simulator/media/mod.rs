@@ -10,7 +10,10 @@ use std::io::Read as _;
 use infer::MatcherType;
 use symphonia::core::{
     audio::Channels,
-    codecs::audio::{AudioDecoder, AudioDecoderOptions},
+    codecs::{
+        CodecParameters,
+        audio::{AudioDecoder, AudioDecoderOptions},
+    },
     errors::Error as DecodeError,
     formats::{FormatOptions, FormatReader, TrackType, probe::Hint},
     io::{MediaSourceStream, MediaSourceStreamOptions},
@@ -22,11 +25,14 @@ use self::speech::Loudness;
 pub(super) use self::speech::Segment;
 use super::storage::Content;
 
-/// Speech is looked for in this much audio from the start; the rest is only measured.
+/// Speech is looked for in this much audio from the start; in the rest it is assumed.
 const LISTENED_SECONDS: f64 = 600.0;
 
 /// Bytes a second of media that nothing here can read: 128 kbit/s.
 const ESTIMATED_RATE: f64 = 16_000.0;
+
+/// How AC-3 and E-AC-3 begin, which `infer` does not know.
+const DOLBY_DIGITAL: &[u8] = &[0x0B, 0x77];
 
 /// What was found in a file.
 #[derive(Clone, Debug, PartialEq)]
@@ -48,7 +54,7 @@ impl Media {
             duration,
             channels,
             distinct_channels: channels,
-            speech: speech::assumed(duration, channels),
+            speech: speech::assumed(0.0, duration, channels),
         }
     }
 }
@@ -74,14 +80,15 @@ pub(super) fn inspect(content: &Content, filename: &str) -> Result<Media, MediaE
         .map_err(|_| MediaError::NotMedia)?;
     let kind = infer::get(&head).map(|kind| kind.matcher_type());
     // Not every MPEG audio stream starts with bytes that are recognised, so unknown bytes get their chance.
-    let recognised = matches!(kind, Some(MatcherType::Audio | MatcherType::Video));
+    let recognised = matches!(kind, Some(MatcherType::Audio | MatcherType::Video))
+        || head.starts_with(DOLBY_DIGITAL);
     if kind.is_some() && !recognised {
         return Err(MediaError::NotMedia);
     }
     match demux(content, filename) {
-        Some(media) if media.channels > 2 => Err(MediaError::Channels(media.channels)),
-        Some(media) if media.duration > 0.0 => Ok(media),
-        None if recognised && content.len() > 1024 => {
+        Demuxed::Audio(media) if media.channels > 2 => Err(MediaError::Channels(media.channels)),
+        Demuxed::Audio(media) if media.duration > 0.0 => Ok(media),
+        Demuxed::Unreadable if recognised && content.len() > 1024 => {
             #[expect(
                 clippy::cast_precision_loss,
                 reason = "an estimate of a duration from a file size needs no more than 52 bits"
@@ -93,7 +100,15 @@ pub(super) fn inspect(content: &Content, filename: &str) -> Result<Media, MediaE
     }
 }
 
-fn demux(content: &Content, filename: &str) -> Option<Media> {
+/// What the libraries make of a file.
+enum Demuxed {
+    Audio(Media),
+    /// A container that was read, and has no audio in it.
+    Silent,
+    Unreadable,
+}
+
+fn demux(content: &Content, filename: &str) -> Demuxed {
     let mut hint = Hint::new();
     if let Some((_, extension)) = filename.rsplit_once('.') {
         hint.with_extension(extension);
@@ -102,57 +117,78 @@ fn demux(content: &Content, filename: &str) -> Option<Media> {
         Box::new(content.reader()),
         MediaSourceStreamOptions::default(),
     );
-    let mut format = symphonia::default::get_probe()
-        .probe(
-            &hint,
-            stream,
-            FormatOptions::default(),
-            MetadataOptions::default(),
-        )
-        .ok()?;
-    let track = format.default_track(TrackType::Audio)?;
-    let track_id = track.id;
-    let time_base = track.time_base;
-    let parameters = track.codec_params.as_ref()?.audio()?.clone();
-    let mut decoder = symphonia::default::get_codecs()
-        .make_audio_decoder(&parameters, &AudioDecoderOptions::default())
-        .ok();
+    let probed = symphonia::default::get_probe().probe(
+        &hint,
+        stream,
+        FormatOptions::default(),
+        MetadataOptions::default(),
+    );
+    let Ok(mut format) = probed else {
+        return Demuxed::Unreadable;
+    };
+    let Some(track) = format.default_track(TrackType::Audio).cloned() else {
+        return Demuxed::Silent;
+    };
+    let parameters = track.codec_params.as_ref().and_then(CodecParameters::audio);
+    let mut decoder = parameters.and_then(|parameters| {
+        symphonia::default::get_codecs()
+            .make_audio_decoder(parameters, &AudioDecoderOptions::default())
+            .ok()
+    });
 
     let mut listener = Listener::default();
     let mut ticks: u64 = 0;
+    let mut last: i64 = 0;
     while let Some(packet) = next_packet(&mut *format) {
-        if packet.track_id != track_id {
+        if packet.track_id != track.id {
             continue;
         }
         ticks = ticks.saturating_add(packet.dur.get());
+        last = last.max(packet.pts.get());
         if let Some(decoder) = &mut decoder
             && listener.seconds() < LISTENED_SECONDS
         {
             listener.hear(&mut **decoder, &packet);
         }
     }
-    let measured = time_base
-        .and_then(|base| base.calc_duration(ticks.into()))
-        .map(|time| time.as_secs_f64());
-    let channels = listener
-        .channels
-        .or_else(|| parameters.channels.as_ref().map(Channels::count));
     if decoder.is_some() && listener.channels.is_none() {
         // A decoder that makes nothing of any packet means that this only looked like its format.
-        return None;
+        return Demuxed::Unreadable;
     }
-    let duration = measured
+    // Where packets do not say how long they are, the last one's time has to do.
+    let ticks = if ticks > 0 {
+        ticks
+    } else {
+        last.unsigned_abs()
+    };
+    let duration = track
+        .time_base
+        .and_then(|base| base.calc_duration(ticks.into()))
+        .map(|time| time.as_secs_f64())
         .filter(|seconds| *seconds > 0.0)
         .unwrap_or_else(|| listener.seconds());
-    let channels = channels.unwrap_or(1);
+    let declared = parameters.and_then(|parameters| parameters.channels.as_ref());
+    let channels = listener
+        .channels
+        .or_else(|| declared.map(Channels::count))
+        .unwrap_or(1);
     if decoder.is_none() || channels > 2 {
-        return Some(Media::assumed(duration, channels));
+        return Demuxed::Audio(Media::assumed(duration, channels));
     }
-    Some(Media {
+    let distinct_channels = if listener.identical { 1 } else { channels };
+    let mut speech = listener.loudness.speech(listener.identical);
+    if duration > LISTENED_SECONDS {
+        speech.extend(speech::assumed(
+            LISTENED_SECONDS,
+            duration,
+            distinct_channels,
+        ));
+    }
+    Demuxed::Audio(Media {
         duration,
         channels,
-        distinct_channels: if listener.identical { 1 } else { channels },
-        speech: listener.loudness.speech(listener.identical),
+        distinct_channels,
+        speech,
     })
 }
 
