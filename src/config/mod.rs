@@ -68,12 +68,12 @@ pub struct DatabaseSettings {
     #[arg(long, env, hide_env_values = true)]
     pub database_url: DatabaseUrl,
 
-    /// How many connections this process may hold open (1 to 1000).
+    /// How many connections this process may hold open (2 to 1000). One of them listens for wake-ups.
     ///
     /// All replicas together must stay below Postgres's `max_connections`.
     ///
     /// Example: DATABASE_POOL_SIZE=20
-    #[arg(long, env, value_name = "CONNECTIONS", default_value = "20", value_parser = whole(1_u32..=1000))]
+    #[arg(long, env, value_name = "CONNECTIONS", default_value = "20", value_parser = whole(2_u32..=1000))]
     pub database_pool_size: u32,
 }
 

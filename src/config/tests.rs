@@ -126,7 +126,7 @@ fn wrong_values_of_every_kind_are_refused() {
     for (name, value) in [
         ("DATABASE_URL", "mysql://db/gateway"),
         ("DATABASE_URL", "postgres://db:port/gateway"),
-        ("DATABASE_POOL_SIZE", "0"),
+        ("DATABASE_POOL_SIZE", "1"),
         ("GLADIA_API_KEY", "a key"),
         ("GLADIA_API_URL", "ftp://api.gladia.io"),
         ("GLADIA_CREATE_TIMEOUT_SECONDS", "61"),
