@@ -10,8 +10,11 @@
 
 mod support;
 
+mod access;
 mod audio_back;
+mod bad_bodies;
 mod bad_requests;
+mod broken_uploads;
 mod callbacks;
 mod cancel;
 mod cap;

@@ -5,7 +5,7 @@ use std::{
     sync::{Arc, Mutex},
 };
 
-use serde_json::json;
+use serde_json::{Value, json};
 use tracing_subscriber::{EnvFilter, fmt::MakeWriter, layer::SubscriberExt};
 
 use crate::support::{TestApp, audio, rows::success, upstream::GLADIA_KEY};
@@ -31,6 +31,72 @@ impl MakeWriter<'_> for Log {
     fn make_writer(&self) -> Self {
         self.clone()
     }
+}
+
+/// Where things go wrong, more is told. Gives the address of a callback that was refused.
+async fn go_wrong(app: &TestApp, body: &Value, file: &str, ok: &str) -> String {
+    let get = format!("/v1/transcriptions/{file}/audio");
+    let faults = [
+        json!({ "operation": "create", "kind": "drop_after", "times": 1 }),
+        json!({ "operation": "create", "kind": "status", "status": 400, "times": 1 }),
+        json!({ "operation": "create", "kind": "status", "status": 401, "times": 1 }),
+        json!({ "operation": "upload", "kind": "drop_before", "times": 1 }),
+        json!({ "operation": "file", "kind": "drop_before", "times": 1 }),
+    ];
+    for fault in &faults[..2] {
+        app.upstream.fault(fault).await;
+        let job = app.acme.transcribe(body).await.expect(202);
+        let status = if fault["kind"] == "status" {
+            "error"
+        } else {
+            "done"
+        };
+        app.acme
+            .wait_until(job["id"].as_str().unwrap(), status)
+            .await;
+    }
+    app.upstream.fault(&json!(faults[2..])).await;
+    let held = app.acme.transcribe(body).await.expect(202);
+    let held = held["id"].as_str().unwrap();
+    app.acme.wait_until_reason(held, "gladia_key_refused").await;
+    app.acme
+        .upload(audio::short(), "a.wav", None)
+        .await
+        .problem(503, "upstream-unavailable");
+    app.acme
+        .get(&get)
+        .await
+        .problem(503, "upstream-unavailable");
+    let attempt = app.attempt(ok).await;
+    app.call_back(attempt.id, "garbage with spoken-secret words")
+        .await;
+    let forged = app.callback_url(0, uuid::Uuid::now_v7());
+    let body = success("0", "spoken-secret");
+    app.http
+        .post(&forged)
+        .body(body.clone())
+        .send()
+        .await
+        .unwrap();
+    app.http
+        .post(format!("{forged}x"))
+        .body(body)
+        .send()
+        .await
+        .unwrap();
+    app.acme
+        .with_key(Some("api-key-secret"))
+        .get("/v1/transcriptions")
+        .await
+        .problem(401, "unauthorized");
+    app.acme
+        .get("/v1/transcriptions?cursor=query-secret")
+        .await
+        .problem(400, "invalid-parameter");
+    app.acme.get("/path-secret").await.problem(404, "not-found");
+    app.set_clock_ahead("2 minutes").await;
+    app.acme.wait_until_done(held).await;
+    forged
 }
 
 /// One thread, so that everything of this test, and nothing of another, is logged through its own subscriber.
@@ -66,67 +132,13 @@ async fn nothing_secret_is_logged() {
     let get = format!("/v1/transcriptions/{}/audio", file["id"].as_str().unwrap());
     assert_eq!(app.acme.get(&get).await.status, 200);
 
-    // Where things go wrong, more is told; not this.
-    let faults = [
-        json!({ "operation": "create", "kind": "drop_after", "times": 1 }),
-        json!({ "operation": "create", "kind": "status", "status": 400, "times": 1 }),
-        json!({ "operation": "create", "kind": "status", "status": 401, "times": 1 }),
-        json!({ "operation": "upload", "kind": "drop_before", "times": 1 }),
-        json!({ "operation": "file", "kind": "drop_before", "times": 1 }),
-    ];
-    for fault in &faults[..2] {
-        app.upstream.fault(fault).await;
-        let job = app.acme.transcribe(&body).await.expect(202);
-        let status = if fault["kind"] == "status" {
-            "error"
-        } else {
-            "done"
-        };
-        app.acme
-            .wait_until(job["id"].as_str().unwrap(), status)
-            .await;
-    }
-    app.upstream.fault(&json!(faults[2..])).await;
-    let held = app.acme.transcribe(&body).await.expect(202);
-    let held = held["id"].as_str().unwrap();
-    app.acme.wait_until_reason(held, "gladia_key_refused").await;
-    app.acme
-        .upload(audio::short(), "a.wav", None)
-        .await
-        .problem(503, "upstream-unavailable");
-    app.acme
-        .get(&get)
-        .await
-        .problem(503, "upstream-unavailable");
-    let attempt = app.attempt(ok["id"].as_str().unwrap()).await;
-    app.call_back(attempt.id, "garbage with spoken-secret words")
-        .await;
-    let forged = app.callback_url(0, uuid::Uuid::now_v7());
-    let body = success("0", "spoken-secret");
-    app.http
-        .post(&forged)
-        .body(body.clone())
-        .send()
-        .await
-        .unwrap();
-    app.http
-        .post(format!("{forged}x"))
-        .body(body)
-        .send()
-        .await
-        .unwrap();
-    app.acme
-        .with_key(Some("api-key-secret"))
-        .get("/v1/transcriptions")
-        .await
-        .problem(401, "unauthorized");
-    app.acme
-        .get("/v1/transcriptions?cursor=query-secret")
-        .await
-        .problem(400, "invalid-parameter");
-    app.acme.get("/path-secret").await.problem(404, "not-found");
-    app.set_clock_ahead("2 minutes").await;
-    app.acme.wait_until_done(held).await;
+    let forged = go_wrong(
+        &app,
+        &body,
+        file["id"].as_str().unwrap(),
+        ok["id"].as_str().unwrap(),
+    )
+    .await;
 
     let mut secrets: Vec<String> = [
         "presigned-secret",

@@ -118,7 +118,7 @@ async fn a_replica_without_the_key_of_an_attempt_in_flight_does_not_start() {
     let id = app.acme.start("lengthy.mp3").await;
     app.acme.wait_until(&id, "processing").await;
     let new = "new:fedcba9876543210fedcba9876543210";
-    let both = format!("{new},{}", CALLBACK_KEYS);
+    let both = format!("{new},{CALLBACK_KEYS}");
     let refused = app
         .try_replica(&[("CALLBACK_KEYS", new)])
         .await

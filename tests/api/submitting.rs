@@ -152,6 +152,27 @@ async fn a_busy_gladia_is_asked_again_later() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_account_whose_queue_is_full_takes_the_rest_later() {
+    let app = TestApp::builder()
+        .simulator(|settings| {
+            settings.max_running = 1;
+            settings.max_queued = 0;
+        })
+        .start()
+        .await;
+    let mut ids = Vec::new();
+    for number in 0..3 {
+        ids.push(app.acme.start(&format!("lengthy-{number}.mp3")).await);
+    }
+    for id in &ids {
+        app.acme.wait_until_done(id).await;
+    }
+    assert_eq!(app.upstream.count("creates_accepted").await, 3);
+    assert!(app.upstream.count("creates_received").await > 3);
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn the_time_that_gladia_asks_for_is_waited() {
     let app = TestApp::start().await;
     let fault = json!({
@@ -188,7 +209,11 @@ async fn what_gladia_refuses_fails_at_once() {
             .unwrap()
             .contains("Bad Request")
     );
-    assert_eq!(app.attempt(&id).await.state, "refused");
+    let attempt = app.attempt(&id).await;
+    assert_eq!(
+        (attempt.state.as_str(), attempt.http_status),
+        ("refused", Some(400))
+    );
     // The one slot is free again.
     app.acme
         .wait_until_done(&app.acme.start("b.mp3").await)

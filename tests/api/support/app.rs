@@ -13,6 +13,10 @@ use gladia_gateway::{
 use reqwest::Client;
 use serde_json::Value;
 use sqlx::PgPool;
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+};
 
 use super::{
     Caller,
@@ -152,6 +156,26 @@ impl TestApp {
         self.stop().await;
     }
 
+    /// Ends a test in which nothing must have come of anything: no rows here, no file and no job at Gladia.
+    pub async fn finish_with_nothing_kept(self) {
+        for table in ["jobs", "uploads", "idempotency_keys"] {
+            assert_eq!(self.rows(table).await, 0, "{table}");
+        }
+        assert_eq!(self.upstream.count("uploads_accepted").await, 0);
+        assert_eq!(self.upstream.count("creates_received").await, 0);
+        self.finish().await;
+    }
+
+    /// Sends bytes that no client library would send, and gives what comes until the connection ends.
+    pub async fn send_bytes(&self, request: &[u8]) -> String {
+        let mut stream = TcpStream::connect(self.replicas[0].address).await.unwrap();
+        stream.write_all(request).await.unwrap();
+        let mut answer = Vec::new();
+        // A connection that is reset after its answer is as good as one that is closed.
+        let _ = stream.read_to_end(&mut answer).await;
+        String::from_utf8_lossy(&answer).into_owned()
+    }
+
     /// Ends a test that leaves work under way. What holds at every instant is looked at all the same.
     pub async fn stop(self) {
         for replica in &self.replicas {
@@ -267,12 +291,4 @@ pub fn attempt_of(job: &Value) -> &str {
     job["custom_metadata"]["gladia_gateway_attempt"]
         .as_str()
         .unwrap_or_else(|| panic!("Gladia has a job that no attempt sent: {job}"))
-}
-
-/// One row of the simulator's ledger, by the URL of its audio.
-pub fn find_job<'a>(jobs: &'a [Value], audio: &str) -> &'a Value {
-    let url = format!("https://audio.example/{audio}");
-    jobs.iter()
-        .find(|job| job["audio_url"] == url)
-        .unwrap_or_else(|| panic!("Gladia has no job of {url}"))
 }

@@ -1,6 +1,6 @@
 //! How a test is set up.
 
-use std::{collections::BTreeMap, net::Ipv4Addr, time::Duration};
+use std::{collections::BTreeMap, fmt::Display, net::Ipv4Addr, time::Duration};
 
 use gladia_gateway::{
     config::ServeSettings, db, dev_tools::simulator::SimulatorSettings,
@@ -44,7 +44,7 @@ impl Default for Builder {
 
 impl Builder {
     /// A setting of `serve`, by its environment variable.
-    pub fn set(mut self, name: &str, value: impl ToString) -> Self {
+    pub fn set(mut self, name: &str, value: impl Display) -> Self {
         self.settings.insert(name.to_owned(), value.to_string());
         self
     }

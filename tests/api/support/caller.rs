@@ -1,7 +1,7 @@
 //! A program that uses the gateway.
 
 use reqwest::{
-    Client, Method, RequestBuilder,
+    Body, Client, Method, RequestBuilder,
     multipart::{Form, Part},
 };
 use serde_json::{Value, json};
@@ -100,6 +100,13 @@ impl Caller {
         let form = Form::new().part("audio", Part::bytes(file).file_name(filename.to_owned()));
         let upload = Answer::to(self.form("/v1/uploads", form)).await.expect(201);
         upload["audio_url"].as_str().unwrap().to_owned()
+    }
+
+    /// A request with a body that is written by hand.
+    pub fn raw(&self, path: &str, content_type: &str, body: impl Into<Body>) -> RequestBuilder {
+        self.request(Method::POST, path)
+            .header("content-type", content_type)
+            .body(body)
     }
 
     pub async fn job(&self, id: &str) -> Value {

@@ -29,8 +29,6 @@ pub async fn eventually<T>(what: &str, look: impl AsyncFn() -> Option<T>) -> T {
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
     };
-    match tokio::time::timeout(BOUND, waiting).await {
-        Ok(found) => found,
-        Err(_) => panic!("within {BOUND:?} there was no {what}"),
-    }
+    let found = tokio::time::timeout(BOUND, waiting).await.ok();
+    found.unwrap_or_else(|| panic!("within {BOUND:?} there was no {what}"))
 }

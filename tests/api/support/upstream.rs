@@ -88,15 +88,6 @@ impl Upstream {
         }
     }
 
-    /// Waits until it has accepted as many jobs, and gives them.
-    pub async fn wait_for_jobs(&self, number: usize) -> Vec<Value> {
-        eventually(&format!("{number} jobs at Gladia"), async || {
-            let jobs = self.jobs().await;
-            (jobs.len() >= number).then_some(jobs)
-        })
-        .await
-    }
-
     /// Makes something go wrong, in place of whatever went wrong before.
     pub async fn fault(&self, fault: &Value) {
         let request = self.http.put(self.control("faults")).json(fault);

@@ -1,0 +1,105 @@
+//! Who gets in, and how far.
+
+use gladia_gateway::domain::access::Scope;
+use reqwest::Method;
+use serde_json::json;
+
+use crate::support::{Answer, TestApp, audio};
+
+const CREATE: &str = "/v1/transcriptions";
+const NOBODY: &str = "/v1/transcriptions/01890000-0000-7000-8000-000000000000";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nobody_gets_in_without_a_valid_key() {
+    let app = TestApp::start().await;
+    let revoked = app.caller("acme", Scope::Write).await;
+    revoked.get(CREATE).await.expect(200);
+    app.execute(&format!(
+        "UPDATE api_keys SET revoked_at = gateway_now() WHERE id = '{}'",
+        revoked.api_key_id
+    ))
+    .await;
+    let valid = app.acme.key.clone().unwrap();
+    let anonymous = app.acme.with_key(None);
+    let mut answers = vec![revoked.get(CREATE).await, anonymous.get(CREATE).await];
+    for header in [
+        String::new(),
+        "Bearer".to_owned(),
+        "Bearer ".to_owned(),
+        "Bearer wrong".to_owned(),
+        format!("Basic {valid}"),
+        valid.clone(),
+        format!("Bearer {}", &valid[..valid.len() - 1]),
+        format!("Bearer {valid}x"),
+        format!("Bearer {}", "x".repeat(5000)),
+    ] {
+        let request = anonymous
+            .request(Method::GET, CREATE)
+            .header("authorization", header);
+        answers.push(Answer::to(request).await);
+    }
+    for answer in &answers {
+        let problem = answer.problem(401, "unauthorized");
+        assert_eq!(answer.header("www-authenticate"), Some("Bearer"));
+        assert!(!problem.to_string().contains(&valid));
+    }
+    // The scheme's name is written in any case.
+    let request = anonymous
+        .request(Method::GET, CREATE)
+        .header("authorization", format!("bearer {valid}"));
+    Answer::to(request).await.expect(200);
+    // Every operation asks for it.
+    for (method, path) in [
+        (Method::POST, CREATE),
+        (Method::POST, "/v1/transcriptions/upload"),
+        (Method::POST, "/v1/uploads"),
+        (Method::GET, NOBODY),
+        (Method::DELETE, NOBODY),
+        (
+            Method::GET,
+            "/v1/transcriptions/01890000-0000-7000-8000-000000000000/result",
+        ),
+        (
+            Method::GET,
+            "/v1/transcriptions/01890000-0000-7000-8000-000000000000/audio",
+        ),
+        (
+            Method::POST,
+            "/v1/transcriptions/01890000-0000-7000-8000-000000000000/cancel",
+        ),
+    ] {
+        Answer::to(anonymous.request(method, path))
+            .await
+            .problem(401, "unauthorized");
+    }
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_key_that_may_look_may_not_write() {
+    let app = TestApp::start().await;
+    let id = app.acme.start("a.mp3").await;
+    app.acme.wait_until_done(&id).await;
+    let reader = app.caller("acme", Scope::Read).await;
+    reader.job(&id).await;
+    reader.result(&id).await.expect(200);
+    let body = json!({ "audio_url": "https://audio.example/a.mp3" });
+    for answer in [
+        reader.transcribe(&body).await,
+        reader.upload(audio::short(), "a.wav", None).await,
+        Answer::to(reader.form("/v1/uploads", reqwest::multipart::Form::new())).await,
+        reader.cancel(&id).await,
+        reader.delete(&id).await,
+    ] {
+        let problem = answer.problem(403, "forbidden");
+        assert!(
+            problem["detail"].as_str().unwrap().contains("write"),
+            "{problem}"
+        );
+    }
+    // The greatest scope includes the lesser ones.
+    let admin = app.caller("acme", Scope::Admin).await;
+    admin.transcribe(&body).await.expect(202);
+    assert_eq!(app.upstream.count("uploads").await, 0);
+    app.finish().await;
+}
