@@ -150,6 +150,10 @@ impl Submitter {
             job.id = %job.job_id, attempt.id = %job.attempt_id, outcome = name, elapsed_ms,
             "Submitted job {}: {name}", job.job_id
         );
+        // A pause comes first, so that nobody claims at once what the record puts back into the line.
+        if let Err(error) = self.adjust_dispatch(&outcome).await {
+            tracing::warn!(%error, "Could not adjust dispatch");
+        }
         match self.record(&job, &outcome).await {
             Ok(Recorded::Written | Recorded::Stale) => {}
             Ok(Recorded::Contradiction) => {
@@ -161,9 +165,6 @@ impl Submitter {
             Err(error) => {
                 tracing::error!(%error, job.id = %job.job_id, "Could not record an outcome");
             }
-        }
-        if let Err(error) = self.adjust_dispatch(&outcome).await {
-            tracing::warn!(%error, "Could not adjust dispatch");
         }
         self.0.wakeups.jobs_changed();
     }

@@ -4,7 +4,13 @@ use std::time::Duration;
 
 use serde_json::json;
 
-use crate::support::{Answer, TestApp, audio, builder::DRAIN, eventually, trickle};
+use crate::support::{
+    Answer, TestApp, audio,
+    builder::{CALLBACK_KEYS, DRAIN},
+    eventually,
+    rows::success,
+    trickle,
+};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_stopping_replica_records_the_create_that_is_under_way() {
@@ -112,7 +118,7 @@ async fn a_replica_without_the_key_of_an_attempt_in_flight_does_not_start() {
     let id = app.acme.start("lengthy.mp3").await;
     app.acme.wait_until(&id, "processing").await;
     let new = "new:fedcba9876543210fedcba9876543210";
-    let both = format!("{new},{}", crate::support::builder::CALLBACK_KEYS);
+    let both = format!("{new},{}", CALLBACK_KEYS);
     let refused = app
         .try_replica(&[("CALLBACK_KEYS", new)])
         .await
@@ -133,16 +139,19 @@ async fn a_database_that_goes_away_for_a_while_loses_nothing() {
     let id = app.acme.start("lengthy.mp3").await;
     app.acme.wait_until(&id, "processing").await;
     app.database_relay().cut().await;
-    // The callback cannot be kept, so it is not acknowledged, and Gladia comes again.
-    app.upstream.wait_for("callbacks_sent", 1).await;
-    assert_eq!(app.upstream.count("callbacks_delivered").await, 0);
+    // No callback can be kept, so none is acknowledged; Gladia comes again.
     let attempt = app.attempt(&id).await;
-    let body = crate::support::rows::success(&attempt.gladia_id.unwrap(), "words");
-    let answer = app.call_back(attempt.id, body).await;
-    answer.problem(503, "database-unavailable");
-    let answer = app.acme.get("/v1/transcriptions").await;
-    answer.problem(503, "database-unavailable");
-    assert!(answer.header("retry-after").is_some());
+    let body = success(&attempt.gladia_id.unwrap(), "words");
+    let (callback, list, ()) = tokio::join!(
+        app.call_back(attempt.id, body),
+        app.acme.get("/v1/transcriptions"),
+        app.upstream.wait_for("callbacks_sent", 1),
+    );
+    for answer in [callback, list] {
+        answer.problem(503, "database-unavailable");
+        assert!(answer.header("retry-after").is_some());
+    }
+    assert_eq!(app.upstream.count("callbacks_delivered").await, 0);
     app.database_relay().mend().await;
     eventually("job that is done", async || {
         let status: String = app.scalar("SELECT status FROM jobs").await;

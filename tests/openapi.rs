@@ -1,0 +1,186 @@
+//! The document of the REST API: current, valid, and complete enough to make a client from.
+
+#![expect(
+    clippy::unwrap_used,
+    reason = "in a test, what cannot be unwrapped is a failure"
+)]
+
+use std::{collections::BTreeSet, fs, path::Path};
+
+use gladia_gateway::http::openapi;
+use serde_json::{Value, json};
+
+const METHODS: [&str; 8] = [
+    "get", "put", "post", "delete", "options", "head", "patch", "trace",
+];
+
+/// What operations do, as the first word of their ids.
+const VERBS: [&str; 6] = ["create", "get", "list", "cancel", "delete", "update"];
+
+const PROBLEM: &str = "#/components/schemas/Problem";
+
+fn read(path: &str) -> Value {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(path);
+    let text = fs::read_to_string(&path)
+        .unwrap_or_else(|error| panic!("{} cannot be read: {error}", path.display()));
+    serde_json::from_str(&text).unwrap()
+}
+
+fn document() -> Value {
+    serde_json::to_value(openapi::document()).unwrap()
+}
+
+/// Every operation with its name for messages.
+fn operations(document: &Value) -> Vec<(String, &Value)> {
+    let mut found = Vec::new();
+    for (path, item) in document["paths"].as_object().unwrap() {
+        for (method, operation) in item.as_object().unwrap() {
+            if METHODS.contains(&method.as_str()) {
+                found.push((format!("{} {path}", method.to_uppercase()), operation));
+            }
+        }
+    }
+    found
+}
+
+/// Every reference in the document.
+fn references<'a>(value: &'a Value, found: &mut BTreeSet<&'a str>) {
+    match value {
+        Value::Object(fields) => {
+            if let Some(Value::String(target)) = fields.get("$ref") {
+                found.insert(target);
+            }
+            fields.values().for_each(|field| references(field, found));
+        }
+        Value::Array(items) => items.iter().for_each(|item| references(item, found)),
+        _ => {}
+    }
+}
+
+#[test]
+fn the_committed_document_is_current() {
+    assert!(
+        read("openapi/openapi.json") == document(),
+        "openapi/openapi.json is not what the handlers say. Run ./dev openapi, and commit what it changes."
+    );
+}
+
+#[test]
+fn the_document_is_valid() {
+    let schema = read("tests/fixtures/openapi-3.1/schema.json");
+    let validator = jsonschema::validator_for(&schema).unwrap();
+    let document = document();
+    let errors: Vec<String> = validator
+        .iter_errors(&document)
+        .map(|error| format!("{} at {}", error, error.instance_path()))
+        .collect();
+    assert!(errors.is_empty(), "{errors:#?}");
+    // The schema can refuse.
+    let mut broken = document;
+    broken["paths"]["/v1/transcriptions"]["get"]["responses"]["200"] = json!({ "content": {} });
+    assert!(!validator.is_valid(&broken));
+}
+
+#[test]
+fn every_schema_is_valid_json_schema() {
+    let document = document();
+    let schemas = document["components"]["schemas"].as_object().unwrap();
+    assert!(schemas.len() > 5);
+    for (name, schema) in schemas {
+        let mut schema = schema.clone();
+        schema["$schema"] = json!("https://json-schema.org/draft/2020-12/schema");
+        if let Err(error) = jsonschema::meta::validate(&schema) {
+            panic!("{name}: {error} at {}", error.instance_path());
+        }
+    }
+}
+
+#[test]
+fn every_reference_leads_somewhere() {
+    let document = document();
+    let mut found = BTreeSet::new();
+    references(&document, &mut found);
+    assert!(found.contains(PROBLEM));
+    for target in found {
+        let pointer = target
+            .strip_prefix('#')
+            .unwrap_or_else(|| panic!("{target} leads out of the document"));
+        assert!(
+            document.pointer(pointer).is_some(),
+            "{target} leads nowhere"
+        );
+    }
+}
+
+#[test]
+fn every_operation_says_what_it_does() {
+    let document = document();
+    let mut ids = BTreeSet::new();
+    for (name, operation) in operations(&document) {
+        let id = operation["operationId"]
+            .as_str()
+            .unwrap_or_else(|| panic!("{name} has no operationId"));
+        let (verb, resource) = id
+            .split_once('_')
+            .unwrap_or_else(|| panic!("{id} is not <verb>_<resource>"));
+        assert!(VERBS.contains(&verb), "{id}: no such verb");
+        let plain = |c: char| c.is_ascii_lowercase() || c == '_';
+        assert!(!resource.is_empty() && resource.chars().all(plain), "{id}");
+        assert!(ids.insert(id.to_owned()), "{id} stands there twice");
+        let summary = operation["summary"].as_str().unwrap_or_default();
+        assert!(!summary.trim().is_empty(), "{name} has no summary");
+        let tags = operation["tags"].as_array().map_or(0, Vec::len);
+        assert_eq!(tags, 1, "{name} belongs to one group");
+    }
+    for id in [
+        "create_transcription",
+        "create_transcription_from_file",
+        "list_transcriptions",
+        "get_transcription",
+        "get_transcription_result",
+        "get_transcription_audio",
+        "cancel_transcription",
+        "delete_transcription",
+        "create_upload",
+    ] {
+        assert!(ids.contains(id), "there is no {id}");
+    }
+}
+
+#[test]
+fn every_answer_is_described_and_every_error_is_a_problem() {
+    let document = document();
+    for (name, operation) in operations(&document) {
+        let responses = operation["responses"].as_object().unwrap();
+        assert!(
+            responses.keys().any(|status| status.starts_with('2')),
+            "{name} never succeeds"
+        );
+        for expected in ["401", "503"] {
+            assert!(responses.contains_key(expected), "{name} lacks {expected}");
+        }
+        for (status, response) in responses {
+            let description = response["description"].as_str().unwrap_or_default();
+            assert!(!description.trim().is_empty(), "{name} {status}");
+            let range = status == "416";
+            if matches!(status.as_bytes()[0], b'4' | b'5') && !range {
+                let schema = &response["content"]["application/problem+json"]["schema"];
+                assert_eq!(schema["$ref"], PROBLEM, "{name} {status}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_key_is_asked_for_everywhere() {
+    let document = document();
+    let scheme = &document["components"]["securitySchemes"]["api_key"];
+    assert_eq!(
+        (&scheme["type"], &scheme["scheme"]),
+        (&json!("http"), &json!("bearer"))
+    );
+    assert_eq!(document["security"], json!([{ "api_key": [] }]));
+    for (name, operation) in operations(&document) {
+        assert_eq!(operation.get("security"), None, "{name} goes its own way");
+    }
+}
