@@ -11,7 +11,7 @@ use crate::{config::DatabaseSettings, db::MIGRATOR};
 /// Applies the migrations that the database lacks.
 ///
 /// # Errors
-/// Where the database is out of reach, refuses one, or holds one that this version does not know.
+/// Where the database is out of reach or refuses one.
 pub async fn run(settings: &DatabaseSettings) -> anyhow::Result<ExitCode> {
     let mut conn = connect(settings).await?;
     // The migrator takes this same lock once more. Held from here on, what is counted is what this run applies, and two

@@ -84,6 +84,10 @@ impl SimulateArgs {
             self.max_running > 0,
             "--max-running must be at least 1, or no job ever runs"
         );
+        ensure!(
+            self.webhook_url.is_some() == self.webhook_secret.is_some(),
+            "--webhook-url and --webhook-secret go together: the secret signs what is sent to the URL"
+        );
         let script = self.script.as_deref().map(Script::read).transpose()?;
         let webhook = self
             .webhook_url

@@ -97,7 +97,6 @@ pub async fn record(
 
     let job_id = JobId::from(job.id);
     let verdict = match callback.completion {
-        Err(_) if job.discard => Verdict::Discard,
         Err(_) => Verdict::Quarantine("it could not be read"),
         Ok(completion) => {
             let before = Before {
@@ -120,6 +119,8 @@ pub async fn record(
         Verdict::Fail => CallbackOutcome::Failed,
         Verdict::Supersede => CallbackOutcome::Superseded,
         Verdict::Discard => CallbackOutcome::Discarded,
+        // What must not be kept is not kept for a look either.
+        Verdict::Quarantine(_) if job.discard => CallbackOutcome::Discarded,
         Verdict::Quarantine(_) => CallbackOutcome::Quarantined,
     };
     if !insert(&mut tx, callback, outcome, verdict).await? {

@@ -4,7 +4,7 @@
 //! late, doubled or stale changes zero rows, and the caller decides what that means. Locks are always taken in one order:
 //! dispatch, a free slot, job, attempt, the slot that the attempt holds.
 
-use std::{str::FromStr, time::Duration};
+use std::{str::FromStr, sync::LazyLock, time::Duration};
 
 use sqlx::{
     AssertSqlSafe, ConnectOptions, Connection, PgConnection,
@@ -24,7 +24,13 @@ pub mod uploads;
 pub mod wakeups;
 
 /// The migrations, compiled in.
-pub static MIGRATOR: Migrator = sqlx::migrate!();
+///
+/// A database that is ahead is fine: during a rolling update an older replica may start after a newer one has migrated.
+pub static MIGRATOR: LazyLock<Migrator> = LazyLock::new(|| {
+    let mut migrator = sqlx::migrate!();
+    migrator.set_ignore_missing(true);
+    migrator
+});
 
 /// How long a request waits for a connection before it is answered 503.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);
@@ -77,7 +83,7 @@ pub async fn connect(
 /// Applies the migrations. An advisory lock lets many replicas start at once.
 ///
 /// # Errors
-/// Where the database refuses one, or holds one that this binary does not know.
+/// Where the database refuses one.
 pub async fn migrate(pool: &PgPool) -> Result<(), MigrateError> {
     MIGRATOR.run(pool).await
 }

@@ -78,7 +78,7 @@ pub enum Verdict {
     Supersede,
     /// The attempt is settled; the body must not be kept.
     Discard,
-    /// The body is kept, and nothing else changes until somebody looks.
+    /// The body is kept (unless the job's content must not be), and nothing else changes until somebody looks.
     Quarantine(&'static str),
 }
 

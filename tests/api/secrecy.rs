@@ -174,7 +174,7 @@ async fn nothing_secret_is_logged() {
     // The positive control: it was this log that everything went to.
     for told in [
         "Submitted job",
-        "Kept a callback",
+        "Received a callback",
         "Refused a callback whose token is wrong",
         "/callbacks/gladia/{attempt}/{token}",
         "Gladia refuses GLADIA_API_KEY",

@@ -116,11 +116,14 @@ async fn keep(
     let mut conn = state.pool.acquire().await?;
     let outcome = record(&mut conn, &callback).await?;
     metrics::counter!("gateway_callbacks_total", "outcome" => outcome.as_str()).increment(1);
+    if outcome == CallbackOutcome::UnknownAttempt {
+        return Ok(outcome);
+    }
     tracing::info!(
         attempt.id = %attempt_id,
         outcome = outcome.as_str(),
         body_bytes = understood.body_bytes,
-        "Kept a callback of attempt {attempt_id}: {}",
+        "Received a callback of attempt {attempt_id}: {}",
         outcome.as_str()
     );
     // A slot is free, whatever became of the job.
