@@ -17,7 +17,7 @@ async fn a_stopping_replica_records_the_create_that_is_under_way() {
     let mut app = TestApp::start().await;
     let fault = json!({ "operation": "create", "kind": "delay", "milliseconds": 500, "times": 1 });
     app.upstream.fault(&fault).await;
-    let id = app.acme.start("lengthy.mp3").await;
+    let id = app.acme.start("endless.mp3").await;
     app.upstream.wait_for("creates_received", 1).await;
     assert!(app.replicas[0].stop(DRAIN).await, "it ends in time");
     let attempt = app.attempt(&id).await;
@@ -25,6 +25,8 @@ async fn a_stopping_replica_records_the_create_that_is_under_way() {
     assert!(attempt.gladia_id.is_some());
     // The callback reaches the next one.
     app.add_replica(&[]).await;
+    let body = success(&attempt.gladia_id.unwrap(), "words");
+    assert_eq!(app.call_back(attempt.id, body).await.status, 200);
     let caller = app.acme.at(&app.replicas[1].base);
     caller.wait_until_done(&id).await;
     assert_eq!(app.upstream.count("creates_received").await, 1);
@@ -35,7 +37,7 @@ async fn a_stopping_replica_records_the_create_that_is_under_way() {
 async fn a_replica_that_must_stop_at_once_leaves_an_unknown_attempt_that_another_completes() {
     let mut app = TestApp::builder().with_gladia_relay().start().await;
     app.gladia().hold_answers();
-    let id = app.acme.start("lengthy.mp3").await;
+    let id = app.acme.start("endless.mp3").await;
     app.upstream.wait_for("creates_accepted", 1).await;
     assert!(
         app.replicas[0].stop(Duration::ZERO).await,
@@ -48,10 +50,17 @@ async fn a_replica_that_must_stop_at_once_leaves_an_unknown_attempt_that_another
 
     app.add_replica(&[]).await;
     let caller = app.acme.at(&app.replicas[1].base);
-    let done = caller.wait_until_done(&id).await;
+    assert_eq!(
+        caller.job(&id).await["status_reason"],
+        json!("outcome_unknown")
+    );
     let jobs = app.upstream.jobs().await;
     assert_eq!(jobs.len(), 1, "it was not sent again");
-    assert_eq!(done["gladia_id"], jobs[0]["id"]);
+    let gladia_id = jobs[0]["id"].as_str().unwrap();
+    let answer = app.call_back(attempt.id, success(gladia_id, "words")).await;
+    assert_eq!(answer.status, 200);
+    let done = caller.wait_until_done(&id).await;
+    assert_eq!(done["gladia_id"], gladia_id);
     app.finish().await;
 }
 
@@ -115,7 +124,7 @@ async fn three_replicas_bring_up_an_empty_database_together() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_replica_without_the_key_of_an_attempt_in_flight_does_not_start() {
     let mut app = TestApp::start().await;
-    let id = app.acme.start("lengthy.mp3").await;
+    let id = app.acme.start("endless.mp3").await;
     app.acme.wait_until(&id, "processing").await;
     let new = "new:fedcba9876543210fedcba9876543210";
     let both = format!("{new},{CALLBACK_KEYS}");
@@ -129,6 +138,11 @@ async fn a_replica_without_the_key_of_an_attempt_in_flight_does_not_start() {
     );
     // The new one first, and the old one behind it until nothing needs it.
     app.add_replica(&[("CALLBACK_KEYS", &both)]).await;
+    let attempt = app.attempt(&id).await;
+    let url = app.callback_url(1, attempt.id);
+    let body = success(&attempt.gladia_id.unwrap(), "words");
+    let answer = Answer::to(app.http.post(url).body(body)).await;
+    assert_eq!(answer.status, 200);
     app.acme.wait_until_done(&id).await;
     app.finish().await;
 }
@@ -136,7 +150,11 @@ async fn a_replica_without_the_key_of_an_attempt_in_flight_does_not_start() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_database_that_goes_away_for_a_while_loses_nothing() {
     let app = TestApp::builder().with_database_relay().start().await;
-    let id = app.acme.start("lengthy.mp3").await;
+    // So long that the job is seen at work.
+    let delay =
+        json!({ "operation": "callback", "kind": "delay", "milliseconds": 2000, "times": 1 });
+    app.upstream.fault(&delay).await;
+    let id = app.acme.start("a.mp3").await;
     app.acme.wait_until(&id, "processing").await;
     app.database_relay().cut().await;
     // No callback can be kept, so none is acknowledged; Gladia comes again.

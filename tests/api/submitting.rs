@@ -113,7 +113,7 @@ async fn an_unknown_attempt_is_completed_by_gladias_own_callback() {
     let app = TestApp::start().await;
     let faults = json!([
         { "operation": "create", "kind": "drop_after", "times": 1 },
-        { "operation": "callback", "kind": "delay", "milliseconds": 300, "times": 1 },
+        { "operation": "callback", "kind": "delay", "milliseconds": 1500, "times": 1 },
     ]);
     app.upstream.fault(&faults).await;
     let id = app.acme.start("spoken.mp3").await;
@@ -132,7 +132,9 @@ async fn an_unknown_attempt_is_completed_by_gladias_own_callback() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_busy_gladia_is_asked_again_later() {
     let app = TestApp::start().await;
-    let fault = json!({ "operation": "create", "kind": "status", "status": 429, "times": 1 });
+    let fault = json!({
+        "operation": "create", "kind": "status", "status": 429, "times": 1, "headers": { "retry-after": "2" },
+    });
     app.upstream.fault(&fault).await;
     let id = app.acme.start("a.mp3").await;
     let waiting = app.acme.wait_until_reason(&id, "gladia_busy").await;

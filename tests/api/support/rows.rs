@@ -125,9 +125,13 @@ impl TestApp {
             .into()
     }
 
-    /// Calls back as Gladia would.
+    /// Calls back as Gladia would, at the first replica that runs.
     pub async fn call_back(&self, attempt: Uuid, body: impl Into<reqwest::Body>) -> Answer {
-        let url = self.callback_url(0, attempt);
+        let running = self
+            .replicas
+            .iter()
+            .position(|replica| !replica.shutdown.soft.is_cancelled());
+        let url = self.callback_url(running.expect("a replica runs"), attempt);
         let request = self
             .http
             .post(url)
