@@ -153,6 +153,7 @@ async fn show(
     ));
 
     let mut failed = 0;
+    let mut example = Value::Null;
     let bundled = Recording::Bundled;
     for recording in
         std::iter::once(bundled).chain(args.files.iter().map(|path| Recording::File(path)))
@@ -162,7 +163,10 @@ async fn show(
             () = shutdown.soft.cancelled() => bail!("interrupted"),
         };
         match transcribed {
-            Ok(transcript) => output::text(&transcript)?,
+            Ok(job) => {
+                output::text(&transcript(&recording.name(), &job))?;
+                example = job;
+            }
             Err(error) => {
                 failed += 1;
                 say(&format!("error: {}: {error:#}", recording.name()));
@@ -172,7 +176,7 @@ async fn show(
     if args.once {
         return Ok(failed == 0);
     }
-    output::text(&demo.invitation())?;
+    output::text(&demo.invitation(&example))?;
     shutdown.soft.cancelled().await;
     say("Stopping …");
     Ok(failed == 0)
@@ -273,8 +277,8 @@ struct Demo {
 }
 
 impl Demo {
-    /// Uploads a recording, follows its transcription, and writes down what was said.
-    async fn transcribe(&self, recording: &Recording<'_>) -> anyhow::Result<String> {
+    /// Uploads a recording and follows its transcription to the end.
+    async fn transcribe(&self, recording: &Recording<'_>) -> anyhow::Result<Value> {
         let progress = Progress::start(&recording.name());
         progress.show("uploading");
         let options = json!({ "diarization": true });
@@ -316,7 +320,7 @@ impl Demo {
             job = self.send(self.client.get(address.clone())).await?;
         }
         drop(progress);
-        Ok(transcript(&recording.name(), &job))
+        Ok(job)
     }
 
     async fn send(&self, request: reqwest::RequestBuilder) -> anyhow::Result<Value> {
@@ -327,18 +331,25 @@ impl Demo {
         Err(problem(response).await)
     }
 
-    /// What to try next.
-    fn invitation(&self) -> String {
+    /// What to try next: lines that work as they stand, about a job that is there.
+    fn invitation(&self, job: &Value) -> String {
         let (base, key) = (
             self.base.as_str().trim_end_matches('/'),
             self.key.expose_secret(),
         );
+        let id = job["id"].as_str().unwrap_or("ID");
+        let audio_url = job["audio_url"]
+            .as_str()
+            .unwrap_or("https://example.com/call.mp3");
         format!(
             "\nThe gateway stays up until Ctrl-C. Try it:\n\n\
              \x20 curl -H 'Authorization: Bearer {key}' {base}/v1/transcriptions\n\n\
-             \x20 curl -H 'Authorization: Bearer {key}' -F audio=@recording.mp3 \\\n\
-             \x20      -F 'options={{\"diarization\":true}};type=application/json' {base}/v1/transcriptions/upload\n\n\
-             \x20 curl -H 'Authorization: Bearer {key}' {base}/v1/transcriptions/ID\n\n\
+             \x20 curl -H 'Authorization: Bearer {key}' {base}/v1/transcriptions/{id}\n\n\
+             \x20 curl -H 'Authorization: Bearer {key}' {base}/v1/transcriptions/{id}/audio -o original-audio\n\n\
+             \x20 curl -H 'Authorization: Bearer {key}' -H 'Content-Type: application/json' \\\n\
+             \x20      -d '{{\"audio_url\":\"{audio_url}\",\"summarization\":true}}' {base}/v1/transcriptions\n\n\
+             And with a file of yours in place of FILE:\n\n\
+             \x20 curl -H 'Authorization: Bearer {key}' -F audio=@FILE {base}/v1/transcriptions/upload\n\n\
              API docs: {base}/docs\n"
         )
     }
