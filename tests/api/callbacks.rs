@@ -233,6 +233,49 @@ async fn what_cannot_be_read_is_kept_and_changes_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_cannot_be_carried_out_is_kept_and_changes_nothing() {
+    let app = TestApp::start().await;
+    let (id, attempt, gladia_id) = processing(&app).await;
+    app.execute("ALTER TABLE jobs ADD CONSTRAINT a_mistake_of_ours CHECK (status <> 'done')")
+        .await;
+    let body = success(&gladia_id, "words");
+    let answer = app.call_back(attempt.id, body.clone()).await;
+    assert_eq!(answer.status, 200);
+    assert_eq!(app.callback_outcomes(&id).await, ["quarantined"]);
+    let kept: Vec<u8> = app.scalar("SELECT body FROM callbacks").await;
+    assert_eq!(zstd::decode_all(kept.as_slice()).unwrap(), body.as_bytes());
+    assert_eq!(app.acme.job(&id).await["status"], "processing");
+    assert_eq!(app.slots_held().await, 1);
+    // The mistake mended, the next one completes the job.
+    app.execute("ALTER TABLE jobs DROP CONSTRAINT a_mistake_of_ours")
+        .await;
+    app.call_back(attempt.id, success(&gladia_id, "other words"))
+        .await;
+    app.acme.wait_until_done(&id).await;
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_contradicting_id_of_a_canceled_job_leaves_no_content() {
+    let app = TestApp::start().await;
+    let (id, attempt, gladia_id) = processing(&app).await;
+    app.acme.cancel(&id).await.expect(200);
+    let other = Uuid::new_v4().to_string();
+    for body in [success(&other, "not ours"), "no JSON".to_owned()] {
+        assert_eq!(app.call_back(attempt.id, body).await.status, 200);
+    }
+    assert_eq!(app.callback_outcomes(&id).await, ["discarded", "discarded"]);
+    let kept: i64 = app
+        .scalar("SELECT count(*) FROM callbacks WHERE body IS NOT NULL")
+        .await;
+    assert_eq!((kept, app.slots_held().await), (0, 1));
+    app.call_back(attempt.id, success(&gladia_id, "words"))
+        .await;
+    assert_eq!(app.slots_held().await, 0);
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_contradicting_id_is_kept_and_changes_nothing() {
     let app = TestApp::start().await;
     let (id, attempt, gladia_id) = processing(&app).await;
