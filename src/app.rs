@@ -136,6 +136,7 @@ impl Gateway {
             api_url: settings.addresses.api_url.clone(),
             metrics,
             callback_permits: Arc::new(Semaphore::new(CALLBACKS_AT_ONCE)),
+            tasks: shutdown.tracker.clone(),
         };
         let gateway = Self {
             pool: pool.clone(),
@@ -277,19 +278,12 @@ async fn prepare_database(
     ids: &Ids,
 ) -> anyhow::Result<()> {
     if !settings.no_migrate {
-        db::migrate(pool)
+        db::migrate(&settings.database.database_url.options())
             .await
             .context("the migrations could not be applied")?;
     }
     let mut conn = pool.acquire().await?;
-    let seeded = db::dispatch::seed(&mut conn, settings.dispatch.max_in_flight).await;
-    if settings.no_migrate {
-        seeded.context(
-            "the database is not ready for --no-migrate: run `gladia-gateway migrate` first",
-        )?;
-    } else {
-        seeded?;
-    }
+    db::dispatch::seed(&mut conn, settings.dispatch.max_in_flight).await?;
     check_callback_keys(&mut conn, &settings.callbacks.callback_keys).await?;
     if let Some(key) = &settings.access.bootstrap_api_key {
         bootstrap(&mut conn, key, ids).await?;

@@ -19,7 +19,6 @@ use reqwest::{
 };
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Value, json};
-use sha2::{Digest, Sha256};
 use tokio_util::io::ReaderStream;
 use url::Url;
 
@@ -188,9 +187,10 @@ async fn start_gateway(
     gladia: Url,
     shutdown: &Shutdown,
 ) -> anyhow::Result<(Gateway, Url)> {
-    // The same database gets the same secret, so that a later demo can still receive what an earlier one sent.
-    let secret = Sha256::digest(format!("gladia-gateway demo {database_url}"));
-    let callback_keys = format!("demo:{}", BASE64_URL_SAFE_NO_PAD.encode(secret));
+    let callback_keys = format!(
+        "demo:{}",
+        BASE64_URL_SAFE_NO_PAD.encode(rand::random::<[u8; 32]>())
+    );
     let mut settings = ServeSettings::from_values([
         ("DATABASE_URL", "postgres://replaced.below/"),
         ("GLADIA_API_KEY", GLADIA_KEY),
@@ -387,10 +387,7 @@ fn transcript(name: &str, job: &Value) -> String {
             .map_or_else(String::new, |number| format!("Speaker {}: ", number + 1));
         let words = utterance["text"].as_str().unwrap_or_default();
         let (start, end) = (time("start"), time("end"));
-        text.extend([
-            "  [", &start, " - ", &end, "] ", &speaker, words, "
-",
-        ]);
+        text.extend(["  [", &start, " - ", &end, "] ", &speaker, words, "\n"]);
     }
     if utterances.is_none_or(Vec::is_empty) {
         text.push_str("  (no speech)\n");

@@ -73,8 +73,16 @@ pub async fn record_outcome(
     };
     let recorded = match outcome {
         SubmitOutcome::Accepted { gladia_id } => accept(&mut tx, id, &locked, gladia_id).await?,
-        // Only the process that sends may say more than "accepted", and only while its lease holds.
-        _ if locked.state != AttemptState::Submitting => Recorded::Stale,
+        // The answer to the one request of this attempt is true whenever it is learnt, also after the lease. But it adds
+        // nothing to an attempt that has ended, and no knowledge adds nothing to "unknown".
+        SubmitOutcome::Unknown { .. } if locked.state == AttemptState::Unknown => Recorded::Stale,
+        _ if !matches!(
+            locked.state,
+            AttemptState::Submitting | AttemptState::Unknown
+        ) =>
+        {
+            Recorded::Stale
+        }
         SubmitOutcome::Refused {
             http_status,
             message,
@@ -143,7 +151,7 @@ async fn accept(
     }
     let adopted = sqlx::query!(
         "
-        UPDATE attempts SET state = 'accepted', gladia_id = $2, http_status = 201, answered_at = gateway_now()
+        UPDATE attempts SET state = 'accepted', gladia_id = $2, answered_at = gateway_now()
         WHERE id = $1 AND state IN ('submitting', 'unknown') AND gladia_id IS NULL
           -- One job of Gladia's answers for one attempt.
           AND NOT EXISTS (SELECT FROM attempts other WHERE other.gladia_id = $2)
@@ -193,7 +201,7 @@ async fn finish(
         "
         UPDATE attempts
         SET state = $2, http_status = $3, detail = $4, answered_at = gateway_now(), finished_at = gateway_now()
-        WHERE id = $1 AND state = 'submitting'
+        WHERE id = $1 AND state IN ('submitting', 'unknown')
         ",
         id.0,
         state,
@@ -209,7 +217,7 @@ async fn finish(
 /// Puts a job back into its old place in the line.
 async fn requeue(conn: &mut PgConnection, id: JobId, reason: StatusReason) -> sqlx::Result<()> {
     let moved = sqlx::query!(
-        "UPDATE jobs SET status = 'queued', status_reason = $2 WHERE id = $1 AND status = 'submitting'",
+        "UPDATE jobs SET status = 'queued', status_reason = $2 WHERE id = $1 AND status IN ('submitting', 'unknown')",
         id.0,
         reason.as_str(),
     )

@@ -187,7 +187,8 @@ async fn is_taken(conn: &mut PgConnection, gladia_id: &str) -> sqlx::Result<bool
     .map(|row| row.taken)
 }
 
-/// Adds the row. `false` where the same body for the same attempt is here already.
+/// Adds the row. `false` where the same body for the same attempt is here already. One that was quarantined is carried out
+/// when it comes again and can be.
 async fn insert(
     conn: &mut PgConnection,
     callback: &ReceivedCallback<'_>,
@@ -204,7 +205,10 @@ async fn insert(
         "
         INSERT INTO callbacks (id, attempt_id, method, outcome, reason, gladia_id, body, body_bytes, body_sha256)
         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
-        ON CONFLICT ON CONSTRAINT callbacks_once DO NOTHING
+        ON CONFLICT ON CONSTRAINT callbacks_once DO UPDATE
+        SET id = excluded.id, outcome = excluded.outcome, reason = excluded.reason,
+            gladia_id = excluded.gladia_id, body = excluded.body
+        WHERE callbacks.outcome = 'quarantined' AND excluded.outcome <> 'quarantined'
         ",
         callback.id.0,
         callback.attempt_id.0,

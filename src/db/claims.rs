@@ -68,8 +68,7 @@ pub async fn claim(conn: &mut PgConnection, claimant: &Claimant<'_>) -> sqlx::Re
         r#"
         SELECT max_in_flight,
                (extract(epoch FROM paused_until - gateway_now()))::float8 AS paused_seconds,
-               -- After a failure one job goes ahead alone, until Gladia has accepted one.
-               failures > 0 AND EXISTS (SELECT FROM attempts WHERE state = 'submitting') AS "is_probing!"
+               failures
         FROM dispatch
         -- One claim at a time, in all replicas: the cap cannot be passed and fairness is exact.
         FOR NO KEY UPDATE
@@ -83,7 +82,9 @@ pub async fn claim(conn: &mut PgConnection, claimant: &Claimant<'_>) -> sqlx::Re
         });
     }
 
-    if dispatch.is_probing {
+    // After a failure one job goes ahead alone, until Gladia has accepted one. Asked in a statement of its own: the one
+    // above may have waited for another claim, and would not see what that one did.
+    if dispatch.failures > 0 && is_any_submitting(&mut tx).await? {
         return Ok(Claim::NoFreeSlot);
     }
     let slot = sqlx::query!(
@@ -151,6 +152,13 @@ pub async fn claim(conn: &mut PgConnection, claimant: &Claimant<'_>) -> sqlx::Re
         audio_url,
         request,
     }))
+}
+
+async fn is_any_submitting(conn: &mut PgConnection) -> sqlx::Result<bool> {
+    sqlx::query!(r#"SELECT EXISTS (SELECT FROM attempts WHERE state = 'submitting') AS "any!""#)
+        .fetch_one(conn)
+        .await
+        .map(|row| row.any)
 }
 
 /// Takes the head of the fairest line.

@@ -1,25 +1,26 @@
 //! The account's limit, its slots, and whether anything may be sent at all.
 
 use chrono::{DateTime, Utc};
-use sqlx::PgConnection;
+use sqlx::{Connection, PgConnection};
 
-use crate::domain::{ids::AttemptId, job::StatusReason};
+use crate::domain::{backoff::PauseReason, ids::AttemptId};
 
 /// Writes the first cap of a new database. Later starts change nothing: replicas with other settings cannot disagree.
 ///
 /// # Errors
 /// Where the database does not answer.
 pub async fn seed(conn: &mut PgConnection, max_in_flight: i32) -> sqlx::Result<()> {
+    let mut tx = conn.begin().await?;
     let seeded = sqlx::query!(
         "INSERT INTO dispatch (max_in_flight) VALUES ($1) ON CONFLICT (singleton) DO NOTHING",
         max_in_flight,
     )
-    .execute(&mut *conn)
+    .execute(&mut *tx)
     .await?;
     if seeded.rows_affected() == 1 {
-        add_slots(conn, max_in_flight).await?;
+        add_slots(&mut tx, max_in_flight).await?;
     }
-    Ok(())
+    tx.commit().await
 }
 
 /// Changes the cap from the next claim on. Lowering it takes nothing away: slots above it drain.
@@ -27,6 +28,7 @@ pub async fn seed(conn: &mut PgConnection, max_in_flight: i32) -> sqlx::Result<(
 /// # Errors
 /// Where the database does not answer, or refuses the number.
 pub async fn set_max_in_flight(conn: &mut PgConnection, max_in_flight: i32) -> sqlx::Result<()> {
+    let mut tx = conn.begin().await?;
     sqlx::query!(
         "
         INSERT INTO dispatch (max_in_flight) VALUES ($1)
@@ -34,9 +36,10 @@ pub async fn set_max_in_flight(conn: &mut PgConnection, max_in_flight: i32) -> s
         ",
         max_in_flight,
     )
-    .execute(&mut *conn)
+    .execute(&mut *tx)
     .await?;
-    add_slots(conn, max_in_flight).await
+    add_slots(&mut tx, max_in_flight).await?;
+    tx.commit().await
 }
 
 async fn add_slots(conn: &mut PgConnection, up_to: i32) -> sqlx::Result<()> {
@@ -99,7 +102,7 @@ pub async fn count_failures(conn: &mut PgConnection) -> sqlx::Result<i32> {
 pub async fn pause(
     conn: &mut PgConnection,
     seconds: f64,
-    reason: StatusReason,
+    reason: PauseReason,
 ) -> sqlx::Result<bool> {
     sqlx::query!(
         "

@@ -169,11 +169,8 @@ impl TryFrom<JobRow> for Job {
         Ok(Self {
             id: row.id,
             status: row.status.parse().map_err(corrupt)?,
-            status_reason: row
-                .status_reason
-                .map(|text| text.parse())
-                .transpose()
-                .map_err(corrupt)?,
+            // One that a newer replica has written says nothing to this one.
+            status_reason: row.status_reason.and_then(|text| text.parse().ok()),
             request: row.request,
             audio_url: row.audio_url,
             upload,
@@ -296,15 +293,15 @@ pub async fn cancel(
     id: JobId,
 ) -> sqlx::Result<Moved> {
     let mut tx = conn.begin().await?;
-    let Some((status, deleted_at)) = lock(&mut tx, tenant_id, id).await? else {
+    let Some(locked) = lock(&mut tx, tenant_id, id).await? else {
         return Ok(Moved::NotFound);
     };
-    if deleted_at.is_some() {
+    if locked.is_deleted {
         return Ok(Moved::Deleted);
     }
-    match status {
+    match locked.status {
         JobStatus::Canceled => return Ok(Moved::Done),
-        JobStatus::Done | JobStatus::Error => return Ok(Moved::AlreadyEnded(status)),
+        status @ (JobStatus::Done | JobStatus::Error) => return Ok(Moved::AlreadyEnded(status)),
         JobStatus::Queued | JobStatus::Submitting | JobStatus::Unknown | JobStatus::Processing => {}
     }
     mark_as_canceled(&mut tx, id).await?;
@@ -322,13 +319,13 @@ pub async fn delete(
     id: JobId,
 ) -> sqlx::Result<Moved> {
     let mut tx = conn.begin().await?;
-    let Some((status, deleted_at)) = lock(&mut tx, tenant_id, id).await? else {
+    let Some(locked) = lock(&mut tx, tenant_id, id).await? else {
         return Ok(Moved::NotFound);
     };
-    if deleted_at.is_some() {
+    if locked.is_deleted {
         return Ok(Moved::Done);
     }
-    if !status.is_terminal() {
+    if !locked.status.is_terminal() {
         mark_as_canceled(&mut tx, id).await?;
     }
     sqlx::query!(
@@ -342,6 +339,13 @@ pub async fn delete(
     )
     .execute(&mut *tx)
     .await?;
+    // Gladia's words on how it went may repeat the request.
+    sqlx::query!("UPDATE attempts SET detail = NULL WHERE job_id = $1", id.0)
+        .execute(&mut *tx)
+        .await?;
+    if let Some(upload_id) = locked.upload_id {
+        delete_upload_without_jobs(&mut tx, upload_id).await?;
+    }
     sqlx::query!(
         "
         UPDATE callbacks SET body = NULL
@@ -356,20 +360,47 @@ pub async fn delete(
     Ok(Moved::Done)
 }
 
+/// Forgets a file that came with a job, unless another job uses it.
+async fn delete_upload_without_jobs(conn: &mut PgConnection, id: UploadId) -> sqlx::Result<()> {
+    sqlx::query!(
+        "
+        DELETE FROM uploads
+        WHERE id = $1 AND NOT is_standalone AND NOT EXISTS (SELECT FROM jobs WHERE upload_id = $1)
+        ",
+        id.0,
+    )
+    .execute(conn)
+    .await
+    .map(|_| ())
+}
+
+/// A job that nobody else can move until the transaction ends.
+struct LockedJob {
+    status: JobStatus,
+    upload_id: Option<UploadId>,
+    is_deleted: bool,
+}
+
 async fn lock(
     conn: &mut PgConnection,
     tenant_id: TenantId,
     id: JobId,
-) -> sqlx::Result<Option<(JobStatus, Option<DateTime<Utc>>)>> {
+) -> sqlx::Result<Option<LockedJob>> {
     let row = sqlx::query!(
-        "SELECT status, deleted_at FROM jobs WHERE id = $1 AND tenant_id = $2 FOR UPDATE",
+        "SELECT status, upload_id, deleted_at FROM jobs WHERE id = $1 AND tenant_id = $2 FOR UPDATE",
         id.0,
         tenant_id.0,
     )
     .fetch_optional(conn)
     .await?;
-    row.map(|row| Ok((row.status.parse().map_err(corrupt)?, row.deleted_at)))
-        .transpose()
+    row.map(|row| {
+        Ok(LockedJob {
+            status: row.status.parse().map_err(corrupt)?,
+            upload_id: row.upload_id.map(Into::into),
+            is_deleted: row.deleted_at.is_some(),
+        })
+    })
+    .transpose()
 }
 
 /// The caller holds the job's lock and has seen that it has not ended.

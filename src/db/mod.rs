@@ -7,7 +7,7 @@
 use std::{str::FromStr, sync::LazyLock, time::Duration};
 
 use sqlx::{
-    AssertSqlSafe, ConnectOptions, Connection, PgConnection,
+    AssertSqlSafe, ConnectOptions, Connection, Executor, PgConnection,
     migrate::{MigrateError, Migrator},
     postgres::{PgConnectOptions, PgPool, PgPoolOptions},
 };
@@ -76,16 +76,33 @@ pub async fn connect(
     PgPoolOptions::new()
         .max_connections(max_connections)
         .acquire_timeout(ACQUIRE_TIMEOUT)
+        .after_connect(|conn, _| Box::pin(bound_session(conn)))
         .connect_with(options)
         .await
+}
+
+/// Bounds what a process that vanishes in the middle of a transaction can hold up. Without this Postgres keeps its locks
+/// until TCP gives up, hours later, and every claim in every replica waits for them.
+async fn bound_session(conn: &mut PgConnection) -> Result<(), sqlx::Error> {
+    conn.execute(
+        "SET idle_in_transaction_session_timeout = '15s';
+         SET lock_timeout = '10s';
+         SET tcp_keepalives_idle = 30; SET tcp_keepalives_interval = 10; SET tcp_keepalives_count = 3",
+    )
+    .await
+    .map(|_| ())
 }
 
 /// Applies the migrations. An advisory lock lets many replicas start at once.
 ///
 /// # Errors
 /// Where the database refuses one.
-pub async fn migrate(pool: &PgPool) -> Result<(), MigrateError> {
-    MIGRATOR.run(pool).await
+pub async fn migrate(options: &PgConnectOptions) -> Result<(), MigrateError> {
+    // A connection of its own: one replica may have to wait for another one's migrations, longer than for any lock.
+    let mut conn = PgConnection::connect_with(options).await?;
+    MIGRATOR.run(&mut conn).await?;
+    conn.close().await?;
+    Ok(())
 }
 
 /// Whether the database answers.
@@ -107,10 +124,12 @@ pub fn is_unavailable(error: &sqlx::Error) -> bool {
         | sqlx::Error::Tls(_)
         | sqlx::Error::PoolTimedOut
         | sqlx::Error::PoolClosed => true,
-        // Class 57: operator intervention (a shutdown, say); class 53: out of connections, disk or memory.
-        sqlx::Error::Database(error) => error
-            .code()
-            .is_some_and(|code| code.starts_with("57") || code.starts_with("53")),
+        sqlx::Error::Database(error) => error.code().is_some_and(|code| {
+            // Class 08: the connection; 53: out of connections, disk or memory; 57: a shutdown, say; 40: gave way to others.
+            ["08", "53", "57", "40"].iter().any(|class| code.starts_with(class))
+                // A lock that took too long, a transaction that sat idle, a standby that is not yet the primary.
+                || ["55P03", "25P03", "25006"].contains(&code.as_ref())
+        }),
         _ => false,
     }
 }

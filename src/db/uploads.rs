@@ -24,9 +24,11 @@ pub struct Upload {
     pub audio_duration_seconds: Option<f64>,
     /// As Gladia counted them.
     pub number_of_channels: Option<i32>,
+    /// Uploaded by itself, for use in several jobs; else it came with a job and goes with it.
+    pub is_standalone: bool,
 }
 
-/// Notes who a file belongs to.
+/// Notes who a file belongs to. Answers its id and when it was first noted.
 ///
 /// # Errors
 /// Where the database does not answer.
@@ -34,13 +36,15 @@ pub async fn insert(
     conn: &mut PgConnection,
     tenant_id: TenantId,
     upload: &Upload,
-) -> sqlx::Result<DateTime<Utc>> {
+) -> sqlx::Result<(UploadId, DateTime<Utc>)> {
     sqlx::query!(
         "
         INSERT INTO uploads (id, tenant_id, audio_url, filename, extension, size_bytes, sha256,
-                             audio_duration_seconds, number_of_channels)
-        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
-        RETURNING created_at
+                             audio_duration_seconds, number_of_channels, is_standalone)
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
+        ON CONFLICT ON CONSTRAINT uploads_audio_url
+        DO UPDATE SET is_standalone = uploads.is_standalone OR excluded.is_standalone
+        RETURNING id, created_at
         ",
         upload.id.0,
         tenant_id.0,
@@ -51,10 +55,11 @@ pub async fn insert(
         upload.sha256,
         upload.audio_duration_seconds,
         upload.number_of_channels,
+        upload.is_standalone,
     )
     .fetch_one(conn)
     .await
-    .map(|row| row.created_at)
+    .map(|row| (row.id.into(), row.created_at))
 }
 
 /// Who a file URL belongs to.
@@ -78,8 +83,12 @@ pub async fn find_owner(
     audio_url: &str,
 ) -> sqlx::Result<Ownership> {
     let row = sqlx::query!(
-        "SELECT id, tenant_id FROM uploads WHERE audio_url = $1",
-        audio_url
+        "
+        SELECT id, tenant_id FROM uploads WHERE audio_url = $1
+        ORDER BY tenant_id = $2 DESC LIMIT 1
+        ",
+        audio_url,
+        tenant_id.0,
     )
     .fetch_optional(conn)
     .await?;

@@ -1,6 +1,32 @@
-//! How long dispatch rests after nothing could be sent.
+//! How long dispatch rests after nothing could be sent, and why.
 
 use std::time::Duration;
+
+/// Why dispatch rests.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PauseReason {
+    /// Gladia cannot be reached.
+    GladiaUnreachable,
+    /// Gladia answers that it takes no more.
+    GladiaBusy,
+    /// Gladia refuses the gateway's key.
+    GladiaKeyRefused,
+    /// Gladia fails, and each job that is sent may be lost to an unknown outcome and hold its slot.
+    GladiaFailing,
+}
+
+impl PauseReason {
+    /// The name in SQL and on the command line.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::GladiaUnreachable => "gladia_unreachable",
+            Self::GladiaBusy => "gladia_busy",
+            Self::GladiaKeyRefused => "gladia_key_refused",
+            Self::GladiaFailing => "gladia_failing",
+        }
+    }
+}
 
 /// The pause after the `failures`-th failure in a row: 1 s, 2 s, 4 s, … up to 60 s, times a random factor of 0.75 to 1.25
 /// (`jitter` in 0..1), so that gateways which share an account do not return together.

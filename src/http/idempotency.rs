@@ -171,10 +171,27 @@ impl HeldKey {
         .retry_after(Duration::from_secs(1)))
     }
 
+    /// Gives the key back at once, so that a repetition right after the answer finds it free.
+    pub async fn release(mut self) {
+        self.completed = true;
+        if let Ok(mut conn) = self.pool.acquire().await {
+            // If it fails, the lease ends by itself.
+            let _ = idempotency::release(&mut conn, self.tenant_id, &self.key, self.holder).await;
+        }
+    }
+
     /// The transaction is committed: the key stays with its job.
     pub fn committed(mut self) {
         self.completed = true;
     }
+}
+
+/// Gives a key back before its request is refused.
+pub async fn give_back(held: Option<HeldKey>, problem: Problem) -> Problem {
+    if let Some(key) = held {
+        key.release().await;
+    }
+    problem
 }
 
 impl Drop for HeldKey {

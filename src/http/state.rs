@@ -5,6 +5,7 @@ use std::{sync::Arc, time::Duration};
 use metrics_exporter_prometheus::PrometheusHandle;
 use sqlx::PgPool;
 use tokio::sync::Semaphore;
+use tokio_util::task::TaskTracker;
 use url::Url;
 
 use crate::{
@@ -34,6 +35,8 @@ pub struct AppState {
     pub metrics: PrometheusHandle,
     /// How many callback bodies are held in memory at once.
     pub callback_permits: Arc<Semaphore>,
+    /// Work that goes on when its caller has hung up, and that a shutdown waits for.
+    pub tasks: TaskTracker,
 }
 
 /// Bounds on what callers and Gladia may send.

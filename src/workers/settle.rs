@@ -4,7 +4,10 @@ use sqlx::PgPool;
 use tokio_util::sync::CancellationToken;
 
 use super::{ERROR_PAUSE, sweep_interval};
-use crate::db::{attempts, wakeups::Wakeups};
+use crate::{
+    db::{attempts, wakeups::Wakeups},
+    domain::ids::AttemptId,
+};
 
 /// Looks until told to stop.
 pub async fn run(pool: PgPool, wakeups: Wakeups, stop: CancellationToken) {
@@ -36,18 +39,26 @@ pub async fn sweep(pool: &PgPool) -> sqlx::Result<usize> {
     let mut conn = pool.acquire().await?;
     let mut moved = 0;
     for id in attempts::list_expired_leases(&mut conn).await? {
-        if attempts::expire_lease(&mut conn, id).await? {
+        if attended(id, attempts::expire_lease(&mut conn, id).await) {
             moved += 1;
             metrics::counter!("gateway_leases_expired_total").increment(1);
             tracing::warn!(attempt.id = %id, "The process that submitted attempt {id} went silent; it is unknown now");
         }
     }
     for id in attempts::list_past_deadline(&mut conn).await? {
-        if attempts::expire_slot(&mut conn, id).await? {
+        if attended(id, attempts::expire_slot(&mut conn, id).await) {
             moved += 1;
             metrics::counter!("gateway_slots_expired_total").increment(1);
             tracing::error!(attempt.id = %id, "Nothing ever came of attempt {id}; its slot is given back");
         }
     }
     Ok(moved)
+}
+
+/// One attempt that cannot be settled does not keep the others waiting.
+fn attended(id: AttemptId, settled: sqlx::Result<bool>) -> bool {
+    settled.unwrap_or_else(|error| {
+        tracing::error!(%error, attempt.id = %id, "Could not settle attempt {id}; trying again");
+        false
+    })
 }

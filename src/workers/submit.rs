@@ -20,7 +20,11 @@ use crate::{
         claims::{Claim, Claimant, ClaimedJob},
         wakeups::Wakeups,
     },
-    domain::{attempt::SubmitOutcome, backoff::dispatch_pause, ids::Ids, job::StatusReason},
+    domain::{
+        attempt::SubmitOutcome,
+        backoff::{PauseReason, dispatch_pause},
+        ids::Ids,
+    },
     gladia::{callback_keys::CallbackKeys, client::GladiaClient, create::create_body},
 };
 
@@ -36,8 +40,8 @@ const KEY_REFUSED_PAUSE: Duration = Duration::from_secs(30);
 /// The longest rest that Gladia's `Retry-After` can ask for.
 const MAX_RETRY_AFTER: Duration = Duration::from_mins(5);
 
-/// How often recording an outcome is tried while the database is away. The lease bounds it in any case.
-const RECORD_TRIES: u32 = 10;
+/// A claim that takes longer has lost its way to the database. Its transaction is rolled back.
+const CLAIM_TIMEOUT: Duration = Duration::from_secs(15);
 
 /// Sends queued jobs.
 #[derive(Clone)]
@@ -109,7 +113,9 @@ impl Submitter {
                 lease: SEND_WINDOW + self.0.gladia.create_timeout() + LEASE_MARGIN,
             };
             let mut conn = self.0.pool.acquire().await?;
-            match db::claims::claim(&mut conn, &claimant).await? {
+            let claim =
+                tokio::time::timeout(CLAIM_TIMEOUT, db::claims::claim(&mut conn, &claimant));
+            match claim.await.map_err(|_| sqlx::Error::PoolTimedOut)?? {
                 Claim::Claimed(job) => {
                     drop(conn);
                     let (this, give_up) = (self.clone(), give_up.clone());
@@ -151,10 +157,13 @@ impl Submitter {
             "Submitted job {}: {name}", job.job_id
         );
         // A pause comes first, so that nobody claims at once what the record puts back into the line.
-        if let Err(error) = self.adjust_dispatch(&outcome).await {
+        // A stop says nothing of Gladia.
+        if !give_up.is_cancelled()
+            && let Err(error) = self.adjust_dispatch(&outcome).await
+        {
             tracing::warn!(%error, "Could not adjust dispatch");
         }
-        match self.record(&job, &outcome).await {
+        match self.record(&job, &outcome, give_up).await {
             Ok(Recorded::Written | Recorded::Stale) => {}
             Ok(Recorded::Contradiction) => {
                 metrics::counter!("gateway_contradicting_ids_total").increment(1);
@@ -169,18 +178,26 @@ impl Submitter {
         self.0.wakeups.jobs_changed();
     }
 
-    async fn record(&self, job: &ClaimedJob, outcome: &SubmitOutcome) -> sqlx::Result<Recorded> {
-        let mut tries = 1;
+    /// Writes the outcome down, however long the database is away. What is known of an attempt stays true, so it is taken
+    /// also after the lease.
+    async fn record(
+        &self,
+        job: &ClaimedJob,
+        outcome: &SubmitOutcome,
+        give_up: &CancellationToken,
+    ) -> sqlx::Result<Recorded> {
         loop {
             let recorded = async {
                 let mut conn = self.0.pool.acquire().await?;
                 db::attempts::record_outcome(&mut conn, job.attempt_id, outcome).await
             };
             match recorded.await {
-                Err(error) if tries < RECORD_TRIES => {
+                Err(error) if !give_up.is_cancelled() => {
                     tracing::warn!(%error, job.id = %job.job_id, "Could not record an outcome yet; trying again");
-                    tries += 1;
-                    tokio::time::sleep(ERROR_PAUSE).await;
+                    tokio::select! {
+                        () = tokio::time::sleep(ERROR_PAUSE) => {}
+                        () = give_up.cancelled() => {}
+                    }
                 }
                 result => return result,
             }
@@ -193,7 +210,7 @@ impl Submitter {
         let (reason, at_least) = match outcome {
             SubmitOutcome::Accepted { .. } => return db::dispatch::mark_working(&mut conn).await,
             SubmitOutcome::Busy { retry_after, .. } => (
-                StatusReason::GladiaBusy,
+                PauseReason::GladiaBusy,
                 retry_after.unwrap_or_default().min(MAX_RETRY_AFTER),
             ),
             SubmitOutcome::KeyRefused {
@@ -205,10 +222,12 @@ impl Submitter {
                     message,
                     "Gladia refuses GLADIA_API_KEY. Nothing is sent until it accepts it again; jobs stay queued"
                 );
-                (StatusReason::GladiaKeyRefused, KEY_REFUSED_PAUSE)
+                (PauseReason::GladiaKeyRefused, KEY_REFUSED_PAUSE)
             }
-            SubmitOutcome::NotSent { .. } => (StatusReason::NotSent, Duration::ZERO),
-            SubmitOutcome::Refused { .. } | SubmitOutcome::Unknown { .. } => return Ok(()),
+            SubmitOutcome::NotSent { .. } => (PauseReason::GladiaUnreachable, Duration::ZERO),
+            // Without a rest, a minute of 5xx would leave every slot with an attempt that nobody may send again.
+            SubmitOutcome::Unknown { .. } => (PauseReason::GladiaFailing, Duration::ZERO),
+            SubmitOutcome::Refused { .. } => return Ok(()),
         };
         let failures = db::dispatch::count_failures(&mut conn).await?;
         let failures = u32::try_from(failures)

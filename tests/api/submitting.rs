@@ -61,6 +61,35 @@ async fn an_error_of_gladias_leaves_the_outcome_unknown() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_gladia_that_fails_for_a_while_does_not_take_every_slot() {
+    let app = TestApp::builder().set("MAX_IN_FLIGHT", 5).start().await;
+    let fault = json!({ "operation": "create", "kind": "status", "status": 503 });
+    app.upstream.fault(&fault).await;
+    let first = app.acme.start("first.mp3").await;
+    app.acme.wait_until_reason(&first, "outcome_unknown").await;
+    let mut ids = Vec::new();
+    for number in 0..8 {
+        ids.push(app.acme.start(&format!("{number}.mp3")).await);
+    }
+    // One at a time finds out whether Gladia works again, and each costs a slot.
+    app.acme.wait_until_reason(&ids[0], "outcome_unknown").await;
+    assert_eq!(app.slots_held().await, 2);
+    app.upstream.clear_faults().await;
+    for id in &ids[1..] {
+        app.acme.wait_until_done(id).await;
+    }
+    assert_eq!(app.slots_held().await, 2);
+    for (number, id) in [&first, &ids[0]].into_iter().enumerate() {
+        let attempt = app.attempt(id).await;
+        let gladia_id = format!("unseen-{number}");
+        app.call_back(attempt.id, success(&gladia_id, "words"))
+            .await;
+        app.acme.wait_until_done(id).await;
+    }
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn an_error_after_the_acceptance_leaves_the_outcome_unknown() {
     let app = TestApp::start().await;
     let fault = json!({ "operation": "create", "kind": "status_after", "status": 502 });

@@ -3,7 +3,7 @@
 //! The token is verified before a byte of the body is read. The body is kept as it came, whatever it says, in the one
 //! commit that also finishes the job; 2xx follows that commit, and nothing else does.
 
-use std::{str::FromStr, time::Duration};
+use std::{panic::catch_unwind, str::FromStr, sync::Arc, time::Duration};
 
 use axum::{
     body::{Body, Bytes},
@@ -13,6 +13,8 @@ use axum::{
 };
 use sha2::{Digest, Sha256};
 use sqlx::PgConnection;
+use tokio::task::JoinError;
+use tracing::Instrument;
 
 use crate::{
     db::{
@@ -37,6 +39,9 @@ const TURN_TIMEOUT: Duration = Duration::from_secs(10);
 /// How often a callback that lost against another transaction is tried.
 const RECORD_TRIES: u32 = 3;
 
+/// How long it steps aside for the other one, the first time.
+const CONFLICT_PAUSE: Duration = Duration::from_millis(50);
+
 /// Receives a callback.
 pub async fn receive_callback(
     State(state): State<AppState>,
@@ -52,11 +57,17 @@ pub async fn receive_callback(
         tracing::warn!("Refused a callback whose token is wrong");
         return Problem::new(ProblemType::NotFound, "There is nothing here.").into_response();
     };
-    match keep(&state, attempt_id, &method, body).await {
+    match receive(&state, attempt_id, method, body).await {
         Ok(CallbackOutcome::UnknownAttempt) => {
-            // A token of ours for an attempt that the database does not know: another or an older database.
+            // A token of ours for an attempt that the database does not know: it lags behind, or is the wrong one. When
+            // that is mended, the callback is wanted.
             tracing::error!(attempt.id = %attempt_id, "A verified callback names an attempt that is not here");
-            Problem::new(ProblemType::NotFound, "There is nothing here.").into_response()
+            Problem::new(
+                ProblemType::DatabaseUnavailable,
+                "The attempt is not known here yet. Come again.",
+            )
+            .retry_after(Duration::from_mins(1))
+            .into_response()
         }
         Ok(_) => StatusCode::OK.into_response(),
         Err(problem) => {
@@ -74,10 +85,12 @@ fn verify(state: &AppState, attempt: &str, token: &str) -> Option<AttemptId> {
         .then_some(attempt_id)
 }
 
-async fn keep(
+/// Waits for a turn and for the body. From then on the callback is carried out whether Gladia waits for the answer or not:
+/// it may never send it again.
+async fn receive(
     state: &AppState,
     attempt_id: AttemptId,
-    method: &Method,
+    method: Method,
     body: Body,
 ) -> Result<CallbackOutcome, Problem> {
     let busy = || {
@@ -87,7 +100,8 @@ async fn keep(
         )
         .retry_after(Duration::from_secs(5))
     };
-    let _turn = tokio::time::timeout(TURN_TIMEOUT, state.callback_permits.acquire())
+    let permits = Arc::clone(&state.callback_permits);
+    let turn = tokio::time::timeout(TURN_TIMEOUT, permits.acquire_owned())
         .await
         .map_err(|_| busy())?
         .map_err(|_| busy())?;
@@ -97,12 +111,28 @@ async fn keep(
         state.limits.request_timeout,
     )
     .await?;
+    let state = state.clone();
+    let kept = state.tasks.clone().spawn(
+        async move {
+            let kept = keep(&state, attempt_id, &method, body).await;
+            drop(turn);
+            kept
+        }
+        .in_current_span(),
+    );
+    kept.await.map_err(|error| failed(&error))?
+}
+
+/// Keeps a body and carries out what it says.
+async fn keep(
+    state: &AppState,
+    attempt_id: AttemptId,
+    method: &Method,
+    body: Bytes,
+) -> Result<CallbackOutcome, Problem> {
     let understood = tokio::task::spawn_blocking(move || understand(&body))
         .await
-        .map_err(|error| {
-            tracing::error!(%error, "Reading a callback failed");
-            Problem::new(ProblemType::Internal, "Reading the callback failed.")
-        })??;
+        .map_err(|error| failed(&error))??;
 
     let callback = ReceivedCallback {
         id: state.ids.next(),
@@ -131,6 +161,14 @@ async fn keep(
     Ok(outcome)
 }
 
+fn failed(error: &JoinError) -> Problem {
+    tracing::error!(%error, "Handling a callback failed");
+    Problem::new(
+        ProblemType::Internal,
+        "The callback was not kept. Come again.",
+    )
+}
+
 /// Carries the callback out; or, where that fails for a reason that will not go away, keeps it for somebody to look at.
 async fn record(
     conn: &mut PgConnection,
@@ -139,7 +177,10 @@ async fn record(
     let mut tries = 1;
     loop {
         match callbacks::record(conn, callback).await {
-            Err(error) if db::is_conflict(&error) && tries < RECORD_TRIES => tries += 1,
+            Err(error) if db::is_conflict(&error) && tries < RECORD_TRIES => {
+                tokio::time::sleep(CONFLICT_PAUSE * tries).await;
+                tries += 1;
+            }
             Err(error) if !db::is_unavailable(&error) => {
                 tracing::error!(%error, attempt.id = %callback.attempt_id, "Could not carry out a callback; quarantined it");
                 return callbacks::quarantine(conn, callback, "carrying it out failed").await;
@@ -167,6 +208,8 @@ fn understand(body: &Bytes) -> Result<Understood, Problem> {
         compressed_body,
         body_bytes: i64::try_from(body.len()).unwrap_or(i64::MAX),
         body_sha256: Sha256::digest(body).into(),
-        completion: parse(body),
+        // A mistake of ours must not cost the only copy of a result.
+        completion: catch_unwind(|| parse(body))
+            .unwrap_or_else(|_| Err("reading it failed".to_owned())),
     })
 }

@@ -1,7 +1,6 @@
 //! `POST /v1/transcriptions`: audio that Gladia fetches.
 
 use axum::{body::Body, extract::State, http::HeaderMap, response::Response};
-use sqlx::PgConnection;
 
 use super::{
     accept::{Accepted, accept, replay},
@@ -19,7 +18,7 @@ use crate::{
     http::{
         auth::Writer,
         body::read_json_object,
-        idempotency::{Claimed, HeldKey, key_of},
+        idempotency::{Claimed, HeldKey, give_back, key_of},
         problem::{Problem, ProblemBody, ProblemType},
         state::AppState,
     },
@@ -82,13 +81,10 @@ pub async fn create_transcription(
             }
         }
     }
-    let upload_id = find_upload(
-        &mut *state.pool.acquire().await?,
-        &state,
-        caller,
-        &audio_url,
-    )
-    .await?;
+    let upload_id = match find_upload(&state, caller, &audio_url).await {
+        Ok(upload_id) => upload_id,
+        Err(problem) => return Err(give_back(held.map(|(key, _)| key), problem).await),
+    };
     let accepted = Accepted {
         caller,
         options: &options,
@@ -102,14 +98,14 @@ pub async fn create_transcription(
 /// Finds the upload behind a file URL of Gladia's. Such a URL opens the file for the whole account, so a tenant may use
 /// its own ones only.
 async fn find_upload(
-    conn: &mut PgConnection,
     state: &AppState,
     caller: Caller,
     audio_url: &AudioUrl,
 ) -> Result<Option<UploadId>, Problem> {
+    let mut conn = state.pool.acquire().await?;
     let is_gladias =
         audio_url.is_on_origin_of(state.gladia.base()) || audio_url.host() == GLADIA_FILE_HOST;
-    match db::uploads::find_owner(conn, caller.tenant_id, audio_url.as_str()).await? {
+    match db::uploads::find_owner(&mut conn, caller.tenant_id, audio_url.as_str()).await? {
         Ownership::Own(id) => Ok(Some(id)),
         Ownership::NotOurs if !is_gladias => Ok(None),
         Ownership::NotOurs | Ownership::Another => Err(Problem::new(

@@ -13,7 +13,7 @@ use crate::{
     http::{
         auth::Writer,
         form::{Destination, receive},
-        idempotency::{Claimed, HeldKey, key_of},
+        idempotency::{Claimed, HeldKey, give_back, key_of},
         problem::{Problem, ProblemBody},
         state::AppState,
         uploads,
@@ -86,14 +86,18 @@ pub async fn create_transcription_from_file(
     } else {
         Destination::Gladia(&state.gladia)
     };
-    let form = receive(
+    let received = receive(
         &headers,
         body,
         &state.limits,
         destination,
         Some(&RequestedOptions::parse),
     )
-    .await?;
+    .await;
+    let form = match received {
+        Ok(form) => form,
+        Err(problem) => return Err(give_back(held, problem).await),
+    };
     let options = form.options.unwrap_or_default();
     let fingerprint = Fingerprint::new(
         Operation::CreateTranscriptionFromFile,
@@ -104,7 +108,10 @@ pub async fn create_transcription_from_file(
         return replay(&state, caller, earlier.same_as(fingerprint)?).await;
     }
 
-    let upload = uploads::create::keep(&state, caller, form.file).await?;
+    let upload = match uploads::create::keep(&state, caller, form.file, false).await {
+        Ok(upload) => upload,
+        Err(problem) => return Err(give_back(held, problem).await),
+    };
     let accepted = Accepted {
         caller,
         options: &options,

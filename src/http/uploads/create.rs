@@ -90,15 +90,16 @@ pub async fn create_upload(
         None,
     )
     .await?;
-    let upload = keep(&state, caller, form.file).await?;
+    let upload = keep(&state, caller, form.file, true).await?;
     Ok((StatusCode::CREATED, Json(upload)))
 }
 
-/// Notes that a file belongs to the caller's tenant.
+/// Notes that a file belongs to the caller's tenant. One that is not standalone came with a job and goes with it.
 pub async fn keep(
     state: &AppState,
     caller: Caller,
     file: ReceivedFile,
+    is_standalone: bool,
 ) -> Result<UploadedAudio, Problem> {
     let Some(uploaded) = file.uploaded else {
         return Err(Problem::new(
@@ -124,13 +125,14 @@ pub async fn keep(
         number_of_channels: metadata
             .as_ref()
             .and_then(|metadata| metadata.number_of_channels),
+        is_standalone,
     };
     let mut conn = state.pool.acquire().await?;
-    let created_at = db::uploads::insert(&mut conn, caller.tenant_id, &upload).await?;
+    let (id, created_at) = db::uploads::insert(&mut conn, caller.tenant_id, &upload).await?;
     metrics::counter!("gateway_uploads_total").increment(1);
     metrics::counter!("gateway_upload_bytes_total").increment(file.size_bytes);
     Ok(UploadedAudio {
-        id: upload.id,
+        id,
         audio_url: upload.audio_url,
         filename: upload.filename,
         extension: upload.extension,

@@ -31,9 +31,7 @@ pub async fn server() -> &'static EmbeddedPostgres {
                 .await
                 .expect("the template is created");
             let options = db::parse_url(&server.url(TEMPLATE)).expect("the address is valid");
-            let pool = db::connect(options, 1).await.expect("the template answers");
-            db::migrate(&pool).await.expect("the migrations apply");
-            pool.close().await;
+            db::migrate(&options).await.expect("the migrations apply");
             server
         })
         .await
