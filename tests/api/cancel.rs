@@ -155,6 +155,7 @@ async fn a_deleted_job_leaves_nothing_behind() {
     let list = app.acme.get("/v1/transcriptions").await.expect(200);
     assert_eq!(list["items"], json!([]));
     assert!(is_erased(&app, &id).await);
+    assert_eq!(app.rows("uploads").await, 0);
     // What arrives later is not kept either.
     assert_eq!(
         app.upstream
@@ -167,6 +168,37 @@ async fn a_deleted_job_leaves_nothing_behind() {
     assert_eq!(app.call_back(attempt.id, late).await.status, 200);
     assert_eq!(app.call_back(attempt.id, "garbage").await.status, 200);
     assert!(is_erased(&app, &id).await);
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_deleted_jobs_file_stays_while_somebody_needs_it() {
+    let app = TestApp::start().await;
+    let kept = app
+        .acme
+        .keep(crate::support::audio::short(), "kept.wav")
+        .await;
+    let came_along = app
+        .acme
+        .upload(crate::support::audio::short(), "came-along.wav", None)
+        .await
+        .expect(202);
+    let again = came_along["audio_url"].as_str().unwrap();
+    let mut ids = vec![came_along["id"].as_str().unwrap().to_owned()];
+    for audio_url in [kept.as_str(), again] {
+        let body = json!({ "audio_url": audio_url });
+        let job = app.acme.transcribe(&body).await.expect(202);
+        ids.push(job["id"].as_str().unwrap().to_owned());
+    }
+    for (id, files_left) in ids.iter().zip([2, 2, 1]) {
+        app.acme.wait_until_done(id).await;
+        assert_eq!(app.acme.delete(id).await.status, 204);
+        assert_eq!(app.rows("uploads").await, files_left);
+    }
+    // Uploaded by itself, it goes by its own time.
+    let body = json!({ "audio_url": kept });
+    let job = app.acme.transcribe(&body).await.expect(202);
+    app.acme.wait_until_done(job["id"].as_str().unwrap()).await;
     app.finish().await;
 }
 
