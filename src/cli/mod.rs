@@ -4,6 +4,7 @@
 //! that fails says why in one line and exits with 1; one that cannot begin, for a missing setting or a misspelt flag, exits
 //! with 2.
 
+mod callbacks;
 mod connect;
 #[cfg(feature = "dev-tools")]
 mod demo;
@@ -72,6 +73,9 @@ enum Command {
     /// Make, list and revoke the API keys of callers.
     #[command(subcommand)]
     Keys(keys::Command),
+    /// List callbacks that could not be carried out, and try them again.
+    #[command(subcommand)]
+    Callbacks(callbacks::Command),
     /// Show and change how much is sent to Gladia at once.
     #[command(subcommand)]
     Limits(limits::Command),
@@ -141,6 +145,7 @@ impl Cli {
             Command::Migrate(database) => migrate::run(&database).await,
             Command::Openapi => openapi::run(),
             Command::Keys(command) => keys::run(command).await,
+            Command::Callbacks(command) => callbacks::run(command).await,
             Command::Limits(command) => limits::run(command).await,
             #[cfg(feature = "dev-tools")]
             Command::Demo(args) => demo::run(args, Shutdown::on_signals()?).await,
@@ -232,6 +237,9 @@ mod tests {
             "gladia-gateway keys create --tenant acme --name ci --scope write",
             "gladia-gateway keys list",
             "gladia-gateway keys revoke 0190b5a0-0000-7000-8000-000000000000",
+            "gladia-gateway callbacks list",
+            "gladia-gateway callbacks replay 0190b5a0-0000-7000-8000-000000000000",
+            "gladia-gateway callbacks replay --all",
             "gladia-gateway limits show --log-format json",
             "gladia-gateway --log-level debug limits set max-in-flight 3",
         ] {

@@ -20,6 +20,7 @@ pub mod dispatch;
 pub mod events;
 pub mod idempotency;
 pub mod jobs;
+pub mod quarantine;
 pub mod uploads;
 pub mod wakeups;
 

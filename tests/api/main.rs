@@ -18,6 +18,7 @@ mod broken_uploads;
 mod callbacks;
 mod cancel;
 mod cap;
+mod commands;
 mod idempotency;
 mod lifecycle;
 mod listing;

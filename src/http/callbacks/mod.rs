@@ -4,6 +4,7 @@ use axum::{Router, routing::post};
 
 use super::state::AppState;
 
+pub mod carry_out;
 mod receive;
 
 /// The routes.

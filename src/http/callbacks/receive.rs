@@ -3,7 +3,7 @@
 //! The token is verified before a byte of the body is read. The body is kept as it came, whatever it says, in the one
 //! commit that also finishes the job; 2xx follows that commit, and nothing else does.
 
-use std::{panic::catch_unwind, str::FromStr, sync::Arc, time::Duration};
+use std::{str::FromStr, sync::Arc, time::Duration};
 
 use axum::{
     body::{Body, Bytes},
@@ -11,18 +11,12 @@ use axum::{
     http::{Method, StatusCode},
     response::{IntoResponse, Response},
 };
-use sha2::{Digest, Sha256};
-use sqlx::PgConnection;
-use tokio::task::JoinError;
 use tracing::Instrument;
 
+use super::carry_out::{Understood, carry_out};
 use crate::{
-    db::{
-        self,
-        callbacks::{self, CallbackOutcome, ReceivedCallback},
-    },
-    domain::{completion::Completion, ids::AttemptId},
-    gladia::callback::parse,
+    db::callbacks::CallbackOutcome,
+    domain::ids::AttemptId,
     http::{
         body,
         problem::{Problem, ProblemType},
@@ -30,17 +24,8 @@ use crate::{
     },
 };
 
-/// Results are text; the lowest level is where time is best spent.
-const ZSTD_LEVEL: i32 = 1;
-
 /// How long a callback waits for its turn before Gladia is asked to come again.
 const TURN_TIMEOUT: Duration = Duration::from_secs(10);
-
-/// How often a callback that lost against another transaction is tried.
-const RECORD_TRIES: u32 = 3;
-
-/// How long it steps aside for the other one, the first time.
-const CONFLICT_PAUSE: Duration = Duration::from_millis(50);
 
 /// Receives a callback.
 pub async fn receive_callback(
@@ -130,21 +115,13 @@ async fn keep(
     method: &Method,
     body: Bytes,
 ) -> Result<CallbackOutcome, Problem> {
-    let understood = tokio::task::spawn_blocking(move || understand(&body))
+    let understood = tokio::task::spawn_blocking(move || Understood::read(&body))
         .await
-        .map_err(|error| failed(&error))??;
-
-    let callback = ReceivedCallback {
-        id: state.ids.next(),
-        attempt_id,
-        method: method.as_str(),
-        compressed_body: &understood.compressed_body,
-        body_bytes: understood.body_bytes,
-        body_sha256: understood.body_sha256,
-        completion: understood.completion.as_ref().map_err(String::as_str),
-    };
+        .map_err(|error| failed(&error))?
+        .map_err(|error| failed(&error))?;
     let mut conn = state.pool.acquire().await?;
-    let outcome = record(&mut conn, &callback).await?;
+    let id = state.ids.next();
+    let outcome = carry_out(&mut conn, id, attempt_id, method.as_str(), &understood).await?;
     metrics::counter!("gateway_callbacks_total", "outcome" => outcome.as_str()).increment(1);
     if outcome == CallbackOutcome::UnknownAttempt {
         return Ok(outcome);
@@ -152,7 +129,7 @@ async fn keep(
     tracing::info!(
         attempt.id = %attempt_id,
         outcome = outcome.as_str(),
-        body_bytes = understood.body_bytes,
+        body_bytes = understood.body_bytes(),
         "Received a callback of attempt {attempt_id}: {}",
         outcome.as_str()
     );
@@ -161,55 +138,10 @@ async fn keep(
     Ok(outcome)
 }
 
-fn failed(error: &JoinError) -> Problem {
+fn failed(error: &impl std::fmt::Display) -> Problem {
     tracing::error!(%error, "Handling a callback failed");
     Problem::new(
         ProblemType::Internal,
         "The callback was not kept. Come again.",
     )
-}
-
-/// Carries the callback out; or, where that fails for a reason that will not go away, keeps it for somebody to look at.
-async fn record(
-    conn: &mut PgConnection,
-    callback: &ReceivedCallback<'_>,
-) -> sqlx::Result<CallbackOutcome> {
-    let mut tries = 1;
-    loop {
-        match callbacks::record(conn, callback).await {
-            Err(error) if db::is_conflict(&error) && tries < RECORD_TRIES => {
-                tokio::time::sleep(CONFLICT_PAUSE * tries).await;
-                tries += 1;
-            }
-            Err(error) if !db::is_unavailable(&error) => {
-                tracing::error!(%error, attempt.id = %callback.attempt_id, "Could not carry out a callback; quarantined it");
-                return callbacks::quarantine(conn, callback, "carrying it out failed").await;
-            }
-            result => return result,
-        }
-    }
-}
-
-/// A body, read once.
-struct Understood {
-    compressed_body: Vec<u8>,
-    body_bytes: i64,
-    body_sha256: [u8; 32],
-    completion: Result<Completion, String>,
-}
-
-/// Everything that takes time in proportion to the body's size.
-fn understand(body: &Bytes) -> Result<Understood, Problem> {
-    let compressed_body = zstd::encode_all(body.as_ref(), ZSTD_LEVEL).map_err(|error| {
-        tracing::error!(%error, "Compressing a callback failed");
-        Problem::new(ProblemType::Internal, "Keeping the callback failed.")
-    })?;
-    Ok(Understood {
-        compressed_body,
-        body_bytes: i64::try_from(body.len()).unwrap_or(i64::MAX),
-        body_sha256: Sha256::digest(body).into(),
-        // A mistake of ours must not cost the only copy of a result.
-        completion: catch_unwind(|| parse(body))
-            .unwrap_or_else(|_| Err("reading it failed".to_owned())),
-    })
 }

@@ -9,6 +9,13 @@ pub async fn get_metrics(State(state): State<AppState>) -> impl IntoResponse {
     if let Ok(mut conn) = state.pool.acquire().await
         && let Ok(Some(dispatch)) = db::dispatch::find(&mut conn).await
     {
+        if let Ok(quarantined) = db::quarantine::count(&mut conn).await {
+            #[expect(
+                clippy::cast_precision_loss,
+                reason = "gauges are floats; these are few"
+            )]
+            metrics::gauge!("gateway_callbacks_quarantined").set(quarantined as f64);
+        }
         #[expect(
             clippy::cast_precision_loss,
             reason = "gauges are floats; slots are few"

@@ -99,6 +99,11 @@ impl TestApp {
         make_caller(&self.pool, &self.http, base, tenant, scope).await
     }
 
+    /// The database, for other programs.
+    pub fn database_url(&self) -> &str {
+        &self.values["DATABASE_URL"]
+    }
+
     /// The line to Gladia.
     pub fn gladia(&self) -> &Relay {
         self.gladia.as_ref().expect("built with_gladia_relay")

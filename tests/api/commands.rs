@@ -1,0 +1,106 @@
+//! The commands of operators, as they type them, beside a gateway that runs.
+
+use std::process::Stdio;
+
+use gladia_gateway::domain::access::Scope;
+use serde_json::json;
+use tokio::process::Command;
+
+use crate::support::{TestApp, rows::success};
+
+/// What a command printed, and whether it succeeded.
+async fn run(app: &TestApp, arguments: &[&str]) -> (bool, String) {
+    let output = Command::new(env!("CARGO_BIN_EXE_gladia-gateway"))
+        .args(arguments)
+        .env_clear()
+        .env("DATABASE_URL", app.database_url())
+        .stdin(Stdio::null())
+        .output()
+        .await
+        .unwrap();
+    let stdout = String::from_utf8(output.stdout).unwrap();
+    (output.status.success(), stdout)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_key_works_from_its_creation_to_its_revocation() {
+    let app = TestApp::start().await;
+    let create = [
+        "keys", "create", "--tenant", "initech", "--name", "ci", "--scope", "read",
+    ];
+    let (created, key) = run(&app, &create).await;
+    assert!(created);
+    let caller = app
+        .caller("unused", Scope::Read)
+        .await
+        .with_key(Some(key.trim()));
+    caller.get("/v1/transcriptions").await.expect(200);
+    caller
+        .transcribe(&json!({ "audio_url": "https://audio.example/a.mp3" }))
+        .await
+        .problem(403, "forbidden");
+
+    let (_, table) = run(&app, &["keys", "list"]).await;
+    let row = table.lines().find(|line| line.contains("initech")).unwrap();
+    assert!(
+        row.contains("read") && !table.contains(key.trim()),
+        "{table}"
+    );
+    let id = row.split_whitespace().next().unwrap();
+    assert!(run(&app, &["keys", "revoke", id]).await.0);
+    caller
+        .get("/v1/transcriptions")
+        .await
+        .problem(401, "unauthorized");
+    assert!(!run(&app, &["keys", "revoke", id]).await.0);
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_limit_that_is_set_holds_from_the_next_job_on() {
+    let app = TestApp::builder().set("MAX_IN_FLIGHT", 1).start().await;
+    for number in 0..3 {
+        app.acme.start(&format!("endless-{number}.mp3")).await;
+    }
+    app.upstream.wait_for("creates_accepted", 1).await;
+    let (_, shown) = run(&app, &["limits", "show"]).await;
+    assert!(shown.contains("max in flight  1"), "{shown}");
+    assert!(run(&app, &["limits", "set", "max-in-flight", "3"]).await.0);
+    app.upstream.wait_for("creates_accepted", 3).await;
+    for refused in ["0", "-1", "many"] {
+        assert!(
+            !run(&app, &["limits", "set", "max-in-flight", refused])
+                .await
+                .0
+        );
+    }
+    app.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_quarantined_callback_is_listed_and_carried_out_after_a_fix() {
+    let app = TestApp::start().await;
+    let id = app.acme.start("endless.mp3").await;
+    app.acme.wait_until(&id, "processing").await;
+    let attempt = app.attempt(&id).await;
+    app.execute("ALTER TABLE jobs ADD CONSTRAINT a_mistake_of_ours CHECK (status <> 'done')")
+        .await;
+    let body = success(attempt.gladia_id.as_deref().unwrap(), "words");
+    assert_eq!(app.call_back(attempt.id, body).await.status, 200);
+
+    let (_, table) = run(&app, &["callbacks", "list"]).await;
+    let row = table.lines().find(|line| line.contains(&id)).unwrap();
+    let callback = row.split_whitespace().next().unwrap();
+    let (mended, told) = run(&app, &["callbacks", "replay", callback]).await;
+    assert!(!mended && told.contains("still quarantined"), "{told}");
+
+    app.execute("ALTER TABLE jobs DROP CONSTRAINT a_mistake_of_ours")
+        .await;
+    let (mended, told) = run(&app, &["callbacks", "replay", "--all"]).await;
+    assert!(mended && told.contains("completed"), "{told}");
+    let done = app.acme.wait_until_done(&id).await;
+    assert_eq!(done["result"]["transcription"]["full_transcript"], "words");
+    let (mended, _) = run(&app, &["callbacks", "replay", callback]).await;
+    assert!(!mended, "it is quarantined no longer");
+    app.finish().await;
+}
