@@ -34,6 +34,8 @@ pub struct AppState {
     pub metrics: PrometheusHandle,
     /// How many callback bodies are held in memory at once.
     pub callback_permits: Arc<Semaphore>,
+    /// How many results are unpacked at once.
+    pub result_permits: Arc<Semaphore>,
 }
 
 /// Bounds on what callers and Gladia may send.
