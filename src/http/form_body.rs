@@ -46,6 +46,7 @@ struct Inner {
 
 impl FormBody {
     /// The body, of which no part has begun.
+    #[must_use]
     pub fn new(body: Body) -> Self {
         Self(Arc::new(Mutex::new(Inner {
             stream: body.into_data_stream(),
