@@ -60,7 +60,9 @@ async fn whoever_sends_a_large_body_in_vain_gets_the_answer() {
         ),
         (
             UPLOAD,
-            format!("authorization: Bearer {key}\r\nidempotency-key: a\r\nidempotency-key: b\r\n{form}"),
+            format!(
+                "authorization: Bearer {key}\r\nidempotency-key: a\r\nidempotency-key: b\r\n{form}"
+            ),
             "400 invalid-parameter",
         ),
         (
