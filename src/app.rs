@@ -11,7 +11,7 @@ use std::{
 };
 
 use anyhow::{Context, bail, ensure};
-use axum::{Router, serve::ListenerExt};
+use axum::Router;
 use futures_util::FutureExt;
 use rand::distr::{Alphanumeric, SampleString};
 use sqlx::{PgConnection, PgPool};
@@ -27,6 +27,7 @@ use crate::{
     gladia::{callback_keys::CallbackKeys, client::GladiaClient},
     http::{
         self, Serves,
+        serve::HEAD_TIMEOUT,
         state::{AppState, HttpLimits},
     },
     shutdown::Shutdown,
@@ -39,6 +40,9 @@ use crate::{
 
 /// How many callback bodies are in memory at once; with the limit on each, the bound on what they take.
 const CALLBACKS_AT_ONCE: usize = 16;
+
+/// How many results are unpacked at once.
+const RESULTS_AT_ONCE: usize = 16;
 
 /// Sockets that are bound, so that their addresses are known before anything else starts.
 #[derive(Debug)]
@@ -137,6 +141,7 @@ impl Gateway {
             metrics,
             callback_permits: Arc::new(Semaphore::new(CALLBACKS_AT_ONCE)),
             tasks: shutdown.tracker.clone(),
+            result_permits: Arc::new(Semaphore::new(RESULTS_AT_ONCE)),
         };
         let gateway = Self {
             pool: pool.clone(),
@@ -241,19 +246,9 @@ impl Gateway {
     ) -> anyhow::Result<()> {
         let address = listener.local_addr()?;
         tracing::info!(%address, "Listening on {address} ({name})");
-        // Small answers leave at once.
-        let listener = listener.tap_io(|connection| {
-            let _ = connection.set_nodelay(true);
-        });
         let Shutdown { soft, hard, .. } = self.shutdown.clone();
-        self.spawn(name, async move {
-            let server =
-                axum::serve(listener, router).with_graceful_shutdown(soft.cancelled_owned());
-            tokio::select! {
-                _ = server => {}
-                () = hard.cancelled() => {}
-            }
-        });
+        let served = http::serve::serve(listener, router, HEAD_TIMEOUT, soft, hard);
+        self.spawn(name, served);
         Ok(())
     }
 

@@ -4,11 +4,16 @@
 //! shape: `{"id", "event": "transcription.success", "payload": {…}}` or `{"id", "event": "transcription.error", "error":
 //! {"code", "message"}}`. `payload` is the result object itself.
 
+use std::collections::BTreeMap;
+
 use serde::Deserialize;
 use serde_json::{Value, value::RawValue};
 
 use super::{create::is_plausible_id, error::storable};
 use crate::domain::completion::{AddonError, Completion, Ending};
+
+/// How deep failures may stand in a block. Gladia's stand two deep; nothing ends the nesting of what is no add-on.
+const MAX_DEPTH: u8 = 8;
 
 /// The outermost object. Borrowed, so that a large result is not copied.
 #[derive(Deserialize)]
@@ -70,25 +75,25 @@ pub fn parse(body: &[u8]) -> Result<Completion, String> {
 }
 
 fn read_success(payload: &RawValue) -> Result<Ending, String> {
-    let payload: Value = serde_json::from_str(payload.get()).map_err(|error| describe(&error))?;
-    let blocks = payload.as_object().ok_or("its payload is no object")?;
+    let blocks = object(payload).ok_or("its payload is no object")?;
+    let metadata = blocks.get("metadata").and_then(|block| object(block));
     let seconds = |name: &str| {
-        blocks
-            .get("metadata")?
-            .get(name)?
-            .as_f64()
-            .filter(|seconds| seconds.is_finite())
+        let number: f64 = read(metadata.as_ref()?.get(name)?)?;
+        number.is_finite().then_some(number)
     };
     let mut addon_errors = Vec::new();
-    for (name, block) in blocks {
-        collect_failures(&format!("/{name}"), block, &mut addon_errors);
+    for (name, block) in &blocks {
+        collect_failures(&format!("/{name}"), block, MAX_DEPTH, &mut addon_errors);
     }
     // Sentences stand inside the transcription.
-    if let Some(sentences) = blocks
-        .get("transcription")
-        .and_then(|block| block.get("sentences"))
-    {
-        collect_failures("/transcription/sentences", sentences, &mut addon_errors);
+    let transcription = blocks.get("transcription").and_then(|block| object(block));
+    if let Some(sentences) = transcription.and_then(|block| block.get("sentences").copied()) {
+        collect_failures(
+            "/transcription/sentences",
+            sentences,
+            MAX_DEPTH,
+            &mut addon_errors,
+        );
     }
     Ok(Ending::Success {
         audio_duration_seconds: seconds("audio_duration"),
@@ -97,33 +102,54 @@ fn read_success(payload: &RawValue) -> Result<Ending, String> {
     })
 }
 
+/// An object whose values have been skipped, not read: a result is mostly words, of which nothing is wanted here.
+type Object<'a> = BTreeMap<String, &'a RawValue>;
+
+fn object(value: &RawValue) -> Option<Object<'_>> {
+    read(value)
+}
+
+fn read<'a, T: Deserialize<'a>>(value: &'a RawValue) -> Option<T> {
+    serde_json::from_str(value.get()).ok()
+}
+
 /// An add-on's block carries `success`; `audio_to_llm` has one for each prompt, `translation` an error for each language.
-fn collect_failures(pointer: &str, block: &Value, found: &mut Vec<AddonError>) {
-    if let Value::Array(items) = block {
-        for (index, item) in items.iter().enumerate() {
-            collect_failures(&format!("{pointer}/{index}"), item, found);
+fn collect_failures(pointer: &str, block: &RawValue, depth: u8, found: &mut Vec<AddonError>) {
+    let Some(depth) = depth.checked_sub(1) else {
+        return;
+    };
+    if block.get().starts_with('[') {
+        for (index, item) in read::<Vec<&RawValue>>(block).iter().flatten().enumerate() {
+            collect_failures(&format!("{pointer}/{index}"), item, depth, found);
         }
         return;
     }
-    let failed = block.get("success").and_then(Value::as_bool) == Some(false);
-    let error = block.get("error").filter(|error| error.is_object());
-    if failed || (error.is_some() && block.get("success").is_none()) {
-        let text = |name: &str| error?.get(name)?.as_str().map(storable);
+    let Some(fields) = object(block) else {
+        return;
+    };
+    let failed = fields
+        .get("success")
+        .is_some_and(|success| success.get() == "false");
+    let error = fields.get("error").and_then(|error| object(error));
+    if failed || (error.is_some() && !fields.contains_key("success")) {
+        let field = |name: &str| error.as_ref()?.get(name).copied();
+        let text = |name: &str| read::<String>(field(name)?).map(|text| storable(&text));
         found.push(AddonError {
             pointer: pointer.to_owned(),
-            status_code: error.and_then(|error| error.get("status_code")?.as_i64()),
+            status_code: field("status_code").and_then(read),
             exception: text("exception"),
             message: text("message"),
         });
-    } else if let Some(Value::Array(results)) = block.get("results") {
-        for (index, item) in results
-            .iter()
-            .enumerate()
-            .filter(|(_, item)| item.is_object())
-        {
-            let has_verdict = item.get("success").is_some() || item.get("error").is_some();
+    } else if let Some(results) = fields
+        .get("results")
+        .and_then(|list| read::<Vec<&RawValue>>(list))
+    {
+        for (index, item) in results.into_iter().enumerate() {
+            let has_verdict = object(item).is_some_and(|fields| {
+                fields.contains_key("success") || fields.contains_key("error")
+            });
             if has_verdict {
-                collect_failures(&format!("{pointer}/results/{index}"), item, found);
+                collect_failures(&format!("{pointer}/results/{index}"), item, depth, found);
             }
         }
     }
@@ -201,6 +227,54 @@ mod tests {
                 "/translation/results/0"
             ]
         );
+    }
+
+    fn addon_errors(payload: &str) -> Vec<AddonError> {
+        let body = format!(r#"{{"id":"b7","event":"transcription.success","payload":{payload}}}"#);
+        match parse(body.as_bytes()).unwrap().ending {
+            Ending::Success { addon_errors, .. } => addon_errors,
+            Ending::Failure { .. } => panic!("no success"),
+        }
+    }
+
+    #[test]
+    fn failed_sentences_are_found_inside_the_transcription() {
+        let found = addon_errors(
+            r#"{"transcription":{"utterances":[{"success":false}],"sentences":[{"success":true,"results":["A."]},
+            { "success" : false , "error":{"status_code":500,"exception":null,"message":"no \u0000 split"}}]}}"#,
+        );
+        assert_eq!(found.len(), 1);
+        assert_eq!(found[0].pointer, "/transcription/sentences/1");
+        assert_eq!(found[0].status_code, Some(500));
+        assert_eq!(found[0].exception, None);
+        assert_eq!(found[0].message.as_deref(), Some("no \u{fffd} split"));
+    }
+
+    #[test]
+    fn shapes_that_no_add_on_has_are_passed_over() {
+        let nested = format!("{}{}", "[".repeat(100_000), "]".repeat(100_000));
+        let deep = format!(
+            "{}null{}",
+            r#"{"error":null,"results":["#.repeat(100_000),
+            "]}".repeat(100_000)
+        );
+        for payload in [
+            "{}",
+            r#"{"metadata":[],"transcription":null,"summarization":7}"#,
+            r#"{"metadata":{"audio_duration":"1","billing_time":1e999},"transcription":{"sentences":"a"}}"#,
+            r#"{"summarization":{"success":"no","error":"text","results":{"a":[1,2]}}}"#,
+            r#"{"translation":{"results":[null,1,"a",[],{}]}}"#,
+            r#"{"a":"\ud800"}"#,
+            &format!(r#"{{"a":{nested}}}"#),
+            &format!(r#"{{"a":{deep}}}"#),
+        ] {
+            assert_eq!(addon_errors(payload), [], "{payload:.100}");
+        }
+        // Of a name that stands twice, the last one counts.
+        let twice = r#"{"chapterization":{"success":false},"chapterization":{"success":false,"success":true}}"#;
+        assert_eq!(addon_errors(twice), []);
+        let failed = r#"{"metadata":{"audio_duration":1,"audio_duration":2},"chapterization":{"success":true,"success":false}}"#;
+        assert_eq!(addon_errors(failed)[0].pointer, "/chapterization");
     }
 
     #[test]

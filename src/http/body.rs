@@ -7,7 +7,7 @@ use axum::{
     http::{HeaderMap, header},
 };
 use bytes::BytesMut;
-use futures_util::{Stream, StreamExt};
+use futures_util::StreamExt;
 use serde_json::{Map, Value};
 use tokio::time::Instant;
 
@@ -15,12 +15,6 @@ use super::{
     problem::{Problem, ProblemType},
     state::HttpLimits,
 };
-
-/// How much of a refused body is still read, so that the caller sees the answer instead of a reset connection.
-const LINGER_BYTES: usize = 16 * 1024 * 1024;
-
-/// How long.
-const LINGER_TIME: Duration = Duration::from_secs(5);
 
 /// Reads a whole body.
 ///
@@ -36,7 +30,6 @@ pub async fn read(body: Body, limit: usize, timeout: Duration) -> Result<Bytes, 
                 read.extend_from_slice(&chunk);
             }
             Ok(Some(Ok(_))) => {
-                linger(stream);
                 return Err(Problem::new(
                     ProblemType::PayloadTooLarge,
                     format!("A body of this kind may have {limit} bytes at most."),
@@ -138,23 +131,6 @@ pub fn content_length(headers: &HeaderMap) -> Option<u64> {
         .ok()?
         .parse()
         .ok()
-}
-
-/// Reads on for a while in the background what nobody wants. A connection that is closed while the caller still sends
-/// is reset, and the answer is lost with it.
-pub fn linger(mut stream: impl Stream<Item = Result<Bytes, axum::Error>> + Send + Unpin + 'static) {
-    tokio::spawn(async move {
-        let _ = tokio::time::timeout(LINGER_TIME, async {
-            let mut read = 0;
-            while let Some(Ok(chunk)) = stream.next().await {
-                read += chunk.len();
-                if read > LINGER_BYTES {
-                    return;
-                }
-            }
-        })
-        .await;
-    });
 }
 
 /// serde's message without the position, which is told apart.

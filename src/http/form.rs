@@ -4,18 +4,13 @@
 //! once Gladia has taken it. So memory does not grow with the file, and a slow side slows the other. A file that breaks
 //! off is broken off upstream too, without the closing boundary, so half a file can never pass for a whole one.
 
-use std::{
-    future::Future,
-    io,
-    task::{Context, Poll},
-    time::Duration,
-};
+use std::{future::Future, io, time::Duration};
 
 use axum::{
     body::{Body, Bytes},
     http::HeaderMap,
 };
-use futures_util::{Stream, StreamExt, stream};
+use futures_util::{Stream, stream};
 use multer::{Field, Multipart};
 use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
@@ -23,6 +18,7 @@ use tokio::sync::mpsc;
 
 use super::{
     body::{self, content_length, parse_json_object},
+    form_body::{FormBody, FormBodyError, MAX_OVERHEAD_BYTES},
     problem::{Problem, ProblemType},
     state::HttpLimits,
 };
@@ -40,8 +36,11 @@ const CHUNKS_IN_FLIGHT: usize = 4;
 /// How long Gladia may take nothing of a file.
 const STALL_TIMEOUT: Duration = Duration::from_mins(1);
 
-/// What boundaries, part headers and the like may add to a form.
-const FORM_OVERHEAD_BYTES: u64 = 64 * 1024;
+/// What boundaries, part headers and the like may add to a form: before each of two parts, and behind them.
+const FORM_OVERHEAD_BYTES: u64 = 3 * MAX_OVERHEAD_BYTES as u64;
+
+/// The longest boundary that MIME allows. The form's reader looks for it again and again.
+const MAX_BOUNDARY_BYTES: usize = 70;
 
 /// What is done with the file.
 #[derive(Debug, Clone, Copy)]
@@ -93,45 +92,21 @@ pub async fn receive<T>(
     let boundary = boundary(headers)?;
     let most = limits.max_upload_bytes + limits.max_request_bytes as u64 + FORM_OVERHEAD_BYTES;
     if content_length(headers).is_some_and(|length| length > most) {
-        body::linger(body.into_data_stream());
         return Err(too_large(limits));
     }
-    let (parts, rest) = shared_stream(body);
-    let mut form = Multipart::new(parts, boundary);
-    let received = receive_parts(&mut form, limits, destination, parse_options).await;
-    if received.is_err() {
-        drop(form);
-        if let Some(rest) = rest.lock().ok().and_then(|mut rest| rest.take()) {
-            body::linger(rest);
-        }
+    let mut body = FormBody::new(body);
+    let mut form = Multipart::new(body.clone(), boundary);
+    let received = receive_parts(&mut form, &body, limits, destination, parse_options).await?;
+    match tokio::time::timeout(limits.upload_idle_timeout, body.read_to_end()).await {
+        Ok(Ok(())) => Ok(received),
+        Ok(Err(error)) => Err(describe_body(&error)),
+        Err(_) => Err(idle(limits.upload_idle_timeout)),
     }
-    received
-}
-
-type BodyStream = axum::body::BodyDataStream;
-type SharedStream = std::sync::Arc<std::sync::Mutex<Option<BodyStream>>>;
-
-/// The body as a stream that can be taken back, to read on after the form was refused.
-fn shared_stream(
-    body: Body,
-) -> (
-    impl Stream<Item = Result<Bytes, axum::Error>> + Send + 'static,
-    SharedStream,
-) {
-    let shared: SharedStream =
-        std::sync::Arc::new(std::sync::Mutex::new(Some(body.into_data_stream())));
-    let inner = std::sync::Arc::clone(&shared);
-    let stream = stream::poll_fn(move |cx: &mut Context<'_>| match inner.lock() {
-        Ok(mut guard) => guard
-            .as_mut()
-            .map_or(Poll::Ready(None), |stream| stream.poll_next_unpin(cx)),
-        Err(_) => Poll::Ready(None),
-    });
-    (stream, shared)
 }
 
 async fn receive_parts<T>(
     form: &mut Multipart<'_>,
+    body: &FormBody,
     limits: &HttpLimits,
     destination: Destination<'_>,
     parse_options: Option<OptionsParser<'_, T>>,
@@ -139,6 +114,7 @@ async fn receive_parts<T>(
     let mut file = None;
     let mut options = None;
     while let Some(field) = in_time(limits, form.next_field()).await? {
+        body.begin_content();
         match (field.name(), parse_options) {
             (Some(AUDIO), _) if file.is_some() => {
                 return Err(wrong_part(AUDIO, "must stand in the form once"));
@@ -167,6 +143,7 @@ async fn receive_parts<T>(
                 ));
             }
         }
+        body.end_content();
     }
     let file =
         file.ok_or_else(|| wrong_part(AUDIO, "is missing: send the file as the part `audio`"))?;
@@ -347,17 +324,35 @@ fn idle(after: Duration) -> Problem {
 
 fn describe(error: &multer::Error) -> Problem {
     match error {
-        multer::Error::IncompleteStream
-        | multer::Error::IncompleteFieldData { .. }
-        | multer::Error::StreamReadFailed(_) => Problem::new(
-            ProblemType::UploadInterrupted,
-            "The form broke off before its closing boundary. No transcription was created; repeat the request.",
-        ),
-        other => Problem::new(
-            ProblemType::InvalidForm,
-            format!("The form cannot be read: {other}."),
-        ),
+        multer::Error::StreamReadFailed(cause) => cause
+            .downcast_ref::<FormBodyError>()
+            .map_or_else(interrupted, describe_body),
+        multer::Error::IncompleteStream | multer::Error::IncompleteFieldData { .. } => {
+            interrupted()
+        }
+        other => unreadable(other),
     }
+}
+
+fn describe_body(error: &FormBodyError) -> Problem {
+    match error {
+        FormBodyError::TooMuchOverhead => unreadable(error),
+        FormBodyError::Broken(_) => interrupted(),
+    }
+}
+
+fn interrupted() -> Problem {
+    Problem::new(
+        ProblemType::UploadInterrupted,
+        "The form broke off before its end. No transcription was created; repeat the request.",
+    )
+}
+
+fn unreadable(why: &dyn std::error::Error) -> Problem {
+    Problem::new(
+        ProblemType::InvalidForm,
+        format!("The form cannot be read: {why}."),
+    )
 }
 
 fn boundary(headers: &HeaderMap) -> Result<String, Problem> {
@@ -378,11 +373,11 @@ fn boundary(headers: &HeaderMap) -> Result<String, Problem> {
     headers
         .get(axum::http::header::CONTENT_TYPE)
         .and_then(|value| multer::parse_boundary(value.to_str().ok()?).ok())
-        .filter(|boundary| !boundary.is_empty())
+        .filter(|boundary| (1..=MAX_BOUNDARY_BYTES).contains(&boundary.len()))
         .ok_or_else(|| {
             Problem::new(
                 ProblemType::InvalidForm,
-                "The header Content-Type of a form must name its boundary.",
+                format!("The header Content-Type of a form must name its boundary, of {MAX_BOUNDARY_BYTES} characters at most."),
             )
         })
 }

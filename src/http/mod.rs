@@ -2,9 +2,15 @@
 //!
 //! Callers meet the [`transcriptions`] and [`uploads`] of API version 1, described by [`openapi`]. Gladia meets
 //! [`callbacks`]. Whoever runs the service meets [`ops`]. Every error is a [`problem`]; every request has an id
-//! ([`request_id`]).
+//! ([`request_id`]). [`serve`] has the connections.
 
-use axum::{Router, http::Uri, middleware};
+use axum::{
+    Router,
+    http::{HeaderValue, Uri, header},
+    middleware,
+};
+use tower::ServiceBuilder;
+use tower_http::set_header::SetResponseHeaderLayer;
 
 use self::{
     problem::{Problem, ProblemType},
@@ -15,11 +21,14 @@ pub mod auth;
 pub mod body;
 pub mod callbacks;
 pub mod form;
+pub mod form_body;
 pub mod idempotency;
+pub mod linger;
 pub mod openapi;
 pub mod ops;
 pub mod problem;
 pub mod request_id;
+pub mod serve;
 pub mod state;
 pub mod transcriptions;
 pub mod uploads;
@@ -48,10 +57,23 @@ pub fn router(state: AppState, serves: Serves) -> Router {
     if serves.ops {
         router = router.merge(ops::router());
     }
+    // From the outside in.
+    let around = ServiceBuilder::new()
+        .layer(middleware::from_fn(linger::layer))
+        // Transcripts and audio stay out of caches, and a browser takes nothing for what it is not said to be.
+        .layer(SetResponseHeaderLayer::overriding(
+            header::CACHE_CONTROL,
+            HeaderValue::from_static("no-store"),
+        ))
+        .layer(SetResponseHeaderLayer::overriding(
+            header::X_CONTENT_TYPE_OPTIONS,
+            HeaderValue::from_static("nosniff"),
+        ))
+        .layer(middleware::from_fn(request_id::layer));
     router
         .fallback(no_such_route)
         .method_not_allowed_fallback(no_such_method)
-        .layer(middleware::from_fn(request_id::layer))
+        .layer(around)
         .with_state(state)
 }
 

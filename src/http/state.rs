@@ -37,6 +37,8 @@ pub struct AppState {
     pub callback_permits: Arc<Semaphore>,
     /// Work that goes on when its caller has hung up, and that a shutdown waits for.
     pub tasks: TaskTracker,
+    /// How many results are unpacked at once.
+    pub result_permits: Arc<Semaphore>,
 }
 
 /// Bounds on what callers and Gladia may send.

@@ -72,6 +72,15 @@ async fn the_result_is_the_callbacks_payload_byte_for_byte() {
     result.expect(200);
     assert_eq!(result.text(), result_of(&body).unwrap().get());
     assert_eq!(result.header("content-type"), Some("application/json"));
+    // In the transcription it stands as it is, too.
+    let whole = app.acme.get(&format!("/v1/transcriptions/{id}")).await;
+    let fields = whole.expect(200);
+    assert_eq!(fields["status"], "done");
+    let end = format!(",\"result\":{}}}", result.text());
+    assert!(whole.text().ends_with(&end), "{}", whole.text());
+    assert_eq!(whole.header("content-type"), Some("application/json"));
+    let length = whole.bytes.len().to_string();
+    assert_eq!(whole.header("content-length"), Some(length.as_str()));
     app.finish().await;
 }
 

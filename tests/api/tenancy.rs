@@ -98,6 +98,9 @@ async fn a_file_of_gladias_that_came_another_way_cannot_be_used() {
         "https://api.gladia.io/file/01890000-0000-4000-8000-000000000000".to_owned(),
         "https://API.gladia.io/file/01890000-0000-4000-8000-000000000000".to_owned(),
         "http://api.gladia.io./file/01890000-0000-4000-8000-000000000000".to_owned(),
+        "https://api.eu-west.GLADIA.io/file/01890000-0000-4000-8000-000000000000".to_owned(),
+        "https://gladia.io/file/01890000-0000-4000-8000-000000000000".to_owned(),
+        "https://api.gladia%2Eio:8443/file/01890000-0000-4000-8000-000000000000".to_owned(),
     ] {
         for caller in [&app.globex, &app.acme] {
             let answer = caller.transcribe(&json!({ "audio_url": url })).await;

@@ -6,7 +6,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 
-use super::{request::RequestedOptions, result::find, view::Transcription};
+use super::{lookup::find, request::RequestedOptions, view::Transcription};
 use crate::{
     db::{
         self,

@@ -3,7 +3,7 @@
 use axum::{Json, extract::State};
 
 use super::{
-    result::{JobPath, find},
+    lookup::{JobPath, find},
     view::Transcription,
 };
 use crate::{

@@ -24,8 +24,8 @@ use crate::{
     },
 };
 
-/// Gladia's own host, whatever host its API is reached through.
-const GLADIA_FILE_HOST: &str = "api.gladia.io";
+/// Gladia's own domain, whatever host its API is reached through.
+const GLADIA_DOMAIN: &str = "gladia.io";
 
 /// Transcribe audio at a URL.
 ///
@@ -104,7 +104,7 @@ async fn find_upload(
 ) -> Result<Option<UploadId>, Problem> {
     let mut conn = state.pool.acquire().await?;
     let is_gladias =
-        audio_url.is_on_origin_of(state.gladia.base()) || audio_url.host() == GLADIA_FILE_HOST;
+        audio_url.is_on_origin_of(state.gladia.base()) || is_gladias_host(&audio_url.host());
     match db::uploads::find_owner(&mut conn, caller.tenant_id, audio_url.as_str()).await? {
         Ownership::Own(id) => Ok(Some(id)),
         Ownership::NotOurs if !is_gladias => Ok(None),
@@ -116,5 +116,32 @@ async fn find_upload(
             "/audio_url",
             "must be a file that was uploaded through this gateway, or audio on another host",
         )),
+    }
+}
+
+/// Whether a host is Gladia's domain or any name below it. A full name may end with a dot.
+fn is_gladias_host(host: &str) -> bool {
+    let host = host.trim_end_matches('.').to_ascii_lowercase();
+    host.strip_suffix(GLADIA_DOMAIN)
+        .is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_gladias_host;
+
+    #[test]
+    fn every_host_of_gladias_is_known_by_its_domain() {
+        for host in [
+            "gladia.io",
+            "api.gladia.io",
+            "API.Gladia.IO.",
+            "eu-west.api.gladia.io..",
+        ] {
+            assert!(is_gladias_host(host), "{host}");
+        }
+        for host in ["notgladia.io", "gladia.io.example", "gladia.example", ""] {
+            assert!(!is_gladias_host(host), "{host}");
+        }
     }
 }

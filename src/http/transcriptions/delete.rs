@@ -2,7 +2,7 @@
 
 use axum::{extract::State, http::StatusCode};
 
-use super::result::JobPath;
+use super::lookup::JobPath;
 use crate::{
     db::{self, jobs::Moved},
     http::{

@@ -1,9 +1,10 @@
 //! `GET /v1/transcriptions/{id}`: the job, with its result when done.
 
-use axum::{Json, extract::State};
+use axum::{extract::State, response::Response};
 
 use super::{
-    result::{JobPath, find, read},
+    lookup::{JobPath, find},
+    result::read,
     view::Transcription,
 };
 use crate::http::{
@@ -30,15 +31,11 @@ pub async fn get_transcription(
     State(state): State<AppState>,
     Reader(caller): Reader,
     JobPath(id): JobPath,
-) -> Result<Json<Transcription>, Problem> {
-    let mut conn = state.pool.acquire().await?;
-    let job = find(&mut conn, caller.tenant_id, id).await?;
+) -> Result<Response, Problem> {
+    let job = find(&mut *state.pool.acquire().await?, caller.tenant_id, id).await?;
     let result = match job.result_callback_id {
-        Some(callback_id) => Some(read(&mut conn, callback_id).await?),
+        Some(callback_id) => Some(read(&state, callback_id).await?),
         None => None,
     };
-    Ok(Json(Transcription {
-        result,
-        ..Transcription::from(job)
-    }))
+    Transcription::from(job).with_result(result)
 }

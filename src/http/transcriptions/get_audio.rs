@@ -7,7 +7,7 @@ use axum::{
     response::Response,
 };
 
-use super::result::{JobPath, find};
+use super::lookup::{JobPath, find};
 use crate::{
     gladia::error::GladiaError,
     http::{
@@ -84,11 +84,7 @@ pub async fn get_transcription_audio(
             response.headers_mut().insert(name, value.clone());
         }
     }
-    // A browser must not run what somebody uploaded.
-    response.headers_mut().insert(
-        header::X_CONTENT_TYPE_OPTIONS,
-        header::HeaderValue::from_static("nosniff"),
-    );
+    // A browser must not run what somebody uploaded; that it must not guess either is said in every answer.
     response.headers_mut().insert(
         header::CONTENT_DISPOSITION,
         header::HeaderValue::from_static("attachment"),

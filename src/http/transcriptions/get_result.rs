@@ -1,9 +1,15 @@
 //! `GET /v1/transcriptions/{id}/result`: the result alone.
 
-use axum::{Json, extract::State};
-use serde_json::value::RawValue;
+use axum::{
+    extract::State,
+    http::{HeaderValue, header},
+    response::{IntoResponse, Response},
+};
 
-use super::result::{JobPath, find, no_result, read};
+use super::{
+    lookup::{JobPath, find},
+    result::{no_result, read},
+};
 use crate::http::{
     auth::Reader,
     problem::{Problem, ProblemBody},
@@ -31,11 +37,10 @@ pub async fn get_transcription_result(
     State(state): State<AppState>,
     Reader(caller): Reader,
     JobPath(id): JobPath,
-) -> Result<Json<Box<RawValue>>, Problem> {
-    let mut conn = state.pool.acquire().await?;
-    let job = find(&mut conn, caller.tenant_id, id).await?;
-    match job.result_callback_id {
-        Some(callback_id) => Ok(Json(read(&mut conn, callback_id).await?)),
-        None => Err(no_result(&job)),
-    }
+) -> Result<Response, Problem> {
+    let job = find(&mut *state.pool.acquire().await?, caller.tenant_id, id).await?;
+    let callback_id = job.result_callback_id.ok_or_else(|| no_result(&job))?;
+    let json = HeaderValue::from_static("application/json");
+    let result = read(&state, callback_id).await?;
+    Ok(([(header::CONTENT_TYPE, json)], result).into_response())
 }

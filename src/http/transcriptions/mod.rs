@@ -13,6 +13,7 @@ mod get;
 mod get_audio;
 mod get_result;
 mod list;
+mod lookup;
 mod request;
 mod result;
 mod view;

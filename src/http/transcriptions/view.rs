@@ -1,8 +1,16 @@
 //! A transcription as callers see it.
 
+use std::convert::Infallible;
+
+use axum::{
+    body::{Body, Bytes},
+    http::{HeaderValue, header},
+    response::{IntoResponse, Response},
+};
 use chrono::{DateTime, Utc};
+use futures_util::stream;
 use serde::Serialize;
-use serde_json::{Map, Value, value::RawValue};
+use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
 use crate::{
@@ -13,6 +21,7 @@ use crate::{
         job::{JobErrorType, PublicStatus, StatusReason},
         options::TranscriptionOptions,
     },
+    http::problem::{Problem, ProblemType},
 };
 
 /// A transcription.
@@ -53,7 +62,43 @@ pub struct Transcription {
     /// Gladia's result object as it came, once done. Lists leave it out.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<Object>, nullable = false)]
-    pub result: Option<Box<RawValue>>,
+    pub result: Option<WrittenApart>,
+}
+
+/// What no value holds: [`Transcription::with_result`] puts the result where the document says it is.
+#[derive(Debug, Serialize)]
+pub enum WrittenApart {}
+
+impl Transcription {
+    /// The answer with a result, which is sent as it is in memory, without a copy in between.
+    ///
+    /// # Errors
+    /// Where the rest cannot be written as JSON.
+    pub fn with_result(self, result: Option<Bytes>) -> Result<Response, Problem> {
+        let mut begin = serde_json::to_vec(&self).map_err(|error| {
+            tracing::error!(%error, "A transcription cannot be written as JSON");
+            Problem::new(ProblemType::Internal, "The transcription cannot be shown.")
+        })?;
+        let mut pieces = Vec::with_capacity(3);
+        if let Some(result) = result {
+            // Before the brace that closes the object.
+            begin.pop();
+            begin.extend_from_slice(b",\"result\":");
+            pieces.extend([begin.into(), result, Bytes::from_static(b"}")]);
+        } else {
+            pieces.push(Bytes::from(begin));
+        }
+        let length: usize = pieces.iter().map(Bytes::len).sum();
+        let headers = [
+            (
+                header::CONTENT_TYPE,
+                HeaderValue::from_static("application/json"),
+            ),
+            (header::CONTENT_LENGTH, HeaderValue::from(length)),
+        ];
+        let pieces = pieces.into_iter().map(Ok::<_, Infallible>);
+        Ok((headers, Body::from_stream(stream::iter(pieces))).into_response())
+    }
 }
 
 /// A file that was uploaded.

@@ -1,0 +1,86 @@
+//! Connections: taken, given to the routes, and ended.
+//!
+//! HTTP/1.1 alone, without TLS: whatever stands in front of the service does the rest.
+
+use std::{io, pin::pin, time::Duration};
+
+use axum::Router;
+use hyper::server::conn::http1::{Builder, Connection};
+use hyper_util::{
+    rt::{TokioIo, TokioTimer},
+    service::TowerToHyperService,
+};
+use tokio::net::{TcpListener, TcpStream};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+/// How long a connection may take to deliver the head of a request, and so how long it may be idle between two. Load
+/// balancers keep idle connections for 60 s; if this were shorter, they would send requests on connections that are just
+/// being closed.
+pub const HEAD_TIMEOUT: Duration = Duration::from_secs(75);
+
+/// How long nothing is accepted where the system has no means for one more connection. Ends of others give it some.
+const ACCEPT_PAUSE: Duration = Duration::from_secs(1);
+
+/// Serves until `soft` is canceled, then until the requests that are under way have ended or `hard` is canceled.
+pub async fn serve(
+    listener: TcpListener,
+    router: Router,
+    head_timeout: Duration,
+    soft: CancellationToken,
+    hard: CancellationToken,
+) {
+    let mut http = Builder::new();
+    http.timer(TokioTimer::new())
+        .header_read_timeout(head_timeout);
+    let service = TowerToHyperService::new(router);
+    let connections = TaskTracker::new();
+    while let Some(accepted) = soft.run_until_cancelled(listener.accept()).await {
+        match accepted {
+            Ok((stream, _)) => {
+                // Small answers leave at once.
+                let _ = stream.set_nodelay(true);
+                let connection = http.serve_connection(TokioIo::new(stream), service.clone());
+                connections.spawn(attend(connection, soft.clone(), hard.clone()));
+            }
+            Err(error) if is_the_callers(&error) => {}
+            Err(error) => {
+                tracing::error!(%error, "Cannot accept connections; trying again in a second");
+                soft.run_until_cancelled(tokio::time::sleep(ACCEPT_PAUSE))
+                    .await;
+            }
+        }
+    }
+    drop(listener);
+    connections.close();
+    connections.wait().await;
+}
+
+/// Serves one connection.
+async fn attend(
+    connection: Connection<TokioIo<TcpStream>, TowerToHyperService<Router>>,
+    soft: CancellationToken,
+    hard: CancellationToken,
+) {
+    let mut connection = pin!(connection);
+    let served = async {
+        let mut ended = soft.run_until_cancelled(connection.as_mut()).await;
+        if ended.is_none() {
+            connection.as_mut().graceful_shutdown();
+            ended = Some(connection.await);
+        }
+        if let Some(Err(error)) = ended {
+            tracing::debug!(%error, "A connection broke off");
+        }
+    };
+    hard.run_until_cancelled(served).await;
+}
+
+/// Whether a connection was gone before it could be accepted, which says nothing of the next one.
+fn is_the_callers(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::ConnectionRefused
+            | io::ErrorKind::ConnectionAborted
+            | io::ErrorKind::ConnectionReset
+    )
+}

@@ -1,0 +1,42 @@
+//! Finding the job that a path names.
+
+use std::str::FromStr;
+
+use axum::{
+    extract::{FromRequestParts, Path},
+    http::request::Parts,
+};
+use sqlx::PgConnection;
+
+use crate::{
+    db::{self, jobs::Job},
+    domain::ids::{JobId, TenantId},
+    http::{problem::Problem, state::AppState},
+};
+
+/// The id in the path. What is no id of ours names nothing, like an id that nobody has.
+pub struct JobPath(pub JobId);
+
+impl FromRequestParts<AppState> for JobPath {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &AppState) -> Result<Self, Problem> {
+        Path::<String>::from_request_parts(parts, state)
+            .await
+            .ok()
+            .and_then(|Path(text)| JobId::from_str(&text).ok())
+            .map(Self)
+            .ok_or_else(Problem::no_such_transcription)
+    }
+}
+
+/// Finds a tenant's job that was not deleted.
+pub async fn find(conn: &mut PgConnection, tenant_id: TenantId, id: JobId) -> Result<Job, Problem> {
+    let job = db::jobs::find(conn, tenant_id, id)
+        .await?
+        .ok_or_else(Problem::no_such_transcription)?;
+    if job.deleted_at.is_some() {
+        return Err(Problem::deleted());
+    }
+    Ok(job)
+}

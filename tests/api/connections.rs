@@ -1,0 +1,119 @@
+//! Connections that say nothing, or never finish what they say; and those that are open when the service ends.
+
+use std::{net::Ipv4Addr, time::Duration};
+
+use axum::{Router, routing::get};
+use gladia_gateway::http::serve::serve;
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::{TcpListener, TcpStream},
+    sync::Notify,
+    task::JoinHandle,
+};
+use tokio_util::sync::CancellationToken;
+
+use crate::support::BOUND;
+
+struct Served {
+    address: std::net::SocketAddr,
+    soft: CancellationToken,
+    hard: CancellationToken,
+    ended: JoinHandle<()>,
+}
+
+async fn start(router: Router, head_timeout: Duration) -> Served {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let (soft, hard) = (CancellationToken::new(), CancellationToken::new());
+    let ended = tokio::spawn(serve(
+        listener,
+        router,
+        head_timeout,
+        soft.clone(),
+        hard.clone(),
+    ));
+    Served {
+        address,
+        soft,
+        hard,
+        ended,
+    }
+}
+
+/// What comes until the connection ends, which must not take long.
+async fn rest_of(stream: &mut TcpStream) -> String {
+    let mut answer = Vec::new();
+    let read = tokio::time::timeout(BOUND, stream.read_to_end(&mut answer)).await;
+    let _ = read.expect("the connection ends");
+    String::from_utf8(answer).unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_connection_that_does_not_finish_the_head_of_a_request_is_closed() {
+    let router = Router::new().route("/", get(|| async { "answered" }));
+    let served = start(router, Duration::from_millis(300)).await;
+    for head in ["", "GET / HTTP/1.1\r\nhost: gate"] {
+        let mut stream = TcpStream::connect(served.address).await.unwrap();
+        stream.write_all(head.as_bytes()).await.unwrap();
+        assert_eq!(rest_of(&mut stream).await, "", "{head}");
+    }
+    // So is one that is idle after its answer.
+    let mut stream = TcpStream::connect(served.address).await.unwrap();
+    let request = b"GET / HTTP/1.1\r\nhost: gateway\r\n\r\n";
+    stream.write_all(request).await.unwrap();
+    assert!(rest_of(&mut stream).await.ends_with("answered"));
+    served.soft.cancel();
+    tokio::time::timeout(BOUND, served.ended)
+        .await
+        .expect("it ends")
+        .unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn requests_under_way_are_finished_and_idle_connections_are_not_waited_for() {
+    static GOES_ON: Notify = Notify::const_new();
+    static UNDER_WAY: Notify = Notify::const_new();
+    let handler = async || {
+        UNDER_WAY.notify_one();
+        GOES_ON.notified().await;
+        "answered"
+    };
+    let served = start(Router::new().route("/", get(handler)), BOUND * 2).await;
+    let request = b"GET / HTTP/1.1\r\nhost: gateway\r\n\r\n";
+    let mut busy = TcpStream::connect(served.address).await.unwrap();
+    let mut idle = TcpStream::connect(served.address).await.unwrap();
+    busy.write_all(request).await.unwrap();
+    UNDER_WAY.notified().await;
+    served.soft.cancel();
+    assert_eq!(rest_of(&mut idle).await, "");
+    assert!(!served.ended.is_finished());
+    GOES_ON.notify_one();
+    assert!(rest_of(&mut busy).await.ends_with("answered"));
+    tokio::time::timeout(BOUND, served.ended)
+        .await
+        .expect("it ends")
+        .unwrap();
+    let refused = TcpStream::connect(served.address).await;
+    refused.expect_err("nobody listens");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_must_end_at_once_ends_at_once() {
+    static UNDER_WAY: Notify = Notify::const_new();
+    let handler = async || {
+        UNDER_WAY.notify_one();
+        std::future::pending::<&str>().await
+    };
+    let served = start(Router::new().route("/", get(handler)), BOUND * 2).await;
+    let mut stream = TcpStream::connect(served.address).await.unwrap();
+    let request = b"GET / HTTP/1.1\r\nhost: gateway\r\n\r\n";
+    stream.write_all(request).await.unwrap();
+    UNDER_WAY.notified().await;
+    served.soft.cancel();
+    served.hard.cancel();
+    assert_eq!(rest_of(&mut stream).await, "");
+    tokio::time::timeout(BOUND, served.ended)
+        .await
+        .expect("it ends")
+        .unwrap();
+}
