@@ -7,7 +7,7 @@
 use std::{str::FromStr, sync::LazyLock, time::Duration};
 
 use sqlx::{
-    AssertSqlSafe, ConnectOptions, Connection, Executor, PgConnection,
+    ConnectOptions, Connection, Executor, PgConnection,
     migrate::{MigrateError, Migrator},
     postgres::{PgConnectOptions, PgPool, PgPoolOptions},
 };
@@ -19,6 +19,7 @@ pub mod claims;
 pub mod dispatch;
 pub mod events;
 pub mod idempotency;
+pub mod job_endings;
 pub mod jobs;
 pub mod quarantine;
 pub mod uploads;
@@ -57,7 +58,7 @@ pub async fn in_own_schema(
     schema: &'static str,
 ) -> Result<PgConnectOptions, sqlx::Error> {
     let mut conn = PgConnection::connect_with(&options).await?;
-    sqlx::query(AssertSqlSafe(format!(
+    sqlx::query(sqlx::AssertSqlSafe(format!(
         "CREATE SCHEMA IF NOT EXISTS {schema}"
     )))
     .execute(&mut conn)

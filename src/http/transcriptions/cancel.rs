@@ -7,7 +7,7 @@ use super::{
     view::Transcription,
 };
 use crate::{
-    db::{self, jobs::Moved},
+    db::{self, job_endings::Moved},
     http::{
         auth::Writer,
         problem::{Problem, ProblemBody, ProblemType},
@@ -40,7 +40,7 @@ pub async fn cancel_transcription(
     JobPath(id): JobPath,
 ) -> Result<Json<Transcription>, Problem> {
     let mut conn = state.pool.acquire().await?;
-    match db::jobs::cancel(&mut conn, caller.tenant_id, id).await? {
+    match db::job_endings::cancel(&mut conn, caller.tenant_id, id).await? {
         Moved::Done => Ok(Json(find(&mut conn, caller.tenant_id, id).await?.into())),
         Moved::AlreadyEnded(status) => Err(Problem::new(
             ProblemType::AlreadyEnded,

@@ -4,7 +4,7 @@ use axum::{extract::State, http::StatusCode};
 
 use super::lookup::JobPath;
 use crate::{
-    db::{self, jobs::Moved},
+    db::{self, job_endings::Moved},
     http::{
         auth::Writer,
         problem::{Problem, ProblemBody},
@@ -35,7 +35,7 @@ pub async fn delete_transcription(
     JobPath(id): JobPath,
 ) -> Result<StatusCode, Problem> {
     let mut conn = state.pool.acquire().await?;
-    match db::jobs::delete(&mut conn, caller.tenant_id, id).await? {
+    match db::job_endings::delete(&mut conn, caller.tenant_id, id).await? {
         Moved::NotFound => Err(Problem::no_such_transcription()),
         Moved::Done | Moved::Deleted | Moved::AlreadyEnded(_) => Ok(StatusCode::NO_CONTENT),
     }
