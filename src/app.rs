@@ -81,6 +81,22 @@ impl Listeners {
     pub fn main_addr(&self) -> std::io::Result<SocketAddr> {
         self.main.local_addr()
     }
+
+    /// Where callbacks are received.
+    ///
+    /// # Errors
+    /// Where the system does not say.
+    pub fn callback_addr(&self) -> std::io::Result<SocketAddr> {
+        self.callbacks.as_ref().unwrap_or(&self.main).local_addr()
+    }
+
+    /// Where probes and metrics are.
+    ///
+    /// # Errors
+    /// Where the system does not say.
+    pub fn ops_addr(&self) -> std::io::Result<SocketAddr> {
+        self.ops.as_ref().unwrap_or(&self.main).local_addr()
+    }
 }
 
 /// A gateway that runs.

@@ -27,7 +27,7 @@ const UPKEEP_INTERVAL: Duration = Duration::from_secs(5);
 
 /// What is not logged unless it is asked for by name: Postgres's notes at every start that a table exists already, and what
 /// the simulator's decoder thinks of files that it refuses in so many words.
-const QUIET: &str = "sqlx::postgres::notice=warn,symphonia_core=off";
+const QUIET: &str = "sqlx::postgres::notice=warn,symphonia_core=off,symphonia_format_ogg=off";
 
 /// How log lines look.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]

@@ -126,7 +126,7 @@ impl Cli {
     pub fn log_filter(&self) -> LogFilter {
         let level = match &self.command {
             #[cfg(feature = "dev-tools")]
-            Command::Demo(_) => Level::WARN,
+            Command::Demo(_) => Level::ERROR,
             _ => Level::INFO,
         };
         self.log

@@ -51,7 +51,7 @@ pub struct LogSettings {
     )]
     pub log_format: LogFormat,
 
-    /// What is logged: a level, or levels by module. `info` unless given; `demo` keeps to warnings. RUST_LOG works too.
+    /// What is logged: a level, or levels by module. `info` unless given; `demo` keeps to errors. RUST_LOG works too.
     ///
     /// Example: LOG_LEVEL=info,gladia_gateway::workers=debug
     #[arg(long, env, global = true, help_heading = "Logging")]

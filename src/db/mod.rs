@@ -70,11 +70,12 @@ pub async fn in_own_schema(
 /// Opens a pool, and proves that the database answers.
 ///
 /// # Errors
-/// Where it does not.
+/// Where it does not, with the cause: a pool alone would try on, and then only know that its time is up.
 pub async fn connect(
     options: PgConnectOptions,
     max_connections: u32,
 ) -> Result<PgPool, sqlx::Error> {
+    PgConnection::connect_with(&options).await?.close().await?;
     PgPoolOptions::new()
         .max_connections(max_connections)
         .acquire_timeout(ACQUIRE_TIMEOUT)

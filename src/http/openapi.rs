@@ -1,6 +1,6 @@
 //! The OpenAPI document: assembled from the handlers themselves, served and committed.
 
-use axum::{Json, Router, routing::get};
+use axum::{Json, Router, response::Redirect, routing::get};
 use utoipa::{
     Modify, OpenApi,
     openapi::security::{HttpAuthScheme, HttpBuilder, SecurityRequirement, SecurityScheme},
@@ -63,6 +63,8 @@ pub fn document() -> utoipa::openapi::OpenApi {
 pub fn router(document: utoipa::openapi::OpenApi) -> Router<AppState> {
     let page = SwaggerUi::new("/docs").config(Config::from("/openapi.json").validator_url("none"));
     Router::new()
+        // Whoever opens the address in a browser finds something to read.
+        .route("/", get(|| async { Redirect::temporary("/docs") }))
         .route("/openapi.json", get(|| async move { Json(document) }))
         .merge(page)
 }

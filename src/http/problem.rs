@@ -112,7 +112,7 @@ impl ProblemType {
             Self::Unauthorized => (
                 "unauthorized",
                 StatusCode::UNAUTHORIZED,
-                "An API key is needed",
+                "A valid API key is needed",
             ),
             Self::Forbidden => (
                 "forbidden",
@@ -350,6 +350,10 @@ impl Problem {
     }
 }
 
+/// Which problem a response is, for its log line.
+#[derive(Debug, Clone, Copy)]
+pub struct ProblemSlug(pub &'static str);
+
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
         let (slug, status, title) = self.kind.parts();
@@ -362,6 +366,7 @@ impl IntoResponse for Problem {
             request_id: request_id::current(),
         };
         let mut response = (status, Json(body)).into_response();
+        response.extensions_mut().insert(ProblemSlug(slug));
         let headers = response.headers_mut();
         headers.insert(
             header::CONTENT_TYPE,

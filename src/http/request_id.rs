@@ -15,7 +15,7 @@ use futures_util::FutureExt;
 use tracing::Instrument;
 use uuid::Uuid;
 
-use super::problem::{Problem, ProblemType};
+use super::problem::{Problem, ProblemSlug, ProblemType};
 
 /// The header, in and out.
 pub const HEADER: &str = "x-request-id";
@@ -55,6 +55,10 @@ pub async fn layer(request: Request, next: Next) -> Response {
             }
             let status = response.status().as_u16();
             let elapsed = started.elapsed();
+            let problem = response
+                .extensions()
+                .get::<ProblemSlug>()
+                .map(|problem| problem.0);
             let labels = [
                 ("method", method.to_owned()),
                 ("route", route.clone()),
@@ -73,6 +77,7 @@ pub async fn layer(request: Request, next: Next) -> Response {
             } else {
                 tracing::info!(
                     http.status = status,
+                    problem,
                     elapsed_ms = elapsed.as_millis(),
                     "{method} {route} {status}"
                 );

@@ -152,10 +152,23 @@ impl Submitter {
         metrics::counter!("gateway_submissions_total", "outcome" => name).increment(1);
         metrics::histogram!("gateway_submission_duration_seconds")
             .record(started.elapsed().as_secs_f64());
-        tracing::info!(
-            job.id = %job.job_id, attempt.id = %job.attempt_id, outcome = name, elapsed_ms,
-            "Submitted job {}: {name}", job.job_id
-        );
+        if let SubmitOutcome::Unknown {
+            http_status,
+            detail,
+        } = &outcome
+        {
+            // The outcome that may cost money: whoever reads this wants to know how it came about.
+            tracing::warn!(
+                job.id = %job.job_id, attempt.id = %job.attempt_id, outcome = name, elapsed_ms,
+                http.status = http_status, detail,
+                "Submitted job {}: {name}", job.job_id
+            );
+        } else {
+            tracing::info!(
+                job.id = %job.job_id, attempt.id = %job.attempt_id, outcome = name, elapsed_ms,
+                "Submitted job {}: {name}", job.job_id
+            );
+        }
         // A pause comes first, so that nobody claims at once what the record puts back into the line.
         // A stop says nothing of Gladia.
         if !give_up.is_cancelled()

@@ -112,7 +112,6 @@ async fn every_answer_carries_a_request_id() {
 async fn an_address_or_a_method_that_is_not_there_is_told_apart() {
     let app = TestApp::start().await;
     for path in [
-        "/",
         "/v1",
         "/v2/pre-recorded",
         "/v1/transcriptions/",

@@ -1,7 +1,5 @@
 //! What whoever runs the service asks it.
 
-use std::net::TcpListener;
-
 use serde_json::json;
 
 use crate::support::{Answer, TestApp, eventually, rows::success};
@@ -21,12 +19,6 @@ const METRICS: [&str; 12] = [
     "gateway_uploads_total",
     "gateway_slots_expired_total",
 ];
-
-/// A port that was free a moment ago.
-fn free_address() -> String {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    listener.local_addr().unwrap().to_string()
-}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn probes_need_no_key_and_tell_whether_the_database_answers() {
@@ -96,10 +88,9 @@ async fn metrics_have_their_names_and_no_secrets() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn addresses_of_their_own_serve_nothing_else() {
-    let (callbacks, ops) = (free_address(), free_address());
     let app = TestApp::builder()
-        .set("CALLBACK_LISTEN_ADDR", &callbacks)
-        .set("OPS_LISTEN_ADDR", &ops)
+        .set("CALLBACK_LISTEN_ADDR", "127.0.0.1:0")
+        .set("OPS_LISTEN_ADDR", "127.0.0.1:0")
         .start()
         .await;
     // Callbacks take the way of their own.
@@ -107,7 +98,8 @@ async fn addresses_of_their_own_serve_nothing_else() {
     app.acme.wait_until_done(&id).await;
 
     let main = &app.replicas[0].base;
-    let (callbacks, ops) = (format!("http://{callbacks}"), format!("http://{ops}"));
+    let callbacks = format!("http://{}", app.replicas[0].callback_address);
+    let ops = format!("http://{}", app.replicas[0].ops_address);
     let attempt = app.attempt(&id).await;
     let path = app.callback_url(0, attempt.id).replace(main, "");
     let late = success(&attempt.gladia_id.unwrap(), "late");

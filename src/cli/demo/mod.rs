@@ -88,7 +88,9 @@ pub async fn run(args: DemoArgs, shutdown: Shutdown) -> anyhow::Result<ExitCode>
     let (postgres, database_url) = if let Some(url) = &args.database_url {
         let options = db::in_own_schema(url.options(), SCHEMA)
             .await
-            .with_context(|| format!("DATABASE_URL: cannot use the database at {url}"))?;
+            .with_context(|| {
+                format!("DATABASE_URL, which is set in the environment or in .env: cannot use the database at {url}; without it the demo starts one of its own")
+            })?;
         (None, options.into())
     } else {
         say("Starting a Postgres of its own …");

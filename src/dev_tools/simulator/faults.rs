@@ -137,7 +137,12 @@ impl TryFrom<Fields> for Fault {
             "status" | "status_after" | "drop_before" | "drop_after" => !callback,
             "lose" | "duplicate" => callback,
             "delay" => true,
-            _ => return Err(format!("there is no fault of kind {kind}")),
+            _ => {
+                return Err(format!(
+                    "there is no fault of kind {kind}: it is status, status_after, drop_before, drop_after or delay, \
+                     and for callbacks lose, duplicate or delay"
+                ));
+            }
         };
         if !fits {
             let only = if callback { "requests" } else { "callbacks" };

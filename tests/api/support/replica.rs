@@ -14,6 +14,7 @@ pub struct Replica {
     pub address: SocketAddr,
     pub base: String,
     pub callback_address: SocketAddr,
+    pub ops_address: SocketAddr,
     pub shutdown: Shutdown,
     gateway: Gateway,
 }
@@ -23,13 +24,15 @@ impl Replica {
     pub async fn start(settings: ServeSettings) -> anyhow::Result<Self> {
         let listeners = Listeners::bind(&settings.addresses).await?;
         let address = listeners.main_addr()?;
-        let callback_address = settings.addresses.callback_listen_addr.unwrap_or(address);
+        let callback_address = listeners.callback_addr()?;
+        let ops_address = listeners.ops_addr()?;
         let shutdown = Shutdown::manual();
         let gateway = Gateway::start(settings, listeners, shutdown.clone()).await?;
         Ok(Self {
             address,
             base: format!("http://{address}"),
             callback_address,
+            ops_address,
             shutdown,
             gateway,
         })
