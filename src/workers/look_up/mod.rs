@@ -28,7 +28,7 @@ use crate::{
     },
     domain::{
         ids::AttemptId,
-        settling::{Absence, Judgement, WaitReason, Witness, judge},
+        settling::{Absence, Judgement, WITHOUT_WITNESS, WaitReason, Witness, judge},
     },
     gladia::{
         client::GladiaClient,
@@ -292,7 +292,11 @@ impl LookUp {
         let mut conn = self.pool.acquire().await?;
         let outcome = match judge(&absence, self.settling_time) {
             Judgement::Wait(reason) => {
-                let rest = self.rest(attempt);
+                // Not later than the instant from which it may count without a witness.
+                let until_then = (self.settling_time * WITHOUT_WITNESS)
+                    .checked_sub(absence.since_send_until)
+                    .unwrap_or(Duration::MAX);
+                let rest = self.rest(attempt).min(until_then);
                 look_ups::note_absence(&mut conn, attempt, Some(reason), rest).await?;
                 reason.as_str()
             }
