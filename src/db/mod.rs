@@ -12,6 +12,7 @@ use sqlx::{
     postgres::{PgConnectOptions, PgPool, PgPoolOptions},
 };
 
+pub mod adoption;
 pub mod api_keys;
 pub mod attempts;
 pub mod callbacks;
@@ -21,7 +22,9 @@ pub mod events;
 pub mod idempotency;
 pub mod job_endings;
 pub mod jobs;
+pub mod look_ups;
 pub mod quarantine;
+pub mod surplus;
 pub mod uploads;
 pub mod wakeups;
 

@@ -10,5 +10,6 @@ pub mod client;
 pub mod create;
 pub mod error;
 pub mod json_reader;
+pub mod list;
 pub mod upload;
 pub mod webhook_secrets;
