@@ -10,6 +10,7 @@ use crate::{
     workers::{
         look_up::LookUp,
         settle,
+        spool::SpoolDrain,
         submit::{self, Submitter},
     },
 };
@@ -54,6 +55,10 @@ pub(super) fn spawn(gateway: &Gateway, settings: &ServeSettings, state: &AppStat
             resends: settings.settling.resend_unknown == ResendUnknown::Settled,
         };
         gateway.spawn("look_up", look_up.run(soft.clone()));
+    }
+    if let Some(spool) = state.intake.spool() {
+        let drain = SpoolDrain::new(state.intake.clone(), spool.clone());
+        gateway.spawn("spool", drain.run(soft.clone()));
     }
     let (sender, receiver) = (wakeups.clone(), wakeups);
     let (sending_pool, sending_stop) = (pool.clone(), soft.clone());

@@ -7,3 +7,5 @@
 
 pub mod body;
 pub mod carry_out;
+pub mod intake;
+pub mod spool;

@@ -6,6 +6,8 @@
 //! It keeps its slot and is not sent again, since Gladia may have it; its callback finishes it like any other, or
 //! [`look_up`] finds out whether Gladia has it. What Gladia accepted and never answers for is ended at its slot's deadline.
 //!
+//! [`spool`] carries out the callbacks that came while the database was away.
+//!
 //! Every worker is woken and also looks on a jittered timer, through the same function, so a lost wake-up costs a second
 //! and nothing else.
 
@@ -15,6 +17,7 @@ use rand::RngExt;
 
 pub mod look_up;
 pub mod settle;
+pub mod spool;
 pub mod submit;
 
 /// How long until the next look: about a second, not the same in all replicas.
