@@ -11,6 +11,7 @@ pub mod look_ups;
 pub mod relay;
 pub mod replica;
 pub mod rows;
+pub mod spool;
 pub mod trickle;
 pub mod upstream;
 
