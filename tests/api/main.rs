@@ -29,6 +29,7 @@ mod look_up;
 mod look_up_witness;
 mod ops;
 mod options;
+mod random_callbacks;
 mod refused_bodies;
 mod secrecy;
 mod shutdown;
