@@ -64,10 +64,10 @@ pub async fn receive_callback(
 
 fn verify(state: &AppState, attempt: &str, token: &str) -> Option<AttemptId> {
     let attempt_id = AttemptId::from_str(attempt).ok()?;
-    state
-        .callback_keys
-        .verify(attempt_id, token)
-        .then_some(attempt_id)
+    // The address as it was given to Gladia, and no other way of writing the same id.
+    let is_verified =
+        attempt_id.to_string() == attempt && state.callback_keys.verify(attempt_id, token);
+    is_verified.then_some(attempt_id)
 }
 
 /// Waits for a turn. From then on the callback, once its body is here, is kept whether Gladia waits for the answer or not: it
