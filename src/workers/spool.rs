@@ -39,6 +39,7 @@ pub struct SpoolDrain {
 }
 
 /// What became of a file.
+#[derive(PartialEq, Eq)]
 enum Tried {
     Done,
     Again,
@@ -99,15 +100,16 @@ impl SpoolDrain {
             if rest.is_some_and(|(until, _)| until > Instant::now()) {
                 continue;
             }
-            match self.try_file(&path).await {
-                Tried::Done => {
-                    self.resting.remove(&path);
-                }
-                Tried::Again => {
-                    let rest = rest.map_or(FIRST_REST, |(_, rest)| (rest * 2).min(LONGEST_REST));
-                    self.resting.insert(path, (Instant::now() + rest, rest));
-                }
-                Tried::DatabaseAway => return false,
+            let tried = self.try_file(&path).await;
+            if tried == Tried::Done {
+                self.resting.remove(&path);
+                continue;
+            }
+            // Also where the database seems to be away: if it is this callback alone, the others do not wait for it.
+            let rest = rest.map_or(FIRST_REST, |(_, rest)| (rest * 2).min(LONGEST_REST));
+            self.resting.insert(path, (Instant::now() + rest, rest));
+            if tried == Tried::DatabaseAway {
+                return false;
             }
         }
         true
