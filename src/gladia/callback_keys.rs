@@ -197,7 +197,7 @@ mod tests {
 
     proptest! {
         #![proptest_config(ProptestConfig {
-            cases: 3000,
+            cases: 2000,
             failure_persistence: None,
             ..ProptestConfig::default()
         })]

@@ -13,7 +13,7 @@ const WORDS: &str = "secret words";
 
 fn config() -> ProptestConfig {
     ProptestConfig {
-        cases: 3000,
+        cases: 2000,
         failure_persistence: None,
         ..ProptestConfig::default()
     }
