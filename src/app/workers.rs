@@ -27,7 +27,7 @@ pub(super) fn spawn(gateway: &Gateway, settings: &ServeSettings, state: &AppStat
         pool: pool.clone(),
         gladia: state.gladia.clone(),
         callback_keys: state.callback_keys.clone(),
-        public_url: settings.addresses.public_url.clone(),
+        callback_base: settings.callback_base().cloned(),
         wakeups: wakeups.clone(),
         ids: state.ids.clone(),
         worker: worker.clone(),
