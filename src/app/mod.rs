@@ -92,6 +92,7 @@ impl Gateway {
             pool: pool.clone(),
             gladia: gladia.clone(),
             callback_keys: settings.callbacks.callback_keys.clone(),
+            webhook_secrets: settings.callbacks.gladia_webhook_secrets.clone(),
             wakeups: wakeups.clone(),
             ids: ids.clone(),
             limits: limits(&settings),

@@ -9,6 +9,8 @@ pub mod callback_keys;
 pub mod client;
 pub mod create;
 pub mod error;
+pub mod job;
 pub mod list;
 pub mod upload;
+pub mod webhook;
 pub mod webhook_secrets;

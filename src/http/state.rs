@@ -11,7 +11,7 @@ use url::Url;
 use crate::{
     db::wakeups::Wakeups,
     domain::ids::Ids,
-    gladia::{callback_keys::CallbackKeys, client::GladiaClient},
+    gladia::{callback_keys::CallbackKeys, client::GladiaClient, webhook_secrets::WebhookSecrets},
 };
 
 /// The service, as handlers see it.
@@ -23,6 +23,8 @@ pub struct AppState {
     pub gladia: GladiaClient,
     /// Who may complete a job.
     pub callback_keys: CallbackKeys,
+    /// Who may send account webhooks; without any they are not taken.
+    pub webhook_secrets: Option<WebhookSecrets>,
     /// Tells workers of new jobs and free slots.
     pub wakeups: Wakeups,
     /// Where new ids come from.
