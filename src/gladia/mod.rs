@@ -10,6 +10,7 @@ pub mod client;
 pub mod create;
 pub mod error;
 pub mod job;
+pub mod json_reader;
 pub mod list;
 pub mod upload;
 pub mod webhook;

@@ -51,7 +51,7 @@ pub struct HttpLimits {
     /// A JSON body, or the `options` part of a form.
     pub max_request_bytes: usize,
     /// A callback's body.
-    pub max_callback_bytes: usize,
+    pub max_callback_bytes: u64,
     /// How long a JSON or callback body may take to arrive.
     pub request_timeout: Duration,
     /// How long an upload may deliver nothing.

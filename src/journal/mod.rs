@@ -5,4 +5,5 @@
 //! was quarantined and is tried again, one that was spooled, or a result that was fetched, and commits it together with
 //! what it changes.
 
+pub mod body;
 pub mod carry_out;

@@ -21,6 +21,7 @@ mod cap;
 mod commands;
 mod connections;
 mod idempotency;
+mod large_callbacks;
 mod lifecycle;
 mod listing;
 mod ops;
