@@ -19,6 +19,8 @@ pub struct UnknownAttempt {
     pub created_at: DateTime<Utc>,
     /// The last instant at which its request could leave.
     pub send_until: DateTime<Utc>,
+    /// When it is looked for next, if that is set.
+    pub next_look_at: Option<DateTime<Utc>>,
     /// How often it was looked for.
     pub looks: i32,
     /// How often it counted as not there.
@@ -112,7 +114,7 @@ pub async fn list_unknown(conn: &mut PgConnection) -> sqlx::Result<Vec<UnknownAt
     sqlx::query_as!(
         UnknownAttempt,
         r#"
-        SELECT id, created_at, send_until, looks, absences,
+        SELECT id, created_at, send_until, next_look_at, looks, absences,
                unknown_reason IS NOT DISTINCT FROM 'awaiting_decision' AS "awaits_decision!"
         FROM attempts WHERE state = 'unknown' AND finished_at IS NULL
         ORDER BY created_at, id

@@ -28,7 +28,7 @@ use crate::{
     },
     domain::{
         ids::AttemptId,
-        settling::{Absence, Judgement, WaitReason, Witness, judge},
+        settling::{Absence, Judgement, WITHOUT_WITNESS, WaitReason, Witness, judge},
     },
     gladia::{
         client::GladiaClient,
@@ -46,7 +46,7 @@ const HOLD: Duration = Duration::from_secs(75);
 /// How far Gladia's clock may be from ours. A witness whose times differ by more proves nothing about a span of time.
 const MAX_SKEW: TimeDelta = TimeDelta::minutes(5);
 
-/// How long a look that an operator's decision is waited for is apart from the next.
+/// How long looks are apart while an operator's decision is waited for.
 const NEXT_AFTER_DECISION: Duration = Duration::from_hours(1);
 
 /// What looks are made with.
@@ -140,12 +140,35 @@ impl LookUp {
             let candidates = look_ups::list_candidates(&mut conn, &instants).await?;
             (started_at, unknown, candidates)
         };
-        let mut open = unknown;
+        let (undecided, mut open): (Vec<_>, Vec<_>) = unknown
+            .into_iter()
+            .partition(|attempt| attempt.awaits_decision);
+        self.look_for_undecided(started_at, undecided).await?;
         if open.len() <= ONE_BY_ONE {
             open = self.look_one_by_one(started_at, open, &candidates).await?;
         }
         if !open.is_empty() {
             self.look_at_all(started_at, open, &candidates).await?;
+        }
+        Ok(())
+    }
+
+    /// Looks, where it is time, for attempts that an operator has to decide on. They may be old, so they are asked for alone:
+    /// a walk back to them would be long.
+    async fn look_for_undecided(
+        &self,
+        started_at: DateTime<Utc>,
+        attempts: Vec<UnknownAttempt>,
+    ) -> Result<(), LookError> {
+        let due = attempts
+            .into_iter()
+            .filter(|attempt| attempt.next_look_at.is_none_or(|at| at <= started_at));
+        for attempt in due {
+            let found = self.ask_for(attempt.id).await?;
+            self.adopt_found(&found).await?;
+            let mut conn = self.pool.acquire().await?;
+            let waits_for = Some(WaitReason::AwaitingDecision);
+            look_ups::note_absence(&mut conn, &attempt, waits_for, NEXT_AFTER_DECISION).await?;
         }
         Ok(())
     }
@@ -275,12 +298,6 @@ impl LookUp {
         witness: Witness,
         is_oldest: bool,
     ) -> Result<(), LookError> {
-        if attempt.awaits_decision {
-            let mut conn = self.pool.acquire().await?;
-            let waits_for = Some(WaitReason::AwaitingDecision);
-            look_ups::note_absence(&mut conn, attempt, waits_for, NEXT_AFTER_DECISION).await?;
-            return Ok(());
-        }
         let absence = Absence {
             since_send_until: (started_at - attempt.send_until)
                 .to_std()
@@ -292,7 +309,11 @@ impl LookUp {
         let mut conn = self.pool.acquire().await?;
         let outcome = match judge(&absence, self.settling_time) {
             Judgement::Wait(reason) => {
-                let rest = self.rest(attempt);
+                // Not later than the instant from which it may count without a witness.
+                let until_then = (self.settling_time * WITHOUT_WITNESS)
+                    .checked_sub(absence.since_send_until)
+                    .unwrap_or(Duration::MAX);
+                let rest = self.rest(attempt, absence.since_send_until).min(until_then);
                 look_ups::note_absence(&mut conn, attempt, Some(reason), rest).await?;
                 reason.as_str()
             }
@@ -318,10 +339,12 @@ impl LookUp {
     }
 
     /// How long until the next look that may count: soon at first, since a witness may come with the next job, then less and
-    /// less often, up to five settling times.
-    fn rest(&self, attempt: &UnknownAttempt) -> Duration {
+    /// less often, and in proportion to the time that a walk has to go back.
+    fn rest(&self, attempt: &UnknownAttempt, since_send_until: Duration) -> Duration {
         let doublings = u32::try_from(attempt.looks).unwrap_or_default().min(5);
-        (self.settling_time / 4 * 2_u32.pow(doublings)).min(self.settling_time * 5)
+        (self.settling_time / 4 * 2_u32.pow(doublings))
+            .min(self.settling_time * 5)
+            .max(since_send_until / 8)
     }
 
     /// Notes that Gladia's list could not be had.
@@ -331,7 +354,10 @@ impl LookUp {
             let (reason, rest) = if attempt.awaits_decision {
                 (WaitReason::AwaitingDecision, NEXT_AFTER_DECISION)
             } else {
-                (WaitReason::ListUnavailable, self.rest(&attempt))
+                (
+                    WaitReason::ListUnavailable,
+                    self.rest(&attempt, Duration::ZERO),
+                )
             };
             look_ups::note_absence(&mut conn, &attempt, Some(reason), rest).await?;
         }
@@ -353,7 +379,6 @@ impl LookUp {
 fn oldest(attempts: &[UnknownAttempt]) -> Option<AttemptId> {
     attempts
         .iter()
-        .filter(|attempt| !attempt.awaits_decision)
         .min_by_key(|attempt| (attempt.created_at, attempt.id))
         .map(|attempt| attempt.id)
 }
