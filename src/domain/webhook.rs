@@ -113,7 +113,8 @@ mod tests {
 
     #[test]
     fn events_have_gladias_names() {
-        assert_eq!("transcription.created".parse(), Ok(WebhookEvent::Created));
+        let created: WebhookEvent = "transcription.created".parse().unwrap();
+        assert_eq!(created, WebhookEvent::Created);
         assert!("transcription.deleted".parse::<WebhookEvent>().is_err());
     }
 }

@@ -193,7 +193,7 @@ mod tests {
 
     #[test]
     fn a_message_is_timely_for_five_minutes() {
-        let at = |seconds| DateTime::from_timestamp(1_614_265_330 + seconds, 0).unwrap();
+        let at = |seconds: i64| DateTime::from_timestamp(1_614_265_330 + seconds, 0).unwrap();
         assert!(SIGNED.is_timely(at(0)) && SIGNED.is_timely(at(300)) && SIGNED.is_timely(at(-300)));
         assert!(!SIGNED.is_timely(at(301)) && !SIGNED.is_timely(at(-301)));
         let broken = Envelope {

@@ -7,6 +7,7 @@ use std::{
 
 use sha2::{Digest, Sha256};
 
+use crate::domain::ids::AttemptId;
 use crate::gladia::callback::{self, Reading, Report, Shape};
 
 /// Results are text; the lowest level is where time is best spent.
@@ -17,6 +18,7 @@ pub struct KeptBody {
     compressed: Vec<u8>,
     body_bytes: i64,
     body_sha256: [u8; 32],
+    attempt_id: Option<AttemptId>,
     report: Result<Report, String>,
 }
 
@@ -57,6 +59,7 @@ impl KeptBody {
             compressed: passed.sink.finish()?,
             body_bytes: passed.bytes,
             body_sha256: passed.sha256,
+            attempt_id: reading.attempt_id,
             report: reading.report,
         }))
     }
@@ -77,6 +80,12 @@ impl KeptBody {
     #[must_use]
     pub fn body_sha256(&self) -> [u8; 32] {
         self.body_sha256
+    }
+
+    /// The attempt that sent the job, where its metadata name one.
+    #[must_use]
+    pub fn attempt_id(&self) -> Option<AttemptId> {
+        self.attempt_id
     }
 
     /// What it says; or why that cannot be understood, without any of its content.
@@ -103,6 +112,7 @@ pub struct TooLarge {
 fn understand(reader: impl Read, shape: Shape) -> Reading {
     catch_unwind(AssertUnwindSafe(|| callback::read(reader, shape))).unwrap_or_else(|_| Reading {
         gladia_id: None,
+        attempt_id: None,
         report: Err("reading it failed".to_owned()),
     })
 }
