@@ -3,7 +3,9 @@
 use std::{collections::BTreeMap, fmt::Display, net::Ipv4Addr, time::Duration};
 
 use gladia_gateway::{
-    config::ServeSettings, db, dev_tools::simulator::SimulatorSettings,
+    config::ServeSettings,
+    db,
+    dev_tools::simulator::{SimulatorSettings, WebhookSettings},
     gladia::callback_keys::CallbackKeys,
 };
 use reqwest::Client;
@@ -18,12 +20,16 @@ use super::{
 
 pub const CALLBACK_KEYS: &str = "test:0123456789abcdef0123456789abcdef";
 
+/// What signs account webhooks.
+pub const WEBHOOK_SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
+
 /// What differs from one gateway before a simulator on a database of its own.
 #[derive(Debug)]
 pub struct Builder {
     settings: BTreeMap<String, String>,
     replicas: usize,
     simulator: SimulatorSettings,
+    webhooks: bool,
     gladia_relay: bool,
     database_relay: bool,
     migrated: bool,
@@ -35,6 +41,7 @@ impl Default for Builder {
             settings: BTreeMap::new(),
             replicas: 1,
             simulator: upstream::settings(),
+            webhooks: false,
             gladia_relay: false,
             database_relay: false,
             migrated: true,
@@ -59,6 +66,12 @@ impl Builder {
     pub fn simulator(mut self, change: impl FnOnce(&mut SimulatorSettings)) -> Self {
         change(&mut self.simulator);
         self
+    }
+
+    /// Lets Gladia tell the gateways of every job of the account.
+    pub fn with_webhooks(mut self) -> Self {
+        self.webhooks = true;
+        self.set("GLADIA_WEBHOOK_SECRETS", WEBHOOK_SECRET)
     }
 
     /// Puts a line that can be cut before Gladia.
@@ -92,9 +105,17 @@ impl Builder {
         let server = database::server().await;
         let url = server.url(&name);
         let pool = db::connect(db::parse_url(&url).unwrap(), 2).await.unwrap();
-        let upstream = Upstream::start(self.simulator, http.clone()).await;
-
         let front = Relay::start(Vec::new()).await;
+        let mut simulator = self.simulator;
+        if self.webhooks {
+            let url = format!("http://{}/webhooks/gladia", front.address());
+            simulator.webhook = Some(WebhookSettings {
+                url: url.parse().unwrap(),
+                secret: WEBHOOK_SECRET.to_owned(),
+            });
+        }
+        let upstream = Upstream::start(simulator, http.clone()).await;
+
         let gladia_url = upstream.simulator.url();
         let gladia = if self.gladia_relay {
             let target = (Ipv4Addr::LOCALHOST, gladia_url.port().unwrap());

@@ -8,6 +8,7 @@ pub mod callbacks;
 pub mod caller;
 pub mod database;
 pub mod look_ups;
+pub mod looks;
 pub mod relay;
 pub mod replica;
 pub mod rows;
