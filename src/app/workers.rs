@@ -36,10 +36,7 @@ pub(super) fn spawn(gateway: &Gateway, settings: &ServeSettings, state: &AppStat
         worker: worker.clone(),
         send_window: settings.dispatch.send_window,
     });
-    gateway.spawn(
-        "submit",
-        submitter.run(tracker.clone(), soft.clone(), hard.clone()),
-    );
+    gateway.spawn("submit", submitter.run(tracker.clone(), soft.clone(), hard));
     gateway.spawn(
         "settle",
         settle::run(
@@ -61,7 +58,7 @@ pub(super) fn spawn(gateway: &Gateway, settings: &ServeSettings, state: &AppStat
         };
         gateway.spawn("look_up", look_up.run(soft.clone()));
         let reconciler = reconciler(settings, state);
-        let run = reconciler.run(tracker.clone(), soft.clone(), hard.clone());
+        let run = reconciler.run(tracker.clone(), soft.clone());
         gateway.spawn("reconcile", run);
     }
     let handler = WebhookHandler::new(webhooks::Parts {
@@ -71,7 +68,7 @@ pub(super) fn spawn(gateway: &Gateway, settings: &ServeSettings, state: &AppStat
         ids: state.ids.clone(),
         asks: !settings.gladia.gladia_zero_data_retention,
     });
-    gateway.spawn("webhooks", handler.run(tracker, soft.clone(), hard));
+    gateway.spawn("webhooks", handler.run(tracker, soft.clone()));
     let (sender, receiver) = (wakeups.clone(), wakeups);
     let (sending_pool, sending_stop) = (pool.clone(), soft.clone());
     gateway.spawn("wakeups.send", async move {

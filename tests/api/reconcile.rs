@@ -250,3 +250,23 @@ async fn with_zero_data_retention_nothing_is_asked_for() {
     assert_eq!(app.gets().await, 0);
     app.finish().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stop_breaks_a_look_off_and_another_replica_takes_it_over() {
+    let mut app = builder().start().await;
+    let id = app.start_and_lose_callback("a.mp3").await;
+    app.upstream
+        .fault(&json!({ "operation": "get", "kind": "delay", "milliseconds": 60_000, "times": 1 }))
+        .await;
+    app.set_clock_ahead("62 seconds").await;
+    app.upstream.wait_for("gets", 1).await;
+    let stopped = app.replicas[0]
+        .stop(std::time::Duration::from_secs(5))
+        .await;
+    assert!(stopped, "it stops without waiting for Gladia");
+    app.add_replica(&[]).await;
+    let base = app.replicas[1].base.clone();
+    app.acme.at(&base).wait_until_done(&id).await;
+    assert_eq!(app.gets().await, 2);
+    app.finish().await;
+}

@@ -29,7 +29,6 @@ pub struct Builder {
     settings: BTreeMap<String, String>,
     replicas: usize,
     simulator: SimulatorSettings,
-    webhooks: bool,
     gladia_relay: bool,
     database_relay: bool,
     migrated: bool,
@@ -41,7 +40,6 @@ impl Default for Builder {
             settings: BTreeMap::new(),
             replicas: 1,
             simulator: upstream::settings(),
-            webhooks: false,
             gladia_relay: false,
             database_relay: false,
             migrated: true,
@@ -70,7 +68,11 @@ impl Builder {
 
     /// Lets Gladia tell the gateways of every job of the account.
     pub fn with_webhooks(mut self) -> Self {
-        self.webhooks = true;
+        self.simulator.webhook = Some(WebhookSettings {
+            // The address of the front is known once it listens.
+            url: "http://replaced.below/webhooks/gladia".parse().unwrap(),
+            secret: WEBHOOK_SECRET.to_owned(),
+        });
         self.set("GLADIA_WEBHOOK_SECRETS", WEBHOOK_SECRET)
     }
 
@@ -107,12 +109,10 @@ impl Builder {
         let pool = db::connect(db::parse_url(&url).unwrap(), 2).await.unwrap();
         let front = Relay::start(Vec::new()).await;
         let mut simulator = self.simulator;
-        if self.webhooks {
-            let url = format!("http://{}/webhooks/gladia", front.address());
-            simulator.webhook = Some(WebhookSettings {
-                url: url.parse().unwrap(),
-                secret: WEBHOOK_SECRET.to_owned(),
-            });
+        if let Some(webhook) = &mut simulator.webhook {
+            let port = Some(front.address().port());
+            webhook.url.set_host(Some("127.0.0.1")).unwrap();
+            webhook.url.set_port(port).unwrap();
         }
         let upstream = Upstream::start(simulator, http.clone()).await;
 
