@@ -14,6 +14,7 @@ use axum::{
 use tracing::Instrument;
 
 use crate::{
+    crash_points::CrashPoint,
     db::callbacks::CallbackOutcome,
     domain::ids::AttemptId,
     http::{
@@ -42,6 +43,7 @@ pub async fn receive_callback(
         tracing::warn!("Refused a callback whose token is wrong");
         return Problem::new(ProblemType::NotFound, "There is nothing here.").into_response();
     };
+    CrashPoint::CallbackVerified.reach();
     match receive(&state, attempt_id, method, body).await {
         Ok(CallbackOutcome::UnknownAttempt) => {
             // A token of ours for an attempt that the database does not know: it lags behind, or is the wrong one. When
@@ -121,11 +123,13 @@ async fn keep(
         .map_err(|error| failed(&error))?;
     let mut conn = state.pool.acquire().await?;
     let id = state.ids.next();
+    CrashPoint::CallbackReceived.reach();
     let outcome = carry_out(&mut conn, id, attempt_id, method.as_str(), &understood).await?;
     metrics::counter!("gateway_callbacks_total", "outcome" => outcome.as_str()).increment(1);
     if outcome == CallbackOutcome::UnknownAttempt {
         return Ok(outcome);
     }
+    crash_point_after(outcome).reach();
     tracing::info!(
         attempt.id = %attempt_id,
         outcome = outcome.as_str(),
@@ -136,6 +140,13 @@ async fn keep(
     // A slot is free, whatever became of the job.
     state.wakeups.jobs_changed();
     Ok(outcome)
+}
+
+fn crash_point_after(kept: CallbackOutcome) -> CrashPoint {
+    match kept {
+        CallbackOutcome::Quarantined => CrashPoint::CallbackQuarantined,
+        _ => CrashPoint::CallbackKept,
+    }
 }
 
 fn failed(error: &impl std::fmt::Display) -> Problem {

@@ -7,6 +7,7 @@ pub mod builder;
 pub mod caller;
 pub mod database;
 pub mod look_ups;
+pub mod process;
 pub mod relay;
 pub mod replica;
 pub mod rows;
