@@ -23,10 +23,12 @@ pub mod idempotency;
 pub mod job_endings;
 pub mod jobs;
 pub mod look_ups;
+pub mod looks;
 pub mod quarantine;
 pub mod surplus;
 pub mod uploads;
 pub mod wakeups;
+pub mod webhooks;
 
 /// The migrations, compiled in.
 ///

@@ -16,7 +16,7 @@ use crate::{
 /// Looks until told to stop.
 ///
 /// `awaits_decision`: nobody looks for attempts of unknown outcome, so at the end of their slot's time an operator has to
-/// decide.
+/// decide; and nobody asks for accepted ones, so they end there as well.
 pub async fn run(pool: PgPool, wakeups: Wakeups, awaits_decision: bool, stop: CancellationToken) {
     loop {
         let rest = match sweep(&pool, awaits_decision).await {
@@ -53,7 +53,7 @@ pub async fn sweep(pool: &PgPool, awaits_decision: bool) -> sqlx::Result<usize> 
             tracing::warn!(attempt.id = %id, "The process that submitted attempt {id} went silent; it is unknown now");
         }
     }
-    for id in attempts::list_past_deadline(&mut conn).await? {
+    for id in attempts::list_past_deadline(&mut conn, awaits_decision).await? {
         let expired = attempts::expire_slot(&mut conn, id, awaits_decision).await;
         match attended(id, expired) {
             None | Some(Expired::Nothing) => continue,

@@ -53,8 +53,8 @@ pub struct Parts {
     pub gladia: GladiaClient,
     /// Signs callback addresses.
     pub callback_keys: CallbackKeys,
-    /// Where Gladia reaches us.
-    pub public_url: Url,
+    /// Where Gladia calls back; without it the results are asked for.
+    pub callback_base: Option<Url>,
     /// Tells of new jobs and free slots.
     pub wakeups: Wakeups,
     /// Where attempt ids come from.
@@ -135,12 +135,13 @@ impl Submitter {
         let started = Instant::now();
         let callback_url = self
             .0
-            .callback_keys
-            .callback_url(&self.0.public_url, job.attempt_id);
+            .callback_base
+            .as_ref()
+            .map(|base| self.0.callback_keys.callback_url(base, job.attempt_id));
         let body = create_body(
             options_of(&job.request),
             &job.audio_url,
-            &callback_url,
+            callback_url.as_ref(),
             job.attempt_id,
         );
         let outcome = tokio::select! {

@@ -22,6 +22,7 @@ mod commands;
 mod connections;
 mod crash_points;
 mod idempotency;
+mod large_callbacks;
 mod lifecycle;
 mod listing;
 mod look_up;

@@ -4,6 +4,7 @@ pub mod answer;
 pub mod app;
 pub mod audio;
 pub mod builder;
+pub mod callbacks;
 pub mod caller;
 pub mod database;
 pub mod look_ups;
