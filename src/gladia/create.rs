@@ -29,7 +29,10 @@ use super::{
     client::GladiaClient,
     error::{ErrorEnvelope, describe_transport, max_error_body_bytes, read_limited, storable},
 };
-use crate::domain::{attempt::SubmitOutcome, ids::AttemptId, options::RESERVED_METADATA_KEY};
+use crate::{
+    crash_points::CrashPoint,
+    domain::{attempt::SubmitOutcome, ids::AttemptId, options::RESERVED_METADATA_KEY},
+};
 
 /// Builds the body: the caller's options, the audio, our callback unless the result is to be asked for, and the key in the
 /// metadata that names the attempt.
@@ -192,6 +195,7 @@ impl http_body::Body for GuardedBody {
         if Instant::now() >= self.send_deadline {
             return Poll::Ready(Some(Err(TooLate)));
         }
+        CrashPoint::SubmitBodyYielded.reach();
         self.yielded.store(true, Ordering::SeqCst);
         Poll::Ready(Some(Ok(http_body::Frame::data(bytes))))
     }

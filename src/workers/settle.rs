@@ -5,6 +5,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{ERROR_PAUSE, sweep_interval};
 use crate::{
+    crash_points::CrashPoint,
     db::{
         attempts::{self, Expired},
         wakeups::Wakeups,
@@ -46,6 +47,7 @@ pub async fn sweep(pool: &PgPool, awaits_decision: bool) -> sqlx::Result<usize> 
     let mut moved = 0;
     for id in attempts::list_expired_leases(&mut conn).await? {
         if attended(id, attempts::expire_lease(&mut conn, id).await) == Some(true) {
+            CrashPoint::SettleLeaseExpired.reach();
             moved += 1;
             metrics::counter!("gateway_leases_expired_total").increment(1);
             tracing::warn!(attempt.id = %id, "The process that submitted attempt {id} went silent; it is unknown now");

@@ -14,6 +14,7 @@ use url::Url;
 
 use super::{ERROR_PAUSE, sweep_interval};
 use crate::{
+    crash_points::CrashPoint,
     db::{
         self,
         attempts::Recorded,
@@ -112,10 +113,12 @@ impl Submitter {
                 lease: self.0.send_window + self.0.gladia.create_timeout() + LEASE_MARGIN,
             };
             let mut conn = self.0.pool.acquire().await?;
+            CrashPoint::SubmitBeforeClaim.reach();
             let claim =
                 tokio::time::timeout(CLAIM_TIMEOUT, db::claims::claim(&mut conn, &claimant));
             match claim.await.map_err(|_| sqlx::Error::PoolTimedOut)?? {
                 Claim::Claimed(job) => {
+                    CrashPoint::SubmitClaimed.reach();
                     drop(conn);
                     let (this, give_up) = (self.clone(), give_up.clone());
                     tasks.spawn(async move { this.submit(job, send_deadline, &give_up).await });
@@ -148,6 +151,7 @@ impl Submitter {
                 detail: "the gateway was stopped while it sent the request".into(),
             },
         };
+        CrashPoint::SubmitAnswered.reach();
         let (name, elapsed_ms) = (outcome.name(), started.elapsed().as_millis());
         metrics::counter!("gateway_submissions_total", "outcome" => name).increment(1);
         metrics::histogram!("gateway_submission_duration_seconds")
@@ -188,6 +192,7 @@ impl Submitter {
                 tracing::error!(%error, job.id = %job.job_id, "Could not record an outcome");
             }
         }
+        CrashPoint::SubmitRecorded.reach();
         self.0.wakeups.jobs_changed();
     }
 

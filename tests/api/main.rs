@@ -20,6 +20,7 @@ mod cancel;
 mod cap;
 mod commands;
 mod connections;
+mod crash_points;
 mod idempotency;
 mod large_callbacks;
 mod lifecycle;

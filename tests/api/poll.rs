@@ -1,8 +1,16 @@
 //! `COMPLETION=poll`: a machine that Gladia cannot reach.
 
-use serde_json::{Value, json};
+use std::process::Stdio;
 
-use crate::support::{TestApp, builder::Builder};
+use serde_json::{Value, json};
+use tokio::process::Command;
+
+use crate::support::{
+    TestApp,
+    builder::Builder,
+    database,
+    upstream::{self, Upstream},
+};
 
 /// A gateway without any public address.
 fn builder() -> Builder {
@@ -83,4 +91,35 @@ async fn polling_for_what_gladia_does_not_keep_is_refused_at_the_start() {
     let id = app.acme.transcribe(&body).await.expect(202)["id"].clone();
     app.acme.wait_until_done(id.as_str().unwrap()).await;
     app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_demo_with_a_key_asks_the_real_gladia_for_its_results() {
+    let http = reqwest::Client::builder().no_proxy().build().unwrap();
+    let upstream = Upstream::start(upstream::settings(), http).await;
+    let name = database::create(false).await;
+    let server = database::server().await;
+    let demo = Command::new(env!("CARGO_BIN_EXE_gladia-gateway"))
+        .args(["demo", "--once"])
+        .env_clear()
+        .env("DATABASE_URL", server.url(&name))
+        .env("GLADIA_API_KEY", upstream::GLADIA_KEY)
+        .env("GLADIA_API_URL", upstream.simulator.url().as_str())
+        .stdin(Stdio::null())
+        .output()
+        .await
+        .unwrap();
+    let (said, shown) = (
+        String::from_utf8_lossy(&demo.stderr),
+        String::from_utf8_lossy(&demo.stdout),
+    );
+    assert!(demo.status.success(), "{said}");
+    assert!(shown.contains("support-call.ogg"), "{shown}");
+    assert!(said.contains(upstream.simulator.url().as_str()), "{said}");
+    assert!(!said.contains(upstream::GLADIA_KEY), "{said}");
+    let job = &upstream.jobs().await[0];
+    assert_eq!(job["callback_url"], Value::Null);
+    assert!(upstream.count("gets").await >= 1);
+    upstream.simulator.shutdown().await;
+    server.drop_database(&name).await.unwrap();
 }

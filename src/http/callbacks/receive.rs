@@ -14,6 +14,7 @@ use axum::{
 use tracing::Instrument;
 
 use crate::{
+    crash_points::CrashPoint,
     db::callbacks::CallbackOutcome,
     domain::ids::AttemptId,
     gladia::callback::Shape,
@@ -43,6 +44,7 @@ pub async fn receive_callback(
         tracing::warn!("Refused a callback whose token is wrong");
         return Problem::new(ProblemType::NotFound, "There is nothing here.").into_response();
     };
+    CrashPoint::CallbackVerified.reach();
     match receive(&state, attempt_id, method, body).await {
         Ok(CallbackOutcome::UnknownAttempt) => {
             // A token of ours for an attempt that the database does not know: it lags behind, or is the wrong one. When
@@ -126,11 +128,13 @@ async fn keep(
         })?;
     let mut conn = state.pool.acquire().await?;
     let id = state.ids.next();
+    CrashPoint::CallbackReceived.reach();
     let outcome = carry_out(&mut conn, id, attempt_id, method.as_str(), &body).await?;
     metrics::counter!("gateway_callbacks_total", "outcome" => outcome.as_str()).increment(1);
     if outcome == CallbackOutcome::UnknownAttempt {
         return Ok(outcome);
     }
+    crash_point_after(outcome).reach();
     tracing::info!(
         attempt.id = %attempt_id,
         outcome = outcome.as_str(),
@@ -141,6 +145,13 @@ async fn keep(
     // A slot is free, whatever became of the job.
     state.wakeups.jobs_changed();
     Ok(outcome)
+}
+
+fn crash_point_after(kept: CallbackOutcome) -> CrashPoint {
+    match kept {
+        CallbackOutcome::Quarantined => CrashPoint::CallbackQuarantined,
+        _ => CrashPoint::CallbackKept,
+    }
 }
 
 fn failed(error: &impl std::fmt::Display) -> Problem {

@@ -9,6 +9,7 @@ pub mod caller;
 pub mod database;
 pub mod look_ups;
 pub mod looks;
+pub mod process;
 pub mod relay;
 pub mod replica;
 pub mod rows;
