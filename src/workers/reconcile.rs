@@ -170,6 +170,7 @@ impl Reconciler {
         let noted = looks::note(&mut conn, id, found, next_look_in).await?;
         if noted == Noted::ResultMissing {
             tracing::error!(attempt.id = %id, found = name, "Nothing ever came of attempt {id}; its slot is given back");
+            metrics::counter!("gateway_slots_expired_total").increment(1);
             self.0.wakeups.jobs_changed();
             return Ok("result_missing");
         }

@@ -5,11 +5,13 @@ use serde_json::json;
 use crate::support::{Answer, TestApp, eventually, rows::success};
 
 /// Every metric that the service has. Dashboards rest on these names.
-const METRICS: [&str; 12] = [
+const METRICS: [&str; 13] = [
     "gateway_callbacks_total",
     "gateway_dispatch_paused",
     "gateway_http_request_duration_seconds",
     "gateway_http_requests_total",
+    "gateway_reconciled_total",
+    "gateway_slots_expired_total",
     "gateway_slots_in_use",
     "gateway_slots_max",
     "gateway_submission_duration_seconds",
@@ -17,7 +19,6 @@ const METRICS: [&str; 12] = [
     "gateway_transcriptions_accepted_total",
     "gateway_upload_bytes_total",
     "gateway_uploads_total",
-    "gateway_slots_expired_total",
 ];
 
 #[tokio::test(flavor = "multi_thread")]

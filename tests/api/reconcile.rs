@@ -270,3 +270,22 @@ async fn a_stop_breaks_a_look_off_and_another_replica_takes_it_over() {
     assert_eq!(app.gets().await, 2);
     app.finish().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_known_of_the_audio_and_the_features_says_when_a_job_is_overdue() {
+    let app = TestApp::start().await;
+    let options = json!({ "diarization": true, "summarization": true, "translation": false });
+    let file = crate::support::audio::short();
+    let job = app
+        .acme
+        .upload(file, "a.wav", Some(&options))
+        .await
+        .expect(202);
+    app.acme.wait_until_done(job["id"].as_str().unwrap()).await;
+    let expected: f64 = app
+        .scalar("SELECT extract(epoch FROM expected_by - created_at)::float8 FROM attempts")
+        .await;
+    // Two minutes, half a minute for each feature, and next to nothing for the audio.
+    assert!((180.0..182.0).contains(&expected), "{expected}");
+    app.finish().await;
+}
