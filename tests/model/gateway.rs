@@ -37,10 +37,7 @@ pub fn can_claim(state: &State, world: &World) -> bool {
 }
 
 fn head_of_line(state: &State) -> Option<usize> {
-    state
-        .jobs
-        .iter()
-        .position(|job| job.status == Some(Queued))
+    state.jobs.iter().position(|job| job.status == Some(Queued))
 }
 
 /// Whether the bounds of the check leave a job no further attempt.
@@ -191,11 +188,9 @@ pub fn complete(state: &mut State, world: &World, index: usize, succeeded: bool)
     }
     settle_attempt(state, world, index, succeeded);
     match verdict {
-        Verdict::Complete => state.move_job(
-            job,
-            &[Queued, Submitting, Unknown, Processing, Error],
-            Done,
-        ),
+        Verdict::Complete => {
+            state.move_job(job, &[Queued, Submitting, Unknown, Processing, Error], Done)
+        }
         Verdict::Fail => state.move_job(job, &[Submitting, Unknown, Processing], Error),
         Verdict::Supersede | Verdict::Discard | Verdict::Quarantine(_) => {}
     }
@@ -204,8 +199,7 @@ pub fn complete(state: &mut State, world: &World, index: usize, succeeded: bool)
 /// Ends the attempt; a success is the last word on it, also where it was given up.
 fn settle_attempt(state: &mut State, world: &World, index: usize, succeeded: bool) {
     let attempt = &state.attempts[index];
-    let is_changed =
-        attempt.state != AttemptState::Done && (succeeded || attempt.state.is_open());
+    let is_changed = attempt.state != AttemptState::Done && (succeeded || attempt.state.is_open());
     if is_changed {
         note_id(state, world, index);
         state.attempts[index].state = if succeeded {

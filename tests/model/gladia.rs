@@ -23,7 +23,7 @@ pub fn accept(state: &mut State, world: &World, index: usize) {
     let attempt = &mut state.attempts[index];
     attempt.upstream = Upstream::Working;
     attempt.listed_for = 0;
-    if world.list != List::Unused {
+    if matches!(world.list, List::Lags(_)) {
         state.list.push(index);
     }
 }

@@ -31,9 +31,7 @@ pub fn look(state: &mut State, world: &World, index: usize, shown: usize, shown_
 /// A look that does not find what the list has to show.
 pub fn lie(state: &mut State, world: &World, index: usize) {
     let attempt = &state.attempts[index];
-    if state.lies == 0
-        || attempt.state != AttemptState::Unknown
-        || !attempt.upstream.is_accepted()
+    if state.lies == 0 || attempt.state != AttemptState::Unknown || !attempt.upstream.is_accepted()
     {
         return;
     }

@@ -52,21 +52,28 @@ pub fn all(world: &World) -> Vec<Property<World>> {
                 <= 1
         }));
     } else {
-        all.push(Property::always(ONCE, |_: &World, state: &State| {
-            (0..JOBS)
-                .all(|job| times_accepted(state, job) <= 1 || is_excepted(state, job))
+        all.push(Property::always(ONCE, |world: &World, state: &State| {
+            // Where nothing is sent again by looks, there is no exception either.
+            (0..JOBS).all(|job| {
+                times_accepted(state, job) <= 1
+                    || world.list != List::Unused && is_excepted(state, job)
+            })
         }));
     }
-    if world.freezes > 0 || world.lies >= 2 {
-        all.push(Property::sometimes(DOUBLED_BY_EXCEPTION, |_: &World, state: &State| {
-            (0..JOBS).any(|job| times_accepted(state, job) > 1)
-        }));
+    if world.list != List::Unused && (world.freezes > 0 || world.lies >= 2) {
+        all.push(Property::sometimes(
+            DOUBLED_BY_EXCEPTION,
+            |_: &World, state: &State| (0..JOBS).any(|job| times_accepted(state, job) > 1),
+        ));
     }
-    all.push(Property::sometimes(SENT_AGAIN, |_: &World, state: &State| {
-        (0..JOBS).any(|job| {
-            state.jobs[job].status == Some(Done) && state.attempts_of(job).count() > 1
-        })
-    }));
+    all.push(Property::sometimes(
+        SENT_AGAIN,
+        |_: &World, state: &State| {
+            (0..JOBS).any(|job| {
+                state.jobs[job].status == Some(Done) && state.attempts_of(job).count() > 1
+            })
+        },
+    ));
     all
 }
 
@@ -116,10 +123,7 @@ fn is_over(world: &World, state: &State) -> bool {
         || state.attempts.iter().any(|attempt| {
             attempt.worker != Worker::Gone
                 || attempt.callbacks > 0
-                || matches!(
-                    attempt.upstream,
-                    Upstream::OnItsWay(_) | Upstream::Working
-                )
+                || matches!(attempt.upstream, Upstream::OnItsWay(_) | Upstream::Working)
                 || attempt.is_sought() && attempt.age < MAX_AGE
         });
     !clearly_goes_on && world.next_states(state).is_empty()

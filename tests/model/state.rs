@@ -129,10 +129,7 @@ impl Attempt {
 
     /// Whether it may still be looked for in the list.
     pub fn is_sought(&self) -> bool {
-        matches!(
-            self.state,
-            AttemptState::Submitting | AttemptState::Unknown
-        )
+        matches!(self.state, AttemptState::Submitting | AttemptState::Unknown)
     }
 }
 

@@ -123,10 +123,7 @@ impl World {
                     Upstream::Refused => steps.push(Step::Record(index, Answer::Busy)),
                     Upstream::Nothing | Upstream::OnItsWay(_) => {}
                 }
-                steps.extend([
-                    Step::Record(index, Answer::Nothing),
-                    Step::Crash(index),
-                ]);
+                steps.extend([Step::Record(index, Answer::Nothing), Step::Crash(index)]);
             }
         }
     }

@@ -102,7 +102,7 @@ impl World {
         rules: Rules::ALL,
         cap: 2,
         attempts: 2,
-        list: List::Lags(SETTLING + 2),
+        list: List::Lags(SETTLING + 1),
         keeps_results: true,
         callbacks: 1,
         freezes: 0,
