@@ -86,8 +86,8 @@ pub fn record(state: &mut State, world: &World, index: usize, answer: Answer) {
     }
 }
 
-/// Takes down that Gladia has it.
-fn adopt(state: &mut State, world: &World, index: usize) {
+/// Takes down that Gladia has it, as its answer or its list says.
+pub fn adopt(state: &mut State, world: &World, index: usize) {
     note_id(state, world, index);
     let attempt = &mut state.attempts[index];
     attempt.state = AttemptState::Accepted;
@@ -189,7 +189,7 @@ pub fn complete(state: &mut State, world: &World, index: usize, succeeded: bool)
     settle_attempt(state, world, index, succeeded);
     match verdict {
         Verdict::Complete => {
-            state.move_job(job, &[Queued, Submitting, Unknown, Processing, Error], Done)
+            state.move_job(job, &[Queued, Submitting, Unknown, Processing, Error], Done);
         }
         Verdict::Fail => state.move_job(job, &[Submitting, Unknown, Processing], Error),
         Verdict::Supersede | Verdict::Discard | Verdict::Quarantine(_) => {}
@@ -223,9 +223,4 @@ pub fn cancel(state: &mut State, job: usize) {
 /// A caller asks for a job.
 pub fn ask(state: &mut State, job: usize) {
     state.jobs[job].status = Some(Queued);
-}
-
-/// Takes down that the list shows an attempt of unknown outcome.
-pub fn find(state: &mut State, world: &World, index: usize) {
-    adopt(state, world, index);
 }

@@ -22,7 +22,7 @@ pub fn look(state: &mut State, world: &World, index: usize, shown: usize, shown_
         return;
     }
     if state.list[..shown].contains(&index) {
-        gateway::find(state, world, index);
+        gateway::adopt(state, world, index);
     } else {
         conclude(state, world, index, shown_to_witness);
     }
@@ -55,7 +55,7 @@ fn conclude(state: &mut State, world: &World, index: usize, shown_to_witness: us
             since_send_until.max(settling_time)
         },
         witness: witness_of(state, world, index, shown_to_witness),
-        is_oldest: !world.rules.oldest_alone || is_oldest(state, index),
+        is_oldest: is_oldest(state, index),
         absences: if world.rules.twice {
             u32::from(attempt.absences)
         } else {

@@ -38,6 +38,10 @@ pub struct Job {
 
 /// A row of `attempts`, its slot, the process that sends it, and the one job that Gladia may make of it.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each stands for a column or a fact that is there or not, in any combination"
+)]
 pub struct Attempt {
     /// Whose attempt it is.
     pub job: usize,

@@ -18,6 +18,10 @@ pub const MAX_AGE: u8 = SEND_WINDOW + SETTLING * WITHOUT_WITNESS;
 
 /// The rules. A test takes one away to see what it is there for.
 #[derive(Clone, Copy, Debug)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a rule that can be taken away by itself"
+)]
 pub struct Rules {
     /// An absence counts only after `send_until` and the settling time.
     pub absences_settle: bool,
@@ -29,8 +33,6 @@ pub struct Rules {
     pub twice: bool,
     /// The deadline is looked at right before the bytes leave.
     pub check_before_send: bool,
-    /// Without a witness, only the oldest counts.
-    pub oldest_alone: bool,
 }
 
 /// Which jobs are witnesses for an attempt, and how they are looked for.
@@ -54,7 +56,6 @@ impl Rules {
         witness: WitnessRule::Claimed,
         twice: true,
         check_before_send: true,
-        oldest_alone: true,
     };
 }
 
