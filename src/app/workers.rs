@@ -12,6 +12,7 @@ use crate::{
         look_up::LookUp,
         reconcile::{self, Reconciler},
         settle,
+        spool::SpoolDrain,
         submit::{self, Submitter},
         webhooks::{self, WebhookHandler},
     },
@@ -69,6 +70,10 @@ pub(super) fn spawn(gateway: &Gateway, settings: &ServeSettings, state: &AppStat
         asks: !settings.gladia.gladia_zero_data_retention,
     });
     gateway.spawn("webhooks", handler.run(tracker, soft.clone()));
+    if let Some(spool) = state.intake.spool() {
+        let drain = SpoolDrain::new(state.intake.clone(), spool.clone());
+        gateway.spawn("spool", drain.run(soft.clone()));
+    }
     let (sender, receiver) = (wakeups.clone(), wakeups);
     let (sending_pool, sending_stop) = (pool.clone(), soft.clone());
     gateway.spawn("wakeups.send", async move {

@@ -112,4 +112,20 @@ impl ServeSettings {
         let matches = parse(command, std::iter::empty::<OsString>(), &environment)?;
         Ok(Self::from_arg_matches(&matches)?)
     }
+
+    /// Checks settings against each other, which the type of one cannot.
+    ///
+    /// # Errors
+    /// Where two of them contradict each other.
+    pub fn check(&self) -> Result<(), SettingsError> {
+        let mut problems = Vec::new();
+        if self.gladia.gladia_zero_data_retention && self.callbacks.callback_spool_dir.is_none() {
+            problems.push(
+                "GLADIA_ZERO_DATA_RETENTION is set without CALLBACK_SPOOL_DIR: Gladia keeps no result, so one that arrives \
+                 while Postgres is away must be kept on disk. Set CALLBACK_SPOOL_DIR, too."
+                    .to_owned(),
+            );
+        }
+        SettingsError::of(problems.into_iter()).map_or(Ok(()), Err)
+    }
 }

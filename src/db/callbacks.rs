@@ -1,5 +1,6 @@
 //! Callbacks: the body as it came and everything that it changes, in one commit.
 
+use chrono::{DateTime, Utc};
 use sqlx::{Connection, PgConnection};
 
 use super::{
@@ -22,6 +23,8 @@ pub struct ReceivedCallback<'a> {
     pub attempt_id: AttemptId,
     /// POST or PUT.
     pub method: &'a str,
+    /// When it came, if that was before now.
+    pub received_at: Option<DateTime<Utc>>,
     /// The body, compressed with zstd.
     pub compressed_body: &'a [u8],
     /// Its size before that.
@@ -45,6 +48,8 @@ pub enum CallbackOutcome {
     Discarded,
     /// The body is kept for somebody to look at.
     Quarantined,
+    /// It is larger than what is read; its result is asked for.
+    TooLarge,
     /// It was here before.
     Duplicate,
     /// No attempt has this id.
@@ -61,6 +66,7 @@ impl CallbackOutcome {
             Self::Superseded => "superseded",
             Self::Discarded => "discarded",
             Self::Quarantined => "quarantined",
+            Self::TooLarge => "too_large",
             Self::Duplicate => "duplicate",
             Self::UnknownAttempt => "unknown_attempt",
         }
@@ -201,8 +207,9 @@ async fn insert(
     let body = (outcome != CallbackOutcome::Discarded).then_some(callback.compressed_body);
     sqlx::query!(
         "
-        INSERT INTO callbacks (id, attempt_id, method, outcome, reason, gladia_id, body, body_bytes, body_sha256)
-        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
+        INSERT INTO callbacks
+            (id, attempt_id, method, outcome, reason, gladia_id, body, body_bytes, body_sha256, received_at)
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, least(coalesce($10, gateway_now()), gateway_now()))
         ON CONFLICT ON CONSTRAINT callbacks_once DO UPDATE
         SET id = excluded.id, outcome = excluded.outcome, reason = excluded.reason,
             gladia_id = excluded.gladia_id, body = excluded.body
@@ -217,6 +224,7 @@ async fn insert(
         body,
         callback.body_bytes,
         &callback.body_sha256[..],
+        callback.received_at,
     )
     .execute(conn)
     .await

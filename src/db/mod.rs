@@ -26,6 +26,7 @@ pub mod look_ups;
 pub mod looks;
 pub mod quarantine;
 pub mod surplus;
+pub mod too_large;
 pub mod uploads;
 pub mod wakeups;
 pub mod webhooks;
@@ -80,13 +81,26 @@ pub async fn connect(
     options: PgConnectOptions,
     max_connections: u32,
 ) -> Result<PgPool, sqlx::Error> {
-    PgConnection::connect_with(&options).await?.close().await?;
+    prove(&options).await?;
+    Ok(lazy_pool(options, max_connections))
+}
+
+/// Proves that the database answers.
+///
+/// # Errors
+/// Where it does not, with the cause.
+pub async fn prove(options: &PgConnectOptions) -> sqlx::Result<()> {
+    PgConnection::connect_with(options).await?.close().await
+}
+
+/// A pool that connects when it is first asked to.
+#[must_use]
+pub fn lazy_pool(options: PgConnectOptions, max_connections: u32) -> PgPool {
     PgPoolOptions::new()
         .max_connections(max_connections)
         .acquire_timeout(ACQUIRE_TIMEOUT)
         .after_connect(|conn, _| Box::pin(bound_session(conn)))
-        .connect_with(options)
-        .await
+        .connect_lazy_with(options)
 }
 
 /// Bounds what a process that vanishes in the middle of a transaction can hold up. Without this Postgres keeps its locks
@@ -108,7 +122,8 @@ async fn bound_session(conn: &mut PgConnection) -> Result<(), sqlx::Error> {
 pub async fn migrate(options: &PgConnectOptions) -> Result<(), MigrateError> {
     // A connection of its own: one replica may have to wait for another one's migrations, longer than for any lock.
     let mut conn = PgConnection::connect_with(options).await?;
-    MIGRATOR.run(&mut conn).await?;
+    // Not `run`: what it is generic over keeps the compiler from seeing that this may move between threads.
+    MIGRATOR.run_direct(None, &mut conn, false).await?;
     conn.close().await?;
     Ok(())
 }

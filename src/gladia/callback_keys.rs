@@ -129,6 +129,7 @@ impl fmt::Debug for CallbackKeys {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
     use uuid::Uuid;
 
     use super::*;
@@ -192,5 +193,56 @@ mod tests {
     fn a_secret_is_never_printed() {
         let keys: CallbackKeys = OLD.parse().unwrap();
         assert_eq!(format!("{keys:?}"), r#"["old"]"#);
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig {
+            cases: 3000,
+            failure_persistence: None,
+            ..ProptestConfig::default()
+        })]
+
+        #[test]
+        fn nothing_but_the_right_token_verifies(
+            attempt in any::<u128>(),
+            flipped_bit in any::<prop::sample::Index>(),
+            cut in any::<prop::sample::Index>(),
+            other_bit in 0..128_u32,
+            added in "\\PC{1,20}",
+            made_up in "(old|new|[a-z]{0,4})[.]?[A-Za-z0-9_-]{0,60}",
+        ) {
+            let keys: CallbackKeys = format!("{OLD},{NEW}").parse().unwrap();
+            let attempt = AttemptId(Uuid::from_u128(attempt));
+            let right = token(&keys, attempt);
+            prop_assert!(keys.verify(attempt, &right));
+
+            // Another attempt, another key, another key's name.
+            let other = AttemptId(Uuid::from_u128(attempt.0.as_u128() ^ (1 << other_bit)));
+            prop_assert!(!keys.verify(other, &right));
+            let only_new: CallbackKeys = NEW.parse().unwrap();
+            prop_assert!(!only_new.verify(attempt, &right));
+            let tag = right.strip_prefix("old.").unwrap();
+            let renamed = format!("new.{tag}");
+            prop_assert!(!keys.verify(attempt, &renamed));
+
+            // Changed in one bit, cut, lengthened, made up.
+            let mut bytes = right.clone().into_bytes();
+            let bit = flipped_bit.index(bytes.len() * 8);
+            bytes[bit / 8] ^= 1 << (bit % 8);
+            let cut = &right[..cut.index(right.len())];
+            let flipped = String::from_utf8_lossy(&bytes).into_owned();
+            let longer = [format!("{right}{added}"), format!("{added}{right}")];
+            for wrong in [cut, &flipped, &made_up, &longer[0], &longer[1]] {
+                prop_assert!(!keys.verify(attempt, wrong), "{}", wrong);
+            }
+
+            // The same secret over the same id in any other context.
+            let mut mac = Hmac::<Sha256>::new_from_slice(keys.0[0].secret.expose_secret().as_bytes()).unwrap();
+            mac.update(added.as_bytes());
+            mac.update(attempt.0.as_bytes());
+            let tag = BASE64_URL_SAFE_NO_PAD.encode(mac.finalize().into_bytes());
+            let foreign = format!("old.{tag}");
+            prop_assert!(!keys.verify(attempt, &foreign));
+        }
     }
 }

@@ -4,10 +4,14 @@
 //! [`callbacks`] and [`webhooks`]. Whoever runs the service meets [`ops`]. Every error is a [`problem`]; every request has an id
 //! ([`request_id`]). [`serve`] has the connections.
 
+use std::{sync::atomic::Ordering, time::Duration};
+
 use axum::{
     Router,
+    extract::{Request, State},
     http::{HeaderValue, Uri, header},
-    middleware,
+    middleware::{self, Next},
+    response::{IntoResponse, Response},
 };
 use tower::ServiceBuilder;
 use tower_http::set_header::SetResponseHeaderLayer;
@@ -34,6 +38,9 @@ pub mod transcriptions;
 pub mod uploads;
 pub mod webhooks;
 
+/// How long until callers may come again while the database is still to be brought up.
+const START_RETRY_AFTER: Duration = Duration::from_secs(5);
+
 /// What an address serves.
 #[derive(Debug, Clone, Copy)]
 pub struct Serves {
@@ -50,6 +57,7 @@ pub fn router(state: AppState, serves: Serves) -> Router {
     let mut router = Router::new();
     if serves.api {
         let (api, document) = openapi::api();
+        let api = api.layer(middleware::from_fn_with_state(state.clone(), once_started));
         router = router.merge(api).merge(openapi::router(document));
     }
     if serves.callbacks {
@@ -76,6 +84,19 @@ pub fn router(state: AppState, serves: Serves) -> Router {
         .method_not_allowed_fallback(no_such_method)
         .layer(around)
         .with_state(state)
+}
+
+/// Until the database has been brought up, nothing but callbacks can be taken.
+async fn once_started(State(state): State<AppState>, request: Request, next: Next) -> Response {
+    if state.is_started.load(Ordering::Acquire) {
+        return next.run(request).await;
+    }
+    Problem::new(
+        ProblemType::DatabaseUnavailable,
+        "The gateway is waiting for its database. Repeat the request in a moment.",
+    )
+    .retry_after(START_RETRY_AFTER)
+    .into_response()
 }
 
 async fn no_such_route(_: Uri) -> Problem {

@@ -8,3 +8,5 @@
 pub mod body;
 pub mod carry_out;
 pub mod fetch;
+pub mod intake;
+pub mod spool;

@@ -28,6 +28,22 @@ pub async fn get_metrics(State(state): State<AppState>) -> impl IntoResponse {
             0.0
         });
     }
+    if let Some(spool) = state.intake.spool().cloned() {
+        let counted = tokio::task::spawn_blocking(move || {
+            let count = |files: std::io::Result<Vec<_>>| files.map(|files| files.len());
+            (count(spool.list()), count(spool.list_broken()))
+        });
+        if let Ok((Ok(spooled), Ok(broken))) = counted.await {
+            #[expect(
+                clippy::cast_precision_loss,
+                reason = "gauges are floats; files are few"
+            )]
+            {
+                metrics::gauge!("gateway_callbacks_spooled").set(spooled as f64);
+                metrics::gauge!("gateway_callbacks_spool_broken").set(broken as f64);
+            }
+        }
+    }
     (
         [(header::CONTENT_TYPE, "text/plain; version=0.0.4")],
         state.metrics.render(),

@@ -13,6 +13,7 @@ pub mod process;
 pub mod relay;
 pub mod replica;
 pub mod rows;
+pub mod spool;
 pub mod trickle;
 pub mod upstream;
 
