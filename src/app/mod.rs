@@ -99,6 +99,7 @@ impl Gateway {
             metrics,
             callback_permits: Arc::new(Semaphore::new(CALLBACKS_AT_ONCE)),
             tasks: shutdown.tracker.clone(),
+            zero_data_retention: settings.gladia.gladia_zero_data_retention,
             result_permits: Arc::new(Semaphore::new(RESULTS_AT_ONCE)),
         };
         let gateway = Self {
@@ -109,7 +110,7 @@ impl Gateway {
         };
         gateway.listen(listeners, &state)?;
 
-        workers::spawn(&gateway, &settings, &state);
+        workers::spawn(&gateway, &settings, &state)?;
         Ok(gateway)
     }
 

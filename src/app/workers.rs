@@ -1,21 +1,30 @@
 //! Starting what moves jobs along when nobody asks.
 
 use rand::distr::{Alphanumeric, SampleString};
+use tokio::sync::watch;
 
 use super::Gateway;
 use crate::{
-    config::{ResendUnknown, ServeSettings},
+    config::{PublicUrlCheck, ResendUnknown, ServeSettings},
+    gladia::canary::Canary,
     http::state::AppState,
     shutdown::Shutdown,
     workers::{
+        erase::Eraser,
         look_up::LookUp,
+        public_url::PublicUrlWatch,
+        retain::Retention,
         settle,
         submit::{self, Submitter},
     },
 };
 
 /// Starts every worker that the settings ask for.
-pub(super) fn spawn(gateway: &Gateway, settings: &ServeSettings, state: &AppState) {
+pub(super) fn spawn(
+    gateway: &Gateway,
+    settings: &ServeSettings,
+    state: &AppState,
+) -> anyhow::Result<()> {
     let (pool, wakeups) = (state.pool.clone(), state.wakeups.clone());
     let Shutdown {
         soft,
@@ -32,6 +41,7 @@ pub(super) fn spawn(gateway: &Gateway, settings: &ServeSettings, state: &AppStat
         ids: state.ids.clone(),
         worker: worker.clone(),
         send_window: settings.dispatch.send_window,
+        may_claim: watch_public_url(gateway, settings, state)?,
     });
     gateway.spawn("submit", submitter.run(tracker, soft.clone(), hard));
     gateway.spawn(
@@ -55,6 +65,22 @@ pub(super) fn spawn(gateway: &Gateway, settings: &ServeSettings, state: &AppStat
         };
         gateway.spawn("look_up", look_up.run(soft.clone()));
     }
+    let eraser = Eraser {
+        pool: pool.clone(),
+        gladia: state.gladia.clone(),
+        zero_data_retention: settings.gladia.gladia_zero_data_retention,
+        retention_deletes: settings.retention.retention_deletes_at_gladia,
+    };
+    gateway.spawn("erase", eraser.run(soft.clone()));
+    if let Some(keeps_for) = settings.retention.retention {
+        let retention = Retention {
+            pool: pool.clone(),
+            keeps_for,
+            deletes_at_gladia: settings.retention.retention_deletes_at_gladia
+                && !settings.gladia.gladia_zero_data_retention,
+        };
+        gateway.spawn("retain", retention.run(soft.clone()));
+    }
     let (sender, receiver) = (wakeups.clone(), wakeups);
     let (sending_pool, sending_stop) = (pool.clone(), soft.clone());
     gateway.spawn("wakeups.send", async move {
@@ -63,6 +89,29 @@ pub(super) fn spawn(gateway: &Gateway, settings: &ServeSettings, state: &AppStat
     gateway.spawn("wakeups.receive", async move {
         receiver.receive_from_others(pool, soft).await;
     });
+    Ok(())
+}
+
+/// Starts looking whether the public address leads back, where the settings want that. What comes says whether jobs may be
+/// claimed: before the first look that succeeds, only where a failure is of no consequence.
+fn watch_public_url(
+    gateway: &Gateway,
+    settings: &ServeSettings,
+    state: &AppState,
+) -> anyhow::Result<watch::Receiver<bool>> {
+    let check = settings.callbacks.public_url_check;
+    let pauses = check == PublicUrlCheck::Pause;
+    let (sender, receiver) = watch::channel(!pauses);
+    if check != PublicUrlCheck::Off {
+        let public_url = settings.addresses.public_url.clone();
+        let watch = PublicUrlWatch {
+            canary: Canary::new(public_url, state.callback_keys.clone())?,
+            ids: state.ids.clone(),
+            may_claim: pauses.then_some(sender),
+        };
+        gateway.spawn("public_url", watch.run(gateway.shutdown.soft.clone()));
+    }
+    Ok(receiver)
 }
 
 /// A name for this process in the rows that it writes.

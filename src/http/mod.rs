@@ -1,7 +1,7 @@
 //! The service over HTTP: one folder a resource, one file a verb.
 //!
 //! Callers meet the [`transcriptions`] and [`uploads`] of API version 1, described by [`openapi`]. Gladia meets
-//! [`callbacks`]. Whoever runs the service meets [`ops`]. Every error is a [`problem`]; every request has an id
+//! [`callbacks`]. Whoever runs the service meets [`admin`] and [`ops`]. Every error is a [`problem`]; every request has an id
 //! ([`request_id`]). [`serve`] has the connections.
 
 use axum::{
@@ -17,6 +17,7 @@ use self::{
     state::AppState,
 };
 
+pub mod admin;
 pub mod auth;
 pub mod body;
 pub mod callbacks;
@@ -26,6 +27,7 @@ pub mod idempotency;
 pub mod linger;
 pub mod openapi;
 pub mod ops;
+pub mod page;
 pub mod problem;
 pub mod request_id;
 pub mod serve;

@@ -6,3 +6,4 @@
 //! what it changes.
 
 pub mod carry_out;
+pub mod replay;

@@ -13,7 +13,10 @@ use std::time::Duration;
 
 use rand::RngExt;
 
+pub mod erase;
 pub mod look_up;
+pub mod public_url;
+pub mod retain;
 pub mod settle;
 pub mod submit;
 
