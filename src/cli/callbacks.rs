@@ -29,7 +29,7 @@ pub enum Command {
     /// One that can be carried out now completes its transcription as if it had just arrived. One that cannot stays where it
     /// is. Doing it twice is the same as once.
     Replay(ReplayArgs),
-    /// Show which of CALLBACK_KEYS unfinished attempts still need, for how many, and since when.
+    /// Show which of `CALLBACK_KEYS` unfinished attempts still need, for how many, and since when.
     ///
     /// A key that is not listed can be removed. One that is must stay configured, else the gateway does not start.
     Keys(DatabaseSettings),
@@ -38,16 +38,23 @@ pub enum Command {
 /// Which callbacks to try again.
 #[derive(Args, Debug)]
 pub struct ReplayArgs {
-    /// The callback's id, from `callbacks list`; or --all
-    #[arg(required_unless_present = "all", conflicts_with = "all")]
+    #[command(flatten)]
+    which: Which,
+
+    #[command(flatten)]
+    database: DatabaseSettings,
+}
+
+/// One of them or all. A group, so that whoever gives neither is told of both.
+#[derive(Args, Debug)]
+#[group(required = true, multiple = false)]
+struct Which {
+    /// The callback's id, from `callbacks list`
     id: Option<CallbackId>,
 
     /// Every quarantined callback
     #[arg(long)]
     all: bool,
-
-    #[command(flatten)]
-    database: DatabaseSettings,
 }
 
 /// Does it.
@@ -93,7 +100,7 @@ fn row(callback: QuarantinedCallback) -> [String; 5] {
 async fn replay_all(args: ReplayArgs) -> anyhow::Result<ExitCode> {
     let ids = Ids::random();
     let mut conn = connect(&args.database).await?;
-    let callbacks = match args.id {
+    let callbacks = match args.which.id {
         Some(id) => vec![id],
         None => quarantine::list(&mut conn)
             .await?

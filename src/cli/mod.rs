@@ -81,7 +81,7 @@ enum Command {
     /// List callbacks that could not be carried out, try them again, and show which keys are still needed.
     #[command(subcommand)]
     Callbacks(callbacks::Command),
-    /// Call PUBLIC_URL as Gladia would, and say whether a gateway with these keys answers.
+    /// Call the public address as Gladia would, and say whether a gateway with these keys answers.
     CheckCallback(CheckCallbackSettings),
     /// List what may or may not have reached Gladia, and say what became of it.
     #[command(subcommand)]

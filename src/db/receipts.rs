@@ -5,8 +5,28 @@ use sqlx::PgConnection;
 use super::corrupt;
 use crate::domain::{
     erasure::{Erased, ErasedBy, UpstreamCopy, UpstreamStatus},
-    ids::JobId,
+    ids::{CallbackId, JobId},
 };
+
+/// Reads the receipt of the erased job whose result this callback brought.
+///
+/// # Errors
+/// Where the database does not answer.
+pub async fn find_by_callback(
+    conn: &mut PgConnection,
+    callback_id: CallbackId,
+) -> sqlx::Result<Option<Erased>> {
+    let row = sqlx::query!(
+        "SELECT a.job_id FROM callbacks c JOIN attempts a ON a.id = c.attempt_id WHERE c.id = $1",
+        callback_id.0,
+    )
+    .fetch_optional(&mut *conn)
+    .await?;
+    match row {
+        Some(row) => find(conn, row.job_id.into()).await,
+        None => Ok(None),
+    }
+}
 
 /// Reads the receipt of an erased job. `None` where it is not erased.
 ///

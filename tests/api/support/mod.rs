@@ -5,6 +5,7 @@ pub mod app;
 pub mod audio;
 pub mod builder;
 pub mod caller;
+pub mod command;
 pub mod database;
 pub mod relay;
 pub mod replica;
