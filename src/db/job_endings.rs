@@ -87,31 +87,51 @@ pub async fn delete(
     Ok(Moved::Done)
 }
 
-/// Erases the job that ended first, where that was longer ago than the retention. `None` where no job did that nobody else
-/// is at work on.
+/// Finds jobs that ended longer ago than the retention, the oldest first.
+///
+/// # Errors
+/// Where the database does not answer.
+pub async fn list_expired(
+    conn: &mut PgConnection,
+    retention: Duration,
+    limit: i64,
+) -> sqlx::Result<Vec<JobId>> {
+    sqlx::query!(
+        "
+        SELECT id FROM jobs
+        WHERE finished_at IS NOT NULL AND deleted_at IS NULL
+          AND finished_at <= gateway_now() - make_interval(secs => $1)
+        ORDER BY finished_at LIMIT $2
+        ",
+        retention.as_secs_f64(),
+        limit,
+    )
+    .fetch_all(conn)
+    .await
+    .map(|rows| rows.into_iter().map(|row| row.id.into()).collect())
+}
+
+/// Erases one of them. `false` where somebody else does, or has.
 ///
 /// # Errors
 /// Where the database does not answer.
 pub async fn erase_expired(
     conn: &mut PgConnection,
-    retention: Duration,
+    id: JobId,
     deletes_at_gladia: bool,
-) -> sqlx::Result<Option<JobId>> {
+) -> sqlx::Result<bool> {
     let mut tx = conn.begin().await?;
     let row = sqlx::query!(
         "
-        SELECT id, upload_id FROM jobs
-        WHERE finished_at IS NOT NULL AND deleted_at IS NULL
-          AND finished_at <= gateway_now() - make_interval(secs => $1)
-        ORDER BY finished_at LIMIT 1
+        SELECT upload_id FROM jobs
+        WHERE id = $1 AND finished_at IS NOT NULL AND deleted_at IS NULL
         FOR UPDATE SKIP LOCKED
         ",
-        retention.as_secs_f64(),
+        id.0,
     )
     .fetch_optional(&mut *tx)
     .await?;
-    let Some(row) = row else { return Ok(None) };
-    let id = JobId::from(row.id);
+    let Some(row) = row else { return Ok(false) };
     let upload_id = row.upload_id.map(Into::into);
     erase(
         &mut tx,
@@ -122,7 +142,7 @@ pub async fn erase_expired(
     )
     .await?;
     tx.commit().await?;
-    Ok(Some(id))
+    Ok(true)
 }
 
 /// Erases the content of a job that has ended. The caller holds its lock.

@@ -90,11 +90,8 @@ pub async fn claim(conn: &mut PgConnection, limit: i64) -> sqlx::Result<Vec<DueD
     sqlx::query_as!(
         DueDeletion,
         r#"
-        UPDATE upstream_deletions
-        SET tries = tries + 1,
-            next_try_at = gateway_now() + make_interval(secs => least($2 * 2 ^ least(tries, 20), $3))
-        WHERE gladia_id IN (
-            SELECT d.gladia_id
+        WITH due AS MATERIALIZED (
+            SELECT d.gladia_id AS id
             FROM upstream_deletions d JOIN jobs j ON j.id = d.job_id
             WHERE d.finished_at IS NULL AND d.next_try_at <= gateway_now()
               AND (d.reason <> 'surplus' OR j.deleted_at IS NOT NULL OR j.status = 'canceled'
@@ -102,6 +99,10 @@ pub async fn claim(conn: &mut PgConnection, limit: i64) -> sqlx::Result<Vec<DueD
             ORDER BY d.next_try_at LIMIT $1
             FOR UPDATE OF d SKIP LOCKED
         )
+        UPDATE upstream_deletions
+        SET tries = tries + 1,
+            next_try_at = gateway_now() + make_interval(secs => least($2 * 2 ^ least(tries, 20), $3))
+        FROM due WHERE gladia_id = due.id
         RETURNING gladia_id, job_id, reason, requested_at
         "#,
         limit,

@@ -32,7 +32,12 @@ impl Eraser {
     /// Looks until told to stop.
     pub async fn run(self, stop: CancellationToken) {
         loop {
-            let rest = match self.sweep().await {
+            // A call that is cut off is repeated later, as any other.
+            let swept = tokio::select! {
+                () = stop.cancelled() => return,
+                swept = self.sweep() => swept,
+            };
+            let rest = match swept {
                 Ok(()) => sweep_interval(),
                 Err(error) => {
                     tracing::warn!(%error, "Could not look for deletions; trying again");
