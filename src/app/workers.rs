@@ -5,7 +5,8 @@ use tokio::sync::watch;
 
 use super::Gateway;
 use crate::{
-    config::{PublicUrlCheck, ResendUnknown, ServeSettings},
+    config::{CompletionMode, PublicUrlCheck, ResendUnknown, ServeSettings},
+    domain::expected::Pace,
     gladia::canary::Canary,
     http::state::AppState,
     shutdown::Shutdown,
@@ -13,9 +14,11 @@ use crate::{
         erase::Eraser,
         look_up::LookUp,
         public_url::PublicUrlWatch,
+        reconcile::{self, Reconciler},
         retain::Retention,
         settle,
         submit::{self, Submitter},
+        webhooks::{self, WebhookHandler},
     },
 };
 
@@ -36,14 +39,17 @@ pub(super) fn spawn(
         pool: pool.clone(),
         gladia: state.gladia.clone(),
         callback_keys: state.callback_keys.clone(),
-        public_url: settings.addresses.public_url.clone(),
+        callback_base: settings.callback_base().cloned(),
         wakeups: wakeups.clone(),
         ids: state.ids.clone(),
         worker: worker.clone(),
         send_window: settings.dispatch.send_window,
         may_claim: watch_public_url(gateway, settings, state)?,
     });
-    gateway.spawn("submit", submitter.run(tracker, soft.clone(), hard));
+    gateway.spawn(
+        "submit",
+        submitter.run(tracker.clone(), soft.clone(), hard.clone()),
+    );
     gateway.spawn(
         "settle",
         settle::run(
@@ -64,6 +70,9 @@ pub(super) fn spawn(
             resends: settings.settling.resend_unknown == ResendUnknown::Settled,
         };
         gateway.spawn("look_up", look_up.run(soft.clone()));
+        let reconciler = reconciler(settings, state);
+        let run = reconciler.run(tracker.clone(), soft.clone(), hard.clone());
+        gateway.spawn("reconcile", run);
     }
     let eraser = Eraser {
         pool: pool.clone(),
@@ -81,6 +90,14 @@ pub(super) fn spawn(
         };
         gateway.spawn("retain", retention.run(soft.clone()));
     }
+    let handler = WebhookHandler::new(webhooks::Parts {
+        pool: pool.clone(),
+        gladia: state.gladia.clone(),
+        wakeups: wakeups.clone(),
+        ids: state.ids.clone(),
+        asks: !settings.gladia.gladia_zero_data_retention,
+    });
+    gateway.spawn("webhooks", handler.run(tracker, soft.clone(), hard));
     let (sender, receiver) = (wakeups.clone(), wakeups);
     let (sending_pool, sending_stop) = (pool.clone(), soft.clone());
     gateway.spawn("wakeups.send", async move {
@@ -92,26 +109,51 @@ pub(super) fn spawn(
     Ok(())
 }
 
-/// Starts looking whether the public address leads back, where the settings want that. What comes says whether jobs may be
-/// claimed: before the first look that succeeds, only where a failure is of no consequence.
+/// Starts looking whether the public address leads back, where callbacks come and the settings want that. What comes says
+/// whether jobs may be claimed: before the first look that succeeds, only where a failure is of no consequence.
 fn watch_public_url(
     gateway: &Gateway,
     settings: &ServeSettings,
     state: &AppState,
 ) -> anyhow::Result<watch::Receiver<bool>> {
     let check = settings.callbacks.public_url_check;
+    let is_called_back = settings.completion.completion == CompletionMode::Callback;
+    let public_url = settings
+        .addresses
+        .public_url
+        .clone()
+        .filter(|_| is_called_back && check != PublicUrlCheck::Off);
+    let Some(public_url) = public_url else {
+        return Ok(watch::channel(true).1);
+    };
     let pauses = check == PublicUrlCheck::Pause;
     let (sender, receiver) = watch::channel(!pauses);
-    if check != PublicUrlCheck::Off {
-        let public_url = settings.addresses.public_url.clone();
-        let watch = PublicUrlWatch {
-            canary: Canary::new(public_url, state.callback_keys.clone())?,
-            ids: state.ids.clone(),
-            may_claim: pauses.then_some(sender),
-        };
-        gateway.spawn("public_url", watch.run(gateway.shutdown.soft.clone()));
-    }
+    let watch = PublicUrlWatch {
+        canary: Canary::new(public_url, state.callback_keys.clone())?,
+        ids: state.ids.clone(),
+        may_claim: pauses.then_some(sender),
+    };
+    gateway.spawn("public_url", watch.run(gateway.shutdown.soft.clone()));
     Ok(receiver)
+}
+
+fn reconciler(settings: &ServeSettings, state: &AppState) -> Reconciler {
+    let pace = match settings.completion.completion {
+        CompletionMode::Callback => Pace::Overdue,
+        CompletionMode::Poll => Pace::Poll,
+    };
+    let set = settings
+        .completion
+        .reconcile_after
+        .filter(|_| pace == Pace::Overdue);
+    Reconciler::new(reconcile::Parts {
+        pool: state.pool.clone(),
+        gladia: state.gladia.clone(),
+        wakeups: state.wakeups.clone(),
+        ids: state.ids.clone(),
+        pace,
+        first_look_after: pace.first_look_after().or(set),
+    })
 }
 
 /// A name for this process in the rows that it writes.

@@ -25,12 +25,14 @@ pub mod idempotency;
 pub mod job_endings;
 pub mod jobs;
 pub mod look_ups;
+pub mod looks;
 pub mod quarantine;
 pub mod receipts;
 pub mod surplus;
 pub mod uploads;
 pub mod upstream_deletions;
 pub mod wakeups;
+pub mod webhooks;
 
 /// The migrations, compiled in.
 ///

@@ -2,10 +2,11 @@
 
 use sqlx::PgConnection;
 
-use super::carry_out::{Understood, carry_out};
+use super::{body::KeptBody, carry_out::carry_out};
 use crate::{
     db::{callbacks::CallbackOutcome, quarantine},
     domain::ids::CallbackId,
+    gladia::callback::Shape,
 };
 
 /// Why a callback was not tried.
@@ -33,18 +34,15 @@ pub async fn replay(
         return Ok(None);
     };
     // Large bodies take a while, and other work of this thread does not wait for it.
-    let unpack = move || {
-        let body = zstd::decode_all(kept.compressed_body.as_slice())?;
-        Ok::<_, std::io::Error>((
-            kept.attempt_id,
-            kept.method,
-            Understood::read(&body.into())?,
-        ))
+    let read = move || {
+        let shape = Shape::of_method(&kept.method);
+        let body = KeptBody::read(zstd::Decoder::new(kept.compressed_body.as_slice())?, shape)?;
+        Ok::<_, std::io::Error>((kept.attempt_id, kept.method, body))
     };
-    let (attempt_id, method, understood) = tokio::task::spawn_blocking(unpack)
+    let (attempt_id, method, body) = tokio::task::spawn_blocking(read)
         .await
         .map_err(std::io::Error::other)??;
-    let outcome = carry_out(conn, new_id, attempt_id, &method, &understood).await?;
+    let outcome = carry_out(conn, new_id, attempt_id, &method, &body).await?;
     metrics::counter!("gateway_callbacks_replayed_total", "outcome" => outcome.as_str())
         .increment(1);
     Ok(Some(outcome))
