@@ -12,6 +12,7 @@
 mod access;
 mod addresses;
 mod callbacks;
+mod check_callback;
 mod completion;
 mod database;
 mod dispatch;
@@ -37,6 +38,7 @@ pub use self::{
     access::AccessSettings,
     addresses::AddressSettings,
     callbacks::{CallbackSettings, PublicUrlCheck},
+    check_callback::CheckCallbackSettings,
     completion::{CompletionMode, CompletionSettings},
     database::DatabaseSettings,
     dispatch::DispatchSettings,

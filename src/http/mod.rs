@@ -1,8 +1,8 @@
 //! The service over HTTP: one folder a resource, one file a verb.
 //!
 //! Callers meet the [`transcriptions`] and [`uploads`] of API version 1, described by [`openapi`]. Gladia meets
-//! [`callbacks`] and [`webhooks`]. Whoever runs the service meets [`ops`]. Every error is a [`problem`]; every request has an id
-//! ([`request_id`]). [`serve`] has the connections.
+//! [`callbacks`] and [`webhooks`]. Whoever runs the service meets [`admin`] and [`ops`]. Every error is a [`problem`]; every
+//! request has an id ([`request_id`]). [`serve`] has the connections.
 
 use std::{sync::atomic::Ordering, time::Duration};
 
@@ -21,6 +21,7 @@ use self::{
     state::AppState,
 };
 
+pub mod admin;
 pub mod auth;
 pub mod body;
 pub mod callbacks;
@@ -30,6 +31,7 @@ pub mod idempotency;
 pub mod linger;
 pub mod openapi;
 pub mod ops;
+pub mod page;
 pub mod problem;
 pub mod request_id;
 pub mod serve;

@@ -47,6 +47,8 @@ pub struct AppState {
     pub callback_permits: Arc<Semaphore>,
     /// Work that goes on when its caller has hung up, and that a shutdown waits for.
     pub tasks: TaskTracker,
+    /// Whether Gladia keeps nothing for the account: no file goes there or comes from there.
+    pub zero_data_retention: bool,
     /// How many results are unpacked at once.
     pub result_permits: Arc<Semaphore>,
 }

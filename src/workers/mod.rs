@@ -16,8 +16,11 @@ use std::time::Duration;
 
 use rand::RngExt;
 
+pub mod erase;
 pub mod look_up;
+pub mod public_url;
 pub mod reconcile;
+pub mod retain;
 pub mod settle;
 pub mod spool;
 pub mod submit;

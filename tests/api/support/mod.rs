@@ -6,6 +6,7 @@ pub mod audio;
 pub mod builder;
 pub mod callbacks;
 pub mod caller;
+pub mod command;
 pub mod database;
 pub mod look_ups;
 pub mod looks;
