@@ -19,7 +19,7 @@ use source::Source;
 ///
 /// `main → cli → app → {http, workers} → journal → {db, gladia, notify} → domain`; each may reach any layer below its own.
 /// `config`, `telemetry` and `shutdown` stand beside the layers, for whoever assembles them.
-const MAY_IMPORT: [(&str, &[&str]); 14] = [
+const MAY_IMPORT: [(&str, &[&str]); 15] = [
     ("main", &["cli", "telemetry"]),
     (
         "cli",
@@ -53,11 +53,31 @@ const MAY_IMPORT: [(&str, &[&str]); 14] = [
             "workers",
         ],
     ),
-    ("http", &["db", "domain", "gladia", "journal", "notify"]),
-    ("workers", &["db", "domain", "gladia", "journal", "notify"]),
-    ("journal", &["db", "domain", "gladia"]),
-    ("db", &["domain"]),
-    ("gladia", &["domain"]),
+    (
+        "http",
+        &[
+            "crash_points",
+            "db",
+            "domain",
+            "gladia",
+            "journal",
+            "notify",
+        ],
+    ),
+    (
+        "workers",
+        &[
+            "crash_points",
+            "db",
+            "domain",
+            "gladia",
+            "journal",
+            "notify",
+        ],
+    ),
+    ("journal", &["crash_points", "db", "domain", "gladia"]),
+    ("db", &["crash_points", "domain"]),
+    ("gladia", &["crash_points", "domain"]),
     ("notify", &["domain"]),
     ("domain", &[]),
     // Settings are parsed into the types of those whom they are for.
@@ -65,6 +85,8 @@ const MAY_IMPORT: [(&str, &[&str]); 14] = [
         "config",
         &["domain", "gladia", "telemetry", "db::parse_url"],
     ),
+    // Below everything, since a process may die anywhere.
+    ("crash_points", &[]),
     ("telemetry", &[]),
     ("shutdown", &[]),
     ("dev_tools", &["domain", "gladia"]),
@@ -95,8 +117,8 @@ const LONGER: [(&str, &str); 2] = [
 ];
 
 /// What handlers do, as the first word of their names.
-const VERBS: [&str; 7] = [
-    "create", "get", "list", "cancel", "delete", "update", "receive",
+const VERBS: [&str; 9] = [
+    "create", "get", "list", "cancel", "delete", "update", "receive", "replay", "resolve",
 ];
 
 /// The imports that the table does not allow.
@@ -351,4 +373,31 @@ fn a_second_verb_in_a_file_or_a_name_that_does_not_tell_is_found() {
     ] {
         assert!(!wrong_handlers(&resource(bad)).is_empty(), "{bad}");
     }
+}
+
+/// The tests that a text names as `module::test`, or a module of them by its name alone.
+fn named_tests(text: &str) -> Vec<(&str, &str)> {
+    text.split('`')
+        .skip(1)
+        .step_by(2)
+        .filter_map(|code| code.split_once("::"))
+        .filter(|(_, test)| test.len() > 12 && test.contains('_'))
+        .collect()
+}
+
+#[test]
+fn every_test_that_the_readme_names_is_there() {
+    let readme = std::fs::read_to_string("README.md").unwrap();
+    let named = named_tests(&readme);
+    assert!(named.len() > 20, "only {} tests are named", named.len());
+    let missing: Vec<_> = named
+        .into_iter()
+        .filter(|(module, test)| {
+            let path = format!("tests/api/{module}.rs");
+            let source = std::fs::read_to_string(path).unwrap_or_default();
+            !source.contains(&format!("fn {test}("))
+        })
+        .map(|(module, test)| format!("{module}::{test}"))
+        .collect();
+    assert_none(&missing);
 }

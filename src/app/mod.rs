@@ -118,6 +118,7 @@ impl Gateway {
             pool: pool.clone(),
             gladia: gladia.clone(),
             callback_keys: settings.callbacks.callback_keys.clone(),
+            webhook_secrets: settings.callbacks.gladia_webhook_secrets.clone(),
             wakeups: wakeups.clone(),
             ids: ids.clone(),
             limits: limits(&settings),
@@ -127,6 +128,7 @@ impl Gateway {
             is_started: Arc::new(AtomicBool::new(!is_late)),
             callback_permits: Arc::new(Semaphore::new(CALLBACKS_AT_ONCE)),
             tasks: shutdown.tracker.clone(),
+            zero_data_retention: settings.gladia.gladia_zero_data_retention,
             result_permits: Arc::new(Semaphore::new(RESULTS_AT_ONCE)),
         };
         let gateway = Self {
@@ -140,7 +142,7 @@ impl Gateway {
             let starting = gateway.clone();
             gateway.spawn("start", starting.start_late(settings, state));
         } else {
-            workers::spawn(&gateway, &settings, &state);
+            workers::spawn(&gateway, &settings, &state)?;
         }
         Ok(gateway)
     }
@@ -172,7 +174,10 @@ impl Gateway {
         }
         tracing::info!("The database is there; starting everything else");
         state.is_started.store(true, Ordering::Release);
-        workers::spawn(&self, &settings, &state);
+        if let Err(error) = workers::spawn(&self, &settings, &state) {
+            tracing::error!(error = format!("{error:#}"), "Could not start the workers");
+            return;
+        }
         soft.cancelled().await;
     }
 

@@ -12,12 +12,14 @@
 mod access;
 mod addresses;
 mod callbacks;
+mod check_callback;
 mod completion;
 mod database;
 mod dispatch;
 mod environment;
 mod gladia;
 mod logging;
+mod needs;
 mod problems;
 mod requests;
 mod resolve;
@@ -30,11 +32,13 @@ mod values;
 use std::ffi::OsString;
 
 use clap::{Args, Command, FromArgMatches};
+use url::Url;
 
 pub use self::{
     access::AccessSettings,
     addresses::AddressSettings,
     callbacks::{CallbackSettings, PublicUrlCheck},
+    check_callback::CheckCallbackSettings,
     completion::{CompletionMode, CompletionSettings},
     database::DatabaseSettings,
     dispatch::DispatchSettings,
@@ -46,7 +50,7 @@ pub use self::{
     resolve::{Stop, parse},
     retention::RetentionSettings,
     settling::{ResendUnknown, SettlingSettings},
-    values::{DatabaseUrl, max_in_flight},
+    values::{DatabaseUrl, base_url, header_secret, max_in_flight},
 };
 
 /// Everything that `serve` needs.
@@ -88,6 +92,15 @@ pub struct ServeSettings {
 }
 
 impl ServeSettings {
+    /// Where Gladia calls back, if it is to do so.
+    #[must_use]
+    pub fn callback_base(&self) -> Option<&Url> {
+        match self.completion.completion {
+            CompletionMode::Callback => self.addresses.public_url.as_ref(),
+            CompletionMode::Poll => None,
+        }
+    }
+
     /// Settings by the names of their environment variables, with defaults for the rest. Reads nothing of the real
     /// environment.
     ///

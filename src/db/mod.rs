@@ -17,17 +17,23 @@ pub mod api_keys;
 pub mod attempts;
 pub mod callbacks;
 pub mod claims;
+pub mod decisions;
 pub mod dispatch;
 pub mod events;
+pub mod gauges;
 pub mod idempotency;
 pub mod job_endings;
 pub mod jobs;
 pub mod look_ups;
+pub mod looks;
 pub mod quarantine;
+pub mod receipts;
 pub mod surplus;
 pub mod too_large;
 pub mod uploads;
+pub mod upstream_deletions;
 pub mod wakeups;
+pub mod webhooks;
 
 /// The migrations, compiled in.
 ///
@@ -163,6 +169,13 @@ pub fn is_conflict(error: &sqlx::Error) -> bool {
         .as_database_error()
         .and_then(sqlx::error::DatabaseError::code)
         .is_some_and(|code| code.starts_with("40") || code == "23505")
+}
+
+/// Whether a row refers to one that is gone, by this constraint.
+fn refers_to_nothing(error: &sqlx::Error, constraint: &str) -> bool {
+    error.as_database_error().is_some_and(|error| {
+        error.is_foreign_key_violation() && error.constraint() == Some(constraint)
+    })
 }
 
 /// A row that this program cannot have written.

@@ -6,10 +6,14 @@
 pub mod audio;
 pub mod callback;
 pub mod callback_keys;
+pub mod canary;
 pub mod client;
 pub mod create;
+pub mod delete;
 pub mod error;
+pub mod job;
 pub mod json_reader;
 pub mod list;
 pub mod upload;
+pub mod webhook;
 pub mod webhook_secrets;

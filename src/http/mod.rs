@@ -1,8 +1,8 @@
 //! The service over HTTP: one folder a resource, one file a verb.
 //!
 //! Callers meet the [`transcriptions`] and [`uploads`] of API version 1, described by [`openapi`]. Gladia meets
-//! [`callbacks`]. Whoever runs the service meets [`ops`]. Every error is a [`problem`]; every request has an id
-//! ([`request_id`]). [`serve`] has the connections.
+//! [`callbacks`] and [`webhooks`]. Whoever runs the service meets [`admin`] and [`ops`]. Every error is a [`problem`]; every
+//! request has an id ([`request_id`]). [`serve`] has the connections.
 
 use std::{sync::atomic::Ordering, time::Duration};
 
@@ -21,6 +21,7 @@ use self::{
     state::AppState,
 };
 
+pub mod admin;
 pub mod auth;
 pub mod body;
 pub mod callbacks;
@@ -30,12 +31,14 @@ pub mod idempotency;
 pub mod linger;
 pub mod openapi;
 pub mod ops;
+pub mod page;
 pub mod problem;
 pub mod request_id;
 pub mod serve;
 pub mod state;
 pub mod transcriptions;
 pub mod uploads;
+pub mod webhooks;
 
 /// How long until callers may come again while the database is still to be brought up.
 const START_RETRY_AFTER: Duration = Duration::from_secs(5);
@@ -45,7 +48,7 @@ const START_RETRY_AFTER: Duration = Duration::from_secs(5);
 pub struct Serves {
     /// The API with its document.
     pub api: bool,
-    /// Gladia's callbacks.
+    /// Gladia's callbacks and account webhooks.
     pub callbacks: bool,
     /// Probes and metrics.
     pub ops: bool,
@@ -60,7 +63,7 @@ pub fn router(state: AppState, serves: Serves) -> Router {
         router = router.merge(api).merge(openapi::router(document));
     }
     if serves.callbacks {
-        router = router.merge(callbacks::router());
+        router = router.merge(callbacks::router()).merge(webhooks::router());
     }
     if serves.ops {
         router = router.merge(ops::router());

@@ -14,7 +14,7 @@ use url::Url;
 use crate::{
     db::wakeups::Wakeups,
     domain::ids::Ids,
-    gladia::{callback_keys::CallbackKeys, client::GladiaClient},
+    gladia::{callback_keys::CallbackKeys, client::GladiaClient, webhook_secrets::WebhookSecrets},
     journal::intake::Intake,
 };
 
@@ -27,6 +27,8 @@ pub struct AppState {
     pub gladia: GladiaClient,
     /// Who may complete a job.
     pub callback_keys: CallbackKeys,
+    /// Who may send account webhooks; without any they are not taken.
+    pub webhook_secrets: Option<WebhookSecrets>,
     /// Tells workers of new jobs and free slots.
     pub wakeups: Wakeups,
     /// Where new ids come from.
@@ -45,6 +47,8 @@ pub struct AppState {
     pub callback_permits: Arc<Semaphore>,
     /// Work that goes on when its caller has hung up, and that a shutdown waits for.
     pub tasks: TaskTracker,
+    /// Whether Gladia keeps nothing for the account: no file goes there or comes from there.
+    pub zero_data_retention: bool,
     /// How many results are unpacked at once.
     pub result_permits: Arc<Semaphore>,
 }

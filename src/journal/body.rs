@@ -8,6 +8,7 @@ use std::{
 use chrono::{DateTime, Utc};
 use sha2::{Digest, Sha256};
 
+use crate::domain::ids::AttemptId;
 use crate::gladia::callback::{self, Reading, Report, Shape};
 
 /// Results are text; the lowest level is where time is best spent.
@@ -18,6 +19,7 @@ pub struct KeptBody {
     compressed: Vec<u8>,
     body_bytes: i64,
     body_sha256: [u8; 32],
+    attempt_id: Option<AttemptId>,
     received_at: Option<DateTime<Utc>>,
     report: Result<Report, String>,
 }
@@ -60,6 +62,7 @@ impl KeptBody {
             compressed: passed.sink.finish()?,
             body_bytes: passed.bytes,
             body_sha256: passed.sha256,
+            attempt_id: reading.attempt_id,
             received_at: None,
             report: reading.report,
         }))
@@ -98,6 +101,12 @@ impl KeptBody {
         self.body_sha256
     }
 
+    /// The attempt that sent the job, where its metadata name one.
+    #[must_use]
+    pub fn attempt_id(&self) -> Option<AttemptId> {
+        self.attempt_id
+    }
+
     /// What it says; or why that cannot be understood, without any of its content.
     ///
     /// # Errors
@@ -131,6 +140,7 @@ pub(super) fn encoder<W: Write>(sink: W) -> io::Result<zstd::Encoder<'static, W>
 fn understand(reader: impl Read, shape: Shape) -> Reading {
     catch_unwind(AssertUnwindSafe(|| callback::read(reader, shape))).unwrap_or_else(|_| Reading {
         gladia_id: None,
+        attempt_id: None,
         report: Err("reading it failed".to_owned()),
     })
 }

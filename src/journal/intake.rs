@@ -22,6 +22,7 @@ use super::{
     spool::{Spool, SpoolError, SpoolHeader},
 };
 use crate::{
+    crash_points::CrashPoint,
     db::{
         self,
         callbacks::CallbackOutcome,
@@ -220,11 +221,12 @@ impl Intake {
 
     /// Commits what came, or spools it.
     async fn keep(&self, arrival: Arrival, content: Content) -> Result<Taken, NotKept> {
+        CrashPoint::CallbackReceived.reach();
         let Some(spool) = &self.spool else {
             let received = arrival.received(&content);
             return match self.commit(&received, LONG_COMMIT_TIMEOUT).await? {
                 CallbackOutcome::UnknownAttempt => Err(NotKept::UnknownAttempt),
-                outcome => Ok(Taken::Committed(outcome)),
+                outcome => Ok(committed(outcome)),
             };
         };
         if !self.is_away() {
@@ -236,7 +238,7 @@ impl Intake {
                         "A verified callback names an attempt that is not here; keeping it in the spool"
                     );
                 }
-                Ok(outcome) => return Ok(Taken::Committed(outcome)),
+                Ok(outcome) => return Ok(committed(outcome)),
                 Err(error) => {
                     tracing::warn!(%error, attempt.id = %arrival.attempt_id, "Could not commit a callback; keeping it in the spool");
                 }
@@ -345,6 +347,14 @@ impl Arrival {
             content,
         }
     }
+}
+
+fn committed(outcome: CallbackOutcome) -> Taken {
+    match outcome {
+        CallbackOutcome::Quarantined => CrashPoint::CallbackQuarantined.reach(),
+        _ => CrashPoint::CallbackKept.reach(),
+    }
+    Taken::Committed(outcome)
 }
 
 /// Does what takes time, or waits for a disk or a connection, on a thread of its own.

@@ -21,7 +21,11 @@ use super::{
     error::storable,
     json_reader::{JsonError, JsonReader, Kind, Raw},
 };
-use crate::domain::completion::{Completion, Ending};
+use crate::domain::{
+    completion::{Completion, Ending},
+    ids::AttemptId,
+    options::RESERVED_METADATA_KEY,
+};
 
 /// No name of Gladia's is longer; a longer one is passed over.
 const NAME_BYTES: usize = 256;
@@ -70,6 +74,8 @@ pub enum Report {
 pub struct Reading {
     /// Gladia's id of the job, where that was reached.
     pub gladia_id: Option<String>,
+    /// The attempt that sent the job, where its metadata name one.
+    pub attempt_id: Option<AttemptId>,
     /// What it says; or why it cannot be understood, without any of its content.
     pub report: Result<Report, String>,
 }
@@ -88,11 +94,16 @@ pub fn read(reader: impl Read, shape: Shape) -> Reading {
     let mut envelope = Envelope::default();
     let read = envelope.read(&mut JsonReader::new(reader));
     let gladia_id = envelope.id.clone().filter(|id| is_plausible_id(id));
+    let attempt_id = envelope.attempt_id;
     let report = match read {
         Err(error) => Err(error.to_string()),
         Ok(()) => envelope.understand(shape),
     };
-    Reading { gladia_id, report }
+    Reading {
+        gladia_id,
+        attempt_id,
+        report,
+    }
 }
 
 /// The outermost object.
@@ -108,6 +119,7 @@ struct Envelope {
     error: Option<(Option<i32>, String)>,
     payload: Payload,
     result: Payload,
+    attempt_id: Option<AttemptId>,
 }
 
 /// The names that mean something. One that stands twice leaves open which of the two is meant.
@@ -126,6 +138,10 @@ impl Envelope {
         if reader.kind()? == Kind::Object {
             self.is_object = true;
             reader.members(NAME_BYTES, |reader, name| {
+                if name == Some("custom_metadata") {
+                    self.attempt_id = read_attempt_id(reader)?;
+                    return Ok(());
+                }
                 let known = NAMES.iter().find(|known| Some(**known) == name);
                 let Some(name) = known else {
                     return reader.skip();
@@ -234,6 +250,24 @@ fn read_error<R: Read>(
         |text| storable(&text),
     );
     Ok(Some((code, message)))
+}
+
+/// The attempt that the metadata of its job name.
+fn read_attempt_id<R: Read>(reader: &mut JsonReader<R>) -> Result<Option<AttemptId>, JsonError> {
+    let mut found = None;
+    if reader.kind()? != Kind::Object {
+        reader.skip()?;
+        return Ok(None);
+    }
+    reader.members(NAME_BYTES, |reader, name| {
+        if name == Some(RESERVED_METADATA_KEY) {
+            let raw = reader.raw(SCALAR_BYTES)?;
+            found = raw.read_text().and_then(|text| text.parse().ok());
+            return Ok(());
+        }
+        reader.skip()
+    })?;
+    Ok(found)
 }
 
 fn read_code(raw: &Raw) -> Option<i32> {

@@ -13,7 +13,9 @@ use axum::{
 };
 use tracing::Instrument;
 
+use super::canary;
 use crate::{
+    crash_points::CrashPoint,
     domain::ids::AttemptId,
     http::{
         body,
@@ -40,14 +42,21 @@ pub async fn receive_callback(
     headers: HeaderMap,
     body: Body,
 ) -> Response {
+    let path = path.ok();
     let named = path
-        .ok()
-        .and_then(|Path((attempt, token))| verify(&state, &attempt, &token));
+        .as_ref()
+        .and_then(|Path((attempt, token))| verify(&state, attempt, token));
     let Some(attempt_id) = named else {
+        if let Some(answer) =
+            path.and_then(|Path((nonce, token))| canary::answer(&state, &nonce, &token))
+        {
+            return answer;
+        }
         metrics::counter!("gateway_callbacks_total", "outcome" => "unverified").increment(1);
         tracing::warn!("Refused a callback whose token is wrong");
         return Problem::new(ProblemType::NotFound, "There is nothing here.").into_response();
     };
+    CrashPoint::CallbackVerified.reach();
     let arrival = Arrival {
         attempt_id,
         method: if method == Method::PUT { "PUT" } else { "POST" },
