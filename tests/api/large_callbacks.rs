@@ -98,3 +98,23 @@ async fn a_callback_beyond_the_limit_that_comes_before_the_creates_answer_tells_
     app.acme.wait_until_done(&id).await;
     app.finish().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_result_whose_callback_is_beyond_the_limit_is_fetched() {
+    let app = TestApp::builder()
+        .set("MAX_CALLBACK_BYTES", 1000)
+        .start()
+        .await;
+    let id = app.acme.start("lengthy.mp3").await;
+    let done = app.acme.wait_until_done(&id).await;
+    assert_eq!(done["result"]["metadata"]["audio_duration"], 20.0);
+    let mut outcomes = app.callback_outcomes(&id).await;
+    outcomes.sort();
+    assert_eq!(outcomes, ["completed", "too_large"]);
+    let methods: Vec<String> = sqlx::query_scalar("SELECT method FROM callbacks ORDER BY outcome")
+        .fetch_all(&app.pool)
+        .await
+        .unwrap();
+    assert_eq!(methods, ["GET", "POST"]);
+    app.finish().await;
+}
