@@ -57,13 +57,17 @@ pub struct Serves {
 /// Assembles the routes of an address.
 pub fn router(state: AppState, serves: Serves) -> Router {
     let mut router = Router::new();
+    let started = middleware::from_fn_with_state(state.clone(), once_started);
     if serves.api {
         let (api, document) = openapi::api();
-        let api = api.layer(middleware::from_fn_with_state(state.clone(), once_started));
-        router = router.merge(api).merge(openapi::router(document));
+        router = router
+            .merge(api.layer(started.clone()))
+            .merge(openapi::router(document));
     }
     if serves.callbacks {
-        router = router.merge(callbacks::router()).merge(webhooks::router());
+        router = router
+            .merge(callbacks::router())
+            .merge(webhooks::router().layer(started));
     }
     if serves.ops {
         router = router.merge(ops::router());

@@ -1,9 +1,10 @@
 //! The journal: what came from Gladia is kept before it is understood.
 //!
 //! A callback may be the only copy of a paid transcript that ever exists, so its body is what is kept, and everything
-//! else is a view of it. One path ([`carry_out`]) takes a body from wherever it comes, a callback that arrives, one that
-//! was quarantined and is tried again, one that was spooled, or a result that was asked for ([`fetch`]), and commits it together with
-//! what it changes.
+//! else is a view of it. One that arrives is taken by [`intake`]: it goes into the database, or into the [`spool`] where it
+//! cannot be committed now. One path ([`carry_out`]) takes a body from wherever it comes, one that arrives, one that was
+//! quarantined and is tried again, one that was spooled, or a result that was asked for ([`fetch`]), and commits it together
+//! with what it changes. A [`body`] is read once, as it comes.
 
 pub mod body;
 pub mod carry_out;
