@@ -54,14 +54,6 @@ async fn prepare_database(
             .await
             .context("the migrations could not be applied")?;
     }
-    if settings.gladia.gladia_zero_data_retention
-        && settings.completion.completion == CompletionMode::Poll
-    {
-        bail!(
-            "COMPLETION=poll asks Gladia for results, which it does not keep with GLADIA_ZERO_DATA_RETENTION: set \
-             COMPLETION=callback and PUBLIC_URL"
-        );
-    }
     let mut conn = pool.acquire().await?;
     db::dispatch::seed(&mut conn, settings.dispatch.max_in_flight).await?;
     check_callback_keys(&mut conn, &settings.callbacks.callback_keys).await?;

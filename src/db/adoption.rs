@@ -140,6 +140,7 @@ pub(super) async fn adopt_locked(
         begin_processing(conn, id, locked, gladia_id).await?;
     }
     surplus::note(conn, locked.job_id).await?;
+    upstream_deletions::request_for_erased(conn, locked.job_id).await?;
     Ok(Adopted::Adopted)
 }
 

@@ -142,7 +142,10 @@ pub async fn record(
         callback.completion,
         matches!(verdict, Verdict::Quarantine(_)),
     ) {
-        settle_attempt(&mut tx, job_id, callback.attempt_id, completion).await?;
+        settle_attempt(&mut tx, callback.attempt_id, completion).await?;
+        if job.discard {
+            upstream_deletions::request_for_erased(&mut tx, job_id).await?;
+        }
         match verdict {
             Verdict::Complete => complete_job(&mut tx, job_id, callback.id, completion).await?,
             Verdict::Fail => fail_job(&mut tx, job_id, completion).await?,
@@ -234,7 +237,6 @@ async fn insert(
 /// Ends the attempt, takes Gladia's id from the callback where it was not known, and gives the slot back.
 async fn settle_attempt(
     conn: &mut PgConnection,
-    job_id: JobId,
     id: AttemptId,
     completion: &Completion,
 ) -> sqlx::Result<()> {
@@ -258,8 +260,7 @@ async fn settle_attempt(
     )
     .execute(&mut *conn)
     .await?;
-    dispatch::free_slot(conn, id).await?;
-    upstream_deletions::request_for_erased(conn, job_id).await
+    dispatch::free_slot(conn, id).await.map(|_| ())
 }
 
 async fn complete_job(

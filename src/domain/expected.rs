@@ -22,8 +22,8 @@ const SHARE_OF_AUDIO_PER_FEATURE: f64 = 0.02;
 /// The same for the shortest audio.
 const BASE_PER_FEATURE: Duration = Duration::from_secs(30);
 
-/// The longest audio that Gladia takes on its usual plans. Audio of unknown length is taken to be as long.
-const LONGEST_AUDIO_SECONDS: f64 = 135.0 * 60.0;
+/// Audio of unknown length is taken to be as long as a call. If it is longer, an early look costs a request and no result.
+const UNKNOWN_AUDIO_SECONDS: f64 = 10.0 * 60.0;
 
 /// The features that make work of their own after the transcription, by their switches in the request.
 pub const FEATURES: [&str; 9] = [
@@ -43,7 +43,7 @@ pub const FEATURES: [&str; 9] = [
 pub fn expected_within(audio_seconds: Option<f64>, features: u32) -> Duration {
     let audio = audio_seconds
         .filter(|seconds| seconds.is_finite() && *seconds >= 0.0)
-        .unwrap_or(LONGEST_AUDIO_SECONDS);
+        .unwrap_or(UNKNOWN_AUDIO_SECONDS);
     let share = SHARE_OF_AUDIO + SHARE_OF_AUDIO_PER_FEATURE * f64::from(features);
     let work = Duration::try_from_secs_f64(audio * share).unwrap_or(LONGEST);
     (BASE + BASE_PER_FEATURE * features)
@@ -121,7 +121,7 @@ mod tests {
         assert_eq!(within(Some(0.0), 0), 120);
         assert_eq!(within(Some(600.0), 0), 180);
         assert_eq!(within(Some(3600.0), 3), 120 + 90 + 576);
-        assert_eq!(within(None, 0), 120 + 810);
+        assert_eq!(within(None, 0), 120 + 60);
         assert_eq!(within(Some(f64::NAN), 0), within(None, 0));
         assert_eq!(within(Some(1e9), 9), 7200);
         assert_eq!(within(Some(f64::MAX), 9), 7200);

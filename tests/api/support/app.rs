@@ -256,9 +256,8 @@ impl TestApp {
         .collect();
         for (job, times) in accepted {
             let noted = surplus.get(job).copied().unwrap_or_default();
-            assert_eq!(
-                i64::from(times),
-                1 + noted,
+            assert!(
+                i64::from(times) <= 1 + noted,
                 "job {job} was accepted by Gladia {times} times, {noted} noted as surplus"
             );
         }
