@@ -106,6 +106,11 @@ impl PrivateDirectory {
         self.log.try_clone()
     }
 
+    /// Copies the log as it is now.
+    pub(super) fn copy_log(&self, to: &Path) -> io::Result<()> {
+        fs::copy(self.path.join("log"), to).map(|_| ())
+    }
+
     /// The end of the log.
     pub(super) fn log_tail(&self) -> String {
         let length = self.log.metadata().map_or(0, |metadata| metadata.len());
