@@ -19,6 +19,8 @@ pub mod claims;
 pub mod dispatch;
 pub mod events;
 pub mod idempotency;
+#[cfg(feature = "dev-tools")]
+pub mod invariants;
 pub mod job_endings;
 pub mod jobs;
 pub mod quarantine;

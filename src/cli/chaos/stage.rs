@@ -1,0 +1,193 @@
+//! Everything that a run needs: Postgres with fsync, the simulator, three replicas, the balancer before them, tenants.
+
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use anyhow::{Context, anyhow};
+use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
+use sqlx::{Connection, PgConnection};
+use tokio::{sync::Mutex, task::JoinSet};
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    balancer::{Addresses, Balancer},
+    load::Tenant,
+    progress::Progress,
+    replicas::Replica,
+    upstream::{GLADIA_KEY, Upstream},
+};
+use crate::{
+    db::{self, api_keys::NewApiKey},
+    dev_tools::postgres::{EmbeddedPostgres, Options},
+    domain::{
+        access::{ApiKey, Scope, TenantName},
+        ids::Ids,
+    },
+};
+
+const DATABASE: &str = "gateway";
+
+/// How many replicas there are.
+pub const REPLICAS: usize = 3;
+
+/// The account's limit.
+pub const MAX_IN_FLIGHT: u64 = 25;
+
+const TENANTS: [&str; 3] = ["acme", "globex", "initech"];
+
+/// Enough for three replicas, not for four.
+const MAX_CONNECTIONS: u32 = 80;
+
+/// What makes recovery quick, so that a run takes minutes.
+const QUICK: [(&str, &str); 9] = [
+    ("SETTLING_SECONDS", "3"),
+    ("SEND_WINDOW_SECONDS", "3"),
+    ("GLADIA_CREATE_TIMEOUT_SECONDS", "3"),
+    ("RECONCILE_AFTER_SECONDS", "5"),
+    ("SHUTDOWN_TIMEOUT_SECONDS", "20"),
+    ("DATABASE_POOL_SIZE", "20"),
+    ("LISTEN_ADDR", "127.0.0.1:0"),
+    ("GLADIA_API_KEY", GLADIA_KEY),
+    ("LOG_LEVEL", "info,gladia_gateway=debug"),
+];
+
+/// What runs.
+pub struct Stage {
+    pub postgres: Mutex<EmbeddedPostgres>,
+    database_url: String,
+    pub upstream: Upstream,
+    pub replicas: Vec<Arc<Replica>>,
+    pub addresses: Addresses,
+    pub progress: Progress,
+    keepers: Mutex<JoinSet<anyhow::Result<()>>>,
+    stop: CancellationToken,
+    _balancer: Balancer,
+}
+
+impl Stage {
+    /// Starts everything; logs go to `directory`.
+    pub async fn set(
+        directory: &Path,
+        seed: u64,
+        progress: Progress,
+    ) -> anyhow::Result<(Self, Vec<Tenant>)> {
+        let postgres = EmbeddedPostgres::start(Options {
+            fsync: true,
+            max_connections: MAX_CONNECTIONS,
+        })
+        .await?;
+        postgres.create_database(DATABASE, None).await?;
+        let database_url = postgres.url(DATABASE);
+        db::migrate(&db::parse_url(&database_url)?).await?;
+        let tenants = make_tenants(&database_url).await?;
+        let upstream = Upstream::start(directory, seed).await?;
+
+        let addresses = Addresses::of(REPLICAS);
+        let balancer = Balancer::start(addresses.clone()).await?;
+        let callback_key = BASE64_URL_SAFE_NO_PAD.encode(rand::random::<[u8; 32]>());
+        let mut shared: Vec<(&'static str, String)> = QUICK
+            .into_iter()
+            .map(|(name, value)| (name, value.to_owned()))
+            .collect();
+        shared.extend([
+            ("DATABASE_URL", database_url.clone()),
+            ("GLADIA_API_URL", upstream.url.to_string()),
+            ("PUBLIC_URL", balancer.url().to_string()),
+            ("CALLBACK_KEYS", format!("chaos:{callback_key}")),
+            ("MAX_IN_FLIGHT", MAX_IN_FLIGHT.to_string()),
+        ]);
+        let stop = CancellationToken::new();
+        let (mut replicas, mut keepers) = (Vec::new(), JoinSet::new());
+        for number in 0..REPLICAS {
+            let name = format!("serve-{}", number + 1);
+            let mut settings = shared.clone();
+            settings.push(("CALLBACK_SPOOL_DIR", spool(directory, &name)?));
+            let log = directory.join(format!("{name}.log"));
+            let replica = Replica::new(number, settings, log, addresses.clone(), progress);
+            let replica = Arc::new(replica);
+            keepers.spawn(Arc::clone(&replica).keep(stop.clone()));
+            replicas.push(replica);
+        }
+        let stage = Self {
+            postgres: Mutex::new(postgres),
+            database_url,
+            upstream,
+            replicas,
+            addresses,
+            progress,
+            keepers: Mutex::new(keepers),
+            stop,
+            _balancer: balancer,
+        };
+        Ok((stage, tenants))
+    }
+
+    /// A connection of one's own to the gateway's database.
+    pub async fn connect(&self) -> sqlx::Result<PgConnection> {
+        PgConnection::connect(&self.database_url).await
+    }
+
+    /// Ends the replicas as a service manager does. What is wrong with how they ended.
+    pub async fn stop_replicas(&self) -> Vec<String> {
+        self.stop.cancel();
+        let mut wrong = Vec::new();
+        let mut keepers = self.keepers.lock().await;
+        while let Some(ended) = keepers.join_next().await {
+            match ended {
+                Ok(Ok(())) => {}
+                Ok(Err(error)) => wrong.push(format!("{error:#}")),
+                Err(error) => wrong.push(error.to_string()),
+            }
+        }
+        wrong
+    }
+
+    /// Ends what else there is. The log of Postgres goes to `directory`.
+    pub async fn strike_down(self, directory: &Path) -> anyhow::Result<()> {
+        self.upstream.stop().await?;
+        let postgres = self.postgres.into_inner();
+        postgres.copy_log(&directory.join("postgres.log"))?;
+        postgres.stop().await
+    }
+}
+
+/// A directory that outlives the process.
+fn spool(directory: &Path, replica: &str) -> anyhow::Result<String> {
+    let path: PathBuf = directory.join(format!("{replica}-spool"));
+    std::fs::create_dir(&path)?;
+    let path = path
+        .into_os_string()
+        .into_string()
+        .map_err(|path| anyhow!("{} is no plain name", path.display()))?;
+    Ok(path)
+}
+
+async fn make_tenants(database_url: &str) -> anyhow::Result<Vec<Tenant>> {
+    let mut conn = PgConnection::connect(database_url)
+        .await
+        .context("the database does not answer")?;
+    let ids = Ids::random();
+    let mut tenants = Vec::new();
+    for name in TENANTS {
+        let tenant: TenantName = name.parse().map_err(|error: &str| anyhow!(error))?;
+        let tenant_id =
+            db::api_keys::find_or_insert_tenant(&mut conn, ids.next(), &tenant).await?;
+        let key = ApiKey::from_random(rand::random());
+        let new = NewApiKey {
+            id: ids.next(),
+            tenant_id,
+            name: "chaos",
+            scope: Scope::Write,
+            hash: key.hash(),
+        };
+        db::api_keys::insert(&mut conn, new).await?;
+        tenants.push(Tenant {
+            name,
+            key: key.expose().into(),
+        });
+    }
+    conn.close().await?;
+    Ok(tenants)
+}
