@@ -6,7 +6,7 @@
 //! ([`domain::attempt`]). Gladia calls back ([`http::callbacks`]); in one commit the body is kept, the job finished and the
 //! slot given back ([`db::callbacks`]). The caller fetches the result.
 //!
-//! Imports point down only: `main → cli → app → {http, workers} → {db, gladia} → domain`. `docs/architecture.md` tells the
+//! Imports point down only: `main → cli → app → {http, workers} → journal → {db, gladia} → domain`. `docs/architecture.md` tells the
 //! whole story.
 
 pub mod app;
@@ -18,6 +18,7 @@ pub mod dev_tools;
 pub mod domain;
 pub mod gladia;
 pub mod http;
+pub mod journal;
 pub mod shutdown;
 pub mod telemetry;
 pub mod workers;

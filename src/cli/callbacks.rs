@@ -15,7 +15,7 @@ use crate::{
         quarantine::{self, QuarantinedCallback},
     },
     domain::ids::{CallbackId, Ids},
-    http::callbacks::carry_out::{Understood, carry_out},
+    journal::carry_out::{Understood, carry_out},
 };
 
 /// What to do with callbacks.

@@ -1,11 +1,12 @@
 //! What operators read when settings are missing or wrong, and which of two settings counts.
 
-use std::{collections::HashMap, io::Write};
+use std::{collections::HashMap, io::Write, time::Duration};
 
 use clap::{Args, Command, FromArgMatches};
 use secrecy::ExposeSecret;
 
 use super::{environment::parse_dotenv, *};
+use crate::telemetry::LogFormat;
 
 const KEYS: &str = "k1:0123456789abcdef0123456789abcdef";
 const REQUIRED: [(&str, &str); 4] = [

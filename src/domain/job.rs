@@ -167,6 +167,8 @@ pub enum StatusReason {
     GladiaKeyRefused,
     /// `queued`: it may or may not have reached Gladia, so it is not sent again; its callback decides.
     OutcomeUnknown,
+    /// `queued`: it may or may not have reached Gladia, and nothing is left to find out by; an operator decides.
+    AwaitingDecision,
     /// `canceled`: it was canceled before anything was sent; nothing is billed.
     CanceledBeforeSubmission,
     /// `canceled`: Gladia may have it already. It may still be billed; its result is discarded.
@@ -174,12 +176,13 @@ pub enum StatusReason {
 }
 
 impl StatusReason {
-    const ALL: [Self; 7] = [
+    const ALL: [Self; 8] = [
         Self::Submitting,
         Self::NotSent,
         Self::GladiaBusy,
         Self::GladiaKeyRefused,
         Self::OutcomeUnknown,
+        Self::AwaitingDecision,
         Self::CanceledBeforeSubmission,
         Self::CanceledInFlight,
     ];
@@ -193,6 +196,7 @@ impl StatusReason {
             Self::GladiaBusy => "gladia_busy",
             Self::GladiaKeyRefused => "gladia_key_refused",
             Self::OutcomeUnknown => "outcome_unknown",
+            Self::AwaitingDecision => "awaiting_decision",
             Self::CanceledBeforeSubmission => "canceled_before_submission",
             Self::CanceledInFlight => "canceled_in_flight",
         }

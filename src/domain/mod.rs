@@ -11,3 +11,4 @@ pub mod idempotency;
 pub mod ids;
 pub mod job;
 pub mod options;
+pub mod settling;

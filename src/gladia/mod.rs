@@ -10,3 +10,4 @@ pub mod client;
 pub mod create;
 pub mod error;
 pub mod upload;
+pub mod webhook_secrets;

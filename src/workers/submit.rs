@@ -28,11 +28,8 @@ use crate::{
     gladia::{callback_keys::CallbackKeys, client::GladiaClient, create::create_body},
 };
 
-/// A claim that was not sent within this is not sent at all.
-const SEND_WINDOW: Duration = Duration::from_secs(20);
-
 /// What the lease has beyond the send window and the whole of the call: time to record the outcome.
-const LEASE_MARGIN: Duration = Duration::from_secs(30);
+const LEASE_MARGIN: Duration = Duration::from_secs(10);
 
 /// How long dispatch rests after Gladia refused the key. Someone has to act, so looking often would not help.
 const KEY_REFUSED_PAUSE: Duration = Duration::from_secs(30);
@@ -63,6 +60,8 @@ pub struct Parts {
     pub ids: Ids,
     /// The name of this process.
     pub worker: String,
+    /// A claim that was not sent within this is not sent at all.
+    pub send_window: Duration,
 }
 
 impl Submitter {
@@ -104,13 +103,13 @@ impl Submitter {
     ) -> sqlx::Result<Duration> {
         while !stop.is_cancelled() {
             // Before the claim, so that the time the claim takes counts against the deadline.
-            let send_deadline = Instant::now() + SEND_WINDOW;
+            let send_deadline = Instant::now() + self.0.send_window;
             let claimant = Claimant {
                 attempt_id: self.0.ids.next(),
                 key_id: self.0.callback_keys.signing_key_id(),
                 worker: &self.0.worker,
-                send_window: SEND_WINDOW,
-                lease: SEND_WINDOW + self.0.gladia.create_timeout() + LEASE_MARGIN,
+                send_window: self.0.send_window,
+                lease: self.0.send_window + self.0.gladia.create_timeout() + LEASE_MARGIN,
             };
             let mut conn = self.0.pool.acquire().await?;
             let claim =

@@ -4,7 +4,6 @@ use axum::{Router, routing::post};
 
 use super::state::AppState;
 
-pub mod carry_out;
 mod receive;
 
 /// The routes.

@@ -13,7 +13,6 @@ use axum::{
 };
 use tracing::Instrument;
 
-use super::carry_out::{Understood, carry_out};
 use crate::{
     db::callbacks::CallbackOutcome,
     domain::ids::AttemptId,
@@ -22,6 +21,7 @@ use crate::{
         problem::{Problem, ProblemType},
         state::AppState,
     },
+    journal::carry_out::{Understood, carry_out},
 };
 
 /// How long a callback waits for its turn before Gladia is asked to come again.

@@ -1,7 +1,10 @@
 //! The only wiring: settings become a pool, clients, routes and workers.
 
+mod listeners;
+mod prepare;
+mod workers;
+
 use std::{
-    net::SocketAddr,
     panic::AssertUnwindSafe,
     sync::{
         Arc,
@@ -10,21 +13,19 @@ use std::{
     time::Duration,
 };
 
-use anyhow::{Context, bail, ensure};
+use anyhow::{Context, ensure};
 use axum::Router;
 use futures_util::FutureExt;
-use rand::distr::{Alphanumeric, SampleString};
-use sqlx::{PgConnection, PgPool};
+use sqlx::PgPool;
 use tokio::{net::TcpListener, sync::Semaphore};
 
+pub use self::listeners::Listeners;
+use self::prepare::prepare_database;
 use crate::{
-    config::{AddressSettings, ServeSettings},
-    db::{self, api_keys::NewApiKey, wakeups::Wakeups},
-    domain::{
-        access::{ApiKey, Scope, TenantName},
-        ids::{Ids, TenantId},
-    },
-    gladia::{callback_keys::CallbackKeys, client::GladiaClient},
+    config::ServeSettings,
+    db::{self, wakeups::Wakeups},
+    domain::ids::Ids,
+    gladia::client::GladiaClient,
     http::{
         self, Serves,
         serve::HEAD_TIMEOUT,
@@ -32,10 +33,6 @@ use crate::{
     },
     shutdown::Shutdown,
     telemetry,
-    workers::{
-        settle,
-        submit::{self, Submitter},
-    },
 };
 
 /// How many callback bodies are in memory at once; with the limit on each, the bound on what they take.
@@ -43,61 +40,6 @@ const CALLBACKS_AT_ONCE: usize = 16;
 
 /// How many results are unpacked at once.
 const RESULTS_AT_ONCE: usize = 16;
-
-/// Sockets that are bound, so that their addresses are known before anything else starts.
-#[derive(Debug)]
-pub struct Listeners {
-    main: TcpListener,
-    callbacks: Option<TcpListener>,
-    ops: Option<TcpListener>,
-}
-
-impl Listeners {
-    /// Binds the addresses of the settings.
-    ///
-    /// # Errors
-    /// Where one is taken or not ours; the error names its setting.
-    pub async fn bind(addresses: &AddressSettings) -> anyhow::Result<Self> {
-        let bind = async |name: &str, address: SocketAddr| {
-            TcpListener::bind(address).await.with_context(|| {
-                format!("{name}: cannot listen on {address}; free it or choose another")
-            })
-        };
-        let optional = async |name: &str, address: Option<SocketAddr>| match address {
-            Some(address) => bind(name, address).await.map(Some),
-            None => Ok(None),
-        };
-        Ok(Self {
-            main: bind("LISTEN_ADDR", addresses.listen_addr).await?,
-            callbacks: optional("CALLBACK_LISTEN_ADDR", addresses.callback_listen_addr).await?,
-            ops: optional("OPS_LISTEN_ADDR", addresses.ops_listen_addr).await?,
-        })
-    }
-
-    /// Where the API listens.
-    ///
-    /// # Errors
-    /// Where the system does not say.
-    pub fn main_addr(&self) -> std::io::Result<SocketAddr> {
-        self.main.local_addr()
-    }
-
-    /// Where callbacks are received.
-    ///
-    /// # Errors
-    /// Where the system does not say.
-    pub fn callback_addr(&self) -> std::io::Result<SocketAddr> {
-        self.callbacks.as_ref().unwrap_or(&self.main).local_addr()
-    }
-
-    /// Where probes and metrics are.
-    ///
-    /// # Errors
-    /// Where the system does not say.
-    pub fn ops_addr(&self) -> std::io::Result<SocketAddr> {
-        self.ops.as_ref().unwrap_or(&self.main).local_addr()
-    }
-}
 
 /// A gateway that runs.
 #[derive(Debug)]
@@ -167,33 +109,7 @@ impl Gateway {
         };
         gateway.listen(listeners, &state)?;
 
-        let submitter = Submitter::new(submit::Parts {
-            pool: pool.clone(),
-            gladia,
-            callback_keys: settings.callbacks.callback_keys,
-            public_url: settings.addresses.public_url,
-            wakeups: wakeups.clone(),
-            ids,
-            worker: worker_name(),
-        });
-        let Shutdown {
-            soft,
-            hard,
-            tracker,
-        } = shutdown;
-        gateway.spawn("submit", submitter.run(tracker, soft.clone(), hard));
-        gateway.spawn(
-            "settle",
-            settle::run(pool.clone(), wakeups.clone(), soft.clone()),
-        );
-        let (sender, receiver) = (wakeups.clone(), wakeups);
-        let (sending_pool, sending_stop) = (pool.clone(), soft.clone());
-        gateway.spawn("wakeups.send", async move {
-            sender.send_to_others(sending_pool, sending_stop).await;
-        });
-        gateway.spawn("wakeups.receive", async move {
-            receiver.receive_from_others(pool, soft).await;
-        });
+        workers::spawn(&gateway, &settings, &state);
         Ok(gateway)
     }
 
@@ -282,63 +198,6 @@ impl Gateway {
     }
 }
 
-/// Brings the database to where this binary needs it, and checks that the settings fit what is in it.
-async fn prepare_database(
-    pool: &PgPool,
-    settings: &ServeSettings,
-    ids: &Ids,
-) -> anyhow::Result<()> {
-    if !settings.no_migrate {
-        db::migrate(&settings.database.database_url.options())
-            .await
-            .context("the migrations could not be applied")?;
-    }
-    let mut conn = pool.acquire().await?;
-    db::dispatch::seed(&mut conn, settings.dispatch.max_in_flight).await?;
-    check_callback_keys(&mut conn, &settings.callbacks.callback_keys).await?;
-    if let Some(key) = &settings.access.bootstrap_api_key {
-        bootstrap(&mut conn, key, ids).await?;
-    }
-    Ok(())
-}
-
-/// An attempt whose key is gone could never be completed.
-async fn check_callback_keys(conn: &mut PgConnection, keys: &CallbackKeys) -> anyhow::Result<()> {
-    let missing: Vec<String> = db::attempts::list_key_ids_in_use(conn)
-        .await?
-        .into_iter()
-        .filter(|id| !keys.contains(id))
-        .collect();
-    if missing.is_empty() {
-        return Ok(());
-    }
-    bail!(
-        "CALLBACK_KEYS: transcriptions in flight need the key(s) {}; add them behind the first one until those have ended",
-        missing.join(", ")
-    )
-}
-
-/// Makes sure that `BOOTSTRAP_API_KEY` opens the tenant `default`.
-async fn bootstrap(conn: &mut PgConnection, key: &ApiKey, ids: &Ids) -> anyhow::Result<()> {
-    let tenant_id = db::api_keys::find_or_insert_tenant(
-        conn,
-        ids.next::<TenantId>(),
-        &TenantName::default_tenant(),
-    )
-    .await?;
-    let new = NewApiKey {
-        id: ids.next(),
-        tenant_id,
-        name: "bootstrap",
-        scope: Scope::Admin,
-        hash: key.hash(),
-    };
-    if db::api_keys::insert(conn, new).await? {
-        tracing::info!("Stored BOOTSTRAP_API_KEY as the first admin key of tenant default");
-    }
-    Ok(())
-}
-
 fn limits(settings: &ServeSettings) -> HttpLimits {
     HttpLimits {
         max_upload_bytes: settings.requests.max_upload_bytes,
@@ -348,10 +207,4 @@ fn limits(settings: &ServeSettings) -> HttpLimits {
         request_timeout: settings.requests.request_timeout,
         upload_idle_timeout: settings.requests.upload_idle_timeout,
     }
-}
-
-/// A name for this process in the rows that it writes.
-fn worker_name() -> String {
-    let random = Alphanumeric.sample_string(&mut rand::rng(), 6);
-    format!("{}-{random}", std::process::id())
 }

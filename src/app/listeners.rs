@@ -1,0 +1,63 @@
+//! The sockets, bound before anything else starts.
+
+use std::net::SocketAddr;
+
+use anyhow::Context;
+use tokio::net::TcpListener;
+
+use crate::config::AddressSettings;
+
+/// Sockets that are bound, so that their addresses are known before anything else starts.
+#[derive(Debug)]
+pub struct Listeners {
+    pub(super) main: TcpListener,
+    pub(super) callbacks: Option<TcpListener>,
+    pub(super) ops: Option<TcpListener>,
+}
+
+impl Listeners {
+    /// Binds the addresses of the settings.
+    ///
+    /// # Errors
+    /// Where one is taken or not ours; the error names its setting.
+    pub async fn bind(addresses: &AddressSettings) -> anyhow::Result<Self> {
+        let bind = async |name: &str, address: SocketAddr| {
+            TcpListener::bind(address).await.with_context(|| {
+                format!("{name}: cannot listen on {address}; free it or choose another")
+            })
+        };
+        let optional = async |name: &str, address: Option<SocketAddr>| match address {
+            Some(address) => bind(name, address).await.map(Some),
+            None => Ok(None),
+        };
+        Ok(Self {
+            main: bind("LISTEN_ADDR", addresses.listen_addr).await?,
+            callbacks: optional("CALLBACK_LISTEN_ADDR", addresses.callback_listen_addr).await?,
+            ops: optional("OPS_LISTEN_ADDR", addresses.ops_listen_addr).await?,
+        })
+    }
+
+    /// Where the API listens.
+    ///
+    /// # Errors
+    /// Where the system does not say.
+    pub fn main_addr(&self) -> std::io::Result<SocketAddr> {
+        self.main.local_addr()
+    }
+
+    /// Where callbacks are received.
+    ///
+    /// # Errors
+    /// Where the system does not say.
+    pub fn callback_addr(&self) -> std::io::Result<SocketAddr> {
+        self.callbacks.as_ref().unwrap_or(&self.main).local_addr()
+    }
+
+    /// Where probes and metrics are.
+    ///
+    /// # Errors
+    /// Where the system does not say.
+    pub fn ops_addr(&self) -> std::io::Result<SocketAddr> {
+        self.ops.as_ref().unwrap_or(&self.main).local_addr()
+    }
+}

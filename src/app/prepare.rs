@@ -1,0 +1,71 @@
+//! Bringing the database to where this binary needs it, before anything is served.
+
+use anyhow::{Context, bail};
+use sqlx::{PgConnection, PgPool};
+
+use crate::{
+    config::ServeSettings,
+    db::{self, api_keys::NewApiKey},
+    domain::{
+        access::{ApiKey, Scope, TenantName},
+        ids::{Ids, TenantId},
+    },
+    gladia::callback_keys::CallbackKeys,
+};
+
+/// Brings the database to where this binary needs it, and checks that the settings fit what is in it.
+pub(super) async fn prepare_database(
+    pool: &PgPool,
+    settings: &ServeSettings,
+    ids: &Ids,
+) -> anyhow::Result<()> {
+    if !settings.no_migrate {
+        db::migrate(&settings.database.database_url.options())
+            .await
+            .context("the migrations could not be applied")?;
+    }
+    let mut conn = pool.acquire().await?;
+    db::dispatch::seed(&mut conn, settings.dispatch.max_in_flight).await?;
+    check_callback_keys(&mut conn, &settings.callbacks.callback_keys).await?;
+    if let Some(key) = &settings.access.bootstrap_api_key {
+        bootstrap(&mut conn, key, ids).await?;
+    }
+    Ok(())
+}
+
+/// An attempt whose key is gone could never be completed.
+async fn check_callback_keys(conn: &mut PgConnection, keys: &CallbackKeys) -> anyhow::Result<()> {
+    let missing: Vec<String> = db::attempts::list_key_ids_in_use(conn)
+        .await?
+        .into_iter()
+        .filter(|id| !keys.contains(id))
+        .collect();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    bail!(
+        "CALLBACK_KEYS: transcriptions in flight need the key(s) {}; add them behind the first one until those have ended",
+        missing.join(", ")
+    )
+}
+
+/// Makes sure that `BOOTSTRAP_API_KEY` opens the tenant `default`.
+async fn bootstrap(conn: &mut PgConnection, key: &ApiKey, ids: &Ids) -> anyhow::Result<()> {
+    let tenant_id = db::api_keys::find_or_insert_tenant(
+        conn,
+        ids.next::<TenantId>(),
+        &TenantName::default_tenant(),
+    )
+    .await?;
+    let new = NewApiKey {
+        id: ids.next(),
+        tenant_id,
+        name: "bootstrap",
+        scope: Scope::Admin,
+        hash: key.hash(),
+    };
+    if db::api_keys::insert(conn, new).await? {
+        tracing::info!("Stored BOOTSTRAP_API_KEY as the first admin key of tenant default");
+    }
+    Ok(())
+}

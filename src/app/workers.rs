@@ -1,0 +1,53 @@
+//! Starting what moves jobs along when nobody asks.
+
+use rand::distr::{Alphanumeric, SampleString};
+
+use super::Gateway;
+use crate::{
+    config::ServeSettings,
+    http::state::AppState,
+    shutdown::Shutdown,
+    workers::{
+        settle,
+        submit::{self, Submitter},
+    },
+};
+
+/// Starts every worker that the settings ask for.
+pub(super) fn spawn(gateway: &Gateway, settings: &ServeSettings, state: &AppState) {
+    let (pool, wakeups) = (state.pool.clone(), state.wakeups.clone());
+    let Shutdown {
+        soft,
+        hard,
+        tracker,
+    } = gateway.shutdown.clone();
+    let submitter = Submitter::new(submit::Parts {
+        pool: pool.clone(),
+        gladia: state.gladia.clone(),
+        callback_keys: state.callback_keys.clone(),
+        public_url: settings.addresses.public_url.clone(),
+        wakeups: wakeups.clone(),
+        ids: state.ids.clone(),
+        worker: worker_name(),
+        send_window: settings.dispatch.send_window,
+    });
+    gateway.spawn("submit", submitter.run(tracker, soft.clone(), hard));
+    gateway.spawn(
+        "settle",
+        settle::run(pool.clone(), wakeups.clone(), soft.clone()),
+    );
+    let (sender, receiver) = (wakeups.clone(), wakeups);
+    let (sending_pool, sending_stop) = (pool.clone(), soft.clone());
+    gateway.spawn("wakeups.send", async move {
+        sender.send_to_others(sending_pool, sending_stop).await;
+    });
+    gateway.spawn("wakeups.receive", async move {
+        receiver.receive_from_others(pool, soft).await;
+    });
+}
+
+/// A name for this process in the rows that it writes.
+fn worker_name() -> String {
+    let random = Alphanumeric.sample_string(&mut rand::rng(), 6);
+    format!("{}-{random}", std::process::id())
+}

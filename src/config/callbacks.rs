@@ -1,0 +1,66 @@
+//! How Gladia's callbacks are recognised, bounded and kept.
+
+use std::path::PathBuf;
+
+use clap::{Args, ValueEnum};
+
+use super::values::whole;
+use crate::gladia::{callback_keys::CallbackKeys, webhook_secrets::WebhookSecrets};
+
+/// How Gladia's callbacks are recognised and bounded.
+#[derive(Args, Debug, Clone)]
+#[command(next_help_heading = "Callbacks")]
+pub struct CallbackSettings {
+    /// The secrets that sign the callback addresses given to Gladia: `name:secret`, separated by commas. Secret.
+    ///
+    /// The first signs, all verify. To rotate: add a new key everywhere, put it first, and remove the old one once no
+    /// transcription is in flight that was sent with it. Each secret has at least 32 characters, for example those of
+    /// `openssl rand -hex 32`, and no comma.
+    ///
+    /// Example: CALLBACK_KEYS=2026-01:0f1e2d3c4b5a69788796a5b4c3d2e1f00f1e2d3c4b5a69788796a5b4c3d2e1f0
+    #[arg(long, env, hide_env_values = true)]
+    pub callback_keys: CallbackKeys,
+
+    /// The largest callback that is read, in bytes (1000 to 1000000000). A transcript of many hours must fit.
+    ///
+    /// Example: MAX_CALLBACK_BYTES=64000000
+    #[arg(long, env, value_name = "BYTES", default_value = "64000000", value_parser = whole(1000_u64..=1_000_000_000))]
+    pub max_callback_bytes: u64,
+
+    /// A directory on a disk that outlives the process, for callbacks that arrive while Postgres is away.
+    ///
+    /// They are kept there, answered, and carried out when Postgres is back. Without it such callbacks are refused with
+    /// 503, and it is up to Gladia to send them again. Each replica needs a directory of its own.
+    ///
+    /// Example: CALLBACK_SPOOL_DIR=/var/lib/gladia-gateway/spool
+    #[arg(long, env, value_name = "DIRECTORY")]
+    pub callback_spool_dir: Option<PathBuf>,
+
+    /// Whether the gateway calls its own PUBLIC_URL at start and every few minutes: `off`, `warn` or `pause`.
+    ///
+    /// `warn` logs and counts a failure; `pause` also sends nothing to Gladia while callbacks could not come back.
+    ///
+    /// Example: PUBLIC_URL_CHECK=pause
+    #[arg(long, env, value_enum, default_value = "warn")]
+    pub public_url_check: PublicUrlCheck,
+
+    /// The secrets of account webhooks (`whsec_…`), separated by commas; a webhook that any of them signed is taken. Secret.
+    ///
+    /// Set up in Gladia's dashboard with the address PUBLIC_URL/webhooks/gladia. They are not needed, and tell of lost
+    /// callbacks sooner.
+    ///
+    /// Example: GLADIA_WEBHOOK_SECRETS=whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw
+    #[arg(long, env, hide_env_values = true)]
+    pub gladia_webhook_secrets: Option<WebhookSecrets>,
+}
+
+/// What a failing look at the gateway's own public address leads to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum PublicUrlCheck {
+    /// Nobody looks.
+    Off,
+    /// A log line and a metric.
+    Warn,
+    /// Nothing is sent to Gladia either.
+    Pause,
+}

@@ -1,0 +1,24 @@
+//! Where everything is kept.
+
+use clap::Args;
+
+use super::values::{DatabaseUrl, whole};
+
+/// Where everything is kept.
+#[derive(Args, Debug, Clone)]
+#[command(next_help_heading = "Database")]
+pub struct DatabaseSettings {
+    /// The Postgres database that keeps everything. Secret.
+    ///
+    /// Example: DATABASE_URL=postgres://gateway:password@db.internal:5432/gateway
+    #[arg(long, env, hide_env_values = true)]
+    pub database_url: DatabaseUrl,
+
+    /// How many connections this process may hold open (2 to 1000). One of them listens for wake-ups.
+    ///
+    /// All replicas together must stay below Postgres's `max_connections`.
+    ///
+    /// Example: DATABASE_POOL_SIZE=20
+    #[arg(long, env, value_name = "CONNECTIONS", default_value = "20", value_parser = whole(2_u32..=1000))]
+    pub database_pool_size: u32,
+}

@@ -1,0 +1,163 @@
+//! When an attempt of unknown outcome may count as not sent.
+//!
+//! Sending again what Gladia has is billed twice, so not having found it is not enough. It has to be missing after the
+//! time in which its request could leave and the time that Gladia's list may lag behind, twice, and each time with a
+//! witness: a job that Gladia is known to have accepted later, found by the same look. Where no witness can come, because
+//! nothing else is sent, the oldest attempt alone counts as not there after ten times as long; sending it again makes
+//! the witness for the others.
+
+use std::time::Duration;
+
+/// After how many settling times the oldest attempt counts without a witness.
+const WITHOUT_WITNESS: u32 = 10;
+
+/// How often an attempt has to be missing.
+pub const ABSENCES: u32 = 2;
+
+/// What a look proves about its own completeness.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Witness {
+    /// It found a job that was accepted later: everything before that is in the list.
+    Seen,
+    /// There are such jobs, and it did not find them: the list lags behind, or the filter does not work.
+    Missed,
+    /// There are none, but one may come: something is about to be sent.
+    MayCome,
+    /// There are none, and none can come.
+    CannotCome,
+}
+
+/// One look that did not find an attempt.
+#[derive(Debug, Clone, Copy)]
+pub struct Absence {
+    /// How long the look began after the last instant at which the request could have left.
+    pub since_send_until: Duration,
+    /// What it proves.
+    pub witness: Witness,
+    /// Whether no other unknown attempt is older.
+    pub is_oldest: bool,
+    /// How many looks counted before.
+    pub absences: u32,
+}
+
+/// What a look that did not find an attempt means.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Judgement {
+    /// It does not count.
+    Wait(WaitReason),
+    /// It counts; one more is needed.
+    Count,
+    /// The attempt did not reach Gladia.
+    NotSent,
+}
+
+/// Why an unknown attempt is not settled yet. A stable code.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum WaitReason {
+    /// Its time is not up.
+    Settling,
+    /// Nothing that was accepted later proves that the list is complete.
+    NoWitness,
+    /// The list lags behind: what was accepted later is missing too.
+    ListBehind,
+    /// Gladia did not answer.
+    ListUnavailable,
+    /// An operator decides (`attempts resolve`).
+    AwaitingDecision,
+}
+
+impl WaitReason {
+    /// The name in SQL and JSON.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Settling => "settling",
+            Self::NoWitness => "no_witness",
+            Self::ListBehind => "list_behind",
+            Self::ListUnavailable => "list_unavailable",
+            Self::AwaitingDecision => "awaiting_decision",
+        }
+    }
+}
+
+/// Judges a look that did not find an attempt.
+#[must_use]
+pub fn judge(absence: &Absence, settling_time: Duration) -> Judgement {
+    if absence.since_send_until < settling_time {
+        return Judgement::Wait(WaitReason::Settling);
+    }
+    match absence.witness {
+        Witness::Seen => {}
+        Witness::Missed => return Judgement::Wait(WaitReason::ListBehind),
+        Witness::CannotCome
+            if absence.is_oldest && absence.since_send_until >= settling_time * WITHOUT_WITNESS => {
+        }
+        Witness::MayCome | Witness::CannotCome => return Judgement::Wait(WaitReason::NoWitness),
+    }
+    if absence.absences + 1 >= ABSENCES {
+        Judgement::NotSent
+    } else {
+        Judgement::Count
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SETTLING: Duration = Duration::from_mins(1);
+
+    fn absence(seconds: u64, witness: Witness) -> Absence {
+        Absence {
+            since_send_until: Duration::from_secs(seconds),
+            witness,
+            is_oldest: true,
+            absences: 1,
+        }
+    }
+
+    #[test]
+    fn an_absence_counts_only_after_the_settling_time_and_with_a_witness() {
+        let judged = |seconds, witness| judge(&absence(seconds, witness), SETTLING);
+        assert_eq!(
+            judged(59, Witness::Seen),
+            Judgement::Wait(WaitReason::Settling)
+        );
+        assert_eq!(judged(60, Witness::Seen), Judgement::NotSent);
+        assert_eq!(
+            judged(6000, Witness::Missed),
+            Judgement::Wait(WaitReason::ListBehind)
+        );
+        assert_eq!(
+            judged(6000, Witness::MayCome),
+            Judgement::Wait(WaitReason::NoWitness)
+        );
+    }
+
+    #[test]
+    fn one_absence_is_not_enough() {
+        let first = Absence {
+            absences: 0,
+            ..absence(60, Witness::Seen)
+        };
+        assert_eq!(judge(&first, SETTLING), Judgement::Count);
+    }
+
+    #[test]
+    fn without_a_witness_the_oldest_alone_counts_after_ten_settling_times() {
+        let late = absence(600, Witness::CannotCome);
+        assert_eq!(judge(&late, SETTLING), Judgement::NotSent);
+        assert_eq!(
+            judge(&absence(599, Witness::CannotCome), SETTLING),
+            Judgement::Wait(WaitReason::NoWitness)
+        );
+        let younger = Absence {
+            is_oldest: false,
+            ..late
+        };
+        assert_eq!(
+            judge(&younger, SETTLING),
+            Judgement::Wait(WaitReason::NoWitness)
+        );
+    }
+}
