@@ -5,6 +5,8 @@
 //! with 2.
 
 mod callbacks;
+#[cfg(feature = "dev-tools")]
+mod chaos;
 mod connect;
 #[cfg(feature = "dev-tools")]
 mod demo;
@@ -87,6 +89,10 @@ enum Command {
     #[cfg(feature = "dev-tools")]
     #[command(long_about = None)]
     Simulate(simulate::SimulateArgs),
+    /// Let everything go wrong, and show that no job is lost and none is billed twice.
+    #[cfg(feature = "dev-tools")]
+    #[command(hide = true, long_about = None)]
+    Chaos(chaos::ChaosArgs),
     /// Run a command beside an embedded Postgres that has this checkout's tables.
     #[cfg(feature = "dev-tools")]
     #[command(hide = true, long_about = None)]
@@ -126,7 +132,7 @@ impl Cli {
     pub fn log_filter(&self) -> LogFilter {
         let level = match &self.command {
             #[cfg(feature = "dev-tools")]
-            Command::Demo(_) => Level::ERROR,
+            Command::Demo(_) | Command::Chaos(_) => Level::ERROR,
             _ => Level::INFO,
         };
         self.log
@@ -154,6 +160,8 @@ impl Cli {
                 simulate::run(args, Shutdown::on_signals()?.soft).await?;
                 Ok(ExitCode::SUCCESS)
             }
+            #[cfg(feature = "dev-tools")]
+            Command::Chaos(args) => chaos::run(args, Shutdown::on_signals()?).await,
             #[cfg(feature = "dev-tools")]
             Command::WithPostgres(args) => with_postgres::run(args).await,
         }

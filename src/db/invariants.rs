@@ -120,3 +120,51 @@ pub async fn list_attempts(conn: &mut PgConnection) -> sqlx::Result<Vec<AttemptF
     .fetch_all(conn)
     .await
 }
+
+/// A job that Gladia had twice, and that the gateway knows of.
+#[derive(Debug, Clone)]
+pub struct SurplusFacts {
+    /// Gladia's job that was one too many.
+    pub gladia_id: String,
+    /// The job that it was for.
+    pub job_id: JobId,
+}
+
+/// Lists the jobs that Gladia has or had twice.
+///
+/// # Errors
+/// Where the database does not answer.
+pub async fn list_surplus(conn: &mut PgConnection) -> sqlx::Result<Vec<SurplusFacts>> {
+    sqlx::query_as!(
+        SurplusFacts,
+        r#"
+        SELECT gladia_id, job_id FROM upstream_deletions
+        WHERE reason = 'surplus'
+        ORDER BY requested_at, gladia_id
+        "#
+    )
+    .fetch_all(conn)
+    .await
+}
+
+/// A callback that waits for somebody to look at it.
+#[derive(Debug, Clone)]
+pub struct QuarantineFacts {
+    /// The attempt that it came for.
+    pub attempt_id: AttemptId,
+    /// Why it was not carried out.
+    pub reason: Option<String>,
+}
+
+/// Lists quarantined callbacks.
+///
+/// # Errors
+/// Where the database does not answer.
+pub async fn list_quarantined(conn: &mut PgConnection) -> sqlx::Result<Vec<QuarantineFacts>> {
+    sqlx::query_as!(
+        QuarantineFacts,
+        "SELECT attempt_id, reason FROM callbacks WHERE outcome = 'quarantined' ORDER BY received_at, id"
+    )
+    .fetch_all(conn)
+    .await
+}

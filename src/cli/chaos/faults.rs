@@ -126,9 +126,10 @@ impl Card {
                 replica,
                 length: milliseconds(rng, 1_000, 12_000),
             },
+            // Longer than the lease of an attempt.
             Self::FreezeLong => Fault::Freeze {
                 replica,
-                length: milliseconds(rng, 15_000, 20_000),
+                length: milliseconds(rng, 17_000, 20_000),
             },
             Self::Postgres(mode) => Fault::RestartPostgres { mode },
             Self::Connections => Fault::TakeConnections { length },
@@ -152,9 +153,7 @@ impl Card {
 }
 
 fn create(kind: &str, share: f64) -> Value {
-    let status = |kind: &str, status: u16| {
-        json!({ "operation": "create", "kind": kind, "status": status, "probability": share })
-    };
+    let status = |kind: &str, status: u16| json!({ "operation": "create", "kind": kind, "status": status, "probability": share });
     match kind {
         "unavailable" => status("status", 503),
         "status_after" => status("status_after", 500),

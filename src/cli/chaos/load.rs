@@ -1,6 +1,7 @@
 //! The callers: jobs over HTTP, each with an `Idempotency-Key`, repeated with the same key until the answer is there.
 
 use std::{
+    collections::HashMap,
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
@@ -125,11 +126,7 @@ struct Shared {
 }
 
 impl Callers {
-    pub fn new(
-        tenants: Vec<Tenant>,
-        addresses: Addresses,
-        orders: usize,
-    ) -> anyhow::Result<Self> {
+    pub fn new(tenants: Vec<Tenant>, addresses: Addresses, orders: usize) -> anyhow::Result<Self> {
         let client = Client::builder()
             .no_proxy()
             .connect_timeout(Duration::from_secs(2))
@@ -181,7 +178,9 @@ impl Callers {
                 Submitted::Again(pause) => sleep(pause).await,
                 Submitted::Wrong(what) => {
                     let mut accepted = self.lock();
-                    accepted.wrong.push(format!("order {}: {what}", order.number));
+                    accepted
+                        .wrong
+                        .push(format!("order {}: {what}", order.number));
                     return;
                 }
             }
@@ -268,6 +267,14 @@ impl Callers {
         Err(last)
     }
 
+    /// The order of each job.
+    pub fn orders_by_job<'a>(&self, orders: &'a [Order]) -> HashMap<Uuid, &'a Order> {
+        let accepted = self.lock();
+        let jobs = accepted.jobs.iter().zip(orders);
+        jobs.filter_map(|(job, order)| Some(((*job)?, order)))
+            .collect()
+    }
+
     /// How many orders have their answer.
     pub fn answered(&self) -> usize {
         self.lock().jobs.iter().flatten().count()
@@ -279,7 +286,10 @@ impl Callers {
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Accepted> {
-        self.0.accepted.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0
+            .accepted
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 }
 

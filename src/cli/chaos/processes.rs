@@ -51,7 +51,10 @@ impl Process {
     /// Starts a command of this program.
     pub async fn start(spec: &Spec<'_>) -> anyhow::Result<Self> {
         let program = std::env::current_exe().context("this program's own file is not known")?;
-        let log = OpenOptions::new().create(true).append(true).open(spec.log)?;
+        let log = OpenOptions::new()
+            .create(true)
+            .append(true)
+            .open(spec.log)?;
         let log_start = log.metadata()?.len();
         let mut command = Command::new("/bin/sh");
         command

@@ -35,7 +35,8 @@ pub const REPLICAS: usize = 3;
 /// The account's limit.
 pub const MAX_IN_FLIGHT: u64 = 25;
 
-const TENANTS: [&str; 3] = ["acme", "globex", "initech"];
+/// The teams that submit.
+pub const TENANTS: [&str; 3] = ["acme", "globex", "initech"];
 
 /// Enough for three replicas, not for four.
 const MAX_CONNECTIONS: u32 = 80;
@@ -129,8 +130,8 @@ impl Stage {
         PgConnection::connect(&self.database_url).await
     }
 
-    /// Ends the replicas as a service manager does. What is wrong with how they ended.
-    pub async fn stop_replicas(&self) -> Vec<String> {
+    /// Ends the replicas as a service manager does. What is wrong with how they ended, or had ended before.
+    pub async fn end_replicas(&self) -> Vec<String> {
         self.stop.cancel();
         let mut wrong = Vec::new();
         let mut keepers = self.keepers.lock().await;
@@ -140,6 +141,15 @@ impl Stage {
                 Ok(Err(error)) => wrong.push(format!("{error:#}")),
                 Err(error) => wrong.push(error.to_string()),
             }
+        }
+        for replica in &self.replicas {
+            let crashes = replica.crashes().into_iter();
+            // A replica that starts while Postgres is away ends with an error, and is started again: so it should be.
+            wrong.extend(
+                crashes
+                    .filter(|crash| !crash.contains("DATABASE_URL: cannot reach the database"))
+                    .map(|crash| format!("{} ended by itself: {crash}", replica.name)),
+            );
         }
         wrong
     }
@@ -172,8 +182,7 @@ async fn make_tenants(database_url: &str) -> anyhow::Result<Vec<Tenant>> {
     let mut tenants = Vec::new();
     for name in TENANTS {
         let tenant: TenantName = name.parse().map_err(|error: &str| anyhow!(error))?;
-        let tenant_id =
-            db::api_keys::find_or_insert_tenant(&mut conn, ids.next(), &tenant).await?;
+        let tenant_id = db::api_keys::find_or_insert_tenant(&mut conn, ids.next(), &tenant).await?;
         let key = ApiKey::from_random(rand::random());
         let new = NewApiKey {
             id: ids.next(),

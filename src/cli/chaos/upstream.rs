@@ -179,6 +179,18 @@ impl Upstream {
         Ok(())
     }
 
+    /// The sums alone.
+    pub async fn counts(&self) -> anyhow::Result<Counts> {
+        #[derive(Deserialize)]
+        struct Sums {
+            counts: Counts,
+        }
+        let request = self.client.get(self.control("ledger?counts=true")?);
+        let answer = request.send().await.and_then(Response::error_for_status);
+        let sums: Sums = answer.context("the simulator is gone")?.json().await?;
+        Ok(sums.counts)
+    }
+
     /// Everything that it saw.
     pub async fn ledger(&self) -> anyhow::Result<Ledger> {
         let request = self.client.get(self.control("ledger")?);

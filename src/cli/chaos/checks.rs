@@ -1,0 +1,279 @@
+//! The verdict: what has to hold, and what does not.
+
+use std::collections::{BTreeSet, HashMap, HashSet};
+
+use uuid::Uuid;
+
+use super::{facts::Facts, load::Order, upstream::UpstreamJob};
+use crate::db::invariants::JobFacts;
+
+/// How a job ends whose audio cannot be transcribed.
+const FAILED: &str = "transcription_failed";
+
+/// What came of a run.
+#[derive(Debug, Default)]
+pub struct Verdict {
+    /// Accepted jobs without their transcript.
+    pub lost: BTreeSet<Uuid>,
+    /// Jobs that Gladia has more than once, unknown to the gateway.
+    pub doubled: BTreeSet<Uuid>,
+    /// By how many the cap was passed, beyond what known surplus explains.
+    pub over_cap: u64,
+    /// Every way in which something does not hold, with the ids that it is about.
+    pub violations: Vec<String>,
+    /// What holds, and is worth knowing.
+    pub notes: Vec<String>,
+}
+
+impl Verdict {
+    /// Whether everything holds.
+    pub fn holds(&self) -> bool {
+        self.violations.is_empty()
+    }
+
+    fn violated(&mut self, what: impl Into<String>) {
+        self.violations.push(what.into());
+    }
+
+    fn lose(&mut self, job: Uuid, why: &str) {
+        self.lost.insert(job);
+        self.violated(format!("lost: job {job}: {why}"));
+    }
+}
+
+/// Judges a run.
+pub fn judge(facts: &Facts) -> Verdict {
+    let mut verdict = Verdict::default();
+    let orders = orders_by_job(facts);
+    let upstream = upstream_by_job(facts, &mut verdict);
+    check_acceptance(facts, &orders, &mut verdict);
+    for job in &facts.jobs {
+        let made = upstream.get(&job.id.0).map_or(&[][..], Vec::as_slice);
+        check_job(
+            facts,
+            job,
+            orders.get(&job.id.0).copied(),
+            made,
+            &mut verdict,
+        );
+    }
+    check_surplus(facts, &upstream, &mut verdict);
+    check_cap(facts, &mut verdict);
+    check_rest(facts, &mut verdict);
+    verdict
+}
+
+/// The order of each job that a caller was told of.
+fn orders_by_job(facts: &Facts) -> HashMap<Uuid, &Order> {
+    let jobs = facts.accepted.jobs.iter().zip(&facts.orders);
+    jobs.filter_map(|(job, order)| Some(((*job)?, order)))
+        .collect()
+}
+
+/// What Gladia has of each job.
+fn upstream_by_job<'a>(
+    facts: &'a Facts,
+    verdict: &mut Verdict,
+) -> HashMap<Uuid, Vec<&'a UpstreamJob>> {
+    let attempts: HashMap<Uuid, Uuid> = facts
+        .attempts
+        .iter()
+        .map(|attempt| (attempt.id.0, attempt.job_id.0))
+        .collect();
+    let mut by_job: HashMap<Uuid, Vec<&UpstreamJob>> = HashMap::new();
+    for made in &facts.ledger.jobs {
+        match made.attempt().and_then(|attempt| attempts.get(&attempt)) {
+            Some(job) => by_job.entry(*job).or_default().push(made),
+            None => verdict.violated(format!(
+                "Gladia's job {} is of no attempt that the database has",
+                made.id
+            )),
+        }
+    }
+    by_job
+}
+
+fn check_acceptance(facts: &Facts, orders: &HashMap<Uuid, &Order>, verdict: &mut Verdict) {
+    for (order, job) in facts.orders.iter().zip(&facts.accepted.jobs) {
+        if job.is_none() {
+            verdict.violated(format!("order {} was never accepted", order.number));
+        }
+    }
+    for wrong in &facts.accepted.wrong {
+        verdict.violated(format!("a caller got a wrong answer: {wrong}"));
+    }
+    let rows: HashSet<Uuid> = facts.jobs.iter().map(|job| job.id.0).collect();
+    for job in orders.keys().filter(|job| !rows.contains(job)) {
+        verdict.lose(*job, "accepted, and not in the database");
+    }
+}
+
+fn check_job(
+    facts: &Facts,
+    job: &JobFacts,
+    order: Option<&Order>,
+    made: &[&UpstreamJob],
+    verdict: &mut Verdict,
+) {
+    let id = job.id.0;
+    let Some(order) = order else {
+        verdict.violated(format!(
+            "job {id}: no caller was told of it, so its key made another one as well"
+        ));
+        return;
+    };
+    if job.keys != 1 {
+        verdict.violated(format!(
+            "job {id}: {} idempotency keys lead to it",
+            job.keys
+        ));
+    }
+    if job.endings_told == 0 {
+        verdict.violated(format!("job {id}: no event says that it ended"));
+    }
+    match (job.status.as_str(), order.fails) {
+        ("done", false) => check_result(facts, job, made, verdict),
+        ("error", true) if job.error_type.as_deref() == Some(FAILED) => {}
+        (status, _) => verdict.lose(
+            id,
+            &format!(
+                "it is {status} (reason {}, error {}), Gladia has it {} times",
+                job.status_reason.as_deref().unwrap_or("none"),
+                job.error_type.as_deref().unwrap_or("none"),
+                made.len()
+            ),
+        ),
+    }
+}
+
+/// Whether the caller gets what Gladia made, byte for byte.
+fn check_result(facts: &Facts, job: &JobFacts, made: &[&UpstreamJob], verdict: &mut Verdict) {
+    let id = job.id.0;
+    let source = made
+        .iter()
+        .find(|made| job.gladia_id.as_deref() == Some(made.id.to_string().as_str()));
+    let expected = source.and_then(|made| made.result_sha256.as_deref());
+    match (facts.results.get(&id), expected) {
+        (Some(Ok(got)), Some(expected)) if got == expected => {}
+        (Some(Ok(_)), Some(_)) => verdict.lose(id, "its result is not what Gladia made"),
+        (Some(Ok(_)), None) => verdict.lose(
+            id,
+            &format!(
+                "it is done by Gladia's job {}, which the ledger does not have as this job's",
+                job.gladia_id.as_deref().unwrap_or("(none)")
+            ),
+        ),
+        (Some(Err(error)), _) => verdict.lose(id, &format!("its result cannot be had: {error}")),
+        (None, _) => verdict.lose(id, "its result was not there when it was fetched"),
+    }
+}
+
+/// Jobs that Gladia has twice: each that is one too many has to be on record.
+fn check_surplus(
+    facts: &Facts,
+    upstream: &HashMap<Uuid, Vec<&UpstreamJob>>,
+    verdict: &mut Verdict,
+) {
+    let recorded: HashSet<(Uuid, &str)> = facts
+        .surplus
+        .iter()
+        .map(|surplus| (surplus.job_id.0, surplus.gladia_id.as_str()))
+        .collect();
+    for (job, made) in upstream {
+        let ids: Vec<String> = made.iter().map(|made| made.id.to_string()).collect();
+        let unrecorded: Vec<&String> = ids
+            .iter()
+            .filter(|id| !recorded.contains(&(*job, id.as_str())))
+            .collect();
+        match unrecorded.as_slice() {
+            [_] if ids.len() > 1 => verdict.notes.push(format!(
+                "surplus: Gladia has job {job} {} times, and the gateway knows: {}",
+                ids.len(),
+                ids.join(", ")
+            )),
+            [_] => {}
+            [] => verdict.violated(format!(
+                "job {job}: every job of Gladia's for it is recorded as surplus: {}",
+                ids.join(", ")
+            )),
+            _ => {
+                verdict.doubled.insert(*job);
+                verdict.violated(format!(
+                    "doubled: Gladia has job {job} {} times, and no record explains it: {}",
+                    ids.len(),
+                    ids.join(", ")
+                ));
+            }
+        }
+    }
+    for surplus in &facts.surplus {
+        let known = upstream.get(&surplus.job_id.0).is_some_and(|made| {
+            made.len() > 1
+                && made
+                    .iter()
+                    .any(|made| made.id.to_string() == surplus.gladia_id)
+        });
+        if !known {
+            verdict.violated(format!(
+                "job {}: Gladia's job {} is recorded as surplus, and is not",
+                surplus.job_id, surplus.gladia_id
+            ));
+        }
+    }
+}
+
+fn check_cap(facts: &Facts, verdict: &mut Verdict) {
+    let seen = facts.ledger.counts.max_in_flight_seen;
+    let surplus = facts.surplus.len() as u64;
+    let over = seen.saturating_sub(facts.cap);
+    verdict.over_cap = over.saturating_sub(surplus);
+    if verdict.over_cap > 0 {
+        verdict.violated(format!(
+            "over the cap: {seen} were in flight at Gladia, the cap is {}, surplus explains {surplus}",
+            facts.cap
+        ));
+    } else if over > 0 {
+        verdict.notes.push(format!(
+            "{seen} were in flight at Gladia, {over} more than the cap: surplus explains it"
+        ));
+    }
+}
+
+fn check_rest(facts: &Facts, verdict: &mut Verdict) {
+    for attempt in &facts.attempts {
+        if !attempt.finished {
+            verdict.violated(format!(
+                "attempt {} of job {} is {}, and should have ended",
+                attempt.id, attempt.job_id, attempt.state
+            ));
+        }
+        if attempt.holds_slot {
+            verdict.violated(format!(
+                "attempt {} of job {} holds a slot",
+                attempt.id, attempt.job_id
+            ));
+        }
+    }
+    if facts.unsettled.held_slots > 0 {
+        verdict.violated(format!("{} slots are held", facts.unsettled.held_slots));
+    }
+    let truncated: HashSet<Uuid> = facts
+        .ledger
+        .jobs
+        .iter()
+        .filter(|made| made.was_truncated())
+        .filter_map(UpstreamJob::attempt)
+        .collect();
+    for callback in &facts.quarantined {
+        if !truncated.contains(&callback.attempt_id.0) {
+            verdict.violated(format!(
+                "a callback of attempt {} is quarantined ({}), and was not cut",
+                callback.attempt_id,
+                callback.reason.as_deref().unwrap_or("no reason given")
+            ));
+        }
+    }
+    for end in &facts.ends {
+        verdict.violated(end.clone());
+    }
+}
