@@ -1,5 +1,8 @@
 //! The verdict: what has to hold, and what does not.
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::{BTreeSet, HashMap, HashSet};
 
 use uuid::Uuid;
@@ -133,7 +136,13 @@ fn check_job(
     }
     match (job.status.as_str(), order.fails) {
         ("done", false) => check_result(facts, job, made, verdict),
-        ("error", true) if job.error_type.as_deref() == Some(FAILED) => {}
+        ("error", true) if job.error_type.as_deref() == Some(FAILED) => {
+            if made.iter().all(|made| made.status != "error") {
+                verdict.violated(format!(
+                    "job {id} failed, and no job of Gladia's for it did"
+                ));
+            }
+        }
         (status, _) => verdict.lose(
             id,
             &format!(
@@ -149,20 +158,20 @@ fn check_job(
 /// Whether the caller gets what Gladia made, byte for byte.
 fn check_result(facts: &Facts, job: &JobFacts, made: &[&UpstreamJob], verdict: &mut Verdict) {
     let id = job.id.0;
-    let source = made
+    let Some(source) = made
         .iter()
-        .find(|made| job.gladia_id.as_deref() == Some(made.id.to_string().as_str()));
-    let expected = source.and_then(|made| made.result_sha256.as_deref());
-    match (facts.results.get(&id), expected) {
+        .find(|made| job.gladia_id.as_deref() == Some(made.id.to_string().as_str()))
+    else {
+        let by = job.gladia_id.as_deref().unwrap_or("(none)");
+        return verdict.lose(
+            id,
+            &format!("it is done by Gladia's job {by}, which was not made for it"),
+        );
+    };
+    match (facts.results.get(&id), source.result_sha256.as_deref()) {
         (Some(Ok(got)), Some(expected)) if got == expected => {}
         (Some(Ok(_)), Some(_)) => verdict.lose(id, "its result is not what Gladia made"),
-        (Some(Ok(_)), None) => verdict.lose(
-            id,
-            &format!(
-                "it is done by Gladia's job {}, which the ledger does not have as this job's",
-                job.gladia_id.as_deref().unwrap_or("(none)")
-            ),
-        ),
+        (Some(Ok(_)), None) => verdict.lose(id, "Gladia never finished it"),
         (Some(Err(error)), _) => verdict.lose(id, &format!("its result cannot be had: {error}")),
         (None, _) => verdict.lose(id, "its result was not there when it was fetched"),
     }

@@ -184,13 +184,10 @@ pub fn plan(rng: &mut impl Rng, faults: usize, kinds: &[Kind], replicas: usize) 
     let mut dealt: Vec<Card> = Vec::new();
     let mut strikes = Vec::new();
     while strikes.len() < faults && !deck.is_empty() {
-        let card = match dealt.pop() {
-            Some(card) => card,
-            None => {
-                dealt.clone_from(&deck);
-                dealt.shuffle(rng);
-                continue;
-            }
+        let Some(card) = dealt.pop() else {
+            dealt.clone_from(&deck);
+            dealt.shuffle(rng);
+            continue;
         };
         strikes.push(Strike {
             pause: milliseconds(rng, 300, 3_500),

@@ -34,13 +34,6 @@ const REPETITION_PAUSE: Duration = Duration::from_millis(200);
 /// How many callers there are.
 const CALLERS: usize = 32;
 
-/// A tenant, and the key that lets its callers in.
-#[derive(Debug)]
-pub struct Tenant {
-    pub name: &'static str,
-    pub key: SecretString,
-}
-
 /// A job to be submitted.
 #[derive(Debug, Clone)]
 pub struct Order {
@@ -66,6 +59,7 @@ pub fn plan(
     conceal: bool,
 ) -> Vec<Order> {
     let at_once = jobs / 3;
+    let interval = over / u32::try_from(jobs - at_once).unwrap_or(u32::MAX).max(1);
     (0..jobs)
         .map(|number| {
             let fails = rng.random_bool(0.03);
@@ -77,11 +71,8 @@ pub fn plan(
             } else {
                 [20, 40, 60, 80, 120][rng.random_range(0..5)].to_string()
             };
-            let due = if number < at_once {
-                Duration::ZERO
-            } else {
-                over.mul_f64((number - at_once) as f64 / (jobs - at_once) as f64)
-            };
+            // The first third is due at once, the others one after another.
+            let due = interval * u32::try_from(number.saturating_sub(at_once)).unwrap_or(u32::MAX);
             Order {
                 number,
                 // The first tenant has half of all jobs.
@@ -120,13 +111,18 @@ pub struct Callers(Arc<Shared>);
 
 struct Shared {
     client: Client,
-    tenants: Vec<Tenant>,
+    /// The API key of each tenant.
+    keys: Vec<SecretString>,
     addresses: Addresses,
     accepted: Mutex<Accepted>,
 }
 
 impl Callers {
-    pub fn new(tenants: Vec<Tenant>, addresses: Addresses, orders: usize) -> anyhow::Result<Self> {
+    pub fn new(
+        keys: Vec<SecretString>,
+        addresses: Addresses,
+        orders: usize,
+    ) -> anyhow::Result<Self> {
         let client = Client::builder()
             .no_proxy()
             .connect_timeout(Duration::from_secs(2))
@@ -138,7 +134,7 @@ impl Callers {
         };
         Ok(Self(Arc::new(Shared {
             client,
-            tenants,
+            keys,
             addresses,
             accepted: Mutex::new(accepted),
         })))
@@ -196,7 +192,7 @@ impl Callers {
             .0
             .client
             .post(format!("http://{address}/v1/transcriptions"))
-            .bearer_auth(self.0.tenants[order.tenant].key.expose_secret())
+            .bearer_auth(self.0.keys[order.tenant].expose_secret())
             .header("idempotency-key", &order.idempotency_key)
             .json(&order.body);
         let Ok(answer) = request.send().await else {
@@ -250,7 +246,7 @@ impl Callers {
                 .0
                 .client
                 .get(base)
-                .bearer_auth(self.0.tenants[order.tenant].key.expose_secret());
+                .bearer_auth(self.0.keys[order.tenant].expose_secret());
             match request.send().await {
                 Ok(answer) if answer.status().is_success() => match answer.bytes().await {
                     Ok(bytes) => return Ok(bytes.to_vec()),

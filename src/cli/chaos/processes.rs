@@ -155,14 +155,12 @@ impl Process {
     pub async fn stop(mut self, within: Duration) -> anyhow::Result<ExitStatus> {
         send(self.pid, Signal::SIGCONT);
         send(self.pid, Signal::SIGTERM);
-        match tokio::time::timeout(within, self.ended()).await {
-            Ok(status) => Ok(status?),
-            Err(_) => {
-                send(self.pid, Signal::SIGKILL);
-                self.ended().await?;
-                bail!("it did not end within {within:?} of SIGTERM, and was killed");
-            }
+        if let Ok(status) = tokio::time::timeout(within, self.ended()).await {
+            return Ok(status?);
         }
+        send(self.pid, Signal::SIGKILL);
+        self.ended().await?;
+        bail!("it did not end within {within:?} of SIGTERM, and was killed");
     }
 }
 

@@ -18,7 +18,7 @@ use super::{
 };
 
 /// How long a start may take, migrations and a busy machine included.
-const START_TIMEOUT: Duration = Duration::from_secs(60);
+const START_TIMEOUT: Duration = Duration::from_mins(1);
 
 /// The pause before a process that ended by itself is started again.
 const RESTART_PAUSE: Duration = Duration::from_millis(500);
@@ -167,11 +167,6 @@ impl Replica {
             send(pid, Signal::SIGCONT);
         }
         true
-    }
-
-    /// Whether it runs and serves.
-    pub fn is_up(&self) -> bool {
-        self.addresses.get(self.number).is_some() && !self.state().frozen
     }
 
     /// Ends that nobody had asked for, each with the last line of the log.

@@ -7,13 +7,13 @@ use std::{
 
 use anyhow::{Context, anyhow};
 use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
+use secrecy::SecretString;
 use sqlx::{Connection, PgConnection};
 use tokio::{sync::Mutex, task::JoinSet};
 use tokio_util::sync::CancellationToken;
 
 use super::{
     balancer::{Addresses, Balancer},
-    load::Tenant,
     progress::Progress,
     replicas::Replica,
     upstream::{GLADIA_KEY, Upstream},
@@ -68,12 +68,12 @@ pub struct Stage {
 }
 
 impl Stage {
-    /// Starts everything; logs go to `directory`.
+    /// Starts everything; logs go to `directory`. Also the API key of each tenant.
     pub async fn set(
         directory: &Path,
         seed: u64,
         progress: Progress,
-    ) -> anyhow::Result<(Self, Vec<Tenant>)> {
+    ) -> anyhow::Result<(Self, Vec<SecretString>)> {
         let postgres = EmbeddedPostgres::start(Options {
             fsync: true,
             max_connections: MAX_CONNECTIONS,
@@ -82,7 +82,7 @@ impl Stage {
         postgres.create_database(DATABASE, None).await?;
         let database_url = postgres.url(DATABASE);
         db::migrate(&db::parse_url(&database_url)?).await?;
-        let tenants = make_tenants(&database_url).await?;
+        let keys = make_tenants(&database_url).await?;
         let upstream = Upstream::start(directory, seed).await?;
 
         let addresses = Addresses::of(REPLICAS);
@@ -122,7 +122,7 @@ impl Stage {
             stop,
             _balancer: balancer,
         };
-        Ok((stage, tenants))
+        Ok((stage, keys))
     }
 
     /// A connection of one's own to the gateway's database.
@@ -174,12 +174,13 @@ fn spool(directory: &Path, replica: &str) -> anyhow::Result<String> {
     Ok(path)
 }
 
-async fn make_tenants(database_url: &str) -> anyhow::Result<Vec<Tenant>> {
+/// Makes the tenants, with an API key each.
+async fn make_tenants(database_url: &str) -> anyhow::Result<Vec<SecretString>> {
     let mut conn = PgConnection::connect(database_url)
         .await
         .context("the database does not answer")?;
     let ids = Ids::random();
-    let mut tenants = Vec::new();
+    let mut keys = Vec::new();
     for name in TENANTS {
         let tenant: TenantName = name.parse().map_err(|error: &str| anyhow!(error))?;
         let tenant_id = db::api_keys::find_or_insert_tenant(&mut conn, ids.next(), &tenant).await?;
@@ -192,11 +193,8 @@ async fn make_tenants(database_url: &str) -> anyhow::Result<Vec<Tenant>> {
             hash: key.hash(),
         };
         db::api_keys::insert(&mut conn, new).await?;
-        tenants.push(Tenant {
-            name,
-            key: key.expose().into(),
-        });
+        keys.push(key.expose().into());
     }
     conn.close().await?;
-    Ok(tenants)
+    Ok(keys)
 }

@@ -1,7 +1,13 @@
 //! The simulator as a process of its own: what it is told to do wrong, and its ledger, which is the truth about what
 //! reached it.
 
-use std::{collections::BTreeMap, path::Path, sync::Mutex, sync::PoisonError, time::Duration};
+use std::{
+    collections::BTreeMap,
+    fmt,
+    path::Path,
+    sync::{Mutex, PoisonError},
+    time::Duration,
+};
 
 use anyhow::{Context, ensure};
 use reqwest::{Client, Response};
@@ -43,6 +49,7 @@ pub struct Upstream {
 #[derive(Debug, Clone, Deserialize)]
 pub struct UpstreamJob {
     pub id: Uuid,
+    /// `done` or `error`, once it has ended.
     pub status: String,
     #[serde(default)]
     custom_metadata: Option<Value>,
@@ -89,10 +96,25 @@ pub struct Counts {
     pub callbacks_sent: u64,
     pub callbacks_lost: u64,
     pub faults_applied: u64,
-    #[serde(default)]
     pub lists: u64,
-    #[serde(default)]
     pub gets: u64,
+}
+
+impl fmt::Display for Counts {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "Gladia accepted {} creates, had {} in flight at most, sent {} callbacks and lost {}, answered {} looks at \
+             jobs and {} at lists; {} things went wrong with it",
+            self.creates_accepted,
+            self.max_in_flight_seen,
+            self.callbacks_sent,
+            self.callbacks_lost,
+            self.gets,
+            self.lists,
+            self.faults_applied
+        )
+    }
 }
 
 impl Upstream {
@@ -128,7 +150,7 @@ impl Upstream {
         let client = Client::builder()
             .no_proxy()
             .connect_timeout(Duration::from_secs(5))
-            .timeout(Duration::from_secs(60))
+            .timeout(Duration::from_mins(1))
             .build()?;
         Ok(Self {
             process,

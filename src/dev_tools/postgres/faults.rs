@@ -22,19 +22,29 @@ impl EmbeddedPostgres {
 
 async fn take_connections(url: &str) -> anyhow::Result<Vec<PgConnection>> {
     let mut taken = vec![PgConnection::connect(url).await?];
-    if let Some(first) = taken.first_mut() {
-        sqlx::query(
+    let deadline = Instant::now() + TAKING_TIMEOUT;
+    let mut pids: Vec<i32> = Vec::new();
+    while Instant::now() < deadline {
+        for connection in taken.iter_mut().skip(pids.len()) {
+            let pid = sqlx::query_scalar("SELECT pg_backend_pid()");
+            pids.push(pid.fetch_one(connection).await?);
+        }
+        // Whoever is cut off comes back at once, so this goes on until nobody else is left.
+        let Some(first) = taken.first_mut() else {
+            break;
+        };
+        let cut_off = sqlx::query(
             "SELECT pg_terminate_backend(pid) FROM pg_stat_activity
-             WHERE backend_type = 'client backend' AND pid <> pg_backend_pid()",
+             WHERE backend_type = 'client backend' AND pid <> ALL ($1)",
         )
+        .bind(&pids)
         .execute(first)
         .await?;
-    }
-    let deadline = Instant::now() + TAKING_TIMEOUT;
-    while Instant::now() < deadline {
-        match PgConnection::connect(url).await {
-            Ok(connection) => taken.push(connection),
-            Err(_) => break,
+        if cut_off.rows_affected() == 0 && taken.len() > 1 {
+            break;
+        }
+        while let Ok(connection) = PgConnection::connect(url).await {
+            taken.push(connection);
         }
     }
     Ok(taken)
