@@ -4,10 +4,11 @@ use rand::distr::{Alphanumeric, SampleString};
 
 use super::Gateway;
 use crate::{
-    config::ServeSettings,
+    config::{ResendUnknown, ServeSettings},
     http::state::AppState,
     shutdown::Shutdown,
     workers::{
+        look_up::LookUp,
         settle,
         submit::{self, Submitter},
     },
@@ -21,6 +22,7 @@ pub(super) fn spawn(gateway: &Gateway, settings: &ServeSettings, state: &AppStat
         hard,
         tracker,
     } = gateway.shutdown.clone();
+    let worker = worker_name();
     let submitter = Submitter::new(submit::Parts {
         pool: pool.clone(),
         gladia: state.gladia.clone(),
@@ -28,14 +30,31 @@ pub(super) fn spawn(gateway: &Gateway, settings: &ServeSettings, state: &AppStat
         public_url: settings.addresses.public_url.clone(),
         wakeups: wakeups.clone(),
         ids: state.ids.clone(),
-        worker: worker_name(),
+        worker: worker.clone(),
         send_window: settings.dispatch.send_window,
     });
     gateway.spawn("submit", submitter.run(tracker, soft.clone(), hard));
     gateway.spawn(
         "settle",
-        settle::run(pool.clone(), wakeups.clone(), soft.clone()),
+        settle::run(
+            pool.clone(),
+            wakeups.clone(),
+            settings.gladia.gladia_zero_data_retention,
+            soft.clone(),
+        ),
     );
+    // With zero data retention there is no list to look at.
+    if !settings.gladia.gladia_zero_data_retention {
+        let look_up = LookUp {
+            pool: pool.clone(),
+            gladia: state.gladia.clone(),
+            wakeups: wakeups.clone(),
+            worker,
+            settling_time: settings.settling.settling_time,
+            resends: settings.settling.resend_unknown == ResendUnknown::Settled,
+        };
+        gateway.spawn("look_up", look_up.run(soft.clone()));
+    }
     let (sender, receiver) = (wakeups.clone(), wakeups);
     let (sending_pool, sending_stop) = (pool.clone(), soft.clone());
     gateway.spawn("wakeups.send", async move {

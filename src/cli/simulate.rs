@@ -72,6 +72,14 @@ pub struct SimulateArgs {
     /// Refuse unknown and discontinued options rather than ignore them
     #[arg(long, env = "SIMULATOR_STRICT_OPTIONS", default_value_t = false, action = clap::ArgAction::Set, num_args = 0..=1, default_missing_value = "true", value_name = "BOOL")]
     strict_options: bool,
+
+    /// Keep nothing: refuse uploads and every look at a job, and give a result up once its callback was answered with 2xx
+    #[arg(long, env = "SIMULATOR_ZERO_DATA_RETENTION", default_value_t = false, action = clap::ArgAction::Set, num_args = 0..=1, default_missing_value = "true", value_name = "BOOL")]
+    zero_data_retention: bool,
+
+    /// Makes faults with a probability happen in the same places again; random without it
+    #[arg(long, env = "SIMULATOR_SEED", value_name = "NUMBER")]
+    seed: Option<u64>,
 }
 
 impl SimulateArgs {
@@ -104,6 +112,8 @@ impl SimulateArgs {
             allow_loopback: self.allow_loopback,
             webhook,
             strict_options: self.strict_options,
+            zero_data_retention: self.zero_data_retention,
+            seed: self.seed,
             ..SimulatorSettings::default()
         })
     }

@@ -3,6 +3,7 @@
 use sqlx::{Connection, PgConnection};
 
 use super::{
+    adoption::{Adopted, FoundBy, adopt_locked},
     corrupt, dispatch,
     events::{self, EventType},
 };
@@ -13,15 +14,15 @@ use crate::domain::{
 };
 
 /// The rows around an attempt, locked.
-struct Locked {
-    job_id: JobId,
-    job_status: JobStatus,
-    state: AttemptState,
-    gladia_id: Option<String>,
+pub(super) struct Locked {
+    pub(super) job_id: JobId,
+    pub(super) job_status: JobStatus,
+    pub(super) state: AttemptState,
+    pub(super) gladia_id: Option<String>,
 }
 
 /// Locks an attempt and its job, the job first.
-async fn lock(conn: &mut PgConnection, id: AttemptId) -> sqlx::Result<Option<Locked>> {
+pub(super) async fn lock(conn: &mut PgConnection, id: AttemptId) -> sqlx::Result<Option<Locked>> {
     let job = sqlx::query!(
         "
         SELECT id, status FROM jobs
@@ -72,7 +73,13 @@ pub async fn record_outcome(
         return Ok(Recorded::Stale);
     };
     let recorded = match outcome {
-        SubmitOutcome::Accepted { gladia_id } => accept(&mut tx, id, &locked, gladia_id).await?,
+        SubmitOutcome::Accepted { gladia_id } => {
+            match adopt_locked(&mut tx, id, &locked, gladia_id, FoundBy::Answer).await? {
+                Adopted::Adopted => Recorded::Written,
+                Adopted::Known | Adopted::UnknownAttempt => Recorded::Stale,
+                Adopted::Surplus | Adopted::Taken => Recorded::Contradiction,
+            }
+        }
         // The answer to the one request of this attempt is true whenever it is learnt, also after the lease. But it adds
         // nothing to an attempt that has ended, and no knowledge adds nothing to "unknown".
         SubmitOutcome::Unknown { .. } if locked.state == AttemptState::Unknown => Recorded::Stale,
@@ -128,69 +135,8 @@ pub async fn record_outcome(
     Ok(recorded)
 }
 
-/// Notes that Gladia has the job. True whenever it is learnt, so it is also taken from a process whose lease ran out.
-async fn accept(
-    conn: &mut PgConnection,
-    id: AttemptId,
-    locked: &Locked,
-    gladia_id: &str,
-) -> sqlx::Result<Recorded> {
-    if let Some(known) = &locked.gladia_id {
-        // The callback came first and has said the same.
-        return Ok(if known == gladia_id {
-            Recorded::Stale
-        } else {
-            Recorded::Contradiction
-        });
-    }
-    if !matches!(
-        locked.state,
-        AttemptState::Submitting | AttemptState::Unknown
-    ) {
-        return Ok(Recorded::Stale);
-    }
-    let adopted = sqlx::query!(
-        "
-        UPDATE attempts SET state = 'accepted', gladia_id = $2, answered_at = gateway_now()
-        WHERE id = $1 AND state IN ('submitting', 'unknown') AND gladia_id IS NULL
-          -- One job of Gladia's answers for one attempt.
-          AND NOT EXISTS (SELECT FROM attempts other WHERE other.gladia_id = $2)
-        ",
-        id.0,
-        gladia_id,
-    )
-    .execute(&mut *conn)
-    .await?;
-    if adopted.rows_affected() == 0 {
-        return Ok(Recorded::Contradiction);
-    }
-    let moved = sqlx::query!(
-        "
-        UPDATE jobs SET status = 'processing', status_reason = NULL, gladia_id = $2
-        WHERE id = $1 AND status IN ('submitting', 'unknown')
-        ",
-        locked.job_id.0,
-        gladia_id,
-    )
-    .execute(&mut *conn)
-    .await?;
-    if moved.rows_affected() == 1 {
-        events::insert(conn, locked.job_id, EventType::Processing).await?;
-    } else if locked.job_status == JobStatus::Canceled {
-        // Its caller may want to ask Gladia about it all the same.
-        sqlx::query!(
-            "UPDATE jobs SET gladia_id = $2 WHERE id = $1",
-            locked.job_id.0,
-            gladia_id
-        )
-        .execute(conn)
-        .await?;
-    }
-    Ok(Recorded::Written)
-}
-
 /// Ends an attempt that cannot be running upstream, and gives its slot back.
-async fn finish(
+pub(super) async fn finish(
     conn: &mut PgConnection,
     id: AttemptId,
     state: &str,
@@ -200,7 +146,8 @@ async fn finish(
     sqlx::query!(
         "
         UPDATE attempts
-        SET state = $2, http_status = $3, detail = $4, answered_at = gateway_now(), finished_at = gateway_now()
+        SET state = $2, http_status = $3, detail = $4, answered_at = gateway_now(), finished_at = gateway_now(),
+            next_look_at = NULL, unknown_reason = NULL
         WHERE id = $1 AND state IN ('submitting', 'unknown')
         ",
         id.0,
@@ -215,7 +162,11 @@ async fn finish(
 }
 
 /// Puts a job back into its old place in the line.
-async fn requeue(conn: &mut PgConnection, id: JobId, reason: StatusReason) -> sqlx::Result<()> {
+pub(super) async fn requeue(
+    conn: &mut PgConnection,
+    id: JobId,
+    reason: StatusReason,
+) -> sqlx::Result<()> {
     let moved = sqlx::query!(
         "UPDATE jobs SET status = 'queued', status_reason = $2 WHERE id = $1 AND status IN ('submitting', 'unknown')",
         id.0,
@@ -229,7 +180,7 @@ async fn requeue(conn: &mut PgConnection, id: JobId, reason: StatusReason) -> sq
     Ok(())
 }
 
-async fn fail_job(
+pub(super) async fn fail_job(
     conn: &mut PgConnection,
     id: JobId,
     kind: JobErrorType,
@@ -337,15 +288,33 @@ pub async fn list_past_deadline(conn: &mut PgConnection) -> sqlx::Result<Vec<Att
     .map(|rows| rows.into_iter().map(|row| row.attempt_id.into()).collect())
 }
 
-/// Ends an attempt at its slot's deadline: Gladia cannot be at work any more, and nothing came. The job fails, without
-/// being sent again; a success that arrives later still completes it.
+/// What the end of a slot's time meant.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Expired {
+    /// The attempt held none any more.
+    Nothing,
+    /// Gladia had accepted it, and nothing came: the job has failed.
+    ResultMissing,
+    /// It is still not known whether Gladia has it. The slot is free; the attempt goes on waiting.
+    StillUnknown,
+}
+
+/// Gives back a slot at its deadline: Gladia cannot be at work any more.
+///
+/// A job that Gladia had accepted fails then; a success that arrives later still completes it. One of unknown outcome stays
+/// unknown: the clock says nothing of whether it was sent. It goes on being looked for, or, where nobody can look
+/// (`awaits_decision`), waits for an operator.
 ///
 /// # Errors
 /// Where the database does not answer.
-pub async fn expire_slot(conn: &mut PgConnection, id: AttemptId) -> sqlx::Result<bool> {
+pub async fn expire_slot(
+    conn: &mut PgConnection,
+    id: AttemptId,
+    awaits_decision: bool,
+) -> sqlx::Result<Expired> {
     let mut tx = conn.begin().await?;
     let Some(locked) = lock(&mut tx, id).await? else {
-        return Ok(false);
+        return Ok(Expired::Nothing);
     };
     let still_past = sqlx::query!(
         "SELECT number FROM slots WHERE attempt_id = $1 AND deadline_at <= gateway_now() FOR UPDATE",
@@ -354,32 +323,65 @@ pub async fn expire_slot(conn: &mut PgConnection, id: AttemptId) -> sqlx::Result
     .fetch_optional(&mut *tx)
     .await?;
     if still_past.is_none() {
-        return Ok(false);
+        return Ok(Expired::Nothing);
     }
+    dispatch::free_slot(&mut tx, id).await?;
+    let expired = if locked.state == AttemptState::Unknown {
+        if awaits_decision {
+            await_decision(&mut tx, id, locked.job_id).await?;
+        }
+        Expired::StillUnknown
+    } else {
+        expire(&mut tx, id).await?;
+        let message = "Gladia accepted the transcription and delivered no result in time.";
+        fail_job(
+            &mut tx,
+            locked.job_id,
+            JobErrorType::ResultMissing,
+            None,
+            message,
+        )
+        .await?;
+        Expired::ResultMissing
+    };
+    tx.commit().await?;
+    Ok(expired)
+}
+
+/// Gives an attempt up, whatever it waits for.
+pub(super) async fn expire(conn: &mut PgConnection, id: AttemptId) -> sqlx::Result<()> {
     sqlx::query!(
         "
-        UPDATE attempts SET state = 'expired', finished_at = gateway_now()
+        UPDATE attempts
+        SET state = 'expired', finished_at = gateway_now(), next_look_at = NULL, unknown_reason = NULL
         WHERE id = $1 AND state IN ('submitting', 'accepted', 'unknown')
         ",
         id.0,
     )
-    .execute(&mut *tx)
+    .execute(conn)
+    .await
+    .map(|_| ())
+}
+
+/// Leaves an attempt of unknown outcome to an operator.
+pub(super) async fn await_decision(
+    conn: &mut PgConnection,
+    id: AttemptId,
+    job_id: JobId,
+) -> sqlx::Result<()> {
+    sqlx::query!(
+        "UPDATE attempts SET unknown_reason = 'awaiting_decision' WHERE id = $1 AND state = 'unknown'",
+        id.0,
+    )
+    .execute(&mut *conn)
     .await?;
-    dispatch::free_slot(&mut tx, id).await?;
-    let (kind, message) = if locked.state == AttemptState::Accepted {
-        (
-            JobErrorType::ResultMissing,
-            "Gladia accepted the transcription and delivered no result in time.",
-        )
-    } else {
-        (
-            JobErrorType::OutcomeUnknown,
-            "It never became known whether the request reached Gladia. It was not sent again, because it may be billed.",
-        )
-    };
-    fail_job(&mut tx, locked.job_id, kind, None, message).await?;
-    tx.commit().await?;
-    Ok(true)
+    sqlx::query!(
+        "UPDATE jobs SET status_reason = 'awaiting_decision' WHERE id = $1 AND status = 'unknown'",
+        job_id.0,
+    )
+    .execute(conn)
+    .await
+    .map(|_| ())
 }
 
 /// The callback keys that unfinished attempts were signed with.

@@ -3,8 +3,10 @@
 use sqlx::{Connection, PgConnection};
 
 use super::{
+    adoption::is_taken,
     corrupt, dispatch,
     events::{self, EventType},
+    surplus,
 };
 use crate::domain::{
     completion::{Before, Completion, Ending, Verdict, decide},
@@ -89,7 +91,11 @@ pub async fn record(
         return Ok(CallbackOutcome::UnknownAttempt);
     };
     let attempt = sqlx::query!(
-        "SELECT state, gladia_id FROM attempts WHERE id = $1 FOR UPDATE",
+        r#"
+        SELECT state, gladia_id,
+               EXISTS (SELECT FROM attempts other WHERE other.job_id = a.job_id AND other.id <> a.id) AS "has_siblings!"
+        FROM attempts a WHERE id = $1 FOR UPDATE
+        "#,
         callback.attempt_id.0,
     )
     .fetch_one(&mut *tx)
@@ -136,6 +142,9 @@ pub async fn record(
             Verdict::Fail => fail_job(&mut tx, job_id, completion).await?,
             Verdict::Supersede | Verdict::Discard | Verdict::Quarantine(_) => {}
         }
+        if attempt.has_siblings {
+            surplus::note(&mut tx, job_id).await?;
+        }
     }
     tx.commit().await?;
     Ok(outcome)
@@ -174,17 +183,6 @@ pub async fn quarantine(
     }
     tx.commit().await?;
     Ok(outcome)
-}
-
-/// Whether another attempt answers for this job of Gladia's.
-async fn is_taken(conn: &mut PgConnection, gladia_id: &str) -> sqlx::Result<bool> {
-    sqlx::query!(
-        r#"SELECT EXISTS (SELECT FROM attempts WHERE gladia_id = $1) AS "taken!""#,
-        gladia_id
-    )
-    .fetch_one(conn)
-    .await
-    .map(|row| row.taken)
 }
 
 /// Adds the row. `false` where the same body for the same attempt is here already. One that was quarantined is carried out
@@ -238,9 +236,12 @@ async fn settle_attempt(
     sqlx::query!(
         "
         UPDATE attempts
-        SET state = $2, gladia_id = coalesce(gladia_id, $3), finished_at = coalesce(finished_at, gateway_now())
         -- A success is the last word, also on an attempt that was given up.
-        WHERE id = $1 AND state <> 'done' AND ($2 = 'done' OR finished_at IS NULL)
+        SET state = CASE WHEN $2 = 'done' OR finished_at IS NULL THEN $2 ELSE state END,
+            settled_by = CASE WHEN gladia_id IS NULL THEN 'callback' ELSE settled_by END,
+            gladia_id = coalesce(gladia_id, $3), finished_at = coalesce(finished_at, gateway_now()),
+            next_look_at = NULL, unknown_reason = NULL
+        WHERE id = $1 AND state <> 'done'
         ",
         id.0,
         state,

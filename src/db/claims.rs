@@ -9,7 +9,7 @@ use super::events::{self, EventType};
 use crate::domain::ids::{AttemptId, JobId, TenantId};
 
 /// Gladia keeps trying for two hours; the margin covers its clock and the callback's way.
-const SLOT_DEADLINE: Duration = Duration::from_mins(2 * 60 + 15);
+pub(super) const SLOT_DEADLINE: Duration = Duration::from_mins(2 * 60 + 15);
 
 /// What the claiming process brings along.
 #[derive(Debug)]

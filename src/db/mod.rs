@@ -12,6 +12,7 @@ use sqlx::{
     postgres::{PgConnectOptions, PgPool, PgPoolOptions},
 };
 
+pub mod adoption;
 pub mod api_keys;
 pub mod attempts;
 pub mod callbacks;
@@ -23,7 +24,9 @@ pub mod idempotency;
 pub mod invariants;
 pub mod job_endings;
 pub mod jobs;
+pub mod look_ups;
 pub mod quarantine;
+pub mod surplus;
 pub mod uploads;
 pub mod wakeups;
 

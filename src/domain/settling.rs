@@ -9,7 +9,7 @@
 use std::time::Duration;
 
 /// After how many settling times the oldest attempt counts without a witness.
-const WITHOUT_WITNESS: u32 = 10;
+pub const WITHOUT_WITNESS: u32 = 10;
 
 /// How often an attempt has to be missing.
 pub const ABSENCES: u32 = 2;

@@ -85,13 +85,17 @@ impl GladiaClient {
         if !base.path().ends_with('/') {
             base.set_path(&format!("{}/", base.path()));
         }
+        let create = builder()
+            .default_headers(keyed_headers.clone())
+            .pool_max_idle_per_host(0)
+            .timeout(settings.create_timeout);
+        // The kernel goes on delivering what was handed to it after we have hung up, for many minutes: a job that counts as
+        // not sent by then must not arrive after all.
+        #[cfg(any(target_os = "android", target_os = "fuchsia", target_os = "linux"))]
+        let create = create.tcp_user_timeout(settings.create_timeout);
         Ok(Self {
             base,
-            create: builder()
-                .default_headers(keyed_headers.clone())
-                .pool_max_idle_per_host(0)
-                .timeout(settings.create_timeout)
-                .build()?,
+            create: create.build()?,
             upload: builder().default_headers(keyed_headers.clone()).build()?,
             keyed: builder()
                 .default_headers(keyed_headers)

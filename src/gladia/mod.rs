@@ -9,5 +9,6 @@ pub mod callback_keys;
 pub mod client;
 pub mod create;
 pub mod error;
+pub mod list;
 pub mod upload;
 pub mod webhook_secrets;

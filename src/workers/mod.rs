@@ -3,8 +3,8 @@
 //! A job leaves three rows behind: itself, an attempt, and the slot that the attempt holds. [`submit`] claims all three in
 //! one commit, sends, and records what the answer proves; the callback, which `http` receives, finishes them. A process
 //! that dies in between leaves an attempt whose lease runs out: [`settle`], in any replica, then says that it is unknown.
-//! It keeps its slot and is not sent again, since Gladia may have it; its callback finishes it like any other. What nobody
-//! ever answers for is ended at the slot's deadline.
+//! It keeps its slot and is not sent again, since Gladia may have it; its callback finishes it like any other, or
+//! [`look_up`] finds out whether Gladia has it. What Gladia accepted and never answers for is ended at its slot's deadline.
 //!
 //! Every worker is woken and also looks on a jittered timer, through the same function, so a lost wake-up costs a second
 //! and nothing else.
@@ -13,6 +13,7 @@ use std::time::Duration;
 
 use rand::RngExt;
 
+pub mod look_up;
 pub mod settle;
 pub mod submit;
 

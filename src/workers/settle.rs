@@ -5,14 +5,20 @@ use tokio_util::sync::CancellationToken;
 
 use super::{ERROR_PAUSE, sweep_interval};
 use crate::{
-    db::{attempts, wakeups::Wakeups},
+    db::{
+        attempts::{self, Expired},
+        wakeups::Wakeups,
+    },
     domain::ids::AttemptId,
 };
 
 /// Looks until told to stop.
-pub async fn run(pool: PgPool, wakeups: Wakeups, stop: CancellationToken) {
+///
+/// `awaits_decision`: nobody looks for attempts of unknown outcome, so at the end of their slot's time an operator has to
+/// decide.
+pub async fn run(pool: PgPool, wakeups: Wakeups, awaits_decision: bool, stop: CancellationToken) {
     loop {
-        let rest = match sweep(&pool).await {
+        let rest = match sweep(&pool, awaits_decision).await {
             Ok(0) => sweep_interval(),
             Ok(_) => {
                 // A slot may be free.
@@ -35,30 +41,38 @@ pub async fn run(pool: PgPool, wakeups: Wakeups, stop: CancellationToken) {
 ///
 /// # Errors
 /// Where the database does not answer.
-pub async fn sweep(pool: &PgPool) -> sqlx::Result<usize> {
+pub async fn sweep(pool: &PgPool, awaits_decision: bool) -> sqlx::Result<usize> {
     let mut conn = pool.acquire().await?;
     let mut moved = 0;
     for id in attempts::list_expired_leases(&mut conn).await? {
-        if attended(id, attempts::expire_lease(&mut conn, id).await) {
+        if attended(id, attempts::expire_lease(&mut conn, id).await) == Some(true) {
             moved += 1;
             metrics::counter!("gateway_leases_expired_total").increment(1);
             tracing::warn!(attempt.id = %id, "The process that submitted attempt {id} went silent; it is unknown now");
         }
     }
     for id in attempts::list_past_deadline(&mut conn).await? {
-        if attended(id, attempts::expire_slot(&mut conn, id).await) {
-            moved += 1;
-            metrics::counter!("gateway_slots_expired_total").increment(1);
-            tracing::error!(attempt.id = %id, "Nothing ever came of attempt {id}; its slot is given back");
+        let expired = attempts::expire_slot(&mut conn, id, awaits_decision).await;
+        match attended(id, expired) {
+            None | Some(Expired::Nothing) => continue,
+            Some(Expired::ResultMissing) => {
+                tracing::error!(attempt.id = %id, "Nothing ever came of attempt {id}; its slot is given back");
+            }
+            Some(Expired::StillUnknown) => {
+                tracing::warn!(attempt.id = %id, "Attempt {id} is still unknown at its slot's deadline; the slot is given back");
+            }
         }
+        moved += 1;
+        metrics::counter!("gateway_slots_expired_total").increment(1);
     }
     Ok(moved)
 }
 
 /// One attempt that cannot be settled does not keep the others waiting.
-fn attended(id: AttemptId, settled: sqlx::Result<bool>) -> bool {
-    settled.unwrap_or_else(|error| {
-        tracing::error!(%error, attempt.id = %id, "Could not settle attempt {id}; trying again");
-        false
-    })
+fn attended<T>(id: AttemptId, settled: sqlx::Result<T>) -> Option<T> {
+    settled
+        .inspect_err(|error| {
+            tracing::error!(%error, attempt.id = %id, "Could not settle attempt {id}; trying again");
+        })
+        .ok()
 }

@@ -359,18 +359,3 @@ async fn a_job_that_gladia_never_delivers_fails_at_its_deadline_and_a_late_succe
     assert_eq!(words, "late success");
     app.finish().await;
 }
-
-#[tokio::test(flavor = "multi_thread")]
-async fn an_outcome_that_is_never_known_fails_at_the_deadline_without_being_sent_again() {
-    let app = TestApp::start().await;
-    let fault = json!({ "operation": "create", "kind": "status", "status": 500, "times": 1 });
-    app.upstream.fault(&fault).await;
-    let id = app.acme.start("a.mp3").await;
-    app.acme.wait_until_reason(&id, "outcome_unknown").await;
-    app.set_clock_ahead("3 hours").await;
-    let job = app.acme.wait_until(&id, "error").await;
-    assert_eq!(job["error"]["type"], "outcome_unknown");
-    assert_eq!(app.slots_held().await, 0);
-    assert_eq!(app.upstream.count("creates_received").await, 1);
-    app.finish().await;
-}

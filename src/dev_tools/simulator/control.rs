@@ -5,7 +5,7 @@ use std::sync::Arc;
 use axum::{
     Json, Router,
     extract::{Path, Query, State},
-    http::StatusCode,
+    http::{StatusCode, header},
     response::{IntoResponse as _, Response},
     routing::{get, post},
 };
@@ -30,6 +30,7 @@ pub(super) fn router() -> Router<Arc<state::State>> {
             get(faults).put(replace_faults).delete(clear_faults),
         )
         .route("/_simulator/jobs/{id}/callback", post(resend_callback))
+        .route("/_simulator/jobs/{id}/result", get(result))
         .route("/_simulator/reset", post(reset))
 }
 
@@ -51,6 +52,8 @@ struct JobRecord<'a> {
     started_at: Option<String>,
     finished_at: Option<String>,
     error: Option<&'a str>,
+    /// Of the exact bytes of `payload` in the callback and of `result` in the job, once it is done.
+    result_sha256: Option<&'a str>,
     callbacks: &'a [CallbackRecord],
     request_body: &'a Map<String, Value>,
 }
@@ -68,6 +71,7 @@ impl<'a> From<&'a Job> for JobRecord<'a> {
             started_at: job.started_at.map(clock::iso),
             finished_at: job.completed_at.map(clock::iso),
             error: job.error.as_ref().map(|(_, message)| message.as_str()),
+            result_sha256: job.result_sha256.as_deref(),
             callbacks: &job.callbacks,
             request_body: &job.request,
         }
@@ -126,11 +130,30 @@ async fn resend_callback(State(state): State<Arc<state::State>>, Path(id): Path<
     if let Some(record) = callback::resend(&state, id).await {
         return Json(record).into_response();
     }
-    let error = "no such job, or it has not ended, or it has no callback";
+    not_found("no such job, or it has not ended, or its result is gone, or it has no callback")
+}
+
+/// The bytes of a job's result as its callback and its job have them.
+async fn result(State(state): State<Arc<state::State>>, Path(id): Path<Uuid>) -> Response {
+    let result = state
+        .store()
+        .jobs
+        .get(&id)
+        .and_then(|job| job.result.clone());
+    match result {
+        Some(result) => {
+            let json = [(header::CONTENT_TYPE, "application/json")];
+            (json, result.get().to_owned()).into_response()
+        }
+        None => not_found("no such job, or it is not done, or its result is gone"),
+    }
+}
+
+fn not_found(error: &str) -> Response {
     (StatusCode::NOT_FOUND, Json(json!({"error": error}))).into_response()
 }
 
 async fn reset(State(state): State<Arc<state::State>>) -> StatusCode {
-    state.store().reset();
+    state.reset();
     StatusCode::NO_CONTENT
 }

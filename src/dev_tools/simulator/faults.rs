@@ -1,8 +1,13 @@
 //! Faults on demand: what goes wrong, with which operation, how often.
 
+mod written;
+
 use std::collections::BTreeMap;
 
+use rand::{RngExt as _, SeedableRng as _, rngs::StdRng};
 use serde::{Deserialize, Serialize};
+
+use self::written::Fields;
 
 /// What a request is about, or that a callback is being sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
@@ -29,24 +34,11 @@ pub(super) struct Fault {
     /// How often it still happens; without it, until it is removed.
     #[serde(skip_serializing_if = "Option::is_none")]
     times: Option<u32>,
+    /// The share of what it concerns that it happens to; without it, to all.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    probability: Option<f64>,
     /// A text that the URL or the body must contain.
     #[serde(rename = "match", skip_serializing_if = "Option::is_none")]
-    pattern: Option<String>,
-}
-
-/// A fault as it is written: all kinds in one flat object, so that a misspelt field is noticed.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Fields {
-    operation: Operation,
-    kind: String,
-    status: Option<u16>,
-    body: Option<String>,
-    #[serde(default)]
-    headers: BTreeMap<String, String>,
-    milliseconds: Option<u64>,
-    times: Option<u32>,
-    #[serde(rename = "match")]
     pattern: Option<String>,
 }
 
@@ -68,6 +60,42 @@ pub(super) enum Effect {
     Lose,
     /// A callback is sent twice.
     Duplicate,
+    /// Half of a callback is sent as if it were all.
+    Truncate,
+    /// The connection breaks in the middle of a callback.
+    Break,
+    /// Jobs that were accepted less than this ago are not listed.
+    Lag { milliseconds: u64 },
+    /// Jobs whose audio URL or metadata contain the text are not listed; without a text, none is.
+    Omit {
+        #[serde(skip_serializing_if = "Option::is_none")]
+        job: Option<String>,
+    },
+    /// The filter by metadata changes nothing where it is written this way; without a way, in both.
+    IgnoreMetadata {
+        #[serde(skip_serializing_if = "Option::is_none")]
+        encoding: Option<Encoding>,
+    },
+}
+
+impl Effect {
+    /// Whether others of its kind may come with it: those that only slow down or hide something.
+    fn goes_with_others(&self) -> bool {
+        matches!(
+            self,
+            Self::Delay { .. } | Self::Lag { .. } | Self::Omit { .. } | Self::IgnoreMetadata { .. }
+        )
+    }
+}
+
+/// How a filter by metadata is written in a query.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum Encoding {
+    /// `custom_metadata={"key":"value"}`
+    Json,
+    /// `custom_metadata[key]=value`
+    Brackets,
 }
 
 /// An answer that is given instead of the real one.
@@ -81,37 +109,54 @@ pub(super) struct Answer {
     pub(super) headers: BTreeMap<String, String>,
 }
 
-/// The faults that are switched on.
-#[derive(Debug, Default)]
-pub(super) struct Faults(Vec<Fault>);
+/// The faults that are switched on, and the dice for those that happen now and then.
+#[derive(Debug)]
+pub(super) struct Faults {
+    list: Vec<Fault>,
+    dice: StdRng,
+}
 
 impl Faults {
+    /// None. The same seed throws the same dice, in the order in which faults are taken.
+    pub(super) fn none(seed: u64) -> Self {
+        Self {
+            list: Vec::new(),
+            dice: StdRng::seed_from_u64(seed),
+        }
+    }
+
     /// Puts these in the place of all others.
     pub(super) fn replace(&mut self, faults: Vec<Fault>) {
-        self.0 = faults;
+        self.list = faults;
     }
 
     /// Those that still have something to do.
     pub(super) fn list(&self) -> &[Fault] {
-        &self.0
+        &self.list
     }
 
-    /// Takes what now goes wrong with an operation: every delay, and the first of anything else.
+    /// Takes what now goes wrong with an operation: every delay and everything that lists hide, and the first of anything
+    /// else.
     pub(super) fn take(&mut self, operation: Operation, texts: &[&str]) -> Vec<Effect> {
         let mut taken = Vec::new();
-        let mut decided = false;
-        for fault in &mut self.0 {
-            let delays = matches!(fault.effect, Effect::Delay { .. });
-            if (decided && !delays) || !fault.concerns(operation, texts) {
+        let mut settled = false;
+        for fault in &mut self.list {
+            let decides = !fault.effect.goes_with_others();
+            if (settled && decides) || !fault.concerns(operation, texts) {
+                continue;
+            }
+            if let Some(share) = fault.probability
+                && !self.dice.random_bool(share)
+            {
                 continue;
             }
             if let Some(times) = &mut fault.times {
                 *times = times.saturating_sub(1);
             }
-            decided |= !delays;
+            settled |= decides;
             taken.push(fault.effect.clone());
         }
-        self.0.retain(|fault| fault.times != Some(0));
+        self.list.retain(|fault| fault.times != Some(0));
         taken
     }
 }
@@ -127,69 +172,12 @@ impl Fault {
     }
 }
 
-impl TryFrom<Fields> for Fault {
-    type Error = String;
-
-    fn try_from(fields: Fields) -> Result<Self, String> {
-        let callback = fields.operation == Operation::Callback;
-        let kind = fields.kind;
-        let fits = match kind.as_str() {
-            "status" | "status_after" | "drop_before" | "drop_after" => !callback,
-            "lose" | "duplicate" => callback,
-            "delay" => true,
-            _ => {
-                return Err(format!(
-                    "there is no fault of kind {kind}: it is status, status_after, drop_before, drop_after or delay, \
-                     and for callbacks lose, duplicate or delay"
-                ));
-            }
-        };
-        if !fits {
-            let only = if callback { "requests" } else { "callbacks" };
-            return Err(format!("a fault of kind {kind} is for {only} only"));
-        }
-        if fields.times == Some(0) {
-            return Err("times must be at least 1".to_owned());
-        }
-        let answer = || {
-            let status = fields
-                .status
-                .filter(|status| (200..=599).contains(status))
-                .ok_or_else(|| format!("a fault of kind {kind} needs a status from 200 to 599"))?;
-            Ok::<_, String>(Answer {
-                status,
-                body: fields.body.clone(),
-                headers: fields.headers.clone(),
-            })
-        };
-        let effect = match kind.as_str() {
-            "status" => Effect::Status(answer()?),
-            "status_after" => Effect::StatusAfter(answer()?),
-            "drop_before" => Effect::DropBefore,
-            "drop_after" => Effect::DropAfter,
-            "lose" => Effect::Lose,
-            "duplicate" => Effect::Duplicate,
-            _ => Effect::Delay {
-                milliseconds: fields
-                    .milliseconds
-                    .ok_or("a fault of kind delay needs milliseconds")?,
-            },
-        };
-        Ok(Self {
-            operation: fields.operation,
-            effect,
-            times: fields.times,
-            pattern: fields.pattern,
-        })
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     fn faults(json: &str) -> Faults {
-        let mut faults = Faults::default();
+        let mut faults = Faults::none(7);
         faults.replace(serde_json::from_str(json).unwrap());
         faults
     }
@@ -218,6 +206,48 @@ mod tests {
     }
 
     #[test]
+    fn a_share_of_the_requests_is_met_and_the_same_seed_meets_the_same() {
+        let json = r#"[{"operation": "create", "kind": "drop_before", "probability": 0.25, "times": 100}]"#;
+        let met = |seed| {
+            let mut faults = Faults::none(seed);
+            faults.replace(serde_json::from_str(json).unwrap());
+            let mut meets = || !faults.take(Operation::Create, &[]).is_empty();
+            (0..200).map(|_| meets()).collect::<Vec<bool>>()
+        };
+        let first = met(7);
+        assert_eq!(first, met(7));
+        assert_ne!(first, met(8));
+        let count = first.iter().filter(|met| **met).count();
+        assert!((30..=70).contains(&count), "{count}");
+    }
+
+    #[test]
+    fn times_counts_only_what_happened() {
+        let mut faults = faults(
+            r#"[{"operation": "create", "kind": "drop_before", "probability": 0.1, "times": 3}]"#,
+        );
+        let mut met = 0;
+        for _ in 0..1000 {
+            met += faults.take(Operation::Create, &[]).len();
+        }
+        assert_eq!(met, 3);
+        assert!(faults.list().is_empty());
+    }
+
+    #[test]
+    fn what_lists_hide_adds_up_and_leaves_room_for_a_refusal() {
+        let mut faults = faults(
+            r#"[
+                {"operation": "list", "kind": "omit", "job": "a"},
+                {"operation": "list", "kind": "status", "status": 500},
+                {"operation": "list", "kind": "omit", "job": "b"},
+                {"operation": "list", "kind": "lag", "milliseconds": 5}
+            ]"#,
+        );
+        assert_eq!(faults.take(Operation::List, &[]).len(), 4);
+    }
+
+    #[test]
     fn a_fault_that_cannot_happen_is_refused() {
         for json in [
             r#"{"operation": "create", "kind": "lose"}"#,
@@ -227,8 +257,41 @@ mod tests {
             r#"{"operation": "create", "kind": "status", "status": 99}"#,
             r#"{"operation": "create", "kind": "drop_after", "tims": 1}"#,
             r#"{"operation": "create", "kind": "drop_after", "times": 0}"#,
+            r#"{"operation": "create", "kind": "drop_after", "probability": 0}"#,
+            r#"{"operation": "create", "kind": "drop_after", "probability": 1.1}"#,
+            r#"{"operation": "create", "kind": "lag", "milliseconds": 1}"#,
+            r#"{"operation": "any", "kind": "omit"}"#,
+            r#"{"operation": "list", "kind": "lag"}"#,
+            r#"{"operation": "list", "kind": "truncate"}"#,
+            r#"{"operation": "callback", "kind": "omit"}"#,
+            r#"{"operation": "list", "kind": "ignore_metadata", "encoding": "yaml"}"#,
         ] {
             assert!(serde_json::from_str::<Fault>(json).is_err(), "{json}");
+        }
+    }
+
+    #[test]
+    fn a_field_of_another_kind_is_named_in_the_refusal() {
+        for (json, field) in [
+            (
+                r#"{"operation": "list", "kind": "lag", "milliseconds": 1, "job": "a"}"#,
+                "job",
+            ),
+            (
+                r#"{"operation": "list", "kind": "omit", "encoding": "json"}"#,
+                "encoding",
+            ),
+            (
+                r#"{"operation": "create", "kind": "drop_after", "milliseconds": 1}"#,
+                "milliseconds",
+            ),
+            (
+                r#"{"operation": "callback", "kind": "truncate", "status": 500}"#,
+                "status",
+            ),
+        ] {
+            let error = serde_json::from_str::<Fault>(json).unwrap_err().to_string();
+            assert!(error.contains(&format!("takes no {field}")), "{error}");
         }
     }
 }

@@ -52,6 +52,8 @@ pub(super) struct Counts {
     pub(super) creates_accepted: u64,
     pub(super) gets: u64,
     pub(super) lists: u64,
+    /// Lists that were answered with jobs, each page on its own.
+    pub(super) list_pages: u64,
     pub(super) deletes: u64,
     pub(super) files: u64,
     pub(super) uploads: u64,
@@ -68,6 +70,8 @@ pub(super) struct Counts {
     /// Attempts answered with 2xx.
     pub(super) callbacks_delivered: u64,
     pub(super) callbacks_lost: u64,
+    /// Attempts that sent half of the body as if it were all.
+    pub(super) callbacks_truncated: u64,
     pub(super) webhooks_sent: u64,
     pub(super) faults_applied: u64,
     /// Downloads that carried the API key to the other origin.
@@ -143,6 +147,12 @@ impl Ledger {
 }
 
 impl CallbackRecord {
+    /// Whether it was answered with 2xx.
+    pub(super) fn is_delivered(&self) -> bool {
+        self.status
+            .is_some_and(|status| (200..300).contains(&status))
+    }
+
     pub(super) fn now(attempt: u32, status: Option<u16>, note: Option<String>) -> Self {
         Self {
             at: clock::now(),

@@ -1,10 +1,13 @@
 //! A Gladia that runs here: the pre-recorded API over real HTTP, for the demo and the tests.
 //!
 //! Three things stand behind its address. The _API_ takes uploads, creates, lists, serves and deletes jobs, and
-//! answers errors in Gladia's envelope (`api`). The _engine_ lets a bounded number of jobs run, spends time in
+//! answers errors in Gladia's envelope (`api`). With zero data retention it takes creates alone, and a result exists
+//! until its callback was answered with 2xx. The _engine_ lets a bounded number of jobs run, spends time in
 //! proportion to the length of the audio, writes the transcript and calls back (`engine`). The _control_ side under
-//! `/_simulator/` shows the ledger of everything that was received and sent, and switches faults on and off
-//! (`control`).
+//! `/_simulator/` shows the ledger of everything that was received and sent, gives the exact bytes of a result, and
+//! switches faults on and off (`control`): requests that are refused or break, callbacks that are late, lost, doubled or
+//! cut, lists that hide jobs or ignore a filter (`faults`). A fault may happen to a share of the requests alone, by dice
+//! that a seed makes repeatable.
 //!
 //! Audio is decoded for real (`media`); words come from a [`Script`], or say that they are simulated. A second
 //! listener stands for the object storage that Gladia redirects file downloads to, and reports any API key that

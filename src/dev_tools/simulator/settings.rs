@@ -38,6 +38,10 @@ pub struct SimulatorSettings {
     pub callback_backoff: Duration,
     /// The largest upload, in bytes.
     pub max_upload_bytes: u64,
+    /// Whether nothing is kept: no uploads, no look at jobs, and a result exists until its callback was answered with 2xx.
+    pub zero_data_retention: bool,
+    /// Makes faults that happen now and then happen in the same places again; random if none is given.
+    pub seed: Option<u64>,
 }
 
 /// Where account webhooks go, and how they are signed.
@@ -65,6 +69,8 @@ impl Default for SimulatorSettings {
             callback_attempts: 5,
             callback_backoff: Duration::from_millis(500),
             max_upload_bytes: 1_000_000_000,
+            zero_data_retention: false,
+            seed: None,
         }
     }
 }

@@ -40,7 +40,7 @@ pub(super) struct State {
 }
 
 /// What changes.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Store {
     files: HashMap<Uuid, StoredFile>,
     contents: VecDeque<Uuid>,
@@ -117,6 +117,8 @@ pub(super) struct Job {
     pub(super) callback: Option<CallbackTarget>,
     pub(super) file: Option<StoredFile>,
     pub(super) result: Option<Arc<RawValue>>,
+    /// The SHA-256 of the result's bytes, which outlives them.
+    pub(super) result_sha256: Option<String>,
     pub(super) error: Option<(u16, String)>,
     pub(super) callbacks: Vec<CallbackRecord>,
     /// Deleted jobs stay in the ledger, and are not found otherwise.
@@ -133,18 +135,23 @@ impl State {
         Ok(Self {
             script: script.or(Script::bundled()),
             http: guard::client(settings.allow_loopback)?,
+            store: Mutex::new(Store::empty(&settings)),
             settings,
             public_url,
             bucket_url,
             stop: CancellationToken::new(),
             tasks: TaskTracker::new(),
-            store: Mutex::default(),
         })
     }
 
     /// The store. Nobody awaits while holding it, and a panic elsewhere does not take it away.
     pub(super) fn store(&self) -> MutexGuard<'_, Store> {
         self.store.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Forgets everything. Jobs that run notice that they are gone.
+    pub(super) fn reset(&self) {
+        *self.store() = Store::empty(&self.settings);
     }
 
     /// An absolute URL under the public one.
@@ -154,6 +161,20 @@ impl State {
 }
 
 impl Store {
+    fn empty(settings: &SimulatorSettings) -> Self {
+        Self {
+            files: HashMap::new(),
+            contents: VecDeque::new(),
+            kept_bytes: 0,
+            jobs: HashMap::new(),
+            order: Vec::new(),
+            running: 0,
+            waiting: VecDeque::new(),
+            ledger: Ledger::default(),
+            faults: Faults::none(settings.seed.unwrap_or_else(rand::random)),
+        }
+    }
+
     /// Keeps a file, and lets the bytes of the oldest go.
     pub(super) fn keep(&mut self, file: StoredFile) {
         let len = |file: &StoredFile| file.content.as_ref().map_or(0, Content::len);
@@ -179,10 +200,5 @@ impl Store {
     /// A job that callers may see.
     pub(super) fn job(&self, id: Uuid) -> Option<&Job> {
         self.jobs.get(&id).filter(|job| !job.deleted)
-    }
-
-    /// Forgets everything. Jobs that run notice that they are gone.
-    pub(super) fn reset(&mut self) {
-        *self = Self::default();
     }
 }

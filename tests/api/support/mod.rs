@@ -6,6 +6,7 @@ pub mod audio;
 pub mod builder;
 pub mod caller;
 pub mod database;
+pub mod look_ups;
 pub mod relay;
 pub mod replica;
 pub mod rows;

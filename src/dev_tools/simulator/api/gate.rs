@@ -1,4 +1,4 @@
-//! What every request passes: the [ledger entry](Entry), the faults, the key check, the error envelope.
+//! What every request passes: the [ledger entry](Entry), the faults, the checks of key and account, the error envelope.
 
 use std::{sync::Arc, time::Duration};
 
@@ -11,7 +11,7 @@ use axum::{
 };
 use http_body_util::{BodyExt as _, Limited};
 
-use super::{entry::Entry, envelope::ApiError};
+use super::{entry::Entry, envelope::ApiError, list::Flaws};
 use crate::dev_tools::simulator::{
     connection::Line,
     faults::{Answer, Effect, Operation},
@@ -99,6 +99,7 @@ async fn pass(
 
     let uri = parts.uri.to_string();
     let mut after = None;
+    let mut flaws = Flaws::default();
     for effect in take_faults(state, operation, &[&uri, &text]) {
         match effect {
             Effect::Delay { milliseconds } => {
@@ -106,13 +107,22 @@ async fn pass(
             }
             Effect::Status(answer) => return Some(answer_with(&answer)),
             Effect::DropBefore => return None,
+            Effect::Lag { .. } | Effect::Omit { .. } | Effect::IgnoreMetadata { .. } => {
+                flaws.0.push(effect);
+            }
             later => after = Some(later),
         }
     }
     // What is no operation needs no key: the probes, and routes that do not exist.
-    let response = match operation.map_or(Ok(()), |_| check_key(state, &parts)) {
+    let allowed = operation.map_or(Ok(()), |operation| {
+        check_key(state, &parts)?;
+        check_retention(state, operation)
+    });
+    let response = match allowed {
         Ok(()) => {
-            let response = next.run(Request::from_parts(parts, body)).await;
+            let mut request = Request::from_parts(parts, body);
+            request.extensions_mut().insert(flaws);
+            let response = next.run(request).await;
             entry.whole();
             response
         }
@@ -178,6 +188,17 @@ fn check_key(state: &state::State, parts: &Parts) -> Result<(), ApiError> {
     } else {
         Err(unauthorized("gladia user not found"))
     }
+}
+
+/// An account without data retention has nothing that could be looked at, and creates alone.
+fn check_retention(state: &state::State, operation: Operation) -> Result<(), ApiError> {
+    if !state.settings.zero_data_retention || operation == Operation::Create {
+        return Ok(());
+    }
+    Err(ApiError::new(
+        StatusCode::FORBIDDEN,
+        "Not available with zero data retention",
+    ))
 }
 
 fn operation(method: &Method, path: &str) -> Option<Operation> {

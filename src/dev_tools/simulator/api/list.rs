@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use axum::{
-    Json,
+    Extension, Json,
     extract::{OriginalUri, State},
     response::{IntoResponse as _, Response},
 };
@@ -13,7 +13,11 @@ use serde_json::{Map, Value};
 use url::form_urlencoded;
 
 use super::{envelope::ApiError, job_view::JobView};
-use crate::dev_tools::simulator::state::{self, Job};
+use crate::dev_tools::simulator::{
+    clock,
+    faults::{Effect, Encoding},
+    state::{self, Job},
+};
 
 const STATUSES: [&str; 4] = ["queued", "processing", "done", "error"];
 
@@ -24,6 +28,10 @@ struct Page<'a> {
     next: Option<String>,
     items: Vec<JobView<'a>>,
 }
+
+/// What goes wrong with this list.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Flaws(pub(super) Vec<Effect>);
 
 /// What was asked for.
 #[derive(Debug)]
@@ -42,16 +50,19 @@ struct Filter {
 pub(super) async fn handler(
     State(state): State<Arc<state::State>>,
     OriginalUri(uri): OriginalUri,
+    Extension(flaws): Extension<Flaws>,
 ) -> Result<Response, ApiError> {
-    let filter = Filter::parse(uri.query().unwrap_or_default()).map_err(ApiError::invalid)?;
+    let query = uri.query().unwrap_or_default();
+    let filter = Filter::parse(query, &flaws).map_err(ApiError::invalid)?;
     let (jobs, more) = {
-        let store = state.store();
+        let mut store = state.store();
+        store.ledger.counts.list_pages += 1;
         let mut found = store
             .order
             .iter()
             .rev()
             .filter_map(|id| store.job(*id))
-            .filter(|job| filter.fits(job))
+            .filter(|job| !flaws.hide(job) && filter.fits(job))
             .skip(filter.offset);
         let jobs: Vec<Job> = found.by_ref().take(filter.limit).cloned().collect();
         (jobs, found.next().is_some())
@@ -73,8 +84,36 @@ pub(super) async fn handler(
     Ok(Json(page).into_response())
 }
 
+impl Flaws {
+    /// Whether the job does not show, though it exists.
+    fn hide(&self, job: &Job) -> bool {
+        self.0.iter().any(|effect| match effect {
+            Effect::Lag { milliseconds } => {
+                let age = clock::now() - job.created_at;
+                // An age below zero is one of a clock that was put back.
+                u64::try_from(age.num_milliseconds()).is_ok_and(|age| age < *milliseconds)
+            }
+            Effect::Omit { job: None } => true,
+            Effect::Omit { job: Some(text) } => {
+                let metadata = job.custom_metadata.as_ref().map(Value::to_string);
+                job.audio_url.contains(text)
+                    || metadata.is_some_and(|metadata| metadata.contains(text))
+            }
+            _ => false,
+        })
+    }
+
+    /// Whether a filter by metadata that is written this way changes nothing.
+    fn ignore(&self, written: Encoding) -> bool {
+        self.0.iter().any(|effect| {
+            matches!(effect, Effect::IgnoreMetadata { encoding }
+                if encoding.is_none_or(|encoding| encoding == written))
+        })
+    }
+}
+
 impl Filter {
-    fn parse(query: &str) -> Result<Self, Vec<String>> {
+    fn parse(query: &str, flaws: &Flaws) -> Result<Self, Vec<String>> {
         let mut errors = Vec::new();
         let mut filter = Self {
             offset: 0,
@@ -97,6 +136,7 @@ impl Filter {
                 "status" | "status[]" => {
                     filter.statuses.extend(value.split(',').map(str::to_owned));
                 }
+                "custom_metadata" if flaws.ignore(Encoding::Json) => continue,
                 "custom_metadata" => match serde_json::from_str(&value) {
                     Ok(Value::Object(metadata)) => filter.metadata.extend(metadata),
                     _ => errors.push("custom_metadata must be an object".to_owned()),
@@ -106,6 +146,7 @@ impl Filter {
                         .strip_prefix("custom_metadata[")
                         .and_then(|rest| rest.strip_suffix(']'));
                     match inner {
+                        Some(_) if flaws.ignore(Encoding::Brackets) => continue,
                         Some(inner) => {
                             let value = Value::String(value.clone());
                             filter.metadata.insert(inner.to_owned(), value);

@@ -13,6 +13,7 @@ use std::{
 };
 
 use serde_json::{Map, Value, value::RawValue};
+use sha2::{Digest as _, Sha256};
 use url::Url;
 use uuid::Uuid;
 
@@ -68,6 +69,7 @@ pub(super) fn accept(state: &Arc<State>, create: Accepted) -> Result<Uuid, Queue
             custom_metadata: create.custom_metadata,
             callback: create.callback,
             result: None,
+            result_sha256: None,
             error: None,
             callbacks: Vec::new(),
             deleted: false,
@@ -189,7 +191,10 @@ fn end(state: &Arc<State>, id: Uuid, outcome: Result<Arc<RawValue>, (u16, String
     match outcome {
         Ok(result) => {
             job.status = Status::Done;
-            job.result = Some(result);
+            job.result_sha256 = Some(sha256(result.get()));
+            // Where nothing is retained, a result that no callback waits for is gone as soon as it is there.
+            let kept = !state.settings.zero_data_retention || job.callback.is_some();
+            job.result = kept.then_some(result);
         }
         Err(error) => {
             job.status = Status::Error;
@@ -202,4 +207,9 @@ fn end(state: &Arc<State>, id: Uuid, outcome: Result<Arc<RawValue>, (u16, String
         start(state, &mut store, next);
     }
     true
+}
+
+fn sha256(text: &str) -> String {
+    let digit = |hex: String, byte: &u8| hex + &format!("{byte:02x}");
+    Sha256::digest(text).iter().fold(String::new(), digit)
 }

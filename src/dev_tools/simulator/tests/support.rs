@@ -195,7 +195,9 @@ pub async fn eventually<T>(look: impl AsyncFn() -> Option<T>) -> T {
 pub struct Received {
     pub method: Method,
     pub headers: HeaderMap,
+    /// Null if it is not JSON.
     pub body: Value,
+    pub bytes: Bytes,
 }
 
 /// Takes callbacks and answers them with a status that can be changed.
@@ -246,7 +248,8 @@ async fn receive(
     let received = Received {
         method,
         headers,
-        body: serde_json::from_slice(&body).unwrap(),
+        body: serde_json::from_slice(&body).unwrap_or_default(),
+        bytes: body,
     };
     outbox.send(received).ok();
     StatusCode::from_u16(status.load(Ordering::SeqCst)).unwrap()

@@ -1,0 +1,298 @@
+//! What a look at Gladia's list needs to know, and what it changes.
+
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use sqlx::{Connection, PgConnection};
+
+use super::attempts::{await_decision, finish, lock, requeue};
+use crate::domain::{
+    attempt::AttemptState, ids::AttemptId, job::StatusReason, settling::WaitReason,
+};
+
+/// An attempt of unknown outcome.
+#[derive(Debug, Clone)]
+pub struct UnknownAttempt {
+    /// Its id.
+    pub id: AttemptId,
+    /// When it was claimed.
+    pub created_at: DateTime<Utc>,
+    /// The last instant at which its request could leave.
+    pub send_until: DateTime<Utc>,
+    /// When it is looked for next, if that is set.
+    pub next_look_at: Option<DateTime<Utc>>,
+    /// How often it was looked for.
+    pub looks: i32,
+    /// How often it counted as not there.
+    pub absences: i32,
+    /// Whether an operator has to decide already. It is adopted if it is found, and not judged any more.
+    pub awaits_decision: bool,
+}
+
+/// A job that Gladia is known to have accepted. A look that finds it proves that the list is complete up to there.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Candidate {
+    /// Its attempt.
+    pub id: AttemptId,
+    /// When it was claimed. It was accepted later than that.
+    pub created_at: DateTime<Utc>,
+    /// When it was known to be accepted.
+    pub accepted_at: DateTime<Utc>,
+}
+
+/// How many candidates are taken along for each attempt. One that is found is enough.
+const CANDIDATES: i64 = 10;
+
+/// The database's clock.
+///
+/// # Errors
+/// Where the database does not answer.
+pub async fn now(conn: &mut PgConnection) -> sqlx::Result<DateTime<Utc>> {
+    sqlx::query!(r#"SELECT gateway_now() AS "now!""#)
+        .fetch_one(conn)
+        .await
+        .map(|row| row.now)
+}
+
+/// Whether an attempt is due for a look, by its own time or for the first time `settling_time` after its request could leave.
+///
+/// # Errors
+/// Where the database does not answer.
+pub async fn is_due(conn: &mut PgConnection, settling_time: Duration) -> sqlx::Result<bool> {
+    sqlx::query!(
+        r#"
+        SELECT EXISTS (
+            SELECT FROM attempts
+            WHERE state = 'unknown' AND finished_at IS NULL
+              AND coalesce(next_look_at, send_until + make_interval(secs => $1)) <= gateway_now()
+        ) AS "due!"
+        "#,
+        settling_time.as_secs_f64(),
+    )
+    .fetch_one(conn)
+    .await
+    .map(|row| row.due)
+}
+
+/// Takes the right to look, or keeps it, for a while. `false` where another process has it.
+///
+/// # Errors
+/// Where the database does not answer.
+pub async fn hold(conn: &mut PgConnection, worker: &str, hold_for: Duration) -> sqlx::Result<bool> {
+    sqlx::query!(
+        "
+        UPDATE look_ups SET worker = $1, held_until = gateway_now() + make_interval(secs => $2)
+        WHERE worker = $1 OR held_until <= gateway_now()
+        ",
+        worker,
+        hold_for.as_secs_f64(),
+    )
+    .execute(conn)
+    .await
+    .map(|done| done.rows_affected() == 1)
+}
+
+/// Gives the right to look back.
+///
+/// # Errors
+/// Where the database does not answer.
+pub async fn release(conn: &mut PgConnection, worker: &str) -> sqlx::Result<()> {
+    sqlx::query!(
+        "UPDATE look_ups SET worker = NULL, held_until = '-infinity' WHERE worker = $1",
+        worker
+    )
+    .execute(conn)
+    .await
+    .map(|_| ())
+}
+
+/// Lists every attempt of unknown outcome, oldest first.
+///
+/// # Errors
+/// Where the database does not answer.
+pub async fn list_unknown(conn: &mut PgConnection) -> sqlx::Result<Vec<UnknownAttempt>> {
+    sqlx::query_as!(
+        UnknownAttempt,
+        r#"
+        SELECT id, created_at, send_until, next_look_at, looks, absences,
+               unknown_reason IS NOT DISTINCT FROM 'awaiting_decision' AS "awaits_decision!"
+        FROM attempts WHERE state = 'unknown' AND finished_at IS NULL
+        ORDER BY created_at, id
+        "#
+    )
+    .fetch_all(conn)
+    .await
+}
+
+/// Lists, for each of the instants, the first jobs claimed from it on that Gladia accepted, oldest first.
+///
+/// # Errors
+/// Where the database does not answer.
+pub async fn list_candidates(
+    conn: &mut PgConnection,
+    instants: &[DateTime<Utc>],
+) -> sqlx::Result<Vec<Candidate>> {
+    sqlx::query_as!(
+        Candidate,
+        r#"
+        SELECT DISTINCT candidate.created_at AS "created_at!", candidate.id AS "id!",
+               candidate.answered_at AS "accepted_at!"
+        FROM unnest($1::timestamptz[]) AS instant (at)
+        CROSS JOIN LATERAL (
+            SELECT a.id, a.created_at, a.answered_at FROM attempts a
+            WHERE a.created_at >= instant.at AND a.answered_at IS NOT NULL AND a.gladia_id IS NOT NULL
+              -- One that was deleted at Gladia is not in its list.
+              AND NOT EXISTS (SELECT FROM upstream_deletions d WHERE d.gladia_id = a.gladia_id)
+            ORDER BY a.created_at LIMIT $2
+        ) candidate
+        ORDER BY 1, 2
+        "#,
+        instants,
+        CANDIDATES,
+    )
+    .fetch_all(conn)
+    .await
+}
+
+/// Whether a witness may still come by itself: something is being sent, or will be when a slot is free.
+///
+/// # Errors
+/// Where the database does not answer.
+pub async fn may_witness_come(conn: &mut PgConnection) -> sqlx::Result<bool> {
+    sqlx::query!(
+        r#"
+        SELECT EXISTS (SELECT FROM attempts WHERE state = 'submitting' AND finished_at IS NULL)
+            OR EXISTS (SELECT FROM jobs WHERE status = 'queued')
+           AND ((SELECT count(*) FROM slots WHERE attempt_id IS NOT NULL) < (SELECT max_in_flight FROM dispatch)
+                -- A slot that something else than an unknown attempt holds is given back in time.
+                OR EXISTS (SELECT FROM slots s JOIN attempts a ON a.id = s.attempt_id WHERE a.state <> 'unknown'))
+               AS "may_come!"
+        "#
+    )
+    .fetch_one(conn)
+    .await
+    .map(|row| row.may_come)
+}
+
+/// Of the attempts that a list shows, those whose row does not say so yet. `seen` and `gladia_ids` go together.
+///
+/// # Errors
+/// Where the database does not answer.
+pub async fn list_news(
+    conn: &mut PgConnection,
+    seen: &[AttemptId],
+    gladia_ids: &[String],
+) -> sqlx::Result<Vec<(AttemptId, String)>> {
+    let seen: Vec<_> = seen.iter().map(|id| id.0).collect();
+    let rows = sqlx::query!(
+        r#"
+        SELECT seen.id AS "id!", seen.gladia_id AS "gladia_id!"
+        FROM unnest($1::uuid[], $2::text[]) AS seen (id, gladia_id)
+        JOIN attempts a ON a.id = seen.id
+        WHERE a.gladia_id IS DISTINCT FROM seen.gladia_id
+          AND NOT EXISTS (SELECT FROM upstream_deletions d WHERE d.gladia_id = seen.gladia_id)
+        "#,
+        &seen,
+        gladia_ids,
+    )
+    .fetch_all(conn)
+    .await?;
+    Ok(rows
+        .into_iter()
+        .map(|row| (row.id.into(), row.gladia_id))
+        .collect())
+}
+
+/// Notes a look that did not find an attempt: whether it counted, why it waits on, and when the next is due.
+///
+/// `false` where another look came in between; this one then counts for nothing.
+///
+/// # Errors
+/// Where the database does not answer.
+pub async fn note_absence(
+    conn: &mut PgConnection,
+    attempt: &UnknownAttempt,
+    waits_for: Option<WaitReason>,
+    next_look_in: Duration,
+) -> sqlx::Result<bool> {
+    sqlx::query!(
+        "
+        UPDATE attempts
+        SET looks = looks + 1,
+            absences = absences + CASE WHEN $3::text IS NULL THEN 1 ELSE 0 END,
+            absent_since = CASE WHEN $3::text IS NULL THEN coalesce(absent_since, gateway_now()) ELSE absent_since END,
+            unknown_reason = coalesce($3, 'settling'),
+            next_look_at = gateway_now() + make_interval(secs => $4)
+        WHERE id = $1 AND state = 'unknown' AND looks = $2
+        ",
+        attempt.id.0,
+        attempt.looks,
+        waits_for.map(WaitReason::as_str),
+        next_look_in.as_secs_f64(),
+    )
+    .execute(conn)
+    .await
+    .map(|done| done.rows_affected() == 1)
+}
+
+/// Settles an attempt as not sent: its slot is given back, and its job goes back to its old place in the line, ahead of its
+/// tenant's later ones. `false` where the attempt moved, or another look came in between.
+///
+/// # Errors
+/// Where the database does not answer.
+pub async fn settle_as_not_sent(
+    conn: &mut PgConnection,
+    attempt: &UnknownAttempt,
+) -> sqlx::Result<bool> {
+    let mut tx = conn.begin().await?;
+    let Some(locked) = lock(&mut tx, attempt.id).await? else {
+        return Ok(false);
+    };
+    if locked.state != AttemptState::Unknown || !is_current(&mut tx, attempt).await? {
+        return Ok(false);
+    }
+    let detail = "its outcome was unknown, and Gladia's list proved that it had not arrived";
+    finish(&mut tx, attempt.id, "not_sent", None, detail).await?;
+    sqlx::query!(
+        "
+        UPDATE attempts SET settled_by = 'look_up', looks = looks + 1, absences = absences + 1
+        WHERE id = $1
+        ",
+        attempt.id.0,
+    )
+    .execute(&mut *tx)
+    .await?;
+    requeue(&mut tx, locked.job_id, StatusReason::NotSent).await?;
+    tx.commit().await?;
+    Ok(true)
+}
+
+/// Leaves an attempt that would count as not sent to an operator. It goes on being looked for now and then.
+///
+/// # Errors
+/// Where the database does not answer.
+pub async fn leave_to_operator(
+    conn: &mut PgConnection,
+    attempt: &UnknownAttempt,
+    next_look_in: Duration,
+) -> sqlx::Result<bool> {
+    let mut tx = conn.begin().await?;
+    let Some(locked) = lock(&mut tx, attempt.id).await? else {
+        return Ok(false);
+    };
+    if locked.state != AttemptState::Unknown || !is_current(&mut tx, attempt).await? {
+        return Ok(false);
+    }
+    note_absence(&mut tx, attempt, None, next_look_in).await?;
+    await_decision(&mut tx, attempt.id, locked.job_id).await?;
+    tx.commit().await?;
+    Ok(true)
+}
+
+/// Whether no other look has been noted since the attempt was listed. The caller holds the lock.
+async fn is_current(conn: &mut PgConnection, attempt: &UnknownAttempt) -> sqlx::Result<bool> {
+    sqlx::query!("SELECT looks FROM attempts WHERE id = $1", attempt.id.0)
+        .fetch_one(conn)
+        .await
+        .map(|row| row.looks == attempt.looks)
+}

@@ -1,0 +1,425 @@
+//! Finding out whether an attempt of unknown outcome reached Gladia.
+//!
+//! Every attempt carries its id in its metadata, so Gladia's list can tell. A few attempts are asked for one by one, with
+//! the metadata filter; more, or where the filter is not proven to work, by walking the list over the time in question and
+//! comparing ourselves ([`sweep`]). What is found is adopted. Not finding it counts by the rules of [`settling`] alone:
+//! late enough, twice, and with a witness, a job accepted later that the same look did find.
+//!
+//! [`settling`]: crate::domain::settling
+
+mod sweep;
+
+use std::{
+    collections::{HashMap, HashSet},
+    time::Duration,
+};
+
+use chrono::{DateTime, TimeDelta, Utc};
+use sqlx::PgPool;
+use tokio_util::sync::CancellationToken;
+
+use self::sweep::Walk;
+use super::{ERROR_PAUSE, sweep_interval};
+use crate::{
+    db::{
+        adoption::{Adopted, FoundBy, adopt},
+        look_ups::{self, Candidate, UnknownAttempt},
+        wakeups::Wakeups,
+    },
+    domain::{
+        ids::AttemptId,
+        settling::{Absence, Judgement, WITHOUT_WITNESS, WaitReason, Witness, judge},
+    },
+    gladia::{
+        client::GladiaClient,
+        error::GladiaError,
+        list::{ListFilter, ListedJob},
+    },
+};
+
+/// Up to this many attempts are asked for one by one; more share a walk through the list.
+const ONE_BY_ONE: usize = 5;
+
+/// How long the right to look lasts without being renewed: longer than the longest single request.
+const HOLD: Duration = Duration::from_secs(75);
+
+/// How far Gladia's clock may be from ours. A witness whose times differ by more proves nothing about a span of time.
+const MAX_SKEW: TimeDelta = TimeDelta::minutes(5);
+
+/// How long looks are apart while an operator's decision is waited for.
+const NEXT_AFTER_DECISION: Duration = Duration::from_hours(1);
+
+/// What looks are made with.
+#[derive(Debug)]
+pub struct LookUp {
+    /// The database.
+    pub pool: PgPool,
+    /// Gladia.
+    pub gladia: GladiaClient,
+    /// Tells of free slots and jobs that are back in line.
+    pub wakeups: Wakeups,
+    /// The name of this process.
+    pub worker: String,
+    /// How long Gladia's list may lag behind.
+    pub settling_time: Duration,
+    /// Whether what provably was not sent is sent again without an operator.
+    pub resends: bool,
+}
+
+/// Why a look came to nothing.
+#[derive(Debug, thiserror::Error)]
+enum LookError {
+    #[error("the database: {0}")]
+    Database(#[from] sqlx::Error),
+    #[error(transparent)]
+    Gladia(#[from] GladiaError),
+    #[error("another process looks")]
+    HeldElsewhere,
+    #[error("the list moved under the look too often")]
+    Restless,
+}
+
+/// What the looks found, by attempt.
+type Found = HashMap<AttemptId, Vec<ListedJob>>;
+
+impl LookUp {
+    /// Looks until told to stop.
+    pub async fn run(self, stop: CancellationToken) {
+        loop {
+            let rest = tokio::select! {
+                () = stop.cancelled() => return,
+                looked = self.look_if_due() => match looked {
+                    Ok(()) => sweep_interval(),
+                    Err(error) => {
+                        tracing::warn!(%error, "Could not look for attempts of unknown outcome; trying again");
+                        ERROR_PAUSE
+                    }
+                },
+            };
+            tokio::select! {
+                () = stop.cancelled() => return,
+                () = tokio::time::sleep(rest) => {}
+            }
+        }
+    }
+
+    /// Looks once, if an attempt is due and no other process looks.
+    async fn look_if_due(&self) -> sqlx::Result<()> {
+        {
+            let mut conn = self.pool.acquire().await?;
+            if !look_ups::is_due(&mut conn, self.settling_time).await?
+                || !look_ups::hold(&mut conn, &self.worker, HOLD).await?
+            {
+                return Ok(());
+            }
+        }
+        let looked = self.look().await;
+        let mut conn = self.pool.acquire().await?;
+        look_ups::release(&mut conn, &self.worker).await?;
+        drop(conn);
+        match looked {
+            Err(LookError::Database(error)) => return Err(error),
+            Err(error) => {
+                metrics::counter!("gateway_look_ups_total", "outcome" => "failed").increment(1);
+                tracing::warn!(%error, "Could not look at Gladia's list; attempts stay unknown until it answers");
+                self.postpone().await?;
+            }
+            Ok(()) => {}
+        }
+        self.wakeups.jobs_changed();
+        Ok(())
+    }
+
+    /// One look at everything that is unknown.
+    async fn look(&self) -> Result<(), LookError> {
+        let (started_at, unknown, candidates) = {
+            let mut conn = self.pool.acquire().await?;
+            let started_at = look_ups::now(&mut conn).await?;
+            let unknown = look_ups::list_unknown(&mut conn).await?;
+            let instants: Vec<_> = unknown.iter().map(|attempt| attempt.send_until).collect();
+            let candidates = look_ups::list_candidates(&mut conn, &instants).await?;
+            (started_at, unknown, candidates)
+        };
+        let (undecided, mut open): (Vec<_>, Vec<_>) = unknown
+            .into_iter()
+            .partition(|attempt| attempt.awaits_decision);
+        self.look_for_undecided(started_at, undecided).await?;
+        if open.len() <= ONE_BY_ONE {
+            open = self.look_one_by_one(started_at, open, &candidates).await?;
+        }
+        if !open.is_empty() {
+            self.look_at_all(started_at, open, &candidates).await?;
+        }
+        Ok(())
+    }
+
+    /// Looks, where it is time, for attempts that an operator has to decide on. They may be old, so they are asked for alone:
+    /// a walk back to them would be long.
+    async fn look_for_undecided(
+        &self,
+        started_at: DateTime<Utc>,
+        attempts: Vec<UnknownAttempt>,
+    ) -> Result<(), LookError> {
+        let due = attempts
+            .into_iter()
+            .filter(|attempt| attempt.next_look_at.is_none_or(|at| at <= started_at));
+        for attempt in due {
+            let found = self.ask_for(attempt.id).await?;
+            self.adopt_found(&found).await?;
+            let mut conn = self.pool.acquire().await?;
+            let waits_for = Some(WaitReason::AwaitingDecision);
+            look_ups::note_absence(&mut conn, &attempt, waits_for, NEXT_AFTER_DECISION).await?;
+        }
+        Ok(())
+    }
+
+    /// Asks for each attempt with the metadata filter, and for a witness in the same way. Answers the attempts for which that
+    /// proves nothing.
+    async fn look_one_by_one(
+        &self,
+        started_at: DateTime<Utc>,
+        attempts: Vec<UnknownAttempt>,
+        candidates: &[Candidate],
+    ) -> Result<Vec<UnknownAttempt>, LookError> {
+        let mut unproven = Vec::new();
+        let mut witnesses: HashMap<AttemptId, bool> = HashMap::new();
+        let oldest = oldest(&attempts);
+        for attempt in attempts {
+            let found = self.ask_for(attempt.id).await?;
+            if !found.is_empty() {
+                self.adopt_found(&found).await?;
+                continue;
+            }
+            let Some(candidate) = first_after(candidates, attempt.send_until) else {
+                unproven.push(attempt);
+                continue;
+            };
+            let seen = if let Some(seen) = witnesses.get(&candidate.id) {
+                *seen
+            } else {
+                let seen = self
+                    .ask_for(candidate.id)
+                    .await?
+                    .contains_key(&candidate.id);
+                witnesses.insert(candidate.id, seen);
+                seen
+            };
+            if seen {
+                let is_oldest = Some(attempt.id) == oldest;
+                self.conclude(started_at, &attempt, Witness::Seen, is_oldest)
+                    .await?;
+            } else {
+                unproven.push(attempt);
+            }
+        }
+        Ok(unproven)
+    }
+
+    /// Asks for one attempt's jobs. What the filter lets through by mistake is not taken for it.
+    async fn ask_for(&self, id: AttemptId) -> Result<Found, LookError> {
+        self.renew().await?;
+        // More than one would be a surplus; a filter that is ignored gives whatever came last.
+        let listed = self.gladia.list(ListFilter::Attempt(id), 0, 3).await?;
+        let mut found = Found::new();
+        for job in listed.into_iter().filter(|job| job.attempt_id == Some(id)) {
+            found.entry(id).or_default().push(job);
+        }
+        Ok(found)
+    }
+
+    /// Walks through the list over the time in question, once for all.
+    async fn look_at_all(
+        &self,
+        started_at: DateTime<Utc>,
+        attempts: Vec<UnknownAttempt>,
+        candidates: &[Candidate],
+    ) -> Result<(), LookError> {
+        let Some(first) = attempts.iter().map(|attempt| attempt.created_at).min() else {
+            return Ok(());
+        };
+        let walk = Walk {
+            // Twice the skew that a witness may have, so that no job falls out at this end whose witness does not.
+            after: first - MAX_SKEW * 2,
+            before: started_at,
+        };
+        let found = walk.go(self).await?;
+        self.adopt_found(&found).await?;
+        let may_come = {
+            let mut conn = self.pool.acquire().await?;
+            look_ups::may_witness_come(&mut conn).await?
+        };
+        let missing: Vec<_> = attempts
+            .into_iter()
+            .filter(|attempt| !found.contains_key(&attempt.id))
+            .collect();
+        let oldest = oldest(&missing);
+        for attempt in &missing {
+            let witness = witness_of(attempt, candidates, &found, may_come);
+            let is_oldest = Some(attempt.id) == oldest;
+            self.conclude(started_at, attempt, witness, is_oldest)
+                .await?;
+        }
+        Ok(())
+    }
+
+    /// Takes down what Gladia has and the rows do not say yet.
+    async fn adopt_found(&self, found: &Found) -> Result<(), LookError> {
+        let (mut ids, mut gladia_ids, mut ended) = (Vec::new(), Vec::new(), HashSet::new());
+        for (id, jobs) in found {
+            for job in jobs {
+                ids.push(*id);
+                gladia_ids.push(job.gladia_id.clone());
+                if job.ended {
+                    ended.insert(job.gladia_id.clone());
+                }
+            }
+        }
+        if ids.is_empty() {
+            return Ok(());
+        }
+        let mut conn = self.pool.acquire().await?;
+        let news = look_ups::list_news(&mut conn, &ids, &gladia_ids).await?;
+        for (id, gladia_id) in &news {
+            let ended = ended.contains(gladia_id);
+            let adopted = adopt(&mut conn, *id, gladia_id, FoundBy::LookUp { ended }).await?;
+            if adopted == Adopted::Adopted {
+                metrics::counter!("gateway_look_ups_total", "outcome" => "found").increment(1);
+                tracing::info!(attempt.id = %id, "Gladia has attempt {id}, whose outcome was unknown");
+            }
+        }
+        Ok(())
+    }
+
+    /// Judges a look that did not find an attempt, and notes what it means.
+    async fn conclude(
+        &self,
+        started_at: DateTime<Utc>,
+        attempt: &UnknownAttempt,
+        witness: Witness,
+        is_oldest: bool,
+    ) -> Result<(), LookError> {
+        let absence = Absence {
+            since_send_until: (started_at - attempt.send_until)
+                .to_std()
+                .unwrap_or_default(),
+            witness,
+            is_oldest,
+            absences: u32::try_from(attempt.absences).unwrap_or_default(),
+        };
+        let mut conn = self.pool.acquire().await?;
+        let outcome = match judge(&absence, self.settling_time) {
+            Judgement::Wait(reason) => {
+                // Not later than the instant from which it may count without a witness.
+                let until_then = (self.settling_time * WITHOUT_WITNESS)
+                    .checked_sub(absence.since_send_until)
+                    .unwrap_or(Duration::MAX);
+                let rest = self.rest(attempt, absence.since_send_until).min(until_then);
+                look_ups::note_absence(&mut conn, attempt, Some(reason), rest).await?;
+                reason.as_str()
+            }
+            Judgement::Count => {
+                let rest = self.settling_time / 4;
+                look_ups::note_absence(&mut conn, attempt, None, rest).await?;
+                "absent"
+            }
+            Judgement::NotSent if self.resends => {
+                if look_ups::settle_as_not_sent(&mut conn, attempt).await? {
+                    tracing::warn!(attempt.id = %attempt.id, ?witness, "Attempt {} did not reach Gladia; its job is back in line", attempt.id);
+                }
+                "not_sent"
+            }
+            Judgement::NotSent => {
+                look_ups::leave_to_operator(&mut conn, attempt, NEXT_AFTER_DECISION).await?;
+                tracing::warn!(attempt.id = %attempt.id, "Attempt {} did not reach Gladia; RESEND_UNKNOWN leaves it to an operator", attempt.id);
+                "awaiting_decision"
+            }
+        };
+        metrics::counter!("gateway_look_ups_total", "outcome" => outcome).increment(1);
+        Ok(())
+    }
+
+    /// How long until the next look that may count: soon at first, since a witness may come with the next job, then less and
+    /// less often, and in proportion to the time that a walk has to go back.
+    fn rest(&self, attempt: &UnknownAttempt, since_send_until: Duration) -> Duration {
+        let doublings = u32::try_from(attempt.looks).unwrap_or_default().min(5);
+        (self.settling_time / 4 * 2_u32.pow(doublings))
+            .min(self.settling_time * 5)
+            .max(since_send_until / 8)
+    }
+
+    /// Notes that Gladia's list could not be had.
+    async fn postpone(&self) -> sqlx::Result<()> {
+        let mut conn = self.pool.acquire().await?;
+        for attempt in look_ups::list_unknown(&mut conn).await? {
+            let (reason, rest) = if attempt.awaits_decision {
+                (WaitReason::AwaitingDecision, NEXT_AFTER_DECISION)
+            } else {
+                (
+                    WaitReason::ListUnavailable,
+                    self.rest(&attempt, Duration::ZERO),
+                )
+            };
+            look_ups::note_absence(&mut conn, &attempt, Some(reason), rest).await?;
+        }
+        Ok(())
+    }
+
+    /// Keeps the right to look.
+    async fn renew(&self) -> Result<(), LookError> {
+        let mut conn = self.pool.acquire().await?;
+        if look_ups::hold(&mut conn, &self.worker, HOLD).await? {
+            Ok(())
+        } else {
+            Err(LookError::HeldElsewhere)
+        }
+    }
+}
+
+/// The oldest of those that are judged.
+fn oldest(attempts: &[UnknownAttempt]) -> Option<AttemptId> {
+    attempts
+        .iter()
+        .min_by_key(|attempt| (attempt.created_at, attempt.id))
+        .map(|attempt| attempt.id)
+}
+
+/// The first job that was accepted for certain after an instant.
+fn first_after(candidates: &[Candidate], instant: DateTime<Utc>) -> Option<&Candidate> {
+    candidates
+        .iter()
+        .find(|candidate| candidate.created_at >= instant)
+}
+
+/// What a walk that did not find an attempt proves about itself.
+fn witness_of(
+    attempt: &UnknownAttempt,
+    candidates: &[Candidate],
+    found: &Found,
+    may_come: bool,
+) -> Witness {
+    let mut later = candidates
+        .iter()
+        .filter(|candidate| candidate.created_at >= attempt.send_until)
+        .peekable();
+    if later.peek().is_none() {
+        if may_come {
+            Witness::MayCome
+        } else {
+            Witness::CannotCome
+        }
+    } else if later.any(|candidate| shows(found, candidate)) {
+        Witness::Seen
+    } else {
+        Witness::Missed
+    }
+}
+
+/// Whether a walk found a candidate, under a time that agrees with ours.
+fn shows(found: &Found, candidate: &Candidate) -> bool {
+    found.get(&candidate.id).is_some_and(|jobs| {
+        jobs.iter().any(|job| {
+            job.created_at
+                .is_some_and(|at| (at - candidate.accepted_at).abs() <= MAX_SKEW)
+        })
+    })
+}

@@ -1,0 +1,196 @@
+//! Attempts of unknown outcome: looked for at Gladia, adopted if they are there, sent again only if they provably are not.
+
+use serde_json::{Value, json};
+
+use crate::support::{
+    TestApp,
+    builder::Builder,
+    eventually,
+    look_ups::{lose_creates, refuse_creates},
+    rows::success,
+};
+
+/// Gateways whose unknown attempts are looked for within seconds.
+fn builder() -> Builder {
+    TestApp::builder()
+        .set("SETTLING_SECONDS", 1)
+        .set("SEND_WINDOW_SECONDS", 1)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_gladia_has_is_adopted_after_one_look() {
+    let app = builder().start().await;
+    lose_creates(&app, 1).await;
+    let id = app.acme.start("endless.mp3").await;
+    let job = app.acme.wait_until(&id, "processing").await;
+    let at_gladia = app.upstream.jobs().await;
+    assert_eq!(job["gladia_id"], at_gladia[0]["id"]);
+    assert_eq!(app.settled_by(&id).await, Some("look_up".to_owned()));
+    assert_eq!(app.upstream.count("lists").await, 1);
+    assert_eq!(app.upstream.count("creates_received").await, 1);
+    assert_eq!(app.slots_held().await, 1);
+
+    let attempt = app.attempt(&id).await;
+    let gladia_id = at_gladia[0]["id"].as_str().unwrap();
+    app.call_back(attempt.id, success(gladia_id, "found")).await;
+    app.acme.wait_until_done(&id).await;
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_gladia_provably_does_not_have_is_sent_again_after_two_looks() {
+    let app = builder().start().await;
+    refuse_creates(&app, 1).await;
+    let id = app.acme.start("a.mp3").await;
+    let unknown = app.wait_for_attempt(&id, "unknown").await;
+    app.wait_until_past_send_window(unknown.id).await;
+    // The witness: sent later, and in the list.
+    let witness = app.acme.start("endless.mp3").await;
+
+    let job = app.acme.wait_until_done(&id).await;
+    assert_eq!(job["status_reason"], Value::Null);
+    let attempts = app.attempts(&id).await;
+    let states: Vec<&str> = attempts.iter().map(|row| row.state.as_str()).collect();
+    assert_eq!(states, ["not_sent", "done"]);
+    let absences: i32 = app
+        .scalar(&format!(
+            "SELECT absences FROM attempts WHERE id = '{}'",
+            unknown.id
+        ))
+        .await;
+    assert_eq!(absences, 2);
+    assert_eq!(app.settled_by(&id).await, Some("look_up".to_owned()));
+    assert_eq!(app.upstream.count("creates_received").await, 3);
+    assert_eq!(app.upstream.count("creates_accepted").await, 2);
+    app.end(&witness).await;
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_comes_back_goes_ahead_of_its_tenants_other_jobs() {
+    let app = builder().set("MAX_IN_FLIGHT", 2).start().await;
+    refuse_creates(&app, 1).await;
+    let first = app.acme.start("a.mp3").await;
+    let unknown = app.wait_for_attempt(&first, "unknown").await;
+    app.wait_until_past_send_window(unknown.id).await;
+    let witness = app.acme.start("endless.mp3").await;
+    let later = app.acme.start("b.mp3").await;
+    app.acme.wait_until_done(&first).await;
+    app.end(&witness).await;
+    app.acme.wait_until_done(&later).await;
+    let order: Vec<String> = sqlx::query_scalar(
+        "SELECT job_id::text FROM attempts WHERE state = 'done' ORDER BY created_at",
+    )
+    .fetch_all(&app.pool)
+    .await
+    .unwrap();
+    assert_eq!(order, [witness, first, later]);
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_replicas_look_once() {
+    let app = builder().replicas(3).start().await;
+    lose_creates(&app, 1).await;
+    let id = app.acme.start("endless.mp3").await;
+    app.acme.wait_until(&id, "processing").await;
+    assert_eq!(app.upstream.count("lists").await, 1);
+    app.end(&id).await;
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_result_whose_answer_and_callback_were_both_lost_is_found() {
+    let app = builder().set("RECONCILE_AFTER_SECONDS", 3600).start().await;
+    let faults = json!([
+        { "operation": "create", "kind": "drop_after", "times": 1 },
+        { "operation": "callback", "kind": "lose", "times": 1 },
+    ]);
+    app.upstream.fault(&faults).await;
+    let id = app.acme.start("spoken.mp3").await;
+    let job = app.acme.wait_until_done(&id).await;
+    assert_eq!(
+        job["result"]["transcription"]["full_transcript"],
+        "Good morning from the harbour"
+    );
+    assert_eq!(app.upstream.count("creates_received").await, 1);
+    assert_eq!(app.upstream.count("gets").await, 1);
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn resend_unknown_never_leaves_what_was_not_sent_to_an_operator() {
+    let app = builder().set("RESEND_UNKNOWN", "never").start().await;
+    refuse_creates(&app, 1).await;
+    let id = app.acme.start("a.mp3").await;
+    let unknown = app.wait_for_attempt(&id, "unknown").await;
+    app.wait_until_past_send_window(unknown.id).await;
+    let witness = app.acme.start("endless.mp3").await;
+    let job = app.acme.wait_until_reason(&id, "awaiting_decision").await;
+    assert_eq!(job["status"], "queued");
+    assert_eq!(app.attempts(&id).await.len(), 1);
+    assert_eq!(app.upstream.count("creates_received").await, 2);
+
+    // Its callback would still complete it.
+    app.call_back(unknown.id, success("late", "after all"))
+        .await;
+    app.acme.wait_until_done(&id).await;
+    app.end(&witness).await;
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_attempt_that_is_still_unknown_at_its_slots_deadline_gives_the_slot_back_and_waits_on() {
+    let app = builder().start().await;
+    let faults = json!([
+        { "operation": "create", "kind": "status", "status": 500, "times": 1 },
+        { "operation": "list", "kind": "status", "status": 500 },
+    ]);
+    app.upstream.fault(&faults).await;
+    let id = app.acme.start("a.mp3").await;
+    let unknown = app.wait_for_attempt(&id, "unknown").await;
+    app.wait_for_unknown_reason(unknown.id, "list_unavailable")
+        .await;
+    app.set_clock_ahead("3 hours").await;
+    eventually("slot that is given back", async || {
+        (app.slots_held().await == 0).then_some(())
+    })
+    .await;
+    let job = app.acme.job(&id).await;
+    assert_eq!(
+        (&job["status"], &job["status_reason"]),
+        (&json!("queued"), &json!("outcome_unknown"))
+    );
+    assert_eq!(app.upstream.count("creates_received").await, 1);
+    app.call_back(unknown.id, success("late", "after all"))
+        .await;
+    app.acme.wait_until_done(&id).await;
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn with_zero_data_retention_nothing_is_looked_up_and_an_operator_decides_at_the_deadline() {
+    let spool = std::env::temp_dir().join(format!("gladia-gateway-spool-{}", uuid::Uuid::now_v7()));
+    let app = builder()
+        .set("GLADIA_ZERO_DATA_RETENTION", true)
+        .set("CALLBACK_SPOOL_DIR", spool.display())
+        .start()
+        .await;
+    refuse_creates(&app, 1).await;
+    let id = app.acme.start("a.mp3").await;
+    let unknown = app.wait_for_attempt(&id, "unknown").await;
+    app.set_clock_ahead("2 hours").await;
+    let other = app.acme.start("b.mp3").await;
+    app.acme.wait_until_done(&other).await;
+    assert_eq!(app.acme.job(&id).await["status_reason"], "outcome_unknown");
+    app.set_clock_ahead("3 hours").await;
+    app.acme.wait_until_reason(&id, "awaiting_decision").await;
+    assert_eq!(app.slots_held().await, 0);
+    assert_eq!(app.upstream.count("lists").await, 0);
+    assert_eq!(app.upstream.count("gets").await, 0);
+    app.call_back(unknown.id, success("late", "after all"))
+        .await;
+    app.acme.wait_until_done(&id).await;
+    app.finish().await;
+    let _ = std::fs::remove_dir_all(spool);
+}

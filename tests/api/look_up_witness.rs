@@ -1,0 +1,159 @@
+//! What a look at Gladia's list proves: nothing, unless it shows something that was accepted later.
+
+use serde_json::json;
+
+use crate::support::{
+    TestApp,
+    builder::Builder,
+    eventually,
+    look_ups::{lose_creates, refuse_creates},
+};
+
+fn builder() -> Builder {
+    TestApp::builder()
+        .set("SETTLING_SECONDS", 1)
+        .set("SEND_WINDOW_SECONDS", 1)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_filter_that_does_not_work_is_noticed_and_the_list_is_walked() {
+    let app = builder().start().await;
+    refuse_creates(&app, 1).await;
+    let id = app.acme.start("a.mp3").await;
+    let unknown = app.wait_for_attempt(&id, "unknown").await;
+    app.wait_until_past_send_window(unknown.id).await;
+    app.pause_dispatch().await;
+    // A filter that lets nothing through would show neither the attempt nor the witness.
+    let pattern = json!({ "operation": "list", "kind": "status", "status": 200, "match": "custom_metadata",
+        "body": r#"{"first":"","current":"","next":null,"items":[]}"#,
+        "headers": { "content-type": "application/json" } });
+    app.upstream.fault(&pattern).await;
+    app.resume_dispatch().await;
+    let witness = app.acme.start("endless.mp3").await;
+    app.acme.wait_until_done(&id).await;
+    let queries = app.list_queries().await;
+    assert!(
+        queries
+            .iter()
+            .any(|query| query.contains("custom_metadata")),
+        "{queries:?}"
+    );
+    assert!(
+        queries.iter().any(|query| query.contains("after_date")),
+        "{queries:?}"
+    );
+    app.end(&witness).await;
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_filter_that_is_ignored_adopts_nothing_foreign() {
+    let app = builder().start().await;
+    let foreign = app.acme.start("endless.mp3").await;
+    app.acme.wait_until(&foreign, "processing").await;
+    let faults = json!([
+        { "operation": "create", "kind": "status", "status": 503, "times": 1 },
+        { "operation": "list", "kind": "ignore_metadata" },
+    ]);
+    app.upstream.fault(&faults).await;
+    let id = app.acme.start("a.mp3").await;
+    let unknown = app.wait_for_attempt(&id, "unknown").await;
+    app.wait_until_past_send_window(unknown.id).await;
+    let witness = app.acme.start("endless-2.mp3").await;
+    app.acme.wait_until_done(&id).await;
+    assert_eq!(app.attempts(&id).await[0].state, "not_sent");
+    app.end(&foreign).await;
+    app.end(&witness).await;
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_list_that_lags_behind_proves_nothing_until_it_has_caught_up() {
+    let app = builder().start().await;
+    let faults = json!([
+        { "operation": "create", "kind": "drop_after", "times": 1 },
+        { "operation": "callback", "kind": "lose" },
+        { "operation": "list", "kind": "lag", "milliseconds": 3_600_000 },
+    ]);
+    app.upstream.fault(&faults).await;
+    let id = app.acme.start("a.mp3").await;
+    let unknown = app.wait_for_attempt(&id, "unknown").await;
+    app.wait_until_past_send_window(unknown.id).await;
+    let witness = app.acme.start("endless.mp3").await;
+    app.wait_for_unknown_reason(unknown.id, "list_behind").await;
+    eventually("third look", async || {
+        let looks: i32 = app
+            .scalar(&format!(
+                "SELECT looks FROM attempts WHERE id = '{}'",
+                unknown.id
+            ))
+            .await;
+        (looks >= 3).then_some(())
+    })
+    .await;
+    assert_eq!(app.attempts(&id).await.len(), 1, "it was sent again");
+
+    app.upstream.clear_faults().await;
+    app.acme.wait_until_done(&id).await;
+    assert_eq!(app.attempts(&id).await.len(), 1);
+    app.end(&witness).await;
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_a_witness_the_oldest_alone_is_sent_again_and_is_the_others_witness() {
+    let app = builder().set("MAX_IN_FLIGHT", 2).start().await;
+    refuse_creates(&app, 2).await;
+    let first = app.acme.start("endless.mp3").await;
+    app.wait_for_attempt(&first, "unknown").await;
+    let second = app.acme.start("a.mp3").await;
+    let unknown = app.wait_for_attempt(&second, "unknown").await;
+    app.wait_for_unknown_reason(unknown.id, "no_witness").await;
+    assert_eq!(app.slots_held().await, 2);
+
+    app.acme.wait_until(&first, "processing").await;
+    let waited: bool = app
+        .scalar(&format!(
+            "SELECT (SELECT created_at FROM attempts WHERE job_id = '{first}' AND number = 2)
+                  >= (SELECT send_until + interval '10 seconds' FROM attempts WHERE job_id = '{first}' AND number = 1)"
+        ))
+        .await;
+    assert!(waited, "it was sent again before ten settling times");
+    app.acme.wait_until_done(&second).await;
+    app.end(&first).await;
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn many_unknown_attempts_share_one_walk() {
+    let app = builder().start().await;
+    app.pause_dispatch().await;
+    let mut ids = Vec::new();
+    for number in 0..12 {
+        ids.push(app.acme.start(&format!("endless-{number}.mp3")).await);
+    }
+    lose_creates(&app, 12).await;
+    // Each of them is alone in finding out whether Gladia accepts anything: the pauses are skipped.
+    app.resume_dispatch().await;
+    eventually("twelve unknown attempts", async || {
+        app.execute("UPDATE dispatch SET failures = 0, paused_until = NULL, pause_reason = NULL")
+            .await;
+        let sent: i64 = app
+            .scalar(
+                "SELECT count(*) FROM attempts WHERE state = 'unknown' OR gladia_id IS NOT NULL",
+            )
+            .await;
+        (sent == 12).then_some(())
+    })
+    .await;
+    for id in &ids {
+        app.acme.wait_until(id, "processing").await;
+    }
+    let queries = app.list_queries().await;
+    assert!(queries.len() <= 8, "{queries:#?}");
+    assert_eq!(app.upstream.count("creates_received").await, 12);
+    for id in &ids {
+        app.end(id).await;
+    }
+    app.finish().await;
+}

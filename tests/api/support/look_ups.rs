@@ -1,0 +1,77 @@
+//! Attempts of unknown outcome, and what is known of them.
+
+use serde_json::json;
+use uuid::Uuid;
+
+use super::{TestApp, eventually, rows::success};
+
+/// The next creates are accepted, and their answers are lost.
+pub async fn lose_creates(app: &TestApp, times: u32) {
+    let fault = json!({ "operation": "create", "kind": "drop_after", "times": times });
+    app.upstream.fault(&fault).await;
+}
+
+/// The next creates fail before anything is accepted, in a way that does not say so.
+pub async fn refuse_creates(app: &TestApp, times: u32) {
+    let fault = json!({ "operation": "create", "kind": "status", "status": 503, "times": times });
+    app.upstream.fault(&fault).await;
+}
+
+impl TestApp {
+    /// Waits until nothing of an attempt could leave any more, so that whatever is sent from now on is its witness.
+    pub async fn wait_until_past_send_window(&self, attempt: Uuid) {
+        let query =
+            format!("SELECT send_until <= gateway_now() FROM attempts WHERE id = '{attempt}'");
+        eventually("end of the send window", async || {
+            self.scalar::<bool>(&query).await.then_some(())
+        })
+        .await;
+    }
+
+    /// Waits until an attempt stays unknown for a reason.
+    pub async fn wait_for_unknown_reason(&self, attempt: Uuid, reason: &str) {
+        let query = format!("SELECT unknown_reason FROM attempts WHERE id = '{attempt}'");
+        eventually(
+            &format!("attempt that is unknown for {reason}"),
+            async || {
+                let found: Option<String> = self.scalar(&query).await;
+                (found.as_deref() == Some(reason)).then_some(())
+            },
+        )
+        .await;
+    }
+
+    /// What settled the first attempt of a job.
+    pub async fn settled_by(&self, job: &str) -> Option<String> {
+        self.scalar(&format!(
+            "SELECT settled_by FROM attempts WHERE job_id = '{job}' AND number = 1"
+        ))
+        .await
+    }
+
+    /// The queries with which Gladia's list was asked for.
+    pub async fn list_queries(&self) -> Vec<String> {
+        let ledger = self.upstream.ledger().await;
+        let requests = ledger["requests"].as_array().unwrap();
+        requests
+            .iter()
+            .filter(|request| request["path"] == "/v2/pre-recorded" && request["method"] == "GET")
+            .map(|request| request["query"].as_str().unwrap_or_default().to_owned())
+            .collect()
+    }
+
+    /// Ends a job in Gladia's place.
+    pub async fn end(&self, job: &str) {
+        let attempt = eventually("attempt that Gladia has", async || {
+            let attempts = self.attempts(job).await;
+            attempts
+                .into_iter()
+                .rev()
+                .find(|attempt| attempt.gladia_id.is_some())
+        })
+        .await;
+        let gladia_id = attempt.gladia_id.unwrap();
+        self.call_back(attempt.id, success(&gladia_id, "the end"))
+            .await;
+    }
+}
