@@ -51,18 +51,17 @@ pub struct UpstreamJob {
     pub id: Uuid,
     /// `done` or `error`, once it has ended.
     pub status: String,
-    #[serde(default)]
+    /// When it was accepted, and when it ended: text that sorts as time does.
+    pub created_at: String,
+    pub finished_at: Option<String>,
     custom_metadata: Option<Value>,
     /// SHA-256 of the exact bytes of its result.
-    #[serde(default)]
     pub result_sha256: Option<String>,
-    #[serde(default)]
     callbacks: Vec<UpstreamCallback>,
 }
 
 #[derive(Debug, Clone, Deserialize)]
 struct UpstreamCallback {
-    #[serde(default)]
     note: Option<String>,
 }
 

@@ -84,6 +84,8 @@ impl Run {
             "status": "done",
             "custom_metadata": { RESERVED: attempt },
             "result_sha256": "result",
+            "created_at": "10:00",
+            "finished_at": "10:01",
             "callbacks": [],
         }));
         gladia_id
@@ -211,6 +213,7 @@ fn the_cap_holds_but_for_surplus() {
     run.facts.ledger.counts.max_in_flight_seen = 3;
     assert_eq!(run.assert_violates("over the cap").over_cap, 1);
 
+    // Three are in flight: two of them are the same job.
     let mut run = Run::fine();
     run.facts.ledger.counts.max_in_flight_seen = 3;
     let job = run.job(0);
@@ -218,8 +221,21 @@ fn the_cap_holds_but_for_surplus() {
         gladia_id: run.send(job).to_string(),
         job_id: job.into(),
     };
-    run.facts.surplus.push(surplus);
+    run.facts.surplus.push(surplus.clone());
     assert_eq!(run.judge().over_cap, 0);
+
+    // The surplus does not explain that the others are too many.
+    let mut run = Run::fine();
+    run.facts.ledger.counts.max_in_flight_seen = 4;
+    run.facts.cap = 1;
+    for number in [0, 0, 1] {
+        run.send(run.job(number));
+    }
+    run.facts.surplus.push(SurplusFacts {
+        job_id: run.job(0).into(),
+        ..surplus
+    });
+    assert_eq!(run.assert_violates("surplus aside").over_cap, 1);
 }
 
 #[test]
