@@ -314,6 +314,12 @@ fn check_rest(facts: &Facts, verdict: &mut Verdict) {
             ));
         }
     }
+    for file in &facts.spooled {
+        verdict.violated(format!(
+            "a callback was kept on disk and not carried out: {}",
+            file.display()
+        ));
+    }
     for end in &facts.ends {
         verdict.violated(end.clone());
     }

@@ -1,6 +1,6 @@
 //! What is known once everything has ended: what callers were told, what they get, what the tables say, what Gladia saw.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{collections::HashMap, path::PathBuf, sync::Arc};
 
 use futures_util::{StreamExt, stream};
 use sha2::{Digest, Sha256};
@@ -32,6 +32,8 @@ pub struct Facts {
     pub quarantined: Vec<QuarantineFacts>,
     pub surplus: Vec<SurplusFacts>,
     pub ledger: Ledger,
+    /// Callbacks that were kept on disk and not carried out.
+    pub spooled: Vec<PathBuf>,
     pub cap: u64,
     /// What else went wrong: processes that ended otherwise than they should.
     pub ends: Vec<String>,
@@ -83,6 +85,7 @@ pub async fn collect(
         quarantined: invariants::list_quarantined(&mut conn).await?,
         surplus: invariants::list_surplus(&mut conn).await?,
         ledger: stage.upstream.ledger().await?,
+        spooled: stage.spooled()?,
         cap: super::stage::MAX_IN_FLIGHT,
         ends,
     };

@@ -34,6 +34,7 @@ use uuid::Uuid;
 
 use self::{
     checks::Verdict,
+    facts::Facts,
     faults::{Kind, Strike},
     load::{Callers, Order},
     progress::Progress,
@@ -71,9 +72,9 @@ pub struct ChaosArgs {
     #[arg(long, action = ArgAction::SetTrue)]
     list_lag_beyond_settling: bool,
 
-    /// How many seconds everything gets to end after the last fault
+    /// How many seconds may pass after the last fault in which no job ends, before those that are left count as lost
     #[arg(long, default_value_t = 300, value_name = "SECONDS")]
-    settle_seconds: u64,
+    patience_seconds: u64,
 }
 
 /// Everything that follows from the seed.
@@ -82,7 +83,7 @@ struct Plan {
     orders: Vec<Order>,
     strikes: Vec<Strike>,
     lying_lists: bool,
-    settle: Duration,
+    patience: Duration,
 }
 
 impl Plan {
@@ -109,7 +110,7 @@ impl Plan {
             orders,
             strikes,
             lying_lists: args.list_lag_beyond_settling,
-            settle: Duration::from_secs(args.settle_seconds),
+            patience: Duration::from_secs(args.patience_seconds),
         }
     }
 }
@@ -177,6 +178,20 @@ async fn play(plan: &Plan, directory: &Path, progress: Progress) -> anyhow::Resu
         "Postgres, the simulator and {REPLICAS} replicas are started"
     ));
     let callers = Callers::new(keys, stage.addresses.clone(), plan.orders.len())?;
+    let played = act(plan, &stage, &callers).await;
+    stage.save_postgres_log().await?;
+    let facts = played?;
+    match Arc::into_inner(stage) {
+        Some(stage) => stage.strike_down().await?,
+        None => bail!("a part of the run has not ended"),
+    }
+    progress.say(&facts.ledger.counts.to_string());
+    Ok(checks::judge(&facts))
+}
+
+/// Submits, lets everything go wrong, waits for the end, and collects what came of it.
+async fn act(plan: &Plan, stage: &Arc<Stage>, callers: &Callers) -> anyhow::Result<Facts> {
+    let progress = stage.progress;
     if plan.lying_lists {
         for (number, fault) in faults::lying_lists().into_iter().enumerate() {
             progress.say(&format!("from the first job to the last: {fault}"));
@@ -190,7 +205,7 @@ async fn play(plan: &Plan, directory: &Path, progress: Progress) -> anyhow::Resu
         let (callers, orders) = (callers.clone(), plan.orders.clone());
         async move { callers.submit_all(&orders).await }
     });
-    strikes::carry_out(&stage, &plan.strikes).await?;
+    strikes::carry_out(stage, &plan.strikes).await?;
     progress.say(&format!(
         "the last fault is over; {} of {} orders have their answer",
         callers.answered(),
@@ -211,13 +226,16 @@ async fn play(plan: &Plan, directory: &Path, progress: Progress) -> anyhow::Resu
         "{} orders have their answer; waiting for the end of their jobs",
         callers.answered()
     ));
-    if !settle::settled(&stage, plan.settle).await? {
-        progress.say(&format!("not everything ended within {:?}", plan.settle));
+    if !settle::settled(stage, plan.patience).await? {
+        progress.say(&format!(
+            "nothing ended for {:?}, and something is left",
+            plan.patience
+        ));
     }
     for order in plan.orders.iter().step_by(REPEATED_LATE) {
         callers.submit(order, order.number).await;
     }
-    let results = facts::fetch_results(&stage, &callers, &plan.orders).await?;
+    let results = facts::fetch_results(stage, callers, &plan.orders).await?;
     let ends = stage.end_replicas().await;
     let accepted = callers.accepted();
     progress.say(&format!(
@@ -225,14 +243,7 @@ async fn play(plan: &Plan, directory: &Path, progress: Progress) -> anyhow::Resu
         accepted.requests,
         results.len()
     ));
-    let facts = facts::collect(&stage, plan.orders.clone(), accepted, results, ends).await?;
-    progress.say(&facts.ledger.counts.to_string());
-    let verdict = checks::judge(&facts);
-    match Arc::into_inner(stage) {
-        Some(stage) => stage.strike_down(directory).await?,
-        None => bail!("a part of the run has not ended"),
-    }
-    Ok(verdict)
+    facts::collect(stage, plan.orders.clone(), accepted, results, ends).await
 }
 
 /// The directory of the logs. Stays where it is unless it is removed.

@@ -1,6 +1,7 @@
 //! Everything that a run needs: Postgres with fsync, the simulator, three replicas, the balancer before them, tenants.
 
 use std::{
+    ffi::OsStr,
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -54,14 +55,20 @@ const QUICK: [(&str, &str); 9] = [
     ("LOG_LEVEL", "info,gladia_gateway=debug"),
 ];
 
+/// How files of callbacks end that wait in a spool, or that cannot be read there.
+const SPOOLED: [&str; 2] = ["callback", "broken"];
+
 /// What runs.
 pub struct Stage {
+    directory: PathBuf,
     pub postgres: Mutex<EmbeddedPostgres>,
     database_url: String,
     pub upstream: Upstream,
     pub replicas: Vec<Arc<Replica>>,
     pub addresses: Addresses,
     pub progress: Progress,
+    /// Where each replica keeps callbacks while Postgres is away.
+    spools: Vec<PathBuf>,
     keepers: Mutex<JoinSet<anyhow::Result<()>>>,
     stop: CancellationToken,
     _balancer: Balancer,
@@ -100,11 +107,15 @@ impl Stage {
             ("MAX_IN_FLIGHT", MAX_IN_FLIGHT.to_string()),
         ]);
         let stop = CancellationToken::new();
-        let (mut replicas, mut keepers) = (Vec::new(), JoinSet::new());
+        let (mut replicas, mut spools, mut keepers) = (Vec::new(), Vec::new(), JoinSet::new());
         for number in 0..REPLICAS {
             let name = format!("serve-{}", number + 1);
             let mut settings = shared.clone();
-            settings.push(("CALLBACK_SPOOL_DIR", spool(directory, &name)?));
+            let spool = directory.join(format!("{name}-spool"));
+            std::fs::create_dir(&spool)?;
+            let path = spool.to_str().context("TMPDIR has no plain name")?;
+            settings.push(("CALLBACK_SPOOL_DIR", path.to_owned()));
+            spools.push(spool);
             let log = directory.join(format!("{name}.log"));
             let replica = Replica::new(number, settings, log, addresses.clone(), progress);
             let replica = Arc::new(replica);
@@ -112,12 +123,14 @@ impl Stage {
             replicas.push(replica);
         }
         let stage = Self {
+            directory: directory.to_owned(),
             postgres: Mutex::new(postgres),
             database_url,
             upstream,
             replicas,
             addresses,
             progress,
+            spools,
             keepers: Mutex::new(keepers),
             stop,
             _balancer: balancer,
@@ -154,24 +167,32 @@ impl Stage {
         wrong
     }
 
-    /// Ends what else there is. The log of Postgres goes to `directory`.
-    pub async fn strike_down(self, directory: &Path) -> anyhow::Result<()> {
-        self.upstream.stop().await?;
-        let postgres = self.postgres.into_inner();
-        postgres.copy_log(&directory.join("postgres.log"))?;
-        postgres.stop().await
+    /// Callbacks that were kept while Postgres was away, and are not carried out.
+    pub fn spooled(&self) -> anyhow::Result<Vec<PathBuf>> {
+        let mut found = Vec::new();
+        for spool in &self.spools {
+            for file in std::fs::read_dir(spool)? {
+                let path = file?.path();
+                let extension = path.extension().and_then(OsStr::to_str);
+                if SPOOLED.contains(&extension.unwrap_or_default()) {
+                    found.push(path);
+                }
+            }
+        }
+        Ok(found)
     }
-}
 
-/// A directory that outlives the process.
-fn spool(directory: &Path, replica: &str) -> anyhow::Result<String> {
-    let path: PathBuf = directory.join(format!("{replica}-spool"));
-    std::fs::create_dir(&path)?;
-    let path = path
-        .into_os_string()
-        .into_string()
-        .map_err(|path| anyhow!("{} is no plain name", path.display()))?;
-    Ok(path)
+    /// Puts the log of Postgres beside the others.
+    pub async fn save_postgres_log(&self) -> anyhow::Result<()> {
+        let postgres = self.postgres.lock().await;
+        postgres.copy_log(&self.directory.join("postgres.log"))
+    }
+
+    /// Ends what else there is.
+    pub async fn strike_down(self) -> anyhow::Result<()> {
+        self.upstream.stop().await?;
+        self.postgres.into_inner().stop().await
+    }
 }
 
 /// Makes the tenants, with an API key each.

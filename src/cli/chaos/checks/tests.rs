@@ -42,6 +42,7 @@ impl Run {
                 quarantined: Vec::new(),
                 surplus: Vec::new(),
                 ledger: ledger(&[], 2),
+                spooled: Vec::new(),
                 cap: 2,
                 ends: Vec::new(),
             },
@@ -267,6 +268,10 @@ fn nothing_stays_open() {
     let mut run = Run::fine();
     run.facts.jobs[0].endings_told = 0;
     run.assert_violates("no event");
+
+    let mut run = Run::fine();
+    run.facts.spooled.push("spool/1.callback".into());
+    run.assert_violates("kept on disk");
 
     let mut run = Run::fine();
     run.facts.ends.push("serve-1 ended by itself".into());
