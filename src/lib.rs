@@ -12,6 +12,7 @@
 pub mod app;
 pub mod cli;
 pub mod config;
+pub mod crash_points;
 pub mod db;
 #[cfg(feature = "dev-tools")]
 pub mod dev_tools;

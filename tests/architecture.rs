@@ -19,7 +19,7 @@ use source::Source;
 ///
 /// `main → cli → app → {http, workers} → journal → {db, gladia, notify} → domain`; each may reach any layer below its own.
 /// `config`, `telemetry` and `shutdown` stand beside the layers, for whoever assembles them.
-const MAY_IMPORT: [(&str, &[&str]); 14] = [
+const MAY_IMPORT: [(&str, &[&str]); 15] = [
     ("main", &["cli", "telemetry"]),
     (
         "cli",
@@ -53,11 +53,31 @@ const MAY_IMPORT: [(&str, &[&str]); 14] = [
             "workers",
         ],
     ),
-    ("http", &["db", "domain", "gladia", "journal", "notify"]),
-    ("workers", &["db", "domain", "gladia", "journal", "notify"]),
-    ("journal", &["db", "domain", "gladia"]),
-    ("db", &["domain"]),
-    ("gladia", &["domain"]),
+    (
+        "http",
+        &[
+            "crash_points",
+            "db",
+            "domain",
+            "gladia",
+            "journal",
+            "notify",
+        ],
+    ),
+    (
+        "workers",
+        &[
+            "crash_points",
+            "db",
+            "domain",
+            "gladia",
+            "journal",
+            "notify",
+        ],
+    ),
+    ("journal", &["crash_points", "db", "domain", "gladia"]),
+    ("db", &["crash_points", "domain"]),
+    ("gladia", &["crash_points", "domain"]),
     ("notify", &["domain"]),
     ("domain", &[]),
     // Settings are parsed into the types of those whom they are for.
@@ -65,6 +85,8 @@ const MAY_IMPORT: [(&str, &[&str]); 14] = [
         "config",
         &["domain", "gladia", "telemetry", "db::parse_url"],
     ),
+    // Below everything, since a process may die anywhere.
+    ("crash_points", &[]),
     ("telemetry", &[]),
     ("shutdown", &[]),
     ("dev_tools", &["domain", "gladia"]),

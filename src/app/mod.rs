@@ -92,6 +92,7 @@ impl Gateway {
             pool: pool.clone(),
             gladia: gladia.clone(),
             callback_keys: settings.callbacks.callback_keys.clone(),
+            webhook_secrets: settings.callbacks.gladia_webhook_secrets.clone(),
             wakeups: wakeups.clone(),
             ids: ids.clone(),
             limits: limits(&settings),
@@ -202,8 +203,7 @@ fn limits(settings: &ServeSettings) -> HttpLimits {
     HttpLimits {
         max_upload_bytes: settings.requests.max_upload_bytes,
         max_request_bytes: settings.requests.max_request_bytes,
-        max_callback_bytes: usize::try_from(settings.callbacks.max_callback_bytes)
-            .unwrap_or(usize::MAX),
+        max_callback_bytes: settings.callbacks.max_callback_bytes,
         request_timeout: settings.requests.request_timeout,
         upload_idle_timeout: settings.requests.upload_idle_timeout,
     }

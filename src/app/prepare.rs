@@ -4,7 +4,7 @@ use anyhow::{Context, bail};
 use sqlx::{PgConnection, PgPool};
 
 use crate::{
-    config::ServeSettings,
+    config::{CompletionMode, ServeSettings},
     db::{self, api_keys::NewApiKey},
     domain::{
         access::{ApiKey, Scope, TenantName},
@@ -23,6 +23,14 @@ pub(super) async fn prepare_database(
         db::migrate(&settings.database.database_url.options())
             .await
             .context("the migrations could not be applied")?;
+    }
+    if settings.gladia.gladia_zero_data_retention
+        && settings.completion.completion == CompletionMode::Poll
+    {
+        bail!(
+            "COMPLETION=poll asks Gladia for results, which it does not keep with GLADIA_ZERO_DATA_RETENTION: set \
+             COMPLETION=callback and PUBLIC_URL"
+        );
     }
     let mut conn = pool.acquire().await?;
     db::dispatch::seed(&mut conn, settings.dispatch.max_in_flight).await?;

@@ -15,7 +15,8 @@ use crate::{
         quarantine::{self, QuarantinedCallback},
     },
     domain::ids::{CallbackId, Ids},
-    journal::carry_out::{Understood, carry_out},
+    gladia::callback::Shape,
+    journal::{body::KeptBody, carry_out::carry_out},
 };
 
 /// What to do with callbacks.
@@ -122,11 +123,11 @@ async fn replay_one(
     let Some(kept) = quarantine::find(conn, id).await? else {
         return Ok(None);
     };
-    let body = zstd::decode_all(kept.compressed_body.as_slice())?;
-    let understood = Understood::read(&body.into())?;
+    let shape = Shape::of_method(&kept.method);
+    let body = KeptBody::read(zstd::Decoder::new(kept.compressed_body.as_slice())?, shape)?;
     // A new id for the row that takes the place of the quarantined one.
     let new_id = Ids::random().next();
     Ok(Some(
-        carry_out(conn, new_id, kept.attempt_id, &kept.method, &understood).await?,
+        carry_out(conn, new_id, kept.attempt_id, &kept.method, &body).await?,
     ))
 }

@@ -13,11 +13,12 @@ use super::values::base_url;
 pub struct AddressSettings {
     /// The base address under which Gladia reaches this gateway. Its callbacks go there.
     ///
-    /// It must lead, through whatever stands between, to the path `/callbacks/gladia/` of any replica.
+    /// It must lead, through whatever stands between, to the path `/callbacks/gladia/` of any replica. With COMPLETION=poll
+    /// there are no callbacks, and it may be left out.
     ///
     /// Example: PUBLIC_URL=https://gateway.example.com
-    #[arg(long, env, value_parser = base_url)]
-    pub public_url: Url,
+    #[arg(long, env, value_parser = base_url, required = true)]
+    pub public_url: Option<Url>,
 
     /// The base address of the links in responses. Where it is not set, links follow each request's own host.
     ///

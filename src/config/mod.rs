@@ -18,6 +18,7 @@ mod dispatch;
 mod environment;
 mod gladia;
 mod logging;
+mod needs;
 mod problems;
 mod requests;
 mod resolve;
@@ -30,6 +31,7 @@ mod values;
 use std::ffi::OsString;
 
 use clap::{Args, Command, FromArgMatches};
+use url::Url;
 
 pub use self::{
     access::AccessSettings,
@@ -46,7 +48,7 @@ pub use self::{
     resolve::{Stop, parse},
     retention::RetentionSettings,
     settling::{ResendUnknown, SettlingSettings},
-    values::{DatabaseUrl, max_in_flight},
+    values::{DatabaseUrl, base_url, header_secret, max_in_flight},
 };
 
 /// Everything that `serve` needs.
@@ -88,6 +90,15 @@ pub struct ServeSettings {
 }
 
 impl ServeSettings {
+    /// Where Gladia calls back, if it is to do so.
+    #[must_use]
+    pub fn callback_base(&self) -> Option<&Url> {
+        match self.completion.completion {
+            CompletionMode::Callback => self.addresses.public_url.as_ref(),
+            CompletionMode::Poll => None,
+        }
+    }
+
     /// Settings by the names of their environment variables, with defaults for the rest. Reads nothing of the real
     /// environment.
     ///

@@ -13,6 +13,7 @@ use clap::{Arg, ArgMatches, Command, builder::Resettable, parser::ValueSource};
 
 use super::{
     environment::Environment,
+    needs,
     problems::{self, Setting, SettingsError},
 };
 
@@ -44,7 +45,14 @@ where
 {
     let args: Vec<OsString> = args.into_iter().map(Into::into).collect();
     let mut settings = Settings::new();
-    let command = resolve(command, environment, &args, Some(&mut settings));
+    let mut command = resolve(command, environment, &args, Some(&mut settings));
+    let seen = command
+        .clone()
+        .ignore_errors(true)
+        .try_get_matches_from(&args);
+    if let Ok(seen) = seen {
+        needs::relax(&mut command, &seen, &settings);
+    }
     match command.try_get_matches_from(args) {
         Ok(matches) => match wrong_globals(&settings, &matches) {
             None => Ok(matches),

@@ -73,6 +73,41 @@ fn everything_missing_is_told_at_once_with_examples() {
 }
 
 #[test]
+fn the_public_address_is_needed_only_where_gladia_calls_back() {
+    let without = |others: &[(&'static str, &'static str)], args: &[&str]| {
+        let others: Vec<_> = others.iter().copied().chain([("PUBLIC_URL", "")]).collect();
+        serve(&with(&others), args)
+    };
+    let poll = [("COMPLETION", "poll")];
+    for settings in [without(&poll, &[]), without(&[], &["--completion", "poll"])] {
+        let settings = settings.unwrap();
+        assert_eq!(settings.addresses.public_url, None);
+        assert_eq!(settings.callback_base(), None);
+    }
+    // The address may be there all the same; callbacks are not asked for.
+    assert_eq!(serve(&with(&poll), &[]).unwrap().callback_base(), None);
+    assert!(serve(&with(&[]), &[]).unwrap().callback_base().is_some());
+
+    let missing = without(&poll, &["--completion=callback"]).unwrap_err();
+    assert!(
+        missing
+            .to_string()
+            .contains("PUBLIC_URL (or --public-url) is missing"),
+        "{missing}"
+    );
+    let wrong = refusal(
+        &with(&[("COMPLETION", "poll"), ("PUBLIC_URL", "ftp://x")]),
+        &[],
+    );
+    assert!(
+        wrong.contains("PUBLIC_URL (or --public-url) must begin with"),
+        "{wrong}"
+    );
+    let message = refusal(&Environment::from_values(poll), &[]);
+    assert!(message.starts_with("3 settings are missing"), "{message}");
+}
+
+#[test]
 fn a_wrong_value_is_shown_with_what_would_be_right() {
     let message = refusal(&with(&[("MAX_IN_FLIGHT", "many")]), &[]);
     assert_eq!(

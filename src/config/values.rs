@@ -69,7 +69,10 @@ impl fmt::Debug for DatabaseUrl {
 }
 
 /// A base address of HTTP: paths are appended to it, so it carries nothing after its own.
-pub(super) fn base_url(text: &str) -> Result<Url, String> {
+///
+/// # Errors
+/// What is wrong with it.
+pub fn base_url(text: &str) -> Result<Url, String> {
     let url: Url = text
         .parse()
         .map_err(|error| format!("must be an http:// or https:// address ({error})"))?;
@@ -86,7 +89,10 @@ pub(super) fn base_url(text: &str) -> Result<Url, String> {
 }
 
 /// A secret that travels in an HTTP header.
-pub(super) fn header_secret(text: &str) -> Result<SecretString, &'static str> {
+///
+/// # Errors
+/// What is wrong with it.
+pub fn header_secret(text: &str) -> Result<SecretString, &'static str> {
     if !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_graphic()) {
         Ok(text.into())
     } else {

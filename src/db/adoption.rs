@@ -10,7 +10,7 @@ use super::{
     attempts::{Locked, lock},
     claims::SLOT_DEADLINE,
     events::{self, EventType},
-    surplus,
+    looks, surplus,
 };
 use crate::domain::{
     attempt::AttemptState,
@@ -135,6 +135,7 @@ pub(super) async fn adopt_locked(
     )
     .execute(&mut *conn)
     .await?;
+    looks::expect(conn, id).await?;
     if takes_up {
         begin_processing(conn, id, locked, gladia_id).await?;
     }

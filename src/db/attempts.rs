@@ -271,17 +271,22 @@ pub async fn expire_lease(conn: &mut PgConnection, id: AttemptId) -> sqlx::Resul
     Ok(true)
 }
 
-/// Finds attempts that hold their slot past its deadline.
+/// Finds attempts that hold their slot past its deadline. One that Gladia has accepted is among them only where nobody can
+/// ask Gladia for it; else it gets a last look first, which also gives it up (`looks::note`).
 ///
 /// # Errors
 /// Where the database does not answer.
-pub async fn list_past_deadline(conn: &mut PgConnection) -> sqlx::Result<Vec<AttemptId>> {
+pub async fn list_past_deadline(
+    conn: &mut PgConnection,
+    accepted_too: bool,
+) -> sqlx::Result<Vec<AttemptId>> {
     sqlx::query!(
         r#"
-        SELECT attempt_id AS "attempt_id!" FROM slots
-        WHERE attempt_id IS NOT NULL AND deadline_at <= gateway_now()
-        ORDER BY deadline_at LIMIT 100
-        "#
+        SELECT s.attempt_id AS "attempt_id!" FROM slots s JOIN attempts a ON a.id = s.attempt_id
+        WHERE s.deadline_at <= gateway_now() AND ($1 OR a.state <> 'accepted')
+        ORDER BY s.deadline_at LIMIT 100
+        "#,
+        accepted_too,
     )
     .fetch_all(conn)
     .await

@@ -25,10 +25,12 @@ pub mod invariants;
 pub mod job_endings;
 pub mod jobs;
 pub mod look_ups;
+pub mod looks;
 pub mod quarantine;
 pub mod surplus;
 pub mod uploads;
 pub mod wakeups;
+pub mod webhooks;
 
 /// The migrations, compiled in.
 ///

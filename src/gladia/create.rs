@@ -29,22 +29,28 @@ use super::{
     client::GladiaClient,
     error::{ErrorEnvelope, describe_transport, max_error_body_bytes, read_limited, storable},
 };
-use crate::domain::{attempt::SubmitOutcome, ids::AttemptId, options::RESERVED_METADATA_KEY};
+use crate::{
+    crash_points::CrashPoint,
+    domain::{attempt::SubmitOutcome, ids::AttemptId, options::RESERVED_METADATA_KEY},
+};
 
-/// Builds the body: the caller's options, the audio, our callback, and the key in the metadata that names the attempt.
+/// Builds the body: the caller's options, the audio, our callback unless the result is to be asked for, and the key in the
+/// metadata that names the attempt.
 #[must_use]
 pub fn create_body(
     mut options: Map<String, Value>,
     audio_url: &str,
-    callback_url: &Url,
+    callback_url: Option<&Url>,
     attempt_id: AttemptId,
 ) -> Map<String, Value> {
     options.insert("audio_url".into(), audio_url.into());
-    options.insert("callback".into(), true.into());
-    options.insert(
-        "callback_config".into(),
-        json!({ "url": callback_url.as_str(), "method": "POST" }),
-    );
+    if let Some(url) = callback_url {
+        options.insert("callback".into(), true.into());
+        options.insert(
+            "callback_config".into(),
+            json!({ "url": url.as_str(), "method": "POST" }),
+        );
+    }
     match options
         .entry("custom_metadata")
         .or_insert_with(|| json!({}))
@@ -189,6 +195,7 @@ impl http_body::Body for GuardedBody {
         if Instant::now() >= self.send_deadline {
             return Poll::Ready(Some(Err(TooLate)));
         }
+        CrashPoint::SubmitBodyYielded.reach();
         self.yielded.store(true, Ordering::SeqCst);
         Poll::Ready(Some(Ok(http_body::Frame::data(bytes))))
     }

@@ -34,6 +34,13 @@ impl FromStr for WebhookSecrets {
     }
 }
 
+impl WebhookSecrets {
+    /// The keys that they hold.
+    pub(super) fn iter(&self) -> impl Iterator<Item = &[u8]> {
+        self.0.iter().map(Vec::as_slice)
+    }
+}
+
 impl fmt::Debug for WebhookSecrets {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "WebhookSecrets({} secrets)", self.0.len())

@@ -1,15 +1,19 @@
 //! Bodies that fit into memory: bounded in size and time, and problems where they are not what they should be.
 
-use std::time::Duration;
+use std::{
+    io::{self, Read},
+    time::Duration,
+};
 
 use axum::{
     body::{Body, Bytes},
     http::{HeaderMap, header},
 };
 use bytes::BytesMut;
-use futures_util::StreamExt;
+use futures_util::{Stream, StreamExt, stream};
 use serde_json::{Map, Value};
 use tokio::time::Instant;
+use tokio_util::io::{StreamReader, SyncIoBridge};
 
 use super::{
     problem::{Problem, ProblemType},
@@ -35,24 +39,56 @@ pub async fn read(body: Body, limit: usize, timeout: Duration) -> Result<Bytes, 
                     format!("A body of this kind may have {limit} bytes at most."),
                 ));
             }
-            Ok(Some(Err(_))) => {
-                return Err(Problem::new(
-                    ProblemType::UploadInterrupted,
-                    "The body broke off. Repeat the request.",
-                ));
-            }
+            Ok(Some(Err(_))) => return Err(broke_off()),
             Ok(None) => return Ok(read.freeze()),
-            Err(_) => {
-                return Err(Problem::new(
-                    ProblemType::RequestTimeout,
-                    format!(
-                        "A body of this kind must arrive within {} seconds.",
-                        timeout.as_secs()
-                    ),
-                ));
-            }
+            Err(_) => return Err(took_too_long(timeout)),
         }
     }
+}
+
+/// A body that a thread of its own reads as it arrives. Must be called within the runtime; reading waits.
+#[must_use]
+pub fn blocking_reader(body: Body, timeout: Duration) -> impl Read + Send {
+    SyncIoBridge::new(StreamReader::new(Box::pin(timed(body, timeout))))
+}
+
+/// The problem where [`blocking_reader`] failed.
+#[must_use]
+pub fn reading_failed(error: &io::Error, timeout: Duration) -> Problem {
+    if error.kind() == io::ErrorKind::TimedOut {
+        took_too_long(timeout)
+    } else {
+        broke_off()
+    }
+}
+
+/// The chunks of a body, of which the last must come in time.
+fn timed(body: Body, timeout: Duration) -> impl Stream<Item = io::Result<Bytes>> {
+    let deadline = Instant::now() + timeout;
+    stream::unfold(body.into_data_stream(), move |mut chunks| async move {
+        let chunk = match tokio::time::timeout_at(deadline, chunks.next()).await {
+            Ok(chunk) => chunk?.map_err(io::Error::other),
+            Err(_) => Err(io::ErrorKind::TimedOut.into()),
+        };
+        Some((chunk, chunks))
+    })
+}
+
+fn broke_off() -> Problem {
+    Problem::new(
+        ProblemType::UploadInterrupted,
+        "The body broke off. Repeat the request.",
+    )
+}
+
+fn took_too_long(timeout: Duration) -> Problem {
+    Problem::new(
+        ProblemType::RequestTimeout,
+        format!(
+            "A body of this kind must arrive within {} seconds.",
+            timeout.as_secs()
+        ),
+    )
 }
 
 /// Reads a body that must be a JSON object.

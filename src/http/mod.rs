@@ -1,7 +1,7 @@
 //! The service over HTTP: one folder a resource, one file a verb.
 //!
 //! Callers meet the [`transcriptions`] and [`uploads`] of API version 1, described by [`openapi`]. Gladia meets
-//! [`callbacks`]. Whoever runs the service meets [`ops`]. Every error is a [`problem`]; every request has an id
+//! [`callbacks`] and [`webhooks`]. Whoever runs the service meets [`ops`]. Every error is a [`problem`]; every request has an id
 //! ([`request_id`]). [`serve`] has the connections.
 
 use axum::{
@@ -32,13 +32,14 @@ pub mod serve;
 pub mod state;
 pub mod transcriptions;
 pub mod uploads;
+pub mod webhooks;
 
 /// What an address serves.
 #[derive(Debug, Clone, Copy)]
 pub struct Serves {
     /// The API with its document.
     pub api: bool,
-    /// Gladia's callbacks.
+    /// Gladia's callbacks and account webhooks.
     pub callbacks: bool,
     /// Probes and metrics.
     pub ops: bool,
@@ -52,7 +53,7 @@ pub fn router(state: AppState, serves: Serves) -> Router {
         router = router.merge(api).merge(openapi::router(document));
     }
     if serves.callbacks {
-        router = router.merge(callbacks::router());
+        router = router.merge(callbacks::router()).merge(webhooks::router());
     }
     if serves.ops {
         router = router.merge(ops::router());

@@ -11,7 +11,7 @@ use url::Url;
 use crate::{
     db::wakeups::Wakeups,
     domain::ids::Ids,
-    gladia::{callback_keys::CallbackKeys, client::GladiaClient},
+    gladia::{callback_keys::CallbackKeys, client::GladiaClient, webhook_secrets::WebhookSecrets},
 };
 
 /// The service, as handlers see it.
@@ -23,6 +23,8 @@ pub struct AppState {
     pub gladia: GladiaClient,
     /// Who may complete a job.
     pub callback_keys: CallbackKeys,
+    /// Who may send account webhooks; without any they are not taken.
+    pub webhook_secrets: Option<WebhookSecrets>,
     /// Tells workers of new jobs and free slots.
     pub wakeups: Wakeups,
     /// Where new ids come from.
@@ -49,7 +51,7 @@ pub struct HttpLimits {
     /// A JSON body, or the `options` part of a form.
     pub max_request_bytes: usize,
     /// A callback's body.
-    pub max_callback_bytes: usize,
+    pub max_callback_bytes: u64,
     /// How long a JSON or callback body may take to arrive.
     pub request_timeout: Duration,
     /// How long an upload may deliver nothing.

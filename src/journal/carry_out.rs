@@ -1,25 +1,19 @@
 //! Carrying a callback out: the same for one that arrives and for one that was kept and is tried again.
 
-use std::{panic::catch_unwind, time::Duration};
+use std::time::Duration;
 
-use axum::body::Bytes;
-use sha2::{Digest, Sha256};
 use sqlx::PgConnection;
+
+use super::body::KeptBody;
 
 use crate::{
     db::{
         self,
         callbacks::{self, CallbackOutcome, ReceivedCallback},
     },
-    domain::{
-        completion::Completion,
-        ids::{AttemptId, CallbackId},
-    },
-    gladia::callback::parse,
+    domain::ids::{AttemptId, CallbackId},
+    gladia::callback::Report,
 };
-
-/// Results are text; the lowest level is where time is best spent.
-const ZSTD_LEVEL: i32 = 1;
 
 /// How often a callback that lost against another transaction is tried.
 const TRIES: u32 = 3;
@@ -27,38 +21,10 @@ const TRIES: u32 = 3;
 /// How long it steps aside for the other one, the first time.
 const CONFLICT_PAUSE: Duration = Duration::from_millis(50);
 
-/// A body, read once.
-pub struct Understood {
-    compressed_body: Vec<u8>,
-    body_bytes: i64,
-    body_sha256: [u8; 32],
-    completion: Result<Completion, String>,
-}
-
-impl Understood {
-    /// Does everything that takes time in proportion to the body's size.
-    ///
-    /// # Errors
-    /// Where it cannot be compressed.
-    pub fn read(body: &Bytes) -> std::io::Result<Self> {
-        Ok(Self {
-            compressed_body: zstd::encode_all(body.as_ref(), ZSTD_LEVEL)?,
-            body_bytes: i64::try_from(body.len()).unwrap_or(i64::MAX),
-            body_sha256: Sha256::digest(body).into(),
-            // A mistake of ours must not cost the only copy of a result.
-            completion: catch_unwind(|| parse(body))
-                .unwrap_or_else(|_| Err("reading it failed".to_owned())),
-        })
-    }
-
-    /// Its size.
-    #[must_use]
-    pub fn body_bytes(&self) -> i64 {
-        self.body_bytes
-    }
-}
-
-/// Carries a callback out; or, where that fails for a reason that will not go away, keeps it for somebody to look at.
+/// Carries out what a body says; or, where that fails for a reason that will not go away, keeps it for somebody to look at.
+///
+/// `method` is how it came: `GET` where it was fetched. Whoever fetches looks first whether the job has ended, since the body
+/// of one that runs would be kept as one that cannot be understood.
 ///
 /// # Errors
 /// Where the database does not answer. Nothing is kept then.
@@ -67,16 +33,20 @@ pub async fn carry_out(
     id: CallbackId,
     attempt_id: AttemptId,
     method: &str,
-    understood: &Understood,
+    body: &KeptBody,
 ) -> sqlx::Result<CallbackOutcome> {
     let callback = ReceivedCallback {
         id,
         attempt_id,
         method,
-        compressed_body: &understood.compressed_body,
-        body_bytes: understood.body_bytes,
-        body_sha256: understood.body_sha256,
-        completion: understood.completion.as_ref().map_err(String::as_str),
+        compressed_body: body.compressed(),
+        body_bytes: body.body_bytes(),
+        body_sha256: body.body_sha256(),
+        completion: match body.report() {
+            Ok(Report::Ended(completion)) => Ok(completion),
+            Ok(Report::Running { .. }) => Err("the job has not ended"),
+            Err(reason) => Err(reason),
+        },
     };
     let mut tries = 1;
     loop {

@@ -4,7 +4,8 @@
 //! one commit, sends, and records what the answer proves; the callback, which `http` receives, finishes them. A process
 //! that dies in between leaves an attempt whose lease runs out: [`settle`], in any replica, then says that it is unknown.
 //! It keeps its slot and is not sent again, since Gladia may have it; its callback finishes it like any other, or
-//! [`look_up`] finds out whether Gladia has it. What Gladia accepted and never answers for is ended at its slot's deadline.
+//! [`look_up`] finds out whether Gladia has it. What Gladia accepted and does not answer for in time, [`reconcile`] asks it
+//! for, up to the slot's deadline, at which the job ends. [`webhooks`] does so earlier, where the account has webhooks.
 //!
 //! Every worker is woken and also looks on a jittered timer, through the same function, so a lost wake-up costs a second
 //! and nothing else.
@@ -14,8 +15,10 @@ use std::time::Duration;
 use rand::RngExt;
 
 pub mod look_up;
+pub mod reconcile;
 pub mod settle;
 pub mod submit;
+pub mod webhooks;
 
 /// How long until the next look: about a second, not the same in all replicas.
 fn sweep_interval() -> Duration {
@@ -24,3 +27,25 @@ fn sweep_interval() -> Duration {
 
 /// How long a worker rests after the database failed.
 const ERROR_PAUSE: Duration = Duration::from_secs(1);
+
+/// How long what a worker has claimed for a call stays claimed. Renewed while the call lasts; after a crash others wait for
+/// no longer than this.
+const HOLD: Duration = Duration::from_mins(1);
+
+/// Does something that takes long, and renews its claim meanwhile.
+async fn held<T, R>(work: impl Future<Output = T>, renew: impl Fn() -> R) -> T
+where
+    R: Future<Output = sqlx::Result<()>>,
+{
+    let mut work = std::pin::pin!(work);
+    loop {
+        tokio::select! {
+            done = &mut work => return done,
+            () = tokio::time::sleep(HOLD / 3) => {
+                if let Err(error) = renew().await {
+                    tracing::warn!(%error, "Could not renew a claim; another replica may ask Gladia for the same");
+                }
+            }
+        }
+    }
+}

@@ -5,6 +5,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{ERROR_PAUSE, sweep_interval};
 use crate::{
+    crash_points::CrashPoint,
     db::{
         attempts::{self, Expired},
         wakeups::Wakeups,
@@ -15,7 +16,7 @@ use crate::{
 /// Looks until told to stop.
 ///
 /// `awaits_decision`: nobody looks for attempts of unknown outcome, so at the end of their slot's time an operator has to
-/// decide.
+/// decide; and nobody asks for accepted ones, so they end there as well.
 pub async fn run(pool: PgPool, wakeups: Wakeups, awaits_decision: bool, stop: CancellationToken) {
     loop {
         let rest = match sweep(&pool, awaits_decision).await {
@@ -46,12 +47,13 @@ pub async fn sweep(pool: &PgPool, awaits_decision: bool) -> sqlx::Result<usize> 
     let mut moved = 0;
     for id in attempts::list_expired_leases(&mut conn).await? {
         if attended(id, attempts::expire_lease(&mut conn, id).await) == Some(true) {
+            CrashPoint::SettleLeaseExpired.reach();
             moved += 1;
             metrics::counter!("gateway_leases_expired_total").increment(1);
             tracing::warn!(attempt.id = %id, "The process that submitted attempt {id} went silent; it is unknown now");
         }
     }
-    for id in attempts::list_past_deadline(&mut conn).await? {
+    for id in attempts::list_past_deadline(&mut conn, awaits_decision).await? {
         let expired = attempts::expire_slot(&mut conn, id, awaits_decision).await;
         match attended(id, expired) {
             None | Some(Expired::Nothing) => continue,

@@ -14,6 +14,7 @@ use url::Url;
 
 use super::{ERROR_PAUSE, sweep_interval};
 use crate::{
+    crash_points::CrashPoint,
     db::{
         self,
         attempts::Recorded,
@@ -52,8 +53,8 @@ pub struct Parts {
     pub gladia: GladiaClient,
     /// Signs callback addresses.
     pub callback_keys: CallbackKeys,
-    /// Where Gladia reaches us.
-    pub public_url: Url,
+    /// Where Gladia calls back; without it the results are asked for.
+    pub callback_base: Option<Url>,
     /// Tells of new jobs and free slots.
     pub wakeups: Wakeups,
     /// Where attempt ids come from.
@@ -112,10 +113,12 @@ impl Submitter {
                 lease: self.0.send_window + self.0.gladia.create_timeout() + LEASE_MARGIN,
             };
             let mut conn = self.0.pool.acquire().await?;
+            CrashPoint::SubmitBeforeClaim.reach();
             let claim =
                 tokio::time::timeout(CLAIM_TIMEOUT, db::claims::claim(&mut conn, &claimant));
             match claim.await.map_err(|_| sqlx::Error::PoolTimedOut)?? {
                 Claim::Claimed(job) => {
+                    CrashPoint::SubmitClaimed.reach();
                     drop(conn);
                     let (this, give_up) = (self.clone(), give_up.clone());
                     tasks.spawn(async move { this.submit(job, send_deadline, &give_up).await });
@@ -132,12 +135,13 @@ impl Submitter {
         let started = Instant::now();
         let callback_url = self
             .0
-            .callback_keys
-            .callback_url(&self.0.public_url, job.attempt_id);
+            .callback_base
+            .as_ref()
+            .map(|base| self.0.callback_keys.callback_url(base, job.attempt_id));
         let body = create_body(
             options_of(&job.request),
             &job.audio_url,
-            &callback_url,
+            callback_url.as_ref(),
             job.attempt_id,
         );
         let outcome = tokio::select! {
@@ -147,6 +151,7 @@ impl Submitter {
                 detail: "the gateway was stopped while it sent the request".into(),
             },
         };
+        CrashPoint::SubmitAnswered.reach();
         let (name, elapsed_ms) = (outcome.name(), started.elapsed().as_millis());
         metrics::counter!("gateway_submissions_total", "outcome" => name).increment(1);
         metrics::histogram!("gateway_submission_duration_seconds")
@@ -187,6 +192,7 @@ impl Submitter {
                 tracing::error!(%error, job.id = %job.job_id, "Could not record an outcome");
             }
         }
+        CrashPoint::SubmitRecorded.reach();
         self.0.wakeups.jobs_changed();
     }
 

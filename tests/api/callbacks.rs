@@ -8,18 +8,11 @@ use tokio::{io::AsyncWriteExt, net::TcpStream};
 use uuid::Uuid;
 
 use crate::support::{
-    Answer, TestApp, eventually,
-    rows::{AttemptRow, failure, success},
+    Answer, TestApp,
+    callbacks::processing,
+    eventually,
+    rows::{failure, success},
 };
-
-/// A job that Gladia works on without an end, and its attempt.
-async fn processing(app: &TestApp) -> (String, AttemptRow, String) {
-    let id = app.acme.start("endless.mp3").await;
-    app.acme.wait_until(&id, "processing").await;
-    let attempt = app.attempt(&id).await;
-    let gladia_id = attempt.gladia_id.clone().unwrap();
-    (id, attempt, gladia_id)
-}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_duplicate_changes_nothing() {

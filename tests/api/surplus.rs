@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use crate::support::{
-    TestApp,
+    TestApp, eventually,
     rows::{failure, success},
 };
 
@@ -119,7 +119,10 @@ async fn a_walk_through_the_list_finds_what_an_earlier_one_did_not_show() {
     app.upstream.fault(&faults).await;
     let other = app.acme.start("endless-other.mp3").await;
     app.acme.wait_until(&other, "processing").await;
-    assert_eq!(surplus(&app, &id).await, [older]);
+    eventually("surplus that is noted", async || {
+        (surplus(&app, &id).await == [older.as_str()]).then_some(())
+    })
+    .await;
     app.end(&other).await;
     app.end(&id).await;
     app.acme.wait_until_done(&id).await;

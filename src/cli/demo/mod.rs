@@ -1,12 +1,14 @@
 //! `demo`: the whole way of a recording, on this machine alone.
 //!
 //! An embedded Postgres, a simulated Gladia and the real service on free loopback ports; the recording goes in through the
-//! REST API like any caller's. Nothing is left behind.
+//! REST API like any caller's. Nothing is left behind. With a key of Gladia's the real one takes the simulator's place: it
+//! cannot call back to this machine, so it is asked for results.
 
 mod caller;
 mod progress;
 mod recording;
 mod transcript;
+mod upstream;
 
 use std::{path::PathBuf, process::ExitCode, time::Duration};
 
@@ -16,16 +18,16 @@ use secrecy::SecretString;
 use serde_json::Value;
 use url::Url;
 
-use self::{caller::DemoCaller, progress::say, recording::Recording, transcript::transcript};
+use self::{
+    caller::DemoCaller, progress::say, recording::Recording, transcript::transcript,
+    upstream::Upstream,
+};
 use super::output;
 use crate::{
     app::{Gateway, Listeners},
-    config::{DatabaseUrl, ServeSettings},
+    config::{DatabaseUrl, ServeSettings, base_url, header_secret},
     db::{self, api_keys::NewApiKey},
-    dev_tools::{
-        postgres::{EmbeddedPostgres, Options},
-        simulator::{Simulator, SimulatorSettings},
-    },
+    dev_tools::postgres::{EmbeddedPostgres, Options},
     domain::{
         access::{ApiKey, Scope, TenantName},
         ids::Ids,
@@ -33,22 +35,18 @@ use crate::{
     shutdown::Shutdown,
 };
 
-/// The simulator's account key. It guards nothing: both ends are ours and on loopback.
-const GLADIA_KEY: &str = "demo-gladia-key";
-
-/// How fast the simulator works: a minute of audio takes three seconds.
-const SPEED: f64 = 20.0;
-
 /// The demo's own database in the embedded server.
 const DATABASE: &str = "gateway";
-
-/// Its tables' place in somebody else's database.
-const SCHEMA: &str = "gladia_gateway_demo";
 
 /// Show the whole way of a recording on this machine: no account, no database, nothing to set up.
 ///
 /// Starts a Postgres of its own, a simulator of Gladia's API and the gateway on free loopback ports, transcribes the bundled
-/// recording and every FILE through the REST API, and then stays up for your own requests until Ctrl-C.
+/// recording and every FILE through the REST API, and then stays up for your own requests until Ctrl-C. Where GLADIA_API_KEY
+/// is set, the real Gladia transcribes instead of the simulator.
+#[expect(
+    clippy::doc_markdown,
+    reason = "help texts: backticks around a setting or an example would be pasted along with it"
+)]
 #[derive(Debug, clap::Args)]
 pub struct DemoArgs {
     /// Recordings to transcribe besides the bundled one
@@ -65,12 +63,34 @@ pub struct DemoArgs {
     /// to the simulator. It leaves them there.
     ///
     /// Example: DATABASE_URL=postgres://gateway:password@localhost/gateway
-    #[expect(
-        clippy::doc_markdown,
-        reason = "a help text: backticks around an example would be pasted along with it"
-    )]
     #[arg(long, env = "DATABASE_URL", hide_env_values = true, value_name = "URL")]
     database_url: Option<DatabaseUrl>,
+
+    /// The key of a Gladia account that transcribes, and bills, instead of the simulator.
+    ///
+    /// Gladia cannot call back to this machine, so it is asked for results, as with COMPLETION=poll.
+    ///
+    /// Example: GLADIA_API_KEY=12345678-90ab-cdef-1234-567890abcdef
+    #[arg(
+        long,
+        env = "GLADIA_API_KEY",
+        hide_env_values = true,
+        value_name = "KEY",
+        value_parser = header_secret
+    )]
+    gladia_api_key: Option<SecretString>,
+
+    /// The base address of Gladia's API. Counts only together with a key.
+    ///
+    /// Example: GLADIA_API_URL=https://api.gladia.io
+    #[arg(
+        long,
+        env = "GLADIA_API_URL",
+        value_name = "URL",
+        default_value = "https://api.gladia.io",
+        value_parser = base_url
+    )]
+    gladia_api_url: Url,
 }
 
 /// Runs the demo.
@@ -86,7 +106,8 @@ pub async fn run(args: DemoArgs, shutdown: Shutdown) -> anyhow::Result<ExitCode>
         }
     }
     let (postgres, database_url) = if let Some(url) = &args.database_url {
-        let options = db::in_own_schema(url.options(), SCHEMA)
+        let schema = Upstream::schema(args.gladia_api_key.is_some());
+        let options = db::in_own_schema(url.options(), schema)
             .await
             .with_context(|| {
                 format!("DATABASE_URL, which is set in the environment or in .env: cannot use the database at {url}; without it the demo starts one of its own")
@@ -102,19 +123,17 @@ pub async fn run(args: DemoArgs, shutdown: Shutdown) -> anyhow::Result<ExitCode>
             .map_err(|error: String| anyhow!(error))?;
         (Some(postgres), url)
     };
-    let simulator = Simulator::start(SimulatorSettings {
-        api_keys: vec![GLADIA_KEY.to_owned()],
-        speed: SPEED,
-        ..SimulatorSettings::default()
-    })
-    .await?;
+    let upstream = match &args.gladia_api_key {
+        Some(key) => Upstream::real(key.clone(), args.gladia_api_url.clone()),
+        None => Upstream::simulated().await?,
+    };
 
-    let shown = show(&args, database_url, &simulator, &shutdown).await;
+    let shown = show(&args, database_url, &upstream, &shutdown).await;
 
     // Everything ends here, whatever came of it.
     shutdown.soft.cancel();
     shutdown.drain(Duration::from_secs(5)).await;
-    simulator.shutdown().await;
+    upstream.shutdown().await;
     if let Some(postgres) = postgres {
         postgres.stop().await?;
     }
@@ -129,16 +148,15 @@ pub async fn run(args: DemoArgs, shutdown: Shutdown) -> anyhow::Result<ExitCode>
 async fn show(
     args: &DemoArgs,
     database_url: DatabaseUrl,
-    simulator: &Simulator,
+    upstream: &Upstream,
     shutdown: &Shutdown,
 ) -> anyhow::Result<bool> {
-    let (gateway, base) = start_gateway(database_url, simulator.url(), shutdown).await?;
+    let (gateway, base) = start_gateway(database_url, upstream, shutdown).await?;
     let key = make_key(&gateway).await?;
     let demo = DemoCaller::new(base.clone(), key)?;
     say(&format!(
-        "The gateway listens on {}, with a simulated Gladia at {}",
-        base,
-        simulator.url()
+        "The gateway listens on {base}, with {}",
+        upstream.describe()
     ));
 
     let mut failed = 0;
@@ -174,7 +192,7 @@ async fn show(
 /// Starts the service as `serve` would, on a free port.
 async fn start_gateway(
     database_url: DatabaseUrl,
-    gladia: Url,
+    upstream: &Upstream,
     shutdown: &Shutdown,
 ) -> anyhow::Result<(Gateway, Url)> {
     let callback_keys = format!(
@@ -183,8 +201,9 @@ async fn start_gateway(
     );
     let mut settings = ServeSettings::from_values([
         ("DATABASE_URL", "postgres://replaced.below/"),
-        ("GLADIA_API_KEY", GLADIA_KEY),
-        ("GLADIA_API_URL", gladia.as_str()),
+        ("GLADIA_API_KEY", upstream.key()),
+        ("GLADIA_API_URL", upstream.url().as_str()),
+        ("COMPLETION", upstream.completion()),
         ("PUBLIC_URL", "http://replaced.below/"),
         ("CALLBACK_KEYS", &callback_keys),
         ("LISTEN_ADDR", "127.0.0.1:0"),
@@ -192,7 +211,7 @@ async fn start_gateway(
     settings.database.database_url = database_url;
     let listeners = Listeners::bind(&settings.addresses).await?;
     let base = Url::parse(&format!("http://{}/", listeners.main_addr()?))?;
-    settings.addresses.public_url = base.clone();
+    settings.addresses.public_url = Some(base.clone());
     let gateway = Gateway::start(settings, listeners, shutdown.clone()).await?;
     Ok((gateway, base))
 }

@@ -6,7 +6,7 @@
 use std::{str::FromStr, sync::Arc, time::Duration};
 
 use axum::{
-    body::{Body, Bytes},
+    body::Body,
     extract::{Path, State, rejection::PathRejection},
     http::{Method, StatusCode},
     response::{IntoResponse, Response},
@@ -14,14 +14,16 @@ use axum::{
 use tracing::Instrument;
 
 use crate::{
+    crash_points::CrashPoint,
     db::callbacks::CallbackOutcome,
     domain::ids::AttemptId,
+    gladia::callback::Shape,
     http::{
         body,
         problem::{Problem, ProblemType},
         state::AppState,
     },
-    journal::carry_out::{Understood, carry_out},
+    journal::{body::KeptBody, carry_out::carry_out},
 };
 
 /// How long a callback waits for its turn before Gladia is asked to come again.
@@ -42,6 +44,7 @@ pub async fn receive_callback(
         tracing::warn!("Refused a callback whose token is wrong");
         return Problem::new(ProblemType::NotFound, "There is nothing here.").into_response();
     };
+    CrashPoint::CallbackVerified.reach();
     match receive(&state, attempt_id, method, body).await {
         Ok(CallbackOutcome::UnknownAttempt) => {
             // A token of ours for an attempt that the database does not know: it lags behind, or is the wrong one. When
@@ -70,8 +73,8 @@ fn verify(state: &AppState, attempt: &str, token: &str) -> Option<AttemptId> {
         .then_some(attempt_id)
 }
 
-/// Waits for a turn and for the body. From then on the callback is carried out whether Gladia waits for the answer or not:
-/// it may never send it again.
+/// Waits for a turn. From then on the callback, once its body is here, is carried out whether Gladia waits for the answer or
+/// not: it may never send it again.
 async fn receive(
     state: &AppState,
     attempt_id: AttemptId,
@@ -90,12 +93,6 @@ async fn receive(
         .await
         .map_err(|_| busy())?
         .map_err(|_| busy())?;
-    let body = body::read(
-        body,
-        state.limits.max_callback_bytes,
-        state.limits.request_timeout,
-    )
-    .await?;
     let state = state.clone();
     let kept = state.tasks.clone().spawn(
         async move {
@@ -108,34 +105,53 @@ async fn receive(
     kept.await.map_err(|error| failed(&error))?
 }
 
-/// Keeps a body and carries out what it says.
+/// Keeps a body, as it arrives, and carries out what it says.
 async fn keep(
     state: &AppState,
     attempt_id: AttemptId,
     method: &Method,
-    body: Bytes,
+    body: Body,
 ) -> Result<CallbackOutcome, Problem> {
-    let understood = tokio::task::spawn_blocking(move || Understood::read(&body))
+    let timeout = state.limits.request_timeout;
+    let source = body::blocking_reader(body, timeout);
+    let limit = state.limits.max_callback_bytes;
+    let reading = move || KeptBody::read_within(source, Shape::Callback, limit);
+    let body = tokio::task::spawn_blocking(reading)
         .await
         .map_err(|error| failed(&error))?
-        .map_err(|error| failed(&error))?;
+        .map_err(|error| body::reading_failed(&error, timeout))?
+        .map_err(|_| {
+            Problem::new(
+                ProblemType::PayloadTooLarge,
+                format!("A callback may have {limit} bytes at most."),
+            )
+        })?;
     let mut conn = state.pool.acquire().await?;
     let id = state.ids.next();
-    let outcome = carry_out(&mut conn, id, attempt_id, method.as_str(), &understood).await?;
+    CrashPoint::CallbackReceived.reach();
+    let outcome = carry_out(&mut conn, id, attempt_id, method.as_str(), &body).await?;
     metrics::counter!("gateway_callbacks_total", "outcome" => outcome.as_str()).increment(1);
     if outcome == CallbackOutcome::UnknownAttempt {
         return Ok(outcome);
     }
+    crash_point_after(outcome).reach();
     tracing::info!(
         attempt.id = %attempt_id,
         outcome = outcome.as_str(),
-        body_bytes = understood.body_bytes(),
+        body_bytes = body.body_bytes(),
         "Received a callback of attempt {attempt_id}: {}",
         outcome.as_str()
     );
     // A slot is free, whatever became of the job.
     state.wakeups.jobs_changed();
     Ok(outcome)
+}
+
+fn crash_point_after(kept: CallbackOutcome) -> CrashPoint {
+    match kept {
+        CallbackOutcome::Quarantined => CrashPoint::CallbackQuarantined,
+        _ => CrashPoint::CallbackKept,
+    }
 }
 
 fn failed(error: &impl std::fmt::Display) -> Problem {

@@ -21,6 +21,7 @@ use tokio_util::sync::CancellationToken;
 use self::sweep::Walk;
 use super::{ERROR_PAUSE, sweep_interval};
 use crate::{
+    crash_points::CrashPoint,
     db::{
         adoption::{Adopted, FoundBy, adopt},
         look_ups::{self, Candidate, UnknownAttempt},
@@ -324,6 +325,7 @@ impl LookUp {
             }
             Judgement::NotSent if self.resends => {
                 if look_ups::settle_as_not_sent(&mut conn, attempt).await? {
+                    CrashPoint::LookUpNotSent.reach();
                     tracing::warn!(attempt.id = %attempt.id, ?witness, "Attempt {} did not reach Gladia; its job is back in line", attempt.id);
                 }
                 "not_sent"

@@ -104,6 +104,11 @@ impl TestApp {
         &self.values["DATABASE_URL"]
     }
 
+    /// The settings of its gateways, by their environment variables.
+    pub fn values(&self) -> &BTreeMap<String, String> {
+        &self.values
+    }
+
     /// The line to Gladia.
     pub fn gladia(&self) -> &Relay {
         self.gladia.as_ref().expect("built with_gladia_relay")

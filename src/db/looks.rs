@@ -1,0 +1,257 @@
+//! Looks at jobs that Gladia has: when one is due, and what it changes where it finds no end.
+//!
+//! A look is claimed by moving its row's `next_look_at` ahead, and held while it lasts, so that two replicas never ask for
+//! the same job. One that found an end is carried out like a callback, which clears `next_look_at`; every other one sets
+//! when the next is due.
+
+use std::time::Duration;
+
+use sqlx::{Connection, PgConnection};
+
+use super::{
+    attempts::{expire, fail_job, lock},
+    claims::SLOT_DEADLINE,
+    dispatch,
+};
+use crate::domain::{
+    attempt::AttemptState,
+    expected::{FEATURES, expected_within, is_lost},
+    ids::AttemptId,
+    job::JobErrorType,
+};
+
+/// How often an attempt that has ended is asked for, because Gladia turned out to have it. At the longest interval that is
+/// more than a day, far longer than Gladia works on a job.
+const MOST_LOOKS_AFTER_END: i32 = 100;
+
+/// An attempt that is due.
+#[derive(Debug, Clone)]
+pub struct DueLook {
+    /// Its id.
+    pub id: AttemptId,
+    /// Gladia's id of its job.
+    pub gladia_id: String,
+    /// How often Gladia was asked before.
+    pub looks: i32,
+}
+
+/// When a look is due.
+#[derive(Debug, Clone, Copy)]
+pub struct Due {
+    /// How long after its acceptance an attempt is first asked for; `None`: once it is overdue.
+    pub first_look_after: Option<Duration>,
+    /// How long a claim holds unless it is renewed.
+    pub hold_for: Duration,
+}
+
+/// Notes by when an attempt that Gladia has accepted should have come back. The caller holds its lock.
+pub(super) async fn expect(conn: &mut PgConnection, id: AttemptId) -> sqlx::Result<()> {
+    let job = sqlx::query!(
+        r#"
+        SELECT u.audio_duration_seconds AS "audio_duration_seconds?",
+               -- Extra options lie over the others.
+               (SELECT count(*) FROM unnest($2::text[]) AS feature (name)
+                WHERE coalesce(j.request->'extra_options'->feature.name, j.request->'options'->feature.name)::text = 'true')
+                   AS "features!"
+        FROM attempts a JOIN jobs j ON j.id = a.job_id LEFT JOIN uploads u ON u.id = j.upload_id
+        WHERE a.id = $1
+        "#,
+        id.0,
+        &FEATURES.map(str::to_owned),
+    )
+    .fetch_one(&mut *conn)
+    .await?;
+    let features = u32::try_from(job.features).unwrap_or_default();
+    let within = expected_within(job.audio_duration_seconds, features);
+    sqlx::query!(
+        "UPDATE attempts SET expected_by = created_at + make_interval(secs => $2) WHERE id = $1",
+        id.0,
+        within.as_secs_f64(),
+    )
+    .execute(conn)
+    .await
+    .map(|_| ())
+}
+
+/// Claims looks that are due, the most overdue first.
+///
+/// Asked for is what Gladia accepted and has not answered, and besides what has ended here and still has a next look: an
+/// older attempt that Gladia turned out to have, or one that was given up while Gladia did not answer.
+///
+/// # Errors
+/// Where the database does not answer.
+pub async fn claim(conn: &mut PgConnection, due: Due, limit: i64) -> sqlx::Result<Vec<DueLook>> {
+    sqlx::query_as!(
+        DueLook,
+        r#"
+        WITH due AS MATERIALIZED (
+            SELECT a.id FROM attempts a
+            CROSS JOIN LATERAL (
+                SELECT coalesce(a.next_look_at, a.answered_at + make_interval(secs => $1), a.expected_by, a.answered_at) AS at
+            ) look
+            -- Each of the two by its own small index.
+            WHERE (a.finished_at IS NULL AND a.state = 'accepted' OR a.next_look_at IS NOT NULL AND a.finished_at IS NOT NULL)
+              AND a.gladia_id IS NOT NULL AND look.at <= gateway_now()
+            ORDER BY look.at LIMIT $2
+            FOR UPDATE OF a SKIP LOCKED
+        )
+        UPDATE attempts SET next_look_at = gateway_now() + make_interval(secs => $3)
+        FROM due WHERE attempts.id = due.id
+        RETURNING attempts.id AS "id!", gladia_id AS "gladia_id!", looks
+        "#,
+        due.first_look_after.map(|after| after.as_secs_f64()),
+        limit,
+        due.hold_for.as_secs_f64(),
+    )
+    .fetch_all(conn)
+    .await
+}
+
+/// Holds a look that takes longer.
+///
+/// # Errors
+/// Where the database does not answer.
+pub async fn renew(conn: &mut PgConnection, id: AttemptId, hold_for: Duration) -> sqlx::Result<()> {
+    sqlx::query!(
+        "
+        UPDATE attempts SET next_look_at = gateway_now() + make_interval(secs => $2)
+        WHERE id = $1 AND next_look_at IS NOT NULL
+        ",
+        id.0,
+        hold_for.as_secs_f64(),
+    )
+    .execute(conn)
+    .await
+    .map(|_| ())
+}
+
+/// What a look found that found no end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Found {
+    /// Gladia is at work.
+    Running,
+    /// Gladia does not have it.
+    Nothing,
+    /// Gladia did not answer, or not with this job.
+    NoAnswer,
+}
+
+/// What became of the attempt.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Noted {
+    /// It is asked for again.
+    Waits,
+    /// It is not asked for any more; its state had been settled before.
+    Over,
+    /// Its job has failed: Gladia does not have it any more, or its time is up. Its slot is free.
+    ResultMissing,
+    /// Somebody else settled it meanwhile.
+    Stale,
+}
+
+/// Notes a look that found no end. Where that was the last one that matters, the attempt is given up: its job fails, its
+/// slot is given back, and a success that arrives later still completes it.
+///
+/// # Errors
+/// Where the database does not answer.
+pub async fn note(
+    conn: &mut PgConnection,
+    id: AttemptId,
+    found: Found,
+    next_look_in: Duration,
+) -> sqlx::Result<Noted> {
+    let mut tx = conn.begin().await?;
+    let Some(locked) = lock(&mut tx, id).await? else {
+        return Ok(Noted::Stale);
+    };
+    let attempt = sqlx::query!(
+        r#"
+        UPDATE attempts
+        SET looks = looks + 1,
+            absences = CASE $2 WHEN 'nothing' THEN absences + 1 WHEN 'running' THEN 0 ELSE absences END,
+            absent_since = CASE $2 WHEN 'nothing' THEN coalesce(absent_since, gateway_now())
+                                   WHEN 'running' THEN NULL ELSE absent_since END,
+            -- The end of its time gets a look of its own.
+            next_look_at = CASE WHEN finished_at IS NULL AND deadline.at > gateway_now()
+                                THEN least(gateway_now() + make_interval(secs => $3), deadline.at)
+                                ELSE gateway_now() + make_interval(secs => $3) END
+        FROM (SELECT coalesce((SELECT deadline_at FROM slots WHERE attempt_id = $1),
+                              (SELECT created_at + make_interval(secs => $4) FROM attempts WHERE id = $1)) AS at) deadline
+        WHERE id = $1 AND next_look_at IS NOT NULL
+        RETURNING looks, absences,
+                  coalesce(extract(epoch FROM gateway_now() - absent_since), 0)::float8 AS "absent_seconds!",
+                  deadline.at <= gateway_now() AS "is_past_deadline!"
+        "#,
+        id.0,
+        match found {
+            Found::Running => "running",
+            Found::Nothing => "nothing",
+            Found::NoAnswer => "no_answer",
+        },
+        next_look_in.as_secs_f64(),
+        SLOT_DEADLINE.as_secs_f64(),
+    )
+    .fetch_optional(&mut *tx)
+    .await?;
+    let Some(attempt) = attempt else {
+        return Ok(Noted::Stale);
+    };
+    let absent_for = Duration::try_from_secs_f64(attempt.absent_seconds).unwrap_or_default();
+    let is_lost = found == Found::Nothing
+        && is_lost(
+            u32::try_from(attempt.absences).unwrap_or_default(),
+            absent_for,
+        );
+    let noted = if locked.state == AttemptState::Accepted {
+        if is_lost || attempt.is_past_deadline {
+            let message = if is_lost {
+                "Gladia accepted the transcription, delivered no result and does not have it any more."
+            } else {
+                "Gladia accepted the transcription and delivered no result in time."
+            };
+            dispatch::free_slot(&mut tx, id).await?;
+            expire(&mut tx, id).await?;
+            let kind = JobErrorType::ResultMissing;
+            fail_job(&mut tx, locked.job_id, kind, None, message).await?;
+            if !is_lost {
+                // Gladia may have it all the same, above all where it did not answer.
+                ask_on(&mut tx, id, next_look_in).await?;
+            }
+            Noted::ResultMissing
+        } else {
+            Noted::Waits
+        }
+    } else if is_lost || attempt.looks >= MOST_LOOKS_AFTER_END {
+        stop_asking(&mut tx, id).await?;
+        Noted::Over
+    } else {
+        Noted::Waits
+    };
+    tx.commit().await?;
+    Ok(noted)
+}
+
+async fn ask_on(
+    conn: &mut PgConnection,
+    id: AttemptId,
+    next_look_in: Duration,
+) -> sqlx::Result<()> {
+    sqlx::query!(
+        "UPDATE attempts SET next_look_at = gateway_now() + make_interval(secs => $2) WHERE id = $1",
+        id.0,
+        next_look_in.as_secs_f64(),
+    )
+    .execute(conn)
+    .await
+    .map(|_| ())
+}
+
+async fn stop_asking(conn: &mut PgConnection, id: AttemptId) -> sqlx::Result<()> {
+    sqlx::query!(
+        "UPDATE attempts SET next_look_at = NULL WHERE id = $1",
+        id.0
+    )
+    .execute(conn)
+    .await
+    .map(|_| ())
+}

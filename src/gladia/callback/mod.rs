@@ -1,0 +1,299 @@
+//! What Gladia says of a job: in a callback, or when it is asked.
+//!
+//! The body as received is the truth and is kept as such; this reads from it only what moves the job, in one pass and in
+//! memory that does not grow with the body. The documented shapes: a callback is `{"id", "event": "transcription.success",
+//! "payload": {…}}` or `{"id", "event": "transcription.error", "error": {"code", "message"}}`; a job that is asked for is
+//! `{"id", "status", "error_code", "result": {…}}`. `payload` and `result` are the same object ([`payload`]).
+
+mod payload;
+#[cfg(test)]
+mod tests;
+
+use std::{io::Read, ops::Range};
+
+use serde_json::value::RawValue;
+
+use self::payload::Payload;
+use super::{
+    create::is_plausible_id,
+    error::storable,
+    json_reader::{JsonError, JsonReader, Kind, Raw},
+};
+use crate::domain::{
+    completion::{Completion, Ending},
+    ids::AttemptId,
+    options::RESERVED_METADATA_KEY,
+};
+
+/// No name of Gladia's is longer; a longer one is passed over.
+const NAME_BYTES: usize = 256;
+
+/// How much is taken of a number, an id, or the name of an event. Longer ones are none of Gladia's.
+const SCALAR_BYTES: usize = 1024;
+
+/// How much is taken of a message: more than what is kept of it, in whatever way it is escaped.
+const MESSAGE_BYTES: usize = 64 * 1024;
+
+/// What kind of body it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Shape {
+    /// What Gladia delivers.
+    Callback,
+    /// What Gladia answers when it is asked for a job.
+    Job,
+}
+
+impl Shape {
+    /// The shape of what came by this HTTP method.
+    #[must_use]
+    pub fn of_method(method: &str) -> Self {
+        if method == "GET" {
+            Self::Job
+        } else {
+            Self::Callback
+        }
+    }
+}
+
+/// What a body says.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Report {
+    /// The job has ended.
+    Ended(Completion),
+    /// Gladia works on it, or will. Only a job that was asked for says so.
+    Running {
+        /// Gladia's id of the job.
+        gladia_id: String,
+    },
+}
+
+/// What was learnt from a body, whether it could be understood or not.
+#[derive(Debug)]
+pub struct Reading {
+    /// Gladia's id of the job, where that was reached.
+    pub gladia_id: Option<String>,
+    /// The attempt that sent the job, where its metadata name one.
+    pub attempt_id: Option<AttemptId>,
+    /// What it says; or why it cannot be understood, without any of its content.
+    pub report: Result<Report, String>,
+}
+
+/// Reads what a body says.
+///
+/// # Errors
+/// Why it cannot be understood, without any of its content.
+pub fn read_report(reader: impl Read, shape: Shape) -> Result<Report, String> {
+    read(reader, shape).report
+}
+
+/// Reads a body as far as it can be read.
+#[must_use]
+pub fn read(reader: impl Read, shape: Shape) -> Reading {
+    let mut envelope = Envelope::default();
+    let read = envelope.read(&mut JsonReader::new(reader));
+    let gladia_id = envelope.id.clone().filter(|id| is_plausible_id(id));
+    let attempt_id = envelope.attempt_id;
+    let report = match read {
+        Err(error) => Err(error.to_string()),
+        Ok(()) => envelope.understand(shape),
+    };
+    Reading {
+        gladia_id,
+        attempt_id,
+        report,
+    }
+}
+
+/// The outermost object.
+#[derive(Default)]
+struct Envelope {
+    seen: Vec<&'static str>,
+    is_doubled: bool,
+    is_object: bool,
+    id: Option<String>,
+    event: Option<String>,
+    status: Option<String>,
+    error_code: Option<i32>,
+    error: Option<(Option<i32>, String)>,
+    payload: Payload,
+    result: Payload,
+    attempt_id: Option<AttemptId>,
+}
+
+/// The names that mean something. One that stands twice leaves open which of the two is meant.
+const NAMES: [&str; 7] = [
+    "id",
+    "event",
+    "payload",
+    "error",
+    "status",
+    "error_code",
+    "result",
+];
+
+impl Envelope {
+    fn read<R: Read>(&mut self, reader: &mut JsonReader<R>) -> Result<(), JsonError> {
+        if reader.kind()? == Kind::Object {
+            self.is_object = true;
+            reader.members(NAME_BYTES, |reader, name| {
+                if name == Some("custom_metadata") {
+                    self.attempt_id = read_attempt_id(reader)?;
+                    return Ok(());
+                }
+                let known = NAMES.iter().find(|known| Some(**known) == name);
+                let Some(name) = known else {
+                    return reader.skip();
+                };
+                self.is_doubled |= self.seen.contains(name);
+                self.seen.push(name);
+                self.read_member(reader, name)
+            })?;
+        } else {
+            reader.skip()?;
+        }
+        reader.end()
+    }
+
+    fn read_member<R: Read>(
+        &mut self,
+        reader: &mut JsonReader<R>,
+        name: &str,
+    ) -> Result<(), JsonError> {
+        match name {
+            "id" => self.id = reader.raw(SCALAR_BYTES)?.read(),
+            "event" => self.event = reader.raw(SCALAR_BYTES)?.read(),
+            "status" => self.status = reader.raw(SCALAR_BYTES)?.read(),
+            "error_code" => self.error_code = read_code(&reader.raw(SCALAR_BYTES)?),
+            "error" => self.error = read_error(reader)?,
+            "payload" => self.payload = Payload::read(reader)?,
+            "result" => self.result = Payload::read(reader)?,
+            _ => reader.skip()?,
+        }
+        Ok(())
+    }
+
+    /// Judges what was read.
+    fn understand(self, shape: Shape) -> Result<Report, String> {
+        if !self.is_object {
+            return Err("it is no object".into());
+        }
+        if self.is_doubled {
+            return Err("a name stands in it twice".into());
+        }
+        let gladia_id = self
+            .id
+            .filter(|id| is_plausible_id(id))
+            .ok_or("it has no id of Gladia's")?;
+        let ending = match shape {
+            Shape::Callback => match self.event.as_deref() {
+                Some("transcription.success") => self.payload.into_ending("payload")?,
+                Some("transcription.error") => {
+                    let (code, message) = self.error.ok_or("an error without its error object")?;
+                    Ending::Failure { code, message }
+                }
+                _ => {
+                    return Err(
+                        "its event is neither transcription.success nor transcription.error".into(),
+                    );
+                }
+            },
+            // Which of the two it is also tells where its result stands.
+            Shape::Job if self.seen.contains(&"event") => {
+                return Err("it is no job: it has an event".into());
+            }
+            Shape::Job => match self.status.as_deref() {
+                Some("queued" | "processing") => return Ok(Report::Running { gladia_id }),
+                Some("done") => self.result.into_ending("result")?,
+                Some("error") => Ending::Failure {
+                    code: self.error_code,
+                    message: "Gladia gave no reason: it tells the reason of a failure in its callback alone, which never \
+                              came."
+                        .to_owned(),
+                },
+                _ => return Err("its status is none of queued, processing, done and error".into()),
+            },
+        };
+        Ok(Report::Ended(Completion { gladia_id, ending }))
+    }
+}
+
+/// The error object of a callback.
+fn read_error<R: Read>(
+    reader: &mut JsonReader<R>,
+) -> Result<Option<(Option<i32>, String)>, JsonError> {
+    if reader.kind()? != Kind::Object {
+        reader.skip()?;
+        return Ok(None);
+    }
+    let mut code = None;
+    let mut message = None;
+    reader.members(NAME_BYTES, |reader, name| {
+        match name {
+            Some("code") => code = read_code(&reader.raw(SCALAR_BYTES)?),
+            Some("message") => {
+                let kind = reader.kind()?;
+                let raw = reader.raw(MESSAGE_BYTES)?;
+                message = match kind {
+                    Kind::Null => None,
+                    // What is no text, a list of sentences for one, is shown as it stands there.
+                    _ => Some(raw.read_text().unwrap_or_else(|| raw.as_str().to_owned())),
+                };
+            }
+            _ => reader.skip()?,
+        }
+        Ok(())
+    })?;
+    let message = message.map_or_else(
+        || "Gladia gave no reason.".to_owned(),
+        |text| storable(&text),
+    );
+    Ok(Some((code, message)))
+}
+
+/// The attempt that the metadata of its job name.
+fn read_attempt_id<R: Read>(reader: &mut JsonReader<R>) -> Result<Option<AttemptId>, JsonError> {
+    let mut found = None;
+    if reader.kind()? != Kind::Object {
+        reader.skip()?;
+        return Ok(None);
+    }
+    reader.members(NAME_BYTES, |reader, name| {
+        if name == Some(RESERVED_METADATA_KEY) {
+            let raw = reader.raw(SCALAR_BYTES)?;
+            found = raw.read_text().and_then(|text| text.parse().ok());
+            return Ok(());
+        }
+        reader.skip()
+    })?;
+    Ok(found)
+}
+
+fn read_code(raw: &Raw) -> Option<i32> {
+    raw.read::<i64>().and_then(|code| i32::try_from(code).ok())
+}
+
+/// Takes the result object out of a body that was understood, byte for byte.
+#[must_use]
+pub fn result_of(body: &[u8]) -> Option<&RawValue> {
+    let mut reader = JsonReader::new(body);
+    let (mut payload, mut result, mut is_callback) = (None, None, false);
+    let read = reader.members(NAME_BYTES, |reader, name| {
+        let found: &mut Option<Range<usize>> = match name {
+            Some("payload") => &mut payload,
+            Some("result") => &mut result,
+            other => {
+                is_callback |= other == Some("event");
+                return reader.skip();
+            }
+        };
+        let start = reader.position();
+        reader.skip()?;
+        *found = Some(start..reader.position());
+        Ok(())
+    });
+    read.ok()?;
+    let range = if is_callback { payload } else { result };
+    let text = std::str::from_utf8(body.get(range?)?).ok()?;
+    let result: &RawValue = serde_json::from_str(text).ok()?;
+    (result.get() != "null").then_some(result)
+}

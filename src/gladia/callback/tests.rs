@@ -1,0 +1,225 @@
+use serde_json::json;
+
+use super::*;
+use crate::domain::completion::AddonError;
+
+fn parse(body: &[u8]) -> Result<Completion, String> {
+    match read_report(body, Shape::Callback)? {
+        Report::Ended(completion) => Ok(completion),
+        Report::Running { .. } => panic!("a callback is of a job that has ended"),
+    }
+}
+
+#[test]
+fn a_success_gives_durations_and_failed_add_ons() {
+    let body = json!({
+        "id": "45463597-20b7-4af7-b3b3-f5fb778203ab",
+        "event": "transcription.success",
+        "payload": {
+            "metadata": { "audio_duration": 9.218, "billing_time": 18.436 },
+            "transcription": { "utterances": [], "full_transcript": "" },
+            "summarization": {
+                "success": false, "is_empty": true, "results": null, "exec_time": 0.1,
+                "error": { "status_code": 500, "exception": "Boom", "message": "no summary" }
+            },
+            "audio_to_llm": { "success": true, "is_empty": false, "exec_time": 1, "error": null, "results": [
+                { "success": true, "error": null, "results": { "prompt": "a", "response": "b" } },
+                { "success": false, "error": { "status_code": 504, "message": "late" }, "results": null }
+            ]},
+            "translation": { "success": true, "error": null, "results": [
+                { "languages": ["fr"], "error": { "status_code": 501, "message": "not this one" } },
+                { "languages": ["de"], "error": null }
+            ]}
+        }
+    });
+    let completion = parse(body.to_string().as_bytes()).unwrap();
+    let Ending::Success {
+        audio_duration_seconds,
+        billing_time_seconds,
+        addon_errors,
+    } = completion.ending
+    else {
+        panic!("no success");
+    };
+    assert_eq!(
+        (audio_duration_seconds, billing_time_seconds),
+        (Some(9.218), Some(18.436))
+    );
+    let mut pointers: Vec<_> = addon_errors
+        .iter()
+        .map(|error| error.pointer.as_str())
+        .collect();
+    pointers.sort_unstable();
+    assert_eq!(
+        pointers,
+        [
+            "/audio_to_llm/results/1",
+            "/summarization",
+            "/translation/results/0"
+        ]
+    );
+}
+
+fn addon_errors(payload: &str) -> Vec<AddonError> {
+    let body = format!(r#"{{"id":"b7","event":"transcription.success","payload":{payload}}}"#);
+    match parse(body.as_bytes()).unwrap().ending {
+        Ending::Success { addon_errors, .. } => addon_errors,
+        Ending::Failure { .. } => panic!("no success"),
+    }
+}
+
+#[test]
+fn failed_sentences_are_found_inside_the_transcription() {
+    let found = addon_errors(
+        r#"{"transcription":{"utterances":[{"success":false}],"sentences":[{"success":true,"results":["A."]},
+        { "success" : false , "error":{"status_code":500,"exception":null,"message":"no \u0000 split"}}]}}"#,
+    );
+    assert_eq!(found.len(), 1);
+    assert_eq!(found[0].pointer, "/transcription/sentences/1");
+    assert_eq!(found[0].status_code, Some(500));
+    assert_eq!(found[0].exception, None);
+    assert_eq!(found[0].message.as_deref(), Some("no \u{fffd} split"));
+}
+
+#[test]
+fn shapes_that_no_add_on_has_are_passed_over() {
+    let nested = format!("{}{}", "[".repeat(100_000), "]".repeat(100_000));
+    let deep = format!(
+        "{}null{}",
+        r#"{"error":null,"results":["#.repeat(100_000),
+        "]}".repeat(100_000)
+    );
+    for payload in [
+        "{}",
+        r#"{"metadata":[],"transcription":null,"summarization":7}"#,
+        r#"{"metadata":{"audio_duration":"1","billing_time":1e999},"transcription":{"sentences":"a"}}"#,
+        r#"{"summarization":{"success":"no","error":"text","results":{"a":[1,2]}}}"#,
+        r#"{"translation":{"results":[null,1,"a",[],{}]}}"#,
+        r#"{"a":"\ud800"}"#,
+        &format!(r#"{{"a":{nested}}}"#),
+        &format!(r#"{{"a":{deep}}}"#),
+    ] {
+        assert_eq!(addon_errors(payload), [], "{payload:.100}");
+    }
+    // Of a name that stands twice, the last one counts.
+    let twice =
+        r#"{"chapterization":{"success":false},"chapterization":{"success":false,"success":true}}"#;
+    assert_eq!(addon_errors(twice), []);
+    let failed = r#"{"metadata":{"audio_duration":1,"audio_duration":2},"chapterization":{"success":true,"success":false}}"#;
+    assert_eq!(addon_errors(failed)[0].pointer, "/chapterization");
+}
+
+#[test]
+fn an_error_gives_its_code_and_message() {
+    let body = br#"{"id":"b7","event":"transcription.error","error":{"code":400,"message":"nul \u0000 byte"}}"#;
+    let completion = parse(body).unwrap();
+    assert_eq!(
+        completion.ending,
+        Ending::Failure {
+            code: Some(400),
+            message: "nul \u{fffd} byte".into()
+        }
+    );
+}
+
+#[test]
+fn the_result_is_the_payload_byte_for_byte() {
+    let body = br#"{"payload": {"a" : 0.6399999999999999,  "unknown":[1]} , "id":"x","event":"transcription.success"}"#;
+    assert_eq!(
+        result_of(body).unwrap().get(),
+        r#"{"a" : 0.6399999999999999,  "unknown":[1]}"#
+    );
+}
+
+#[test]
+fn what_cannot_be_read_is_named_without_its_content() {
+    for body in [
+        &b""[..],
+        b"{",
+        b"[]",
+        b"null",
+        b"{\"id\":\"x\"}",
+        b"{\"event\":\"transcription.success\",\"payload\":{\"id\":\"x\"}}",
+        b"{\"id\":\"\",\"event\":\"transcription.success\",\"payload\":{}}",
+        b"{\"id\":\"x\",\"event\":\"transcription.created\",\"payload\":{}}",
+        b"{\"id\":\"x\",\"event\":\"transcription.success\"}",
+        b"{\"id\":\"x\",\"event\":\"transcription.success\",\"payload\":[\"secret words\"]}",
+        b"{\"id\":\"x\",\"event\":\"transcription.error\"}",
+        b"\xff\xfe secret words",
+    ] {
+        let reason = parse(body).unwrap_err();
+        assert!(!reason.contains("secret"), "{reason}");
+    }
+}
+
+fn job(status: &str, rest: &str) -> Result<Report, String> {
+    let body = format!(r#"{{"id":"b7","status":"{status}"{rest}}}"#);
+    read_report(body.as_bytes(), Shape::Job)
+}
+
+#[test]
+fn a_job_that_has_ended_says_what_its_callback_said() {
+    let result = r#"{"metadata":{"audio_duration":3.5},"summarization":{"success":false}}"#;
+    let callback = format!(r#"{{"id":"b7","event":"transcription.success","payload":{result}}}"#);
+    let report = read_report(callback.as_bytes(), Shape::Callback).unwrap();
+    let rest = format!(r#","file":null,"error_code":null,"result":{result}"#);
+    assert_eq!(job("done", &rest).unwrap(), report);
+    let body = format!(r#"{{"status":"done","result" : {result} }}"#);
+    assert_eq!(result_of(body.as_bytes()).unwrap().get(), result);
+
+    // The text of an error is in its callback alone.
+    let Report::Ended(completion) = job("error", r#","error_code":413,"result":null"#).unwrap()
+    else {
+        panic!("it has ended");
+    };
+    let Ending::Failure { code, message } = completion.ending else {
+        panic!("it has failed");
+    };
+    assert_eq!(code, Some(413));
+    assert!(message.contains("no reason"), "{message}");
+}
+
+#[test]
+fn a_job_that_has_not_ended_is_running() {
+    for status in ["queued", "processing"] {
+        let gladia_id = "b7".to_owned();
+        let report = job(status, r#","result":null"#);
+        assert_eq!(report, Ok(Report::Running { gladia_id }));
+    }
+    for (status, rest) in [
+        ("done", ""),
+        ("done", r#","result":null"#),
+        ("done", r#","result":[]"#),
+        ("done", r#","event":"transcription.success","result":{}"#),
+        ("done", r#","result":{},"result":{}"#),
+        ("paused", r#","result":{}"#),
+    ] {
+        assert!(job(status, rest).is_err(), "{status} {rest}");
+    }
+    assert!(result_of(br#"{"status":"done","result":null}"#).is_none());
+}
+
+#[test]
+fn long_texts_are_cut_where_a_character_ends() {
+    for letter in ["a", "é", "\\u00e9", "\\ud83d\\ude00", "\\n", "\u{1f600}"] {
+        let message = letter.repeat(70_000);
+        let body = format!(
+            r#"{{"id":"b7","event":"transcription.error","error":{{"message":"{message}"}}}}"#
+        );
+        let Ending::Failure { message, .. } = parse(body.as_bytes()).unwrap().ending else {
+            panic!("no failure");
+        };
+        assert_eq!(message.chars().count(), 4000, "{letter}");
+    }
+    // What is no text is shown as it stands there.
+    let body = br#"{"id":"b7","event":"transcription.error","error":{"message":["a","b"]}}"#;
+    let ending = parse(body).unwrap().ending;
+    let message = r#"["a","b"]"#.to_owned();
+    assert_eq!(
+        ending,
+        Ending::Failure {
+            code: None,
+            message
+        }
+    );
+}

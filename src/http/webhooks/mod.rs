@@ -1,0 +1,13 @@
+//! `/webhooks`: where Gladia tells of every job of the account. Not part of the API that callers use, so not in its
+//! document.
+
+use axum::{Router, routing::post};
+
+use super::state::AppState;
+
+mod receive;
+
+/// The routes.
+pub fn router() -> Router<AppState> {
+    Router::new().route("/webhooks/gladia", post(receive::receive_webhook))
+}

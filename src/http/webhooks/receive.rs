@@ -1,0 +1,110 @@
+//! `POST /webhooks/gladia`: something happened to a job of the account.
+//!
+//! Nothing is done here but to make sure of the sender and to note the message; 2xx follows the commit. What it means is
+//! found out afterwards, by asking Gladia.
+
+use axum::{
+    body::{Body, Bytes},
+    extract::State,
+    http::{HeaderMap, StatusCode},
+};
+
+use crate::{
+    db::{look_ups, webhooks},
+    gladia::webhook::{Envelope, Message, Said, read},
+    http::{
+        body,
+        problem::{Problem, ProblemType},
+        state::AppState,
+    },
+};
+
+/// A message is an event and an id.
+const MAX_BYTES: usize = 64 * 1024;
+
+/// Receives a message.
+pub async fn receive_webhook(
+    State(state): State<AppState>,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<StatusCode, Problem> {
+    let body = body::read(body, MAX_BYTES, state.limits.request_timeout).await?;
+    let received = receive(&state, &headers, &body).await;
+    let outcome = match &received {
+        Ok(outcome) => outcome,
+        Err(Refusal::NotTaken) => "not_taken",
+        Err(Refusal::Unverified) => "unverified",
+        Err(Refusal::Database(_)) => "not_kept",
+    };
+    metrics::counter!("gateway_webhooks_total", "outcome" => outcome).increment(1);
+    match received {
+        Ok(_) => Ok(StatusCode::NO_CONTENT),
+        Err(Refusal::NotTaken) => Err(Problem::new(
+            ProblemType::NotFound,
+            "There is nothing here.",
+        )),
+        Err(Refusal::Unverified) => {
+            tracing::warn!("Refused an account webhook that is not signed, or not of now");
+            Err(Problem::new(
+                ProblemType::InvalidParameter,
+                "svix-signature: none of the gateway's secrets made it over this svix-id, svix-timestamp and body; or \
+                 svix-timestamp is more than five minutes off.",
+            ))
+        }
+        Err(Refusal::Database(error)) => Err(error.into()),
+    }
+}
+
+/// Why a message is not taken.
+enum Refusal {
+    /// There are no secrets to know it by.
+    NotTaken,
+    /// It may come from anybody.
+    Unverified,
+    /// It cannot be noted.
+    Database(sqlx::Error),
+}
+
+impl From<sqlx::Error> for Refusal {
+    fn from(error: sqlx::Error) -> Self {
+        Self::Database(error)
+    }
+}
+
+/// Verifies and notes a message. Answers what it was.
+async fn receive(
+    state: &AppState,
+    headers: &HeaderMap,
+    body: &Bytes,
+) -> Result<&'static str, Refusal> {
+    let secrets = state.webhook_secrets.as_ref().ok_or(Refusal::NotTaken)?;
+    let header = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
+    let envelope = Envelope {
+        id: header("svix-id").ok_or(Refusal::Unverified)?,
+        timestamp: header("svix-timestamp").ok_or(Refusal::Unverified)?,
+        signatures: header("svix-signature").ok_or(Refusal::Unverified)?,
+    };
+    if !envelope.is_signed(body, secrets) {
+        return Err(Refusal::Unverified);
+    }
+    let mut conn = state.pool.acquire().await?;
+    if !envelope.is_timely(look_ups::now(&mut conn).await?) {
+        return Err(Refusal::Unverified);
+    }
+    match read(body) {
+        Said::Message(Message { event, gladia_id }) => {
+            let delay = event.head_start();
+            let is_new = webhooks::insert(&mut conn, envelope.id, event, &gladia_id, delay).await?;
+            Ok(if is_new { "received" } else { "duplicate" })
+        }
+        Said::OtherEvent => Ok("other_event"),
+        // It holds no result, so nothing is lost; and it would not be readable when it came again.
+        Said::Unreadable => {
+            tracing::error!(
+                body_bytes = body.len(),
+                "Could not read an account webhook that Gladia signed; ignored it"
+            );
+            Ok("unreadable")
+        }
+    }
+}

@@ -1,0 +1,177 @@
+//! Asking Gladia for what has not come back: a callback may be lost, and without a public address none comes.
+//!
+//! A look is claimed with the row, so that of several replicas one asks; then comes one GET, outside any transaction; then
+//! its end is carried out like a callback's, or the next look is noted. A process that dies in between leaves a claim that
+//! lapses within a minute.
+
+use std::{sync::Arc, time::Duration};
+
+use sqlx::PgPool;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use super::{ERROR_PAUSE, HOLD, held, sweep_interval};
+use crate::{
+    db::{
+        callbacks::CallbackOutcome,
+        looks::{self, Due, DueLook, Found, Noted},
+        wakeups::Wakeups,
+    },
+    domain::{
+        expected::{Pace, next_after_absence},
+        ids::Ids,
+    },
+    gladia::{client::GladiaClient, error::GladiaError},
+    journal::fetch::{Fetched, fetch},
+};
+
+/// How many are asked for at once: results are large, and each is compressed in memory.
+const AT_ONCE: usize = 4;
+
+/// Asks for what is due.
+#[derive(Clone)]
+pub struct Reconciler(Arc<Parts>);
+
+/// What a reconciler works with.
+pub struct Parts {
+    /// The database.
+    pub pool: PgPool,
+    /// Gladia.
+    pub gladia: GladiaClient,
+    /// Tells of free slots.
+    pub wakeups: Wakeups,
+    /// Where ids come from.
+    pub ids: Ids,
+    /// How often is asked.
+    pub pace: Pace,
+    /// How long after its acceptance a job is first asked for, if not once it is overdue.
+    pub first_look_after: Option<Duration>,
+}
+
+impl Reconciler {
+    /// Makes one.
+    #[must_use]
+    pub fn new(parts: Parts) -> Self {
+        Self(Arc::new(parts))
+    }
+
+    /// Asks until told to stop. Looks under way run on in `tasks`; `give_up` ends them.
+    pub async fn run(
+        self,
+        tasks: TaskTracker,
+        stop: CancellationToken,
+        give_up: CancellationToken,
+    ) {
+        let turns = Arc::new(Semaphore::new(AT_ONCE));
+        while !stop.is_cancelled() {
+            let rest = match self.begin_looks(&turns, &tasks, &give_up).await {
+                Ok(0) => sweep_interval(),
+                Ok(_) => Duration::ZERO,
+                Err(error) => {
+                    tracing::warn!(%error, "Could not find what is to be asked for; trying again");
+                    ERROR_PAUSE
+                }
+            };
+            let next = async {
+                tokio::time::sleep(rest).await;
+                // All of them may be busy for long.
+                drop(turns.acquire().await);
+            };
+            if stop.run_until_cancelled(next).await.is_none() {
+                return;
+            }
+        }
+    }
+
+    /// Begins as many looks as there are turns for. Answers how many.
+    async fn begin_looks(
+        &self,
+        turns: &Arc<Semaphore>,
+        tasks: &TaskTracker,
+        give_up: &CancellationToken,
+    ) -> sqlx::Result<usize> {
+        let due = Due {
+            first_look_after: self.0.first_look_after,
+            hold_for: HOLD,
+        };
+        let mut free: Vec<OwnedSemaphorePermit> =
+            std::iter::from_fn(|| Arc::clone(turns).try_acquire_owned().ok()).collect();
+        let limit = i64::try_from(free.len()).unwrap_or_default();
+        let claimed = looks::claim(&mut *self.0.pool.acquire().await?, due, limit).await?;
+        let begun = claimed.len();
+        for look in claimed {
+            let (this, give_up, turn) = (self.clone(), give_up.clone(), free.pop());
+            tasks.spawn(async move {
+                this.look(&look, &give_up).await;
+                drop(turn);
+            });
+        }
+        Ok(begun)
+    }
+
+    /// Asks for one, and writes down what came of it.
+    async fn look(&self, look: &DueLook, give_up: &CancellationToken) {
+        let fetched = held(fetch(&self.0.gladia, &look.gladia_id, give_up), || {
+            let (pool, id) = (self.0.pool.clone(), look.id);
+            async move { looks::renew(&mut *pool.acquire().await?, id, HOLD).await }
+        })
+        .await;
+        if give_up.is_cancelled() {
+            return;
+        }
+        let outcome = match self.carry_out(look, fetched).await {
+            Ok(outcome) => outcome,
+            Err(error) => {
+                tracing::warn!(%error, attempt.id = %look.id, "Could not write down what Gladia said of attempt {}; asking again", look.id);
+                "not_kept"
+            }
+        };
+        metrics::counter!("gateway_reconciled_total", "outcome" => outcome).increment(1);
+    }
+
+    async fn carry_out(
+        &self,
+        look: &DueLook,
+        fetched: Result<Fetched, GladiaError>,
+    ) -> sqlx::Result<&'static str> {
+        let id = look.id;
+        let (found, name) = match fetched {
+            Ok(Fetched::Ended(job)) => {
+                let mut conn = self.0.pool.acquire().await?;
+                let outcome = job.complete(&mut conn, self.0.ids.next(), id).await?;
+                drop(conn);
+                // A slot is free, whatever became of the job.
+                self.0.wakeups.jobs_changed();
+                tracing::info!(attempt.id = %id, outcome = outcome.as_str(), "Asked Gladia for attempt {id}: {}", outcome.as_str());
+                match outcome {
+                    // Nothing changed, so the next answer is waited for.
+                    CallbackOutcome::Quarantined | CallbackOutcome::Duplicate => {
+                        (Found::NoAnswer, outcome.as_str())
+                    }
+                    _ => return Ok(outcome.as_str()),
+                }
+            }
+            Ok(Fetched::Running(_)) => (Found::Running, "running"),
+            Ok(Fetched::Gone) => (Found::Nothing, "absent"),
+            Err(error) => {
+                tracing::warn!(attempt.id = %id, %error, "Could not ask Gladia for attempt {id}; asking again");
+                (Found::NoAnswer, "no_answer")
+            }
+        };
+        let next_look_in = match found {
+            Found::Nothing => next_after_absence(rand::random()),
+            Found::Running | Found::NoAnswer => {
+                let looks = u32::try_from(look.looks).unwrap_or_default();
+                self.0.pace.next_look_in(looks, rand::random())
+            }
+        };
+        let mut conn = self.0.pool.acquire().await?;
+        let noted = looks::note(&mut conn, id, found, next_look_in).await?;
+        if noted == Noted::ResultMissing {
+            tracing::error!(attempt.id = %id, found = name, "Nothing ever came of attempt {id}; its slot is given back");
+            self.0.wakeups.jobs_changed();
+            return Ok("result_missing");
+        }
+        Ok(name)
+    }
+}

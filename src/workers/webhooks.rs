@@ -1,0 +1,234 @@
+//! What account webhooks tell: that Gladia has a job, and that one has ended.
+//!
+//! A message holds nothing but an id, so Gladia is asked, once: the job's metadata name the attempt that sent it, which is
+//! then known to be accepted, and a result that is there is carried out like a callback. Most messages tell what came
+//! another way by then, and cost nothing.
+
+use std::{sync::Arc, time::Duration};
+
+use sqlx::PgPool;
+use tokio::{sync::Semaphore, time::Instant};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use super::{ERROR_PAUSE, HOLD, held, sweep_interval};
+use crate::{
+    db::{
+        adoption::{Adopted, FoundBy, adopt},
+        callbacks::CallbackOutcome,
+        wakeups::Wakeups,
+        webhooks::{self, DueMessage},
+    },
+    domain::{
+        ids::{AttemptId, Ids},
+        webhook::{WebhookEvent, WebhookOutcome, next_try_in},
+    },
+    gladia::{client::GladiaClient, error::GladiaError},
+    journal::fetch::{Fetched, fetch},
+};
+
+/// How many messages are handled at once.
+const AT_ONCE: usize = 4;
+
+/// How often old messages are forgotten.
+const PURGE_INTERVAL: Duration = Duration::from_mins(10);
+
+/// Handles messages.
+#[derive(Clone)]
+pub struct WebhookHandler(Arc<Parts>);
+
+/// What a handler works with.
+pub struct Parts {
+    /// The database.
+    pub pool: PgPool,
+    /// Gladia.
+    pub gladia: GladiaClient,
+    /// Tells of free slots.
+    pub wakeups: Wakeups,
+    /// Where ids come from.
+    pub ids: Ids,
+    /// Whether Gladia may be asked: with zero data retention there is nothing to be had.
+    pub asks: bool,
+}
+
+/// Why a message is not handled yet.
+enum Failure {
+    Gladia(GladiaError),
+    Database(sqlx::Error),
+}
+
+impl From<sqlx::Error> for Failure {
+    fn from(error: sqlx::Error) -> Self {
+        Self::Database(error)
+    }
+}
+
+impl From<GladiaError> for Failure {
+    fn from(error: GladiaError) -> Self {
+        Self::Gladia(error)
+    }
+}
+
+impl WebhookHandler {
+    /// Makes one.
+    #[must_use]
+    pub fn new(parts: Parts) -> Self {
+        Self(Arc::new(parts))
+    }
+
+    /// Handles messages until told to stop. Those under way run on in `tasks`; `give_up` ends them.
+    pub async fn run(
+        self,
+        tasks: TaskTracker,
+        stop: CancellationToken,
+        give_up: CancellationToken,
+    ) {
+        let turns = Arc::new(Semaphore::new(AT_ONCE));
+        let mut next_purge = Instant::now();
+        while !stop.is_cancelled() {
+            let rest = match self.sweep(&turns, &tasks, &mut next_purge, &give_up).await {
+                Ok(0) => sweep_interval(),
+                Ok(_) => Duration::ZERO,
+                Err(error) => {
+                    tracing::warn!(%error, "Could not look for account webhooks; trying again");
+                    ERROR_PAUSE
+                }
+            };
+            let next = async {
+                tokio::time::sleep(rest).await;
+                drop(turns.acquire().await);
+            };
+            if stop.run_until_cancelled(next).await.is_none() {
+                return;
+            }
+        }
+    }
+
+    /// Begins what is due, as far as there are turns for it. Answers how much.
+    async fn sweep(
+        &self,
+        turns: &Arc<Semaphore>,
+        tasks: &TaskTracker,
+        next_purge: &mut Instant,
+        give_up: &CancellationToken,
+    ) -> sqlx::Result<usize> {
+        let mut conn = self.0.pool.acquire().await?;
+        if Instant::now() >= *next_purge {
+            while webhooks::purge(&mut conn).await? > 0 {}
+            *next_purge = Instant::now() + PURGE_INTERVAL;
+        }
+        let mut free: Vec<_> =
+            std::iter::from_fn(|| Arc::clone(turns).try_acquire_owned().ok()).collect();
+        let limit = i64::try_from(free.len()).unwrap_or_default();
+        let claimed = webhooks::claim(&mut conn, HOLD, limit).await?;
+        let begun = claimed.len();
+        for message in claimed {
+            let (this, give_up, turn) = (self.clone(), give_up.clone(), free.pop());
+            tasks.spawn(async move {
+                let handled = held(this.handle(&message, &give_up), || {
+                    let (pool, id) = (this.0.pool.clone(), message.id.clone());
+                    async move { webhooks::renew(&mut *pool.acquire().await?, &id, HOLD).await }
+                })
+                .await;
+                if !give_up.is_cancelled()
+                    && let Err(error) = this.note(&message, handled).await
+                {
+                    tracing::warn!(%error, webhook.id = message.id, "Could not note what came of an account webhook; trying again");
+                }
+                drop(turn);
+            });
+        }
+        Ok(begun)
+    }
+
+    /// Finds out what a message means, and carries it out.
+    async fn handle(
+        &self,
+        message: &DueMessage,
+        give_up: &CancellationToken,
+    ) -> Result<WebhookOutcome, Failure> {
+        let gladia_id = &message.gladia_id;
+        let known = {
+            let mut conn = self.0.pool.acquire().await?;
+            webhooks::find_attempt(&mut conn, gladia_id).await?
+        };
+        let is_created = message.event == WebhookEvent::Created;
+        if known.is_some_and(|attempt| is_created || attempt.has_ended) {
+            return Ok(WebhookOutcome::Known);
+        }
+        if !self.0.asks {
+            return Ok(WebhookOutcome::GivenUp);
+        }
+        let (job, has_ended) = match fetch(&self.0.gladia, gladia_id, give_up).await? {
+            Fetched::Gone => return Ok(WebhookOutcome::Gone),
+            Fetched::Running(job) => (job, false),
+            Fetched::Ended(job) => (job, true),
+        };
+        let mut conn = self.0.pool.acquire().await?;
+        let (attempt_id, adopted) = match known {
+            Some(attempt) => (attempt.id, false),
+            None => {
+                let Some(id) = job.attempt_id() else {
+                    return Ok(WebhookOutcome::Foreign);
+                };
+                match adopt(&mut conn, id, gladia_id, FoundBy::Webhook).await? {
+                    Adopted::Adopted => {
+                        tracing::warn!(attempt.id = %id, "An account webhook tells that Gladia has attempt {id}");
+                        (id, true)
+                    }
+                    Adopted::Known => (id, false),
+                    // The attempt answers for another job of Gladia's, or another attempt for this one.
+                    Adopted::Surplus | Adopted::Taken => return Ok(WebhookOutcome::Known),
+                    // Another gateway's, on the same account.
+                    Adopted::UnknownAttempt => return Ok(WebhookOutcome::Foreign),
+                }
+            }
+        };
+        if has_ended {
+            let outcome = job
+                .complete(&mut conn, self.0.ids.next(), attempt_id)
+                .await?;
+            self.told(attempt_id, outcome);
+            return Ok(WebhookOutcome::Completed);
+        }
+        if adopted {
+            self.0.wakeups.jobs_changed();
+            return Ok(WebhookOutcome::Adopted);
+        }
+        if is_created {
+            return Ok(WebhookOutcome::Known);
+        }
+        // The message came ahead of what Gladia answers.
+        Err(GladiaError::Unexpected("a job that has ended is still at work".into()).into())
+    }
+
+    fn told(&self, id: AttemptId, outcome: CallbackOutcome) {
+        // A slot is free, whatever became of the job.
+        self.0.wakeups.jobs_changed();
+        tracing::info!(attempt.id = %id, outcome = outcome.as_str(), "Asked Gladia for attempt {id} after an account webhook: {}", outcome.as_str());
+    }
+
+    /// Writes down what came of a message, or when it is tried again.
+    async fn note(
+        &self,
+        message: &DueMessage,
+        handled: Result<WebhookOutcome, Failure>,
+    ) -> sqlx::Result<()> {
+        let outcome = match handled {
+            Ok(outcome) => outcome,
+            Err(Failure::Database(error)) => return Err(error),
+            Err(Failure::Gladia(error)) => {
+                let next = next_try_in(message.tries, rand::random());
+                tracing::warn!(webhook.id = message.id, %error, "Could not ask Gladia what an account webhook is about");
+                if let Some(delay) = next {
+                    let mut conn = self.0.pool.acquire().await?;
+                    return webhooks::postpone(&mut conn, &message.id, 1, delay).await;
+                }
+                WebhookOutcome::GivenUp
+            }
+        };
+        metrics::counter!("gateway_webhooks_handled_total", "outcome" => outcome.as_str())
+            .increment(1);
+        let mut conn = self.0.pool.acquire().await?;
+        webhooks::finish(&mut conn, &message.id, outcome).await
+    }
+}

@@ -1,0 +1,73 @@
+//! The program itself, as a process that can die.
+
+use std::{
+    net::SocketAddr,
+    os::unix::process::ExitStatusExt,
+    process::{ExitStatus, Stdio},
+};
+
+use tokio::{
+    io::{AsyncBufReadExt, BufReader},
+    process::{Child, Command},
+    sync::oneshot,
+};
+
+use super::{BOUND, TestApp};
+
+/// `gladia-gateway serve`, run from the binary that was built with the tests.
+pub struct Process {
+    child: Child,
+    address: oneshot::Receiver<SocketAddr>,
+}
+
+impl Process {
+    /// Starts it beside the replicas of a test, on their database and their Gladia, with further variables.
+    pub fn serve(app: &TestApp, variables: &[(&str, &str)]) -> Self {
+        let mut child = Command::new(env!("CARGO_BIN_EXE_gladia-gateway"))
+            .arg("serve")
+            .env_clear()
+            .envs(app.values())
+            .envs(variables.iter().copied())
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .kill_on_drop(true)
+            .spawn()
+            .unwrap();
+        let mut log = BufReader::new(child.stderr.take().unwrap()).lines();
+        let (tell, address) = oneshot::channel();
+        tokio::spawn(async move {
+            let mut tell = Some(tell);
+            while let Ok(Some(line)) = log.next_line().await {
+                if let Some(address) = listens_at(&line)
+                    && let Some(tell) = tell.take()
+                {
+                    let _ = tell.send(address);
+                }
+            }
+        });
+        Self { child, address }
+    }
+
+    /// Where it listens, once it does.
+    pub async fn address(&mut self) -> SocketAddr {
+        tokio::time::timeout(BOUND, &mut self.address)
+            .await
+            .expect("the process listens within the bound")
+            .expect("the process says where it listens")
+    }
+
+    /// Waits until it has ended, and gives the signal that ended it, if one did.
+    pub async fn ended_by(mut self) -> Option<i32> {
+        let ended: ExitStatus = tokio::time::timeout(BOUND, self.child.wait())
+            .await
+            .expect("the process ends within the bound")
+            .unwrap();
+        ended.signal()
+    }
+}
+
+fn listens_at(line: &str) -> Option<SocketAddr> {
+    let (_, rest) = line.split_once("Listening on ")?;
+    rest.split_whitespace().next()?.parse().ok()
+}
