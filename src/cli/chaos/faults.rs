@@ -185,8 +185,7 @@ pub fn plan(rng: &mut impl Rng, faults: usize, kinds: &[Kind], replicas: usize) 
     let mut strikes = Vec::new();
     while strikes.len() < faults && !deck.is_empty() {
         let Some(card) = dealt.pop() else {
-            dealt.clone_from(&deck);
-            dealt.shuffle(rng);
+            dealt = deal(rng, &deck);
             continue;
         };
         strikes.push(Strike {
@@ -195,6 +194,24 @@ pub fn plan(rng: &mut impl Rng, faults: usize, kinds: &[Kind], replicas: usize) 
         });
     }
     strikes
+}
+
+/// The deck in a new order, to be taken from the end: one card of each kind, then the second of each, so that a short run
+/// sees every kind.
+fn deal(rng: &mut impl Rng, deck: &[Card]) -> Vec<Card> {
+    let mut dealt = deck.to_vec();
+    dealt.shuffle(rng);
+    let earlier = |at: usize| {
+        let same = |card: &&Card| card.kind() == dealt[at].kind();
+        dealt[..at].iter().filter(same).count()
+    };
+    let mut rounds: Vec<(usize, Card)> = dealt
+        .iter()
+        .enumerate()
+        .map(|(at, card)| (earlier(at), *card))
+        .collect();
+    rounds.sort_by_key(|(round, _)| std::cmp::Reverse(*round));
+    rounds.into_iter().map(|(_, card)| card).collect()
 }
 
 /// How long a schedule takes.
@@ -247,6 +264,17 @@ mod tests {
         let all = Kind::value_variants();
         assert_eq!(planned(7, 60, all), planned(7, 60, all));
         assert_ne!(planned(7, 60, all), planned(8, 60, all));
+    }
+
+    #[test]
+    fn a_short_run_sees_every_kind() {
+        let mut rng = StdRng::seed_from_u64(3);
+        let dealt = deal(&mut rng, &DECK);
+        assert_eq!(dealt.len(), DECK.len());
+        let first: Vec<Kind> = dealt.iter().rev().take(7).map(|card| card.kind()).collect();
+        for kind in Kind::value_variants() {
+            assert!(first.contains(kind), "{kind:?} is missing");
+        }
     }
 
     #[test]

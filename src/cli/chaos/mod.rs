@@ -72,6 +72,10 @@ pub struct ChaosArgs {
     #[arg(long, action = ArgAction::SetTrue)]
     list_lag_beyond_settling: bool,
 
+    /// Keep the logs though everything holds
+    #[arg(long, action = ArgAction::SetTrue)]
+    keep_logs: bool,
+
     /// How many seconds may pass after the last fault in which no job ends, before those that are left count as lost
     #[arg(long, default_value_t = 300, value_name = "SECONDS")]
     patience_seconds: u64,
@@ -144,9 +148,9 @@ pub async fn run(args: ChaosArgs, shutdown: Shutdown) -> anyhow::Result<ExitCode
         progress.say(&format!("VIOLATED: {violation}"));
     }
     let holds = verdict.holds();
-    if holds {
+    if holds && !args.keep_logs {
         logs.remove()?;
-    } else {
+    } else if !holds {
         progress.say(&format!(
             "{} violations with seed {}; logs in {}",
             verdict.violations.len(),
