@@ -8,17 +8,21 @@
 //! [`settling`]: crate::domain::settling
 
 mod sweep;
+mod witness;
 
 use std::{
     collections::{HashMap, HashSet},
     time::Duration,
 };
 
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, Utc};
 use sqlx::PgPool;
 use tokio_util::sync::CancellationToken;
 
-use self::sweep::Walk;
+use self::{
+    sweep::Walk,
+    witness::{MAX_SKEW, first_after, oldest, witness_of},
+};
 use super::{ERROR_PAUSE, sweep_interval};
 use crate::{
     crash_points::CrashPoint,
@@ -43,9 +47,6 @@ const ONE_BY_ONE: usize = 5;
 
 /// How long the right to look lasts without being renewed: longer than the longest single request.
 const HOLD: Duration = Duration::from_secs(75);
-
-/// How far Gladia's clock may be from ours. A witness whose times differ by more proves nothing about a span of time.
-const MAX_SKEW: TimeDelta = TimeDelta::minutes(5);
 
 /// How long looks are apart while an operator's decision is waited for.
 const NEXT_AFTER_DECISION: Duration = Duration::from_hours(1);
@@ -375,53 +376,4 @@ impl LookUp {
             Err(LookError::HeldElsewhere)
         }
     }
-}
-
-/// The oldest of those that are judged.
-fn oldest(attempts: &[UnknownAttempt]) -> Option<AttemptId> {
-    attempts
-        .iter()
-        .min_by_key(|attempt| (attempt.created_at, attempt.id))
-        .map(|attempt| attempt.id)
-}
-
-/// The first job that was accepted for certain after an instant.
-fn first_after(candidates: &[Candidate], instant: DateTime<Utc>) -> Option<&Candidate> {
-    candidates
-        .iter()
-        .find(|candidate| candidate.created_at >= instant)
-}
-
-/// What a walk that did not find an attempt proves about itself.
-fn witness_of(
-    attempt: &UnknownAttempt,
-    candidates: &[Candidate],
-    found: &Found,
-    may_come: bool,
-) -> Witness {
-    let mut later = candidates
-        .iter()
-        .filter(|candidate| candidate.created_at >= attempt.send_until)
-        .peekable();
-    if later.peek().is_none() {
-        if may_come {
-            Witness::MayCome
-        } else {
-            Witness::CannotCome
-        }
-    } else if later.any(|candidate| shows(found, candidate)) {
-        Witness::Seen
-    } else {
-        Witness::Missed
-    }
-}
-
-/// Whether a walk found a candidate, under a time that agrees with ours.
-fn shows(found: &Found, candidate: &Candidate) -> bool {
-    found.get(&candidate.id).is_some_and(|jobs| {
-        jobs.iter().any(|job| {
-            job.created_at
-                .is_some_and(|at| (at - candidate.accepted_at).abs() <= MAX_SKEW)
-        })
-    })
 }
