@@ -1,8 +1,20 @@
 //! What has to hold in the tables once nothing is under way any more. Asked by `chaos`, never by the service.
 
+use chrono::{DateTime, Utc};
 use sqlx::PgConnection;
 
 use crate::domain::ids::{AttemptId, JobId, TenantId};
+
+/// What the gateway's clock says.
+///
+/// # Errors
+/// Where the database does not answer.
+pub async fn now(conn: &mut PgConnection) -> sqlx::Result<DateTime<Utc>> {
+    sqlx::query!(r#"SELECT gateway_now() AS "now!""#)
+        .fetch_one(conn)
+        .await
+        .map(|row| row.now)
+}
 
 /// What still waits for something.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -96,6 +108,12 @@ pub struct AttemptFacts {
     pub state: String,
     /// Gladia's job that it made.
     pub gladia_id: Option<String>,
+    /// The process that sent it.
+    pub worker: String,
+    /// When it was made.
+    pub created_at: DateTime<Utc>,
+    /// After which instant its process counted as dead.
+    pub lease_until: DateTime<Utc>,
     /// Whether it ended.
     pub finished: bool,
     /// Whether it holds a slot.
@@ -110,7 +128,7 @@ pub async fn list_attempts(conn: &mut PgConnection) -> sqlx::Result<Vec<AttemptF
     sqlx::query_as!(
         AttemptFacts,
         r#"
-        SELECT a.id, a.job_id, a.state, a.gladia_id,
+        SELECT a.id, a.job_id, a.state, a.gladia_id, a.worker, a.created_at, a.lease_until,
                a.finished_at IS NOT NULL AS "finished!",
                EXISTS (SELECT FROM slots s WHERE s.attempt_id = a.id) AS "holds_slot!"
         FROM attempts a

@@ -180,7 +180,8 @@ fn check_result(facts: &Facts, job: &JobFacts, made: &[&UpstreamJob], verdict: &
     }
 }
 
-/// Jobs that Gladia has twice: each that is one too many has to be on record.
+/// Jobs that Gladia has twice: each that is one too many has to be on record, and to have one of the causes that cannot
+/// be helped.
 fn check_surplus(
     facts: &Facts,
     upstream: &HashMap<Uuid, Vec<&UpstreamJob>>,
@@ -198,11 +199,22 @@ fn check_surplus(
             .filter(|id| !recorded.contains(&(*job, id.as_str())))
             .collect();
         match unrecorded.as_slice() {
-            [_] if ids.len() > 1 => verdict.notes.push(format!(
-                "surplus: Gladia has job {job} {} times, and the gateway knows: {}",
-                ids.len(),
-                ids.join(", ")
-            )),
+            [_] if ids.len() > 1 => match explanation(facts, *job) {
+                Some(why) => verdict.notes.push(format!(
+                    "surplus: Gladia has job {job} {} times, which is on record; {why}: {}",
+                    ids.len(),
+                    ids.join(", ")
+                )),
+                None => {
+                    verdict.doubled.insert(*job);
+                    verdict.violated(format!(
+                        "doubled: Gladia has job {job} {} times, which is on record, but nothing that was done explains \
+                         it: {}",
+                        ids.len(),
+                        ids.join(", ")
+                    ));
+                }
+            },
             [_] => {}
             [] => verdict.violated(format!(
                 "job {job}: every job of Gladia's for it is recorded as surplus: {}",
@@ -232,6 +244,17 @@ fn check_surplus(
             ));
         }
     }
+}
+
+/// Why Gladia may have a job twice though nobody made a mistake.
+fn explanation(facts: &Facts, job: Uuid) -> Option<&'static str> {
+    if facts.lying_lists {
+        return Some("its lists lied");
+    }
+    let mut attempts = facts.attempts.iter().filter(|made| made.job_id.0 == job);
+    attempts
+        .any(|attempt| facts.stills.iter().any(|still| still.explains(attempt)))
+        .then_some("a process stood still while it sent it")
 }
 
 /// Jobs that Gladia has more than once are left out: of those, the gateway took one for not sent, and gave its slot to

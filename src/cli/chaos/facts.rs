@@ -2,6 +2,7 @@
 
 use std::{collections::HashMap, path::PathBuf, sync::Arc};
 
+use chrono::{DateTime, Utc};
 use futures_util::{StreamExt, stream};
 use sha2::{Digest, Sha256};
 use sqlx::Connection;
@@ -35,8 +36,30 @@ pub struct Facts {
     /// Callbacks that were kept on disk and not carried out.
     pub spooled: Vec<PathBuf>,
     pub cap: u64,
+    /// When which process stood still.
+    pub stills: Vec<Still>,
+    /// Whether Gladia's lists were made to lie, so that jobs that it has twice are to be expected.
+    pub lying_lists: bool,
     /// What else went wrong: processes that ended otherwise than they should.
     pub ends: Vec<String>,
+}
+
+/// A time in which a process stood still.
+#[derive(Debug, Clone)]
+pub struct Still {
+    pub pid: i32,
+    pub from: DateTime<Utc>,
+    pub to: DateTime<Utc>,
+}
+
+impl Still {
+    /// Whether it fell into the time in which an attempt was to be sent, by the process that was to send it.
+    pub fn explains(&self, attempt: &AttemptFacts) -> bool {
+        let worker = attempt.worker.split('-').next();
+        worker.and_then(|pid| pid.parse().ok()) == Some(self.pid)
+            && self.from <= attempt.lease_until
+            && self.to >= attempt.created_at
+    }
 }
 
 /// Fetches the result of each job that has one, through the replicas.
@@ -70,6 +93,7 @@ pub async fn fetch_results(
 pub async fn collect(
     stage: &Arc<Stage>,
     orders: Vec<Order>,
+    lying_lists: bool,
     accepted: Accepted,
     results: HashMap<Uuid, Result<String, String>>,
     ends: Vec<String>,
@@ -87,6 +111,8 @@ pub async fn collect(
         ledger: stage.upstream.ledger().await?,
         spooled: stage.spooled()?,
         cap: super::stage::MAX_IN_FLIGHT,
+        stills: stage.stills(),
+        lying_lists,
         ends,
     };
     conn.close().await?;

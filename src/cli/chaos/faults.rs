@@ -158,9 +158,9 @@ fn create(kind: &str, share: f64) -> Value {
         "unavailable" => status("status", 503),
         "status_after" => status("status_after", 500),
         "busy" => status("status", 429),
-        // Longer than the gateway waits.
+        // Longer than the gateway waits, and no longer than it lets things settle.
         "delay" => json!({
-            "operation": "create", "kind": "delay", "probability": share, "milliseconds": 4_000,
+            "operation": "create", "kind": "delay", "probability": share, "milliseconds": 3_500,
         }),
         _ => json!({ "operation": "create", "kind": kind, "probability": share }),
     }

@@ -47,6 +47,15 @@ struct State {
     killed_until: Option<Instant>,
     /// Ends that nobody had asked for.
     crashes: Vec<String>,
+    freezes: Vec<Freeze>,
+}
+
+/// A time in which a process stood still.
+#[derive(Debug, Clone, Copy)]
+pub struct Freeze {
+    pub pid: Pid,
+    pub from: Instant,
+    pub to: Instant,
 }
 
 impl Replica {
@@ -159,14 +168,22 @@ impl Replica {
             send(pid, Signal::SIGSTOP);
             pid
         };
+        let from = Instant::now();
         sleep(length).await;
         let mut state = self.state();
+        let to = Instant::now();
+        state.freezes.push(Freeze { pid, from, to });
         // It may have been killed meanwhile, and be another process now.
         if state.pid == Some(pid) {
             state.frozen = false;
             send(pid, Signal::SIGCONT);
         }
         true
+    }
+
+    /// When its processes stood still.
+    pub fn freezes(&self) -> Vec<Freeze> {
+        self.state().freezes.clone()
     }
 
     /// Ends that nobody had asked for, each with the last line of the log.

@@ -8,13 +8,15 @@ use std::{
 
 use anyhow::{Context, anyhow};
 use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
+use chrono::{DateTime, Utc};
 use secrecy::SecretString;
 use sqlx::{Connection, PgConnection};
-use tokio::{sync::Mutex, task::JoinSet};
+use tokio::{sync::Mutex, task::JoinSet, time::Instant};
 use tokio_util::sync::CancellationToken;
 
 use super::{
     balancer::{Addresses, Balancer},
+    facts::Still,
     progress::Progress,
     replicas::Replica,
     upstream::{GLADIA_KEY, Upstream},
@@ -67,6 +69,8 @@ pub struct Stage {
     pub replicas: Vec<Arc<Replica>>,
     pub addresses: Addresses,
     pub progress: Progress,
+    /// An instant, and what the gateway's clock said then.
+    clock: (Instant, DateTime<Utc>),
     /// Where each replica keeps callbacks while Postgres is away.
     spools: Vec<PathBuf>,
     keepers: Mutex<JoinSet<anyhow::Result<()>>>,
@@ -89,7 +93,10 @@ impl Stage {
         postgres.create_database(DATABASE, None).await?;
         let database_url = postgres.url(DATABASE);
         db::migrate(&db::parse_url(&database_url)?).await?;
-        let keys = make_tenants(&database_url).await?;
+        let mut conn = PgConnection::connect(&database_url).await?;
+        let keys = make_tenants(&mut conn).await?;
+        let clock = (Instant::now(), db::invariants::now(&mut conn).await?);
+        conn.close().await?;
         let upstream = Upstream::start(directory, seed).await?;
 
         let addresses = Addresses::of(REPLICAS);
@@ -130,6 +137,7 @@ impl Stage {
             replicas,
             addresses,
             progress,
+            clock,
             spools,
             keepers: Mutex::new(keepers),
             stop,
@@ -167,6 +175,20 @@ impl Stage {
         wrong
     }
 
+    /// When which process stood still, by the gateway's clock.
+    pub fn stills(&self) -> Vec<Still> {
+        let (instant, said) = self.clock;
+        let by_clock = |at: Instant| said + at.duration_since(instant);
+        let freezes = self.replicas.iter().flat_map(|replica| replica.freezes());
+        freezes
+            .map(|freeze| Still {
+                pid: freeze.pid.as_raw(),
+                from: by_clock(freeze.from),
+                to: by_clock(freeze.to),
+            })
+            .collect()
+    }
+
     /// Callbacks that were kept while Postgres was away, and are not carried out.
     pub fn spooled(&self) -> anyhow::Result<Vec<PathBuf>> {
         let mut found = Vec::new();
@@ -196,15 +218,12 @@ impl Stage {
 }
 
 /// Makes the tenants, with an API key each.
-async fn make_tenants(database_url: &str) -> anyhow::Result<Vec<SecretString>> {
-    let mut conn = PgConnection::connect(database_url)
-        .await
-        .context("the database does not answer")?;
+async fn make_tenants(conn: &mut PgConnection) -> anyhow::Result<Vec<SecretString>> {
     let ids = Ids::random();
     let mut keys = Vec::new();
     for name in TENANTS {
         let tenant: TenantName = name.parse().map_err(|error: &str| anyhow!(error))?;
-        let tenant_id = db::api_keys::find_or_insert_tenant(&mut conn, ids.next(), &tenant).await?;
+        let tenant_id = db::api_keys::find_or_insert_tenant(conn, ids.next(), &tenant).await?;
         let key = ApiKey::from_random(rand::random());
         let new = NewApiKey {
             id: ids.next(),
@@ -213,9 +232,8 @@ async fn make_tenants(database_url: &str) -> anyhow::Result<Vec<SecretString>> {
             scope: Scope::Write,
             hash: key.hash(),
         };
-        db::api_keys::insert(&mut conn, new).await?;
+        db::api_keys::insert(conn, new).await?;
         keys.push(key.expose().into());
     }
-    conn.close().await?;
     Ok(keys)
 }

@@ -2,12 +2,16 @@
 
 use std::{collections::HashMap, time::Duration};
 
+use chrono::{DateTime, Utc};
 use rand::{SeedableRng, rngs::StdRng};
 use serde_json::{Value, json};
 
 use super::*;
 use crate::{
-    cli::chaos::load::{self, Accepted},
+    cli::chaos::{
+        facts::Still,
+        load::{self, Accepted},
+    },
     db::invariants::{AttemptFacts, QuarantineFacts, SurplusFacts, Unsettled},
 };
 
@@ -44,6 +48,8 @@ impl Run {
                 ledger: ledger(&[], 2),
                 spooled: Vec::new(),
                 cap: 2,
+                stills: Vec::new(),
+                lying_lists: false,
                 ends: Vec::new(),
             },
             upstream: Vec::new(),
@@ -76,6 +82,9 @@ impl Run {
             job_id: job.into(),
             state: "done".into(),
             gladia_id: Some(gladia_id.to_string()),
+            worker: "17-abcdef".into(),
+            created_at: at(10),
+            lease_until: at(20),
             finished: true,
             holds_slot: false,
         });
@@ -111,6 +120,10 @@ impl Run {
         );
         verdict
     }
+}
+
+fn at(seconds: i64) -> DateTime<Utc> {
+    DateTime::from_timestamp(1_800_000_000 + seconds, 0).unwrap()
 }
 
 const RESERVED: &str = crate::domain::options::RESERVED_METADATA_KEY;
@@ -181,7 +194,7 @@ fn a_failure_is_fine_only_where_gladia_failed() {
 }
 
 #[test]
-fn a_job_that_gladia_has_twice_is_doubled_unless_that_is_on_record() {
+fn a_job_that_gladia_has_twice_is_doubled_unless_that_is_on_record_and_explained() {
     let mut run = Run::fine();
     run.send(run.job(0));
     assert_eq!(run.assert_violates("doubled").doubled.len(), 1);
@@ -192,9 +205,35 @@ fn a_job_that_gladia_has_twice_is_doubled_unless_that_is_on_record() {
         gladia_id: run.send(job).to_string(),
         job_id: job.into(),
     };
-    run.facts.surplus.push(surplus);
+    run.facts.surplus.push(surplus.clone());
+    run.facts.lying_lists = true;
     let verdict = run.judge();
     assert!(verdict.holds() && verdict.notes.len() == 1, "{verdict:?}");
+
+    // On record, in a run in which only a process that stood still can be the reason.
+    for (pid, from, to, explains) in [
+        (17, 15, 30, true),
+        (17, 0, 10, true),
+        (17, 0, 9, false),
+        (17, 21, 30, false),
+        (18, 10, 20, false),
+    ] {
+        let mut run = Run::fine();
+        let job = run.job(0);
+        let surplus = SurplusFacts {
+            gladia_id: run.send(job).to_string(),
+            job_id: job.into(),
+        };
+        run.facts.surplus.push(surplus);
+        run.facts.stills.push(Still {
+            pid,
+            from: at(from),
+            to: at(to),
+        });
+        let verdict = run.judge();
+        assert_eq!(verdict.holds(), explains, "{verdict:?}");
+        assert_eq!(verdict.doubled.is_empty(), explains, "{verdict:?}");
+    }
 }
 
 #[test]
@@ -223,6 +262,7 @@ fn the_cap_holds_but_for_surplus() {
         job_id: job.into(),
     };
     run.facts.surplus.push(surplus.clone());
+    run.facts.lying_lists = true;
     assert_eq!(run.judge().over_cap, 0);
 
     // The surplus does not explain that the others are too many.
