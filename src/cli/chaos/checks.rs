@@ -198,34 +198,24 @@ fn check_surplus(
             .iter()
             .filter(|id| !recorded.contains(&(*job, id.as_str())))
             .collect();
-        match unrecorded.as_slice() {
-            [_] if ids.len() > 1 => match explanation(facts, *job) {
-                Some(why) => verdict.notes.push(format!(
-                    "surplus: Gladia has job {job} {} times, which is on record; {why}: {}",
-                    ids.len(),
-                    ids.join(", ")
-                )),
-                None => {
-                    verdict.doubled.insert(*job);
-                    verdict.violated(format!(
-                        "doubled: Gladia has job {job} {} times, which is on record, but nothing that was done explains \
-                         it: {}",
-                        ids.len(),
-                        ids.join(", ")
-                    ));
-                }
-            },
-            [_] => {}
-            [] => verdict.violated(format!(
-                "job {job}: every job of Gladia's for it is recorded as surplus: {}",
-                ids.join(", ")
+        let (times, all) = (ids.len(), ids.join(", "));
+        match (unrecorded.len(), explanation(facts, *job)) {
+            (1, _) if times == 1 => {}
+            (1, Some(why)) => verdict.notes.push(format!(
+                "surplus: Gladia has job {job} {times} times, which is on record; {why}: {all}"
             )),
-            _ => {
+            (0, _) => verdict.violated(format!(
+                "job {job}: every job of Gladia's for it is recorded as surplus: {all}"
+            )),
+            (unrecorded, _) => {
                 verdict.doubled.insert(*job);
+                let but = if unrecorded == 1 {
+                    "which is on record, but nothing that was done explains it"
+                } else {
+                    "and no record says so"
+                };
                 verdict.violated(format!(
-                    "doubled: Gladia has job {job} {} times, and no record explains it: {}",
-                    ids.len(),
-                    ids.join(", ")
+                    "doubled: Gladia has job {job} {times} times, {but}: {all}"
                 ));
             }
         }

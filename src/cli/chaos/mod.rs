@@ -30,6 +30,7 @@ use std::{
 use anyhow::{Context, bail};
 use clap::{ArgAction, Args, ValueEnum};
 use rand::{SeedableRng, rngs::StdRng};
+use tokio::time::timeout;
 use uuid::Uuid;
 
 use self::{
@@ -183,8 +184,9 @@ async fn play(plan: &Plan, directory: &Path, progress: Progress) -> anyhow::Resu
     ));
     let callers = Callers::new(keys, stage.addresses.clone(), plan.orders.len())?;
     let played = act(plan, &stage, &callers).await;
-    stage.save_postgres_log().await?;
+    let saved = stage.save_postgres_log().await;
     let facts = played?;
+    saved?;
     match Arc::into_inner(stage) {
         Some(stage) => stage.strike_down().await?,
         None => bail!("a part of the run has not ended"),
@@ -205,7 +207,7 @@ async fn act(plan: &Plan, stage: &Arc<Stage>, callers: &Callers) -> anyhow::Resu
                 .await?;
         }
     }
-    let submitted = tokio::spawn({
+    let mut submitted = tokio::spawn({
         let (callers, orders) = (callers.clone(), plan.orders.clone());
         async move { callers.submit_all(&orders).await }
     });
@@ -218,9 +220,10 @@ async fn act(plan: &Plan, stage: &Arc<Stage>, callers: &Callers) -> anyhow::Resu
     if !plan.lying_lists {
         stage.upstream.clear_faults().await?;
     }
-    if let Ok(submitted) = tokio::time::timeout(ANSWERS_TIMEOUT, submitted).await {
+    if let Ok(submitted) = timeout(ANSWERS_TIMEOUT, &mut submitted).await {
         submitted?;
     } else {
+        submitted.abort();
         progress.say(&format!(
             "callers have waited {ANSWERS_TIMEOUT:?} for their answers, and give up"
         ));
@@ -236,9 +239,14 @@ async fn act(plan: &Plan, stage: &Arc<Stage>, callers: &Callers) -> anyhow::Resu
             plan.patience
         ));
     }
-    for order in plan.orders.iter().step_by(REPEATED_LATE) {
-        callers.submit(order, order.number).await;
-    }
+    let repeated = async {
+        for order in plan.orders.iter().step_by(REPEATED_LATE) {
+            callers.submit(order, order.number).await;
+        }
+    };
+    timeout(ANSWERS_TIMEOUT, repeated)
+        .await
+        .context("orders that were answered before are not answered any more")?;
     let results = facts::fetch_results(stage, callers, &plan.orders).await?;
     let ends = stage.end_replicas().await;
     let accepted = callers.accepted();
