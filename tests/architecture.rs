@@ -378,3 +378,30 @@ fn a_second_verb_in_a_file_or_a_name_that_does_not_tell_is_found() {
         assert!(!wrong_handlers(&resource(bad)).is_empty(), "{bad}");
     }
 }
+
+/// The tests that a text names as `module::test`, or a module of them by its name alone.
+fn named_tests(text: &str) -> Vec<(&str, &str)> {
+    text.split('`')
+        .skip(1)
+        .step_by(2)
+        .filter_map(|code| code.split_once("::"))
+        .filter(|(_, test)| test.len() > 12 && test.contains('_'))
+        .collect()
+}
+
+#[test]
+fn every_test_that_the_readme_names_is_there() {
+    let readme = std::fs::read_to_string("README.md").unwrap();
+    let named = named_tests(&readme);
+    assert!(named.len() > 20, "only {} tests are named", named.len());
+    let missing: Vec<_> = named
+        .into_iter()
+        .filter(|(module, test)| {
+            let path = format!("tests/api/{module}.rs");
+            let source = std::fs::read_to_string(path).unwrap_or_default();
+            !source.contains(&format!("fn {test}("))
+        })
+        .map(|(module, test)| format!("{module}::{test}"))
+        .collect();
+    assert_none(&missing);
+}

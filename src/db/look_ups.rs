@@ -27,6 +27,8 @@ pub struct UnknownAttempt {
     pub absences: i32,
     /// Whether an operator has to decide already. It is adopted if it is found, and not judged any more.
     pub awaits_decision: bool,
+    /// Whether its job was sent again before without a witness.
+    pub was_resent_blindly: bool,
 }
 
 /// A job that Gladia is known to have accepted. A look that finds it proves that the list is complete up to there.
@@ -34,7 +36,7 @@ pub struct UnknownAttempt {
 pub struct Candidate {
     /// Its attempt.
     pub id: AttemptId,
-    /// When it was claimed. It was accepted later than that.
+    /// When it was claimed. It was accepted later than that, and that alone counts: when an answer came says little.
     pub created_at: DateTime<Utc>,
     /// When it was known to be accepted.
     pub accepted_at: DateTime<Utc>,
@@ -115,8 +117,10 @@ pub async fn list_unknown(conn: &mut PgConnection) -> sqlx::Result<Vec<UnknownAt
         UnknownAttempt,
         r#"
         SELECT id, created_at, send_until, next_look_at, looks, absences,
-               unknown_reason IS NOT DISTINCT FROM 'awaiting_decision' AS "awaits_decision!"
-        FROM attempts WHERE state = 'unknown' AND finished_at IS NULL
+               unknown_reason IS NOT DISTINCT FROM 'awaiting_decision' AS "awaits_decision!",
+               EXISTS (SELECT FROM attempts earlier
+                       WHERE earlier.job_id = a.job_id AND earlier.settled_without_witness) AS "was_resent_blindly!"
+        FROM attempts a WHERE state = 'unknown' AND finished_at IS NULL
         ORDER BY created_at, id
         "#
     )
@@ -238,11 +242,14 @@ pub async fn note_absence(
 /// Settles an attempt as not sent: its slot is given back, and its job goes back to its old place in the line, ahead of its
 /// tenant's later ones. `false` where the attempt moved, or another look came in between.
 ///
+/// `without_witness`: nothing proved it but time.
+///
 /// # Errors
 /// Where the database does not answer.
 pub async fn settle_as_not_sent(
     conn: &mut PgConnection,
     attempt: &UnknownAttempt,
+    without_witness: bool,
 ) -> sqlx::Result<bool> {
     let mut tx = conn.begin().await?;
     let Some(locked) = lock(&mut tx, attempt.id).await? else {
@@ -255,10 +262,12 @@ pub async fn settle_as_not_sent(
     finish(&mut tx, attempt.id, "not_sent", None, detail).await?;
     sqlx::query!(
         "
-        UPDATE attempts SET settled_by = 'look_up', looks = looks + 1, absences = absences + 1
+        UPDATE attempts
+        SET settled_by = 'look_up', looks = looks + 1, absences = absences + 1, settled_without_witness = $2
         WHERE id = $1
         ",
         attempt.id.0,
+        without_witness,
     )
     .execute(&mut *tx)
     .await?;

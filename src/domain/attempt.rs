@@ -8,7 +8,7 @@ use std::{str::FromStr, time::Duration};
 use super::job::UnknownName;
 
 /// Where an attempt is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum AttemptState {
     /// Committed; the request may leave at any moment.
     Submitting,

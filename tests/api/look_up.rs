@@ -43,7 +43,7 @@ async fn what_gladia_provably_does_not_have_is_sent_again_after_two_looks() {
     refuse_creates(&app, 1).await;
     let id = app.acme.start("a.mp3").await;
     let unknown = app.wait_for_attempt(&id, "unknown").await;
-    app.wait_until_past_send_window(unknown.id).await;
+    app.wait_until_a_witness_may_be_sent(unknown.id).await;
     // The witness: sent later, and in the list.
     let witness = app.acme.start("endless.mp3").await;
 
@@ -72,7 +72,7 @@ async fn what_comes_back_goes_ahead_of_its_tenants_other_jobs() {
     refuse_creates(&app, 1).await;
     let first = app.acme.start("a.mp3").await;
     let unknown = app.wait_for_attempt(&first, "unknown").await;
-    app.wait_until_past_send_window(unknown.id).await;
+    app.wait_until_a_witness_may_be_sent(unknown.id).await;
     let witness = app.acme.start("endless.mp3").await;
     let later = app.acme.start("b.mp3").await;
     app.acme.wait_until_done(&first).await;
@@ -124,7 +124,7 @@ async fn resend_unknown_never_leaves_what_was_not_sent_to_an_operator() {
     refuse_creates(&app, 1).await;
     let id = app.acme.start("a.mp3").await;
     let unknown = app.wait_for_attempt(&id, "unknown").await;
-    app.wait_until_past_send_window(unknown.id).await;
+    app.wait_until_a_witness_may_be_sent(unknown.id).await;
     let witness = app.acme.start("endless.mp3").await;
     let job = app.acme.wait_until_reason(&id, "awaiting_decision").await;
     assert_eq!(job["status"], "queued");

@@ -21,7 +21,7 @@ async fn a_filter_that_does_not_work_is_noticed_and_the_list_is_walked() {
     refuse_creates(&app, 1).await;
     let id = app.acme.start("a.mp3").await;
     let unknown = app.wait_for_attempt(&id, "unknown").await;
-    app.wait_until_past_send_window(unknown.id).await;
+    app.wait_until_a_witness_may_be_sent(unknown.id).await;
     app.pause_dispatch().await;
     // A filter that lets nothing through would show neither the attempt nor the witness.
     let pattern = json!({ "operation": "list", "kind": "status", "status": 200, "match": "custom_metadata",
@@ -58,7 +58,7 @@ async fn a_filter_that_is_ignored_adopts_nothing_foreign() {
     app.upstream.fault(&faults).await;
     let id = app.acme.start("a.mp3").await;
     let unknown = app.wait_for_attempt(&id, "unknown").await;
-    app.wait_until_past_send_window(unknown.id).await;
+    app.wait_until_a_witness_may_be_sent(unknown.id).await;
     let witness = app.acme.start("endless-2.mp3").await;
     app.acme.wait_until_done(&id).await;
     assert_eq!(app.attempts(&id).await[0].state, "not_sent");
@@ -78,7 +78,7 @@ async fn a_list_that_lags_behind_proves_nothing_until_it_has_caught_up() {
     app.upstream.fault(&faults).await;
     let id = app.acme.start("a.mp3").await;
     let unknown = app.wait_for_attempt(&id, "unknown").await;
-    app.wait_until_past_send_window(unknown.id).await;
+    app.wait_until_a_witness_may_be_sent(unknown.id).await;
     let witness = app.acme.start("endless.mp3").await;
     app.wait_for_unknown_reason(unknown.id, "list_behind").await;
     eventually("third look", async || {

@@ -16,7 +16,7 @@ async fn doubled_by_a_lie(app: &TestApp) -> String {
     app.upstream.fault(&faults).await;
     let id = app.acme.start("endless-doubled.mp3").await;
     let unknown = app.wait_for_attempt(&id, "unknown").await;
-    app.wait_until_past_send_window(unknown.id).await;
+    app.wait_until_a_witness_may_be_sent(unknown.id).await;
     let witness = app.acme.start("endless.mp3").await;
     app.acme.wait_until(&id, "processing").await;
     app.end(&witness).await;

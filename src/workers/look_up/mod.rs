@@ -21,7 +21,7 @@ use tokio_util::sync::CancellationToken;
 
 use self::{
     sweep::Walk,
-    witness::{MAX_SKEW, first_after, oldest, witness_of},
+    witness::{MAX_SKEW, first_after, oldest, witness_of, witnessed_from},
 };
 use super::{ERROR_PAUSE, sweep_interval};
 use crate::{
@@ -138,10 +138,14 @@ impl LookUp {
             let mut conn = self.pool.acquire().await?;
             let started_at = look_ups::now(&mut conn).await?;
             let unknown = look_ups::list_unknown(&mut conn).await?;
-            let instants: Vec<_> = unknown.iter().map(|attempt| attempt.send_until).collect();
+            let instants: Vec<_> = unknown
+                .iter()
+                .map(|attempt| witnessed_from(attempt, self.settling_time))
+                .collect();
             let candidates = look_ups::list_candidates(&mut conn, &instants).await?;
             (started_at, unknown, candidates)
         };
+        let is_any_resent_blindly = unknown.iter().any(|attempt| attempt.was_resent_blindly);
         let (undecided, mut open): (Vec<_>, Vec<_>) = unknown
             .into_iter()
             .partition(|attempt| attempt.awaits_decision);
@@ -150,7 +154,8 @@ impl LookUp {
             open = self.look_one_by_one(started_at, open, &candidates).await?;
         }
         if !open.is_empty() {
-            self.look_at_all(started_at, open, &candidates).await?;
+            self.look_at_all(started_at, open, &candidates, is_any_resent_blindly)
+                .await?;
         }
         Ok(())
     }
@@ -185,30 +190,25 @@ impl LookUp {
     ) -> Result<Vec<UnknownAttempt>, LookError> {
         let mut unproven = Vec::new();
         let mut witnesses: HashMap<AttemptId, bool> = HashMap::new();
-        let oldest = oldest(&attempts);
         for attempt in attempts {
+            // The witness first: if it is there, then by the later question everything before it is. The other way round,
+            // the list might have caught up in between.
+            let mut seen = false;
+            if let Some(candidate) = first_after(candidates, &attempt, self.settling_time) {
+                seen = if let Some(seen) = witnesses.get(&candidate.id) {
+                    *seen
+                } else {
+                    self.ask_for(candidate.id)
+                        .await?
+                        .contains_key(&candidate.id)
+                };
+                witnesses.insert(candidate.id, seen);
+            }
             let found = self.ask_for(attempt.id).await?;
             if !found.is_empty() {
                 self.adopt_found(&found).await?;
-                continue;
-            }
-            let Some(candidate) = first_after(candidates, attempt.send_until) else {
-                unproven.push(attempt);
-                continue;
-            };
-            let seen = if let Some(seen) = witnesses.get(&candidate.id) {
-                *seen
-            } else {
-                let seen = self
-                    .ask_for(candidate.id)
-                    .await?
-                    .contains_key(&candidate.id);
-                witnesses.insert(candidate.id, seen);
-                seen
-            };
-            if seen {
-                let is_oldest = Some(attempt.id) == oldest;
-                self.conclude(started_at, &attempt, Witness::Seen, is_oldest)
+            } else if seen {
+                self.conclude(started_at, &attempt, Witness::Seen, false)
                     .await?;
             } else {
                 unproven.push(attempt);
@@ -235,6 +235,7 @@ impl LookUp {
         started_at: DateTime<Utc>,
         attempts: Vec<UnknownAttempt>,
         candidates: &[Candidate],
+        is_any_resent_blindly: bool,
     ) -> Result<(), LookError> {
         let Some(first) = attempts.iter().map(|attempt| attempt.created_at).min() else {
             return Ok(());
@@ -254,9 +255,9 @@ impl LookUp {
             .into_iter()
             .filter(|attempt| !found.contains_key(&attempt.id))
             .collect();
-        let oldest = oldest(&missing);
+        let oldest = oldest(&missing, is_any_resent_blindly);
         for attempt in &missing {
-            let witness = witness_of(attempt, candidates, &found, may_come);
+            let witness = witness_of(attempt, self.settling_time, candidates, &found, may_come);
             let is_oldest = Some(attempt.id) == oldest;
             self.conclude(started_at, attempt, witness, is_oldest)
                 .await?;
@@ -324,8 +325,11 @@ impl LookUp {
                 look_ups::note_absence(&mut conn, attempt, None, rest).await?;
                 "absent"
             }
-            Judgement::NotSent if self.resends => {
-                if look_ups::settle_as_not_sent(&mut conn, attempt).await? {
+            Judgement::NotSent
+                if self.resends && (witness == Witness::Seen || !attempt.was_resent_blindly) =>
+            {
+                let without_witness = witness != Witness::Seen;
+                if look_ups::settle_as_not_sent(&mut conn, attempt, without_witness).await? {
                     CrashPoint::LookUpNotSent.reach();
                     tracing::warn!(attempt.id = %attempt.id, ?witness, "Attempt {} did not reach Gladia; its job is back in line", attempt.id);
                 }
@@ -333,7 +337,7 @@ impl LookUp {
             }
             Judgement::NotSent => {
                 look_ups::leave_to_operator(&mut conn, attempt, NEXT_AFTER_DECISION).await?;
-                tracing::warn!(attempt.id = %attempt.id, "Attempt {} did not reach Gladia; RESEND_UNKNOWN leaves it to an operator", attempt.id);
+                tracing::warn!(attempt.id = %attempt.id, "Attempt {} was not found at Gladia; whether to send it again is left to an operator", attempt.id);
                 "awaiting_decision"
             }
         };

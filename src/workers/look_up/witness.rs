@@ -1,5 +1,7 @@
 //! What a look proves about its own completeness.
 
+use std::time::Duration;
+
 use chrono::{DateTime, TimeDelta, Utc};
 
 use super::Found;
@@ -11,31 +13,50 @@ use crate::{
 /// How far Gladia's clock may be from ours. A witness whose times differ by more proves nothing about a span of time.
 pub(super) const MAX_SKEW: TimeDelta = TimeDelta::minutes(5);
 
-/// The oldest of those that are judged.
-pub(super) fn oldest(attempts: &[UnknownAttempt]) -> Option<AttemptId> {
+/// The one that may count without a witness: the oldest. But while a job that was already sent again in this way is unknown
+/// once more, only that one, which is then left to an operator: a list that shows nothing would else double one job after
+/// the other.
+pub(super) fn oldest(
+    attempts: &[UnknownAttempt],
+    is_any_resent_blindly: bool,
+) -> Option<AttemptId> {
     attempts
         .iter()
+        .filter(|attempt| attempt.was_resent_blindly || !is_any_resent_blindly)
         .min_by_key(|attempt| (attempt.created_at, attempt.id))
         .map(|attempt| attempt.id)
 }
 
-/// The first job that was accepted for certain after an instant.
-pub(super) fn first_after(candidates: &[Candidate], instant: DateTime<Utc>) -> Option<&Candidate> {
+/// From when on a job has to have been claimed to be a witness for an attempt. The attempt's request may have been on its
+/// way until then, so one that was claimed earlier may have been accepted before it.
+pub(super) fn witnessed_from(attempt: &UnknownAttempt, settling_time: Duration) -> DateTime<Utc> {
+    attempt.send_until + settling_time
+}
+
+/// The first job that was accepted for certain after an attempt could have been.
+pub(super) fn first_after<'a>(
+    candidates: &'a [Candidate],
+    attempt: &UnknownAttempt,
+    settling_time: Duration,
+) -> Option<&'a Candidate> {
+    let from = witnessed_from(attempt, settling_time);
     candidates
         .iter()
-        .find(|candidate| candidate.created_at >= instant)
+        .find(|candidate| candidate.created_at >= from)
 }
 
 /// What a walk that did not find an attempt proves about itself.
 pub(super) fn witness_of(
     attempt: &UnknownAttempt,
+    settling_time: Duration,
     candidates: &[Candidate],
     found: &Found,
     may_come: bool,
 ) -> Witness {
+    let from = witnessed_from(attempt, settling_time);
     let mut later = candidates
         .iter()
-        .filter(|candidate| candidate.created_at >= attempt.send_until)
+        .filter(|candidate| candidate.created_at >= from)
         .peekable();
     if later.peek().is_none() {
         if may_come {

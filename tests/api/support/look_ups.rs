@@ -18,11 +18,13 @@ pub async fn refuse_creates(app: &TestApp, times: u32) {
 }
 
 impl TestApp {
-    /// Waits until nothing of an attempt could leave any more, so that whatever is sent from now on is its witness.
-    pub async fn wait_until_past_send_window(&self, attempt: Uuid) {
-        let query =
-            format!("SELECT send_until <= gateway_now() FROM attempts WHERE id = '{attempt}'");
-        eventually("end of the send window", async || {
+    /// Waits until nothing of an attempt could be on its way any more, so that whatever is sent from now on is its witness. For
+    /// gateways with a settling time of a second.
+    pub async fn wait_until_a_witness_may_be_sent(&self, attempt: Uuid) {
+        let query = format!(
+            "SELECT send_until + interval '1 second' <= gateway_now() FROM attempts WHERE id = '{attempt}'"
+        );
+        eventually("end of the settling time", async || {
             self.scalar::<bool>(&query).await.then_some(())
         })
         .await;
