@@ -238,8 +238,10 @@ fn check_surplus(
 
 /// Why Gladia may have a job twice though nobody made a mistake.
 fn explanation(facts: &Facts, job: Uuid) -> Option<&'static str> {
-    if facts.lying_lists {
-        return Some("its lists lied");
+    // A list that merely lags is no excuse: that is what witnesses are for.
+    let mut orders = facts.accepted.jobs.iter().zip(&facts.orders);
+    if orders.any(|(accepted, order)| *accepted == Some(job) && order.hidden) {
+        return Some("its lists concealed it");
     }
     let mut attempts = facts.attempts.iter().filter(|made| made.job_id.0 == job);
     attempts

@@ -38,8 +38,6 @@ pub struct Facts {
     pub cap: u64,
     /// When which process stood still.
     pub stills: Vec<Still>,
-    /// Whether Gladia's lists were made to lie, so that jobs that it has twice are to be expected.
-    pub lying_lists: bool,
     /// What else went wrong: processes that ended otherwise than they should.
     pub ends: Vec<String>,
 }
@@ -93,7 +91,6 @@ pub async fn fetch_results(
 pub async fn collect(
     stage: &Arc<Stage>,
     orders: Vec<Order>,
-    lying_lists: bool,
     accepted: Accepted,
     results: HashMap<Uuid, Result<String, String>>,
     ends: Vec<String>,
@@ -112,7 +109,6 @@ pub async fn collect(
         spooled: stage.spooled()?,
         cap: super::stage::MAX_IN_FLIGHT,
         stills: stage.stills(),
-        lying_lists,
         ends,
     };
     conn.close().await?;

@@ -44,6 +44,8 @@ pub struct Order {
     body: Value,
     /// Whether its audio cannot be transcribed.
     pub fails: bool,
+    /// Whether lists conceal it.
+    pub hidden: bool,
     /// Whether it is submitted twice at the same time, to two replicas.
     doubled: bool,
     /// When it is submitted, from the start.
@@ -87,6 +89,7 @@ pub fn plan(
                     "custom_metadata": { "class": class, "number": number },
                 }),
                 fails,
+                hidden,
                 doubled: rng.random_bool(0.15),
                 due,
             }

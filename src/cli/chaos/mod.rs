@@ -255,15 +255,7 @@ async fn act(plan: &Plan, stage: &Arc<Stage>, callers: &Callers) -> anyhow::Resu
         accepted.requests,
         results.len()
     ));
-    facts::collect(
-        stage,
-        plan.orders.clone(),
-        plan.lying_lists,
-        accepted,
-        results,
-        ends,
-    )
-    .await
+    facts::collect(stage, plan.orders.clone(), accepted, results, ends).await
 }
 
 /// The directory of the logs. Stays where it is unless it is removed.

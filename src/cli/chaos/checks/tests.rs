@@ -49,7 +49,6 @@ impl Run {
                 spooled: Vec::new(),
                 cap: 2,
                 stills: Vec::new(),
-                lying_lists: false,
                 ends: Vec::new(),
             },
             upstream: Vec::new(),
@@ -206,7 +205,7 @@ fn a_job_that_gladia_has_twice_is_doubled_unless_that_is_on_record_and_explained
         job_id: job.into(),
     };
     run.facts.surplus.push(surplus.clone());
-    run.facts.lying_lists = true;
+    run.facts.orders[0].hidden = true;
     let verdict = run.judge();
     assert!(verdict.holds() && verdict.notes.len() == 1, "{verdict:?}");
 
@@ -262,7 +261,7 @@ fn the_cap_holds_but_for_surplus() {
         job_id: job.into(),
     };
     run.facts.surplus.push(surplus.clone());
-    run.facts.lying_lists = true;
+    run.facts.orders[0].hidden = true;
     assert_eq!(run.judge().over_cap, 0);
 
     // The surplus does not explain that the others are too many.
