@@ -15,7 +15,9 @@ const METHODS: [&str; 8] = [
 ];
 
 /// What operations do, as the first word of their ids.
-const VERBS: [&str; 6] = ["create", "get", "list", "cancel", "delete", "update"];
+const VERBS: [&str; 8] = [
+    "create", "get", "list", "cancel", "delete", "update", "replay", "resolve",
+];
 
 const PROBLEM: &str = "#/components/schemas/Problem";
 
@@ -142,6 +144,10 @@ fn every_operation_says_what_it_does() {
         "cancel_transcription",
         "delete_transcription",
         "create_upload",
+        "list_callbacks",
+        "replay_callback",
+        "list_attempts",
+        "resolve_attempt",
     ] {
         assert!(ids.contains(id), "there is no {id}");
     }

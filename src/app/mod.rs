@@ -20,7 +20,6 @@ use sqlx::PgPool;
 use tokio::{net::TcpListener, sync::Semaphore};
 
 pub use self::listeners::Listeners;
-use self::prepare::prepare_database;
 use crate::{
     config::ServeSettings,
     db::{self, wakeups::Wakeups},
@@ -30,6 +29,10 @@ use crate::{
         self, Serves,
         serve::HEAD_TIMEOUT,
         state::{AppState, HttpLimits},
+    },
+    journal::{
+        intake::{self, Intake},
+        spool::Spool,
     },
     shutdown::Shutdown,
     telemetry,
@@ -41,8 +44,11 @@ const CALLBACKS_AT_ONCE: usize = 16;
 /// How many results are unpacked at once.
 const RESULTS_AT_ONCE: usize = 16;
 
-/// A gateway that runs.
-#[derive(Debug)]
+/// How long between two looks for a database that was away at the start.
+const START_PAUSE: Duration = Duration::from_secs(1);
+
+/// A gateway that runs. Clones are the same one.
+#[derive(Debug, Clone)]
 pub struct Gateway {
     /// The database.
     pub pool: PgPool,
@@ -76,17 +82,37 @@ impl Gateway {
         listeners: Listeners,
         shutdown: Shutdown,
     ) -> anyhow::Result<Self> {
+        settings.check()?;
         let metrics = telemetry::metrics_handle()?;
-        let database_url = &settings.database.database_url;
-        let pool = db::connect(database_url.options(), settings.database.database_pool_size)
-            .await
-            .with_context(|| {
-                format!("DATABASE_URL: cannot reach the database at {database_url}")
-            })?;
+        let spool = open_spool(&settings)?;
+        let pool = db::lazy_pool(
+            settings.database.database_url.options(),
+            settings.database.database_pool_size,
+        );
         let ids = Ids::random();
-        prepare_database(&pool, &settings, &ids).await?;
+        let is_late = match prepare::bring_up(&pool, &settings, &ids).await {
+            Ok(()) => false,
+            // Callbacks can be kept, and come only once.
+            Err(error) if spool.is_some() && prepare::is_away(&error) => {
+                tracing::warn!(
+                    error = format!("{error:#}"),
+                    "Starting without the database: callbacks are kept in CALLBACK_SPOOL_DIR, everything else is refused"
+                );
+                true
+            }
+            Err(error) => return Err(error),
+        };
         let gladia = GladiaClient::new(&settings.gladia.settings())?;
         let wakeups = Wakeups::default();
+        let intake = Intake::new(intake::Parts {
+            pool: pool.clone(),
+            ids: ids.clone(),
+            wakeups: wakeups.clone(),
+            spool,
+            max_body_bytes: settings.callbacks.max_callback_bytes,
+            zero_data_retention: settings.gladia.gladia_zero_data_retention,
+        });
+        intake.set_away(is_late);
 
         let state = AppState {
             pool: pool.clone(),
@@ -98,8 +124,11 @@ impl Gateway {
             limits: limits(&settings),
             api_url: settings.addresses.api_url.clone(),
             metrics,
+            intake,
+            is_started: Arc::new(AtomicBool::new(!is_late)),
             callback_permits: Arc::new(Semaphore::new(CALLBACKS_AT_ONCE)),
             tasks: shutdown.tracker.clone(),
+            zero_data_retention: settings.gladia.gladia_zero_data_retention,
             result_permits: Arc::new(Semaphore::new(RESULTS_AT_ONCE)),
         };
         let gateway = Self {
@@ -109,9 +138,47 @@ impl Gateway {
             drain_timeout: settings.requests.shutdown_timeout,
         };
         gateway.listen(listeners, &state)?;
-
-        workers::spawn(&gateway, &settings, &state);
+        if is_late {
+            let starting = gateway.clone();
+            gateway.spawn("start", starting.start_late(settings, state));
+        } else {
+            workers::spawn(&gateway, &settings, &state)?;
+        }
         Ok(gateway)
+    }
+
+    /// Brings the database up once it is there, and then starts everything else.
+    async fn start_late(self, settings: ServeSettings, state: AppState) {
+        let Shutdown { soft, .. } = self.shutdown.clone();
+        let brought_up = async {
+            loop {
+                match prepare::bring_up(&state.pool, &settings, &state.ids).await {
+                    Ok(()) => return true,
+                    Err(error) if prepare::is_away(&error) => {
+                        tracing::debug!(error = format!("{error:#}"), "The database is still away");
+                    }
+                    Err(error) => {
+                        tracing::error!(
+                            error = format!("{error:#}"),
+                            "The database is there, and the gateway cannot work with it"
+                        );
+                        return false;
+                    }
+                }
+                tokio::time::sleep(START_PAUSE).await;
+            }
+        };
+        // To return before the end is to have crashed.
+        if soft.run_until_cancelled(brought_up).await != Some(true) {
+            return;
+        }
+        tracing::info!("The database is there; starting everything else");
+        state.is_started.store(true, Ordering::Release);
+        if let Err(error) = workers::spawn(&self, &settings, &state) {
+            tracing::error!(error = format!("{error:#}"), "Could not start the workers");
+            return;
+        }
+        soft.cancelled().await;
     }
 
     /// Waits for the end, and lets what is under way finish.
@@ -199,11 +266,24 @@ impl Gateway {
     }
 }
 
+/// Opens the directory for callbacks that cannot be committed, where one is set.
+fn open_spool(settings: &ServeSettings) -> anyhow::Result<Option<Spool>> {
+    let Some(directory) = &settings.callbacks.callback_spool_dir else {
+        return Ok(None);
+    };
+    let spool = Spool::open(directory.clone()).with_context(|| {
+        format!(
+            "CALLBACK_SPOOL_DIR: cannot write to {}; make it a directory that this process may write to",
+            directory.display()
+        )
+    })?;
+    Ok(Some(spool))
+}
+
 fn limits(settings: &ServeSettings) -> HttpLimits {
     HttpLimits {
         max_upload_bytes: settings.requests.max_upload_bytes,
         max_request_bytes: settings.requests.max_request_bytes,
-        max_callback_bytes: settings.callbacks.max_callback_bytes,
         request_timeout: settings.requests.request_timeout,
         upload_idle_timeout: settings.requests.upload_idle_timeout,
     }

@@ -1,7 +1,10 @@
 //! Bringing the database to where this binary needs it, before anything is served.
 
+use std::{io::ErrorKind, time::Duration};
+
 use anyhow::{Context, bail};
 use sqlx::{PgConnection, PgPool};
+use tokio::time::timeout;
 
 use crate::{
     config::{CompletionMode, ServeSettings},
@@ -13,8 +16,35 @@ use crate::{
     gladia::callback_keys::CallbackKeys,
 };
 
-/// Brings the database to where this binary needs it, and checks that the settings fit what is in it.
-pub(super) async fn prepare_database(
+/// How long a database may take to take a connection.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Proves that the database answers, brings it to where this binary needs it, and checks that the settings fit what is in
+/// it. May be repeated.
+///
+/// # Errors
+/// Where the database is away or refuses, or a setting does not fit.
+pub(super) async fn bring_up(
+    pool: &PgPool,
+    settings: &ServeSettings,
+    ids: &Ids,
+) -> anyhow::Result<()> {
+    let database_url = &settings.database.database_url;
+    let proved = timeout(CONNECT_TIMEOUT, db::prove(&database_url.options())).await;
+    proved
+        .unwrap_or_else(|_| Err(sqlx::Error::Io(ErrorKind::TimedOut.into())))
+        .with_context(|| format!("DATABASE_URL: cannot reach the database at {database_url}"))?;
+    prepare_database(pool, settings, ids).await
+}
+
+/// Whether the database was away, so that the same may succeed later.
+pub(super) fn is_away(error: &anyhow::Error) -> bool {
+    error
+        .chain()
+        .any(|cause| cause.downcast_ref().is_some_and(db::is_unavailable))
+}
+
+async fn prepare_database(
     pool: &PgPool,
     settings: &ServeSettings,
     ids: &Ids,

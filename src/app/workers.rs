@@ -1,24 +1,34 @@
 //! Starting what moves jobs along when nobody asks.
 
 use rand::distr::{Alphanumeric, SampleString};
+use tokio::sync::watch;
 
 use super::Gateway;
 use crate::{
-    config::{CompletionMode, ResendUnknown, ServeSettings},
+    config::{CompletionMode, PublicUrlCheck, ResendUnknown, ServeSettings},
     domain::expected::Pace,
+    gladia::canary::Canary,
     http::state::AppState,
     shutdown::Shutdown,
     workers::{
+        erase::Eraser,
         look_up::LookUp,
+        public_url::PublicUrlWatch,
         reconcile::{self, Reconciler},
+        retain::Retention,
         settle,
+        spool::SpoolDrain,
         submit::{self, Submitter},
         webhooks::{self, WebhookHandler},
     },
 };
 
 /// Starts every worker that the settings ask for.
-pub(super) fn spawn(gateway: &Gateway, settings: &ServeSettings, state: &AppState) {
+pub(super) fn spawn(
+    gateway: &Gateway,
+    settings: &ServeSettings,
+    state: &AppState,
+) -> anyhow::Result<()> {
     let (pool, wakeups) = (state.pool.clone(), state.wakeups.clone());
     let Shutdown {
         soft,
@@ -35,11 +45,9 @@ pub(super) fn spawn(gateway: &Gateway, settings: &ServeSettings, state: &AppStat
         ids: state.ids.clone(),
         worker: worker.clone(),
         send_window: settings.dispatch.send_window,
+        may_claim: watch_public_url(gateway, settings, state)?,
     });
-    gateway.spawn(
-        "submit",
-        submitter.run(tracker.clone(), soft.clone(), hard.clone()),
-    );
+    gateway.spawn("submit", submitter.run(tracker.clone(), soft.clone(), hard));
     gateway.spawn(
         "settle",
         settle::run(
@@ -61,8 +69,24 @@ pub(super) fn spawn(gateway: &Gateway, settings: &ServeSettings, state: &AppStat
         };
         gateway.spawn("look_up", look_up.run(soft.clone()));
         let reconciler = reconciler(settings, state);
-        let run = reconciler.run(tracker.clone(), soft.clone(), hard.clone());
+        let run = reconciler.run(tracker.clone(), soft.clone());
         gateway.spawn("reconcile", run);
+    }
+    let eraser = Eraser {
+        pool: pool.clone(),
+        gladia: state.gladia.clone(),
+        zero_data_retention: settings.gladia.gladia_zero_data_retention,
+        retention_deletes: settings.retention.retention_deletes_at_gladia,
+    };
+    gateway.spawn("erase", eraser.run(soft.clone()));
+    if let Some(keeps_for) = settings.retention.retention {
+        let retention = Retention {
+            pool: pool.clone(),
+            keeps_for,
+            deletes_at_gladia: settings.retention.retention_deletes_at_gladia
+                && !settings.gladia.gladia_zero_data_retention,
+        };
+        gateway.spawn("retain", retention.run(soft.clone()));
     }
     let handler = WebhookHandler::new(webhooks::Parts {
         pool: pool.clone(),
@@ -71,7 +95,11 @@ pub(super) fn spawn(gateway: &Gateway, settings: &ServeSettings, state: &AppStat
         ids: state.ids.clone(),
         asks: !settings.gladia.gladia_zero_data_retention,
     });
-    gateway.spawn("webhooks", handler.run(tracker, soft.clone(), hard));
+    gateway.spawn("webhooks", handler.run(tracker, soft.clone()));
+    if let Some(spool) = state.intake.spool() {
+        let drain = SpoolDrain::new(state.intake.clone(), spool.clone());
+        gateway.spawn("spool", drain.run(soft.clone()));
+    }
     let (sender, receiver) = (wakeups.clone(), wakeups);
     let (sending_pool, sending_stop) = (pool.clone(), soft.clone());
     gateway.spawn("wakeups.send", async move {
@@ -80,6 +108,35 @@ pub(super) fn spawn(gateway: &Gateway, settings: &ServeSettings, state: &AppStat
     gateway.spawn("wakeups.receive", async move {
         receiver.receive_from_others(pool, soft).await;
     });
+    Ok(())
+}
+
+/// Starts looking whether the public address leads back, where callbacks come and the settings want that. What comes says
+/// whether jobs may be claimed: before the first look that succeeds, only where a failure is of no consequence.
+fn watch_public_url(
+    gateway: &Gateway,
+    settings: &ServeSettings,
+    state: &AppState,
+) -> anyhow::Result<watch::Receiver<bool>> {
+    let check = settings.callbacks.public_url_check;
+    let is_called_back = settings.completion.completion == CompletionMode::Callback;
+    let public_url = settings
+        .addresses
+        .public_url
+        .clone()
+        .filter(|_| is_called_back && check != PublicUrlCheck::Off);
+    let Some(public_url) = public_url else {
+        return Ok(watch::channel(true).1);
+    };
+    let pauses = check == PublicUrlCheck::Pause;
+    let (sender, receiver) = watch::channel(!pauses);
+    let watch = PublicUrlWatch {
+        canary: Canary::new(public_url, state.callback_keys.clone())?,
+        ids: state.ids.clone(),
+        may_claim: pauses.then_some(sender),
+    };
+    gateway.spawn("public_url", watch.run(gateway.shutdown.soft.clone()));
+    Ok(receiver)
 }
 
 fn reconciler(settings: &ServeSettings, state: &AppState) -> Reconciler {

@@ -5,18 +5,18 @@ use std::process::ExitCode;
 
 use chrono::SecondsFormat;
 use clap::{Args, Subcommand};
-use sqlx::{Connection, PgConnection};
+use sqlx::Connection;
 
 use super::{connect::connect, output};
 use crate::{
     config::DatabaseSettings,
     db::{
         callbacks::CallbackOutcome,
+        decisions,
         quarantine::{self, QuarantinedCallback},
     },
     domain::ids::{CallbackId, Ids},
-    gladia::callback::Shape,
-    journal::{body::KeptBody, carry_out::carry_out},
+    journal::replay::replay,
 };
 
 /// What to do with callbacks.
@@ -29,21 +29,32 @@ pub enum Command {
     /// One that can be carried out now completes its transcription as if it had just arrived. One that cannot stays where it
     /// is. Doing it twice is the same as once.
     Replay(ReplayArgs),
+    /// Show which of `CALLBACK_KEYS` unfinished attempts still need, for how many, and since when.
+    ///
+    /// A key that is not listed can be removed. One that is must stay configured, else the gateway does not start.
+    Keys(DatabaseSettings),
 }
 
 /// Which callbacks to try again.
 #[derive(Args, Debug)]
 pub struct ReplayArgs {
+    #[command(flatten)]
+    which: Which,
+
+    #[command(flatten)]
+    database: DatabaseSettings,
+}
+
+/// One of them or all. A group, so that whoever gives neither is told of both.
+#[derive(Args, Debug)]
+#[group(required = true, multiple = false)]
+struct Which {
     /// The callback's id, from `callbacks list`
-    #[arg(required_unless_present = "all", conflicts_with = "all")]
     id: Option<CallbackId>,
 
     /// Every quarantined callback
     #[arg(long)]
     all: bool,
-
-    #[command(flatten)]
-    database: DatabaseSettings,
 }
 
 /// Does it.
@@ -53,7 +64,8 @@ pub struct ReplayArgs {
 pub async fn run(command: Command) -> anyhow::Result<ExitCode> {
     match command {
         Command::List(database) => list(&database).await,
-        Command::Replay(args) => replay(args).await,
+        Command::Replay(args) => replay_all(args).await,
+        Command::Keys(database) => keys(&database).await,
     }
 }
 
@@ -85,9 +97,10 @@ fn row(callback: QuarantinedCallback) -> [String; 5] {
 }
 
 /// Exits with 1 where one of them stays quarantined.
-async fn replay(args: ReplayArgs) -> anyhow::Result<ExitCode> {
+async fn replay_all(args: ReplayArgs) -> anyhow::Result<ExitCode> {
+    let ids = Ids::random();
     let mut conn = connect(&args.database).await?;
-    let ids = match args.id {
+    let callbacks = match args.which.id {
         Some(id) => vec![id],
         None => quarantine::list(&mut conn)
             .await?
@@ -96,8 +109,9 @@ async fn replay(args: ReplayArgs) -> anyhow::Result<ExitCode> {
             .collect(),
     };
     let mut code = ExitCode::SUCCESS;
-    for id in ids {
-        let Some(outcome) = replay_one(&mut conn, id).await? else {
+    for id in callbacks {
+        // A new id for the row that takes the place of the quarantined one.
+        let Some(outcome) = replay(&mut conn, id, ids.next()).await? else {
             anyhow::bail!(
                 "there is no quarantined callback {id}; `callbacks list` shows those that there are"
             );
@@ -116,18 +130,17 @@ async fn replay(args: ReplayArgs) -> anyhow::Result<ExitCode> {
     Ok(code)
 }
 
-async fn replay_one(
-    conn: &mut PgConnection,
-    id: CallbackId,
-) -> anyhow::Result<Option<CallbackOutcome>> {
-    let Some(kept) = quarantine::find(conn, id).await? else {
-        return Ok(None);
-    };
-    let shape = Shape::of_method(&kept.method);
-    let body = KeptBody::read(zstd::Decoder::new(kept.compressed_body.as_slice())?, shape)?;
-    // A new id for the row that takes the place of the quarantined one.
-    let new_id = Ids::random().next();
-    Ok(Some(
-        carry_out(conn, new_id, kept.attempt_id, &kept.method, &body).await?,
-    ))
+async fn keys(database: &DatabaseSettings) -> anyhow::Result<ExitCode> {
+    let mut conn = connect(database).await?;
+    let keys = decisions::list_needed_keys(&mut conn).await?;
+    conn.close().await?;
+    let rows: Vec<_> = keys
+        .into_iter()
+        .map(|key| {
+            let oldest_at = key.oldest_at.to_rfc3339_opts(SecondsFormat::Secs, true);
+            [key.key_id, key.attempts.to_string(), oldest_at]
+        })
+        .collect();
+    output::table(["KEY", "ATTEMPTS", "OLDEST SINCE"], &rows)?;
+    Ok(ExitCode::SUCCESS)
 }

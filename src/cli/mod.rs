@@ -4,9 +4,11 @@
 //! that fails says why in one line and exits with 1; one that cannot begin, for a missing setting or a misspelt flag, exits
 //! with 2.
 
+mod attempts;
 mod callbacks;
 #[cfg(feature = "dev-tools")]
 mod chaos;
+mod check_callback;
 mod connect;
 #[cfg(feature = "dev-tools")]
 mod demo;
@@ -28,7 +30,10 @@ use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use tracing::Level;
 
 use crate::{
-    config::{self, DatabaseSettings, DotenvError, Environment, LogSettings, ServeSettings},
+    config::{
+        self, CheckCallbackSettings, DatabaseSettings, DotenvError, Environment, LogSettings,
+        ServeSettings,
+    },
     shutdown::Shutdown,
     telemetry::LogFilter,
 };
@@ -75,9 +80,14 @@ enum Command {
     /// Make, list and revoke the API keys of callers.
     #[command(subcommand)]
     Keys(keys::Command),
-    /// List callbacks that could not be carried out, and try them again.
+    /// List callbacks that could not be carried out, try them again, and show which keys are still needed.
     #[command(subcommand)]
     Callbacks(callbacks::Command),
+    /// Call the public address as Gladia would, and say whether a gateway with these keys answers.
+    CheckCallback(CheckCallbackSettings),
+    /// List what may or may not have reached Gladia, and say what became of it.
+    #[command(subcommand)]
+    Attempts(attempts::Command),
     /// Show and change how much is sent to Gladia at once.
     #[command(subcommand)]
     Limits(limits::Command),
@@ -152,6 +162,8 @@ impl Cli {
             Command::Openapi => openapi::run(),
             Command::Keys(command) => keys::run(command).await,
             Command::Callbacks(command) => callbacks::run(command).await,
+            Command::CheckCallback(settings) => check_callback::run(settings).await,
+            Command::Attempts(command) => attempts::run(command).await,
             Command::Limits(command) => limits::run(command).await,
             #[cfg(feature = "dev-tools")]
             Command::Demo(args) => demo::run(args, Shutdown::on_signals()?).await,
@@ -248,6 +260,10 @@ mod tests {
             "gladia-gateway callbacks list",
             "gladia-gateway callbacks replay 0190b5a0-0000-7000-8000-000000000000",
             "gladia-gateway callbacks replay --all",
+            "gladia-gateway callbacks keys",
+            "gladia-gateway attempts list",
+            "gladia-gateway attempts resolve 0190b5a0-0000-7000-8000-000000000000 --as not-sent",
+            "gladia-gateway attempts resolve 0190b5a0-0000-7000-8000-000000000000 --as accepted --gladia-id g-1",
             "gladia-gateway limits show --log-format json",
             "gladia-gateway --log-level debug limits set max-in-flight 3",
         ] {

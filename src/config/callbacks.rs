@@ -21,7 +21,10 @@ pub struct CallbackSettings {
     #[arg(long, env, hide_env_values = true)]
     pub callback_keys: CallbackKeys,
 
-    /// The largest callback that is read, in bytes (1000 to 1000000000). A transcript of many hours must fit.
+    /// The largest callback that is read, in bytes (1000 to 1000000000). A transcript of many hours should fit.
+    ///
+    /// Of a larger one it is noted that it came, and its result is fetched from Gladia. With zero data retention, where nothing
+    /// can be fetched, callbacks of any size are kept, in CALLBACK_SPOOL_DIR first.
     ///
     /// Example: MAX_CALLBACK_BYTES=64000000
     #[arg(long, env, value_name = "BYTES", default_value = "64000000", value_parser = whole(1000_u64..=1_000_000_000))]

@@ -12,6 +12,7 @@
 mod access;
 mod addresses;
 mod callbacks;
+mod check_callback;
 mod completion;
 mod database;
 mod dispatch;
@@ -37,6 +38,7 @@ pub use self::{
     access::AccessSettings,
     addresses::AddressSettings,
     callbacks::{CallbackSettings, PublicUrlCheck},
+    check_callback::CheckCallbackSettings,
     completion::{CompletionMode, CompletionSettings},
     database::DatabaseSettings,
     dispatch::DispatchSettings,
@@ -111,5 +113,21 @@ impl ServeSettings {
         let environment = Environment::from_values(values);
         let matches = parse(command, std::iter::empty::<OsString>(), &environment)?;
         Ok(Self::from_arg_matches(&matches)?)
+    }
+
+    /// Checks settings against each other, which the type of one cannot.
+    ///
+    /// # Errors
+    /// Where two of them contradict each other.
+    pub fn check(&self) -> Result<(), SettingsError> {
+        let mut problems = Vec::new();
+        if self.gladia.gladia_zero_data_retention && self.callbacks.callback_spool_dir.is_none() {
+            problems.push(
+                "GLADIA_ZERO_DATA_RETENTION is set without CALLBACK_SPOOL_DIR: Gladia keeps no result, so one that arrives \
+                 while Postgres is away must be kept on disk. Set CALLBACK_SPOOL_DIR, too."
+                    .to_owned(),
+            );
+        }
+        SettingsError::of(problems.into_iter()).map_or(Ok(()), Err)
     }
 }

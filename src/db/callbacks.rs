@@ -1,12 +1,13 @@
 //! Callbacks: the body as it came and everything that it changes, in one commit.
 
+use chrono::{DateTime, Utc};
 use sqlx::{Connection, PgConnection};
 
 use super::{
     adoption::is_taken,
     corrupt, dispatch,
     events::{self, EventType},
-    surplus,
+    surplus, upstream_deletions,
 };
 use crate::domain::{
     completion::{Before, Completion, Ending, Verdict, decide},
@@ -22,6 +23,8 @@ pub struct ReceivedCallback<'a> {
     pub attempt_id: AttemptId,
     /// POST or PUT.
     pub method: &'a str,
+    /// When it came, if that was before now.
+    pub received_at: Option<DateTime<Utc>>,
     /// The body, compressed with zstd.
     pub compressed_body: &'a [u8],
     /// Its size before that.
@@ -45,6 +48,8 @@ pub enum CallbackOutcome {
     Discarded,
     /// The body is kept for somebody to look at.
     Quarantined,
+    /// It is larger than what is read; its result is asked for.
+    TooLarge,
     /// It was here before.
     Duplicate,
     /// No attempt has this id.
@@ -61,6 +66,7 @@ impl CallbackOutcome {
             Self::Superseded => "superseded",
             Self::Discarded => "discarded",
             Self::Quarantined => "quarantined",
+            Self::TooLarge => "too_large",
             Self::Duplicate => "duplicate",
             Self::UnknownAttempt => "unknown_attempt",
         }
@@ -136,7 +142,7 @@ pub async fn record(
         callback.completion,
         matches!(verdict, Verdict::Quarantine(_)),
     ) {
-        settle_attempt(&mut tx, callback.attempt_id, completion).await?;
+        settle_attempt(&mut tx, job_id, callback.attempt_id, completion).await?;
         match verdict {
             Verdict::Complete => complete_job(&mut tx, job_id, callback.id, completion).await?,
             Verdict::Fail => fail_job(&mut tx, job_id, completion).await?,
@@ -201,8 +207,9 @@ async fn insert(
     let body = (outcome != CallbackOutcome::Discarded).then_some(callback.compressed_body);
     sqlx::query!(
         "
-        INSERT INTO callbacks (id, attempt_id, method, outcome, reason, gladia_id, body, body_bytes, body_sha256)
-        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
+        INSERT INTO callbacks
+            (id, attempt_id, method, outcome, reason, gladia_id, body, body_bytes, body_sha256, received_at)
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, least(coalesce($10, gateway_now()), gateway_now()))
         ON CONFLICT ON CONSTRAINT callbacks_once DO UPDATE
         SET id = excluded.id, outcome = excluded.outcome, reason = excluded.reason,
             gladia_id = excluded.gladia_id, body = excluded.body
@@ -217,6 +224,7 @@ async fn insert(
         body,
         callback.body_bytes,
         &callback.body_sha256[..],
+        callback.received_at,
     )
     .execute(conn)
     .await
@@ -226,6 +234,7 @@ async fn insert(
 /// Ends the attempt, takes Gladia's id from the callback where it was not known, and gives the slot back.
 async fn settle_attempt(
     conn: &mut PgConnection,
+    job_id: JobId,
     id: AttemptId,
     completion: &Completion,
 ) -> sqlx::Result<()> {
@@ -250,7 +259,7 @@ async fn settle_attempt(
     .execute(&mut *conn)
     .await?;
     dispatch::free_slot(conn, id).await?;
-    Ok(())
+    upstream_deletions::request_for_erased(conn, job_id).await
 }
 
 async fn complete_job(

@@ -1,12 +1,16 @@
-//! Jobs that their callers end: canceled or deleted.
+//! Jobs that are ended from outside: canceled, deleted by their callers, or erased when the retention ends.
+
+use std::time::Duration;
 
 use sqlx::{Connection, PgConnection};
 
 use super::{
     corrupt,
     events::{self, EventType},
+    upstream_deletions,
 };
 use crate::domain::{
+    erasure::ErasedBy,
     ids::{JobId, TenantId, UploadId},
     job::JobStatus,
 };
@@ -50,7 +54,8 @@ pub async fn cancel(
     Ok(Moved::Done)
 }
 
-/// Erases a job's content: request, audio reference, result, kept callbacks. A job that has not ended is canceled too.
+/// Erases a job's content for its caller: request, audio reference, result, kept callbacks. A job that has not ended is
+/// canceled too. `deletes_at_gladia`: Gladia's copy is to be deleted as well.
 ///
 /// # Errors
 /// Where the database does not answer.
@@ -58,6 +63,7 @@ pub async fn delete(
     conn: &mut PgConnection,
     tenant_id: TenantId,
     id: JobId,
+    deletes_at_gladia: bool,
 ) -> sqlx::Result<Moved> {
     let mut tx = conn.begin().await?;
     let Some(locked) = lock(&mut tx, tenant_id, id).await? else {
@@ -69,23 +75,102 @@ pub async fn delete(
     if !locked.status.is_terminal() {
         mark_as_canceled(&mut tx, id).await?;
     }
+    erase(
+        &mut tx,
+        id,
+        locked.upload_id,
+        ErasedBy::Request,
+        deletes_at_gladia,
+    )
+    .await?;
+    tx.commit().await?;
+    Ok(Moved::Done)
+}
+
+/// Finds jobs that ended longer ago than the retention, the oldest first.
+///
+/// # Errors
+/// Where the database does not answer.
+pub async fn list_expired(
+    conn: &mut PgConnection,
+    retention: Duration,
+    limit: i64,
+) -> sqlx::Result<Vec<JobId>> {
+    sqlx::query!(
+        "
+        SELECT id FROM jobs
+        WHERE finished_at IS NOT NULL AND deleted_at IS NULL
+          AND finished_at <= gateway_now() - make_interval(secs => $1)
+        ORDER BY finished_at LIMIT $2
+        ",
+        retention.as_secs_f64(),
+        limit,
+    )
+    .fetch_all(conn)
+    .await
+    .map(|rows| rows.into_iter().map(|row| row.id.into()).collect())
+}
+
+/// Erases one of them. `false` where somebody else does, or has.
+///
+/// # Errors
+/// Where the database does not answer.
+pub async fn erase_expired(
+    conn: &mut PgConnection,
+    id: JobId,
+    deletes_at_gladia: bool,
+) -> sqlx::Result<bool> {
+    let mut tx = conn.begin().await?;
+    let row = sqlx::query!(
+        "
+        SELECT upload_id FROM jobs
+        WHERE id = $1 AND finished_at IS NOT NULL AND deleted_at IS NULL
+        FOR UPDATE SKIP LOCKED
+        ",
+        id.0,
+    )
+    .fetch_optional(&mut *tx)
+    .await?;
+    let Some(row) = row else { return Ok(false) };
+    let upload_id = row.upload_id.map(Into::into);
+    erase(
+        &mut tx,
+        id,
+        upload_id,
+        ErasedBy::Retention,
+        deletes_at_gladia,
+    )
+    .await?;
+    tx.commit().await?;
+    Ok(true)
+}
+
+/// Erases the content of a job that has ended. The caller holds its lock.
+async fn erase(
+    conn: &mut PgConnection,
+    id: JobId,
+    upload_id: Option<UploadId>,
+    by: ErasedBy,
+    deletes_at_gladia: bool,
+) -> sqlx::Result<()> {
     sqlx::query!(
         "
         UPDATE jobs
-        SET deleted_at = gateway_now(), discard = true, request = NULL, audio_url = NULL,
+        SET deleted_at = gateway_now(), erased_by = $2, discard = true, request = NULL, audio_url = NULL,
             upload_id = NULL, result_callback_id = NULL, addon_errors = NULL, error_message = NULL
         WHERE id = $1 AND deleted_at IS NULL
         ",
         id.0,
+        by.as_str(),
     )
-    .execute(&mut *tx)
+    .execute(&mut *conn)
     .await?;
     // Gladia's words on how it went may repeat the request.
     sqlx::query!("UPDATE attempts SET detail = NULL WHERE job_id = $1", id.0)
-        .execute(&mut *tx)
+        .execute(&mut *conn)
         .await?;
-    if let Some(upload_id) = locked.upload_id {
-        delete_upload_without_jobs(&mut tx, upload_id).await?;
+    if let Some(upload_id) = upload_id {
+        delete_upload_without_jobs(conn, upload_id).await?;
     }
     sqlx::query!(
         "
@@ -94,15 +179,20 @@ pub async fn delete(
         ",
         id.0,
     )
-    .execute(&mut *tx)
+    .execute(&mut *conn)
     .await?;
-    events::insert(&mut tx, id, EventType::Deleted).await?;
-    tx.commit().await?;
-    Ok(Moved::Done)
+    if deletes_at_gladia {
+        upstream_deletions::request_for_erased(conn, id).await?;
+    }
+    events::insert(conn, id, EventType::Deleted).await
 }
 
 /// Forgets a file that came with a job, unless another job uses it.
 async fn delete_upload_without_jobs(conn: &mut PgConnection, id: UploadId) -> sqlx::Result<()> {
+    // First of all nobody else may begin to use it; the statement after this one sees whoever has.
+    sqlx::query!("SELECT id FROM uploads WHERE id = $1 FOR UPDATE", id.0)
+        .fetch_optional(&mut *conn)
+        .await?;
     sqlx::query!(
         "
         DELETE FROM uploads

@@ -8,6 +8,7 @@ use uuid::Uuid;
 use super::{
     corrupt,
     events::{self, EventType},
+    refers_to_nothing,
 };
 use crate::domain::{
     access::Caller,
@@ -32,12 +33,12 @@ pub struct NewJob<'a> {
     pub upload_id: Option<UploadId>,
 }
 
-/// Accepts a job.
+/// Accepts a job. `false` where its file was erased meanwhile; the transaction is of no use any more then.
 ///
 /// # Errors
 /// Where the database does not answer.
-pub async fn insert(conn: &mut PgConnection, job: NewJob<'_>) -> sqlx::Result<()> {
-    sqlx::query!(
+pub async fn insert(conn: &mut PgConnection, job: NewJob<'_>) -> sqlx::Result<bool> {
+    let inserted = sqlx::query!(
         "
         INSERT INTO jobs (id, tenant_id, api_key_id, status, request, audio_url, upload_id)
         -- As text: on the way through jsonb, a NUL in a string would be refused and numbers would be spelt anew.
@@ -51,8 +52,14 @@ pub async fn insert(conn: &mut PgConnection, job: NewJob<'_>) -> sqlx::Result<()
         job.upload_id.map(|id| id.0),
     )
     .execute(&mut *conn)
-    .await?;
-    events::insert(conn, job.id, EventType::Queued).await
+    .await;
+    match inserted {
+        Ok(_) => {}
+        Err(error) if refers_to_nothing(&error, "jobs_upload_id_fkey") => return Ok(false),
+        Err(error) => return Err(error),
+    }
+    events::insert(conn, job.id, EventType::Queued).await?;
+    Ok(true)
 }
 
 /// A job as stored.
@@ -231,7 +238,7 @@ pub async fn list(
     conn: &mut PgConnection,
     tenant_id: TenantId,
     statuses: Option<&[JobStatus]>,
-    after: Option<Cursor>,
+    after: Option<Cursor<JobId>>,
     limit: i64,
 ) -> sqlx::Result<Vec<Job>> {
     let statuses: Option<Vec<String>> = statuses.map(|list| {

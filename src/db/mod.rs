@@ -17,8 +17,10 @@ pub mod api_keys;
 pub mod attempts;
 pub mod callbacks;
 pub mod claims;
+pub mod decisions;
 pub mod dispatch;
 pub mod events;
+pub mod gauges;
 pub mod idempotency;
 #[cfg(feature = "dev-tools")]
 pub mod invariants;
@@ -27,8 +29,11 @@ pub mod jobs;
 pub mod look_ups;
 pub mod looks;
 pub mod quarantine;
+pub mod receipts;
 pub mod surplus;
+pub mod too_large;
 pub mod uploads;
+pub mod upstream_deletions;
 pub mod wakeups;
 pub mod webhooks;
 
@@ -82,13 +87,26 @@ pub async fn connect(
     options: PgConnectOptions,
     max_connections: u32,
 ) -> Result<PgPool, sqlx::Error> {
-    PgConnection::connect_with(&options).await?.close().await?;
+    prove(&options).await?;
+    Ok(lazy_pool(options, max_connections))
+}
+
+/// Proves that the database answers.
+///
+/// # Errors
+/// Where it does not, with the cause.
+pub async fn prove(options: &PgConnectOptions) -> sqlx::Result<()> {
+    PgConnection::connect_with(options).await?.close().await
+}
+
+/// A pool that connects when it is first asked to.
+#[must_use]
+pub fn lazy_pool(options: PgConnectOptions, max_connections: u32) -> PgPool {
     PgPoolOptions::new()
         .max_connections(max_connections)
         .acquire_timeout(ACQUIRE_TIMEOUT)
         .after_connect(|conn, _| Box::pin(bound_session(conn)))
-        .connect_with(options)
-        .await
+        .connect_lazy_with(options)
 }
 
 /// Bounds what a process that vanishes in the middle of a transaction can hold up. Without this Postgres keeps its locks
@@ -110,7 +128,8 @@ async fn bound_session(conn: &mut PgConnection) -> Result<(), sqlx::Error> {
 pub async fn migrate(options: &PgConnectOptions) -> Result<(), MigrateError> {
     // A connection of its own: one replica may have to wait for another one's migrations, longer than for any lock.
     let mut conn = PgConnection::connect_with(options).await?;
-    MIGRATOR.run(&mut conn).await?;
+    // Not `run`: what it is generic over keeps the compiler from seeing that this may move between threads.
+    MIGRATOR.run_direct(None, &mut conn, false).await?;
     conn.close().await?;
     Ok(())
 }
@@ -152,6 +171,13 @@ pub fn is_conflict(error: &sqlx::Error) -> bool {
         .as_database_error()
         .and_then(sqlx::error::DatabaseError::code)
         .is_some_and(|code| code.starts_with("40") || code == "23505")
+}
+
+/// Whether a row refers to one that is gone, by this constraint.
+fn refers_to_nothing(error: &sqlx::Error, constraint: &str) -> bool {
+    error.as_database_error().is_some_and(|error| {
+        error.is_foreign_key_violation() && error.constraint() == Some(constraint)
+    })
 }
 
 /// A row that this program cannot have written.

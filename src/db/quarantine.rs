@@ -3,7 +3,10 @@
 use chrono::{DateTime, Utc};
 use sqlx::PgConnection;
 
-use crate::domain::ids::{AttemptId, CallbackId, JobId};
+use crate::domain::{
+    cursor::Cursor,
+    ids::{AttemptId, CallbackId, JobId},
+};
 
 /// A quarantined callback as operators see it.
 #[derive(Debug)]
@@ -38,15 +41,50 @@ pub async fn list(conn: &mut PgConnection) -> sqlx::Result<Vec<QuarantinedCallba
     .await
 }
 
-/// Counts them.
+/// A callback that was not carried out, as operators see it.
+#[derive(Debug)]
+pub struct KeptApart {
+    /// Its id.
+    pub id: CallbackId,
+    /// The job that it is about.
+    pub job_id: JobId,
+    /// The attempt that its URL named.
+    pub attempt_id: AttemptId,
+    /// When it came.
+    pub received_at: DateTime<Utc>,
+    /// `quarantined` or `too_large`.
+    pub outcome: String,
+    /// Why.
+    pub reason: Option<String>,
+    /// Its size.
+    pub body_bytes: i64,
+}
+
+/// Lists callbacks that were quarantined, or too large to be read, oldest first.
 ///
 /// # Errors
 /// Where the database does not answer.
-pub async fn count(conn: &mut PgConnection) -> sqlx::Result<i64> {
-    sqlx::query!(r#"SELECT count(*) AS "count!" FROM callbacks WHERE outcome = 'quarantined'"#)
-        .fetch_one(conn)
-        .await
-        .map(|row| row.count)
+pub async fn list_page(
+    conn: &mut PgConnection,
+    after: Option<Cursor<CallbackId>>,
+    limit: i64,
+) -> sqlx::Result<Vec<KeptApart>> {
+    sqlx::query_as!(
+        KeptApart,
+        "
+        SELECT c.id, a.job_id, c.attempt_id, c.received_at, c.outcome, c.reason, c.body_bytes
+        FROM callbacks c JOIN attempts a ON a.id = c.attempt_id
+        WHERE c.outcome IN ('quarantined', 'too_large')
+          AND ($1::timestamptz IS NULL OR (c.received_at, c.id) > ($1, $2::uuid))
+        ORDER BY c.received_at, c.id
+        LIMIT $3
+        ",
+        after.map(|cursor| cursor.created_at),
+        after.map(|cursor| cursor.id.0),
+        limit,
+    )
+    .fetch_all(conn)
+    .await
 }
 
 /// A quarantined callback as it came.

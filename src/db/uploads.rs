@@ -1,7 +1,9 @@
 //! Files that were forwarded to Gladia.
 
+use std::time::Duration;
+
 use chrono::{DateTime, Utc};
-use sqlx::PgConnection;
+use sqlx::{Connection, PgConnection};
 
 use crate::domain::ids::{TenantId, UploadId};
 
@@ -97,4 +99,35 @@ pub async fn find_owner(
         Some(_) => Ownership::Another,
         None => Ownership::NotOurs,
     })
+}
+
+/// Forgets one file that is older than the retention and that no job uses, one of its own as well as one whose job never
+/// came to be. `false` where there is none.
+///
+/// # Errors
+/// Where the database does not answer.
+pub async fn delete_expired(conn: &mut PgConnection, retention: Duration) -> sqlx::Result<bool> {
+    let mut tx = conn.begin().await?;
+    // Locked first, so that nobody begins to use it; the statement after this one sees whoever has.
+    let row = sqlx::query!(
+        "
+        SELECT id FROM uploads u
+        WHERE created_at <= gateway_now() - make_interval(secs => $1)
+          AND NOT EXISTS (SELECT FROM jobs WHERE upload_id = u.id)
+        ORDER BY created_at LIMIT 1
+        FOR UPDATE SKIP LOCKED
+        ",
+        retention.as_secs_f64(),
+    )
+    .fetch_optional(&mut *tx)
+    .await?;
+    let Some(row) = row else { return Ok(false) };
+    sqlx::query!(
+        "DELETE FROM uploads u WHERE id = $1 AND NOT EXISTS (SELECT FROM jobs WHERE upload_id = u.id)",
+        row.id,
+    )
+    .execute(&mut *tx)
+    .await?;
+    tx.commit().await?;
+    Ok(true)
 }

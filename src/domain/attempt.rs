@@ -3,7 +3,7 @@
 //! Gladia bills every create that it accepts and recognises no repetition. So the one question after a create is: may it
 //! be sent again? Each answer to that is a type here.
 
-use std::{str::FromStr, time::Duration};
+use std::{fmt, str::FromStr, time::Duration};
 
 use super::job::UnknownName;
 
@@ -33,6 +33,21 @@ impl AttemptState {
     #[must_use]
     pub fn is_open(self) -> bool {
         matches!(self, Self::Submitting | Self::Accepted | Self::Unknown)
+    }
+}
+
+impl fmt::Display for AttemptState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Submitting => "submitting",
+            Self::Accepted => "accepted",
+            Self::Unknown => "unknown",
+            Self::NotSent => "not_sent",
+            Self::Refused => "refused",
+            Self::Done => "done",
+            Self::Error => "error",
+            Self::Expired => "expired",
+        })
     }
 }
 

@@ -7,6 +7,7 @@ pub mod backoff;
 pub mod canonical;
 pub mod completion;
 pub mod cursor;
+pub mod erasure;
 pub mod expected;
 pub mod idempotency;
 pub mod ids;

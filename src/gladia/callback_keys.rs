@@ -11,11 +11,18 @@ use hmac::{Hmac, KeyInit, Mac};
 use secrecy::{ExposeSecret, SecretString};
 use sha2::Sha256;
 use url::Url;
+use uuid::Uuid;
 
 use crate::domain::ids::AttemptId;
 
 /// Keeps these tokens apart from anything else that the same secret might ever sign.
-const CONTEXT: &[u8] = b"gladia-gateway callback v1\0";
+const CALLBACK: &[u8] = b"gladia-gateway callback v1\0";
+
+/// The same for the gateway's calls of its own address, which no attempt may be completed by.
+const CANARY: &[u8] = b"gladia-gateway canary v1\0";
+
+/// The same for the answers to those: whoever only passes a call on cannot give one.
+const CANARY_ANSWER: &[u8] = b"gladia-gateway canary answer v1\0";
 
 /// Shorter secrets could be guessed.
 const MIN_SECRET_LENGTH: usize = 32;
@@ -28,13 +35,19 @@ struct CallbackKey {
 }
 
 impl CallbackKey {
-    fn mac(&self, attempt: AttemptId) -> Hmac<Sha256> {
+    fn mac(&self, context: &[u8], id: Uuid) -> Hmac<Sha256> {
         // HMAC takes keys of any length, so the fallback never runs; it would only make every check fail.
         let mut mac = Hmac::<Sha256>::new_from_slice(self.secret.expose_secret().as_bytes())
             .unwrap_or_else(|_| Hmac::new(&hmac::digest::Key::<Hmac<Sha256>>::default()));
-        mac.update(CONTEXT);
-        mac.update(attempt.0.as_bytes());
+        mac.update(context);
+        mac.update(id.as_bytes());
         mac
+    }
+
+    /// The key's name and the tag, as they stand in an address.
+    fn token(&self, context: &[u8], id: Uuid) -> String {
+        let tag = self.mac(context, id).finalize().into_bytes();
+        format!("{}.{}", self.id, BASE64_URL_SAFE_NO_PAD.encode(tag))
     }
 }
 
@@ -59,34 +72,54 @@ impl CallbackKeys {
     /// The address that Gladia is to call for an attempt.
     #[must_use]
     pub fn callback_url(&self, public_url: &Url, attempt: AttemptId) -> Url {
-        let key = &self.0[0];
-        let token = format!(
-            "{}.{}",
-            key.id,
-            BASE64_URL_SAFE_NO_PAD.encode(key.mac(attempt).finalize().into_bytes())
-        );
-        let mut url = public_url.clone();
-        if let Ok(mut path) = url.path_segments_mut() {
-            path.pop_if_empty()
-                .extend(["callbacks", "gladia", &attempt.to_string(), &token]);
-        }
-        url
+        address(public_url, attempt.0, &self.0[0].token(CALLBACK, attempt.0))
+    }
+
+    /// An address of the same shape, which leads the same way and names no attempt.
+    #[must_use]
+    pub fn canary_url(&self, public_url: &Url, nonce: Uuid) -> Url {
+        address(public_url, nonce, &self.0[0].token(CANARY, nonce))
+    }
+
+    /// The answer to a call of such an address, where the token is one.
+    #[must_use]
+    pub fn answer_canary(&self, nonce: Uuid, token: &str) -> Option<String> {
+        let key = self.find_signer(CANARY, nonce, token)?;
+        Some(key.token(CANARY_ANSWER, nonce))
+    }
+
+    /// Whether an answer comes from somebody who knows the key that signed the call.
+    #[must_use]
+    pub fn is_canary_answer(&self, nonce: Uuid, answer: &str) -> bool {
+        self.find_signer(CANARY_ANSWER, nonce, answer).is_some()
     }
 
     /// Whether a token is the one of this attempt. Takes the same time for every wrong one.
     #[must_use]
     pub fn verify(&self, attempt: AttemptId, token: &str) -> bool {
-        let Some((id, tag)) = token.split_once('.') else {
-            return false;
-        };
-        let Some(key) = self.0.iter().find(|key| key.id == id) else {
-            return false;
-        };
-        let Ok(tag) = BASE64_URL_SAFE_NO_PAD.decode(tag) else {
-            return false;
-        };
-        key.mac(attempt).verify_slice(&tag).is_ok()
+        self.find_signer(CALLBACK, attempt.0, token).is_some()
     }
+
+    /// The key that has signed a token.
+    fn find_signer(&self, context: &[u8], id: Uuid, token: &str) -> Option<&CallbackKey> {
+        let (key_id, tag) = token.split_once('.')?;
+        let key = self.0.iter().find(|key| key.id == key_id)?;
+        let tag = BASE64_URL_SAFE_NO_PAD.decode(tag).ok()?;
+        key.mac(context, id)
+            .verify_slice(&tag)
+            .is_ok()
+            .then_some(key)
+    }
+}
+
+/// The path that callbacks come by.
+fn address(public_url: &Url, id: Uuid, token: &str) -> Url {
+    let mut url = public_url.clone();
+    if let Ok(mut path) = url.path_segments_mut() {
+        path.pop_if_empty()
+            .extend(["callbacks", "gladia", &id.to_string(), token]);
+    }
+    url
 }
 
 impl FromStr for CallbackKeys {
@@ -129,6 +162,7 @@ impl fmt::Debug for CallbackKeys {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
     use uuid::Uuid;
 
     use super::*;
@@ -174,6 +208,29 @@ mod tests {
     }
 
     #[test]
+    fn no_token_passes_for_one_of_another_purpose() {
+        let keys: CallbackKeys = OLD.parse().unwrap();
+        let id = Uuid::from_u128(1);
+        let url = keys.canary_url(&"https://gateway.example".parse().unwrap(), id);
+        let canary = url.path_segments().unwrap().next_back().unwrap();
+        let callback = token(&keys, AttemptId(id));
+        let answer = keys.answer_canary(id, canary).unwrap();
+        assert!(keys.is_canary_answer(id, &answer));
+        for other in [canary, &answer] {
+            assert!(!keys.verify(AttemptId(id), other), "{other}");
+        }
+        for other in [&callback, &answer] {
+            assert_eq!(keys.answer_canary(id, other), None);
+        }
+        for other in [&callback, canary] {
+            assert!(!keys.is_canary_answer(id, other), "{other}");
+        }
+        assert!(!keys.is_canary_answer(Uuid::from_u128(2), &answer));
+        let others: CallbackKeys = NEW.parse().unwrap();
+        assert_eq!(others.answer_canary(id, canary), None);
+    }
+
+    #[test]
     fn weak_or_doubled_keys_are_refused() {
         for bad in [
             "",
@@ -192,5 +249,56 @@ mod tests {
     fn a_secret_is_never_printed() {
         let keys: CallbackKeys = OLD.parse().unwrap();
         assert_eq!(format!("{keys:?}"), r#"["old"]"#);
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig {
+            cases: 3000,
+            failure_persistence: None,
+            ..ProptestConfig::default()
+        })]
+
+        #[test]
+        fn nothing_but_the_right_token_verifies(
+            attempt in any::<u128>(),
+            flipped_bit in any::<prop::sample::Index>(),
+            cut in any::<prop::sample::Index>(),
+            other_bit in 0..128_u32,
+            added in "\\PC{1,20}",
+            made_up in "(old|new|[a-z]{0,4})[.]?[A-Za-z0-9_-]{0,60}",
+        ) {
+            let keys: CallbackKeys = format!("{OLD},{NEW}").parse().unwrap();
+            let attempt = AttemptId(Uuid::from_u128(attempt));
+            let right = token(&keys, attempt);
+            prop_assert!(keys.verify(attempt, &right));
+
+            // Another attempt, another key, another key's name.
+            let other = AttemptId(Uuid::from_u128(attempt.0.as_u128() ^ (1 << other_bit)));
+            prop_assert!(!keys.verify(other, &right));
+            let only_new: CallbackKeys = NEW.parse().unwrap();
+            prop_assert!(!only_new.verify(attempt, &right));
+            let tag = right.strip_prefix("old.").unwrap();
+            let renamed = format!("new.{tag}");
+            prop_assert!(!keys.verify(attempt, &renamed));
+
+            // Changed in one bit, cut, lengthened, made up.
+            let mut bytes = right.clone().into_bytes();
+            let bit = flipped_bit.index(bytes.len() * 8);
+            bytes[bit / 8] ^= 1 << (bit % 8);
+            let cut = &right[..cut.index(right.len())];
+            let flipped = String::from_utf8_lossy(&bytes).into_owned();
+            let longer = [format!("{right}{added}"), format!("{added}{right}")];
+            for wrong in [cut, &flipped, &made_up, &longer[0], &longer[1]] {
+                prop_assert!(!keys.verify(attempt, wrong), "{}", wrong);
+            }
+
+            // The same secret over the same id in any other context.
+            let mut mac = Hmac::<Sha256>::new_from_slice(keys.0[0].secret.expose_secret().as_bytes()).unwrap();
+            mac.update(added.as_bytes());
+            mac.update(attempt.0.as_bytes());
+            let tag = BASE64_URL_SAFE_NO_PAD.encode(mac.finalize().into_bytes());
+            let foreign = format!("old.{tag}");
+            prop_assert!(!keys.verify(attempt, &foreign));
+        }
     }
 }

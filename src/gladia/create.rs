@@ -163,7 +163,7 @@ async fn read_answer(mut response: Response) -> SubmitOutcome {
 
 /// Gladia's ids are lower-case UUIDs today. Anything short and printable is taken as it is.
 #[must_use]
-pub(super) fn is_plausible_id(id: &str) -> bool {
+pub fn is_plausible_id(id: &str) -> bool {
     (1..=128).contains(&id.len())
         && id.bytes().all(|byte| byte.is_ascii_graphic())
         && storable(id) == id

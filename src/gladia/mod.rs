@@ -6,8 +6,10 @@
 pub mod audio;
 pub mod callback;
 pub mod callback_keys;
+pub mod canary;
 pub mod client;
 pub mod create;
+pub mod delete;
 pub mod error;
 pub mod job;
 pub mod json_reader;

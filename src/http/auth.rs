@@ -20,6 +20,9 @@ pub struct Reader(pub Caller);
 /// A caller who may create, cancel and delete.
 pub struct Writer(pub Caller);
 
+/// Whoever runs the gateway. Sees the matters of all tenants.
+pub struct Admin(pub Caller);
+
 impl FromRequestParts<AppState> for Reader {
     type Rejection = Problem;
 
@@ -33,6 +36,14 @@ impl FromRequestParts<AppState> for Writer {
 
     async fn from_request_parts(parts: &mut Parts, state: &AppState) -> Result<Self, Problem> {
         authenticate(parts, state, Scope::Write).await.map(Self)
+    }
+}
+
+impl FromRequestParts<AppState> for Admin {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &AppState) -> Result<Self, Problem> {
+        authenticate(parts, state, Scope::Admin).await.map(Self)
     }
 }
 

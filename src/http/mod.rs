@@ -1,13 +1,17 @@
 //! The service over HTTP: one folder a resource, one file a verb.
 //!
 //! Callers meet the [`transcriptions`] and [`uploads`] of API version 1, described by [`openapi`]. Gladia meets
-//! [`callbacks`] and [`webhooks`]. Whoever runs the service meets [`ops`]. Every error is a [`problem`]; every request has an id
-//! ([`request_id`]). [`serve`] has the connections.
+//! [`callbacks`] and [`webhooks`]. Whoever runs the service meets [`admin`] and [`ops`]. Every error is a [`problem`]; every
+//! request has an id ([`request_id`]). [`serve`] has the connections.
+
+use std::{sync::atomic::Ordering, time::Duration};
 
 use axum::{
     Router,
+    extract::{Request, State},
     http::{HeaderValue, Uri, header},
-    middleware,
+    middleware::{self, Next},
+    response::{IntoResponse, Response},
 };
 use tower::ServiceBuilder;
 use tower_http::set_header::SetResponseHeaderLayer;
@@ -17,6 +21,7 @@ use self::{
     state::AppState,
 };
 
+pub mod admin;
 pub mod auth;
 pub mod body;
 pub mod callbacks;
@@ -26,6 +31,7 @@ pub mod idempotency;
 pub mod linger;
 pub mod openapi;
 pub mod ops;
+pub mod page;
 pub mod problem;
 pub mod request_id;
 pub mod serve;
@@ -33,6 +39,9 @@ pub mod state;
 pub mod transcriptions;
 pub mod uploads;
 pub mod webhooks;
+
+/// How long until callers may come again while the database is still to be brought up.
+const START_RETRY_AFTER: Duration = Duration::from_secs(5);
 
 /// What an address serves.
 #[derive(Debug, Clone, Copy)]
@@ -50,6 +59,7 @@ pub fn router(state: AppState, serves: Serves) -> Router {
     let mut router = Router::new();
     if serves.api {
         let (api, document) = openapi::api();
+        let api = api.layer(middleware::from_fn_with_state(state.clone(), once_started));
         router = router.merge(api).merge(openapi::router(document));
     }
     if serves.callbacks {
@@ -76,6 +86,19 @@ pub fn router(state: AppState, serves: Serves) -> Router {
         .method_not_allowed_fallback(no_such_method)
         .layer(around)
         .with_state(state)
+}
+
+/// Until the database has been brought up, nothing but callbacks can be taken.
+async fn once_started(State(state): State<AppState>, request: Request, next: Next) -> Response {
+    if state.is_started.load(Ordering::Acquire) {
+        return next.run(request).await;
+    }
+    Problem::new(
+        ProblemType::DatabaseUnavailable,
+        "The gateway is waiting for its database. Repeat the request in a moment.",
+    )
+    .retry_after(START_RETRY_AFTER)
+    .into_response()
 }
 
 async fn no_such_route(_: Uri) -> Problem {

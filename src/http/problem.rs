@@ -14,7 +14,11 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::request_id;
-use crate::{db, domain::options::Violation, gladia::error::GladiaError};
+use crate::{
+    db,
+    domain::{erasure::Erased, options::Violation},
+    gladia::error::GladiaError,
+};
 
 /// Every kind of problem. The slug is the stable end of its `type`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -51,6 +55,12 @@ pub enum ProblemType {
     ResultNotReady,
     /// Gladia does not have the audio yet.
     AudioNotReady,
+    /// The Gladia account has zero data retention: it takes and gives no files.
+    ZeroDataRetention,
+    /// The attempt's outcome is known, so there is nothing to decide.
+    AttemptSettled,
+    /// The Gladia job belongs to another attempt.
+    GladiaIdTaken,
     /// Another request with this idempotency key is under way.
     IdempotencyKeyInProgress,
     /// The idempotency key belongs to another request.
@@ -150,6 +160,21 @@ impl ProblemType {
                 StatusCode::CONFLICT,
                 "The audio is not available yet",
             ),
+            Self::ZeroDataRetention => (
+                "zero-data-retention",
+                StatusCode::FORBIDDEN,
+                "Gladia keeps no files for this account",
+            ),
+            Self::AttemptSettled => (
+                "attempt-settled",
+                StatusCode::CONFLICT,
+                "The attempt's outcome is known",
+            ),
+            Self::GladiaIdTaken => (
+                "gladia-id-taken",
+                StatusCode::CONFLICT,
+                "The Gladia job belongs to another attempt",
+            ),
             Self::IdempotencyKeyInProgress => (
                 "idempotency-key-in-progress",
                 StatusCode::CONFLICT,
@@ -231,6 +256,10 @@ pub struct ProblemBody {
     /// Each field that breaks a rule.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub errors: Vec<FieldError>,
+    /// Of an erased transcription (410): who erased it and when, and what became of Gladia's copy.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub erased: Option<Erased>,
     /// What to quote to whoever runs the gateway; also in the header `x-request-id`.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
@@ -244,6 +273,7 @@ pub struct Problem {
     detail: String,
     errors: Vec<FieldError>,
     retry_after: Option<Duration>,
+    erased: Option<Erased>,
 }
 
 impl Problem {
@@ -254,6 +284,7 @@ impl Problem {
             detail: detail.into(),
             errors: Vec::new(),
             retry_after: None,
+            erased: None,
         }
     }
 
@@ -345,8 +376,23 @@ impl Problem {
     pub fn deleted() -> Self {
         Self::new(
             ProblemType::TranscriptionDeleted,
-            "The transcription was deleted; its content is erased.",
+            "The transcription's content is erased: it was deleted, or its retention has ended.",
         )
+    }
+
+    /// The same with its receipt.
+    #[must_use]
+    pub fn erased(receipt: Erased) -> Self {
+        Self {
+            erased: Some(receipt),
+            ..Self::deleted()
+        }
+    }
+
+    /// Nothing can be uploaded to Gladia, or be had from there.
+    #[must_use]
+    pub fn zero_data_retention(detail: &str) -> Self {
+        Self::new(ProblemType::ZeroDataRetention, detail)
     }
 }
 
@@ -363,6 +409,7 @@ impl IntoResponse for Problem {
             status: status.as_u16(),
             detail: self.detail,
             errors: self.errors,
+            erased: self.erased,
             request_id: request_id::current(),
         };
         let mut response = (status, Json(body)).into_response();

@@ -1,6 +1,9 @@
 //! What handlers share.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, atomic::AtomicBool},
+    time::Duration,
+};
 
 use metrics_exporter_prometheus::PrometheusHandle;
 use sqlx::PgPool;
@@ -12,6 +15,7 @@ use crate::{
     db::wakeups::Wakeups,
     domain::ids::Ids,
     gladia::{callback_keys::CallbackKeys, client::GladiaClient, webhook_secrets::WebhookSecrets},
+    journal::intake::Intake,
 };
 
 /// The service, as handlers see it.
@@ -35,10 +39,16 @@ pub struct AppState {
     pub api_url: Option<Url>,
     /// Renders `/metrics`.
     pub metrics: PrometheusHandle,
+    /// Where callbacks are kept.
+    pub intake: Intake,
+    /// Whether the database has been brought up, so that the API can be served.
+    pub is_started: Arc<AtomicBool>,
     /// How many callback bodies are held in memory at once.
     pub callback_permits: Arc<Semaphore>,
     /// Work that goes on when its caller has hung up, and that a shutdown waits for.
     pub tasks: TaskTracker,
+    /// Whether Gladia keeps nothing for the account: no file goes there or comes from there.
+    pub zero_data_retention: bool,
     /// How many results are unpacked at once.
     pub result_permits: Arc<Semaphore>,
 }
@@ -50,8 +60,6 @@ pub struct HttpLimits {
     pub max_upload_bytes: u64,
     /// A JSON body, or the `options` part of a form.
     pub max_request_bytes: usize,
-    /// A callback's body.
-    pub max_callback_bytes: u64,
     /// How long a JSON or callback body may take to arrive.
     pub request_timeout: Duration,
     /// How long an upload may deliver nothing.

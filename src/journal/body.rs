@@ -5,6 +5,7 @@ use std::{
     panic::{AssertUnwindSafe, catch_unwind},
 };
 
+use chrono::{DateTime, Utc};
 use sha2::{Digest, Sha256};
 
 use crate::domain::ids::AttemptId;
@@ -19,6 +20,7 @@ pub struct KeptBody {
     body_bytes: i64,
     body_sha256: [u8; 32],
     attempt_id: Option<AttemptId>,
+    received_at: Option<DateTime<Utc>>,
     report: Result<Report, String>,
 }
 
@@ -44,7 +46,7 @@ impl KeptBody {
         shape: Shape,
         limit: u64,
     ) -> io::Result<Result<Self, TooLarge>> {
-        let encoder = zstd::Encoder::new(Vec::new(), ZSTD_LEVEL)?;
+        let encoder = encoder(Vec::new())?;
         let mut tee = Tee::new(source, encoder, limit);
         let reading = understand(&mut tee, shape);
         let passed = tee.finish()?;
@@ -53,6 +55,7 @@ impl KeptBody {
                 gladia_id: reading.gladia_id,
                 seen_bytes: passed.bytes,
                 seen_sha256: passed.sha256,
+                received_at: None,
             }));
         }
         Ok(Ok(Self {
@@ -60,8 +63,24 @@ impl KeptBody {
             body_bytes: passed.bytes,
             body_sha256: passed.sha256,
             attempt_id: reading.attempt_id,
+            received_at: None,
             report: reading.report,
         }))
+    }
+
+    /// The same, of which is known when it came.
+    #[must_use]
+    pub fn received_at(self, received_at: Option<DateTime<Utc>>) -> Self {
+        Self {
+            received_at,
+            ..self
+        }
+    }
+
+    /// When it came, if that was before now.
+    #[must_use]
+    pub fn came_at(&self) -> Option<DateTime<Utc>> {
+        self.received_at
     }
 
     /// The body, compressed with zstd.
@@ -106,6 +125,15 @@ pub struct TooLarge {
     pub seen_bytes: i64,
     /// SHA-256 of it.
     pub seen_sha256: [u8; 32],
+    /// When it came, if that was before now.
+    pub received_at: Option<DateTime<Utc>>,
+}
+
+/// Compresses, with a checksum, so that bytes which a disk has changed are told from those that came.
+pub(super) fn encoder<W: Write>(sink: W) -> io::Result<zstd::Encoder<'static, W>> {
+    let mut encoder = zstd::Encoder::new(sink, ZSTD_LEVEL)?;
+    encoder.include_checksum(true)?;
+    Ok(encoder)
 }
 
 /// A mistake of ours in reading must not cost the only copy of a result.

@@ -39,6 +39,7 @@ pub async fn carry_out(
         id,
         attempt_id,
         method,
+        received_at: body.came_at(),
         compressed_body: body.compressed(),
         body_bytes: body.body_bytes(),
         body_sha256: body.body_sha256(),

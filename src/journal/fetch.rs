@@ -59,27 +59,24 @@ impl FetchedJob {
     }
 }
 
-/// Asks Gladia for a job once. `give_up` breaks it off.
+/// Asks Gladia for a job once. `stop` breaks it off.
 ///
 /// # Errors
 /// Where Gladia does not answer, breaks off, or answers with something else than this job. Asking again later may help.
 pub async fn fetch(
     gladia: &GladiaClient,
     gladia_id: &str,
-    give_up: &CancellationToken,
+    stop: &CancellationToken,
 ) -> Result<Fetched, GladiaError> {
     let stopped = || GladiaError::Unavailable("the gateway was stopped while it asked".into());
-    let answer = give_up
+    let answer = stop
         .run_until_cancelled(gladia.job(gladia_id))
         .await
         .ok_or_else(stopped)??;
     let Some(response) = answer else {
         return Ok(Fetched::Gone);
     };
-    let source = SyncIoBridge::new(StreamReader::new(Box::pin(chunks(
-        response,
-        give_up.clone(),
-    ))));
+    let source = SyncIoBridge::new(StreamReader::new(Box::pin(chunks(response, stop.clone()))));
     let reading = move || KeptBody::read_within(source, Shape::Job, MAX_BODY_BYTES);
     let body = tokio::task::spawn_blocking(reading)
         .await
@@ -105,12 +102,12 @@ pub async fn fetch(
 }
 
 /// The body as it comes. Being stopped is an error to whoever reads: what came so far is never taken for the whole.
-fn chunks(response: Response, give_up: CancellationToken) -> impl Stream<Item = io::Result<Bytes>> {
-    stream::unfold((response, give_up), |(mut response, give_up)| async {
-        let chunk = match give_up.run_until_cancelled(response.chunk()).await {
+fn chunks(response: Response, stop: CancellationToken) -> impl Stream<Item = io::Result<Bytes>> {
+    stream::unfold((response, stop), |(mut response, stop)| async {
+        let chunk = match stop.run_until_cancelled(response.chunk()).await {
             Some(chunk) => chunk.map_err(io::Error::other).transpose()?,
             None => Err(io::Error::other("stopped")),
         };
-        Some((chunk, (response, give_up)))
+        Some((chunk, (response, stop)))
     })
 }

@@ -8,3 +8,6 @@
 pub mod body;
 pub mod carry_out;
 pub mod fetch;
+pub mod intake;
+pub mod replay;
+pub mod spool;

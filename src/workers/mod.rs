@@ -7,6 +7,8 @@
 //! [`look_up`] finds out whether Gladia has it. What Gladia accepted and does not answer for in time, [`reconcile`] asks it
 //! for, up to the slot's deadline, at which the job ends. [`webhooks`] does so earlier, where the account has webhooks.
 //!
+//! [`spool`] carries out the callbacks that came while the database was away.
+//!
 //! Every worker is woken and also looks on a jittered timer, through the same function, so a lost wake-up costs a second
 //! and nothing else.
 
@@ -14,9 +16,13 @@ use std::time::Duration;
 
 use rand::RngExt;
 
+pub mod erase;
 pub mod look_up;
+pub mod public_url;
 pub mod reconcile;
+pub mod retain;
 pub mod settle;
+pub mod spool;
 pub mod submit;
 pub mod webhooks;
 

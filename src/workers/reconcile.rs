@@ -19,7 +19,7 @@ use crate::{
     },
     domain::{
         expected::{Pace, next_after_absence},
-        ids::Ids,
+        ids::{AttemptId, Ids},
     },
     gladia::{client::GladiaClient, error::GladiaError},
     journal::fetch::{Fetched, fetch},
@@ -55,16 +55,11 @@ impl Reconciler {
         Self(Arc::new(parts))
     }
 
-    /// Asks until told to stop. Looks under way run on in `tasks`; `give_up` ends them.
-    pub async fn run(
-        self,
-        tasks: TaskTracker,
-        stop: CancellationToken,
-        give_up: CancellationToken,
-    ) {
+    /// Asks until told to stop, which also breaks off looks under way in `tasks`: they cost nothing to repeat.
+    pub async fn run(self, tasks: TaskTracker, stop: CancellationToken) {
         let turns = Arc::new(Semaphore::new(AT_ONCE));
         while !stop.is_cancelled() {
-            let rest = match self.begin_looks(&turns, &tasks, &give_up).await {
+            let rest = match self.begin_looks(&turns, &tasks, &stop).await {
                 Ok(0) => sweep_interval(),
                 Ok(_) => Duration::ZERO,
                 Err(error) => {
@@ -88,7 +83,7 @@ impl Reconciler {
         &self,
         turns: &Arc<Semaphore>,
         tasks: &TaskTracker,
-        give_up: &CancellationToken,
+        stop: &CancellationToken,
     ) -> sqlx::Result<usize> {
         let due = Due {
             first_look_after: self.0.first_look_after,
@@ -100,9 +95,9 @@ impl Reconciler {
         let claimed = looks::claim(&mut *self.0.pool.acquire().await?, due, limit).await?;
         let begun = claimed.len();
         for look in claimed {
-            let (this, give_up, turn) = (self.clone(), give_up.clone(), free.pop());
+            let (this, stop, turn) = (self.clone(), stop.clone(), free.pop());
             tasks.spawn(async move {
-                this.look(&look, &give_up).await;
+                this.look(&look, &stop).await;
                 drop(turn);
             });
         }
@@ -110,16 +105,18 @@ impl Reconciler {
     }
 
     /// Asks for one, and writes down what came of it.
-    async fn look(&self, look: &DueLook, give_up: &CancellationToken) {
-        let fetched = held(fetch(&self.0.gladia, &look.gladia_id, give_up), || {
+    async fn look(&self, look: &DueLook, stop: &CancellationToken) {
+        let fetched = held(fetch(&self.0.gladia, &look.gladia_id, stop), || {
             let (pool, id) = (self.0.pool.clone(), look.id);
             async move { looks::renew(&mut *pool.acquire().await?, id, HOLD).await }
         })
         .await;
-        if give_up.is_cancelled() {
-            return;
-        }
-        let outcome = match self.carry_out(look, fetched).await {
+        let outcome = match fetched {
+            // Due again at once, for another replica.
+            Err(_) if stop.is_cancelled() => self.release(look.id).await.map(|()| "broken_off"),
+            fetched => self.carry_out(look, fetched).await,
+        };
+        let outcome = match outcome {
             Ok(outcome) => outcome,
             Err(error) => {
                 tracing::warn!(%error, attempt.id = %look.id, "Could not write down what Gladia said of attempt {}; asking again", look.id);
@@ -127,6 +124,10 @@ impl Reconciler {
             }
         };
         metrics::counter!("gateway_reconciled_total", "outcome" => outcome).increment(1);
+    }
+
+    async fn release(&self, id: AttemptId) -> sqlx::Result<()> {
+        looks::renew(&mut *self.0.pool.acquire().await?, id, Duration::ZERO).await
     }
 
     async fn carry_out(
@@ -169,6 +170,7 @@ impl Reconciler {
         let noted = looks::note(&mut conn, id, found, next_look_in).await?;
         if noted == Noted::ResultMissing {
             tracing::error!(attempt.id = %id, found = name, "Nothing ever came of attempt {id}; its slot is given back");
+            metrics::counter!("gateway_slots_expired_total").increment(1);
             self.0.wakeups.jobs_changed();
             return Ok("result_missing");
         }

@@ -8,7 +8,7 @@ use std::{sync::Arc, time::Duration};
 
 use serde_json::{Map, Value};
 use sqlx::PgPool;
-use tokio::time::Instant;
+use tokio::{sync::watch, time::Instant};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use url::Url;
 
@@ -63,6 +63,8 @@ pub struct Parts {
     pub worker: String,
     /// A claim that was not sent within this is not sent at all.
     pub send_window: Duration,
+    /// False while nothing may be claimed, because callbacks could not come back.
+    pub may_claim: watch::Receiver<bool>,
 }
 
 impl Submitter {
@@ -79,7 +81,16 @@ impl Submitter {
         stop: CancellationToken,
         give_up: CancellationToken,
     ) {
+        let mut may_claim = self.0.may_claim.clone();
         while !stop.is_cancelled() {
+            if !*may_claim.borrow() {
+                tokio::select! {
+                    () = stop.cancelled() => return,
+                    // Whoever decides runs as long as this does.
+                    _ = may_claim.wait_for(|may_claim| *may_claim) => {}
+                }
+                continue;
+            }
             let rest = match self.claim_all(&tasks, &stop, &give_up).await {
                 Ok(rest) => rest,
                 Err(error) => {
@@ -102,7 +113,7 @@ impl Submitter {
         stop: &CancellationToken,
         give_up: &CancellationToken,
     ) -> sqlx::Result<Duration> {
-        while !stop.is_cancelled() {
+        while !stop.is_cancelled() && *self.0.may_claim.borrow() {
             // Before the claim, so that the time the claim takes counts against the deadline.
             let send_deadline = Instant::now() + self.0.send_window;
             let claimant = Claimant {

@@ -75,17 +75,12 @@ impl WebhookHandler {
         Self(Arc::new(parts))
     }
 
-    /// Handles messages until told to stop. Those under way run on in `tasks`; `give_up` ends them.
-    pub async fn run(
-        self,
-        tasks: TaskTracker,
-        stop: CancellationToken,
-        give_up: CancellationToken,
-    ) {
+    /// Handles messages until told to stop, which also breaks off questions under way in `tasks`.
+    pub async fn run(self, tasks: TaskTracker, stop: CancellationToken) {
         let turns = Arc::new(Semaphore::new(AT_ONCE));
         let mut next_purge = Instant::now();
         while !stop.is_cancelled() {
-            let rest = match self.sweep(&turns, &tasks, &mut next_purge, &give_up).await {
+            let rest = match self.sweep(&turns, &tasks, &mut next_purge, &stop).await {
                 Ok(0) => sweep_interval(),
                 Ok(_) => Duration::ZERO,
                 Err(error) => {
@@ -109,7 +104,7 @@ impl WebhookHandler {
         turns: &Arc<Semaphore>,
         tasks: &TaskTracker,
         next_purge: &mut Instant,
-        give_up: &CancellationToken,
+        stop: &CancellationToken,
     ) -> sqlx::Result<usize> {
         let mut conn = self.0.pool.acquire().await?;
         if Instant::now() >= *next_purge {
@@ -122,16 +117,14 @@ impl WebhookHandler {
         let claimed = webhooks::claim(&mut conn, HOLD, limit).await?;
         let begun = claimed.len();
         for message in claimed {
-            let (this, give_up, turn) = (self.clone(), give_up.clone(), free.pop());
+            let (this, stop, turn) = (self.clone(), stop.clone(), free.pop());
             tasks.spawn(async move {
-                let handled = held(this.handle(&message, &give_up), || {
+                let handled = held(this.handle(&message, &stop), || {
                     let (pool, id) = (this.0.pool.clone(), message.id.clone());
                     async move { webhooks::renew(&mut *pool.acquire().await?, &id, HOLD).await }
                 })
                 .await;
-                if !give_up.is_cancelled()
-                    && let Err(error) = this.note(&message, handled).await
-                {
+                if let Err(error) = this.note(&message, handled, &stop).await {
                     tracing::warn!(%error, webhook.id = message.id, "Could not note what came of an account webhook; trying again");
                 }
                 drop(turn);
@@ -144,7 +137,7 @@ impl WebhookHandler {
     async fn handle(
         &self,
         message: &DueMessage,
-        give_up: &CancellationToken,
+        stop: &CancellationToken,
     ) -> Result<WebhookOutcome, Failure> {
         let gladia_id = &message.gladia_id;
         let known = {
@@ -158,53 +151,58 @@ impl WebhookHandler {
         if !self.0.asks {
             return Ok(WebhookOutcome::GivenUp);
         }
-        let (job, has_ended) = match fetch(&self.0.gladia, gladia_id, give_up).await? {
+        let (job, has_ended) = match fetch(&self.0.gladia, gladia_id, stop).await? {
             Fetched::Gone => return Ok(WebhookOutcome::Gone),
             Fetched::Running(job) => (job, false),
             Fetched::Ended(job) => (job, true),
         };
         let mut conn = self.0.pool.acquire().await?;
-        let (attempt_id, adopted) = match known {
-            Some(attempt) => (attempt.id, false),
-            None => {
-                let Some(id) = job.attempt_id() else {
-                    return Ok(WebhookOutcome::Foreign);
-                };
-                match adopt(&mut conn, id, gladia_id, FoundBy::Webhook).await? {
-                    Adopted::Adopted => {
-                        tracing::warn!(attempt.id = %id, "An account webhook tells that Gladia has attempt {id}");
-                        (id, true)
-                    }
-                    Adopted::Known => (id, false),
-                    // The attempt answers for another job of Gladia's, or another attempt for this one.
-                    Adopted::Surplus | Adopted::Taken => return Ok(WebhookOutcome::Known),
-                    // Another gateway's, on the same account.
-                    Adopted::UnknownAttempt => return Ok(WebhookOutcome::Foreign),
+        let mut learnt = WebhookOutcome::Known;
+        let attempt_id = if let Some(attempt) = known {
+            attempt.id
+        } else {
+            let Some(id) = job.attempt_id() else {
+                return Ok(WebhookOutcome::Foreign);
+            };
+            match adopt(&mut conn, id, gladia_id, FoundBy::Webhook).await? {
+                Adopted::Adopted => {
+                    tracing::warn!(attempt.id = %id, "An account webhook tells that Gladia has attempt {id}");
+                    self.0.wakeups.jobs_changed();
+                    learnt = WebhookOutcome::Adopted;
                 }
+                Adopted::Known => {}
+                // The attempt answers for another job of Gladia's, or another attempt for this one.
+                Adopted::Surplus | Adopted::Taken => return Ok(WebhookOutcome::Known),
+                // Another gateway's, on the same account.
+                Adopted::UnknownAttempt => return Ok(WebhookOutcome::Foreign),
             }
+            id
         };
         if has_ended {
-            let outcome = job
-                .complete(&mut conn, self.0.ids.next(), attempt_id)
-                .await?;
-            self.told(attempt_id, outcome);
-            return Ok(WebhookOutcome::Completed);
-        }
-        if adopted {
-            self.0.wakeups.jobs_changed();
-            return Ok(WebhookOutcome::Adopted);
+            let id = self.0.ids.next();
+            let outcome = job.complete(&mut conn, id, attempt_id).await?;
+            return Ok(self.told(attempt_id, outcome).unwrap_or(learnt));
         }
         if is_created {
-            return Ok(WebhookOutcome::Known);
+            return Ok(learnt);
         }
         // The message came ahead of what Gladia answers.
         Err(GladiaError::Unexpected("a job that has ended is still at work".into()).into())
     }
 
-    fn told(&self, id: AttemptId, outcome: CallbackOutcome) {
+    /// What it means that a job was carried out. `None`: it changed nothing.
+    fn told(&self, id: AttemptId, outcome: CallbackOutcome) -> Option<WebhookOutcome> {
         // A slot is free, whatever became of the job.
         self.0.wakeups.jobs_changed();
         tracing::info!(attempt.id = %id, outcome = outcome.as_str(), "Asked Gladia for attempt {id} after an account webhook: {}", outcome.as_str());
+        matches!(
+            outcome,
+            CallbackOutcome::Completed
+                | CallbackOutcome::Failed
+                | CallbackOutcome::Superseded
+                | CallbackOutcome::Discarded
+        )
+        .then_some(WebhookOutcome::Completed)
     }
 
     /// Writes down what came of a message, or when it is tried again.
@@ -212,10 +210,16 @@ impl WebhookHandler {
         &self,
         message: &DueMessage,
         handled: Result<WebhookOutcome, Failure>,
+        stop: &CancellationToken,
     ) -> sqlx::Result<()> {
         let outcome = match handled {
             Ok(outcome) => outcome,
             Err(Failure::Database(error)) => return Err(error),
+            // Due again at once, for another replica.
+            Err(Failure::Gladia(_)) if stop.is_cancelled() => {
+                let mut conn = self.0.pool.acquire().await?;
+                return webhooks::renew(&mut conn, &message.id, Duration::ZERO).await;
+            }
             Err(Failure::Gladia(error)) => {
                 let next = next_try_in(message.tries, rand::random());
                 tracing::warn!(webhook.id = message.id, %error, "Could not ask Gladia what an account webhook is about");

@@ -351,20 +351,3 @@ async fn two_at_the_same_instant_on_two_replicas_complete_the_job_once() {
     }
     app.finish().await;
 }
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_callback_beyond_the_limit_is_refused_and_the_job_goes_on() {
-    let app = TestApp::builder()
-        .set("MAX_CALLBACK_BYTES", 2000)
-        .start()
-        .await;
-    let (id, attempt, gladia_id) = processing(&app).await;
-    let body = success(&gladia_id, &"word ".repeat(1000));
-    let answer = app.call_back(attempt.id, body).await;
-    answer.problem(413, "payload-too-large");
-    assert_eq!(app.rows("callbacks").await, 0);
-    app.call_back(attempt.id, success(&gladia_id, "short"))
-        .await;
-    app.acme.wait_until_done(&id).await;
-    app.finish().await;
-}

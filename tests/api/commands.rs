@@ -1,26 +1,13 @@
 //! The commands of operators, as they type them, beside a gateway that runs.
 
-use std::process::Stdio;
-
 use gladia_gateway::domain::access::Scope;
 use serde_json::json;
-use tokio::process::Command;
 
-use crate::support::{TestApp, rows::success};
-
-/// What a command printed, and whether it succeeded.
-async fn run(app: &TestApp, arguments: &[&str]) -> (bool, String) {
-    let output = Command::new(env!("CARGO_BIN_EXE_gladia-gateway"))
-        .args(arguments)
-        .env_clear()
-        .env("DATABASE_URL", app.database_url())
-        .stdin(Stdio::null())
-        .output()
-        .await
-        .unwrap();
-    let stdout = String::from_utf8(output.stdout).unwrap();
-    (output.status.success(), stdout)
-}
+use crate::support::{
+    TestApp,
+    command::{run, run_with},
+    rows::success,
+};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_key_works_from_its_creation_to_its_revocation() {
@@ -91,6 +78,8 @@ async fn a_quarantined_callback_is_listed_and_carried_out_after_a_fix() {
     let (_, table) = run(&app, &["callbacks", "list"]).await;
     let row = table.lines().find(|line| line.contains(&id)).unwrap();
     let callback = row.split_whitespace().next().unwrap();
+    let (_, _, hint) = run_with(&app, &["callbacks", "replay"], &[]).await;
+    assert!(hint.contains("--all"), "{hint}");
     let (mended, told) = run(&app, &["callbacks", "replay", callback]).await;
     assert!(!mended && told.contains("still quarantined"), "{told}");
 
@@ -103,4 +92,19 @@ async fn a_quarantined_callback_is_listed_and_carried_out_after_a_fix() {
     let (mended, _) = run(&app, &["callbacks", "replay", callback]).await;
     assert!(!mended, "it is quarantined no longer");
     app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn keys_that_attempts_in_flight_need_are_shown_with_their_number() {
+    let app = TestApp::start().await;
+    let (_, table) = run(&app, &["callbacks", "keys"]).await;
+    assert_eq!(table.lines().count(), 1, "{table}");
+    for number in 0..2 {
+        let id = app.acme.start(&format!("endless-{number}.mp3")).await;
+        app.acme.wait_until(&id, "processing").await;
+    }
+    let (shown, table) = run(&app, &["callbacks", "keys"]).await;
+    let words: Vec<&str> = table.lines().nth(1).unwrap().split_whitespace().collect();
+    assert!(shown && words[..2] == ["test", "2"], "{table}");
+    app.stop().await;
 }

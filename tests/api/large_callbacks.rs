@@ -3,7 +3,9 @@
 use bytes::Bytes;
 use futures_util::stream;
 
-use crate::support::{Answer, TestApp, callbacks::processing};
+use crate::support::{
+    Answer, TestApp, app::attempt_of, callbacks::processing, eventually, rows::success,
+};
 
 /// A success whose body has this many bytes or a few more, in pieces, and the words that it ends with.
 fn pieces(gladia_id: &str, bytes: usize) -> Vec<Bytes> {
@@ -38,5 +40,61 @@ async fn a_callback_of_sixty_megabytes_that_comes_in_pieces_completes_the_job() 
     assert_eq!(app.callback_outcomes(&id).await, ["completed"]);
     let kept: i64 = app.scalar("SELECT body_bytes FROM callbacks").await;
     assert_eq!(usize::try_from(kept).unwrap(), bytes);
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_callback_beyond_the_limit_is_noted_and_its_result_is_asked_for() {
+    let app = TestApp::builder()
+        .set("MAX_CALLBACK_BYTES", 2000)
+        .start()
+        .await;
+    let (id, attempt, gladia_id) = processing(&app).await;
+    let body = success(&gladia_id, &"word ".repeat(1000));
+    for body in [body.clone().into(), streamed(vec![body.into()])] {
+        let answer = app.call_back(attempt.id, body).await;
+        assert_eq!(answer.status, 200);
+    }
+    // The second one is the same as the first.
+    assert_eq!(app.callback_outcomes(&id).await, ["too_large"]);
+    let noted = "SELECT body IS NULL AND body_bytes = 2000 AND reason IS NULL FROM callbacks";
+    assert!(app.scalar::<bool>(noted).await);
+    let asked = "SELECT next_look_at <= gateway_now() OR looks > 0 FROM attempts";
+    assert!(app.scalar::<bool>(asked).await);
+    assert_eq!(app.acme.job(&id).await["status"], "processing");
+    app.call_back(attempt.id, success(&gladia_id, "short"))
+        .await;
+    app.acme.wait_until_done(&id).await;
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_callback_beyond_the_limit_that_comes_before_the_creates_answer_tells_gladias_id() {
+    let app = TestApp::builder()
+        .with_gladia_relay()
+        .set("MAX_CALLBACK_BYTES", 2000)
+        .start()
+        .await;
+    app.gladia().hold_answers();
+    let id = app.acme.start("endless.mp3").await;
+    let attempt = app.attempt(&id).await;
+    let gladia_id = eventually("job at Gladia", async || {
+        let jobs = app.upstream.jobs().await;
+        let job = jobs
+            .iter()
+            .find(|job| attempt_of(job) == attempt.id.to_string())?;
+        Some(job["id"].as_str()?.to_owned())
+    })
+    .await;
+    let body = success(&gladia_id, &"word ".repeat(1000));
+    assert_eq!(app.call_back(attempt.id, body).await.status, 200);
+    let accepted = app.attempt(&id).await;
+    assert_eq!(accepted.state, "accepted");
+    assert_eq!(accepted.gladia_id, Some(gladia_id.clone()));
+    assert_eq!(app.acme.job(&id).await["status"], "processing");
+    app.gladia().release_answers();
+    app.call_back(attempt.id, success(&gladia_id, "short"))
+        .await;
+    app.acme.wait_until_done(&id).await;
     app.finish().await;
 }

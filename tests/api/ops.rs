@@ -5,19 +5,27 @@ use serde_json::json;
 use crate::support::{Answer, TestApp, eventually, rows::success};
 
 /// Every metric that the service has. Dashboards rest on these names.
-const METRICS: [&str; 12] = [
+const METRICS: [&str; 20] = [
+    "gateway_attempts_awaiting_decision",
+    "gateway_attempts_unknown",
+    "gateway_callbacks_quarantined",
     "gateway_callbacks_total",
+    "gateway_database_up",
     "gateway_dispatch_paused",
     "gateway_http_request_duration_seconds",
     "gateway_http_requests_total",
+    "gateway_reconciled_total",
+    "gateway_slots_expired_total",
     "gateway_slots_in_use",
     "gateway_slots_max",
     "gateway_submission_duration_seconds",
     "gateway_submissions_total",
+    "gateway_surplus_jobs",
     "gateway_transcriptions_accepted_total",
     "gateway_upload_bytes_total",
     "gateway_uploads_total",
-    "gateway_slots_expired_total",
+    "gateway_upstream_deletions_pending",
+    "gateway_upstream_deletions_total",
 ];
 
 #[tokio::test(flavor = "multi_thread")]
@@ -54,6 +62,10 @@ async fn metrics_have_their_names_and_no_secrets() {
     let file = crate::support::audio::short();
     let job = app.acme.upload(file, "a.wav", None).await.expect(202);
     app.acme.wait_until_done(job["id"].as_str().unwrap()).await;
+    let deleted = app.acme.start("a.mp3").await;
+    app.acme.wait_until_done(&deleted).await;
+    app.acme.delete(&deleted).await;
+    app.upstream.wait_for("deletes", 1).await;
     let lost = app.acme.start("endless.mp3").await;
     app.acme.wait_until(&lost, "processing").await;
     app.set_clock_ahead("3 hours").await;
@@ -83,6 +95,27 @@ async fn metrics_have_their_names_and_no_secrets() {
         text.contains("/callbacks/gladia/{attempt}/{token}"),
         "{text}"
     );
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_the_rows_know_is_not_told_while_the_database_is_away() {
+    let app = TestApp::builder().with_database_relay().start().await;
+    let tells = async |lines: [&str; 2]| {
+        eventually(&format!("metrics with {lines:?}"), async || {
+            let text = app.acme.with_key(None).get("/metrics").await.text();
+            let all = lines
+                .iter()
+                .all(|wanted| text.lines().any(|line| line == *wanted));
+            all.then_some(())
+        })
+        .await;
+    };
+    tells(["gateway_database_up 1", "gateway_slots_in_use 0"]).await;
+    app.database_relay().cut().await;
+    tells(["gateway_database_up 0", "gateway_slots_in_use NaN"]).await;
+    app.database_relay().mend().await;
+    tells(["gateway_database_up 1", "gateway_slots_in_use 0"]).await;
     app.finish().await;
 }
 

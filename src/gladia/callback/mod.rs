@@ -7,6 +7,8 @@
 
 mod payload;
 #[cfg(test)]
+mod random;
+#[cfg(test)]
 mod tests;
 
 use std::{io::Read, ops::Range};

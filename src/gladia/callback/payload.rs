@@ -12,7 +12,7 @@ use crate::{
 };
 
 /// How deep failures may stand in a block. Gladia's stand two deep; nothing ends the nesting of what is no add-on.
-const MAX_DEPTH: u8 = 8;
+pub(super) const MAX_DEPTH: u8 = 8;
 
 /// How many failures are told. There are a few add-ons, with a few prompts and languages each.
 const MAX_FAILURES: usize = 1000;

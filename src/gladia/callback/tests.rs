@@ -223,3 +223,28 @@ fn long_texts_are_cut_where_a_character_ends() {
         }
     );
 }
+
+#[test]
+fn the_attempt_that_sent_a_job_is_read_from_its_metadata_wherever_they_stand() {
+    let attempt = "0190b5a0-0000-7000-8000-000000000000";
+    let attempt_id = |metadata: &str| {
+        let before = format!(r#"{{"custom_metadata":{metadata},"id":"b7","status":"queued"}}"#);
+        let behind = format!(r#"{{"id":"b7","status":"queued","custom_metadata":{metadata}}}"#);
+        let read = [before, behind].map(|body| read(body.as_bytes(), Shape::Job));
+        assert!(read.iter().all(|reading| reading.report.is_ok()));
+        assert_eq!(read[0].attempt_id, read[1].attempt_id);
+        read[0].attempt_id.map(|id| id.to_string())
+    };
+    let ours = format!(r#"{{"team":[{{}}],"gladia_gateway_attempt":"{attempt}","more":1}}"#);
+    assert_eq!(attempt_id(&ours).as_deref(), Some(attempt));
+    for others in [
+        "null",
+        "{}",
+        "[7]",
+        r#"{"gladia_gateway_attempt":7}"#,
+        r#"{"gladia_gateway_attempt":"somebody"}"#,
+        r#"{"nested":{"gladia_gateway_attempt":"0190b5a0-0000-7000-8000-000000000000"}}"#,
+    ] {
+        assert_eq!(attempt_id(others), None, "{others}");
+    }
+}

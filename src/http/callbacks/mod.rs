@@ -4,6 +4,7 @@ use axum::{Router, routing::post};
 
 use super::state::AppState;
 
+mod canary;
 mod receive;
 
 /// The routes.

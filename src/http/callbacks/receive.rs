@@ -1,62 +1,68 @@
 //! `POST|PUT /callbacks/gladia/{attempt}/{token}`: a result arrives.
 //!
 //! The token is verified before a byte of the body is read. The body is kept as it came, whatever it says, in the one
-//! commit that also finishes the job; 2xx follows that commit, and nothing else does.
+//! commit that also finishes the job, or in the spool; 2xx follows that commit or the flush to disk, and nothing else.
 
 use std::{str::FromStr, sync::Arc, time::Duration};
 
 use axum::{
     body::Body,
     extract::{Path, State, rejection::PathRejection},
-    http::{Method, StatusCode},
+    http::{HeaderMap, Method, StatusCode},
     response::{IntoResponse, Response},
 };
 use tracing::Instrument;
 
+use super::canary;
 use crate::{
     crash_points::CrashPoint,
-    db::callbacks::CallbackOutcome,
     domain::ids::AttemptId,
-    gladia::callback::Shape,
     http::{
         body,
         problem::{Problem, ProblemType},
         state::AppState,
     },
-    journal::{body::KeptBody, carry_out::carry_out},
+    journal::intake::{Arrival, NotKept, Taken},
 };
 
 /// How long a callback waits for its turn before Gladia is asked to come again.
 const TURN_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How long until Gladia may come again where the callback could not be kept.
+const RETRY_AFTER: Duration = Duration::from_secs(5);
+
+/// How long where the attempt is not known: whoever runs the service has to mend something.
+const UNKNOWN_RETRY_AFTER: Duration = Duration::from_mins(1);
 
 /// Receives a callback.
 pub async fn receive_callback(
     State(state): State<AppState>,
     path: Result<Path<(String, String)>, PathRejection>,
     method: Method,
+    headers: HeaderMap,
     body: Body,
 ) -> Response {
+    let path = path.ok();
     let named = path
-        .ok()
-        .and_then(|Path((attempt, token))| verify(&state, &attempt, &token));
+        .as_ref()
+        .and_then(|Path((attempt, token))| verify(&state, attempt, token));
     let Some(attempt_id) = named else {
+        if let Some(answer) =
+            path.and_then(|Path((nonce, token))| canary::answer(&state, &nonce, &token))
+        {
+            return answer;
+        }
         metrics::counter!("gateway_callbacks_total", "outcome" => "unverified").increment(1);
         tracing::warn!("Refused a callback whose token is wrong");
         return Problem::new(ProblemType::NotFound, "There is nothing here.").into_response();
     };
     CrashPoint::CallbackVerified.reach();
-    match receive(&state, attempt_id, method, body).await {
-        Ok(CallbackOutcome::UnknownAttempt) => {
-            // A token of ours for an attempt that the database does not know: it lags behind, or is the wrong one. When
-            // that is mended, the callback is wanted.
-            tracing::error!(attempt.id = %attempt_id, "A verified callback names an attempt that is not here");
-            Problem::new(
-                ProblemType::DatabaseUnavailable,
-                "The attempt is not known here yet. Come again.",
-            )
-            .retry_after(Duration::from_mins(1))
-            .into_response()
-        }
+    let arrival = Arrival {
+        attempt_id,
+        method: if method == Method::PUT { "PUT" } else { "POST" },
+        declared_bytes: body::content_length(&headers),
+    };
+    match receive(&state, arrival, body).await {
         Ok(_) => StatusCode::OK.into_response(),
         Err(problem) => {
             metrics::counter!("gateway_callbacks_total", "outcome" => "not_kept").increment(1);
@@ -67,91 +73,65 @@ pub async fn receive_callback(
 
 fn verify(state: &AppState, attempt: &str, token: &str) -> Option<AttemptId> {
     let attempt_id = AttemptId::from_str(attempt).ok()?;
-    state
-        .callback_keys
-        .verify(attempt_id, token)
-        .then_some(attempt_id)
+    // The address as it was given to Gladia, and no other way of writing the same id.
+    let is_verified =
+        attempt_id.to_string() == attempt && state.callback_keys.verify(attempt_id, token);
+    is_verified.then_some(attempt_id)
 }
 
-/// Waits for a turn. From then on the callback, once its body is here, is carried out whether Gladia waits for the answer or
-/// not: it may never send it again.
-async fn receive(
-    state: &AppState,
-    attempt_id: AttemptId,
-    method: Method,
-    body: Body,
-) -> Result<CallbackOutcome, Problem> {
-    let busy = || {
-        Problem::new(
-            ProblemType::DatabaseUnavailable,
-            "Too many callbacks at once. Nothing was kept; come again.",
-        )
-        .retry_after(Duration::from_secs(5))
-    };
+/// Waits for a turn. From then on the callback, once its body is here, is kept whether Gladia waits for the answer or not: it
+/// may never send it again.
+async fn receive(state: &AppState, arrival: Arrival, body: Body) -> Result<Taken, Problem> {
     let permits = Arc::clone(&state.callback_permits);
     let turn = tokio::time::timeout(TURN_TIMEOUT, permits.acquire_owned())
         .await
-        .map_err(|_| busy())?
-        .map_err(|_| busy())?;
-    let state = state.clone();
-    let kept = state.tasks.clone().spawn(
+        .map_err(|_| come_again("Too many callbacks at once."))?
+        .map_err(|_| come_again("Too many callbacks at once."))?;
+    let timeout = state.limits.request_timeout;
+    let body = body::blocking_reader(body, timeout);
+    let intake = state.intake.clone();
+    let taken = state.tasks.spawn(
         async move {
-            let kept = keep(&state, attempt_id, &method, body).await;
+            let taken = intake.take(arrival, body).await;
             drop(turn);
-            kept
+            taken
         }
         .in_current_span(),
     );
-    kept.await.map_err(|error| failed(&error))?
+    match taken.await {
+        Ok(taken) => taken.map_err(|error| not_kept(arrival.attempt_id, error, timeout)),
+        Err(error) => Err(failed(&error)),
+    }
 }
 
-/// Keeps a body, as it arrives, and carries out what it says.
-async fn keep(
-    state: &AppState,
-    attempt_id: AttemptId,
-    method: &Method,
-    body: Body,
-) -> Result<CallbackOutcome, Problem> {
-    let timeout = state.limits.request_timeout;
-    let source = body::blocking_reader(body, timeout);
-    let limit = state.limits.max_callback_bytes;
-    let reading = move || KeptBody::read_within(source, Shape::Callback, limit);
-    let body = tokio::task::spawn_blocking(reading)
-        .await
-        .map_err(|error| failed(&error))?
-        .map_err(|error| body::reading_failed(&error, timeout))?
-        .map_err(|_| {
+fn not_kept(attempt_id: AttemptId, error: NotKept, timeout: Duration) -> Problem {
+    match error {
+        NotKept::BrokeOff(error) => body::reading_failed(&error, timeout),
+        NotKept::Database(error) => error.into(),
+        NotKept::UnknownAttempt => {
+            // A token of ours for an attempt that the database does not know: it lags behind, or is the wrong one. When
+            // that is mended, the callback is wanted.
+            tracing::error!(attempt.id = %attempt_id, "A verified callback names an attempt that is not here");
             Problem::new(
-                ProblemType::PayloadTooLarge,
-                format!("A callback may have {limit} bytes at most."),
+                ProblemType::DatabaseUnavailable,
+                "The attempt is not known here yet. Come again.",
             )
-        })?;
-    let mut conn = state.pool.acquire().await?;
-    let id = state.ids.next();
-    CrashPoint::CallbackReceived.reach();
-    let outcome = carry_out(&mut conn, id, attempt_id, method.as_str(), &body).await?;
-    metrics::counter!("gateway_callbacks_total", "outcome" => outcome.as_str()).increment(1);
-    if outcome == CallbackOutcome::UnknownAttempt {
-        return Ok(outcome);
+            .retry_after(UNKNOWN_RETRY_AFTER)
+        }
+        NotKept::Spool(error) => {
+            tracing::error!(%error, attempt.id = %attempt_id, "CALLBACK_SPOOL_DIR: cannot keep a callback");
+            come_again("The callback can be kept nowhere at the moment.")
+        }
+        NotKept::Crashed => failed(&error),
     }
-    crash_point_after(outcome).reach();
-    tracing::info!(
-        attempt.id = %attempt_id,
-        outcome = outcome.as_str(),
-        body_bytes = body.body_bytes(),
-        "Received a callback of attempt {attempt_id}: {}",
-        outcome.as_str()
-    );
-    // A slot is free, whatever became of the job.
-    state.wakeups.jobs_changed();
-    Ok(outcome)
 }
 
-fn crash_point_after(kept: CallbackOutcome) -> CrashPoint {
-    match kept {
-        CallbackOutcome::Quarantined => CrashPoint::CallbackQuarantined,
-        _ => CrashPoint::CallbackKept,
-    }
+fn come_again(why: &str) -> Problem {
+    Problem::new(
+        ProblemType::DatabaseUnavailable,
+        format!("{why} Nothing was kept; come again."),
+    )
+    .retry_after(RETRY_AFTER)
 }
 
 fn failed(error: &impl std::fmt::Display) -> Problem {

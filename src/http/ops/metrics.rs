@@ -1,35 +1,90 @@
 //! `GET /metrics`: Prometheus text.
 
+use std::time::Duration;
+
 use axum::{extract::State, http::header, response::IntoResponse};
+use metrics::gauge;
 
-use crate::{db, http::state::AppState};
+use crate::{
+    db::{
+        dispatch::{self, Dispatch},
+        gauges::{self, Gauges},
+    },
+    http::state::AppState,
+    journal::spool::Spool,
+};
 
-/// Renders the metrics. What the rows know (slots, pauses) is read now, so that every replica tells the same.
+/// A database that takes longer is taken for away, while whoever asks still waits.
+const DATABASE_TIMEOUT: Duration = Duration::from_secs(3);
+
+/// Renders the metrics. What the rows know (slots, pauses, what waits for somebody) is read now, so that every replica
+/// tells the same. While the database is away it is not known, and what was known last would mislead: NaN.
 pub async fn get_metrics(State(state): State<AppState>) -> impl IntoResponse {
-    if let Ok(mut conn) = state.pool.acquire().await
-        && let Ok(Some(dispatch)) = db::dispatch::find(&mut conn).await
-    {
-        if let Ok(quarantined) = db::quarantine::count(&mut conn).await {
-            #[expect(
-                clippy::cast_precision_loss,
-                reason = "gauges are floats; these are few"
-            )]
-            metrics::gauge!("gateway_callbacks_quarantined").set(quarantined as f64);
-        }
-        #[expect(
-            clippy::cast_precision_loss,
-            reason = "gauges are floats; slots are few"
-        )]
-        metrics::gauge!("gateway_slots_in_use").set(dispatch.in_flight as f64);
-        metrics::gauge!("gateway_slots_max").set(f64::from(dispatch.max_in_flight));
-        metrics::gauge!("gateway_dispatch_paused").set(if dispatch.paused_until.is_some() {
-            1.0
-        } else {
-            0.0
-        });
+    let read = async {
+        let mut conn = state.pool.acquire().await?;
+        let dispatch = dispatch::find(&mut conn).await?;
+        Ok::<_, sqlx::Error>((dispatch, gauges::read(&mut conn).await?))
+    };
+    let read = tokio::time::timeout(DATABASE_TIMEOUT, read).await;
+    let (dispatch, gauges) = match read {
+        Ok(Ok((dispatch, gauges))) => (dispatch, Some(gauges)),
+        Ok(Err(_)) | Err(_) => (None, None),
+    };
+    gauge!("gateway_database_up").set(if gauges.is_some() { 1.0 } else { 0.0 });
+    show_dispatch(dispatch.as_ref());
+    show_gauges(gauges.as_ref());
+    if let Some(spool) = state.intake.spool().cloned() {
+        show_spool(spool).await;
     }
     (
         [(header::CONTENT_TYPE, "text/plain; version=0.0.4")],
         state.metrics.render(),
     )
+}
+
+async fn show_spool(spool: Spool) {
+    let counted = tokio::task::spawn_blocking(move || {
+        let count = |files: std::io::Result<Vec<_>>| {
+            let files = files.ok()?;
+            i64::try_from(files.len()).ok()
+        };
+        (count(spool.list()), count(spool.list_broken()))
+    });
+    let (spooled, broken) = counted.await.unwrap_or_default();
+    gauge!("gateway_callbacks_spooled").set(value(spooled));
+    gauge!("gateway_callbacks_spool_broken").set(value(broken));
+}
+
+fn show_dispatch(dispatch: Option<&Dispatch>) {
+    let in_use = dispatch.map(|dispatch| dispatch.in_flight);
+    let max = dispatch.map(|dispatch| i64::from(dispatch.max_in_flight));
+    let paused = dispatch.map(|dispatch| i64::from(dispatch.paused_until.is_some()));
+    gauge!("gateway_slots_in_use").set(value(in_use));
+    gauge!("gateway_slots_max").set(value(max));
+    gauge!("gateway_dispatch_paused").set(value(paused));
+}
+
+fn show_gauges(gauges: Option<&Gauges>) {
+    let show = |name: &'static str, count: fn(&Gauges) -> i64| {
+        gauge!(name).set(value(gauges.map(count)));
+    };
+    show("gateway_callbacks_quarantined", |gauges| {
+        gauges.quarantined_callbacks
+    });
+    show("gateway_attempts_unknown", |gauges| gauges.unknown_attempts);
+    show("gateway_attempts_awaiting_decision", |gauges| {
+        gauges.awaiting_decision
+    });
+    show("gateway_surplus_jobs", |gauges| gauges.surplus_jobs);
+    show("gateway_upstream_deletions_pending", |gauges| {
+        gauges.pending_deletions
+    });
+}
+
+#[expect(
+    clippy::cast_precision_loss,
+    reason = "gauges are floats; none of these counts comes near what a float cannot hold"
+)]
+fn value(count: Option<i64>) -> f64 {
+    count.map_or(f64::NAN, |count| count as f64)
 }

@@ -1,29 +1,69 @@
 //! `GET /readyz`: whether a load balancer should send requests here.
 //!
-//! Ready means that callbacks can be kept, which takes Postgres. `?for=api` asks for what callers need, which today is the
-//! same.
+//! Ready means that callbacks can be kept: in the spool, or where there is none, or it cannot be written, in Postgres.
+//! `?for=api` asks for what callers need, which is Postgres.
 
-use std::time::Duration;
+use std::{sync::atomic::Ordering, time::Duration};
 
 use axum::{
-    extract::State,
+    extract::{Query, State},
     http::StatusCode,
     response::{IntoResponse, Response},
 };
 
-use crate::{db, http::state::AppState};
+use crate::{
+    db,
+    http::{
+        problem::{Problem, ProblemType},
+        state::AppState,
+    },
+    journal::spool::Spool,
+};
 
 /// A database that takes longer is taken for away.
 const PING_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// Looks whether the database answers.
-pub async fn get_readyz(State(state): State<AppState>) -> Response {
-    match tokio::time::timeout(PING_TIMEOUT, db::ping(&state.pool)).await {
-        Ok(Ok(())) => "ok\n".into_response(),
-        _ => (
-            StatusCode::SERVICE_UNAVAILABLE,
-            "the database does not answer\n",
-        )
-            .into_response(),
+/// Looks whether what is asked for can be done.
+pub async fn get_readyz(
+    State(state): State<AppState>,
+    Query(query): Query<Vec<(String, String)>>,
+) -> Response {
+    let mut is_for_api = false;
+    for (name, value) in &query {
+        match (name.as_str(), value.as_str()) {
+            ("for", "api") => is_for_api = true,
+            ("for", "callbacks") => is_for_api = false,
+            ("for", _) => {
+                return Problem::new(
+                    ProblemType::InvalidParameter,
+                    "`for` must be `api` or `callbacks`; without it callbacks are meant.",
+                )
+                .into_response();
+            }
+            _ => {}
+        }
     }
+    // The disk answers sooner than a database that does not.
+    if !is_for_api && can_spool(state.intake.spool()).await || has_database(&state).await {
+        return "ok\n".into_response();
+    }
+    (
+        StatusCode::SERVICE_UNAVAILABLE,
+        "the database does not answer\n",
+    )
+        .into_response()
+}
+
+async fn can_spool(spool: Option<&Spool>) -> bool {
+    let Some(spool) = spool.cloned() else {
+        return false;
+    };
+    tokio::task::spawn_blocking(move || spool.is_writable())
+        .await
+        .unwrap_or(false)
+}
+
+async fn has_database(state: &AppState) -> bool {
+    let answered = tokio::time::timeout(PING_TIMEOUT, db::ping(&state.pool)).await;
+    matches!(answered, Ok(Ok(()))) && state.is_started.load(Ordering::Acquire)
 }

@@ -18,8 +18,8 @@ use crate::{
         ids::{JobId, UploadId},
     },
     http::{
-        idempotency::{HeldKey, REPLAYED_HEADER},
-        problem::Problem,
+        idempotency::{HeldKey, REPLAYED_HEADER, give_back},
+        problem::{Problem, ProblemType},
         state::AppState,
     },
 };
@@ -50,8 +50,14 @@ pub async fn accept(state: &AppState, accepted: Accepted<'_>) -> Result<Response
         audio_url: accepted.audio_url,
         upload_id: accepted.upload_id,
     };
-    db::jobs::insert(&mut tx, job).await?;
     let mut key = accepted.key;
+    if !db::jobs::insert(&mut tx, job).await? {
+        let problem = Problem::new(
+            ProblemType::AudioNotFound,
+            "The uploaded file was erased while this request was under way. Upload it again.",
+        );
+        return Err(give_back(key.map(|(key, _)| key), problem).await);
+    }
     if let Some((key, fingerprint)) = &mut key {
         key.complete(&mut tx, *fingerprint, job_id).await?;
     }

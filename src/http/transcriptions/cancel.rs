@@ -30,7 +30,7 @@ use crate::{
         (status = 403, description = "The API key's scope does not include this.", body = ProblemBody, content_type = "application/problem+json"),
         (status = 404, description = "There is no such transcription.", body = ProblemBody, content_type = "application/problem+json"),
         (status = 409, description = "It has ended already.", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 410, description = "It was deleted.", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 410, description = "It was erased; `erased` is the receipt.", body = ProblemBody, content_type = "application/problem+json"),
         (status = 503, description = "The database is not available.", body = ProblemBody, content_type = "application/problem+json"),
     ),
 )]
@@ -41,12 +41,14 @@ pub async fn cancel_transcription(
 ) -> Result<Json<Transcription>, Problem> {
     let mut conn = state.pool.acquire().await?;
     match db::job_endings::cancel(&mut conn, caller.tenant_id, id).await? {
-        Moved::Done => Ok(Json(find(&mut conn, caller.tenant_id, id).await?.into())),
+        // Of an erased one, the look gives the receipt.
+        Moved::Done | Moved::Deleted => {
+            Ok(Json(find(&mut conn, caller.tenant_id, id).await?.into()))
+        }
         Moved::AlreadyEnded(status) => Err(Problem::new(
             ProblemType::AlreadyEnded,
             format!("The transcription has ended as `{status}`. To erase it, delete it."),
         )),
-        Moved::Deleted => Err(Problem::deleted()),
         Moved::NotFound => Err(Problem::no_such_transcription()),
     }
 }

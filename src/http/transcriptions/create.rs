@@ -50,7 +50,7 @@ const GLADIA_DOMAIN: &str = "gladia.io";
         (status = 404, description = "`audio_url` names a file that this tenant has not uploaded.", body = ProblemBody, content_type = "application/problem+json"),
         (status = 408, description = "The body did not arrive in time.", body = ProblemBody, content_type = "application/problem+json"),
         (status = 409, description = "A request with this idempotency key is under way.", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 410, description = "The transcription of this idempotency key was deleted.", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 410, description = "The transcription of this idempotency key was erased; `erased` is the receipt. Use a new key for a new one.", body = ProblemBody, content_type = "application/problem+json"),
         (status = 413, description = "The body is too large.", body = ProblemBody, content_type = "application/problem+json"),
         (status = 415, description = "The body is not declared as JSON.", body = ProblemBody, content_type = "application/problem+json"),
         (status = 422, description = "Fields break rules, all named; or the idempotency key belongs to another request.", body = ProblemBody, content_type = "application/problem+json"),

@@ -52,10 +52,11 @@ pub struct TranscriptionForm {
         )),
         (status = 400, description = "The form cannot be read, breaks off, misses its part `audio`, or the file is empty.", body = ProblemBody, content_type = "application/problem+json"),
         (status = 401, description = "No valid API key.", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 403, description = "The API key's scope does not include this.", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 403, description = "The API key's scope does not include this; or the Gladia account has zero data retention and takes no files.", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 404, description = "The file was erased in this very moment, by the end of another transcription of it.", body = ProblemBody, content_type = "application/problem+json"),
         (status = 408, description = "The file did not arrive in time.", body = ProblemBody, content_type = "application/problem+json"),
         (status = 409, description = "A request with this idempotency key is under way.", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 410, description = "The transcription of this idempotency key was deleted.", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 410, description = "The transcription of this idempotency key was erased; `erased` is the receipt. Use a new key for a new one.", body = ProblemBody, content_type = "application/problem+json"),
         (status = 413, description = "The file is too large.", body = ProblemBody, content_type = "application/problem+json"),
         (status = 415, description = "The body is no form.", body = ProblemBody, content_type = "application/problem+json"),
         (status = 422, description = "Options break rules, all named; Gladia refuses the file; or the idempotency key belongs to another request.", body = ProblemBody, content_type = "application/problem+json"),
@@ -69,6 +70,7 @@ pub async fn create_transcription_from_file(
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, Problem> {
+    uploads::create::refuse_files(&state)?;
     let mut held = None;
     let mut earlier = None;
     if let Some(key) = key_of(&headers)? {

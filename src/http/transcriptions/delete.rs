@@ -15,7 +15,8 @@ use crate::{
 /// Delete a transcription.
 ///
 /// Erases the gateway's copy of everything in it at once: options, audio reference, result. One that has not ended is
-/// canceled too. Gladia's own copy follows the retention that is set in its account. Deleting twice is the same as once.
+/// canceled too. Gladia's copy is deleted as soon as Gladia allows it, which is when it has ended there; asking for the
+/// transcription then gives 410 with a receipt that says how far this is. Deleting twice is the same as once.
 #[utoipa::path(
     delete,
     path = "/v1/transcriptions/{id}",
@@ -35,7 +36,9 @@ pub async fn delete_transcription(
     JobPath(id): JobPath,
 ) -> Result<StatusCode, Problem> {
     let mut conn = state.pool.acquire().await?;
-    match db::job_endings::delete(&mut conn, caller.tenant_id, id).await? {
+    match db::job_endings::delete(&mut conn, caller.tenant_id, id, !state.zero_data_retention)
+        .await?
+    {
         Moved::NotFound => Err(Problem::no_such_transcription()),
         Moved::Done | Moved::Deleted | Moved::AlreadyEnded(_) => Ok(StatusCode::NO_CONTENT),
     }

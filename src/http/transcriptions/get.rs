@@ -23,7 +23,7 @@ use crate::http::{
         (status = 200, description = "The transcription, with its result when done.", body = Transcription),
         (status = 401, description = "No valid API key.", body = ProblemBody, content_type = "application/problem+json"),
         (status = 404, description = "There is no such transcription.", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 410, description = "It was deleted.", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 410, description = "It was erased; `erased` is the receipt.", body = ProblemBody, content_type = "application/problem+json"),
         (status = 503, description = "The database is not available.", body = ProblemBody, content_type = "application/problem+json"),
     ),
 )]

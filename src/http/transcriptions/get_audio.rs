@@ -42,9 +42,10 @@ const PASSED_ON: [HeaderName; 6] = [
         (status = 200, description = "The audio.", body = Vec<u8>, content_type = "application/octet-stream"),
         (status = 206, description = "The part that was asked for.", body = Vec<u8>, content_type = "application/octet-stream"),
         (status = 401, description = "No valid API key.", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 403, description = "The Gladia account has zero data retention and keeps no audio.", body = ProblemBody, content_type = "application/problem+json"),
         (status = 404, description = "There is no such transcription, or Gladia no longer has its audio.", body = ProblemBody, content_type = "application/problem+json"),
         (status = 409, description = "Gladia does not have it yet.", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 410, description = "The transcription was deleted.", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 410, description = "The transcription was erased; `erased` is the receipt.", body = ProblemBody, content_type = "application/problem+json"),
         (status = 416, description = "The file has no such part."),
         (status = 502, description = "Gladia failed.", body = ProblemBody, content_type = "application/problem+json"),
         (status = 503, description = "Gladia or the database is not available.", body = ProblemBody, content_type = "application/problem+json"),
@@ -57,6 +58,11 @@ pub async fn get_transcription_audio(
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let job = find(&mut *state.pool.acquire().await?, caller.tenant_id, id).await?;
+    if state.zero_data_retention {
+        return Err(Problem::zero_data_retention(
+            "The Gladia account has zero data retention, so Gladia keeps no audio. It is where audio_url says.",
+        ));
+    }
     let gladia_id = job.gladia_id.ok_or_else(|| {
         Problem::new(
             ProblemType::AudioNotReady,

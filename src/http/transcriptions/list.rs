@@ -5,7 +5,6 @@ use axum::{
     extract::{RawQuery, State},
 };
 use serde::Serialize;
-use url::form_urlencoded;
 use utoipa::ToSchema;
 
 use super::view::Transcription;
@@ -14,16 +13,11 @@ use crate::{
     domain::{cursor::Cursor, job::PublicStatus},
     http::{
         auth::Reader,
+        page::Page,
         problem::{Problem, ProblemBody},
         state::AppState,
     },
 };
-
-/// How many a page holds where nothing is said.
-const DEFAULT_LIMIT: i64 = 20;
-
-/// How many it may hold.
-const MAX_LIMIT: i64 = 100;
 
 /// A page of transcriptions.
 #[derive(Serialize, ToSchema)]
@@ -56,87 +50,38 @@ pub async fn list_transcriptions(
     Reader(caller): Reader,
     RawQuery(query): RawQuery,
 ) -> Result<Json<TranscriptionList>, Problem> {
-    let page = Page::parse(query.as_deref().unwrap_or_default())?;
-    let statuses = page.status.map(PublicStatus::internal);
+    let mut status = None;
+    let page = Page::parse(
+        query.as_deref(),
+        "status, limit and cursor",
+        |name, value| {
+            if name != "status" {
+                return Ok(false);
+            }
+            let rule = || format!("must be one of {}", PublicStatus::NAMES.join(", "));
+            let parsed: PublicStatus = value
+                .parse()
+                .map_err(|_| Problem::parameter("status", rule()))?;
+            status = Some(parsed);
+            Ok(true)
+        },
+    )?;
+    let statuses = status.map(PublicStatus::internal);
     let mut conn = state.pool.acquire().await?;
-    // One more than asked for tells whether there is a next page.
     let mut jobs = db::jobs::list(
         &mut conn,
         caller.tenant_id,
         statuses.as_deref(),
         page.cursor,
-        page.limit + 1,
+        page.rows_to_read(),
     )
     .await?;
-    let has_more = i64::try_from(jobs.len()).is_ok_and(|found| found > page.limit);
-    if has_more {
-        jobs.pop();
-    }
-    let next_cursor = jobs.last().filter(|_| has_more).map(|job| {
-        Cursor {
-            created_at: job.created_at,
-            id: job.id,
-        }
-        .encode()
+    let next_cursor = page.cut(&mut jobs, |job| Cursor {
+        created_at: job.created_at,
+        id: job.id,
     });
     Ok(Json(TranscriptionList {
         items: jobs.into_iter().map(Into::into).collect(),
         next_cursor,
     }))
-}
-
-/// The query, parsed.
-struct Page {
-    status: Option<PublicStatus>,
-    limit: i64,
-    cursor: Option<Cursor>,
-}
-
-impl Page {
-    fn parse(query: &str) -> Result<Self, Problem> {
-        let mut page = Self {
-            status: None,
-            limit: DEFAULT_LIMIT,
-            cursor: None,
-        };
-        let mut seen: Vec<String> = Vec::new();
-        for (name, value) in form_urlencoded::parse(query.as_bytes()) {
-            match name.as_ref() {
-                "status" => {
-                    let rule = || format!("must be one of {}", PublicStatus::NAMES.join(", "));
-                    page.status = Some(
-                        value
-                            .parse()
-                            .map_err(|_| Problem::parameter("status", rule()))?,
-                    );
-                }
-                "limit" => {
-                    let limit = value
-                        .parse()
-                        .ok()
-                        .filter(|limit| (1..=MAX_LIMIT).contains(limit));
-                    let rule = || format!("must be a whole number from 1 to {MAX_LIMIT}");
-                    page.limit = limit.ok_or_else(|| Problem::parameter("limit", rule()))?;
-                }
-                "cursor" => {
-                    let rule = "must be the next_cursor of a page, as it came";
-                    page.cursor = Some(
-                        Cursor::decode(&value).ok_or_else(|| Problem::parameter("cursor", rule))?,
-                    );
-                }
-                other => {
-                    let other: String = other.chars().take(100).collect();
-                    return Err(Problem::parameter(
-                        &other,
-                        "is not known here: use status, limit and cursor",
-                    ));
-                }
-            }
-            if seen.iter().any(|known| *known == name) {
-                return Err(Problem::parameter(&name, "must be given once"));
-            }
-            seen.push(name.into_owned());
-        }
-        Ok(page)
-    }
 }

@@ -30,13 +30,14 @@ impl FromRequestParts<AppState> for JobPath {
     }
 }
 
-/// Finds a tenant's job that was not deleted.
+/// Finds a tenant's job that was not erased. Of one that was, the problem holds the receipt.
 pub async fn find(conn: &mut PgConnection, tenant_id: TenantId, id: JobId) -> Result<Job, Problem> {
     let job = db::jobs::find(conn, tenant_id, id)
         .await?
         .ok_or_else(Problem::no_such_transcription)?;
     if job.deleted_at.is_some() {
-        return Err(Problem::deleted());
+        let receipt = db::receipts::find(conn, id).await?;
+        return Err(receipt.map_or_else(Problem::deleted, Problem::erased));
     }
     Ok(job)
 }

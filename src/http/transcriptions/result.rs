@@ -31,9 +31,13 @@ pub async fn read(state: &AppState, callback_id: CallbackId) -> Result<Bytes, Pr
         .map_err(|_| unreadable("no permit"))?;
     let compressed = {
         let mut conn = state.pool.acquire().await?;
-        db::jobs::find_result_body(&mut conn, callback_id)
-            .await?
-            .ok_or_else(Problem::deleted)?
+        let kept = db::jobs::find_result_body(&mut conn, callback_id).await?;
+        let Some(compressed) = kept else {
+            // Erased since the job was read.
+            let receipt = db::receipts::find_by_callback(&mut conn, callback_id).await?;
+            return Err(receipt.map_or_else(Problem::deleted, Problem::erased));
+        };
+        compressed
     };
     // Large bodies take milliseconds to unpack; the other requests of this thread do not wait for it. The permit goes
     // along, since unpacking does not end when the caller goes away.

@@ -67,7 +67,7 @@ pub struct UploadedAudio {
         (status = 201, description = "Gladia has the file.", body = UploadedAudio),
         (status = 400, description = "The form cannot be read, breaks off, misses its part `audio`, or the file is empty.", body = ProblemBody, content_type = "application/problem+json"),
         (status = 401, description = "No valid API key.", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 403, description = "The API key's scope does not include this.", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 403, description = "The API key's scope does not include this; or the Gladia account has zero data retention and takes no files.", body = ProblemBody, content_type = "application/problem+json"),
         (status = 408, description = "The file did not arrive in time.", body = ProblemBody, content_type = "application/problem+json"),
         (status = 413, description = "The file is too large.", body = ProblemBody, content_type = "application/problem+json"),
         (status = 415, description = "The body is no form.", body = ProblemBody, content_type = "application/problem+json"),
@@ -82,6 +82,7 @@ pub async fn create_upload(
     headers: HeaderMap,
     body: Body,
 ) -> Result<(StatusCode, Json<UploadedAudio>), Problem> {
+    refuse_files(&state)?;
     let form = receive::<()>(
         &headers,
         body,
@@ -92,6 +93,20 @@ pub async fn create_upload(
     .await?;
     let upload = keep(&state, caller, form.file, true).await?;
     Ok((StatusCode::CREATED, Json(upload)))
+}
+
+/// Refuses files where Gladia keeps none, before anything of one is read.
+///
+/// # Errors
+/// Where the account has zero data retention.
+pub fn refuse_files(state: &AppState) -> Result<(), Problem> {
+    if state.zero_data_retention {
+        return Err(Problem::zero_data_retention(
+            "The Gladia account has zero data retention, so it takes no files. Put the file where Gladia can fetch it, and \
+             send its address as audio_url to POST /v1/transcriptions.",
+        ));
+    }
+    Ok(())
 }
 
 /// Notes that a file belongs to the caller's tenant. One that is not standalone came with a job and goes with it.

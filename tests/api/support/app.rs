@@ -213,7 +213,12 @@ impl TestApp {
                 .unwrap()
                 .into_iter()
                 .collect();
-        let jobs = ledger["jobs"].as_array().unwrap();
+        // A test may have sent jobs that are no gateway's.
+        let (foreign, jobs): (Vec<&Value>, Vec<&Value>) = ledger["jobs"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .partition(|job| job["custom_metadata"]["foreign"] == true);
         let ended_without_gladia = jobs
             .iter()
             .filter(|job| job["finished_at"].is_null() && ended.contains(attempt_of(job)))
@@ -257,7 +262,7 @@ impl TestApp {
                 "job {job} was accepted by Gladia {times} times, {noted} noted as surplus"
             );
         }
-        let creates = counts["creates_received"].as_u64().unwrap();
+        let creates = counts["creates_received"].as_u64().unwrap() - foreign.len() as u64;
         assert!(
             creates <= attempts.len() as u64,
             "{creates} creates of {} attempts",

@@ -3,7 +3,9 @@
 use std::{collections::BTreeMap, fmt::Display, net::Ipv4Addr, time::Duration};
 
 use gladia_gateway::{
-    config::ServeSettings, db, dev_tools::simulator::SimulatorSettings,
+    config::ServeSettings,
+    db,
+    dev_tools::simulator::{SimulatorSettings, WebhookSettings},
     gladia::callback_keys::CallbackKeys,
 };
 use reqwest::Client;
@@ -17,6 +19,9 @@ use super::{
 };
 
 pub const CALLBACK_KEYS: &str = "test:0123456789abcdef0123456789abcdef";
+
+/// What signs account webhooks.
+pub const WEBHOOK_SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
 
 /// What differs from one gateway before a simulator on a database of its own.
 #[derive(Debug)]
@@ -61,6 +66,16 @@ impl Builder {
         self
     }
 
+    /// Lets Gladia tell the gateways of every job of the account.
+    pub fn with_webhooks(mut self) -> Self {
+        self.simulator.webhook = Some(WebhookSettings {
+            // The address of the front is known once it listens.
+            url: "http://replaced.below/webhooks/gladia".parse().unwrap(),
+            secret: WEBHOOK_SECRET.to_owned(),
+        });
+        self.set("GLADIA_WEBHOOK_SECRETS", WEBHOOK_SECRET)
+    }
+
     /// Puts a line that can be cut before Gladia.
     pub fn with_gladia_relay(mut self) -> Self {
         self.gladia_relay = true;
@@ -92,9 +107,15 @@ impl Builder {
         let server = database::server().await;
         let url = server.url(&name);
         let pool = db::connect(db::parse_url(&url).unwrap(), 2).await.unwrap();
-        let upstream = Upstream::start(self.simulator, http.clone()).await;
-
         let front = Relay::start(Vec::new()).await;
+        let mut simulator = self.simulator;
+        if let Some(webhook) = &mut simulator.webhook {
+            let port = Some(front.address().port());
+            webhook.url.set_host(Some("127.0.0.1")).unwrap();
+            webhook.url.set_port(port).unwrap();
+        }
+        let upstream = Upstream::start(simulator, http.clone()).await;
+
         let gladia_url = upstream.simulator.url();
         let gladia = if self.gladia_relay {
             let target = (Ipv4Addr::LOCALHOST, gladia_url.port().unwrap());
@@ -120,6 +141,8 @@ impl Builder {
         );
         set("PUBLIC_URL", format!("http://{}/", front.address()));
         set("CALLBACK_KEYS", CALLBACK_KEYS.to_owned());
+        // The front leads nowhere until the gateways run, and few tests are about it.
+        set("PUBLIC_URL_CHECK", "off".to_owned());
         set("LISTEN_ADDR", "127.0.0.1:0".to_owned());
         values.extend(self.settings);
 

@@ -6,12 +6,15 @@ pub mod audio;
 pub mod builder;
 pub mod callbacks;
 pub mod caller;
+pub mod command;
 pub mod database;
 pub mod look_ups;
+pub mod looks;
 pub mod process;
 pub mod relay;
 pub mod replica;
 pub mod rows;
+pub mod spool;
 pub mod trickle;
 pub mod upstream;
 

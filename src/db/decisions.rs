@@ -1,0 +1,181 @@
+//! Attempts of unknown outcome that an operator sees and decides.
+
+use chrono::{DateTime, Utc};
+use sqlx::{Connection, PgConnection};
+
+use super::{
+    adoption::{Adopted, FoundBy, adopt_locked},
+    attempts::{Locked, expire, fail_job, finish, lock, requeue},
+    dispatch,
+};
+use crate::domain::{
+    attempt::AttemptState,
+    cursor::Cursor,
+    ids::{AttemptId, JobId},
+    job::{JobErrorType, StatusReason},
+};
+
+/// An attempt of unknown outcome as operators see it.
+#[derive(Debug)]
+pub struct UndecidedAttempt {
+    /// Its id.
+    pub id: AttemptId,
+    /// The job that it is about.
+    pub job_id: JobId,
+    /// When it was claimed.
+    pub created_at: DateTime<Utc>,
+    /// Nothing was sent after this instant.
+    pub send_until: DateTime<Utc>,
+    /// What went wrong. `None` where the job was erased.
+    pub detail: Option<String>,
+    /// The HTTP status, if there was an answer.
+    pub http_status: Option<i32>,
+    /// Why it is not settled yet.
+    pub unknown_reason: Option<String>,
+    /// How often Gladia was asked.
+    pub looks: i32,
+    /// How often Gladia then did not have it.
+    pub absences: i32,
+}
+
+/// Lists attempts of unknown outcome, oldest first.
+///
+/// # Errors
+/// Where the database does not answer.
+pub async fn list(
+    conn: &mut PgConnection,
+    after: Option<Cursor<AttemptId>>,
+    limit: i64,
+) -> sqlx::Result<Vec<UndecidedAttempt>> {
+    sqlx::query_as!(
+        UndecidedAttempt,
+        "
+        SELECT id, job_id, created_at, send_until, detail, http_status, unknown_reason, looks, absences
+        FROM attempts
+        WHERE finished_at IS NULL AND state = 'unknown'
+          AND ($1::timestamptz IS NULL OR (created_at, id) > ($1, $2::uuid))
+        ORDER BY created_at, id
+        LIMIT $3
+        ",
+        after.map(|cursor| cursor.created_at),
+        after.map(|cursor| cursor.id.0),
+        limit,
+    )
+    .fetch_all(conn)
+    .await
+}
+
+/// What an operator knows of an attempt, or makes of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Decision<'a> {
+    /// Gladia does not have it: its job is sent again.
+    NotSent,
+    /// Gladia has it.
+    Accepted {
+        /// Under this id.
+        gladia_id: &'a str,
+    },
+    /// It is given up: its job fails.
+    Failed,
+}
+
+/// What came of a decision.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Decided {
+    /// It is carried out.
+    Resolved {
+        /// The job that it is about.
+        job_id: JobId,
+    },
+    /// There is nothing to decide: the attempt is in this state.
+    Settled(AttemptState),
+    /// The id belongs to another attempt.
+    Taken,
+    /// There is no such attempt.
+    NotFound,
+}
+
+/// Settles an attempt of unknown outcome as an operator says. Where its job was canceled or erased, the attempt alone is
+/// settled.
+///
+/// # Errors
+/// Where the database does not answer.
+pub async fn decide(
+    conn: &mut PgConnection,
+    id: AttemptId,
+    decision: Decision<'_>,
+) -> sqlx::Result<Decided> {
+    let mut tx = conn.begin().await?;
+    let Some(locked) = lock(&mut tx, id).await? else {
+        return Ok(Decided::NotFound);
+    };
+    if locked.state != AttemptState::Unknown {
+        return Ok(Decided::Settled(locked.state));
+    }
+    let job_id = locked.job_id;
+    match decision {
+        Decision::NotSent => {
+            let detail = "an operator decided that it had not arrived at Gladia";
+            finish(&mut tx, id, "not_sent", None, detail).await?;
+            requeue(&mut tx, job_id, StatusReason::NotSent).await?;
+        }
+        Decision::Accepted { gladia_id } => {
+            if !accept(&mut tx, id, &locked, gladia_id).await? {
+                return Ok(Decided::Taken);
+            }
+        }
+        Decision::Failed => {
+            expire(&mut tx, id).await?;
+            dispatch::free_slot(&mut tx, id).await?;
+            let message = "It never became known whether the request reached Gladia. An operator gave it up; it was not \
+                           sent again, because it may be billed.";
+            fail_job(&mut tx, job_id, JobErrorType::OutcomeUnknown, None, message).await?;
+        }
+    }
+    sqlx::query!(
+        "UPDATE attempts SET settled_by = 'operator' WHERE id = $1",
+        id.0
+    )
+    .execute(&mut *tx)
+    .await?;
+    tx.commit().await?;
+    Ok(Decided::Resolved { job_id })
+}
+
+async fn accept(
+    conn: &mut PgConnection,
+    id: AttemptId,
+    locked: &Locked,
+    gladia_id: &str,
+) -> sqlx::Result<bool> {
+    let adopted = adopt_locked(conn, id, locked, gladia_id, FoundBy::Operator).await?;
+    Ok(matches!(adopted, Adopted::Adopted | Adopted::Known))
+}
+
+/// A callback key that unfinished attempts were signed with.
+#[derive(Debug)]
+pub struct NeededKey {
+    /// Its name in `CALLBACK_KEYS`.
+    pub key_id: String,
+    /// How many attempts need it.
+    pub attempts: i64,
+    /// The oldest of them.
+    pub oldest_at: DateTime<Utc>,
+}
+
+/// The callback keys that unfinished attempts still need.
+///
+/// # Errors
+/// Where the database does not answer.
+pub async fn list_needed_keys(conn: &mut PgConnection) -> sqlx::Result<Vec<NeededKey>> {
+    sqlx::query_as!(
+        NeededKey,
+        r#"
+        SELECT key_id, count(*) AS "attempts!", min(created_at) AS "oldest_at!"
+        FROM attempts WHERE finished_at IS NULL
+        GROUP BY key_id ORDER BY key_id
+        "#
+    )
+    .fetch_all(conn)
+    .await
+}

@@ -1,0 +1,89 @@
+//! The erasure of a transcription, and its receipt.
+
+use std::{fmt, str::FromStr};
+
+use chrono::{DateTime, Utc};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use super::job::UnknownName;
+
+/// Who erased a transcription.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum ErasedBy {
+    /// A caller, who deleted it.
+    Request,
+    /// The gateway's retention ended.
+    Retention,
+}
+
+impl ErasedBy {
+    /// The name in SQL and JSON.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Request => "request",
+            Self::Retention => "retention",
+        }
+    }
+}
+
+impl fmt::Display for ErasedBy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl FromStr for ErasedBy {
+    type Err = UnknownName;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        Ok(match text {
+            "request" => Self::Request,
+            "retention" => Self::Retention,
+            other => return Err(UnknownName(other.to_owned())),
+        })
+    }
+}
+
+/// What became of Gladia's copy. Where Gladia had several, the worst of them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum UpstreamStatus {
+    /// It never reached Gladia.
+    NotSent,
+    /// Gladia was asked to delete it or will be: it refuses while it is at work on it. Or it is not yet known whether
+    /// Gladia has it.
+    Pending,
+    /// Gladia has deleted it.
+    Deleted,
+    /// Gladia did not have it any more.
+    AlreadyGone,
+    /// It may still be at Gladia: Gladia refused for a week, or it never became known whether it arrived there. Whoever
+    /// runs the gateway has to act.
+    GivenUp,
+    /// Nothing was asked of Gladia. Its copy follows the retention that is set in its account; with zero data retention
+    /// there, it has none.
+    Kept,
+}
+
+/// What became of Gladia's copy, and when.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
+pub struct UpstreamCopy {
+    /// What became of it.
+    pub status: UpstreamStatus,
+    /// When that was so: of the last deletion, or of the last request for one where it is pending.
+    pub at: Option<DateTime<Utc>>,
+}
+
+/// The receipt of an erasure.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
+pub struct Erased {
+    /// Who erased it.
+    pub by: ErasedBy,
+    /// When the gateway's copy was erased: options, audio reference, result.
+    pub erased_at: DateTime<Utc>,
+    /// What became of Gladia's copy.
+    pub gladia: UpstreamCopy,
+}

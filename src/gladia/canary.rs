@@ -1,0 +1,209 @@
+//! A call of the gateway's own public address, on the way that Gladia's callbacks take.
+//!
+//! Nothing else shows before a paid transcript is at stake that callbacks come back: DNS, certificates, the load balancer
+//! and its rules all stand outside the gateway. The call names no attempt and carries a random number that is signed; only
+//! a gateway that has the same key can answer it, whichever replica that is, and it needs no database to.
+
+use std::{error::Error, io::ErrorKind, time::Duration};
+
+use reqwest::{Client, Response, header::LOCATION, redirect};
+use thiserror::Error as ThisError;
+use url::Url;
+use uuid::Uuid;
+
+use super::{
+    callback_keys::CallbackKeys,
+    error::{describe_transport, read_limited},
+};
+
+/// How long the call may take in all.
+const TIMEOUT: Duration = Duration::from_secs(10);
+
+/// An answer is a line. Whatever is longer is none.
+const MAX_ANSWER_BYTES: usize = 64 * 1024;
+
+/// What the problems of every gateway begin with.
+const PROBLEM_PREFIX: &str = "urn:gladia-gateway:problem:";
+
+/// Calls the gateway's own public address.
+#[derive(Debug, Clone)]
+pub struct Canary {
+    http: Client,
+    public_url: Url,
+    keys: CallbackKeys,
+}
+
+/// Why a call did not come back.
+#[derive(Debug, ThisError)]
+pub enum CanaryError {
+    /// The name leads nowhere.
+    #[error("its name cannot be resolved ({0})")]
+    Name(String),
+    /// Nobody listens.
+    #[error("the connection was refused ({0})")]
+    Refused(String),
+    /// The certificate is not trusted, or TLS fails otherwise.
+    #[error("TLS failed ({0})")]
+    Tls(String),
+    /// No answer in time.
+    #[error("there was no answer within {} s", TIMEOUT.as_secs())]
+    Timeout,
+    /// Anything else on the way.
+    #[error("the call failed on its way ({0})")]
+    Transport(String),
+    /// An answer that leads elsewhere.
+    #[error(
+        "it answers {status} and leads to {target}. Whether Gladia follows redirects is not known: set PUBLIC_URL to where \
+         it leads"
+    )]
+    Redirect {
+        /// HTTP status.
+        status: u16,
+        /// Scheme and host.
+        target: String,
+    },
+    /// Another gateway, or this one with other keys.
+    #[error(
+        "a gladia-gateway answers there, but it does not know this call: its CALLBACK_KEYS differ, or its version is older"
+    )]
+    OtherKeys,
+    /// A gateway that has no address for callbacks there, or cannot answer now.
+    #[error("a gladia-gateway answers there with {status} ({problem})")]
+    Problem {
+        /// HTTP status.
+        status: u16,
+        /// The kind of problem.
+        problem: String,
+    },
+    /// Somebody else's error.
+    #[error(
+        "something answers {status} there, and it is no gladia-gateway: it must lead to the path /callbacks/gladia/ of one"
+    )]
+    Status {
+        /// HTTP status.
+        status: u16,
+    },
+    /// Somebody else's success.
+    #[error("something answers there, but it is not this gateway, or its CALLBACK_KEYS differ")]
+    NoProof,
+}
+
+impl Canary {
+    /// Prepares calls. Redirects are not followed, nothing is repeated, and each call has a connection of its own, so that
+    /// it meets what a stranger would.
+    ///
+    /// # Errors
+    /// Where TLS does not start.
+    pub fn new(public_url: Url, keys: CallbackKeys) -> Result<Self, reqwest::Error> {
+        let http = Client::builder()
+            .user_agent(concat!("gladia-gateway/", env!("CARGO_PKG_VERSION")))
+            .timeout(TIMEOUT)
+            .pool_max_idle_per_host(0)
+            .retry(reqwest::retry::never())
+            .redirect(redirect::Policy::none())
+            .build()?;
+        Ok(Self {
+            http,
+            public_url,
+            keys,
+        })
+    }
+
+    /// Where it calls.
+    #[must_use]
+    pub fn public_url(&self) -> &Url {
+        &self.public_url
+    }
+
+    /// Calls once, as a callback would come. `nonce` is used for no other call.
+    ///
+    /// # Errors
+    /// Where it does not come back to a gateway with these keys.
+    pub async fn call(&self, nonce: Uuid) -> Result<(), CanaryError> {
+        let sent = self
+            .http
+            .post(self.keys.canary_url(&self.public_url, nonce))
+            .header(reqwest::header::CONTENT_TYPE, "application/json")
+            .body("{}")
+            .send()
+            .await;
+        let mut response = sent.map_err(|error| explain(&error))?;
+        let status = response.status();
+        if status.is_redirection() {
+            let target = target_of(&self.public_url, &response);
+            return Err(CanaryError::Redirect {
+                status: status.as_u16(),
+                target,
+            });
+        }
+        let body = read_limited(&mut response, MAX_ANSWER_BYTES)
+            .await
+            .unwrap_or_default();
+        let text = std::str::from_utf8(&body).unwrap_or_default();
+        if status.is_success() {
+            return if self.keys.is_canary_answer(nonce, text.trim()) {
+                Ok(())
+            } else {
+                Err(CanaryError::NoProof)
+            };
+        }
+        let status = status.as_u16();
+        Err(match problem_of(text) {
+            Some(problem) if status == 404 && problem == "not-found" => CanaryError::OtherKeys,
+            Some(problem) => CanaryError::Problem { status, problem },
+            None => CanaryError::Status { status },
+        })
+    }
+}
+
+/// The kind of a problem of a gateway's.
+fn problem_of(body: &str) -> Option<String> {
+    let body: serde_json::Value = serde_json::from_str(body).ok()?;
+    let kind = body.get("type")?.as_str()?.strip_prefix(PROBLEM_PREFIX)?;
+    Some(kind.chars().take(60).collect())
+}
+
+/// Where a redirect leads, without a path, which may hold the token.
+fn target_of(from: &Url, response: &Response) -> String {
+    response
+        .headers()
+        .get(LOCATION)
+        .and_then(|value| from.join(value.to_str().ok()?).ok())
+        .map_or_else(
+            || "nowhere".to_owned(),
+            |url| url.origin().ascii_serialization(),
+        )
+}
+
+/// What kept a call from being answered.
+fn explain(error: &reqwest::Error) -> CanaryError {
+    if error.is_timeout() {
+        return CanaryError::Timeout;
+    }
+    let text = describe_transport(error);
+    let refused = causes(error)
+        .filter_map(|cause| cause.downcast_ref::<std::io::Error>())
+        .any(|cause| cause.kind() == ErrorKind::ConnectionRefused);
+    // The libraries below have no types of their own for these.
+    let lower = text.to_ascii_lowercase();
+    let speaks_of = |words: &[&str]| words.iter().any(|word| lower.contains(word));
+    if refused {
+        CanaryError::Refused(text)
+    } else if speaks_of(&["dns error", "failed to lookup"]) {
+        CanaryError::Name(text)
+    } else if speaks_of(&["certificate", "tls", "handshake", "corrupt message"]) {
+        CanaryError::Tls(text)
+    } else {
+        CanaryError::Transport(text)
+    }
+}
+
+/// An error's causes, the nearest first.
+fn causes<'a>(error: &'a dyn Error) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
+    let mut next = error.source();
+    std::iter::from_fn(move || {
+        let cause = next?;
+        next = cause.source();
+        Some(cause)
+    })
+}

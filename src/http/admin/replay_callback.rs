@@ -1,0 +1,84 @@
+//! `POST /v1/admin/callbacks/{id}/replay`: a quarantined callback, tried again.
+
+use std::str::FromStr;
+
+use axum::{
+    Json,
+    extract::{Path, State, rejection::PathRejection},
+};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use crate::{
+    db::callbacks::CallbackOutcome,
+    domain::ids::CallbackId,
+    http::{
+        auth::Admin,
+        problem::{Problem, ProblemBody, ProblemType},
+        state::AppState,
+    },
+    journal::replay::{ReplayError, replay},
+};
+
+/// What came of a replay.
+#[derive(Serialize, ToSchema)]
+pub struct ReplayedCallback {
+    /// `completed`, `failed`, `superseded` or `discarded`: it is carried out. `quarantined`: it still cannot be.
+    pub outcome: &'static str,
+}
+
+/// Replay a quarantined callback.
+///
+/// One that can be carried out now completes its transcription as if it had just arrived. One that cannot stays where it
+/// is. Doing it twice is the same as once. It needs an API key of scope `admin`.
+#[utoipa::path(
+    post,
+    path = "/v1/admin/callbacks/{id}/replay",
+    tag = "admin",
+    params(("id" = String, Path, format = Uuid, description = "The callback's id.")),
+    responses(
+        (status = 200, description = "It was tried.", body = ReplayedCallback),
+        (status = 401, description = "No valid API key.", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 403, description = "The API key's scope is not `admin`.", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 404, description = "There is no quarantined callback of this id.", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 503, description = "The database is not available.", body = ProblemBody, content_type = "application/problem+json"),
+    ),
+)]
+pub async fn replay_callback(
+    State(state): State<AppState>,
+    Admin(caller): Admin,
+    path: Result<Path<String>, PathRejection>,
+) -> Result<Json<ReplayedCallback>, Problem> {
+    let none = || {
+        Problem::new(
+            ProblemType::NotFound,
+            "There is no quarantined callback with this id. GET /v1/admin/callbacks shows those that there are.",
+        )
+    };
+    let id = path
+        .ok()
+        .and_then(|Path(text)| CallbackId::from_str(&text).ok())
+        .ok_or_else(none)?;
+    let mut conn = state.pool.acquire().await?;
+    let outcome = match replay(&mut conn, id, state.ids.next()).await {
+        Ok(outcome) => outcome.ok_or_else(none)?,
+        Err(ReplayError::Database(error)) => return Err(error.into()),
+        Err(ReplayError::Unreadable(error)) => {
+            tracing::error!(%error, callback.id = %id, "A kept callback cannot be unpacked");
+            return Err(Problem::new(
+                ProblemType::Internal,
+                "The kept callback cannot be unpacked. The gateway's log has the cause.",
+            ));
+        }
+    };
+    // A slot may be free.
+    state.wakeups.jobs_changed();
+    // The same body, quarantined again, changes nothing.
+    let outcome = match outcome {
+        CallbackOutcome::Duplicate => CallbackOutcome::Quarantined,
+        other => other,
+    }
+    .as_str();
+    tracing::info!(callback.id = %id, api_key.id = %caller.api_key_id, outcome, "Replayed callback {id}: {outcome}");
+    Ok(Json(ReplayedCallback { outcome }))
+}

@@ -1,0 +1,188 @@
+//! `POST /v1/admin/attempts/{id}/resolve`: what an operator knows of an attempt, or makes of it.
+
+use std::str::FromStr;
+
+use axum::{
+    Json,
+    body::Body,
+    extract::{Path, State, rejection::PathRejection},
+    http::HeaderMap,
+};
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+use utoipa::ToSchema;
+
+use crate::{
+    db::decisions::{Decided, Decision, decide},
+    domain::{
+        attempt::AttemptState,
+        ids::{AttemptId, JobId},
+    },
+    gladia::create::is_plausible_id,
+    http::{
+        auth::Admin,
+        body::read_json_object,
+        problem::{Problem, ProblemBody, ProblemType},
+        state::AppState,
+    },
+};
+
+/// What an attempt of unknown outcome is resolved as.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Resolution {
+    /// Gladia does not have it. Its transcription is sent again, ahead of its tenant's others.
+    NotSent,
+    /// Gladia has it, as `gladia_id`.
+    Accepted,
+    /// It is given up. Its transcription fails and is not sent again.
+    Failed,
+}
+
+/// A decision about an attempt.
+#[derive(ToSchema)]
+#[expect(
+    dead_code,
+    reason = "describes the body in the OpenAPI document; bodies are read by hand, for better messages"
+)]
+pub struct ResolveAttempt {
+    /// What it is resolved as.
+    resolution: Resolution,
+    /// Gladia's id of it: with `accepted`, and only then.
+    gladia_id: Option<String>,
+}
+
+/// What was decided.
+#[derive(Serialize, ToSchema)]
+pub struct ResolvedAttempt {
+    /// The attempt.
+    pub id: AttemptId,
+    /// The transcription that it is about.
+    pub transcription_id: JobId,
+    /// What it was resolved as.
+    pub resolution: Resolution,
+}
+
+/// Resolve an attempt of unknown outcome.
+///
+/// Look into Gladia's dashboard first: the attempt's id stands in the metadata of Gladia's job, under
+/// `gladia_gateway_attempt`. `not_sent` for one that Gladia has after all is billed twice. Where the transcription was
+/// canceled or deleted, the attempt alone is settled. It needs an API key of scope `admin`.
+#[utoipa::path(
+    post,
+    path = "/v1/admin/attempts/{id}/resolve",
+    tag = "admin",
+    params(("id" = String, Path, format = Uuid, description = "The attempt's id.")),
+    request_body(content = ResolveAttempt, description = "The decision."),
+    responses(
+        (status = 200, description = "It is carried out.", body = ResolvedAttempt),
+        (status = 400, description = "The body is no JSON object.", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 401, description = "No valid API key.", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 403, description = "The API key's scope is not `admin`.", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 404, description = "There is no such attempt.", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 408, description = "The body did not arrive in time.", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 409, description = "Its outcome is known; or the Gladia job belongs to another attempt.", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 413, description = "The body is too large.", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 415, description = "The body is not declared as JSON.", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 422, description = "Fields break rules, all named.", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 503, description = "The database is not available.", body = ProblemBody, content_type = "application/problem+json"),
+    ),
+)]
+pub async fn resolve_attempt(
+    State(state): State<AppState>,
+    Admin(caller): Admin,
+    path: Result<Path<String>, PathRejection>,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Json<ResolvedAttempt>, Problem> {
+    let none = || Problem::new(ProblemType::NotFound, "There is no attempt with this id.");
+    let id = path
+        .ok()
+        .and_then(|Path(text)| AttemptId::from_str(&text).ok())
+        .ok_or_else(none)?;
+    let (resolution, gladia_id) = parse(&read_json_object(&headers, body, &state.limits).await?)?;
+    let decision = match (resolution, &gladia_id) {
+        (Resolution::Accepted, Some(gladia_id)) => Decision::Accepted { gladia_id },
+        (Resolution::NotSent, _) => Decision::NotSent,
+        (Resolution::Failed | Resolution::Accepted, _) => Decision::Failed,
+    };
+    let mut conn = state.pool.acquire().await?;
+    let job_id = match decide(&mut conn, id, decision).await? {
+        Decided::Resolved { job_id } => job_id,
+        Decided::NotFound => return Err(none()),
+        Decided::Settled(at) => return Err(settled(at)),
+        Decided::Taken => {
+            return Err(Problem::new(
+                ProblemType::GladiaIdTaken,
+                "This Gladia job belongs to another attempt, so it cannot be this one's.",
+            )
+            .at("/gladia_id", "must be a job that no other attempt has"));
+        }
+    };
+    // It may be queued again, and a slot may be free.
+    state.wakeups.jobs_changed();
+    tracing::info!(
+        attempt.id = %id, job.id = %job_id, api_key.id = %caller.api_key_id, ?resolution,
+        "An operator resolved attempt {id}"
+    );
+    Ok(Json(ResolvedAttempt {
+        id,
+        transcription_id: job_id,
+        resolution,
+    }))
+}
+
+/// Reads the decision. `accepted` comes with an id, the others without.
+fn parse(body: &Map<String, Value>) -> Result<(Resolution, Option<String>), Problem> {
+    let invalid = |pointer: &str, rule: &str| {
+        let detail = format!("{pointer}: {rule}");
+        Problem::new(ProblemType::InvalidRequest, detail).at(pointer, rule)
+    };
+    let known = ["resolution", "gladia_id"];
+    if let Some(other) = body.keys().find(|name| !known.contains(&name.as_str())) {
+        let name: String = other.chars().take(100).collect();
+        let pointer = format!("/{}", name.replace('~', "~0").replace('/', "~1"));
+        return Err(invalid(
+            &pointer,
+            "is not known here: use resolution and gladia_id",
+        ));
+    }
+    let resolution = body
+        .get("resolution")
+        .and_then(|value| Resolution::deserialize(value).ok())
+        .ok_or_else(|| invalid("/resolution", "must be not_sent, accepted or failed"))?;
+    let gladia_id = body.get("gladia_id").filter(|value| !value.is_null());
+    match (resolution, gladia_id) {
+        (Resolution::Accepted, Some(Value::String(id))) if is_plausible_id(id) => {
+            Ok((resolution, Some(id.clone())))
+        }
+        (Resolution::Accepted, _) => Err(invalid(
+            "/gladia_id",
+            "must be Gladia's id of the job, as its dashboard shows it",
+        )),
+        (_, None) => Ok((resolution, None)),
+        (_, Some(_)) => Err(invalid(
+            "/gladia_id",
+            "goes with the resolution accepted alone",
+        )),
+    }
+}
+
+/// There is nothing to decide, and why.
+fn settled(at: AttemptState) -> Problem {
+    let why = match at {
+        AttemptState::Unknown | AttemptState::Submitting => {
+            "it is being sent right now. Come again when it is unknown"
+        }
+        AttemptState::Accepted => "Gladia has it and is at work on it",
+        AttemptState::NotSent => "it did not reach Gladia",
+        AttemptState::Refused => "Gladia refused it",
+        AttemptState::Done => "its result has arrived",
+        AttemptState::Error => "it has failed at Gladia",
+        AttemptState::Expired => "it was given up",
+    };
+    Problem::new(
+        ProblemType::AttemptSettled,
+        format!("The attempt is {at}: {why}."),
+    )
+}

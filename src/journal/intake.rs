@@ -1,0 +1,367 @@
+//! Taking a callback that arrives, wherever it can be kept: in the database, else in the spool.
+//!
+//! A callback may never come again, so what cannot be committed now is put on disk, and the worker that empties the spool
+//! carries it out later, by the same path. Once the database was away, callbacks go to the spool at once until that worker
+//! has seen it again: none of them waits for a connection that will not come, and no turn is kept from the next one.
+
+use std::{
+    io::{self, Read},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use sqlx::{PgConnection, PgPool};
+use tokio::time::{Instant, timeout_at};
+
+use super::{
+    body::{KeptBody, TooLarge},
+    carry_out::carry_out,
+    spool::{Spool, SpoolError, SpoolHeader},
+};
+use crate::{
+    crash_points::CrashPoint,
+    db::{
+        self,
+        callbacks::CallbackOutcome,
+        too_large::{self, OversizedCallback},
+        wakeups::Wakeups,
+    },
+    domain::ids::{AttemptId, CallbackId, Ids},
+    gladia::callback::Shape,
+};
+
+/// How long committing a callback that arrives may take, where there is a spool for one that takes longer: shorter than
+/// another one waits for its turn.
+const COMMIT_TIMEOUT: Duration = Duration::from_secs(8);
+
+/// How long it may take where nobody waits.
+const LONG_COMMIT_TIMEOUT: Duration = Duration::from_mins(5);
+
+/// Where callbacks are kept. Clones are the same.
+#[derive(Clone)]
+pub struct Intake {
+    pool: PgPool,
+    ids: Ids,
+    wakeups: Wakeups,
+    spool: Option<Spool>,
+    max_body_bytes: u64,
+    /// With zero data retention nothing can be fetched, so nothing is too large.
+    keeps_any_size: bool,
+    is_away: Arc<AtomicBool>,
+}
+
+/// What an intake is made of.
+pub struct Parts {
+    /// The database.
+    pub pool: PgPool,
+    /// Where new ids come from.
+    pub ids: Ids,
+    /// Whom to tell of slots that are free.
+    pub wakeups: Wakeups,
+    /// Where callbacks are kept while the database is away.
+    pub spool: Option<Spool>,
+    /// The largest body that is read.
+    pub max_body_bytes: u64,
+    /// Whether Gladia keeps nothing that could be fetched instead.
+    pub zero_data_retention: bool,
+}
+
+/// A verified callback whose body is still to come.
+#[derive(Debug, Clone, Copy)]
+pub struct Arrival {
+    /// The attempt that its URL names.
+    pub attempt_id: AttemptId,
+    /// POST or PUT.
+    pub method: &'static str,
+    /// The size of its body, where that is declared.
+    pub declared_bytes: Option<u64>,
+}
+
+/// A callback that is to be committed.
+pub struct Received<'a> {
+    /// The attempt that its URL names.
+    pub attempt_id: AttemptId,
+    /// POST or PUT.
+    pub method: &'a str,
+    /// What came.
+    pub content: &'a Content,
+}
+
+/// What came.
+pub enum Content {
+    /// The whole body.
+    Whole(KeptBody),
+    /// The beginning of one that is too large.
+    Beginning(TooLarge),
+}
+
+impl Content {
+    fn of(read: Result<KeptBody, TooLarge>) -> Self {
+        read.map_or_else(Self::Beginning, Self::Whole)
+    }
+
+    /// How much of the body was read.
+    #[must_use]
+    pub fn bytes(&self) -> i64 {
+        match self {
+            Self::Whole(body) => body.body_bytes(),
+            Self::Beginning(seen) => seen.seen_bytes,
+        }
+    }
+}
+
+/// Where a callback was kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Taken {
+    /// In the database, with what it changed.
+    Committed(CallbackOutcome),
+    /// In the spool.
+    Spooled,
+}
+
+/// Why a callback was not kept.
+#[derive(Debug, thiserror::Error)]
+pub enum NotKept {
+    /// Its body did not arrive as a whole.
+    #[error("the body broke off: {0}")]
+    BrokeOff(io::Error),
+    /// The database did not take it, and there is no spool.
+    #[error(transparent)]
+    Database(#[from] sqlx::Error),
+    /// The database does not know the attempt, and there is no spool.
+    #[error("the attempt is not here")]
+    UnknownAttempt,
+    /// Neither the database nor the spool took it.
+    #[error("the spool cannot be written: {0}")]
+    Spool(io::Error),
+    /// Reading it failed in a way that nobody has thought of.
+    #[error("reading the body failed")]
+    Crashed,
+}
+
+impl Intake {
+    /// Makes one.
+    #[must_use]
+    pub fn new(parts: Parts) -> Self {
+        Self {
+            pool: parts.pool,
+            ids: parts.ids,
+            wakeups: parts.wakeups,
+            spool: parts.spool,
+            max_body_bytes: parts.max_body_bytes,
+            keeps_any_size: parts.zero_data_retention,
+            is_away: Arc::default(),
+        }
+    }
+
+    /// The spool, if there is one.
+    #[must_use]
+    pub fn spool(&self) -> Option<&Spool> {
+        self.spool.as_ref()
+    }
+
+    /// The database.
+    #[must_use]
+    pub fn pool(&self) -> &PgPool {
+        &self.pool
+    }
+
+    /// Whether the database was away when it was last asked, so that callbacks go to the spool.
+    #[must_use]
+    pub fn is_away(&self) -> bool {
+        self.is_away.load(Ordering::Relaxed)
+    }
+
+    /// Says that it is, or that it is back.
+    pub fn set_away(&self, is_away: bool) {
+        let was_away = self.is_away.swap(is_away, Ordering::Relaxed);
+        if self.spool.is_some() && was_away != is_away {
+            if is_away {
+                tracing::warn!("The database is away; callbacks are kept in CALLBACK_SPOOL_DIR");
+            } else {
+                tracing::info!("The database is back; callbacks are committed again");
+            }
+        }
+    }
+
+    /// Takes a callback, from its body's first byte on.
+    ///
+    /// # Errors
+    /// Where it is not kept: it must not be answered 2xx.
+    pub async fn take(
+        &self,
+        arrival: Arrival,
+        body: impl Read + Send + 'static,
+    ) -> Result<Taken, NotKept> {
+        let fits = arrival
+            .declared_bytes
+            .is_some_and(|bytes| bytes <= self.max_body_bytes);
+        if let Some(spool) = &self.spool
+            && self.keeps_any_size
+            && !fits
+        {
+            let (spool, header) = (spool.clone(), self.header(arrival));
+            return in_background(move || spool.receive(&header, body))
+                .await?
+                .map(|()| Taken::Spooled)
+                .map_err(|error| match error {
+                    SpoolError::Source(error) => NotKept::BrokeOff(error),
+                    SpoolError::Disk(error) => NotKept::Spool(error),
+                });
+        }
+        let limit = self.max_body_bytes;
+        let read = in_background(move || KeptBody::read_within(body, Shape::Callback, limit))
+            .await?
+            .map_err(NotKept::BrokeOff)?;
+        self.keep(arrival, Content::of(read)).await
+    }
+
+    /// Commits what came, or spools it.
+    async fn keep(&self, arrival: Arrival, content: Content) -> Result<Taken, NotKept> {
+        CrashPoint::CallbackReceived.reach();
+        let Some(spool) = &self.spool else {
+            let received = arrival.received(&content);
+            return match self.commit(&received, LONG_COMMIT_TIMEOUT).await? {
+                CallbackOutcome::UnknownAttempt => Err(NotKept::UnknownAttempt),
+                outcome => Ok(committed(outcome)),
+            };
+        };
+        if !self.is_away() {
+            let received = arrival.received(&content);
+            match self.commit(&received, COMMIT_TIMEOUT).await {
+                Ok(CallbackOutcome::UnknownAttempt) => {
+                    tracing::error!(
+                        attempt.id = %arrival.attempt_id,
+                        "A verified callback names an attempt that is not here; keeping it in the spool"
+                    );
+                }
+                Ok(outcome) => return Ok(committed(outcome)),
+                Err(error) => {
+                    tracing::warn!(%error, attempt.id = %arrival.attempt_id, "Could not commit a callback; keeping it in the spool");
+                }
+            }
+        }
+        let (spool, header) = (spool.clone(), self.header(arrival));
+        in_background(move || match content {
+            Content::Whole(body) => spool.keep(&header, body.compressed()),
+            Content::Beginning(seen) => spool.keep(&header.too_large(seen), &[]),
+        })
+        .await?
+        .map_err(NotKept::Spool)?;
+        Ok(Taken::Spooled)
+    }
+
+    /// Commits a callback with what it changes, from the spool in as much time as it takes.
+    ///
+    /// # Errors
+    /// Where the database does not answer. The callback is to be kept.
+    pub async fn commit_later(&self, received: &Received<'_>) -> sqlx::Result<CallbackOutcome> {
+        self.commit(received, LONG_COMMIT_TIMEOUT).await
+    }
+
+    async fn commit(
+        &self,
+        received: &Received<'_>,
+        bound: Duration,
+    ) -> sqlx::Result<CallbackOutcome> {
+        let outcome = self.commit_within(received, bound).await;
+        match outcome {
+            Ok(CallbackOutcome::UnknownAttempt) => {}
+            Ok(outcome) => {
+                metrics::counter!("gateway_callbacks_total", "outcome" => outcome.as_str())
+                    .increment(1);
+                tracing::info!(
+                    attempt.id = %received.attempt_id,
+                    outcome = outcome.as_str(),
+                    body_bytes = received.content.bytes(),
+                    "Received a callback of attempt {}: {}",
+                    received.attempt_id,
+                    outcome.as_str()
+                );
+                // A slot is free, whatever became of the job.
+                self.wakeups.jobs_changed();
+            }
+            Err(ref error) if db::is_unavailable(error) => self.set_away(true),
+            Err(_) => {}
+        }
+        outcome
+    }
+
+    async fn commit_within(
+        &self,
+        received: &Received<'_>,
+        bound: Duration,
+    ) -> sqlx::Result<CallbackOutcome> {
+        let deadline = Instant::now() + bound;
+        let too_late = || sqlx::Error::Io(io::ErrorKind::TimedOut.into());
+        let mut conn = timeout_at(deadline, self.pool.acquire())
+            .await
+            .map_err(|_| too_late())??;
+        let outcome = timeout_at(deadline, self.record(&mut conn, received)).await;
+        outcome.unwrap_or_else(|_| {
+            // It was given up in the middle of whatever it was doing.
+            conn.close_on_drop();
+            Err(too_late())
+        })
+    }
+
+    async fn record(
+        &self,
+        conn: &mut PgConnection,
+        received: &Received<'_>,
+    ) -> sqlx::Result<CallbackOutcome> {
+        let id: CallbackId = self.ids.next();
+        let Received {
+            attempt_id, method, ..
+        } = *received;
+        match received.content {
+            Content::Whole(body) => carry_out(conn, id, attempt_id, method, body).await,
+            Content::Beginning(seen) => {
+                let callback = OversizedCallback {
+                    id,
+                    attempt_id,
+                    method,
+                    received_at: seen.received_at,
+                    gladia_id: seen.gladia_id.as_deref(),
+                    seen_bytes: seen.seen_bytes,
+                    seen_sha256: seen.seen_sha256,
+                };
+                too_large::note(conn, &callback).await
+            }
+        }
+    }
+
+    fn header(&self, arrival: Arrival) -> SpoolHeader {
+        SpoolHeader::new(self.ids.next(), arrival.attempt_id, arrival.method)
+    }
+}
+
+impl Arrival {
+    fn received(self, content: &Content) -> Received<'_> {
+        Received {
+            attempt_id: self.attempt_id,
+            method: self.method,
+            content,
+        }
+    }
+}
+
+fn committed(outcome: CallbackOutcome) -> Taken {
+    match outcome {
+        CallbackOutcome::Quarantined => CrashPoint::CallbackQuarantined.reach(),
+        _ => CrashPoint::CallbackKept.reach(),
+    }
+    Taken::Committed(outcome)
+}
+
+/// Does what takes time, or waits for a disk or a connection, on a thread of its own.
+async fn in_background<T: Send + 'static>(
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Result<T, NotKept> {
+    tokio::task::spawn_blocking(work)
+        .await
+        .map_err(|_| NotKept::Crashed)
+}

@@ -1,0 +1,109 @@
+//! Looking whether the gateway's own public address leads back to it.
+//!
+//! Each process looks for itself: what it learns is about its own name server and routes too. With `PUBLIC_URL_CHECK=pause`
+//! it claims nothing while its look fails; what is queued stays queued, here or for replicas whose looks succeed.
+
+use std::time::Duration;
+
+use rand::RngExt;
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    domain::ids::Ids,
+    gladia::canary::{Canary, CanaryError},
+};
+
+/// How long until the next look while all is well.
+const INTERVAL: Duration = Duration::from_mins(5);
+
+/// How long after the first failure. At a start, a load balancer may not know this replica yet.
+const FIRST_RETRY: Duration = Duration::from_secs(2);
+
+/// How long after many.
+const LONGEST_RETRY: Duration = Duration::from_secs(30);
+
+/// So many failures in a row are no matter of a start any more.
+const FAILURES_THAT_LAST: u32 = 4;
+
+/// Looks at the public address.
+#[derive(Debug)]
+pub struct PublicUrlWatch {
+    /// Calls it.
+    pub canary: Canary,
+    /// Where the random part of a call comes from.
+    pub ids: Ids,
+    /// Tells the submitter whether it may claim, where a failure is to keep it from that.
+    pub may_claim: Option<watch::Sender<bool>>,
+}
+
+impl PublicUrlWatch {
+    /// Looks until told to stop.
+    pub async fn run(self, stop: CancellationToken) {
+        // In a row; `None` before the first look.
+        let mut failures = None;
+        loop {
+            let looked = tokio::select! {
+                () = stop.cancelled() => return,
+                looked = self.canary.call(self.ids.next()) => looked,
+            };
+            let before = failures.unwrap_or(0_u32);
+            let rest = match looked {
+                Ok(()) => {
+                    if failures != Some(0) {
+                        tracing::info!("PUBLIC_URL leads back to this gateway ({})", self.place());
+                    }
+                    failures = Some(0);
+                    INTERVAL
+                }
+                Err(error) => {
+                    let count = before.saturating_add(1);
+                    failures = Some(count);
+                    self.tell(&error, count);
+                    FIRST_RETRY
+                        .saturating_mul(1 << before.min(10))
+                        .min(LONGEST_RETRY)
+                }
+            };
+            let reachable = failures == Some(0);
+            metrics::gauge!("gateway_public_url_reachable").set(if reachable { 1.0 } else { 0.0 });
+            if let Some(may_claim) = &self.may_claim {
+                may_claim.send_replace(reachable);
+            }
+            let jittered = rest.mul_f64(rand::rng().random_range(0.8..=1.0));
+            tokio::select! {
+                () = stop.cancelled() => return,
+                () = tokio::time::sleep(jittered) => {}
+            }
+        }
+    }
+
+    /// Where it looks, without a path.
+    fn place(&self) -> String {
+        self.canary.public_url().origin().ascii_serialization()
+    }
+
+    /// Says that a look failed, when that is new; and again, louder, when it lasts.
+    fn tell(&self, error: &CanaryError, failures: u32) {
+        let (place, consequence) = (self.place(), self.consequence());
+        match failures {
+            1 => tracing::warn!(
+                %error,
+                "PUBLIC_URL does not lead back to this gateway ({place}); {consequence}. Looking again soon"
+            ),
+            FAILURES_THAT_LAST => tracing::error!(
+                %error,
+                "PUBLIC_URL still does not lead back to this gateway ({place}); {consequence}"
+            ),
+            _ => {}
+        }
+    }
+
+    fn consequence(&self) -> &'static str {
+        if self.may_claim.is_some() {
+            "nothing is sent from here until it does"
+        } else {
+            "callbacks may be lost until it does"
+        }
+    }
+}

@@ -1,0 +1,102 @@
+//! The end of the retention: what ended long ago is erased, as if its caller had deleted it.
+//!
+//! One job a transaction, and locked ones are passed over, so any number of replicas may do this at once.
+
+use std::time::Duration;
+
+use sqlx::PgPool;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use super::{ERROR_PAUSE, sweep_interval};
+use crate::db::{self, job_endings, uploads};
+
+/// How many jobs, or files, are taken in one go.
+const BATCH: i64 = 100;
+
+/// How often files without jobs are looked for: no index leads to them, and they are in no hurry.
+const UPLOADS_INTERVAL: Duration = Duration::from_hours(1);
+
+/// Erases what is older than the retention.
+#[derive(Debug, Clone)]
+pub struct Retention {
+    /// The database.
+    pub pool: PgPool,
+    /// How long after its end a job is kept.
+    pub keeps_for: Duration,
+    /// Whether Gladia's copy is to be deleted as well.
+    pub deletes_at_gladia: bool,
+}
+
+impl Retention {
+    /// Looks until told to stop. A transaction that is cut off is rolled back, and another look finds the same.
+    pub async fn run(self, stop: CancellationToken) {
+        let mut next_uploads = Instant::now();
+        loop {
+            let swept = tokio::select! {
+                () = stop.cancelled() => return,
+                swept = self.sweep(&mut next_uploads) => swept,
+            };
+            let rest = match swept {
+                Ok(true) => Duration::ZERO,
+                Ok(false) => sweep_interval(),
+                Err(error) => {
+                    tracing::warn!(%error, "Could not erase what is older than the retention; trying again");
+                    ERROR_PAUSE
+                }
+            };
+            tokio::select! {
+                () = stop.cancelled() => return,
+                () = tokio::time::sleep(rest) => {}
+            }
+        }
+    }
+
+    /// Erases what is due, a batch of each kind. Whether there may be more.
+    async fn sweep(&self, next_uploads: &mut Instant) -> sqlx::Result<bool> {
+        let mut has_more = self.erase_jobs().await?;
+        if Instant::now() >= *next_uploads {
+            if self.erase_uploads().await? {
+                has_more = true;
+            } else {
+                *next_uploads = Instant::now() + UPLOADS_INTERVAL;
+            }
+        }
+        Ok(has_more)
+    }
+
+    /// Erases a batch of jobs. Whether there may be more.
+    async fn erase_jobs(&self) -> sqlx::Result<bool> {
+        let mut conn = self.pool.acquire().await?;
+        let expired = job_endings::list_expired(&mut conn, self.keeps_for, BATCH).await?;
+        let is_full = i64::try_from(expired.len()).is_ok_and(|found| found == BATCH);
+        let mut erased = 0_u64;
+        for job_id in expired {
+            match job_endings::erase_expired(&mut conn, job_id, self.deletes_at_gladia).await {
+                Ok(true) => {
+                    erased += 1;
+                    tracing::info!(job.id = %job_id, "Erased job {job_id}: its retention has ended");
+                }
+                Ok(false) => {}
+                Err(error) if db::is_unavailable(&error) => return Err(error),
+                // One job that cannot be erased does not keep the others.
+                Err(error) => {
+                    tracing::error!(%error, job.id = %job_id, "Could not erase job {job_id}; trying again");
+                }
+            }
+        }
+        metrics::counter!("gateway_transcriptions_retired_total").increment(erased);
+        Ok(is_full && erased > 0)
+    }
+
+    /// Erases a batch of files that no job uses. Whether there may be more.
+    async fn erase_uploads(&self) -> sqlx::Result<bool> {
+        let mut conn = self.pool.acquire().await?;
+        for _ in 0..BATCH {
+            if !uploads::delete_expired(&mut conn, self.keeps_for).await? {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+}

@@ -1,0 +1,309 @@
+//! What a deletion erases, here and at Gladia, and the receipt that stays.
+
+use serde_json::{Value, json};
+
+use crate::support::{Caller, TestApp, audio, eventually, rows::success};
+
+/// The receipt in the problem that an erased transcription answers with.
+async fn receipt(caller: &Caller, id: &str) -> Value {
+    let answer = caller.get(&format!("/v1/transcriptions/{id}")).await;
+    answer.problem(410, "transcription-deleted")["erased"].clone()
+}
+
+/// Waits until the receipt says this of Gladia's copy.
+async fn wait_for_receipt(caller: &Caller, id: &str, status: &str) -> Value {
+    eventually(&format!("receipt that says {status}"), async || {
+        let receipt = receipt(caller, id).await;
+        (receipt["gladia"]["status"] == status).then_some(receipt)
+    })
+    .await
+}
+
+async fn tries(app: &TestApp) -> i32 {
+    app.scalar("SELECT coalesce(max(tries), 0) FROM upstream_deletions")
+        .await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_deleted_job_is_deleted_at_gladia_and_leaves_a_receipt() {
+    let app = TestApp::start().await;
+    let id = app.acme.start("a.mp3").await;
+    app.acme.wait_until_done(&id).await;
+    assert_eq!(app.acme.delete(&id).await.status, 204);
+    let receipt = wait_for_receipt(&app.acme, &id, "deleted").await;
+    assert_eq!(receipt["by"], "request");
+    assert!(receipt["erased_at"].is_string() && receipt["gladia"]["at"].is_string());
+    assert_eq!(app.upstream.count("deletes").await, 1);
+    // Every way to it gives the receipt.
+    let address = format!("/v1/transcriptions/{id}");
+    for answer in [
+        app.acme.result(&id).await,
+        app.acme.get(&format!("{address}/audio")).await,
+        app.acme.cancel(&id).await,
+    ] {
+        assert_eq!(
+            answer.problem(410, "transcription-deleted")["erased"],
+            receipt
+        );
+    }
+    app.globex.get(&address).await.problem(404, "not-found");
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_job_that_never_reached_gladia_needs_no_deletion_there() {
+    let app = TestApp::start().await;
+    app.pause_dispatch().await;
+    let id = app.acme.start("a.mp3").await;
+    assert_eq!(app.acme.delete(&id).await.status, 204);
+    let receipt = receipt(&app.acme, &id).await;
+    assert_eq!(
+        receipt["gladia"],
+        json!({ "status": "not_sent", "at": null })
+    );
+    assert_eq!(app.rows("upstream_deletions").await, 0);
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_deletion_waits_until_gladia_has_ended() {
+    let app = TestApp::start().await;
+    let id = app.acme.start("endless.mp3").await;
+    app.acme.wait_until(&id, "processing").await;
+    assert_eq!(app.acme.delete(&id).await.status, 204);
+    let pending = wait_for_receipt(&app.acme, &id, "pending").await;
+    assert!(pending["gladia"]["at"].is_string());
+    eventually("refusal", async || (tries(&app).await == 1).then_some(())).await;
+    // The next try comes later, and later still after that.
+    for (ahead, count) in [("31 seconds", 2), ("95 seconds", 3)] {
+        app.set_clock_ahead(ahead).await;
+        eventually("try", async || (tries(&app).await == count).then_some(())).await;
+    }
+    let wait: f64 = app
+        .scalar("SELECT extract(epoch FROM next_try_at - gateway_now())::float8 FROM upstream_deletions")
+        .await;
+    assert!((100.0..=120.0).contains(&wait), "{wait}");
+    assert_eq!(receipt(&app.acme, &id).await["gladia"]["status"], "pending");
+    let attempt = app.attempt(&id).await;
+    let body = success(&attempt.gladia_id.unwrap(), "unwanted");
+    app.call_back(attempt.id, body).await;
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_gladia_has_lost_is_already_gone() {
+    let app = TestApp::start().await;
+    let id = app.acme.start("a.mp3").await;
+    app.acme.wait_until_done(&id).await;
+    let fault = json!({ "operation": "delete", "kind": "status", "status": 404, "times": 1 });
+    app.upstream.fault(&fault).await;
+    assert_eq!(app.acme.delete(&id).await.status, 204);
+    wait_for_receipt(&app.acme, &id, "already_gone").await;
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_answer_that_is_not_gladias_proves_no_deletion() {
+    let app = TestApp::start().await;
+    let id = app.acme.start("a.mp3").await;
+    app.acme.wait_until_done(&id).await;
+    let mut ahead = 0;
+    for fault in [
+        json!({ "operation": "delete", "kind": "status", "status": 404, "body": "<html>no such host</html>" }),
+        json!({ "operation": "delete", "kind": "status", "status": 500 }),
+        json!({ "operation": "delete", "kind": "status", "status": 429 }),
+        json!({ "operation": "delete", "kind": "drop_before" }),
+    ] {
+        app.upstream.fault(&fault).await;
+        if ahead == 0 {
+            assert_eq!(app.acme.delete(&id).await.status, 204);
+        }
+        let before = tries(&app).await;
+        ahead += 20;
+        app.set_clock_ahead(&format!("{ahead} minutes")).await;
+        eventually("try", async || (tries(&app).await > before).then_some(())).await;
+        assert_eq!(receipt(&app.acme, &id).await["gladia"]["status"], "pending");
+    }
+    app.upstream.clear_faults().await;
+    app.set_clock_ahead("3 hours").await;
+    wait_for_receipt(&app.acme, &id, "deleted").await;
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_deletion_that_gladia_refuses_for_a_week_is_given_up() {
+    let app = TestApp::start().await;
+    let id = app.acme.start("a.mp3").await;
+    app.acme.wait_until_done(&id).await;
+    let fault = json!({ "operation": "delete", "kind": "status", "status": 403 });
+    app.upstream.fault(&fault).await;
+    assert_eq!(app.acme.delete(&id).await.status, 204);
+    eventually("refusal", async || (tries(&app).await == 1).then_some(())).await;
+    app.set_clock_ahead("6 days").await;
+    eventually("refusal", async || (tries(&app).await == 2).then_some(())).await;
+    assert_eq!(receipt(&app.acme, &id).await["gladia"]["status"], "pending");
+    app.set_clock_ahead("8 days").await;
+    let receipt = wait_for_receipt(&app.acme, &id, "given_up").await;
+    assert!(receipt["gladia"]["at"].is_string());
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_gladia_turns_out_to_have_of_a_deleted_job_is_deleted_too() {
+    let app = TestApp::builder().with_gladia_relay().start().await;
+    app.gladia().hold_answers();
+    let id = app.acme.start("endless.mp3").await;
+    app.upstream.wait_for("creates_accepted", 1).await;
+    assert_eq!(app.acme.delete(&id).await.status, 204);
+    // Nobody knows yet under which id, nor whether.
+    assert_eq!(receipt(&app.acme, &id).await["gladia"]["status"], "pending");
+    assert_eq!(app.rows("upstream_deletions").await, 0);
+    let attempt = app.attempt(&id).await;
+    let jobs = app.upstream.jobs().await;
+    let gladia_id = jobs[0]["id"].as_str().unwrap();
+    app.call_back(attempt.id, success(gladia_id, "unwanted"))
+        .await;
+    assert_eq!(app.rows("upstream_deletions").await, 1);
+    assert_eq!(app.callback_outcomes(&id).await, ["discarded"]);
+    app.gladia().release_answers();
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_surplus_is_deleted_once_its_job_is_done_and_the_result_never() {
+    let app = TestApp::start().await;
+    let other = app.acme.start("a.mp3").await;
+    app.acme.wait_until_done(&other).await;
+    let surplus = app.acme.job(&other).await["gladia_id"].clone();
+    let surplus = surplus.as_str().unwrap();
+    let id = app.acme.start("endless.mp3").await;
+    app.acme.wait_until(&id, "processing").await;
+    let attempt = app.attempt(&id).await;
+    let own = attempt.gladia_id.unwrap();
+    app.execute(&format!(
+        "INSERT INTO upstream_deletions (gladia_id, job_id, reason)
+         VALUES ('{surplus}', '{id}', 'surplus'), ('{own}', '{id}', 'surplus')"
+    ))
+    .await;
+    // Whatever is due has been looked at once this one is through.
+    app.execute(&format!(
+        "INSERT INTO upstream_deletions (gladia_id, job_id, reason)
+         VALUES ('01234567-89ab-7cde-8f01-23456789abcd', '{id}', 'deleted')"
+    ))
+    .await;
+    let finished = async |count: i64| {
+        eventually("receipts", async || {
+            let finished = app
+                .rows("upstream_deletions WHERE finished_at IS NOT NULL")
+                .await;
+            (finished == count).then_some(())
+        })
+        .await;
+    };
+    finished(1).await;
+    assert_eq!(app.upstream.count("deletes").await, 1);
+    app.call_back(attempt.id, success(&own, "words")).await;
+    app.acme.wait_until_done(&id).await;
+    finished(2).await;
+    let left: String = app
+        .scalar("SELECT coalesce(string_agg(gladia_id, ','), '') FROM upstream_deletions WHERE finished_at IS NULL")
+        .await;
+    assert!(left.is_empty() || left == own, "{left}");
+    assert_eq!(app.upstream.count("deletes").await, 2);
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_key_of_a_deleted_job_stays_its_own() {
+    let app = TestApp::start().await;
+    let body = json!({ "audio_url": "https://audio.example/a.mp3" });
+    let job = app.acme.transcribe_once("order-7", &body).await.expect(202);
+    let id = job["id"].as_str().unwrap();
+    app.acme.wait_until_done(id).await;
+    assert_eq!(app.acme.delete(id).await.status, 204);
+    let again = app.acme.transcribe_once("order-7", &body).await;
+    let problem = again.problem(410, "transcription-deleted");
+    assert_eq!(problem["erased"]["by"], "request");
+    let other = json!({ "audio_url": "https://audio.example/b.mp3" });
+    let answer = app.acme.transcribe_once("order-7", &other).await;
+    answer.problem(422, "idempotency-key-reused");
+    app.acme.transcribe_once("order-8", &body).await.expect(202);
+    app.upstream.wait_for("creates_accepted", 2).await;
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_file_that_goes_while_a_request_begins_to_use_it_is_not_found() {
+    let app = TestApp::start().await;
+    let job = app
+        .acme
+        .upload(audio::short(), "a.wav", None)
+        .await
+        .expect(202);
+    let id = job["id"].as_str().unwrap().to_owned();
+    app.acme.wait_until_done(&id).await;
+    let audio_url = job["audio_url"].as_str().unwrap();
+    // Another replica, in the middle of deleting the job.
+    let mut tx = app.pool.begin().await.unwrap();
+    for statement in ["UPDATE jobs SET upload_id = NULL", "DELETE FROM uploads"] {
+        sqlx::query(statement).execute(&mut *tx).await.unwrap();
+    }
+    let body = json!({ "audio_url": audio_url });
+    let request = tokio::spawn({
+        let caller = app.acme.clone();
+        async move { caller.transcribe_once("order-7", &body).await }
+    });
+    eventually("request that waits", async || {
+        let waiting = app
+            .rows(
+                "pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'",
+            )
+            .await;
+        (waiting > 0).then_some(())
+    })
+    .await;
+    tx.commit().await.unwrap();
+    request.await.unwrap().problem(404, "audio-not-found");
+    // The key is free again.
+    let body = json!({ "audio_url": "https://audio.example/b.mp3" });
+    app.acme.transcribe_once("order-7", &body).await.expect(202);
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_file_that_a_request_begins_to_use_stays_when_its_job_is_deleted() {
+    let app = TestApp::start().await;
+    let job = app
+        .acme
+        .upload(audio::short(), "a.wav", None)
+        .await
+        .expect(202);
+    let id = job["id"].as_str().unwrap().to_owned();
+    app.acme.wait_until_done(&id).await;
+    // Another replica, in the middle of accepting a job of the same file.
+    let mut tx = app.pool.begin().await.unwrap();
+    sqlx::query(
+        "INSERT INTO jobs (id, tenant_id, api_key_id, status, finished_at, request, audio_url, upload_id)
+         SELECT gen_random_uuid(), tenant_id, api_key_id, 'canceled', gateway_now(), request, audio_url, upload_id FROM jobs",
+    )
+    .execute(&mut *tx)
+    .await
+    .unwrap();
+    let request = tokio::spawn({
+        let (caller, id) = (app.acme.clone(), id.clone());
+        async move { caller.delete(&id).await }
+    });
+    eventually("request that waits", async || {
+        let waiting = app
+            .rows(
+                "pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'",
+            )
+            .await;
+        (waiting > 0).then_some(())
+    })
+    .await;
+    tx.commit().await.unwrap();
+    assert_eq!(request.await.unwrap().status, 204);
+    assert_eq!(app.rows("uploads").await, 1);
+    app.finish().await;
+}

@@ -1,0 +1,404 @@
+//! Account webhooks: signed, taken once, and answered by one look at Gladia where something is left to learn.
+
+use base64::{Engine, prelude::BASE64_STANDARD};
+use hmac::{Hmac, KeyInit, Mac};
+use serde_json::{Value, json};
+use sha2::Sha256;
+use uuid::Uuid;
+
+use crate::support::{
+    Answer, TestApp,
+    builder::{Builder, WEBHOOK_SECRET},
+    callbacks::processing,
+    eventually,
+    look_ups::lose_creates,
+    looks::lose_callbacks,
+    upstream::GLADIA_KEY,
+};
+
+/// A gateway that takes webhooks; nobody sends any.
+fn builder() -> Builder {
+    TestApp::builder().set("GLADIA_WEBHOOK_SECRETS", WEBHOOK_SECRET)
+}
+
+/// A message as Svix sends it.
+struct Message {
+    id: String,
+    secret: &'static str,
+    seconds_ago: i64,
+    body: String,
+}
+
+impl Message {
+    fn new(event: &str, gladia_id: &str) -> Self {
+        Self {
+            id: format!("msg_{}", Uuid::now_v7().simple()),
+            secret: WEBHOOK_SECRET,
+            seconds_ago: 0,
+            body: json!({ "event": event, "payload": { "id": gladia_id } }).to_string(),
+        }
+    }
+
+    async fn send(&self, app: &TestApp) -> Answer {
+        let now: i64 = app
+            .scalar("SELECT extract(epoch FROM gateway_now())::bigint")
+            .await;
+        let timestamp = now - self.seconds_ago;
+        let key = BASE64_STANDARD
+            .decode(self.secret.strip_prefix("whsec_").unwrap())
+            .unwrap();
+        let mut mac = Hmac::<Sha256>::new_from_slice(&key).unwrap();
+        mac.update(format!("{}.{timestamp}.{}", self.id, self.body).as_bytes());
+        let signature = BASE64_STANDARD.encode(mac.finalize().into_bytes());
+        let request = app
+            .http
+            .post(format!("{}/webhooks/gladia", app.replicas[0].base))
+            .header("svix-id", &self.id)
+            .header("svix-timestamp", timestamp)
+            .header("svix-signature", format!("v1,AAAA v1,{signature}"))
+            .body(self.body.clone());
+        Answer::to(request).await
+    }
+}
+
+impl TestApp {
+    /// What came of the messages about Gladia's jobs, in their order.
+    async fn webhook_outcomes(&self) -> Vec<(String, String)> {
+        sqlx::query_as(
+            "SELECT substr(event, length('transcription.') + 1), coalesce(outcome, 'due') FROM webhook_messages
+             ORDER BY received_at, event",
+        )
+        .fetch_all(&self.pool)
+        .await
+        .unwrap()
+    }
+
+    /// Waits until this came of the messages.
+    async fn wait_for_webhooks(&self, expected: &[(&str, &str)]) {
+        let expected: Vec<(String, String)> = expected
+            .iter()
+            .map(|(event, outcome)| ((*event).to_owned(), (*outcome).to_owned()))
+            .collect();
+        eventually(&format!("messages with {expected:?}"), async || {
+            (self.webhook_outcomes().await == expected).then_some(())
+        })
+        .await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn only_what_gladia_signed_just_now_is_taken() {
+    let app = builder().start().await;
+    let good = || Message::new("transcription.created", "some-job");
+    for bad in [
+        Message {
+            secret: "whsec_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA",
+            ..good()
+        },
+        Message {
+            seconds_ago: 302,
+            ..good()
+        },
+        Message {
+            seconds_ago: -302,
+            ..good()
+        },
+    ] {
+        bad.send(&app).await.problem(400, "invalid-parameter");
+    }
+    let unsigned = app
+        .http
+        .post(format!("{}/webhooks/gladia", app.replicas[0].base))
+        .body(good().body);
+    Answer::to(unsigned).await.problem(400, "invalid-parameter");
+    let large = Message {
+        body: " ".repeat(65 * 1024),
+        ..good()
+    };
+    large.send(&app).await.problem(413, "payload-too-large");
+    assert_eq!(app.rows("webhook_messages").await, 0);
+
+    good().send(&app).await.expect(204);
+    assert_eq!(app.rows("webhook_messages").await, 1);
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_secrets_there_is_no_such_address() {
+    let app = TestApp::start().await;
+    let message = Message::new("transcription.created", "some-job");
+    message.send(&app).await.problem(404, "not-found");
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn while_secrets_rotate_both_sign() {
+    let old = "whsec_b2xkIG9sZCBvbGQgb2xkIG9sZCBvbGQ=";
+    let app = TestApp::builder()
+        .set("GLADIA_WEBHOOK_SECRETS", format!("{old},{WEBHOOK_SECRET}"))
+        .start()
+        .await;
+    for secret in [old, WEBHOOK_SECRET] {
+        let message = Message {
+            secret,
+            ..Message::new("transcription.created", "some-job")
+        };
+        message.send(&app).await.expect(204);
+    }
+    assert_eq!(app.rows("webhook_messages").await, 2);
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_repeated_message_is_taken_once_and_what_is_no_message_not_at_all() {
+    let app = builder().start().await;
+    let message = Message::new("transcription.created", "some-job");
+    for _ in 0..2 {
+        message.send(&app).await.expect(204);
+    }
+    for body in [
+        "no JSON",
+        r#"{"event":"live.ended","payload":{"id":"x"}}"#,
+        "{}",
+    ] {
+        let other = Message {
+            body: body.to_owned(),
+            ..Message::new("", "")
+        };
+        other.send(&app).await.expect(204);
+    }
+    assert_eq!(app.rows("webhook_messages").await, 1);
+    app.set_clock_ahead("10 seconds").await;
+    app.wait_for_webhooks(&[("created", "gone")]).await;
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn messages_that_tell_nothing_new_cost_no_request() {
+    let app = TestApp::builder().with_webhooks().start().await;
+    let id = app.acme.start("a.mp3").await;
+    app.acme.wait_until_done(&id).await;
+    eventually("both messages", async || {
+        (app.rows("webhook_messages").await == 2).then_some(())
+    })
+    .await;
+    app.set_clock_ahead("20 seconds").await;
+    app.wait_for_webhooks(&[("created", "known"), ("success", "known")])
+        .await;
+    assert_eq!(app.gets().await, 0);
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_created_message_ahead_of_the_answer_makes_the_attempt_known() {
+    let app = TestApp::builder().with_webhooks().start().await;
+    lose_creates(&app, 1).await;
+    let id = app.acme.start("endless.mp3").await;
+    app.wait_for_attempt(&id, "unknown").await;
+    eventually("message", async || {
+        (app.rows("webhook_messages").await == 1).then_some(())
+    })
+    .await;
+    app.set_clock_ahead("6 seconds").await;
+    let job = app.acme.wait_until(&id, "processing").await;
+    assert_eq!(job["gladia_id"], app.upstream.jobs().await[0]["id"]);
+    app.wait_for_webhooks(&[("created", "adopted")]).await;
+    assert_eq!(app.settled_by(&id).await, Some("webhook".to_owned()));
+    assert_eq!(app.gets().await, 1);
+    let expected: i64 = app
+        .scalar("SELECT count(*) FROM attempts WHERE expected_by IS NOT NULL")
+        .await;
+    assert_eq!(expected, 1);
+    app.end(&id).await;
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lost_callback_is_found_by_one_get_after_the_message() {
+    for audio in ["spoken.mp3", "failing.mp3"] {
+        let app = TestApp::builder().with_webhooks().start().await;
+        let id = app.start_and_lose_callback(audio).await;
+        eventually("both messages", async || {
+            (app.rows("webhook_messages").await == 2).then_some(())
+        })
+        .await;
+        app.set_clock_ahead("20 seconds").await;
+        let (status, event) = if audio == "failing.mp3" {
+            ("error", "error")
+        } else {
+            ("done", "success")
+        };
+        app.acme.wait_until(&id, status).await;
+        app.wait_for_webhooks(&[("created", "known"), (event, "completed")])
+            .await;
+        assert_eq!(app.gets().await, 1);
+        app.finish().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_success_of_an_attempt_that_was_never_answered_completes_it() {
+    let app = TestApp::builder().with_webhooks().start().await;
+    app.upstream
+        .fault(&json!([
+            { "operation": "create", "kind": "drop_after", "times": 1 },
+            { "operation": "callback", "kind": "lose" },
+        ]))
+        .await;
+    let id = app.acme.start("spoken.mp3").await;
+    app.upstream.wait_for("callbacks_lost", 1).await;
+    eventually("both messages", async || {
+        (app.rows("webhook_messages").await == 2).then_some(())
+    })
+    .await;
+    app.set_clock_ahead("20 seconds").await;
+    app.acme.wait_until_done(&id).await;
+    eventually("end of both messages", async || {
+        let outcomes = app.webhook_outcomes().await;
+        outcomes
+            .iter()
+            .all(|(_, outcome)| outcome != "due")
+            .then_some(())
+    })
+    .await;
+    assert!(
+        app.callback_outcomes(&id)
+            .await
+            .contains(&"completed".to_owned())
+    );
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn jobs_that_others_sent_with_the_account_are_left_alone() {
+    let app = TestApp::builder().with_webhooks().start().await;
+    let other_gateways = json!({ "gladia_gateway_attempt": Uuid::now_v7(), "foreign": true });
+    for metadata in [json!({ "foreign": true }), other_gateways] {
+        let create = app
+            .http
+            .post(format!("{}v2/pre-recorded", app.upstream.simulator.url()))
+            .header("x-gladia-key", GLADIA_KEY)
+            .json(&json!({
+                "audio_url": "https://audio.example/endless.mp3",
+                "custom_metadata": metadata,
+            }));
+        assert_eq!(create.send().await.unwrap().status(), 201);
+    }
+    eventually("both messages", async || {
+        (app.rows("webhook_messages").await == 2).then_some(())
+    })
+    .await;
+    app.set_clock_ahead("10 seconds").await;
+    app.wait_for_webhooks(&[("created", "foreign"), ("created", "foreign")])
+        .await;
+    assert_eq!(app.rows("jobs").await + app.rows("callbacks").await, 0);
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn while_gladia_does_not_answer_a_message_waits() {
+    let app = builder().start().await;
+    let (id, _, gladia_id) = processing(&app).await;
+    app.upstream
+        .fault(&json!({ "operation": "get", "kind": "status", "status": 502, "times": 1 }))
+        .await;
+    let message = Message::new("transcription.success", &gladia_id);
+    message.send(&app).await.expect(204);
+    app.set_clock_ahead("12 seconds").await;
+    eventually("failed try", async || {
+        let failed: i32 = app.scalar("SELECT tries FROM webhook_messages").await;
+        (failed == 1).then_some(())
+    })
+    .await;
+    app.wait_for_webhooks(&[("success", "due")]).await;
+    app.end(&id).await;
+    app.acme.wait_until_done(&id).await;
+    app.set_clock_ahead("1 minute").await;
+    app.wait_for_webhooks(&[("success", "known")]).await;
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn with_zero_data_retention_messages_are_noted_and_nothing_is_asked_for() {
+    let app = builder()
+        .set("GLADIA_ZERO_DATA_RETENTION", true)
+        .start()
+        .await;
+    lose_creates(&app, 1).await;
+    let id = app.acme.start("endless.mp3").await;
+    app.wait_for_attempt(&id, "unknown").await;
+    let gladia_id = app.upstream.jobs().await[0]["id"]
+        .as_str()
+        .unwrap()
+        .to_owned();
+    let message = Message::new("transcription.created", &gladia_id);
+    message.send(&app).await.expect(204);
+    app.set_clock_ahead("10 seconds").await;
+    app.wait_for_webhooks(&[("created", "given_up")]).await;
+    assert_eq!(app.attempt(&id).await.state, "unknown");
+    assert_eq!(app.gets().await, 0);
+    app.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_the_database_a_message_is_to_come_again() {
+    let app = builder().with_database_relay().start().await;
+    let message = Message::new("transcription.created", "some-job");
+    app.database_relay().cut().await;
+    let answer = message.send(&app).await;
+    answer.problem(503, "database-unavailable");
+    assert!(answer.header("retry-after").is_some());
+    app.database_relay().mend().await;
+    eventually("taken message", async || {
+        (message.send(&app).await.status == 204).then_some(())
+    })
+    .await;
+    app.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn old_messages_are_forgotten() {
+    let mut app = builder().start().await;
+    Message::new("transcription.created", "old")
+        .send(&app)
+        .await
+        .expect(204);
+    app.set_clock_ahead("7 days 1 minute").await;
+    Message::new("transcription.created", "new")
+        .send(&app)
+        .await
+        .expect(204);
+    app.wait_for_webhooks(&[("created", "gone"), ("created", "due")])
+        .await;
+    // A replica cleans up when it starts.
+    app.add_replica(&[]).await;
+    eventually("purge", async || {
+        let left: Vec<Value> =
+            sqlx::query_scalar("SELECT to_jsonb(gladia_id) FROM webhook_messages")
+                .fetch_all(&app.pool)
+                .await
+                .unwrap();
+        (left == [json!("new")]).then_some(())
+    })
+    .await;
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn messages_come_where_callbacks_come() {
+    let app = builder()
+        .set("CALLBACK_LISTEN_ADDR", "127.0.0.1:0")
+        .start()
+        .await;
+    lose_callbacks(&app).await;
+    let message = Message::new("transcription.created", "some-job");
+    message.send(&app).await.problem(404, "not-found");
+    let at_callbacks = app.http.post(format!(
+        "http://{}/webhooks/gladia",
+        app.replicas[0].callback_address
+    ));
+    Answer::to(at_callbacks)
+        .await
+        .problem(400, "invalid-parameter");
+    app.finish().await;
+}

@@ -1,0 +1,56 @@
+//! An account at which Gladia keeps nothing.
+
+use serde_json::json;
+
+use crate::support::{Answer, TestApp, audio};
+
+async fn start() -> TestApp {
+    let spool = std::env::temp_dir().join(format!("gladia-gateway-spool-{}", uuid::Uuid::now_v7()));
+    TestApp::builder()
+        .set("GLADIA_ZERO_DATA_RETENTION", true)
+        .set("CALLBACK_SPOOL_DIR", spool.display())
+        .start()
+        .await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn files_are_refused_before_anything_of_them_is_read() {
+    let app = start().await;
+    for path in ["/v1/uploads", "/v1/transcriptions/upload"] {
+        // A form that never comes: the answer does not wait for it.
+        let never = futures_util::stream::pending::<Result<Vec<u8>, std::io::Error>>();
+        let request = app.acme.raw(
+            path,
+            "multipart/form-data; boundary=x",
+            reqwest::Body::wrap_stream(never),
+        );
+        let problem = Answer::to(request)
+            .await
+            .problem(403, "zero-data-retention");
+        let detail = problem["detail"].as_str().unwrap();
+        assert!(detail.contains("audio_url"), "{detail}");
+    }
+    let answer = app.acme.upload(audio::short(), "a.wav", None).await;
+    answer.problem(403, "zero-data-retention");
+    app.finish_with_nothing_kept().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_transcription_ends_and_is_erased_without_asking_gladia_for_anything() {
+    let app = start().await;
+    let id = app.acme.start("a.mp3").await;
+    app.acme.wait_until_done(&id).await;
+    let address = format!("/v1/transcriptions/{id}");
+    let answer = app.acme.get(&format!("{address}/audio")).await;
+    answer.problem(403, "zero-data-retention");
+    assert_eq!(app.acme.delete(&id).await.status, 204);
+    let problem = app.acme.get(&address).await;
+    let problem = problem.problem(410, "transcription-deleted");
+    let gladia = &problem["erased"]["gladia"];
+    assert_eq!(gladia, &json!({ "status": "kept", "at": null }));
+    assert_eq!(app.rows("upstream_deletions").await, 0);
+    for operation in ["deletes", "gets", "lists", "files"] {
+        assert_eq!(app.upstream.count(operation).await, 0, "{operation}");
+    }
+    app.finish().await;
+}
