@@ -93,10 +93,14 @@ const MAY_IMPORT: [(&str, &[&str]); 15] = [
 ];
 
 /// Where SQL may stand besides `db`, and why.
-const SQL_ELSEWHERE: [(&str, &str); 2] = [
+const SQL_ELSEWHERE: [(&str, &str); 3] = [
     (
         "dev_tools/postgres/mod.rs",
         "creates and drops databases, of which the program itself has no notion",
+    ),
+    (
+        "dev_tools/postgres/faults.rs",
+        "cuts off whoever is connected, which no part of the program does",
     ),
     ("dev_tools/postgres/tests.rs", "looks into those databases"),
 ];

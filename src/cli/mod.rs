@@ -6,6 +6,8 @@
 
 mod attempts;
 mod callbacks;
+#[cfg(feature = "dev-tools")]
+mod chaos;
 mod check_callback;
 mod connect;
 #[cfg(feature = "dev-tools")]
@@ -97,6 +99,10 @@ enum Command {
     #[cfg(feature = "dev-tools")]
     #[command(long_about = None)]
     Simulate(simulate::SimulateArgs),
+    /// Let everything go wrong, and show that no job is lost and none is billed twice.
+    #[cfg(feature = "dev-tools")]
+    #[command(hide = true, long_about = None)]
+    Chaos(chaos::ChaosArgs),
     /// Run a command beside an embedded Postgres that has this checkout's tables.
     #[cfg(feature = "dev-tools")]
     #[command(hide = true, long_about = None)]
@@ -136,7 +142,7 @@ impl Cli {
     pub fn log_filter(&self) -> LogFilter {
         let level = match &self.command {
             #[cfg(feature = "dev-tools")]
-            Command::Demo(_) => Level::ERROR,
+            Command::Demo(_) | Command::Chaos(_) => Level::ERROR,
             _ => Level::INFO,
         };
         self.log
@@ -166,6 +172,8 @@ impl Cli {
                 simulate::run(args, Shutdown::on_signals()?.soft).await?;
                 Ok(ExitCode::SUCCESS)
             }
+            #[cfg(feature = "dev-tools")]
+            Command::Chaos(args) => chaos::run(args, Shutdown::on_signals()?).await,
             #[cfg(feature = "dev-tools")]
             Command::WithPostgres(args) => with_postgres::run(args).await,
         }

@@ -22,6 +22,8 @@ pub mod dispatch;
 pub mod events;
 pub mod gauges;
 pub mod idempotency;
+#[cfg(feature = "dev-tools")]
+pub mod invariants;
 pub mod job_endings;
 pub mod jobs;
 pub mod look_ups;

@@ -97,6 +97,12 @@ impl Cluster {
         command
     }
 
+    /// The process id of the server that uses the files now, if there is one.
+    pub(super) fn server_pid(&self) -> Option<String> {
+        let file = std::fs::read_to_string(self.data().join("postmaster.pid")).ok()?;
+        file.lines().next().map(str::to_owned)
+    }
+
     fn data(&self) -> PathBuf {
         self.directory.path().join("data")
     }

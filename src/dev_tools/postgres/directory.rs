@@ -106,6 +106,15 @@ impl PrivateDirectory {
         self.log.try_clone()
     }
 
+    /// Copies the log as it is now.
+    pub(super) fn copy_log(&self, to: &Path) -> io::Result<()> {
+        // Through the open file, because the supervisor may have removed the directory.
+        let length = self.log.metadata()?.len();
+        let mut log = vec![0; usize::try_from(length).unwrap_or_default()];
+        self.log.read_exact_at(&mut log, 0)?;
+        fs::write(to, log)
+    }
+
     /// The end of the log.
     pub(super) fn log_tail(&self) -> String {
         let length = self.log.metadata().map_or(0, |metadata| metadata.len());

@@ -1,4 +1,4 @@
-//! A Postgres of our own for `demo` and the tests, made from the binaries that the machine has.
+//! A Postgres of our own for `demo`, `chaos` and the tests, made from the binaries that the machine has.
 //!
 //! A server lives in one fresh private directory, listens on one free loopback port, and leaves nothing behind:
 //!
@@ -17,11 +17,13 @@ mod account;
 mod binaries;
 mod cluster;
 mod directory;
+mod faults;
 mod supervisor;
 #[cfg(test)]
 mod tests;
 
 use std::net::{Ipv4Addr, TcpListener};
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail, ensure};
@@ -56,6 +58,15 @@ impl Default for Options {
             max_connections: 200,
         }
     }
+}
+
+/// How a server is ended before it starts again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ShutdownMode {
+    /// Connections are cut off, and everything is written out.
+    Fast,
+    /// The server is gone at once, as after a crash, and recovers from its log when it starts.
+    Immediate,
 }
 
 /// A running server. Dropping it stops the server and removes its directory, and blocks until both are done.
@@ -97,21 +108,29 @@ impl EmbeddedPostgres {
             cluster,
             port,
         };
+        match server.wait_until_ready(None).await? {
+            Readiness::Ready => Ok(Some(server)),
+            Readiness::PortTaken => Ok(None),
+        }
+    }
+
+    /// Waits until the server answers; where `previous` is given, until one with another process id does.
+    async fn wait_until_ready(&mut self, previous: Option<&str>) -> anyhow::Result<Readiness> {
         let deadline = Instant::now() + START_TIMEOUT;
         loop {
-            let answer = server.check_identity().await;
-            if let Some(status) = server.supervisor.exit_status()? {
-                let log = server.cluster.log_tail();
+            let answer = self.check_identity(previous).await;
+            if let Some(status) = self.supervisor.exit_status()? {
+                let log = self.cluster.log_tail();
                 ensure!(
                     log.contains("Address already in use"),
                     "the embedded Postgres ended at its start ({status}); its log:\n{log}"
                 );
-                return Ok(None);
+                return Ok(Readiness::PortTaken);
             }
             match answer {
-                Ok(()) => return Ok(Some(server)),
+                Ok(()) => return Ok(Readiness::Ready),
                 Err(error) if Instant::now() > deadline => {
-                    let log = server.cluster.log_tail();
+                    let log = self.cluster.log_tail();
                     return Err(error).with_context(|| {
                         format!("the embedded Postgres does not answer after {START_TIMEOUT:?}; its log:\n{log}")
                     });
@@ -121,8 +140,41 @@ impl EmbeddedPostgres {
         }
     }
 
-    /// Fails unless the server that answers on the port is this one.
-    async fn check_identity(&self) -> anyhow::Result<()> {
+    /// Ends the server and starts it again on the same files and port. What it had committed is still there.
+    ///
+    /// # Errors
+    ///
+    /// Fails where it does not come back, with the end of its log.
+    pub async fn restart(&mut self, mode: ShutdownMode) -> anyhow::Result<()> {
+        let previous = self.cluster.server_pid();
+        self.supervisor.restart(mode)?;
+        match self.wait_until_ready(previous.as_deref()).await? {
+            Readiness::Ready => Ok(()),
+            Readiness::PortTaken => bail!(
+                "the embedded Postgres lost its port {} to another program while it restarted",
+                self.port
+            ),
+        }
+    }
+
+    /// Copies what the server has written to its log so far.
+    ///
+    /// # Errors
+    ///
+    /// Fails where the copy cannot be written.
+    pub fn copy_log(&self, to: &Path) -> anyhow::Result<()> {
+        self.cluster
+            .directory()
+            .copy_log(to)
+            .with_context(|| format!("copying the log of Postgres to {} failed", to.display()))
+    }
+
+    /// Fails unless the server that answers on the port is this one, and no longer the `previous` process.
+    async fn check_identity(&self, previous: Option<&str>) -> anyhow::Result<()> {
+        ensure!(
+            previous.is_none() || self.cluster.server_pid().as_deref() != previous,
+            "the server has not ended"
+        );
         let mut connection = self.connect().await?;
         let name: String = sqlx::query_scalar("SELECT current_setting('cluster_name')")
             .fetch_one(&mut connection)
@@ -207,6 +259,12 @@ impl EmbeddedPostgres {
             .await?;
         Ok(connection.close().await?)
     }
+}
+
+enum Readiness {
+    Ready,
+    /// Another program took the port first.
+    PortTaken,
 }
 
 /// `name` as an SQL identifier.

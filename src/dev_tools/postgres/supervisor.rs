@@ -6,12 +6,14 @@
 //! thread ends, and tests run on short-lived ones.
 
 use std::ffi::OsString;
+use std::io::Write;
 use std::os::unix::process::CommandExt;
 use std::process::{Child, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
 
+use super::ShutdownMode;
 use super::cluster::Cluster;
 
 const SCRIPT: &str = include_str!("supervise.sh");
@@ -51,6 +53,20 @@ impl Supervisor {
     /// How the server ended, if it did.
     pub(super) fn exit_status(&mut self) -> std::io::Result<Option<ExitStatus>> {
         self.script.try_wait()
+    }
+
+    /// Tells the script to end the server and to start it again. Does not wait for either.
+    pub(super) fn restart(&mut self, mode: ShutdownMode) -> anyhow::Result<()> {
+        let signal = match mode {
+            ShutdownMode::Fast => "INT",
+            ShutdownMode::Immediate => "QUIT",
+        };
+        let script = self
+            .script
+            .stdin
+            .as_mut()
+            .context("Postgres is being stopped")?;
+        writeln!(script, "{signal}").context("the script that runs Postgres is gone")
     }
 
     /// Stops the server and waits for its end.

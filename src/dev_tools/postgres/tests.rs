@@ -63,6 +63,48 @@ async fn two_servers_run_side_by_side_and_dropping_one_leaves_the_other() -> any
 }
 
 #[tokio::test]
+async fn what_was_committed_is_still_there_after_a_restart_of_either_kind() -> anyhow::Result<()> {
+    let mut server = EmbeddedPostgres::start(Options {
+        fsync: true,
+        ..Options::default()
+    })
+    .await?;
+    let url = server.url("postgres");
+    let mut connection = PgConnection::connect(&url).await?;
+    sqlx::raw_sql("CREATE TABLE numbers (number bigint)")
+        .execute(&mut connection)
+        .await?;
+    for (mode, number) in [(ShutdownMode::Fast, 1), (ShutdownMode::Immediate, 2)] {
+        sqlx::query("INSERT INTO numbers VALUES ($1)")
+            .bind(number)
+            .execute(&mut connection)
+            .await?;
+        server.restart(mode).await?;
+        assert!(connection.ping().await.is_err(), "{mode:?} cut nobody off");
+        connection = PgConnection::connect(&url).await?;
+        let count = "SELECT count(*) FROM numbers";
+        assert_eq!(answer(&url, count).await?, i64::from(number));
+    }
+    server.stop().await
+}
+
+#[tokio::test]
+async fn nobody_gets_in_while_all_connections_are_taken() -> anyhow::Result<()> {
+    let server = EmbeddedPostgres::start(Options {
+        max_connections: 10,
+        ..Options::default()
+    })
+    .await?;
+    let url = server.url("postgres");
+    let mut other = PgConnection::connect(&url).await?;
+    let taken = server.take_connections().await?;
+    assert!(other.ping().await.is_err());
+    assert!(PgConnection::connect(&url).await.is_err());
+    drop(taken);
+    server.stop().await
+}
+
+#[tokio::test]
 async fn nobody_gets_in_without_the_password() -> anyhow::Result<()> {
     let server = EmbeddedPostgres::start(Options::default()).await?;
     let stranger = server

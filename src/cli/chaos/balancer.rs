@@ -1,0 +1,96 @@
+//! The load balancer in front of the replicas: TCP, in turn, the next one where a connection is refused.
+
+use std::{
+    net::{Ipv4Addr, SocketAddr},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+    },
+};
+
+use tokio::{
+    io::copy_bidirectional,
+    net::{TcpListener, TcpStream},
+};
+use tokio_util::{sync::CancellationToken, sync::DropGuard, task::TaskTracker};
+use url::Url;
+
+/// Where the replicas listen; none for one that is down.
+#[derive(Debug, Clone)]
+pub struct Addresses(Arc<Vec<Mutex<Option<SocketAddr>>>>);
+
+impl Addresses {
+    /// For so many replicas, all down.
+    pub fn of(replicas: usize) -> Self {
+        Self(Arc::new((0..replicas).map(|_| Mutex::default()).collect()))
+    }
+
+    pub fn set(&self, replica: usize, address: Option<SocketAddr>) {
+        *self.0[replica]
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner) = address;
+    }
+
+    pub fn get(&self, replica: usize) -> Option<SocketAddr> {
+        let replica = &self.0[replica % self.0.len()];
+        *replica.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub fn count(&self) -> usize {
+        self.0.len()
+    }
+}
+
+/// Takes connections until it is dropped.
+#[derive(Debug)]
+pub struct Balancer {
+    url: Url,
+    _open: DropGuard,
+}
+
+impl Balancer {
+    /// Listens on a free port.
+    pub async fn start(addresses: Addresses) -> anyhow::Result<Self> {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
+        let url = format!("http://{}/", listener.local_addr()?).parse()?;
+        let open = CancellationToken::new();
+        let stopped = open.clone();
+        tokio::spawn(async move {
+            let (next, tasks) = (Arc::new(AtomicUsize::new(0)), TaskTracker::new());
+            while let Some(accepted) = stopped.run_until_cancelled(listener.accept()).await {
+                // Out of file descriptors, for one: the caller tries again.
+                let Ok((client, _)) = accepted else { continue };
+                let (addresses, next, stopped) =
+                    (addresses.clone(), Arc::clone(&next), stopped.clone());
+                tasks.spawn(async move {
+                    stopped
+                        .run_until_cancelled(pass(client, &addresses, &next))
+                        .await;
+                });
+            }
+        });
+        Ok(Self {
+            url,
+            _open: open.drop_guard(),
+        })
+    }
+
+    pub fn url(&self) -> &Url {
+        &self.url
+    }
+}
+
+async fn pass(mut client: TcpStream, addresses: &Addresses, next: &AtomicUsize) {
+    let first = next.fetch_add(1, Ordering::Relaxed);
+    for offset in 0..addresses.count() {
+        let Some(address) = addresses.get(first.wrapping_add(offset)) else {
+            continue;
+        };
+        if let Ok(mut server) = TcpStream::connect(address).await {
+            let _ = client.set_nodelay(true);
+            let _ = server.set_nodelay(true);
+            let _ = copy_bidirectional(&mut client, &mut server).await;
+            return;
+        }
+    }
+}

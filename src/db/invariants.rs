@@ -1,0 +1,188 @@
+//! What has to hold in the tables once nothing is under way any more. Asked by `chaos`, never by the service.
+
+use chrono::{DateTime, Utc};
+use sqlx::PgConnection;
+
+use crate::domain::ids::{AttemptId, JobId, TenantId};
+
+/// What the gateway's clock says.
+///
+/// # Errors
+/// Where the database does not answer.
+pub async fn now(conn: &mut PgConnection) -> sqlx::Result<DateTime<Utc>> {
+    sqlx::query!(r#"SELECT gateway_now() AS "now!""#)
+        .fetch_one(conn)
+        .await
+        .map(|row| row.now)
+}
+
+/// What still waits for something.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Unsettled {
+    /// Jobs of any status.
+    pub jobs: i64,
+    /// Jobs that have not ended.
+    pub open_jobs: i64,
+    /// Attempts that may still be running.
+    pub open_attempts: i64,
+    /// Slots that are held.
+    pub held_slots: i64,
+}
+
+impl Unsettled {
+    /// Whether nothing is left to wait for.
+    #[must_use]
+    pub fn is_nothing(&self) -> bool {
+        (self.open_jobs, self.open_attempts, self.held_slots) == (0, 0, 0)
+    }
+}
+
+/// Counts what has not ended.
+///
+/// # Errors
+/// Where the database does not answer.
+pub async fn count_unsettled(conn: &mut PgConnection) -> sqlx::Result<Unsettled> {
+    sqlx::query_as!(
+        Unsettled,
+        r#"
+        SELECT (SELECT count(*) FROM jobs) AS "jobs!",
+               (SELECT count(*) FROM jobs WHERE finished_at IS NULL) AS "open_jobs!",
+               (SELECT count(*) FROM attempts WHERE finished_at IS NULL) AS "open_attempts!",
+               (SELECT count(*) FROM slots WHERE attempt_id IS NOT NULL) AS "held_slots!"
+        "#
+    )
+    .fetch_one(conn)
+    .await
+}
+
+/// A job as it ended.
+#[derive(Debug, Clone)]
+pub struct JobFacts {
+    /// Its id.
+    pub id: JobId,
+    /// Whose it is.
+    pub tenant_id: TenantId,
+    /// Its status.
+    pub status: String,
+    /// Why it is where it is.
+    pub status_reason: Option<String>,
+    /// Why it failed.
+    pub error_type: Option<String>,
+    /// Gladia's job that completed it.
+    pub gladia_id: Option<String>,
+    /// How many idempotency keys lead to it.
+    pub keys: i64,
+    /// How many events say that it ended.
+    pub endings_told: i64,
+}
+
+/// Lists every job.
+///
+/// # Errors
+/// Where the database does not answer.
+pub async fn list_jobs(conn: &mut PgConnection) -> sqlx::Result<Vec<JobFacts>> {
+    sqlx::query_as!(
+        JobFacts,
+        r#"
+        SELECT j.id, j.tenant_id, j.status, j.status_reason, j.error_type, j.gladia_id,
+               (SELECT count(*) FROM idempotency_keys k WHERE k.job_id = j.id) AS "keys!",
+               (SELECT count(*) FROM events e WHERE e.job_id = j.id
+                    AND e.type IN ('transcription.done', 'transcription.error', 'transcription.canceled'))
+                   AS "endings_told!"
+        FROM jobs j
+        ORDER BY j.created_at, j.id
+        "#
+    )
+    .fetch_all(conn)
+    .await
+}
+
+/// An attempt as it ended.
+#[derive(Debug, Clone)]
+pub struct AttemptFacts {
+    /// Its id.
+    pub id: AttemptId,
+    /// The job that it was for.
+    pub job_id: JobId,
+    /// Its state.
+    pub state: String,
+    /// Gladia's job that it made.
+    pub gladia_id: Option<String>,
+    /// The process that sent it.
+    pub worker: String,
+    /// When it was made.
+    pub created_at: DateTime<Utc>,
+    /// After which instant its process counted as dead.
+    pub lease_until: DateTime<Utc>,
+    /// Whether it ended.
+    pub finished: bool,
+    /// Whether it holds a slot.
+    pub holds_slot: bool,
+}
+
+/// Lists every attempt.
+///
+/// # Errors
+/// Where the database does not answer.
+pub async fn list_attempts(conn: &mut PgConnection) -> sqlx::Result<Vec<AttemptFacts>> {
+    sqlx::query_as!(
+        AttemptFacts,
+        r#"
+        SELECT a.id, a.job_id, a.state, a.gladia_id, a.worker, a.created_at, a.lease_until,
+               a.finished_at IS NOT NULL AS "finished!",
+               EXISTS (SELECT FROM slots s WHERE s.attempt_id = a.id) AS "holds_slot!"
+        FROM attempts a
+        ORDER BY a.job_id, a.number
+        "#
+    )
+    .fetch_all(conn)
+    .await
+}
+
+/// A job that Gladia had twice, and that the gateway knows of.
+#[derive(Debug, Clone)]
+pub struct SurplusFacts {
+    /// Gladia's job that was one too many.
+    pub gladia_id: String,
+    /// The job that it was for.
+    pub job_id: JobId,
+}
+
+/// Lists the jobs that Gladia has or had twice.
+///
+/// # Errors
+/// Where the database does not answer.
+pub async fn list_surplus(conn: &mut PgConnection) -> sqlx::Result<Vec<SurplusFacts>> {
+    sqlx::query_as!(
+        SurplusFacts,
+        r#"
+        SELECT gladia_id, job_id FROM upstream_deletions
+        WHERE reason = 'surplus'
+        ORDER BY requested_at, gladia_id
+        "#
+    )
+    .fetch_all(conn)
+    .await
+}
+
+/// A callback that waits for somebody to look at it.
+#[derive(Debug, Clone)]
+pub struct QuarantineFacts {
+    /// The attempt that it came for.
+    pub attempt_id: AttemptId,
+    /// Why it was not carried out.
+    pub reason: Option<String>,
+}
+
+/// Lists quarantined callbacks.
+///
+/// # Errors
+/// Where the database does not answer.
+pub async fn list_quarantined(conn: &mut PgConnection) -> sqlx::Result<Vec<QuarantineFacts>> {
+    sqlx::query_as!(
+        QuarantineFacts,
+        "SELECT attempt_id, reason FROM callbacks WHERE outcome = 'quarantined' ORDER BY received_at, id"
+    )
+    .fetch_all(conn)
+    .await
+}
