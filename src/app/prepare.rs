@@ -7,7 +7,7 @@ use sqlx::{PgConnection, PgPool};
 use tokio::time::timeout;
 
 use crate::{
-    config::{CompletionMode, ServeSettings},
+    config::ServeSettings,
     db::{self, api_keys::NewApiKey},
     domain::{
         access::{ApiKey, Scope, TenantName},

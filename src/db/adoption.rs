@@ -10,7 +10,7 @@ use super::{
     attempts::{Locked, lock},
     claims::SLOT_DEADLINE,
     events::{self, EventType},
-    looks, surplus,
+    looks, surplus, upstream_deletions,
 };
 use crate::domain::{
     attempt::AttemptState,

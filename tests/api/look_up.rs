@@ -7,7 +7,8 @@ use crate::support::{
     builder::Builder,
     eventually,
     look_ups::{lose_creates, refuse_creates},
-    rows::success, spool::SpoolDirectory,
+    rows::success,
+    spool::SpoolDirectory,
 };
 
 /// Gateways whose unknown attempts are looked for within seconds.

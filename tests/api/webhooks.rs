@@ -13,7 +13,8 @@ use crate::support::{
     eventually,
     look_ups::lose_creates,
     looks::lose_callbacks,
-    upstream::GLADIA_KEY, spool::SpoolDirectory,
+    spool::SpoolDirectory,
+    upstream::GLADIA_KEY,
 };
 
 /// A gateway that takes webhooks; nobody sends any.
