@@ -7,7 +7,7 @@ use sqlx::{PgConnection, PgPool};
 use tokio::time::timeout;
 
 use crate::{
-    config::{CompletionMode, ServeSettings},
+    config::ServeSettings,
     db::{self, api_keys::NewApiKey},
     domain::{
         access::{ApiKey, Scope, TenantName},
@@ -53,14 +53,6 @@ async fn prepare_database(
         db::migrate(&settings.database.database_url.options())
             .await
             .context("the migrations could not be applied")?;
-    }
-    if settings.gladia.gladia_zero_data_retention
-        && settings.completion.completion == CompletionMode::Poll
-    {
-        bail!(
-            "COMPLETION=poll asks Gladia for results, which it does not keep with GLADIA_ZERO_DATA_RETENTION: set \
-             COMPLETION=callback and PUBLIC_URL"
-        );
     }
     let mut conn = pool.acquire().await?;
     db::dispatch::seed(&mut conn, settings.dispatch.max_in_flight).await?;

@@ -128,6 +128,15 @@ impl ServeSettings {
                     .to_owned(),
             );
         }
+        if self.gladia.gladia_zero_data_retention
+            && self.completion.completion == CompletionMode::Poll
+        {
+            problems.push(
+                "COMPLETION=poll asks Gladia for results, which it does not keep with GLADIA_ZERO_DATA_RETENTION. Set \
+                 COMPLETION=callback and PUBLIC_URL."
+                    .to_owned(),
+            );
+        }
         SettingsError::of(problems.into_iter()).map_or(Ok(()), Err)
     }
 }

@@ -170,10 +170,8 @@ async fn an_attempt_that_is_still_unknown_at_its_slots_deadline_gives_the_slot_b
 
 #[tokio::test(flavor = "multi_thread")]
 async fn with_zero_data_retention_nothing_is_looked_up_and_an_operator_decides_at_the_deadline() {
-    let spool = std::env::temp_dir().join(format!("gladia-gateway-spool-{}", uuid::Uuid::now_v7()));
     let app = builder()
         .set("GLADIA_ZERO_DATA_RETENTION", true)
-        .set("CALLBACK_SPOOL_DIR", spool.display())
         .start()
         .await;
     refuse_creates(&app, 1).await;
@@ -192,5 +190,4 @@ async fn with_zero_data_retention_nothing_is_looked_up_and_an_operator_decides_a
         .await;
     app.acme.wait_until_done(&id).await;
     app.finish().await;
-    let _ = std::fs::remove_dir_all(spool);
 }
