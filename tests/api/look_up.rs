@@ -8,7 +8,6 @@ use crate::support::{
     eventually,
     look_ups::{lose_creates, refuse_creates},
     rows::success,
-    spool::SpoolDirectory,
 };
 
 /// Gateways whose unknown attempts are looked for within seconds.
@@ -171,10 +170,8 @@ async fn an_attempt_that_is_still_unknown_at_its_slots_deadline_gives_the_slot_b
 
 #[tokio::test(flavor = "multi_thread")]
 async fn with_zero_data_retention_nothing_is_looked_up_and_an_operator_decides_at_the_deadline() {
-    let directory = SpoolDirectory::new();
     let app = builder()
         .set("GLADIA_ZERO_DATA_RETENTION", true)
-        .set("CALLBACK_SPOOL_DIR", directory.setting())
         .start()
         .await;
     refuse_creates(&app, 1).await;

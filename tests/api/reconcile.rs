@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use crate::support::{
     TestApp, builder::Builder, callbacks::processing, eventually, looks::lose_callbacks,
-    rows::success, spool::SpoolDirectory,
+    rows::success,
 };
 
 /// A gateway that asks for a job after a minute without its callback.
@@ -239,9 +239,7 @@ async fn at_its_slots_deadline_a_job_fails_and_is_asked_for_on() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn with_zero_data_retention_nothing_is_asked_for() {
-    let directory = SpoolDirectory::new();
     let app = builder()
-        .set("CALLBACK_SPOOL_DIR", directory.setting())
         .set("GLADIA_ZERO_DATA_RETENTION", true)
         .start()
         .await;

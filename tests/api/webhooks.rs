@@ -13,7 +13,6 @@ use crate::support::{
     eventually,
     look_ups::lose_creates,
     looks::lose_callbacks,
-    spool::SpoolDirectory,
     upstream::GLADIA_KEY,
 };
 
@@ -321,9 +320,7 @@ async fn while_gladia_does_not_answer_a_message_waits() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn with_zero_data_retention_messages_are_noted_and_nothing_is_asked_for() {
-    let directory = SpoolDirectory::new();
     let app = builder()
-        .set("CALLBACK_SPOOL_DIR", directory.setting())
         .set("GLADIA_ZERO_DATA_RETENTION", true)
         .start()
         .await;

@@ -5,10 +5,8 @@ use serde_json::json;
 use crate::support::{Answer, TestApp, audio};
 
 async fn start() -> TestApp {
-    let spool = std::env::temp_dir().join(format!("gladia-gateway-spool-{}", uuid::Uuid::now_v7()));
     TestApp::builder()
         .set("GLADIA_ZERO_DATA_RETENTION", true)
-        .set("CALLBACK_SPOOL_DIR", spool.display())
         .start()
         .await
 }

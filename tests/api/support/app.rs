@@ -24,6 +24,7 @@ use super::{
     database,
     relay::Relay,
     replica::Replica,
+    spool::SpoolDirectory,
     upstream::Upstream,
 };
 
@@ -39,6 +40,7 @@ pub struct Parts {
     pub callback_keys: CallbackKeys,
     pub values: BTreeMap<String, String>,
     pub replicas: Vec<Replica>,
+    pub own_spool: Option<SpoolDirectory>,
 }
 
 /// Everything that runs for one test.
@@ -61,6 +63,8 @@ pub struct TestApp {
     database_relay: Option<Relay>,
     values: BTreeMap<String, String>,
     database: String,
+    /// Gone with the test.
+    _own_spool: Option<SpoolDirectory>,
 }
 
 impl TestApp {
@@ -90,6 +94,7 @@ impl TestApp {
             database_relay: parts.database_relay,
             values: parts.values,
             database: parts.database,
+            _own_spool: parts.own_spool,
         }
     }
 

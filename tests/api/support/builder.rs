@@ -15,6 +15,7 @@ use super::{
     database,
     relay::Relay,
     replica::Replica,
+    spool::SpoolDirectory,
     upstream::{self, Upstream},
 };
 
@@ -145,6 +146,16 @@ impl Builder {
         set("PUBLIC_URL_CHECK", "off".to_owned());
         set("LISTEN_ADDR", "127.0.0.1:0".to_owned());
         values.extend(self.settings);
+        // It is required then; most tests of it are about something else.
+        let is_zero_retention = values
+            .get("GLADIA_ZERO_DATA_RETENTION")
+            .is_some_and(|is| is == "true");
+        let own_spool =
+            (is_zero_retention && !values.contains_key("CALLBACK_SPOOL_DIR")).then(|| {
+                let spool = SpoolDirectory::new();
+                values.insert("CALLBACK_SPOOL_DIR".to_owned(), spool.setting().to_owned());
+                spool
+            });
 
         let starting = (0..self.replicas).map(|_| Replica::start(settings(&values)));
         let replicas: Vec<Replica> = futures_util::future::try_join_all(starting)
@@ -161,6 +172,7 @@ impl Builder {
             callback_keys: values["CALLBACK_KEYS"].parse::<CallbackKeys>().unwrap(),
             values,
             replicas,
+            own_spool,
         })
         .await;
         app.point_front_at_replicas();
