@@ -34,6 +34,7 @@ mod look_up_witness;
 mod ops;
 mod options;
 mod poll;
+mod proof;
 mod random_callbacks;
 mod reconcile;
 mod refused_bodies;
