@@ -46,27 +46,44 @@ pub async fn read(body: Body, limit: usize, timeout: Duration) -> Result<Bytes, 
     }
 }
 
+/// How fast a body must arrive.
+#[derive(Debug, Clone, Copy)]
+pub struct Pace {
+    /// How long the whole of it may take.
+    pub whole: Duration,
+    /// How long nothing of it may come.
+    pub pause: Duration,
+}
+
 /// A body that a thread of its own reads as it arrives. Must be called within the runtime; reading waits.
 #[must_use]
-pub fn blocking_reader(body: Body, timeout: Duration) -> impl Read + Send {
-    SyncIoBridge::new(StreamReader::new(Box::pin(timed(body, timeout))))
+pub fn blocking_reader(body: Body, pace: Pace) -> impl Read + Send {
+    SyncIoBridge::new(StreamReader::new(Box::pin(timed(body, pace))))
 }
 
 /// The problem where [`blocking_reader`] failed.
 #[must_use]
-pub fn reading_failed(error: &io::Error, timeout: Duration) -> Problem {
+pub fn reading_failed(error: &io::Error, pace: Pace) -> Problem {
     if error.kind() == io::ErrorKind::TimedOut {
-        took_too_long(timeout)
+        Problem::new(
+            ProblemType::RequestTimeout,
+            format!(
+                "A body of this kind must arrive within {} seconds, and without a pause of {}. Repeat the request.",
+                pace.whole.as_secs(),
+                pace.pause.as_secs()
+            ),
+        )
     } else {
         broke_off()
     }
 }
 
-/// The chunks of a body, of which the last must come in time.
-fn timed(body: Body, timeout: Duration) -> impl Stream<Item = io::Result<Bytes>> {
-    let deadline = Instant::now() + timeout;
+/// The chunks of a body, each of which must come in time.
+fn timed(body: Body, pace: Pace) -> impl Stream<Item = io::Result<Bytes>> {
+    let deadline = Instant::now() + pace.whole;
     stream::unfold(body.into_data_stream(), move |mut chunks| async move {
-        let chunk = match tokio::time::timeout_at(deadline, chunks.next()).await {
+        let next = deadline.min(Instant::now() + pace.pause);
+        let chunk = match tokio::time::timeout_at(next, chunks.next()).await {
             Ok(chunk) => chunk?.map_err(io::Error::other),
             Err(_) => Err(io::ErrorKind::TimedOut.into()),
         };

@@ -203,23 +203,32 @@ impl Intake {
         let fits = arrival
             .declared_bytes
             .is_some_and(|bytes| bytes <= self.max_body_bytes);
-        if let Some(spool) = &self.spool
-            && self.keeps_any_size
-            && !fits
-        {
-            let (spool, header) = (spool.clone(), self.header(arrival));
-            return in_background(move || spool.receive(&header, body))
-                .await?
-                .map(|()| Taken::Spooled)
-                .map_err(|error| match error {
-                    SpoolError::Source(error) => NotKept::BrokeOff(error),
-                    SpoolError::Disk(error) => NotKept::Spool(error),
-                });
+        let may_exceed = self.keeps_any_size && !fits;
+        if may_exceed && let Some(spool) = self.spool.clone() {
+            let probed = spool.clone();
+            // Where its disk is full or gone, the database may still take what fits into memory.
+            if in_background(move || probed.is_writable()).await? {
+                let header = self.header(arrival);
+                return in_background(move || spool.receive(&header, body))
+                    .await?
+                    .map(|()| Taken::Spooled)
+                    .map_err(|error| match error {
+                        SpoolError::Source(error) => NotKept::BrokeOff(error),
+                        SpoolError::Disk(error) => NotKept::Spool(error),
+                    });
+            }
+            tracing::error!(
+                attempt.id = %arrival.attempt_id,
+                "CALLBACK_SPOOL_DIR cannot be written; a callback larger than MAX_CALLBACK_BYTES is refused until it can"
+            );
         }
         let limit = self.max_body_bytes;
         let read = in_background(move || KeptBody::read_within(body, Shape::Callback, limit))
             .await?
             .map_err(NotKept::BrokeOff)?;
+        if may_exceed && read.is_err() {
+            return Err(NotKept::Spool(io::ErrorKind::FileTooLarge.into()));
+        }
         self.keep(arrival, Content::of(read)).await
     }
 

@@ -4,7 +4,10 @@ use std::time::Duration;
 
 use reqwest::Method;
 use serde_json::json;
-use tokio::{io::AsyncWriteExt, net::TcpStream};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+};
 use uuid::Uuid;
 
 use crate::support::{
@@ -348,6 +351,39 @@ async fn two_at_the_same_instant_on_two_replicas_complete_the_job_once() {
         assert_eq!(outcomes.len(), if round % 2 == 0 { 1 } else { 2 });
         let events = app.events(&id).await;
         assert_eq!(events.iter().filter(|event| *event == "done").count(), 1);
+    }
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn senders_who_go_silent_do_not_cost_others_their_callbacks() {
+    let app = TestApp::start().await;
+    let (id, attempt, gladia_id) = processing(&app).await;
+    let body = success(&gladia_id, "words");
+    let url: url::Url = app.callback_url(0, attempt.id).parse().unwrap();
+    let address = (url.host_str().unwrap(), url.port().unwrap());
+    let request = format!(
+        "POST {} HTTP/1.1\r\nhost: gateway\r\nexpect: 100-continue\r\ncontent-length: {}\r\n\r\n",
+        url.path(),
+        body.len()
+    );
+    // As many as have their turn at once. Leave to send on is given with the turn.
+    let mut silent = Vec::new();
+    for _ in 0..16 {
+        let mut connection = TcpStream::connect(address).await.unwrap();
+        connection.write_all(request.as_bytes()).await.unwrap();
+        let mut leave = [0; 25];
+        connection.read_exact(&mut leave).await.unwrap();
+        assert_eq!(&leave, b"HTTP/1.1 100 Continue\r\n\r\n");
+        silent.push(connection);
+    }
+    assert_eq!(app.call_back(attempt.id, body).await.status, 200);
+    assert_eq!(app.callback_outcomes(&id).await, ["completed"]);
+    for mut connection in silent {
+        let mut answer = vec![0; 2000];
+        let length = connection.read(&mut answer).await.unwrap();
+        let answer = String::from_utf8_lossy(&answer[..length]).into_owned();
+        assert!(answer.contains("HTTP/1.1 408"), "{answer}");
     }
     app.finish().await;
 }

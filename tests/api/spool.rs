@@ -242,6 +242,37 @@ async fn a_file_that_cannot_be_read_is_set_aside_and_the_others_are_carried_out(
     app.finish().await;
 }
 
+/// A body of which nobody knows the size before its end.
+fn in_pieces(body: &str) -> reqwest::Body {
+    let pieces: Vec<_> = body.as_bytes().chunks(999).map(<[u8]>::to_vec).collect();
+    let pieces = pieces.into_iter().map(std::io::Result::Ok);
+    reqwest::Body::wrap_stream(futures_util::stream::iter(pieces))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn with_zero_data_retention_a_broken_spool_costs_no_callback_that_the_database_takes() {
+    let directory = SpoolDirectory::new();
+    let app = TestApp::builder()
+        .set("CALLBACK_SPOOL_DIR", directory.setting())
+        .set("GLADIA_ZERO_DATA_RETENTION", true)
+        .set("MAX_CALLBACK_BYTES", 2000)
+        .start()
+        .await;
+    let (id, attempt, gladia_id) = processing(&app).await;
+    // A disk on which nothing can be written.
+    fs::remove_dir_all(directory.path()).unwrap();
+    fs::write(directory.path(), "").unwrap();
+    // One that is too large for the memory is asked for again.
+    let large = in_pieces(&success(&gladia_id, &"word ".repeat(1000)));
+    let answer = app.call_back(attempt.id, large).await;
+    answer.problem(503, "database-unavailable");
+    assert_eq!(app.rows("callbacks").await, 0);
+    let body = in_pieces(&success(&gladia_id, "words"));
+    assert_eq!(app.call_back(attempt.id, body).await.status, 200);
+    wait_for_row(&app, &id, "done").await;
+    app.finish().await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn with_zero_data_retention_a_callback_of_any_size_is_kept_and_completes_the_job() {
     let directory = SpoolDirectory::new();
@@ -259,13 +290,7 @@ async fn with_zero_data_retention_a_callback_of_any_size_is_kept_and_completes_t
         let body = if is_declared {
             reqwest::Body::from(body)
         } else {
-            let pieces = body
-                .into_bytes()
-                .chunks(999)
-                .map(<[u8]>::to_vec)
-                .collect::<Vec<_>>();
-            let pieces = pieces.into_iter().map(std::io::Result::Ok);
-            reqwest::Body::wrap_stream(futures_util::stream::iter(pieces))
+            in_pieces(&body)
         };
         let request = app.http.post(app.callback_url(0, attempt.id)).body(body);
         assert_eq!(Answer::to(request).await.status, 200);

@@ -28,6 +28,10 @@ use crate::{
 /// How long a callback waits for its turn before Gladia is asked to come again.
 const TURN_TIMEOUT: Duration = Duration::from_secs(10);
 
+/// How long nothing of a callback may come once it has its turn: shorter than others wait for theirs, so that senders who
+/// went silent, of whom a broken network leaves many at once, do not cost those others their callbacks.
+const PAUSE_TIMEOUT: Duration = Duration::from_secs(8);
+
 /// How long until Gladia may come again where the callback could not be kept.
 const RETRY_AFTER: Duration = Duration::from_secs(5);
 
@@ -87,8 +91,11 @@ async fn receive(state: &AppState, arrival: Arrival, body: Body) -> Result<Taken
         .await
         .map_err(|_| come_again("Too many callbacks at once."))?
         .map_err(|_| come_again("Too many callbacks at once."))?;
-    let timeout = state.limits.request_timeout;
-    let body = body::blocking_reader(body, timeout);
+    let pace = body::Pace {
+        whole: state.limits.request_timeout,
+        pause: PAUSE_TIMEOUT,
+    };
+    let body = body::blocking_reader(body, pace);
     let intake = state.intake.clone();
     let taken = state.tasks.spawn(
         async move {
@@ -99,14 +106,14 @@ async fn receive(state: &AppState, arrival: Arrival, body: Body) -> Result<Taken
         .in_current_span(),
     );
     match taken.await {
-        Ok(taken) => taken.map_err(|error| not_kept(arrival.attempt_id, error, timeout)),
+        Ok(taken) => taken.map_err(|error| not_kept(arrival.attempt_id, error, pace)),
         Err(error) => Err(failed(&error)),
     }
 }
 
-fn not_kept(attempt_id: AttemptId, error: NotKept, timeout: Duration) -> Problem {
+fn not_kept(attempt_id: AttemptId, error: NotKept, pace: body::Pace) -> Problem {
     match error {
-        NotKept::BrokeOff(error) => body::reading_failed(&error, timeout),
+        NotKept::BrokeOff(error) => body::reading_failed(&error, pace),
         NotKept::Database(error) => error.into(),
         NotKept::UnknownAttempt => {
             // A token of ours for an attempt that the database does not know: it lags behind, or is the wrong one. When
