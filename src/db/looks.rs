@@ -15,7 +15,7 @@ use super::{
 };
 use crate::domain::{
     attempt::AttemptState,
-    expected::{FEATURES, expected_within, is_lost},
+    expected::{count_features, expected_within, is_lost},
     ids::AttemptId,
     job::JobErrorType,
 };
@@ -48,20 +48,16 @@ pub struct Due {
 pub(super) async fn expect(conn: &mut PgConnection, id: AttemptId) -> sqlx::Result<()> {
     let job = sqlx::query!(
         r#"
-        SELECT u.audio_duration_seconds AS "audio_duration_seconds?",
-               -- Extra options lie over the others.
-               (SELECT count(*) FROM unnest($2::text[]) AS feature (name)
-                WHERE coalesce(j.request->'extra_options'->feature.name, j.request->'options'->feature.name)::text = 'true')
-                   AS "features!"
+        -- The request as a whole: Postgres cannot look into one that has a NUL in a string.
+        SELECT u.audio_duration_seconds AS "audio_duration_seconds?", j.request
         FROM attempts a JOIN jobs j ON j.id = a.job_id LEFT JOIN uploads u ON u.id = j.upload_id
         WHERE a.id = $1
         "#,
         id.0,
-        &FEATURES.map(str::to_owned),
     )
     .fetch_one(&mut *conn)
     .await?;
-    let features = u32::try_from(job.features).unwrap_or_default();
+    let features = job.request.as_ref().map_or(0, count_features);
     let within = expected_within(job.audio_duration_seconds, features);
     sqlx::query!(
         "UPDATE attempts SET expected_by = created_at + make_interval(secs => $2) WHERE id = $1",
