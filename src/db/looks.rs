@@ -20,9 +20,12 @@ use crate::domain::{
     job::JobErrorType,
 };
 
-/// How often an attempt that has ended is asked for, because Gladia turned out to have it. At the longest interval that is
-/// more than a day, far longer than Gladia works on a job.
-const MOST_LOOKS_AFTER_END: i32 = 100;
+/// How often at least an attempt that has ended is asked for, because Gladia turned out to have it.
+const LOOKS_AFTER_END: i32 = 100;
+
+/// How long at least after its end: far longer than Gladia works on a job, and longer than it is ever away. How often it is
+/// asked says nothing of that, since looks may come every few seconds.
+const ASKED_AFTER_END: Duration = Duration::from_hours(24);
 
 /// An attempt that is due.
 #[derive(Debug, Clone)]
@@ -176,7 +179,8 @@ pub async fn note(
         WHERE id = $1 AND next_look_at IS NOT NULL
         RETURNING looks, absences,
                   coalesce(extract(epoch FROM gateway_now() - absent_since), 0)::float8 AS "absent_seconds!",
-                  deadline.at <= gateway_now() AS "is_past_deadline!"
+                  deadline.at <= gateway_now() AS "is_past_deadline!",
+                  coalesce(finished_at <= gateway_now() - make_interval(secs => $5), false) AS "has_ended_long_ago!"
         "#,
         id.0,
         match found {
@@ -186,6 +190,7 @@ pub async fn note(
         },
         next_look_in.as_secs_f64(),
         SLOT_DEADLINE.as_secs_f64(),
+        ASKED_AFTER_END.as_secs_f64(),
     )
     .fetch_optional(&mut *tx)
     .await?;
@@ -217,7 +222,7 @@ pub async fn note(
         } else {
             Noted::Waits
         }
-    } else if is_lost || attempt.looks >= MOST_LOOKS_AFTER_END {
+    } else if is_lost || (attempt.has_ended_long_ago && attempt.looks >= LOOKS_AFTER_END) {
         stop_asking(&mut tx, id).await?;
         Noted::Over
     } else {
