@@ -16,6 +16,8 @@ RUN cargo build --release --locked --no-default-features
 COPY . .
 # The sources may be older than the build of the empty ones.
 RUN touch src/lib.rs src/main.rs && cargo build --release --locked --no-default-features
+# A volume that is mounted here takes over its owner.
+RUN mkdir /spool
 
 FROM dependencies AS build-simulator
 RUN cargo build --release --locked
@@ -31,6 +33,7 @@ CMD ["simulate", "--listen", "0.0.0.0:8090"]
 
 FROM gcr.io/distroless/cc-debian12:nonroot AS gateway
 COPY --from=build-gateway /build/target/release/gladia-gateway /usr/local/bin/gladia-gateway
+COPY --from=build-gateway --chown=65532:65532 /spool /var/lib/gladia-gateway/spool
 ENV LISTEN_ADDR=0.0.0.0:8080
 EXPOSE 8080
 ENTRYPOINT ["gladia-gateway"]

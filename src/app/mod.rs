@@ -21,7 +21,7 @@ use tokio::{net::TcpListener, sync::Semaphore};
 
 pub use self::listeners::Listeners;
 use crate::{
-    config::ServeSettings,
+    config::{ServeSettings, VerifyCallbacks},
     db::{self, wakeups::Wakeups},
     domain::ids::Ids,
     gladia::client::GladiaClient,
@@ -111,6 +111,7 @@ impl Gateway {
             spool,
             max_body_bytes: settings.callbacks.max_callback_bytes,
             zero_data_retention: settings.gladia.gladia_zero_data_retention,
+            wants_proof: settings.callbacks.verify_callbacks == VerifyCallbacks::Fetch,
         });
         intake.set_away(is_late);
 

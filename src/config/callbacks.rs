@@ -30,6 +30,16 @@ pub struct CallbackSettings {
     #[arg(long, env, value_name = "BYTES", default_value = "64000000", value_parser = whole(1000_u64..=1_000_000_000))]
     pub max_callback_bytes: u64,
 
+    /// What proves that a result is Gladia's: `address` or `fetch`.
+    ///
+    /// `address`: the callback came to the address that only Gladia was given. `fetch`: Gladia says the same when it is
+    /// asked, which costs one request for each result; the result that is served is the fetched one. Failures are believed
+    /// either way, since a success that comes later still counts.
+    ///
+    /// Example: VERIFY_CALLBACKS=fetch
+    #[arg(long, env, value_enum, default_value = "address")]
+    pub verify_callbacks: VerifyCallbacks,
+
     /// A directory on a disk that outlives the process, for callbacks that arrive while Postgres is away.
     ///
     /// They are kept there, answered, and carried out when Postgres is back. Without it such callbacks are refused with
@@ -55,6 +65,15 @@ pub struct CallbackSettings {
     /// Example: GLADIA_WEBHOOK_SECRETS=whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw
     #[arg(long, env, hide_env_values = true)]
     pub gladia_webhook_secrets: Option<WebhookSecrets>,
+}
+
+/// What proves that a result is Gladia's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum VerifyCallbacks {
+    /// The signed address that it came to.
+    Address,
+    /// Gladia's answer when it is asked.
+    Fetch,
 }
 
 /// What a failing look at the gateway's own public address leads to.

@@ -37,7 +37,7 @@ use url::Url;
 pub use self::{
     access::AccessSettings,
     addresses::AddressSettings,
-    callbacks::{CallbackSettings, PublicUrlCheck},
+    callbacks::{CallbackSettings, PublicUrlCheck, VerifyCallbacks},
     check_callback::CheckCallbackSettings,
     completion::{CompletionMode, CompletionSettings},
     database::DatabaseSettings,
@@ -134,6 +134,15 @@ impl ServeSettings {
             problems.push(
                 "COMPLETION=poll asks Gladia for results, which it does not keep with GLADIA_ZERO_DATA_RETENTION. Set \
                  COMPLETION=callback and PUBLIC_URL."
+                    .to_owned(),
+            );
+        }
+        if self.gladia.gladia_zero_data_retention
+            && self.callbacks.verify_callbacks == VerifyCallbacks::Fetch
+        {
+            problems.push(
+                "VERIFY_CALLBACKS=fetch asks Gladia for results, which it does not keep with GLADIA_ZERO_DATA_RETENTION. Set \
+                 VERIFY_CALLBACKS=address."
                     .to_owned(),
             );
         }

@@ -48,6 +48,8 @@ pub enum CallbackOutcome {
     Discarded,
     /// The body is kept for somebody to look at.
     Quarantined,
+    /// The body is kept, and Gladia is asked whether it is true.
+    Unproven,
     /// It is larger than what is read; its result is asked for.
     TooLarge,
     /// It was here before.
@@ -66,6 +68,7 @@ impl CallbackOutcome {
             Self::Superseded => "superseded",
             Self::Discarded => "discarded",
             Self::Quarantined => "quarantined",
+            Self::Unproven => "unproven",
             Self::TooLarge => "too_large",
             Self::Duplicate => "duplicate",
             Self::UnknownAttempt => "unknown_attempt",
@@ -216,7 +219,7 @@ async fn insert(
         ON CONFLICT ON CONSTRAINT callbacks_once DO UPDATE
         SET id = excluded.id, outcome = excluded.outcome, reason = excluded.reason,
             gladia_id = excluded.gladia_id, body = excluded.body
-        WHERE callbacks.outcome = 'quarantined' AND excluded.outcome <> 'quarantined'
+        WHERE callbacks.outcome IN ('quarantined', 'unproven') AND excluded.outcome <> 'quarantined'
         ",
         callback.id.0,
         callback.attempt_id.0,

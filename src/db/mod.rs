@@ -31,7 +31,7 @@ pub mod looks;
 pub mod quarantine;
 pub mod receipts;
 pub mod surplus;
-pub mod too_large;
+pub mod to_fetch;
 pub mod uploads;
 pub mod upstream_deletions;
 pub mod wakeups;

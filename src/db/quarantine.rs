@@ -107,7 +107,7 @@ pub async fn find(conn: &mut PgConnection, id: CallbackId) -> sqlx::Result<Optio
         KeptCallback,
         r#"
         SELECT attempt_id, method, body AS "compressed_body!" FROM callbacks
-        WHERE id = $1 AND outcome = 'quarantined' AND body IS NOT NULL
+        WHERE id = $1 AND outcome IN ('quarantined', 'unproven') AND body IS NOT NULL
         "#,
         id.0,
     )

@@ -8,7 +8,10 @@ use std::{
 use chrono::{DateTime, Utc};
 use sha2::{Digest, Sha256};
 
-use crate::domain::ids::AttemptId;
+use crate::domain::{
+    completion::{Completion, Ending},
+    ids::AttemptId,
+};
 use crate::gladia::callback::{self, Reading, Report, Shape};
 
 /// Results are text; the lowest level is where time is best spent.
@@ -105,6 +108,17 @@ impl KeptBody {
     #[must_use]
     pub fn attempt_id(&self) -> Option<AttemptId> {
         self.attempt_id
+    }
+
+    /// The success that it tells of, if it does.
+    #[must_use]
+    pub fn success(&self) -> Option<&Completion> {
+        match &self.report {
+            Ok(Report::Ended(completion)) => {
+                matches!(completion.ending, Ending::Success { .. }).then_some(completion)
+            }
+            _ => None,
+        }
     }
 
     /// What it says; or why that cannot be understood, without any of its content.

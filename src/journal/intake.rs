@@ -26,7 +26,7 @@ use crate::{
     db::{
         self,
         callbacks::CallbackOutcome,
-        too_large::{self, OversizedCallback},
+        to_fetch::{self, Because, CallbackToFetch},
         wakeups::Wakeups,
     },
     domain::ids::{AttemptId, CallbackId, Ids},
@@ -50,6 +50,7 @@ pub struct Intake {
     max_body_bytes: u64,
     /// With zero data retention nothing can be fetched, so nothing is too large.
     keeps_any_size: bool,
+    wants_proof: bool,
     is_away: Arc<AtomicBool>,
 }
 
@@ -67,6 +68,8 @@ pub struct Parts {
     pub max_body_bytes: u64,
     /// Whether Gladia keeps nothing that could be fetched instead.
     pub zero_data_retention: bool,
+    /// Whether a success is believed only once Gladia says the same when asked.
+    pub wants_proof: bool,
 }
 
 /// A verified callback whose body is still to come.
@@ -153,6 +156,7 @@ impl Intake {
             spool: parts.spool,
             max_body_bytes: parts.max_body_bytes,
             keeps_any_size: parts.zero_data_retention,
+            wants_proof: parts.wants_proof,
             is_away: Arc::default(),
         }
     }
@@ -317,20 +321,36 @@ impl Intake {
         let Received {
             attempt_id, method, ..
         } = *received;
-        match received.content {
-            Content::Whole(body) => carry_out(conn, id, attempt_id, method, body).await,
-            Content::Beginning(seen) => {
-                let callback = OversizedCallback {
+        let to_fetch = match received.content {
+            Content::Beginning(seen) => CallbackToFetch {
+                because: Because::TooLarge,
+                id,
+                attempt_id,
+                method,
+                received_at: seen.received_at,
+                gladia_id: seen.gladia_id.as_deref(),
+                seen_bytes: seen.seen_bytes,
+                seen_sha256: seen.seen_sha256,
+                compressed_body: None,
+            },
+            Content::Whole(body) => match body.success() {
+                Some(completion) if self.wants_proof => CallbackToFetch {
+                    because: Because::Unproven,
                     id,
                     attempt_id,
                     method,
-                    received_at: seen.received_at,
-                    gladia_id: seen.gladia_id.as_deref(),
-                    seen_bytes: seen.seen_bytes,
-                    seen_sha256: seen.seen_sha256,
-                };
-                too_large::note(conn, &callback).await
-            }
+                    received_at: body.came_at(),
+                    gladia_id: Some(&completion.gladia_id),
+                    seen_bytes: body.body_bytes(),
+                    seen_sha256: body.body_sha256(),
+                    compressed_body: Some(body.compressed()),
+                },
+                _ => return carry_out(conn, id, attempt_id, method, body).await,
+            },
+        };
+        match (to_fetch::note(conn, &to_fetch).await?, received.content) {
+            (None, Content::Whole(body)) => carry_out(conn, id, attempt_id, method, body).await,
+            (outcome, _) => Ok(outcome.unwrap_or(CallbackOutcome::Discarded)),
         }
     }
 

@@ -35,6 +35,7 @@ mod odd_requests;
 mod ops;
 mod options;
 mod poll;
+mod proof;
 mod random_callbacks;
 mod reconcile;
 mod refused_bodies;

@@ -178,3 +178,35 @@ async fn a_database_that_goes_away_for_a_while_loses_nothing() {
     .await;
     app.finish().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_rolling_restart_under_load_loses_and_doubles_nothing() {
+    let mut app = TestApp::builder()
+        .replicas(3)
+        .set("MAX_IN_FLIGHT", 8)
+        .start()
+        .await;
+    let mut ids = Vec::new();
+    for round in 0..3 {
+        // The caller's load balancer knows the next two replicas; Gladia's knows those that run.
+        for number in 0..20 {
+            let up = app.replicas.len() - 1 - number % 2;
+            let caller = app.acme.at(&app.replicas[up].base);
+            ids.push(caller.start(&format!("a-{round}-{number}.mp3")).await);
+        }
+        app.add_replica(&[]).await;
+        let old = &app.replicas[round];
+        old.shutdown.soft.cancel();
+        app.point_front_at_replicas();
+        assert!(old.stop(DRAIN).await, "replica {round} ends in time");
+    }
+    let caller = app.acme.at(&app.replicas[5].base);
+    for id in &ids {
+        caller.wait_until_done(id).await;
+        let states: Vec<_> = app.attempts(id).await;
+        assert_eq!(states.len(), 1, "{states:?}");
+    }
+    assert_eq!(app.upstream.count("creates_accepted").await, 60);
+    assert_eq!(app.upstream.count("gets").await, 0);
+    app.finish().await;
+}

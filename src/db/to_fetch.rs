@@ -1,0 +1,148 @@
+//! Callbacks whose result is asked for: larger than what is read, or not to be believed without a second proof.
+
+use chrono::{DateTime, Utc};
+use sqlx::{Connection, PgConnection};
+
+use super::{
+    adoption::{FoundBy, adopt_locked, is_taken},
+    attempts::{Locked, lock},
+    callbacks::CallbackOutcome,
+};
+use crate::domain::{
+    ids::{AttemptId, CallbackId},
+    job::JobStatus,
+};
+
+/// Why a callback's result is asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Because {
+    /// Only its beginning was read.
+    TooLarge,
+    /// Its address alone is not proof enough.
+    Unproven,
+}
+
+impl Because {
+    /// What the callback then counts as.
+    fn outcome(self) -> CallbackOutcome {
+        match self {
+            Self::TooLarge => CallbackOutcome::TooLarge,
+            Self::Unproven => CallbackOutcome::Unproven,
+        }
+    }
+}
+
+/// A verified callback whose result is to be asked for.
+#[derive(Debug)]
+pub struct CallbackToFetch<'a> {
+    /// Why.
+    pub because: Because,
+    /// Our id of it.
+    pub id: CallbackId,
+    /// The attempt that its URL names.
+    pub attempt_id: AttemptId,
+    /// POST or PUT.
+    pub method: &'a str,
+    /// When it came, if that was before now.
+    pub received_at: Option<DateTime<Utc>>,
+    /// Gladia's id of the job, where it stood in what was read.
+    pub gladia_id: Option<&'a str>,
+    /// How much was read.
+    pub seen_bytes: i64,
+    /// SHA-256 of that.
+    pub seen_sha256: [u8; 32],
+    /// The whole body, compressed, where it is kept until it is proven.
+    pub compressed_body: Option<&'a [u8]>,
+}
+
+/// Notes such a callback, and has Gladia asked for the result in the same commit. `None` where one that is to be
+/// proven would complete nothing anyway: its job is done, canceled or erased, or it names a job of Gladia's that is not the
+/// attempt's.
+///
+/// # Errors
+/// Where the database does not answer. Nothing is changed then.
+pub async fn note(
+    conn: &mut PgConnection,
+    callback: &CallbackToFetch<'_>,
+) -> sqlx::Result<Option<CallbackOutcome>> {
+    let mut tx = conn.begin().await?;
+    let Some(locked) = lock(&mut tx, callback.attempt_id).await? else {
+        return Ok(Some(CallbackOutcome::UnknownAttempt));
+    };
+    if callback.because == Because::Unproven
+        && !would_complete(&mut tx, &locked, callback.gladia_id).await?
+    {
+        return Ok(None);
+    }
+    let inserted = sqlx::query!(
+        "
+        INSERT INTO callbacks (id, attempt_id, received_at, method, outcome, gladia_id, body, body_bytes, body_sha256)
+        VALUES ($1, $2, least(coalesce($3, gateway_now()), gateway_now()), $4, $5, $6, $7, $8, $9)
+        ON CONFLICT ON CONSTRAINT callbacks_once DO NOTHING
+        ",
+        callback.id.0,
+        callback.attempt_id.0,
+        callback.received_at,
+        callback.method,
+        callback.because.outcome().as_str(),
+        callback.gladia_id,
+        callback.compressed_body,
+        callback.seen_bytes,
+        &callback.seen_sha256[..],
+    )
+    .execute(&mut *tx)
+    .await?;
+    if inserted.rows_affected() == 0 {
+        return Ok(Some(CallbackOutcome::Duplicate));
+    }
+    match (&locked.gladia_id, callback.gladia_id) {
+        (None, Some(gladia_id)) => {
+            adopt_locked(
+                &mut tx,
+                callback.attempt_id,
+                &locked,
+                gladia_id,
+                FoundBy::Callback,
+            )
+            .await?;
+        }
+        // Another job's callback says nothing of this attempt's. It stays as a row for people.
+        (Some(known), Some(named)) if known != named => {}
+        _ => ask_at_once(&mut tx, callback.attempt_id).await?,
+    }
+    tx.commit().await?;
+    Ok(Some(callback.because.outcome()))
+}
+
+/// Has Gladia asked, unless the result is here. Without Gladia's id there is nothing to ask for yet.
+async fn ask_at_once(conn: &mut PgConnection, id: AttemptId) -> sqlx::Result<()> {
+    sqlx::query!(
+        "
+        UPDATE attempts SET next_look_at = gateway_now()
+        WHERE id = $1 AND gladia_id IS NOT NULL AND state <> 'done'
+        ",
+        id.0,
+    )
+    .execute(conn)
+    .await
+    .map(|_| ())
+}
+
+/// Whether a success would complete the job, if it is true.
+async fn would_complete(
+    conn: &mut PgConnection,
+    locked: &Locked,
+    gladia_id: Option<&str>,
+) -> sqlx::Result<bool> {
+    let job = sqlx::query!("SELECT discard FROM jobs WHERE id = $1", locked.job_id.0)
+        .fetch_one(&mut *conn)
+        .await?;
+    if job.discard || matches!(locked.job_status, JobStatus::Done | JobStatus::Canceled) {
+        return Ok(false);
+    }
+    match (&locked.gladia_id, gladia_id) {
+        (Some(known), named) => Ok(named.is_none_or(|named| named == known)),
+        (None, Some(named)) => Ok(!is_taken(conn, named).await?),
+        (None, None) => Ok(true),
+    }
+}
