@@ -4,6 +4,7 @@ use sqlx::{Connection, PgConnection};
 
 use super::{
     adoption::{Adopted, FoundBy, adopt_locked},
+    claims::SLOT_DEADLINE,
     corrupt, dispatch,
     events::{self, EventType},
 };
@@ -272,7 +273,8 @@ pub async fn expire_lease(conn: &mut PgConnection, id: AttemptId) -> sqlx::Resul
 }
 
 /// Finds attempts that hold their slot past its deadline. One that Gladia has accepted is among them only where nobody can
-/// ask Gladia for it; else it gets a last look first, which also gives it up (`looks::note`).
+/// ask Gladia for it; else it gets a last look first, which also gives it up (`looks::note`). Such a one may also be without
+/// a slot, if none was free when it turned out to be accepted; its time ends all the same.
 ///
 /// # Errors
 /// Where the database does not answer.
@@ -282,11 +284,18 @@ pub async fn list_past_deadline(
 ) -> sqlx::Result<Vec<AttemptId>> {
     sqlx::query!(
         r#"
-        SELECT s.attempt_id AS "attempt_id!" FROM slots s JOIN attempts a ON a.id = s.attempt_id
+        SELECT s.attempt_id AS "attempt_id!", s.deadline_at AS "deadline_at!"
+        FROM slots s JOIN attempts a ON a.id = s.attempt_id
         WHERE s.deadline_at <= gateway_now() AND ($1 OR a.state <> 'accepted')
-        ORDER BY s.deadline_at LIMIT 100
+        UNION ALL
+        SELECT a.id, a.created_at + make_interval(secs => $2) FROM attempts a
+        WHERE $1 AND a.state = 'accepted' AND a.finished_at IS NULL
+          AND a.created_at + make_interval(secs => $2) <= gateway_now()
+          AND NOT EXISTS (SELECT FROM slots s WHERE s.attempt_id = a.id)
+        ORDER BY 2 LIMIT 100
         "#,
         accepted_too,
+        SLOT_DEADLINE.as_secs_f64(),
     )
     .fetch_all(conn)
     .await
@@ -296,7 +305,7 @@ pub async fn list_past_deadline(
 /// What the end of a slot's time meant.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Expired {
-    /// The attempt held none any more.
+    /// Nothing was left to end.
     Nothing,
     /// Gladia had accepted it, and nothing came: the job has failed.
     ResultMissing,
@@ -321,13 +330,20 @@ pub async fn expire_slot(
     let Some(locked) = lock(&mut tx, id).await? else {
         return Ok(Expired::Nothing);
     };
-    let still_past = sqlx::query!(
-        "SELECT number FROM slots WHERE attempt_id = $1 AND deadline_at <= gateway_now() FOR UPDATE",
+    let is_past = sqlx::query!(
+        r#"
+        SELECT coalesce(
+            (SELECT deadline_at FROM slots WHERE attempt_id = $1),
+            (SELECT created_at + make_interval(secs => $2) FROM attempts WHERE id = $1 AND state = 'accepted')
+        ) <= gateway_now() AS past
+        "#,
         id.0,
+        SLOT_DEADLINE.as_secs_f64(),
     )
-    .fetch_optional(&mut *tx)
-    .await?;
-    if still_past.is_none() {
+    .fetch_one(&mut *tx)
+    .await?
+    .past;
+    if is_past != Some(true) {
         return Ok(Expired::Nothing);
     }
     dispatch::free_slot(&mut tx, id).await?;

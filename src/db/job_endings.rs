@@ -100,7 +100,8 @@ pub async fn list_expired(
         "
         SELECT id FROM jobs
         WHERE finished_at IS NOT NULL AND deleted_at IS NULL
-          AND finished_at <= gateway_now() - make_interval(secs => $1)
+          -- As a value, so that the index ends the walk.
+          AND finished_at <= (SELECT gateway_now() - make_interval(secs => $1))
         ORDER BY finished_at LIMIT $2
         ",
         retention.as_secs_f64(),

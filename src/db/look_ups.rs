@@ -29,6 +29,8 @@ pub struct UnknownAttempt {
     pub awaits_decision: bool,
     /// Whether its job was sent again before without a witness.
     pub was_resent_blindly: bool,
+    /// Whether its job was canceled, or is done by another attempt. Then nothing is sent again, whatever comes of this one.
+    pub job_has_ended: bool,
 }
 
 /// A job that Gladia is known to have accepted. A look that finds it proves that the list is complete up to there.
@@ -119,7 +121,8 @@ pub async fn list_unknown(conn: &mut PgConnection) -> sqlx::Result<Vec<UnknownAt
         SELECT id, created_at, send_until, next_look_at, looks, absences,
                unknown_reason IS NOT DISTINCT FROM 'awaiting_decision' AS "awaits_decision!",
                EXISTS (SELECT FROM attempts earlier
-                       WHERE earlier.job_id = a.job_id AND earlier.settled_without_witness) AS "was_resent_blindly!"
+                       WHERE earlier.job_id = a.job_id AND earlier.settled_without_witness) AS "was_resent_blindly!",
+               (SELECT finished_at IS NOT NULL FROM jobs WHERE id = a.job_id) AS "job_has_ended!"
         FROM attempts a WHERE state = 'unknown' AND finished_at IS NULL
         ORDER BY created_at, id
         "#

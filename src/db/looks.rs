@@ -15,14 +15,17 @@ use super::{
 };
 use crate::domain::{
     attempt::AttemptState,
-    expected::{FEATURES, expected_within, is_lost},
+    expected::{count_features, expected_within, is_lost},
     ids::AttemptId,
     job::JobErrorType,
 };
 
-/// How often an attempt that has ended is asked for, because Gladia turned out to have it. At the longest interval that is
-/// more than a day, far longer than Gladia works on a job.
-const MOST_LOOKS_AFTER_END: i32 = 100;
+/// How often at least an attempt that has ended is asked for, because Gladia turned out to have it.
+const LOOKS_AFTER_END: i32 = 100;
+
+/// How long at least after its end: far longer than Gladia works on a job, and longer than it is ever away. How often it is
+/// asked says nothing of that, since looks may come every few seconds.
+const ASKED_AFTER_END: Duration = Duration::from_hours(24);
 
 /// An attempt that is due.
 #[derive(Debug, Clone)]
@@ -48,20 +51,16 @@ pub struct Due {
 pub(super) async fn expect(conn: &mut PgConnection, id: AttemptId) -> sqlx::Result<()> {
     let job = sqlx::query!(
         r#"
-        SELECT u.audio_duration_seconds AS "audio_duration_seconds?",
-               -- Extra options lie over the others.
-               (SELECT count(*) FROM unnest($2::text[]) AS feature (name)
-                WHERE coalesce(j.request->'extra_options'->feature.name, j.request->'options'->feature.name)::text = 'true')
-                   AS "features!"
+        -- The request as a whole: Postgres cannot look into one that has a NUL in a string.
+        SELECT u.audio_duration_seconds AS "audio_duration_seconds?", j.request
         FROM attempts a JOIN jobs j ON j.id = a.job_id LEFT JOIN uploads u ON u.id = j.upload_id
         WHERE a.id = $1
         "#,
         id.0,
-        &FEATURES.map(str::to_owned),
     )
     .fetch_one(&mut *conn)
     .await?;
-    let features = u32::try_from(job.features).unwrap_or_default();
+    let features = job.request.as_ref().map_or(0, count_features);
     let within = expected_within(job.audio_duration_seconds, features);
     sqlx::query!(
         "UPDATE attempts SET expected_by = created_at + make_interval(secs => $2) WHERE id = $1",
@@ -180,7 +179,8 @@ pub async fn note(
         WHERE id = $1 AND next_look_at IS NOT NULL
         RETURNING looks, absences,
                   coalesce(extract(epoch FROM gateway_now() - absent_since), 0)::float8 AS "absent_seconds!",
-                  deadline.at <= gateway_now() AS "is_past_deadline!"
+                  deadline.at <= gateway_now() AS "is_past_deadline!",
+                  coalesce(finished_at <= gateway_now() - make_interval(secs => $5), false) AS "has_ended_long_ago!"
         "#,
         id.0,
         match found {
@@ -190,6 +190,7 @@ pub async fn note(
         },
         next_look_in.as_secs_f64(),
         SLOT_DEADLINE.as_secs_f64(),
+        ASKED_AFTER_END.as_secs_f64(),
     )
     .fetch_optional(&mut *tx)
     .await?;
@@ -221,7 +222,7 @@ pub async fn note(
         } else {
             Noted::Waits
         }
-    } else if is_lost || attempt.looks >= MOST_LOOKS_AFTER_END {
+    } else if is_lost || (attempt.has_ended_long_ago && attempt.looks >= LOOKS_AFTER_END) {
         stop_asking(&mut tx, id).await?;
         Noted::Over
     } else {

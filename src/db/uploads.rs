@@ -112,7 +112,8 @@ pub async fn delete_expired(conn: &mut PgConnection, retention: Duration) -> sql
     let row = sqlx::query!(
         "
         SELECT id FROM uploads u
-        WHERE created_at <= gateway_now() - make_interval(secs => $1)
+        -- As a value, so that the index ends the walk.
+        WHERE created_at <= (SELECT gateway_now() - make_interval(secs => $1))
           AND NOT EXISTS (SELECT FROM jobs WHERE upload_id = u.id)
         ORDER BY created_at LIMIT 1
         FOR UPDATE SKIP LOCKED

@@ -6,6 +6,8 @@
 
 use std::time::Duration;
 
+use serde_json::Value;
+
 /// Gladia works on a job for at most two hours (docs.gladia.io, retries), so nothing is expected later.
 const LONGEST: Duration = Duration::from_hours(2);
 
@@ -26,7 +28,7 @@ const BASE_PER_FEATURE: Duration = Duration::from_secs(30);
 const UNKNOWN_AUDIO_SECONDS: f64 = 10.0 * 60.0;
 
 /// The features that make work of their own after the transcription, by their switches in the request.
-pub const FEATURES: [&str; 9] = [
+const FEATURES: [&str; 9] = [
     "audio_to_llm",
     "custom_spelling",
     "diarization",
@@ -37,6 +39,19 @@ pub const FEATURES: [&str; 9] = [
     "summarization",
     "translation",
 ];
+
+/// How many of these a stored request asks for.
+#[must_use]
+pub fn count_features(request: &Value) -> u32 {
+    let asked_for = |name: &&&str| {
+        // Extra options lie over the others.
+        let switch = ["extra_options", "options"]
+            .iter()
+            .find_map(|part| request.get(part)?.get(**name));
+        switch == Some(&Value::Bool(true))
+    };
+    u32::try_from(FEATURES.iter().filter(asked_for).count()).unwrap_or_default()
+}
 
 /// How long a job may take until it counts as overdue, from when it was sent.
 #[must_use]
@@ -113,6 +128,8 @@ pub fn next_after_absence(jitter: f64) -> Duration {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
 
     #[test]
@@ -125,6 +142,16 @@ mod tests {
         assert_eq!(within(Some(f64::NAN), 0), within(None, 0));
         assert_eq!(within(Some(1e9), 9), 7200);
         assert_eq!(within(Some(f64::MAX), 9), 7200);
+    }
+
+    #[test]
+    fn extra_options_switch_features_on_and_off() {
+        let request = json!({
+            "options": { "diarization": true, "summarization": true, "sentences": false },
+            "extra_options": { "summarization": false, "sentences": true, "model": "x" },
+        });
+        assert_eq!(count_features(&request), 2);
+        assert_eq!(count_features(&json!({ "options": {} })), 0);
     }
 
     #[test]

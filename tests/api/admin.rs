@@ -8,6 +8,7 @@ use crate::support::{
     Answer, Caller, TestApp,
     command::{run, run_with},
     rows::success,
+    spool::SpoolDirectory,
 };
 
 async fn resolve(admin: &Caller, attempt: impl std::fmt::Display, body: &Value) -> Answer {
@@ -211,5 +212,34 @@ async fn operators_settle_attempts_by_command_too() {
     assert!(run(&app, &resolve).await.0);
     assert_eq!(app.acme.job(&canceled).await["status"], "canceled");
     assert_eq!(app.attempts(&canceled).await.len(), 1);
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn with_zero_data_retention_an_attempt_that_finds_no_free_slot_ends_all_the_same() {
+    let spool = SpoolDirectory::new();
+    let app = TestApp::builder()
+        .set("GLADIA_ZERO_DATA_RETENTION", true)
+        .set("CALLBACK_SPOOL_DIR", spool.setting())
+        .set("MAX_IN_FLIGHT", 1)
+        .start()
+        .await;
+    let admin = app.caller("operators", Scope::Admin).await;
+    let (id, attempt, gladia_id) = unknown_job(&app, "endless.mp3").await;
+    app.set_clock_ahead("3 hours").await;
+    app.wait_for_unknown_reason(attempt, "awaiting_decision")
+        .await;
+    let other = app.acme.start("endless.mp3").await;
+    app.acme.wait_until(&other, "processing").await;
+    let body = json!({ "resolution": "accepted", "gladia_id": gladia_id });
+    resolve(&admin, attempt, &body).await.expect(200);
+    app.set_clock_ahead("9 hours").await;
+    for id in [&other, &id] {
+        let job = app.acme.wait_until(id, "error").await;
+        assert_eq!(job["error"]["type"], "result_missing");
+    }
+    // A success that arrives later still completes it.
+    app.call_back(attempt, success(&gladia_id, "late")).await;
+    app.acme.wait_until_done(&id).await;
     app.finish().await;
 }

@@ -140,6 +140,23 @@ async fn resend_unknown_never_leaves_what_was_not_sent_to_an_operator() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn nobody_has_to_decide_about_a_job_that_was_canceled() {
+    let app = builder().set("RESEND_UNKNOWN", "never").start().await;
+    refuse_creates(&app, 1).await;
+    let id = app.acme.start("a.mp3").await;
+    let unknown = app.wait_for_attempt(&id, "unknown").await;
+    app.acme.cancel(&id).await;
+    app.wait_until_a_witness_may_be_sent(unknown.id).await;
+    let witness = app.acme.start("endless.mp3").await;
+    app.wait_for_attempt(&id, "not_sent").await;
+    assert_eq!(app.slots_held().await, 1);
+    assert_eq!(app.acme.job(&id).await["status"], "canceled");
+    assert_eq!(app.upstream.count("creates_received").await, 2);
+    app.end(&witness).await;
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn an_attempt_that_is_still_unknown_at_its_slots_deadline_gives_the_slot_back_and_waits_on() {
     let app = builder().start().await;
     let faults = json!([

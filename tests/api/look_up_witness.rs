@@ -157,3 +157,40 @@ async fn many_unknown_attempts_share_one_walk() {
     }
     app.finish().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_look_that_another_attempt_is_due_for_is_not_the_second_absence() {
+    let app = builder().set("SETTLING_SECONDS", 60).start().await;
+    refuse_creates(&app, 2).await;
+    let first = app.acme.start("a.mp3").await;
+    let waits = app.wait_for_attempt(&first, "unknown").await.id;
+    app.set_clock_ahead("10 seconds").await;
+    let second = app.acme.start("b.mp3").await;
+    let due = app.wait_for_attempt(&second, "unknown").await.id;
+    app.set_clock_ahead("3 minutes").await;
+    let witness = app.acme.start("endless.mp3").await;
+    app.acme.wait_until(&witness, "processing").await;
+    app.set_clock_ahead("5 minutes").await;
+    eventually("one absence of both", async || {
+        let absences: i64 = app
+            .scalar("SELECT sum(absences) FROM attempts WHERE state = 'unknown'")
+            .await;
+        (absences == 2).then_some(())
+    })
+    .await;
+    app.execute(&format!(
+        "UPDATE attempts SET next_look_at = gateway_now() WHERE id = '{due}'"
+    ))
+    .await;
+    app.acme.wait_until_done(&second).await;
+    let absences: i32 = app
+        .scalar(&format!(
+            "SELECT absences FROM attempts WHERE id = '{waits}' AND state = 'unknown'"
+        ))
+        .await;
+    assert_eq!(absences, 1);
+    app.set_clock_ahead("6 minutes").await;
+    app.acme.wait_until_done(&first).await;
+    app.end(&witness).await;
+    app.finish().await;
+}

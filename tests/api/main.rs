@@ -31,6 +31,7 @@ mod lifecycle;
 mod listing;
 mod look_up;
 mod look_up_witness;
+mod odd_requests;
 mod ops;
 mod options;
 mod poll;

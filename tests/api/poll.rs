@@ -8,7 +8,7 @@ use tokio::process::Command;
 use crate::support::{
     TestApp,
     builder::Builder,
-    database,
+    database, eventually,
     upstream::{self, Upstream},
 };
 
@@ -122,4 +122,49 @@ async fn the_demo_with_a_key_asks_the_real_gladia_for_its_results() {
     assert!(upstream.count("gets").await >= 1);
     upstream.simulator.shutdown().await;
     server.drop_database(&name).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_job_whose_time_ended_while_gladia_was_away_is_asked_for_until_gladia_is_back() {
+    let app = builder().start().await;
+    app.upstream
+        .fault(&json!({ "operation": "get", "kind": "status", "status": 503 }))
+        .await;
+    let id = app.acme.start("a.mp3").await;
+    app.wait_for_attempt(&id, "accepted").await;
+    // As often as it is asked for within its time.
+    app.execute("UPDATE attempts SET looks = 300").await;
+    app.set_clock_ahead("3 hours").await;
+    let job = app.acme.wait_until(&id, "error").await;
+    assert_eq!(job["error"]["type"], "result_missing");
+    for (looks, ahead) in [(302, "3 hours 1 minute"), (303, "20 hours")] {
+        app.set_clock_ahead(ahead).await;
+        app.wait_for_looks(&id, looks).await;
+    }
+    app.upstream.clear_faults().await;
+    app.set_clock_ahead("20 hours 1 minute").await;
+    app.acme.wait_until_done(&id).await;
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_job_whose_time_ended_is_not_asked_for_for_ever() {
+    let app = builder().start().await;
+    app.upstream
+        .fault(&json!({ "operation": "get", "kind": "status", "status": 503 }))
+        .await;
+    let id = app.acme.start("a.mp3").await;
+    app.wait_for_attempt(&id, "accepted").await;
+    app.execute("UPDATE attempts SET looks = 300").await;
+    app.set_clock_ahead("3 hours").await;
+    app.acme.wait_until(&id, "error").await;
+    app.set_clock_ahead("30 hours").await;
+    eventually("attempt that is asked for no more", async || {
+        let rests: bool = app
+            .scalar("SELECT next_look_at IS NULL FROM attempts")
+            .await;
+        rests.then_some(())
+    })
+    .await;
+    app.finish().await;
 }

@@ -301,6 +301,11 @@ impl LookUp {
         witness: Witness,
         is_oldest: bool,
     ) -> Result<(), LookError> {
+        // Looks come when any attempt is due. The two absences that settle this one are apart, so that a list which is wrong
+        // for a moment does not make both.
+        if attempt.absences > 0 && attempt.next_look_at.is_some_and(|at| at > started_at) {
+            return Ok(());
+        }
         let absence = Absence {
             since_send_until: (started_at - attempt.send_until)
                 .to_std()
@@ -326,7 +331,9 @@ impl LookUp {
                 "absent"
             }
             Judgement::NotSent
-                if self.resends && (witness == Witness::Seen || !attempt.was_resent_blindly) =>
+                if attempt.job_has_ended
+                    || self.resends
+                        && (witness == Witness::Seen || !attempt.was_resent_blindly) =>
             {
                 let without_witness = witness != Witness::Seen;
                 if look_ups::settle_as_not_sent(&mut conn, attempt, without_witness).await? {
