@@ -150,7 +150,12 @@ pub async fn record(
             upstream_deletions::request_for_erased(&mut tx, job_id).await?;
         }
         match verdict {
-            Verdict::Complete => complete_job(&mut tx, job_id, callback.id, completion).await?,
+            Verdict::Complete => {
+                complete_job(&mut tx, job_id, callback.id, completion).await?;
+                if callback.method == "GET" {
+                    drop_unproven(&mut tx, callback.attempt_id).await?;
+                }
+            }
             Verdict::Fail => fail_job(&mut tx, job_id, completion).await?,
             Verdict::Supersede | Verdict::Discard | Verdict::Quarantine(_) => {}
         }
@@ -235,6 +240,17 @@ async fn insert(
     .execute(conn)
     .await
     .map(|done| done.rows_affected() == 1)
+}
+
+/// What was waiting for a proof has it: the fetched body is what is kept.
+async fn drop_unproven(conn: &mut PgConnection, id: AttemptId) -> sqlx::Result<()> {
+    sqlx::query!(
+        "UPDATE callbacks SET outcome = 'superseded', body = NULL WHERE attempt_id = $1 AND outcome = 'unproven'",
+        id.0,
+    )
+    .execute(conn)
+    .await
+    .map(|_| ())
 }
 
 /// Ends the attempt, takes Gladia's id from the callback where it was not known, and gives the slot back.

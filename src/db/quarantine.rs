@@ -52,7 +52,7 @@ pub struct KeptApart {
     pub attempt_id: AttemptId,
     /// When it came.
     pub received_at: DateTime<Utc>,
-    /// `quarantined` or `too_large`.
+    /// `quarantined`, `too_large` or `unproven`.
     pub outcome: String,
     /// Why.
     pub reason: Option<String>,
@@ -60,7 +60,7 @@ pub struct KeptApart {
     pub body_bytes: i64,
 }
 
-/// Lists callbacks that were quarantined, or too large to be read, oldest first.
+/// Lists callbacks that were quarantined, too large to be read, or not proven yet, oldest first.
 ///
 /// # Errors
 /// Where the database does not answer.
@@ -74,7 +74,7 @@ pub async fn list_page(
         "
         SELECT c.id, a.job_id, c.attempt_id, c.received_at, c.outcome, c.reason, c.body_bytes
         FROM callbacks c JOIN attempts a ON a.id = c.attempt_id
-        WHERE c.outcome IN ('quarantined', 'too_large')
+        WHERE c.outcome IN ('quarantined', 'too_large', 'unproven')
           AND ($1::timestamptz IS NULL OR (c.received_at, c.id) > ($1, $2::uuid))
         ORDER BY c.received_at, c.id
         LIMIT $3

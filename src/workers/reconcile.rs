@@ -137,6 +137,10 @@ impl Reconciler {
     ) -> sqlx::Result<&'static str> {
         let id = look.id;
         let (found, name) = match fetched {
+            Ok(Fetched::Ended(job)) if job.attempt_id().is_some_and(|named| named != id) => {
+                tracing::error!(attempt.id = %id, "Gladia's job {} was sent by another attempt than {id}; nothing is taken from it", look.gladia_id);
+                (Found::NoAnswer, "foreign")
+            }
             Ok(Fetched::Ended(job)) => {
                 let mut conn = self.0.pool.acquire().await?;
                 let outcome = job.complete(&mut conn, self.0.ids.next(), id).await?;

@@ -23,7 +23,10 @@ async fn a_success_is_served_as_gladia_gives_it_when_asked() {
         job["result"]["transcription"]["full_transcript"],
         "Good morning from the harbour"
     );
-    assert_eq!(app.callback_outcomes(&id).await, ["unproven", "completed"]);
+    assert_eq!(
+        app.callback_outcomes(&id).await,
+        ["superseded", "completed"]
+    );
     assert_eq!(app.upstream.count("gets").await, 1);
     app.finish().await;
 }

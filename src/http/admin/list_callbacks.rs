@@ -34,7 +34,7 @@ pub struct AdminCallback {
     /// When it came.
     pub received_at: DateTime<Utc>,
     /// `quarantined`: it is kept as it came, and can be replayed. `too_large`: its body was not read; the result is fetched
-    /// from Gladia instead.
+    /// from Gladia instead. `unproven`: it is kept, and counts once Gladia says the same when asked; it can be replayed.
     pub outcome: String,
     /// Why.
     pub reason: Option<String>,

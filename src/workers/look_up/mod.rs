@@ -207,6 +207,7 @@ impl LookUp {
             let found = self.ask_for(attempt.id).await?;
             if !found.is_empty() {
                 self.adopt_found(&found).await?;
+                self.leave_what_is_still_unknown(&attempt).await?;
             } else if seen {
                 self.conclude(started_at, &attempt, Witness::Seen, false)
                     .await?;
@@ -251,10 +252,12 @@ impl LookUp {
             let mut conn = self.pool.acquire().await?;
             look_ups::may_witness_come(&mut conn).await?
         };
-        let missing: Vec<_> = attempts
+        let (there, missing): (Vec<_>, Vec<_>) = attempts
             .into_iter()
-            .filter(|attempt| !found.contains_key(&attempt.id))
-            .collect();
+            .partition(|attempt| found.contains_key(&attempt.id));
+        for attempt in &there {
+            self.leave_what_is_still_unknown(attempt).await?;
+        }
         let oldest = oldest(&missing, is_any_resent_blindly);
         for attempt in &missing {
             let witness = witness_of(attempt, self.settling_time, candidates, &found, may_come);
@@ -290,6 +293,15 @@ impl LookUp {
                 tracing::info!(attempt.id = %id, "Gladia has attempt {id}, whose outcome was unknown");
             }
         }
+        Ok(())
+    }
+
+    /// Gladia has an attempt, and its row could not take the id, since another attempt answers for it: an operator's word on
+    /// that one was wrong, and an operator has to mend it. Changes nothing where the attempt was adopted.
+    async fn leave_what_is_still_unknown(&self, attempt: &UnknownAttempt) -> Result<(), LookError> {
+        let mut conn = self.pool.acquire().await?;
+        let waits_for = Some(WaitReason::AwaitingDecision);
+        look_ups::note_absence(&mut conn, attempt, waits_for, NEXT_AFTER_DECISION).await?;
         Ok(())
     }
 
