@@ -5,7 +5,7 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use sqlx::{Connection, PgConnection};
 
-use super::attempts::{await_decision, finish, lock, requeue};
+use super::attempts::{Locked, await_decision, finish, lock, requeue};
 use crate::domain::{
     attempt::AttemptState, ids::AttemptId, job::StatusReason, settling::WaitReason,
 };
@@ -255,12 +255,9 @@ pub async fn settle_as_not_sent(
     without_witness: bool,
 ) -> sqlx::Result<bool> {
     let mut tx = conn.begin().await?;
-    let Some(locked) = lock(&mut tx, attempt.id).await? else {
+    let Some(locked) = lock_current(&mut tx, attempt).await? else {
         return Ok(false);
     };
-    if locked.state != AttemptState::Unknown || !is_current(&mut tx, attempt).await? {
-        return Ok(false);
-    }
     let detail = "its outcome was unknown, and Gladia's list proved that it had not arrived";
     finish(&mut tx, attempt.id, "not_sent", None, detail).await?;
     sqlx::query!(
@@ -279,32 +276,41 @@ pub async fn settle_as_not_sent(
     Ok(true)
 }
 
-/// Leaves an attempt that would count as not sent to an operator. It goes on being looked for now and then.
+/// Leaves an attempt to an operator: one that would count as not sent, or, where `is_there`, one that Gladia has and whose row
+/// cannot take the id. It goes on being looked for now and then. `false` where the attempt moved, or another look came in
+/// between.
 ///
 /// # Errors
 /// Where the database does not answer.
 pub async fn leave_to_operator(
     conn: &mut PgConnection,
     attempt: &UnknownAttempt,
+    is_there: bool,
     next_look_in: Duration,
 ) -> sqlx::Result<bool> {
     let mut tx = conn.begin().await?;
-    let Some(locked) = lock(&mut tx, attempt.id).await? else {
+    let Some(locked) = lock_current(&mut tx, attempt).await? else {
         return Ok(false);
     };
-    if locked.state != AttemptState::Unknown || !is_current(&mut tx, attempt).await? {
-        return Ok(false);
-    }
-    note_absence(&mut tx, attempt, None, next_look_in).await?;
+    let waits_for = is_there.then_some(WaitReason::AwaitingDecision);
+    note_absence(&mut tx, attempt, waits_for, next_look_in).await?;
     await_decision(&mut tx, attempt.id, locked.job_id).await?;
     tx.commit().await?;
     Ok(true)
 }
 
-/// Whether no other look has been noted since the attempt was listed. The caller holds the lock.
-async fn is_current(conn: &mut PgConnection, attempt: &UnknownAttempt) -> sqlx::Result<bool> {
-    sqlx::query!("SELECT looks FROM attempts WHERE id = $1", attempt.id.0)
+/// Locks an attempt that is still unknown, unless another look has been noted since it was listed.
+async fn lock_current(
+    conn: &mut PgConnection,
+    attempt: &UnknownAttempt,
+) -> sqlx::Result<Option<Locked>> {
+    let Some(locked) = lock(conn, attempt.id).await? else {
+        return Ok(None);
+    };
+    let is_current = sqlx::query!("SELECT looks FROM attempts WHERE id = $1", attempt.id.0)
         .fetch_one(conn)
-        .await
-        .map(|row| row.looks == attempt.looks)
+        .await?
+        .looks
+        == attempt.looks;
+    Ok((locked.state == AttemptState::Unknown && is_current).then_some(locked))
 }

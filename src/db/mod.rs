@@ -20,6 +20,7 @@ pub mod claims;
 pub mod decisions;
 pub mod dispatch;
 pub mod events;
+pub mod expiry;
 pub mod gauges;
 pub mod idempotency;
 #[cfg(feature = "dev-tools")]

@@ -87,7 +87,7 @@ pub async fn list_page(
     .await
 }
 
-/// A quarantined callback as it came.
+/// A callback that can be tried again, as it came.
 #[derive(Debug)]
 pub struct KeptCallback {
     /// The attempt that its URL named.
@@ -98,7 +98,7 @@ pub struct KeptCallback {
     pub compressed_body: Vec<u8>,
 }
 
-/// Finds a quarantined callback. `None` where there is none of this id, or no longer one.
+/// Finds a callback that was quarantined, or not proven yet. `None` where there is none of this id, or no longer one.
 ///
 /// # Errors
 /// Where the database does not answer.

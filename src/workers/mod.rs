@@ -24,6 +24,7 @@ pub mod retain;
 pub mod settle;
 pub mod spool;
 pub mod submit;
+mod turns;
 pub mod webhooks;
 
 /// How long until the next look: about a second, not the same in all replicas.

@@ -7,10 +7,9 @@
 use std::{sync::Arc, time::Duration};
 
 use sqlx::PgPool;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use super::{ERROR_PAUSE, HOLD, held, sweep_interval};
+use super::{ERROR_PAUSE, HOLD, held, sweep_interval, turns::Turns};
 use crate::{
     db::{
         callbacks::CallbackOutcome,
@@ -25,7 +24,7 @@ use crate::{
     journal::fetch::{Fetched, fetch},
 };
 
-/// How many are asked for at once: results are large, and each is compressed in memory.
+/// How many are asked for at once.
 const AT_ONCE: usize = 4;
 
 /// Asks for what is due.
@@ -57,7 +56,7 @@ impl Reconciler {
 
     /// Asks until told to stop, which also breaks off looks under way in `tasks`: they cost nothing to repeat.
     pub async fn run(self, tasks: TaskTracker, stop: CancellationToken) {
-        let turns = Arc::new(Semaphore::new(AT_ONCE));
+        let turns = Turns::new(AT_ONCE);
         while !stop.is_cancelled() {
             let rest = match self.begin_looks(&turns, &tasks, &stop).await {
                 Ok(0) => sweep_interval(),
@@ -67,12 +66,7 @@ impl Reconciler {
                     ERROR_PAUSE
                 }
             };
-            let next = async {
-                tokio::time::sleep(rest).await;
-                // All of them may be busy for long.
-                drop(turns.acquire().await);
-            };
-            if stop.run_until_cancelled(next).await.is_none() {
+            if stop.run_until_cancelled(turns.rest(rest)).await.is_none() {
                 return;
             }
         }
@@ -81,7 +75,7 @@ impl Reconciler {
     /// Begins as many looks as there are turns for. Answers how many.
     async fn begin_looks(
         &self,
-        turns: &Arc<Semaphore>,
+        turns: &Turns,
         tasks: &TaskTracker,
         stop: &CancellationToken,
     ) -> sqlx::Result<usize> {
@@ -89,8 +83,7 @@ impl Reconciler {
             first_look_after: self.0.first_look_after,
             hold_for: HOLD,
         };
-        let mut free: Vec<OwnedSemaphorePermit> =
-            std::iter::from_fn(|| Arc::clone(turns).try_acquire_owned().ok()).collect();
+        let mut free = turns.take_free();
         let limit = i64::try_from(free.len()).unwrap_or_default();
         let claimed = looks::claim(&mut *self.0.pool.acquire().await?, due, limit).await?;
         let begun = claimed.len();

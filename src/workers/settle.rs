@@ -7,7 +7,7 @@ use super::{ERROR_PAUSE, sweep_interval};
 use crate::{
     crash_points::CrashPoint,
     db::{
-        attempts::{self, Expired},
+        expiry::{self, Expired},
         wakeups::Wakeups,
     },
     domain::ids::AttemptId,
@@ -45,16 +45,16 @@ pub async fn run(pool: PgPool, wakeups: Wakeups, awaits_decision: bool, stop: Ca
 pub async fn sweep(pool: &PgPool, awaits_decision: bool) -> sqlx::Result<usize> {
     let mut conn = pool.acquire().await?;
     let mut moved = 0;
-    for id in attempts::list_expired_leases(&mut conn).await? {
-        if attended(id, attempts::expire_lease(&mut conn, id).await) == Some(true) {
+    for id in expiry::list_expired_leases(&mut conn).await? {
+        if attended(id, expiry::expire_lease(&mut conn, id).await) == Some(true) {
             CrashPoint::SettleLeaseExpired.reach();
             moved += 1;
             metrics::counter!("gateway_leases_expired_total").increment(1);
             tracing::warn!(attempt.id = %id, "The process that submitted attempt {id} went silent; it is unknown now");
         }
     }
-    for id in attempts::list_past_deadline(&mut conn, awaits_decision).await? {
-        let expired = attempts::expire_slot(&mut conn, id, awaits_decision).await;
+    for id in expiry::list_past_deadline(&mut conn, awaits_decision).await? {
+        let expired = expiry::expire_slot(&mut conn, id, awaits_decision).await;
         match attended(id, expired) {
             None | Some(Expired::Nothing) => continue,
             Some(Expired::ResultMissing) => {

@@ -7,10 +7,10 @@
 use std::{sync::Arc, time::Duration};
 
 use sqlx::PgPool;
-use tokio::{sync::Semaphore, time::Instant};
+use tokio::time::Instant;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use super::{ERROR_PAUSE, HOLD, held, sweep_interval};
+use super::{ERROR_PAUSE, HOLD, held, sweep_interval, turns::Turns};
 use crate::{
     db::{
         adoption::{Adopted, FoundBy, adopt},
@@ -77,7 +77,7 @@ impl WebhookHandler {
 
     /// Handles messages until told to stop, which also breaks off questions under way in `tasks`.
     pub async fn run(self, tasks: TaskTracker, stop: CancellationToken) {
-        let turns = Arc::new(Semaphore::new(AT_ONCE));
+        let turns = Turns::new(AT_ONCE);
         let mut next_purge = Instant::now();
         while !stop.is_cancelled() {
             let rest = match self.sweep(&turns, &tasks, &mut next_purge, &stop).await {
@@ -88,11 +88,7 @@ impl WebhookHandler {
                     ERROR_PAUSE
                 }
             };
-            let next = async {
-                tokio::time::sleep(rest).await;
-                drop(turns.acquire().await);
-            };
-            if stop.run_until_cancelled(next).await.is_none() {
+            if stop.run_until_cancelled(turns.rest(rest)).await.is_none() {
                 return;
             }
         }
@@ -101,7 +97,7 @@ impl WebhookHandler {
     /// Begins what is due, as far as there are turns for it. Answers how much.
     async fn sweep(
         &self,
-        turns: &Arc<Semaphore>,
+        turns: &Turns,
         tasks: &TaskTracker,
         next_purge: &mut Instant,
         stop: &CancellationToken,
@@ -111,8 +107,7 @@ impl WebhookHandler {
             while webhooks::purge(&mut conn).await? > 0 {}
             *next_purge = Instant::now() + PURGE_INTERVAL;
         }
-        let mut free: Vec<_> =
-            std::iter::from_fn(|| Arc::clone(turns).try_acquire_owned().ok()).collect();
+        let mut free = turns.take_free();
         let limit = i64::try_from(free.len()).unwrap_or_default();
         let claimed = webhooks::claim(&mut conn, HOLD, limit).await?;
         let begun = claimed.len();

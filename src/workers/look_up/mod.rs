@@ -300,8 +300,9 @@ impl LookUp {
     /// that one was wrong, and an operator has to mend it. Changes nothing where the attempt was adopted.
     async fn leave_what_is_still_unknown(&self, attempt: &UnknownAttempt) -> Result<(), LookError> {
         let mut conn = self.pool.acquire().await?;
-        let waits_for = Some(WaitReason::AwaitingDecision);
-        look_ups::note_absence(&mut conn, attempt, waits_for, NEXT_AFTER_DECISION).await?;
+        if look_ups::leave_to_operator(&mut conn, attempt, true, NEXT_AFTER_DECISION).await? {
+            tracing::error!(attempt.id = %attempt.id, "Gladia has attempt {} under an id that another attempt answers for; an operator has to decide", attempt.id);
+        }
         Ok(())
     }
 
@@ -355,7 +356,7 @@ impl LookUp {
                 "not_sent"
             }
             Judgement::NotSent => {
-                look_ups::leave_to_operator(&mut conn, attempt, NEXT_AFTER_DECISION).await?;
+                look_ups::leave_to_operator(&mut conn, attempt, false, NEXT_AFTER_DECISION).await?;
                 tracing::warn!(attempt.id = %attempt.id, "Attempt {} was not found at Gladia; whether to send it again is left to an operator", attempt.id);
                 "awaiting_decision"
             }

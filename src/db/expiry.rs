@@ -1,0 +1,138 @@
+//! What time ends: leases of processes that went silent, and slots past their deadline.
+
+use sqlx::{Connection, PgConnection};
+
+use super::{
+    attempts::{await_decision, expire, fail_job, lock, mark_as_unknown},
+    claims::SLOT_DEADLINE,
+    dispatch,
+};
+use crate::domain::{attempt::AttemptState, ids::AttemptId, job::JobErrorType};
+
+/// Finds attempts whose process went silent.
+///
+/// # Errors
+/// Where the database does not answer.
+pub async fn list_expired_leases(conn: &mut PgConnection) -> sqlx::Result<Vec<AttemptId>> {
+    sqlx::query!(
+        "SELECT id FROM attempts WHERE state = 'submitting' AND lease_until <= gateway_now() ORDER BY lease_until LIMIT 100"
+    )
+    .fetch_all(conn)
+    .await
+    .map(|rows| rows.into_iter().map(|row| row.id.into()).collect())
+}
+
+/// Takes an attempt from a process that went silent: whatever it did, it may have sent.
+///
+/// # Errors
+/// Where the database does not answer.
+pub async fn expire_lease(conn: &mut PgConnection, id: AttemptId) -> sqlx::Result<bool> {
+    let mut tx = conn.begin().await?;
+    let Some(locked) = lock(&mut tx, id).await? else {
+        return Ok(false);
+    };
+    if locked.state != AttemptState::Submitting {
+        return Ok(false);
+    }
+    let detail = "the process that submitted it went silent; it may have reached Gladia";
+    mark_as_unknown(&mut tx, id, locked.job_id, None, detail).await?;
+    tx.commit().await?;
+    Ok(true)
+}
+
+/// Finds attempts that hold their slot past its deadline. One that Gladia has accepted is among them only where nobody can
+/// ask Gladia for it; else it gets a last look first, which also gives it up (`looks::note`). Such a one may also be without
+/// a slot, if none was free when it turned out to be accepted; its time ends all the same.
+///
+/// # Errors
+/// Where the database does not answer.
+pub async fn list_past_deadline(
+    conn: &mut PgConnection,
+    accepted_too: bool,
+) -> sqlx::Result<Vec<AttemptId>> {
+    sqlx::query!(
+        r#"
+        SELECT s.attempt_id AS "attempt_id!", s.deadline_at AS "deadline_at!"
+        FROM slots s JOIN attempts a ON a.id = s.attempt_id
+        WHERE s.deadline_at <= gateway_now() AND ($1 OR a.state <> 'accepted')
+        UNION ALL
+        SELECT a.id, a.created_at + make_interval(secs => $2) FROM attempts a
+        WHERE $1 AND a.state = 'accepted' AND a.finished_at IS NULL
+          AND a.created_at + make_interval(secs => $2) <= gateway_now()
+          AND NOT EXISTS (SELECT FROM slots s WHERE s.attempt_id = a.id)
+        ORDER BY 2 LIMIT 100
+        "#,
+        accepted_too,
+        SLOT_DEADLINE.as_secs_f64(),
+    )
+    .fetch_all(conn)
+    .await
+    .map(|rows| rows.into_iter().map(|row| row.attempt_id.into()).collect())
+}
+
+/// What the end of a slot's time meant.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Expired {
+    /// Nothing was left to end.
+    Nothing,
+    /// Gladia had accepted it, and nothing came: the job has failed.
+    ResultMissing,
+    /// It is still not known whether Gladia has it. The slot is free; the attempt goes on waiting.
+    StillUnknown,
+}
+
+/// Gives back a slot at its deadline: Gladia cannot be at work any more.
+///
+/// A job that Gladia had accepted fails then; a success that arrives later still completes it. One of unknown outcome stays
+/// unknown: the clock says nothing of whether it was sent. It goes on being looked for, or, where nobody can look
+/// (`awaits_decision`), waits for an operator.
+///
+/// # Errors
+/// Where the database does not answer.
+pub async fn expire_slot(
+    conn: &mut PgConnection,
+    id: AttemptId,
+    awaits_decision: bool,
+) -> sqlx::Result<Expired> {
+    let mut tx = conn.begin().await?;
+    let Some(locked) = lock(&mut tx, id).await? else {
+        return Ok(Expired::Nothing);
+    };
+    let is_past = sqlx::query!(
+        r#"
+        SELECT coalesce(
+            (SELECT deadline_at FROM slots WHERE attempt_id = $1),
+            (SELECT created_at + make_interval(secs => $2) FROM attempts WHERE id = $1 AND state = 'accepted')
+        ) <= gateway_now() AS past
+        "#,
+        id.0,
+        SLOT_DEADLINE.as_secs_f64(),
+    )
+    .fetch_one(&mut *tx)
+    .await?
+    .past;
+    if is_past != Some(true) {
+        return Ok(Expired::Nothing);
+    }
+    dispatch::free_slot(&mut tx, id).await?;
+    let expired = if locked.state == AttemptState::Unknown {
+        if awaits_decision {
+            await_decision(&mut tx, id, locked.job_id).await?;
+        }
+        Expired::StillUnknown
+    } else {
+        expire(&mut tx, id).await?;
+        let message = "Gladia accepted the transcription and delivered no result in time.";
+        fail_job(
+            &mut tx,
+            locked.job_id,
+            JobErrorType::ResultMissing,
+            None,
+            message,
+        )
+        .await?;
+        Expired::ResultMissing
+    };
+    tx.commit().await?;
+    Ok(expired)
+}
