@@ -8,6 +8,8 @@ exec 3<&0
 
 "$@" 3<&- </dev/null >&2 &
 program=$!
+# Whoever wants the id may be gone by now, and the watcher has to end the program all the same.
+trap '' PIPE
 echo "$program"
 
 {

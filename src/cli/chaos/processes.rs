@@ -168,3 +168,28 @@ impl Process {
 pub fn send(pid: Pid, signal: Signal) {
     let _ = kill(pid, signal);
 }
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        io::pipe,
+        process::{Command, Stdio},
+    };
+
+    use super::SCRIPT;
+
+    #[test]
+    fn a_process_ends_although_whoever_wanted_it_ended_before_it_was_told_its_id() {
+        let (reader, writer) = pipe().unwrap();
+        drop(reader);
+        let ended = Command::new("/bin/sh")
+            .args(["-c", SCRIPT, "keep.sh", "sleep", "1000"])
+            .stdin(Stdio::null())
+            .stdout(writer)
+            .stderr(Stdio::null())
+            .status()
+            .unwrap();
+        // The program's end by SIGKILL, as the shell tells it; the script itself goes on until then.
+        assert_eq!(ended.code(), Some(128 + 9), "{ended}");
+    }
+}
