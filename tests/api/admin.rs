@@ -243,3 +243,32 @@ async fn with_zero_data_retention_an_attempt_that_finds_no_free_slot_ends_all_th
     app.acme.wait_until_done(&id).await;
     app.finish().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_attempt_whose_gladia_job_was_given_to_another_by_mistake_waits_for_an_operator() {
+    let app = TestApp::start().await;
+    let admin = app.caller("operators", Scope::Admin).await;
+    let (robbed, attempt, gladia_id) = unknown_job(&app, "endless-1.mp3").await;
+    let (mistaken, other, _) = unknown_job(&app, "endless-2.mp3").await;
+    let body = json!({ "resolution": "accepted", "gladia_id": gladia_id });
+    resolve(&admin, other, &body).await.expect(200);
+    app.acme.wait_until(&mistaken, "processing").await;
+
+    app.set_clock_ahead("3 minutes").await;
+    let job = app
+        .acme
+        .wait_until_reason(&robbed, "awaiting_decision")
+        .await;
+    assert_eq!(job["status"], "queued");
+    app.wait_for_unknown_reason(attempt, "awaiting_decision")
+        .await;
+    // It is asked for now and then, not every second, and nothing is sent again.
+    let rests: bool = app
+        .scalar(&format!(
+            "SELECT next_look_at > gateway_now() + interval '50 minutes' FROM attempts WHERE id = '{attempt}'"
+        ))
+        .await;
+    assert!(rests);
+    assert_eq!(app.upstream.count("creates_received").await, 2);
+    app.stop().await;
+}
