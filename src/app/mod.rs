@@ -23,12 +23,12 @@ pub use self::listeners::Listeners;
 use crate::{
     config::{ServeSettings, VerifyCallbacks},
     db::{self, wakeups::Wakeups},
-    domain::ids::Ids,
+    domain::{ids::Ids, options::OptionsPolicy},
     gladia::client::GladiaClient,
     http::{
         self, Serves,
         serve::HEAD_TIMEOUT,
-        state::{AppState, HttpLimits},
+        state::{AppState, HttpLimits, RequestRules},
     },
     journal::{
         intake::{self, Intake},
@@ -123,6 +123,7 @@ impl Gateway {
             wakeups: wakeups.clone(),
             ids: ids.clone(),
             limits: limits(&settings),
+            rules: Arc::new(rules(&settings)),
             api_url: settings.addresses.api_url.clone(),
             metrics,
             intake,
@@ -285,7 +286,20 @@ fn limits(settings: &ServeSettings) -> HttpLimits {
     HttpLimits {
         max_upload_bytes: settings.requests.max_upload_bytes,
         max_request_bytes: settings.requests.max_request_bytes,
+        max_batch_bytes: settings.requests.max_batch_bytes,
         request_timeout: settings.requests.request_timeout,
         upload_idle_timeout: settings.requests.upload_idle_timeout,
+    }
+}
+
+fn rules(settings: &ServeSettings) -> RequestRules {
+    RequestRules {
+        options: OptionsPolicy {
+            accepts_code_switching_without_languages: settings
+                .requests
+                .accept_code_switching_without_languages,
+        },
+        plan: settings.gladia.gladia_plan,
+        usage_metadata_keys: settings.requests.usage_metadata_keys.clone(),
     }
 }

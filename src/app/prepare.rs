@@ -55,7 +55,7 @@ async fn prepare_database(
             .context("the migrations could not be applied")?;
     }
     let mut conn = pool.acquire().await?;
-    db::dispatch::seed(&mut conn, settings.dispatch.max_in_flight).await?;
+    db::dispatch::seed(&mut conn, settings.max_in_flight()).await?;
     check_callback_keys(&mut conn, &settings.callbacks.callback_keys).await?;
     if let Some(key) = &settings.access.bootstrap_api_key {
         bootstrap(&mut conn, key, ids).await?;

@@ -12,12 +12,12 @@ use super::values::{max_in_flight, seconds};
 pub struct DispatchSettings {
     /// How many transcriptions may be in flight at Gladia (1 to 10000). Written into a new database only.
     ///
-    /// From then on the database holds the number for all replicas: `limits set max-in-flight` changes it. Gladia allows
-    /// 25 on paid plans and 3 on the free one.
+    /// From then on the database holds the number for all replicas: `limits set max-in-flight` changes it. Without this it
+    /// is what Gladia allows on GLADIA_PLAN: 3 on the free plan, 25 on paid ones. An enterprise sets what it has agreed on.
     ///
     /// Example: MAX_IN_FLIGHT=25
-    #[arg(long, env, value_name = "JOBS", default_value = "25", value_parser = max_in_flight())]
-    pub max_in_flight: i32,
+    #[arg(long, env, value_name = "JOBS", value_parser = max_in_flight())]
+    pub max_in_flight: Option<i32>,
 
     /// How many seconds after its claim a transcription may be sent at the latest (1 to 60).
     ///

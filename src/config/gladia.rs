@@ -7,7 +7,7 @@ use secrecy::SecretString;
 use url::Url;
 
 use super::values::{base_url, header_secret, seconds};
-use crate::gladia::client::GladiaSettings;
+use crate::{domain::plan::Plan, gladia::client::GladiaSettings};
 
 /// How Gladia is reached.
 #[derive(Args, Debug, Clone)]
@@ -58,6 +58,15 @@ pub struct GladiaArgs {
     /// Example: GLADIA_ZERO_DATA_RETENTION=true
     #[arg(long, env, value_name = "BOOL", default_value = "false", action = ArgAction::Set, num_args = 0..=1, default_missing_value = "true")]
     pub gladia_zero_data_retention: bool,
+
+    /// The account's plan: free, paid or enterprise. It decides how long audio may be, and seeds MAX_IN_FLIGHT.
+    ///
+    /// Gladia transcribes 135 minutes at most (120 of a YouTube video), with an enterprise plan 4 hours and 15 minutes. An
+    /// upload that is longer is refused before Gladia is asked to transcribe it.
+    ///
+    /// Example: GLADIA_PLAN=paid
+    #[arg(long, env, value_name = "PLAN", default_value = "paid")]
+    pub gladia_plan: Plan,
 }
 
 impl GladiaArgs {

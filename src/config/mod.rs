@@ -101,6 +101,13 @@ impl ServeSettings {
         }
     }
 
+    /// The cap that a new database gets.
+    #[must_use]
+    pub fn max_in_flight(&self) -> i32 {
+        let allowed = self.gladia.gladia_plan.max_in_flight();
+        self.dispatch.max_in_flight.unwrap_or(allowed)
+    }
+
     /// Settings by the names of their environment variables, with defaults for the rest. Reads nothing of the real
     /// environment.
     ///

@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use clap::Args;
+use clap::{ArgAction, Args};
 
-use super::values::{seconds, whole};
+use super::values::{metadata_key, seconds, whole};
 
 /// What requests may cost.
 #[derive(Args, Debug, Clone)]
@@ -21,6 +21,30 @@ pub struct RequestSettings {
     /// Example: MAX_REQUEST_BYTES=1000000
     #[arg(long, env, value_name = "BYTES", default_value = "1000000", value_parser = whole(1000_usize..=100_000_000))]
     pub max_request_bytes: usize,
+
+    /// The largest body of a batch, in bytes (1000 to 100000000).
+    ///
+    /// Example: MAX_BATCH_BYTES=10000000
+    #[arg(long, env, value_name = "BYTES", default_value = "10000000", value_parser = whole(1000_usize..=100_000_000))]
+    pub max_batch_bytes: usize,
+
+    /// Whether `code_switching` is accepted without `languages`. Gladia advises against it.
+    ///
+    /// Gladia then chooses among all its languages at every utterance, and often chooses wrong; naming 3 to 5 is better.
+    ///
+    /// Example: ACCEPT_CODE_SWITCHING_WITHOUT_LANGUAGES=true
+    #[arg(long, env, value_name = "BOOL", default_value = "false", action = ArgAction::Set, num_args = 0..=1, default_missing_value = "true")]
+    pub accept_code_switching_without_languages: bool,
+
+    /// The keys of `custom_metadata`, separated by commas, whose values are kept to count usage by after a transcription's
+    /// content was erased.
+    ///
+    /// Usage can be counted by any key. But a job that is deleted, or older than the retention, keeps no metadata; these keys
+    /// are the exception, so they should name what is no secret: a team, a project, a cost centre.
+    ///
+    /// Example: USAGE_METADATA_KEYS=team,project
+    #[arg(long, env, value_name = "KEYS", value_delimiter = ',', value_parser = metadata_key)]
+    pub usage_metadata_keys: Vec<String>,
 
     /// How many seconds the body of a request other than an upload may take to arrive (1 to 3600).
     ///

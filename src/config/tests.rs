@@ -51,7 +51,7 @@ fn what_is_required_suffices() {
     assert_eq!(settings.addresses.listen_addr.to_string(), "127.0.0.1:8080");
     assert_eq!(settings.addresses.api_url, None);
     assert_eq!(settings.callbacks.max_callback_bytes, 64_000_000);
-    assert_eq!(settings.dispatch.max_in_flight, 25);
+    assert_eq!(settings.max_in_flight(), 25);
     assert_eq!(settings.requests.max_upload_bytes, 1_000_000_000);
     assert_eq!(settings.requests.max_request_bytes, 1_000_000);
     assert_eq!(settings.requests.shutdown_timeout, Duration::from_secs(45));
@@ -225,7 +225,7 @@ fn a_flag_beats_the_environment_which_beats_dotenv_which_beats_the_default() {
         ("DATABASE_POOL_SIZE".to_owned(), "30".to_owned()),
     ]);
     let environment = with(&[("MAX_IN_FLIGHT", "2")]).then(dotenv);
-    let cap = |args: &[&str]| serve(&environment, args).unwrap().dispatch.max_in_flight;
+    let cap = |args: &[&str]| serve(&environment, args).unwrap().max_in_flight();
     assert_eq!(cap(&[]), 2);
     assert_eq!(cap(&["--max-in-flight", "1"]), 1);
     let settings = serve(&environment, &[]).unwrap();
@@ -236,17 +236,14 @@ fn a_flag_beats_the_environment_which_beats_dotenv_which_beats_the_default() {
 fn a_flag_stands_in_for_a_wrong_variable() {
     let environment = with(&[("MAX_IN_FLIGHT", "many"), ("API_URL", "nowhere")]);
     let args = ["--max-in-flight=7", "--api-url=https://api.example.com"];
-    assert_eq!(
-        serve(&environment, &args).unwrap().dispatch.max_in_flight,
-        7
-    );
+    assert_eq!(serve(&environment, &args).unwrap().max_in_flight(), 7);
 }
 
 #[test]
 fn an_empty_variable_counts_as_not_set() {
     let environment = with(&[("MAX_IN_FLIGHT", ""), ("API_URL", ""), ("API_URL_FILE", "")]);
     let settings = serve(&environment, &[]).unwrap();
-    assert_eq!(settings.dispatch.max_in_flight, 25);
+    assert_eq!(settings.max_in_flight(), 25);
     assert_eq!(settings.addresses.api_url, None);
     let message = refusal(&with(&[("PUBLIC_URL", "")]), &[]);
     assert!(

@@ -11,6 +11,8 @@ use secrecy::SecretString;
 use sqlx::postgres::PgConnectOptions;
 use url::Url;
 
+use crate::domain::searchable::MOST_KEY_BYTES;
+
 /// The address of a Postgres database. Never prints its password.
 #[derive(Clone)]
 pub struct DatabaseUrl(PgConnectOptions);
@@ -98,6 +100,19 @@ pub fn header_secret(text: &str) -> Result<SecretString, &'static str> {
     } else {
         Err("must be visible ASCII characters without spaces")
     }
+}
+
+/// A key of `custom_metadata`.
+///
+/// # Errors
+/// What is wrong with it.
+pub(super) fn metadata_key(text: &str) -> Result<String, String> {
+    if text.is_empty() || text.len() > MOST_KEY_BYTES {
+        return Err(format!(
+            "must be keys of 1 to {MOST_KEY_BYTES} bytes, separated by commas"
+        ));
+    }
+    Ok(text.to_owned())
 }
 
 /// A whole number within bounds.

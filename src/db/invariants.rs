@@ -5,17 +5,6 @@ use sqlx::PgConnection;
 
 use crate::domain::ids::{AttemptId, JobId, TenantId};
 
-/// What the gateway's clock says.
-///
-/// # Errors
-/// Where the database does not answer.
-pub async fn now(conn: &mut PgConnection) -> sqlx::Result<DateTime<Utc>> {
-    sqlx::query!(r#"SELECT gateway_now() AS "now!""#)
-        .fetch_one(conn)
-        .await
-        .map(|row| row.now)
-}
-
 /// What still waits for something.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Unsettled {

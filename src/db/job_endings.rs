@@ -7,7 +7,7 @@ use sqlx::{Connection, PgConnection};
 use super::{
     corrupt,
     events::{self, EventType},
-    upstream_deletions,
+    job_metadata, upstream_deletions,
 };
 use crate::domain::{
     erasure::ErasedBy,
@@ -158,7 +158,8 @@ async fn erase(
         "
         UPDATE jobs
         SET deleted_at = gateway_now(), erased_by = $2, discard = true, request = NULL, audio_url = NULL,
-            upload_id = NULL, result_callback_id = NULL, addon_errors = NULL, error_message = NULL
+            upload_id = NULL, result_callback_id = NULL, addon_errors = NULL, error_message = NULL,
+            warnings = NULL
         WHERE id = $1 AND deleted_at IS NULL
         ",
         id.0,
@@ -166,6 +167,7 @@ async fn erase(
     )
     .execute(&mut *conn)
     .await?;
+    job_metadata::delete(conn, id).await?;
     // Gladia's words on how it went may repeat the request.
     sqlx::query!("UPDATE attempts SET detail = NULL WHERE job_id = $1", id.0)
         .execute(&mut *conn)

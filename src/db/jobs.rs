@@ -14,8 +14,9 @@ use crate::domain::{
     access::Caller,
     completion::AddonError,
     cursor::Cursor,
-    ids::{CallbackId, JobId, TenantId, UploadId},
+    ids::{BatchId, CallbackId, JobId, TenantId, UploadId},
     job::{JobErrorType, JobStatus, StatusReason},
+    options::Warning,
 };
 
 /// A job to be accepted.
@@ -31,6 +32,8 @@ pub struct NewJob<'a> {
     pub audio_url: &'a str,
     /// The file, where the audio came as one.
     pub upload_id: Option<UploadId>,
+    /// What may not do what the caller expects.
+    pub warnings: &'a [Warning],
 }
 
 /// Accepts a job. `false` where its file was erased meanwhile; the transaction is of no use any more then.
@@ -38,11 +41,15 @@ pub struct NewJob<'a> {
 /// # Errors
 /// Where the database does not answer.
 pub async fn insert(conn: &mut PgConnection, job: NewJob<'_>) -> sqlx::Result<bool> {
+    let warnings = match job.warnings {
+        [] => None,
+        warnings => Some(serde_json::to_string(warnings).map_err(corrupt)?),
+    };
     let inserted = sqlx::query!(
         "
-        INSERT INTO jobs (id, tenant_id, api_key_id, status, request, audio_url, upload_id)
+        INSERT INTO jobs (id, tenant_id, api_key_id, status, request, audio_url, upload_id, warnings)
         -- As text: on the way through jsonb, a NUL in a string would be refused and numbers would be spelt anew.
-        VALUES ($1, $2, $3, 'queued', $4::text::json, $5, $6)
+        VALUES ($1, $2, $3, 'queued', $4::text::json, $5, $6, $7::text::json)
         ",
         job.id.0,
         job.caller.tenant_id.0,
@@ -50,6 +57,7 @@ pub async fn insert(conn: &mut PgConnection, job: NewJob<'_>) -> sqlx::Result<bo
         job.request.to_string(),
         job.audio_url,
         job.upload_id.map(|id| id.0),
+        warnings,
     )
     .execute(&mut *conn)
     .await;
@@ -83,6 +91,12 @@ pub struct Job {
     pub result_callback_id: Option<CallbackId>,
     /// Failed add-ons.
     pub addon_errors: Vec<AddonError>,
+    /// What may not do what its caller expects, as stored.
+    pub warnings: Option<Value>,
+    /// The batch that it came with.
+    pub batch_id: Option<BatchId>,
+    /// How often its caller had it tried again.
+    pub retries: i32,
     /// Seconds of audio, as billed or as the upload reported.
     pub audio_duration_seconds: Option<f64>,
     /// Seconds that Gladia bills.
@@ -133,6 +147,9 @@ struct JobRow {
     gladia_id: Option<String>,
     result_callback_id: Option<Uuid>,
     addon_errors: Option<Value>,
+    warnings: Option<Value>,
+    batch_id: Option<Uuid>,
+    retries: i32,
     audio_duration_seconds: Option<f64>,
     billing_time_seconds: Option<f64>,
     error_type: Option<String>,
@@ -187,6 +204,9 @@ impl TryFrom<JobRow> for Job {
                 Some(errors) => serde_json::from_value(errors).map_err(corrupt)?,
                 None => Vec::new(),
             },
+            warnings: row.warnings,
+            batch_id: row.batch_id.map(Into::into),
+            retries: row.retries,
             audio_duration_seconds: row.audio_duration_seconds,
             billing_time_seconds: row.billing_time_seconds,
             error,
@@ -198,6 +218,27 @@ impl TryFrom<JobRow> for Job {
     }
 }
 
+/// Jobs as callers see them: one list of columns for every way to find them. The macros of sqlx take literals only.
+macro_rules! select_jobs {
+    ($tail:tt, $($argument:expr),* $(,)?) => {
+        sqlx::query_as!(
+            JobRow,
+            r#"
+            SELECT j.id, j.status, j.status_reason, j.request, j.audio_url, j.gladia_id,
+                   j.result_callback_id, j.addon_errors, j.warnings, j.batch_id, j.retries,
+                   j.audio_duration_seconds, j.billing_time_seconds,
+                   j.error_type, j.error_code, j.error_message,
+                   j.created_at, j.started_at, j.finished_at, j.deleted_at,
+                   u.filename AS "upload_filename?", u.size_bytes AS "upload_size_bytes?",
+                   u.audio_duration_seconds AS upload_audio_duration_seconds,
+                   u.number_of_channels AS upload_number_of_channels
+            FROM jobs j LEFT JOIN uploads u ON u.id = j.upload_id
+            "# + $tail,
+            $($argument),*
+        )
+    };
+}
+
 /// Finds a tenant's job, deleted ones too. Another tenant's job is not found.
 ///
 /// # Errors
@@ -207,27 +248,11 @@ pub async fn find(
     tenant_id: TenantId,
     id: JobId,
 ) -> sqlx::Result<Option<Job>> {
-    sqlx::query_as!(
-        JobRow,
-        r#"
-        SELECT j.id, j.status, j.status_reason, j.request, j.audio_url, j.gladia_id,
-               j.result_callback_id, j.addon_errors,
-               j.audio_duration_seconds, j.billing_time_seconds,
-               j.error_type, j.error_code, j.error_message,
-               j.created_at, j.started_at, j.finished_at, j.deleted_at,
-               u.filename AS "upload_filename?", u.size_bytes AS "upload_size_bytes?",
-               u.audio_duration_seconds AS upload_audio_duration_seconds,
-               u.number_of_channels AS upload_number_of_channels
-        FROM jobs j LEFT JOIN uploads u ON u.id = j.upload_id
-        WHERE j.id = $1 AND j.tenant_id = $2
-        "#,
-        id.0,
-        tenant_id.0,
-    )
-    .fetch_optional(conn)
-    .await?
-    .map(Job::try_from)
-    .transpose()
+    select_jobs!("WHERE j.id = $1 AND j.tenant_id = $2", id.0, tenant_id.0,)
+        .fetch_optional(conn)
+        .await?
+        .map(Job::try_from)
+        .transpose()
 }
 
 /// Lists a tenant's jobs, newest first, without the deleted ones.
@@ -246,18 +271,8 @@ pub async fn list(
             .map(|status| status.as_str().to_owned())
             .collect()
     });
-    sqlx::query_as!(
-        JobRow,
+    select_jobs!(
         r#"
-        SELECT j.id, j.status, j.status_reason, j.request, j.audio_url, j.gladia_id,
-               j.result_callback_id, j.addon_errors,
-               j.audio_duration_seconds, j.billing_time_seconds,
-               j.error_type, j.error_code, j.error_message,
-               j.created_at, j.started_at, j.finished_at, j.deleted_at,
-               u.filename AS "upload_filename?", u.size_bytes AS "upload_size_bytes?",
-               u.audio_duration_seconds AS upload_audio_duration_seconds,
-               u.number_of_channels AS upload_number_of_channels
-        FROM jobs j LEFT JOIN uploads u ON u.id = j.upload_id
         WHERE j.tenant_id = $1 AND j.deleted_at IS NULL
           AND ($2::text[] IS NULL OR j.status = ANY ($2))
           AND ($3::timestamptz IS NULL OR (j.created_at, j.id) < ($3, $4::uuid))

@@ -17,6 +17,7 @@ pub mod api_keys;
 pub mod attempts;
 pub mod callbacks;
 pub mod claims;
+pub mod clock;
 pub mod decisions;
 pub mod dispatch;
 pub mod events;
@@ -26,6 +27,7 @@ pub mod idempotency;
 #[cfg(feature = "dev-tools")]
 pub mod invariants;
 pub mod job_endings;
+pub mod job_metadata;
 pub mod jobs;
 pub mod look_ups;
 pub mod looks;

@@ -64,11 +64,22 @@ pub async fn insert(
     .map(|row| (row.id.into(), row.created_at))
 }
 
+/// A file of the tenant that asks.
+#[derive(Debug, Clone, PartialEq)]
+pub struct OwnUpload {
+    /// Our id of it.
+    pub id: UploadId,
+    /// As Gladia measured it.
+    pub audio_duration_seconds: Option<f64>,
+    /// As Gladia counted them.
+    pub number_of_channels: Option<i32>,
+}
+
 /// Who a file URL belongs to.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, PartialEq)]
 pub enum Ownership {
     /// The tenant that asks.
-    Own(UploadId),
+    Own(OwnUpload),
     /// Another tenant.
     Another,
     /// It did not come through here.
@@ -86,7 +97,7 @@ pub async fn find_owner(
 ) -> sqlx::Result<Ownership> {
     let row = sqlx::query!(
         "
-        SELECT id, tenant_id FROM uploads WHERE audio_url = $1
+        SELECT id, tenant_id, audio_duration_seconds, number_of_channels FROM uploads WHERE audio_url = $1
         ORDER BY tenant_id = $2 DESC LIMIT 1
         ",
         audio_url,
@@ -95,7 +106,11 @@ pub async fn find_owner(
     .fetch_optional(conn)
     .await?;
     Ok(match row {
-        Some(row) if row.tenant_id == tenant_id.0 => Ownership::Own(row.id.into()),
+        Some(row) if row.tenant_id == tenant_id.0 => Ownership::Own(OwnUpload {
+            id: row.id.into(),
+            audio_duration_seconds: row.audio_duration_seconds,
+            number_of_channels: row.number_of_channels,
+        }),
         Some(_) => Ownership::Another,
         None => Ownership::NotOurs,
     })

@@ -58,6 +58,10 @@ id!(
     UploadId
 );
 id!(
+    /// Many requests that came in one call.
+    BatchId
+);
+id!(
     /// A team whose jobs nobody else sees.
     TenantId
 );

@@ -13,5 +13,7 @@ pub mod idempotency;
 pub mod ids;
 pub mod job;
 pub mod options;
+pub mod plan;
+pub mod searchable;
 pub mod settling;
 pub mod webhook;

@@ -13,7 +13,7 @@ use url::Url;
 
 use crate::{
     db::wakeups::Wakeups,
-    domain::ids::Ids,
+    domain::{ids::Ids, options::OptionsPolicy, plan::Plan},
     gladia::{callback_keys::CallbackKeys, client::GladiaClient, webhook_secrets::WebhookSecrets},
     journal::intake::Intake,
 };
@@ -35,6 +35,8 @@ pub struct AppState {
     pub ids: Ids,
     /// What is allowed.
     pub limits: HttpLimits,
+    /// How requests are judged.
+    pub rules: Arc<RequestRules>,
     /// The base of links to callers; without it links are relative to the host that was asked.
     pub api_url: Option<Url>,
     /// Renders `/metrics`.
@@ -53,6 +55,17 @@ pub struct AppState {
     pub result_permits: Arc<Semaphore>,
 }
 
+/// What the account and its operator make of requests.
+#[derive(Debug)]
+pub struct RequestRules {
+    /// Options on which opinions differ.
+    pub options: OptionsPolicy,
+    /// What Gladia allows.
+    pub plan: Plan,
+    /// Keys of `custom_metadata` whose values outlive their job's content.
+    pub usage_metadata_keys: Vec<String>,
+}
+
 /// Bounds on what callers and Gladia may send.
 #[derive(Debug, Clone, Copy)]
 pub struct HttpLimits {
@@ -60,6 +73,8 @@ pub struct HttpLimits {
     pub max_upload_bytes: u64,
     /// A JSON body, or the `options` part of a form.
     pub max_request_bytes: usize,
+    /// The body of a batch.
+    pub max_batch_bytes: usize,
     /// How long a JSON or callback body may take to arrive.
     pub request_timeout: Duration,
     /// How long an upload may deliver nothing.

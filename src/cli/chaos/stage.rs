@@ -95,7 +95,7 @@ impl Stage {
         db::migrate(&db::parse_url(&database_url)?).await?;
         let mut conn = PgConnection::connect(&database_url).await?;
         let keys = make_tenants(&mut conn).await?;
-        let clock = (Instant::now(), db::invariants::now(&mut conn).await?);
+        let clock = (Instant::now(), db::clock::now(&mut conn).await?);
         conn.close().await?;
         let upstream = Upstream::start(directory, seed).await?;
 

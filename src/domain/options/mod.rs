@@ -33,6 +33,7 @@ mod translation;
 mod unknown;
 mod violation;
 mod vocabulary;
+mod warning;
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -52,6 +53,23 @@ pub use summary::{SummarizationConfig, SummaryType};
 pub use translation::{TranslationConfig, TranslationModel};
 pub use violation::Violation;
 pub use vocabulary::{CustomVocabulary, CustomVocabularyConfig, VocabularyEntry, VocabularyWord};
+pub use warning::{Warning, WarningCode};
+
+/// What an operator decides about options on which opinions differ.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct OptionsPolicy {
+    /// Whether `code_switching` may be `true` without `languages`.
+    pub accepts_code_switching_without_languages: bool,
+}
+
+/// Options that passed every check.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct CheckedOptions {
+    /// The options.
+    pub options: TranscriptionOptions,
+    /// What may not do what its caller expects.
+    pub warnings: Vec<Warning>,
+}
 
 /// Gladia's options of one transcription. What is not given is left to Gladia's default; `null` is the same as not
 /// given. A configuration switches on the option that it belongs to, unless that is given as `false`.
@@ -143,7 +161,8 @@ impl TranscriptionOptions {
     pub fn parse(
         mut body: Map<String, Value>,
         also_known: &[&str],
-    ) -> Result<Self, Vec<Violation>> {
+        _policy: OptionsPolicy,
+    ) -> Result<CheckedOptions, Vec<Violation>> {
         let mut checker = check::Checker::new(also_known);
         checker.options(&body);
         pairs::check(&body, &mut checker);
@@ -155,11 +174,15 @@ impl TranscriptionOptions {
         }
         pairs::switch_on(&mut body);
         // The schema is as strict as the types; should they ever part, the caller still gets an answer.
-        serde_json::from_value(Value::Object(body)).map_err(|error| {
+        let options = serde_json::from_value(Value::Object(body)).map_err(|error| {
             vec![Violation {
                 pointer: String::new(),
                 rule: format!("The options cannot be read: {error}."),
             }]
+        })?;
+        Ok(CheckedOptions {
+            options,
+            warnings: Vec::new(),
         })
     }
 

@@ -16,6 +16,7 @@ use crate::{
         access::Caller,
         idempotency::Fingerprint,
         ids::{JobId, UploadId},
+        options::Warning,
     },
     http::{
         idempotency::{HeldKey, REPLAYED_HEADER, give_back},
@@ -34,6 +35,8 @@ pub struct Accepted<'a> {
     pub audio_url: &'a str,
     /// The upload that brought it.
     pub upload_id: Option<UploadId>,
+    /// What may go wrong with it.
+    pub audio_warnings: Vec<Warning>,
     /// The reserved key with the request's fingerprint.
     pub key: Option<(HeldKey, Fingerprint)>,
 }
@@ -42,6 +45,8 @@ pub struct Accepted<'a> {
 pub async fn accept(state: &AppState, accepted: Accepted<'_>) -> Result<Response, Problem> {
     let job_id: JobId = state.ids.next();
     let request = accepted.options.to_stored();
+    let mut warnings = accepted.audio_warnings;
+    warnings.extend_from_slice(accepted.options.warnings());
     let mut tx = state.pool.begin().await?;
     let job = NewJob {
         id: job_id,
@@ -49,6 +54,7 @@ pub async fn accept(state: &AppState, accepted: Accepted<'_>) -> Result<Response
         request: &request,
         audio_url: accepted.audio_url,
         upload_id: accepted.upload_id,
+        warnings: &warnings,
     };
     let mut key = accepted.key;
     if !db::jobs::insert(&mut tx, job).await? {
@@ -58,6 +64,8 @@ pub async fn accept(state: &AppState, accepted: Accepted<'_>) -> Result<Response
         );
         return Err(give_back(key.map(|(key, _)| key), problem).await);
     }
+    let metadata = accepted.options.metadata().map(|map| (job_id, map));
+    db::job_metadata::insert(&mut tx, metadata, &state.rules.usage_metadata_keys).await?;
     if let Some((key, fingerprint)) = &mut key {
         key.complete(&mut tx, *fingerprint, job_id).await?;
     }

@@ -4,28 +4,20 @@ use axum::{body::Body, extract::State, http::HeaderMap, response::Response};
 
 use super::{
     accept::{Accepted, accept, replay},
+    audio,
     request::{self, CreateTranscription},
     view::Transcription,
 };
 use crate::{
-    db::{self, uploads::Ownership},
-    domain::{
-        access::Caller,
-        audio_url::AudioUrl,
-        idempotency::{Fingerprint, Operation},
-        ids::UploadId,
-    },
+    domain::idempotency::{Fingerprint, Operation},
     http::{
         auth::Writer,
         body::read_json_object,
         idempotency::{Claimed, HeldKey, give_back, key_of},
-        problem::{Problem, ProblemBody, ProblemType},
+        problem::{Problem, ProblemBody},
         state::AppState,
     },
 };
-
-/// Gladia's own domain, whatever host its API is reached through.
-const GLADIA_DOMAIN: &str = "gladia.io";
 
 /// Transcribe audio at a URL.
 ///
@@ -65,7 +57,8 @@ pub async fn create_transcription(
 ) -> Result<Response, Problem> {
     let key = key_of(&headers)?;
     let body = read_json_object(&headers, body, &state.limits).await?;
-    let (audio_url, options) = request::parse(body)?;
+    let (audio_url, options) = request::parse(body, state.rules.options)
+        .map_err(|violations| Problem::violations("", violations))?;
 
     let mut held = None;
     if let Some(key) = key {
@@ -81,67 +74,21 @@ pub async fn create_transcription(
             }
         }
     }
-    let upload_id = match find_upload(&state, caller, &audio_url).await {
-        Ok(upload_id) => upload_id,
+    let looked_up = async {
+        let mut conn = state.pool.acquire().await?;
+        audio::look_up(&mut conn, &state, caller, &audio_url).await
+    };
+    let known = match looked_up.await {
+        Ok(known) => known,
         Err(problem) => return Err(give_back(held.map(|(key, _)| key), problem).await),
     };
     let accepted = Accepted {
         caller,
         options: &options,
         audio_url: audio_url.as_str(),
-        upload_id,
+        upload_id: known.upload_id,
+        audio_warnings: known.warnings,
         key: held,
     };
     accept(&state, accepted).await
-}
-
-/// Finds the upload behind a file URL of Gladia's. Such a URL opens the file for the whole account, so a tenant may use
-/// its own ones only.
-async fn find_upload(
-    state: &AppState,
-    caller: Caller,
-    audio_url: &AudioUrl,
-) -> Result<Option<UploadId>, Problem> {
-    let mut conn = state.pool.acquire().await?;
-    let is_gladias =
-        audio_url.is_on_origin_of(state.gladia.base()) || is_gladias_host(&audio_url.host());
-    match db::uploads::find_owner(&mut conn, caller.tenant_id, audio_url.as_str()).await? {
-        Ownership::Own(id) => Ok(Some(id)),
-        Ownership::NotOurs if !is_gladias => Ok(None),
-        Ownership::NotOurs | Ownership::Another => Err(Problem::new(
-            ProblemType::AudioNotFound,
-            "There is no uploaded file with this URL. Upload it with POST /v1/uploads.",
-        )
-        .at(
-            "/audio_url",
-            "must be a file that was uploaded through this gateway, or audio on another host",
-        )),
-    }
-}
-
-/// Whether a host is Gladia's domain or any name below it. A full name may end with a dot.
-fn is_gladias_host(host: &str) -> bool {
-    let host = host.trim_end_matches('.').to_ascii_lowercase();
-    host.strip_suffix(GLADIA_DOMAIN)
-        .is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::is_gladias_host;
-
-    #[test]
-    fn every_host_of_gladias_is_known_by_its_domain() {
-        for host in [
-            "gladia.io",
-            "api.gladia.io",
-            "API.Gladia.IO.",
-            "eu-west.api.gladia.io..",
-        ] {
-            assert!(is_gladias_host(host), "{host}");
-        }
-        for host in ["notgladia.io", "gladia.io.example", "gladia.example", ""] {
-            assert!(!is_gladias_host(host), "{host}");
-        }
-    }
 }

@@ -93,7 +93,7 @@ pub async fn create_transcription_from_file(
         body,
         &state.limits,
         destination,
-        Some(&RequestedOptions::parse),
+        Some(&|body| RequestedOptions::parse(body, state.rules.options)),
     )
     .await;
     let form = match received {
@@ -119,6 +119,7 @@ pub async fn create_transcription_from_file(
         options: &options,
         audio_url: &upload.audio_url,
         upload_id: Some(upload.id),
+        audio_warnings: Vec::new(),
         key: held.map(|key| (key, fingerprint)),
     };
     accept(&state, accepted).await

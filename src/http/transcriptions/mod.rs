@@ -5,6 +5,7 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 use super::state::AppState;
 
 mod accept;
+mod audio;
 mod cancel;
 mod create;
 mod create_from_file;

@@ -8,13 +8,18 @@ use crate::{
     domain::{
         audio_url::AudioUrl,
         canonical::canonical,
-        options::{TranscriptionOptions, Violation, merge_extra},
+        options::{
+            CheckedOptions, OptionsPolicy, TranscriptionOptions, Violation, Warning, merge_extra,
+        },
     },
     http::problem::Problem,
 };
 
 const AUDIO_URL: &str = "audio_url";
 const EXTRA_OPTIONS: &str = "extra_options";
+
+/// Where the options of a form stand.
+const OPTIONS_PART: &str = "/options";
 
 /// A transcription of audio that Gladia fetches.
 ///
@@ -49,11 +54,12 @@ pub struct CreateTranscriptionOptions {
 pub struct RequestedOptions {
     options: TranscriptionOptions,
     extra_options: Map<String, Value>,
+    warnings: Vec<Warning>,
 }
 
 impl RequestedOptions {
     /// Parses the options of a form.
-    pub fn parse(mut body: Map<String, Value>) -> Result<Self, Problem> {
+    pub fn parse(mut body: Map<String, Value>, policy: OptionsPolicy) -> Result<Self, Problem> {
         let mut violations = Vec::new();
         if body.remove(AUDIO_URL).is_some() {
             violations.push(violation(
@@ -61,8 +67,22 @@ impl RequestedOptions {
                 "does not belong here: the audio is the part `audio`",
             ));
         }
-        finish(body, &[EXTRA_OPTIONS], violations)
-            .map_err(|violations| Problem::violations("/options", violations))
+        let mut parsed = finish(body, &[EXTRA_OPTIONS], violations, policy)
+            .map_err(|violations| Problem::violations(OPTIONS_PART, violations))?;
+        for warning in &mut parsed.warnings {
+            warning.pointer.insert_str(0, OPTIONS_PART);
+        }
+        Ok(parsed)
+    }
+
+    /// What may not do what the caller expects.
+    pub fn warnings(&self) -> &[Warning] {
+        &self.warnings
+    }
+
+    /// The caller's own metadata.
+    pub fn metadata(&self) -> Option<&Map<String, Value>> {
+        self.options.custom_metadata.as_ref()
     }
 
     /// As stored, and as the submit worker reads it.
@@ -77,7 +97,13 @@ impl RequestedOptions {
 }
 
 /// Parses the body of a create by URL.
-pub fn parse(mut body: Map<String, Value>) -> Result<(AudioUrl, RequestedOptions), Problem> {
+///
+/// # Errors
+/// Everything that is wrong with it.
+pub fn parse(
+    mut body: Map<String, Value>,
+    policy: OptionsPolicy,
+) -> Result<(AudioUrl, RequestedOptions), Vec<Violation>> {
     let mut violations = Vec::new();
     let audio_url = match body.remove(AUDIO_URL) {
         None | Some(Value::Null) => {
@@ -99,16 +125,10 @@ pub fn parse(mut body: Map<String, Value>) -> Result<(AudioUrl, RequestedOptions
             None
         }
     };
-    let options = finish(body, &[AUDIO_URL, EXTRA_OPTIONS], violations);
-    match (audio_url, options) {
-        (Some(audio_url), Ok(options)) => Ok((audio_url, options)),
-        (_, Err(violations)) => Err(Problem::violations("", violations)),
-        // Without a URL there is a violation, so `finish` has failed.
-        (None, Ok(_)) => Err(Problem::violations(
-            "",
-            vec![violation(AUDIO_URL, "is required")],
-        )),
-    }
+    let options = finish(body, &[AUDIO_URL, EXTRA_OPTIONS], violations, policy)?;
+    // Without a URL there is a violation, so `finish` has failed.
+    let audio_url = audio_url.ok_or_else(|| vec![violation(AUDIO_URL, "is required")])?;
+    Ok((audio_url, options))
 }
 
 /// Parses what is left of the body, and reports everything that is wrong with it at once.
@@ -116,6 +136,7 @@ fn finish(
     mut body: Map<String, Value>,
     own: &[&str],
     mut violations: Vec<Violation>,
+    policy: OptionsPolicy,
 ) -> Result<RequestedOptions, Vec<Violation>> {
     let extra_options = match body.remove(EXTRA_OPTIONS) {
         None | Some(Value::Null) => Map::new(),
@@ -132,10 +153,11 @@ fn finish(
     if let Err(more) = merge_extra(&mut Map::new(), &extra_options) {
         violations.extend(more);
     }
-    match TranscriptionOptions::parse(body, own) {
-        Ok(options) if violations.is_empty() => Ok(RequestedOptions {
+    match TranscriptionOptions::parse(body, own, policy) {
+        Ok(CheckedOptions { options, warnings }) if violations.is_empty() => Ok(RequestedOptions {
             options,
             extra_options,
+            warnings,
         }),
         Ok(_) => Err(violations),
         Err(more) => {

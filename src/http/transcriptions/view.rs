@@ -17,9 +17,9 @@ use crate::{
     db::jobs::Job,
     domain::{
         completion::AddonError,
-        ids::JobId,
+        ids::{BatchId, JobId},
         job::{JobErrorType, PublicStatus, StatusReason},
-        options::TranscriptionOptions,
+        options::{TranscriptionOptions, Warning},
     },
     http::problem::{Problem, ProblemType},
 };
@@ -33,6 +33,10 @@ pub struct Transcription {
     pub status: PublicStatus,
     /// Why it is there, where the status alone does not say it.
     pub status_reason: Option<StatusReason>,
+    /// The batch that it came with.
+    pub batch_id: Option<BatchId>,
+    /// How often it was tried again after an error, because its caller asked for it.
+    pub retries: i32,
     /// Gladia's id of it, for Gladia's support and dashboard. Absent until Gladia is known to have it.
     pub gladia_id: Option<String>,
     /// The audio.
@@ -45,6 +49,9 @@ pub struct Transcription {
     /// Options that were passed on unchecked.
     #[schema(value_type = Object)]
     pub extra_options: Value,
+    /// What was accepted all the same, and may not do what its caller expects.
+    #[schema(value_type = Vec<Warning>)]
+    pub warnings: Value,
     /// Seconds of audio: as the upload reported them, later as Gladia measured them.
     pub audio_duration_seconds: Option<f64>,
     /// Seconds that Gladia bills: the duration times the distinct channels.
@@ -139,6 +146,8 @@ impl From<Job> for Transcription {
             id: job.id,
             status: job.status.public(),
             status_reason: job.status_reason,
+            batch_id: job.batch_id,
+            retries: job.retries,
             gladia_id: job.gladia_id,
             audio_url: job.audio_url,
             file: job.upload.map(|upload| TranscriptionFile {
@@ -148,6 +157,7 @@ impl From<Job> for Transcription {
             }),
             options: take("options"),
             extra_options: take("extra_options"),
+            warnings: job.warnings.unwrap_or_else(|| Vec::<Value>::new().into()),
             audio_duration_seconds: job.audio_duration_seconds.or(upload_duration),
             billing_time_seconds: job.billing_time_seconds,
             addon_errors: job.addon_errors,

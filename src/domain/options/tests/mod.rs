@@ -10,7 +10,7 @@ mod together;
 
 use serde_json::{Map, Value, json};
 
-use super::{TranscriptionOptions, Violation};
+use super::{OptionsPolicy, TranscriptionOptions, Violation};
 
 /// The object that `value` is.
 fn object(value: Value) -> Map<String, Value> {
@@ -21,7 +21,9 @@ fn object(value: Value) -> Map<String, Value> {
 }
 
 fn parse(body: Value) -> Result<TranscriptionOptions, Vec<Violation>> {
-    TranscriptionOptions::parse(object(body), &["audio_url", "priority"])
+    let own = ["audio_url", "priority"];
+    TranscriptionOptions::parse(object(body), &own, OptionsPolicy::default())
+        .map(|checked| checked.options)
 }
 
 /// The upstream body of a request that must be accepted.

@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use super::{object, one_violation, refused};
-use crate::domain::options::{TranscriptionOptions, known_names};
+use crate::domain::options::{OptionsPolicy, TranscriptionOptions, known_names};
 
 #[test]
 fn every_option_is_known() {
@@ -81,7 +81,7 @@ fn a_name_that_resembles_nothing_gets_no_suggestion() {
 #[test]
 fn the_gateways_own_names_are_suggested_only_where_they_exist() {
     let body = object(json!({ "prioritty": 1 }));
-    let violations = TranscriptionOptions::parse(body, &[]).unwrap_err();
+    let violations = TranscriptionOptions::parse(body, &[], OptionsPolicy::default()).unwrap_err();
     assert!(!violations[0].rule.contains("did you mean"));
 }
 

@@ -4,7 +4,7 @@ use serde_json::{Map, Value, json};
 
 use super::{everything, object};
 use crate::domain::options::check::Checker;
-use crate::domain::options::{TranscriptionOptions, schema};
+use crate::domain::options::{OptionsPolicy, TranscriptionOptions, schema};
 
 /// A small generator (splitmix64): a failing case is found again by its seed.
 struct Random(u64);
@@ -156,10 +156,17 @@ fn any_body_is_answered_and_as_the_published_schema_says() {
             assert!(violation.pointer.is_empty() || violation.pointer.starts_with('/'));
         }
 
-        match TranscriptionOptions::parse(body, &["audio_url"]) {
+        match TranscriptionOptions::parse(body, &["audio_url"], OptionsPolicy::default())
+            .map(|checked| checked.options)
+        {
             Ok(options) => {
                 accepted += 1;
-                let again = TranscriptionOptions::parse(options.to_upstream(), &[]);
+                let again = TranscriptionOptions::parse(
+                    options.to_upstream(),
+                    &[],
+                    OptionsPolicy::default(),
+                )
+                .map(|checked| checked.options);
                 assert_eq!(again, Ok(options), "seed {seed}");
             }
             Err(violations) => {

@@ -1,0 +1,59 @@
+//! What is accepted all the same, and why it may not do what its caller expects.
+
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use super::violation::push_step;
+
+/// Something in a request that is accepted and may not do what its caller expects.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Warning {
+    /// Where: a JSON pointer (RFC 6901) into the request body.
+    #[schema(example = "/custom_vocabulary_config/default_intensity")]
+    pub pointer: String,
+    /// The kind of warning, for programs. More kinds may come.
+    pub code: WarningCode,
+    /// What may happen, and what to do about it.
+    #[schema(
+        example = "Above 0.6, words are often replaced that were never said: use a lower intensity, or listen to the result."
+    )]
+    pub message: String,
+}
+
+impl Warning {
+    /// A warning at the steps given, from the top of the body.
+    #[must_use]
+    pub fn at(steps: &[&str], code: WarningCode, message: impl Into<String>) -> Self {
+        let mut pointer = String::new();
+        for step in steps {
+            push_step(&mut pointer, step);
+        }
+        Self {
+            pointer,
+            code,
+            message: message.into(),
+        }
+    }
+}
+
+/// A kind of warning.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum WarningCode {
+    /// The option was switched on, because its configuration was given.
+    SwitchedOn,
+    /// The configuration has no effect, because its option is switched off.
+    ConfigIgnored,
+    /// The value is allowed, and known to give bad results.
+    LikelyHarmful,
+    /// Gladia's documentation contradicts itself, or says nothing.
+    NotDocumented,
+    /// Gladia has discontinued the option.
+    Discontinued,
+    /// It was passed on unchecked.
+    Unchecked,
+    /// The audio may be out of reach by the time that Gladia fetches it.
+    UrlExpires,
+    /// The audio may be longer than Gladia transcribes.
+    MayBeTooLong,
+}
