@@ -1,9 +1,10 @@
 //! What operators read when settings are missing or wrong, and which of two settings counts.
 
-use std::{collections::HashMap, io::Write, time::Duration};
+mod files;
+
+use std::{collections::HashMap, time::Duration};
 
 use clap::{Args, Command, FromArgMatches};
-use secrecy::ExposeSecret;
 
 use super::{environment::parse_dotenv, *};
 use crate::telemetry::LogFormat;
@@ -54,8 +55,31 @@ fn what_is_required_suffices() {
     assert_eq!(settings.max_in_flight(), 25);
     assert_eq!(settings.requests.max_upload_bytes, 1_000_000_000);
     assert_eq!(settings.requests.max_request_bytes, 1_000_000);
+    assert_eq!(settings.requests.max_batch_bytes, 10_000_000);
+    assert!(!settings.requests.accept_code_switching_without_languages);
+    assert!(settings.requests.usage_metadata_keys.is_empty());
     assert_eq!(settings.requests.shutdown_timeout, Duration::from_secs(45));
     assert!(settings.access.bootstrap_api_key.is_none() && !settings.no_migrate);
+}
+
+#[test]
+fn the_plan_decides_how_many_are_in_flight_unless_a_number_is_set() {
+    for (plan, number, cap) in [
+        ("free", "", 3),
+        ("paid", "", 25),
+        ("enterprise", "", 25),
+        ("enterprise", "400", 400),
+    ] {
+        let environment = with(&[("GLADIA_PLAN", plan), ("MAX_IN_FLIGHT", number)]);
+        assert_eq!(serve(&environment, &[]).unwrap().max_in_flight(), cap);
+    }
+}
+
+#[test]
+fn metadata_keys_are_separated_by_commas() {
+    let settings = serve(&with(&[("USAGE_METADATA_KEYS", "team,cost centre")]), &[]).unwrap();
+    let keys = settings.requests.usage_metadata_keys;
+    assert_eq!(keys, ["team", "cost centre"]);
 }
 
 #[test]
@@ -176,7 +200,11 @@ fn wrong_values_of_every_kind_are_refused() {
         ("MAX_CALLBACK_BYTES", "-1"),
         ("MAX_IN_FLIGHT", "10001"),
         ("MAX_UPLOAD_BYTES", "1000000001"),
+        ("GLADIA_PLAN", "gold"),
         ("MAX_REQUEST_BYTES", "1 MB"),
+        ("MAX_BATCH_BYTES", "999"),
+        ("ACCEPT_CODE_SWITCHING_WITHOUT_LANGUAGES", "perhaps"),
+        ("USAGE_METADATA_KEYS", "team,,project"),
         ("REQUEST_TIMEOUT_SECONDS", "0"),
         ("UPLOAD_IDLE_TIMEOUT_SECONDS", "0.5"),
         ("SHUTDOWN_TIMEOUT_SECONDS", "forever"),
@@ -252,89 +280,6 @@ fn an_empty_variable_counts_as_not_set() {
     );
 }
 
-/// A file in the system's temporary directory that goes with the value.
-struct SecretFile(std::path::PathBuf);
-
-impl SecretFile {
-    fn holding(name: &str, content: &str) -> Self {
-        let name = format!("gladia-gateway-{}-{name}", std::process::id());
-        let path = std::env::temp_dir().join(name);
-        std::fs::File::create(&path)
-            .unwrap()
-            .write_all(content.as_bytes())
-            .unwrap();
-        Self(path)
-    }
-
-    fn path(&self) -> &str {
-        self.0.to_str().unwrap()
-    }
-}
-
-impl Drop for SecretFile {
-    fn drop(&mut self) {
-        drop(std::fs::remove_file(&self.0));
-    }
-}
-
-#[test]
-fn a_secret_may_stand_in_a_file() {
-    let file = SecretFile::holding("key", "from-a-file\n");
-    let environment = with(&[("GLADIA_API_KEY", ""), ("GLADIA_API_KEY_FILE", file.path())]);
-    let settings = serve(&environment, &[]).unwrap();
-    assert_eq!(
-        settings.gladia.gladia_api_key.expose_secret(),
-        "from-a-file"
-    );
-
-    // The environment's file beats the value in `.env`.
-    let dotenv = HashMap::from([("GLADIA_API_KEY".to_owned(), "from-dotenv".to_owned())]);
-    let settings = serve(&environment.then(dotenv), &[]).unwrap();
-    assert_eq!(
-        settings.gladia.gladia_api_key.expose_secret(),
-        "from-a-file"
-    );
-}
-
-#[test]
-fn a_file_that_does_not_help_is_named() {
-    let missing = refusal(
-        &with(&[
-            ("CALLBACK_KEYS", ""),
-            ("CALLBACK_KEYS_FILE", "/nowhere/keys"),
-        ]),
-        &[],
-    );
-    let told = "CALLBACK_KEYS (or --callback-keys) cannot be read from CALLBACK_KEYS_FILE=/nowhere/keys: No such file";
-    assert!(missing.contains(told), "{missing}");
-
-    let file = SecretFile::holding("empty", "\n");
-    let empty = refusal(
-        &with(&[("PUBLIC_URL", ""), ("PUBLIC_URL_FILE", file.path())]),
-        &[],
-    );
-    assert!(empty.contains("the file is empty"), "{empty}");
-
-    let wrong = SecretFile::holding("wrong", "hunter2 hunter2");
-    let environment = with(&[
-        ("GLADIA_API_KEY", ""),
-        ("GLADIA_API_KEY_FILE", wrong.path()),
-    ]);
-    let message = refusal(&environment, &[]);
-    assert!(
-        message.contains("GLADIA_API_KEY") && !message.contains("hunter2"),
-        "{message}"
-    );
-}
-
-#[test]
-fn a_value_and_a_file_together_are_refused() {
-    let message = refusal(&with(&[("GLADIA_API_KEY_FILE", "/run/secrets/key")]), &[]);
-    let told = "GLADIA_API_KEY (or --gladia-api-key) is given twice, by GLADIA_API_KEY and by GLADIA_API_KEY_FILE: \
-                remove one of them";
-    assert!(message.contains(told), "{message}");
-}
-
 #[test]
 fn dotenv_is_read_and_a_broken_line_is_named_but_not_quoted() {
     let good = "# settings\nexport A=1\nB='two $words'\n\nA=2\n";
@@ -358,13 +303,16 @@ fn dotenv_is_read_and_a_broken_line_is_named_but_not_quoted() {
 #[test]
 fn help_names_the_variable_and_the_default_but_no_value() {
     let command = ServeSettings::augment_args(Command::new("serve")).no_binary_name(true);
-    let environment = with(&[("MAX_IN_FLIGHT", "7"), ("BOOTSTRAP_API_KEY", "hunter2")]);
+    let environment = with(&[
+        ("DATABASE_POOL_SIZE", "7"),
+        ("BOOTSTRAP_API_KEY", "hunter2"),
+    ]);
     let Err(Stop::CommandLine(help)) = parse(command, ["--help"], &environment) else {
         panic!("no help");
     };
     let help = help.to_string();
     assert!(
-        help.contains("[env: MAX_IN_FLIGHT] [default: 25]"),
+        help.contains("[env: DATABASE_POOL_SIZE] [default: 20]"),
         "{help}"
     );
     assert!(help.contains("[env: DATABASE_URL]"), "{help}");

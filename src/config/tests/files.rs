@@ -1,0 +1,90 @@
+//! Settings that stand in files of their own.
+
+use std::{collections::HashMap, fs, io::Write};
+
+use secrecy::ExposeSecret;
+
+use super::{refusal, serve, with};
+
+/// A file in the system's temporary directory that goes with the value.
+struct SecretFile(std::path::PathBuf);
+
+impl SecretFile {
+    fn holding(name: &str, content: &str) -> Self {
+        let name = format!("gladia-gateway-{}-{name}", std::process::id());
+        let path = std::env::temp_dir().join(name);
+        fs::File::create(&path)
+            .unwrap()
+            .write_all(content.as_bytes())
+            .unwrap();
+        Self(path)
+    }
+
+    fn path(&self) -> &str {
+        self.0.to_str().unwrap()
+    }
+}
+
+impl Drop for SecretFile {
+    fn drop(&mut self) {
+        drop(fs::remove_file(&self.0));
+    }
+}
+
+#[test]
+fn a_secret_may_stand_in_a_file() {
+    let file = SecretFile::holding("key", "from-a-file\n");
+    let environment = with(&[("GLADIA_API_KEY", ""), ("GLADIA_API_KEY_FILE", file.path())]);
+    let settings = serve(&environment, &[]).unwrap();
+    assert_eq!(
+        settings.gladia.gladia_api_key.expose_secret(),
+        "from-a-file"
+    );
+
+    // The environment's file beats the value in `.env`.
+    let dotenv = HashMap::from([("GLADIA_API_KEY".to_owned(), "from-dotenv".to_owned())]);
+    let settings = serve(&environment.then(dotenv), &[]).unwrap();
+    assert_eq!(
+        settings.gladia.gladia_api_key.expose_secret(),
+        "from-a-file"
+    );
+}
+
+#[test]
+fn a_file_that_does_not_help_is_named() {
+    let missing = refusal(
+        &with(&[
+            ("CALLBACK_KEYS", ""),
+            ("CALLBACK_KEYS_FILE", "/nowhere/keys"),
+        ]),
+        &[],
+    );
+    let told = "CALLBACK_KEYS (or --callback-keys) cannot be read from CALLBACK_KEYS_FILE=/nowhere/keys: No such file";
+    assert!(missing.contains(told), "{missing}");
+
+    let file = SecretFile::holding("empty", "\n");
+    let empty = refusal(
+        &with(&[("PUBLIC_URL", ""), ("PUBLIC_URL_FILE", file.path())]),
+        &[],
+    );
+    assert!(empty.contains("the file is empty"), "{empty}");
+
+    let wrong = SecretFile::holding("wrong", "hunter2 hunter2");
+    let environment = with(&[
+        ("GLADIA_API_KEY", ""),
+        ("GLADIA_API_KEY_FILE", wrong.path()),
+    ]);
+    let message = refusal(&environment, &[]);
+    assert!(
+        message.contains("GLADIA_API_KEY") && !message.contains("hunter2"),
+        "{message}"
+    );
+}
+
+#[test]
+fn a_value_and_a_file_together_are_refused() {
+    let message = refusal(&with(&[("GLADIA_API_KEY_FILE", "/run/secrets/key")]), &[]);
+    let told = "GLADIA_API_KEY (or --gladia-api-key) is given twice, by GLADIA_API_KEY and by GLADIA_API_KEY_FILE: \
+                remove one of them";
+    assert!(message.contains(told), "{message}");
+}
