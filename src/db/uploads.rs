@@ -73,6 +73,8 @@ pub struct OwnUpload {
     pub audio_duration_seconds: Option<f64>,
     /// As Gladia counted them.
     pub number_of_channels: Option<i32>,
+    /// As Gladia read it.
+    pub extension: Option<String>,
 }
 
 /// Who a file URL belongs to.
@@ -97,7 +99,7 @@ pub async fn find_owner(
 ) -> sqlx::Result<Ownership> {
     let row = sqlx::query!(
         "
-        SELECT id, tenant_id, audio_duration_seconds, number_of_channels FROM uploads WHERE audio_url = $1
+        SELECT id, tenant_id, audio_duration_seconds, number_of_channels, extension FROM uploads WHERE audio_url = $1
         ORDER BY tenant_id = $2 DESC LIMIT 1
         ",
         audio_url,
@@ -110,6 +112,7 @@ pub async fn find_owner(
             id: row.id.into(),
             audio_duration_seconds: row.audio_duration_seconds,
             number_of_channels: row.number_of_channels,
+            extension: row.extension,
         }),
         Some(_) => Ownership::Another,
         None => Ownership::NotOurs,

@@ -49,16 +49,23 @@ impl AudioUrl {
         &self.0
     }
 
+    /// The URL in its parts. There is always one: it parsed before.
+    #[must_use]
+    pub fn parsed(&self) -> Option<Url> {
+        Url::parse(&self.0).ok()
+    }
+
     /// Whether the URL stands on the same scheme, host and port as `base`.
     #[must_use]
     pub fn is_on_origin_of(&self, base: &Url) -> bool {
-        Url::parse(&self.0).is_ok_and(|url| url.origin() == base.origin())
+        self.parsed()
+            .is_some_and(|url| url.origin() == base.origin())
     }
 
     /// The host, in lower case and without the dot that a full name may end with: both spellings lead to one place.
     #[must_use]
     pub fn host(&self) -> String {
-        let url = Url::parse(&self.0).ok();
+        let url = self.parsed();
         let host = url.as_ref().and_then(Url::host_str).unwrap_or_default();
         host.strip_suffix('.').unwrap_or(host).to_owned()
     }

@@ -2,6 +2,7 @@
 
 pub mod access;
 pub mod attempt;
+pub mod audio_review;
 pub mod audio_url;
 pub mod backoff;
 pub mod canonical;
@@ -14,6 +15,7 @@ pub mod ids;
 pub mod job;
 pub mod options;
 pub mod plan;
+pub mod presigned_url;
 pub mod searchable;
 pub mod settling;
 pub mod webhook;

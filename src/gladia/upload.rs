@@ -22,6 +22,21 @@ pub struct UploadedFile {
     pub audio_metadata: Option<AudioMetadata>,
 }
 
+impl UploadedFile {
+    /// How long the audio is, where Gladia says so and it can be true.
+    #[must_use]
+    pub fn duration_seconds(&self) -> Option<f64> {
+        let seconds = self.audio_metadata.as_ref()?.audio_duration?;
+        (seconds.is_finite() && seconds >= 0.0).then_some(seconds)
+    }
+
+    /// The format, where Gladia says so.
+    #[must_use]
+    pub fn extension(&self) -> Option<&str> {
+        self.audio_metadata.as_ref()?.extension.as_deref()
+    }
+}
+
 /// What Gladia found in a file.
 #[derive(Debug, Clone, Deserialize)]
 pub struct AudioMetadata {

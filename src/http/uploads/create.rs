@@ -122,24 +122,18 @@ pub async fn keep(
             "The file was not sent on.",
         ));
     };
-    let metadata = uploaded.audio_metadata;
-    let positive = |seconds: &f64| seconds.is_finite() && *seconds >= 0.0;
     let upload = Upload {
         id: state.ids.next(),
-        audio_url: uploaded.audio_url,
         filename: file.filename,
-        extension: metadata
-            .as_ref()
-            .and_then(|metadata| metadata.extension.clone()),
+        extension: uploaded.extension().map(str::to_owned),
         size_bytes: i64::try_from(file.size_bytes).unwrap_or(i64::MAX),
         sha256: file.sha256.to_vec(),
-        audio_duration_seconds: metadata
-            .as_ref()
-            .and_then(|metadata| metadata.audio_duration)
-            .filter(positive),
-        number_of_channels: metadata
+        audio_duration_seconds: uploaded.duration_seconds(),
+        number_of_channels: uploaded
+            .audio_metadata
             .as_ref()
             .and_then(|metadata| metadata.number_of_channels),
+        audio_url: uploaded.audio_url,
         is_standalone,
     };
     let mut conn = state.pool.acquire().await?;
