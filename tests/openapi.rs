@@ -15,8 +15,8 @@ const METHODS: [&str; 8] = [
 ];
 
 /// What operations do, as the first word of their ids.
-const VERBS: [&str; 8] = [
-    "create", "get", "list", "cancel", "delete", "update", "replay", "resolve",
+const VERBS: [&str; 9] = [
+    "create", "get", "list", "cancel", "delete", "update", "replay", "resolve", "validate",
 ];
 
 const PROBLEM: &str = "#/components/schemas/Problem";
@@ -137,6 +137,7 @@ fn every_operation_says_what_it_does() {
     for id in [
         "create_transcription",
         "create_transcription_from_file",
+        "validate_transcription",
         "list_transcriptions",
         "get_transcription",
         "get_transcription_result",

@@ -34,33 +34,49 @@ use crate::{
     domain::{attempt::SubmitOutcome, ids::AttemptId, options::RESERVED_METADATA_KEY},
 };
 
-/// Builds the body: the caller's options, the audio, our callback unless the result is to be asked for, and the key in the
+/// What the caller asks of Gladia: the options that were checked, over them what is to be passed on unchecked, and the
+/// audio, if it is known. `request` is `{"options": …, "extra_options": …}`, as jobs hold it.
+#[must_use]
+pub fn requested_body(request: &Value, audio_url: Option<&str>) -> Map<String, Value> {
+    let part = |name: &str| {
+        request
+            .get(name)
+            .and_then(Value::as_object)
+            .cloned()
+            .unwrap_or_default()
+    };
+    let mut body = part("options");
+    body.extend(part("extra_options"));
+    if let Some(url) = audio_url {
+        body.insert("audio_url".into(), url.into());
+    }
+    body
+}
+
+/// Builds the whole body: what the caller asks, our callback unless the result is to be asked for, and the key in the
 /// metadata that names the attempt.
 #[must_use]
 pub fn create_body(
-    mut options: Map<String, Value>,
+    request: &Value,
     audio_url: &str,
     callback_url: Option<&Url>,
     attempt_id: AttemptId,
 ) -> Map<String, Value> {
-    options.insert("audio_url".into(), audio_url.into());
+    let mut body = requested_body(request, Some(audio_url));
     if let Some(url) = callback_url {
-        options.insert("callback".into(), true.into());
-        options.insert(
+        body.insert("callback".into(), true.into());
+        body.insert(
             "callback_config".into(),
             json!({ "url": url.as_str(), "method": "POST" }),
         );
     }
-    match options
-        .entry("custom_metadata")
-        .or_insert_with(|| json!({}))
-    {
+    match body.entry("custom_metadata").or_insert_with(|| json!({})) {
         Value::Object(metadata) => {
             metadata.insert(RESERVED_METADATA_KEY.into(), attempt_id.to_string().into());
         }
         other => *other = json!({ RESERVED_METADATA_KEY: attempt_id.to_string() }),
     }
-    options
+    body
 }
 
 /// The answer to an accepted create.
@@ -206,5 +222,22 @@ impl http_body::Body for GuardedBody {
 
     fn size_hint(&self) -> http_body::SizeHint {
         http_body::SizeHint::with_exact(self.bytes.as_ref().map_or(0, |bytes| bytes.len() as u64))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn extra_options_go_on_top() {
+        let request = json!({
+            "options": { "model": "solaria-1", "diarization": true },
+            "extra_options": { "model": "solaria-9", "new": 1 },
+        });
+        assert_eq!(
+            json!(requested_body(&request, None)),
+            json!({ "model": "solaria-9", "diarization": true, "new": 1 })
+        );
     }
 }

@@ -316,6 +316,16 @@ impl Problem {
         }
     }
 
+    /// Tells the fields of another problem along with its own.
+    #[must_use]
+    pub fn with_fields_of(mut self, other: Self) -> Self {
+        if !other.errors.is_empty() {
+            self.errors.extend(other.errors);
+            self.detail = format!("{} fields break a rule; see errors.", self.errors.len());
+        }
+        self
+    }
+
     /// Names the field of the body.
     #[must_use]
     pub fn at(mut self, pointer: &str, rule: impl Into<String>) -> Self {

@@ -6,7 +6,6 @@
 
 use std::{sync::Arc, time::Duration};
 
-use serde_json::{Map, Value};
 use sqlx::PgPool;
 use tokio::{sync::watch, time::Instant};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -150,7 +149,7 @@ impl Submitter {
             .as_ref()
             .map(|base| self.0.callback_keys.callback_url(base, job.attempt_id));
         let body = create_body(
-            options_of(&job.request),
+            &job.request,
             &job.audio_url,
             callback_url.as_ref(),
             job.attempt_id,
@@ -265,38 +264,5 @@ impl Submitter {
         let pause = dispatch_pause(failures, rand::random()).max(at_least);
         db::dispatch::pause(&mut conn, pause.as_secs_f64(), reason).await?;
         Ok(())
-    }
-}
-
-/// The options as they go to Gladia: what was checked, and over it what the caller wants passed on unchecked.
-fn options_of(request: &Value) -> Map<String, Value> {
-    let part = |name: &str| {
-        request
-            .get(name)
-            .and_then(Value::as_object)
-            .cloned()
-            .unwrap_or_default()
-    };
-    let mut options = part("options");
-    options.extend(part("extra_options"));
-    options
-}
-
-#[cfg(test)]
-mod tests {
-    use serde_json::json;
-
-    use super::options_of;
-
-    #[test]
-    fn extra_options_go_on_top() {
-        let request = json!({
-            "options": { "model": "solaria-1", "diarization": true },
-            "extra_options": { "model": "solaria-9", "new": 1 },
-        });
-        assert_eq!(
-            json!(options_of(&request)),
-            json!({ "model": "solaria-9", "diarization": true, "new": 1 })
-        );
     }
 }

@@ -1,12 +1,19 @@
 //! The audio of a request: whose it is, and what is known of it before Gladia has it.
 
 use chrono::{DateTime, Utc};
-use sqlx::PgConnection;
 
 use crate::{
     db::{self, uploads::Ownership},
-    domain::{access::Caller, audio_url::AudioUrl, ids::UploadId, options::Warning},
+    domain::{
+        access::Caller,
+        audio_review::{MeasuredFile, review_file, review_link},
+        audio_url::AudioUrl,
+        ids::UploadId,
+        options::{Violation, Warning},
+    },
+    gladia::upload::UploadedFile,
     http::{
+        form::ReceivedFile,
         problem::{Problem, ProblemType},
         state::AppState,
     },
@@ -14,6 +21,12 @@ use crate::{
 
 /// Gladia's own domain, whatever host its API is reached through.
 const GLADIA_DOMAIN: &str = "gladia.io";
+
+/// Where the audio's address stands in a body.
+const AUDIO_URL: &str = "audio_url";
+
+/// Where a file stands in a form.
+const AUDIO_PART: &str = "audio";
 
 /// Audio that may be transcribed.
 #[derive(Debug)]
@@ -25,45 +38,94 @@ pub struct KnownAudio {
 }
 
 /// Looks audio up, and judges it.
+///
+/// # Errors
+/// Where it cannot be transcribed, or the database does not answer.
 pub async fn look_up(
-    conn: &mut PgConnection,
     state: &AppState,
     caller: Caller,
     audio_url: &AudioUrl,
 ) -> Result<KnownAudio, Problem> {
-    let now = db::clock::now(conn).await?;
-    let ownership = db::uploads::find_owner(conn, caller.tenant_id, audio_url.as_str()).await?;
+    let mut conn = state.pool.acquire().await?;
+    let now = db::clock::now(&mut conn).await?;
+    let ownership =
+        db::uploads::find_owner(&mut conn, caller.tenant_id, audio_url.as_str()).await?;
     judge(state, audio_url, ownership, now)
 }
 
 /// Judges audio by what is known of it. A file URL of Gladia's opens the file for the whole account, so a tenant may use its
 /// own ones only.
+///
+/// # Errors
+/// Where it cannot be transcribed.
 pub fn judge(
     state: &AppState,
     audio_url: &AudioUrl,
     ownership: Ownership,
-    _now: DateTime<Utc>,
+    now: DateTime<Utc>,
 ) -> Result<KnownAudio, Problem> {
+    let plan = state.rules.plan;
     let is_gladias =
         audio_url.is_on_origin_of(state.gladia.base()) || is_gladias_host(&audio_url.host());
-    let upload_id = match ownership {
-        Ownership::Own(upload) => Some(upload.id),
-        Ownership::NotOurs if !is_gladias => None,
-        Ownership::NotOurs | Ownership::Another => {
-            return Err(Problem::new(
-                ProblemType::AudioNotFound,
-                "There is no uploaded file with this URL. Upload it with POST /v1/uploads.",
-            )
-            .at(
-                "/audio_url",
-                "must be a file that was uploaded through this gateway, or audio on another host",
-            ));
+    match ownership {
+        Ownership::Own(upload) => {
+            let file = MeasuredFile {
+                duration_seconds: upload.audio_duration_seconds,
+                extension: upload.extension.as_deref(),
+            };
+            Ok(KnownAudio {
+                upload_id: Some(upload.id),
+                warnings: review_file(AUDIO_URL, file, plan).map_err(broken)?,
+            })
         }
+        Ownership::NotOurs if !is_gladias => Ok(KnownAudio {
+            upload_id: None,
+            warnings: review_link(AUDIO_URL, audio_url, plan, now),
+        }),
+        Ownership::NotOurs | Ownership::Another => Err(Problem::new(
+            ProblemType::AudioNotFound,
+            "There is no uploaded file with this URL. Upload it with POST /v1/uploads.",
+        )
+        .at(
+            "/audio_url",
+            "must be a file that was uploaded through this gateway, or audio on another host",
+        )),
+    }
+}
+
+/// Judges a file that has just gone to Gladia.
+///
+/// # Errors
+/// Where it is longer than the plan allows.
+pub fn judge_file(state: &AppState, file: &ReceivedFile) -> Result<Vec<Warning>, Problem> {
+    let uploaded = file.uploaded.as_ref();
+    let file = MeasuredFile {
+        duration_seconds: uploaded.and_then(UploadedFile::duration_seconds),
+        extension: uploaded.and_then(UploadedFile::extension),
     };
-    Ok(KnownAudio {
-        upload_id,
-        warnings: Vec::new(),
-    })
+    review_file(AUDIO_PART, file, state.rules.plan).map_err(broken)
+}
+
+/// The problem of a request that breaks rules. Its audio is looked up all the same, so that everything is told at once;
+/// where that is not possible, the rest is told.
+pub async fn refuse(
+    state: &AppState,
+    caller: Caller,
+    audio_url: Option<&AudioUrl>,
+    violations: Vec<Violation>,
+) -> Problem {
+    let problem = Problem::violations("", violations);
+    let Some(audio_url) = audio_url else {
+        return problem;
+    };
+    match look_up(state, caller, audio_url).await {
+        Ok(_) => problem,
+        Err(more) => problem.with_fields_of(more),
+    }
+}
+
+fn broken(violation: Violation) -> Problem {
+    Problem::violations("", vec![violation])
 }
 
 /// Whether a host is Gladia's domain or any name below it. A full name may end with a dot.

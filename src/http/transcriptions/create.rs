@@ -45,7 +45,7 @@ use crate::{
         (status = 410, description = "The transcription of this idempotency key was erased; `erased` is the receipt. Use a new key for a new one.", body = ProblemBody, content_type = "application/problem+json"),
         (status = 413, description = "The body is too large.", body = ProblemBody, content_type = "application/problem+json"),
         (status = 415, description = "The body is not declared as JSON.", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 422, description = "Fields break rules, all named; or the idempotency key belongs to another request.", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 422, description = "Fields break rules, all named, or the upload is longer than the account's plan allows; or the idempotency key belongs to another request.", body = ProblemBody, content_type = "application/problem+json"),
         (status = 503, description = "The database is not available.", body = ProblemBody, content_type = "application/problem+json"),
     ),
 )]
@@ -57,8 +57,13 @@ pub async fn create_transcription(
 ) -> Result<Response, Problem> {
     let key = key_of(&headers)?;
     let body = read_json_object(&headers, body, &state.limits).await?;
-    let (audio_url, options) = request::parse(body, state.rules.options)
-        .map_err(|violations| Problem::violations("", violations))?;
+    let asked_url = request::audio_url_of(&body).ok().flatten();
+    let (audio_url, options) = match request::parse(body, state.rules.options) {
+        Ok(request) => request,
+        Err(violations) => {
+            return Err(audio::refuse(&state, caller, asked_url.as_ref(), violations).await);
+        }
+    };
 
     let mut held = None;
     if let Some(key) = key {
@@ -74,11 +79,7 @@ pub async fn create_transcription(
             }
         }
     }
-    let looked_up = async {
-        let mut conn = state.pool.acquire().await?;
-        audio::look_up(&mut conn, &state, caller, &audio_url).await
-    };
-    let known = match looked_up.await {
+    let known = match audio::look_up(&state, caller, &audio_url).await {
         Ok(known) => known,
         Err(problem) => return Err(give_back(held.map(|(key, _)| key), problem).await),
     };

@@ -5,6 +5,7 @@ use utoipa::ToSchema;
 
 use super::{
     accept::{Accepted, accept, replay},
+    audio,
     request::{CreateTranscriptionOptions, RequestedOptions},
     view::Transcription,
 };
@@ -59,7 +60,7 @@ pub struct TranscriptionForm {
         (status = 410, description = "The transcription of this idempotency key was erased; `erased` is the receipt. Use a new key for a new one.", body = ProblemBody, content_type = "application/problem+json"),
         (status = 413, description = "The file is too large.", body = ProblemBody, content_type = "application/problem+json"),
         (status = 415, description = "The body is no form.", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 422, description = "Options break rules, all named; Gladia refuses the file; or the idempotency key belongs to another request.", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 422, description = "Options break rules, all named; Gladia refuses the file, or it is longer than the account's plan allows; or the idempotency key belongs to another request.", body = ProblemBody, content_type = "application/problem+json"),
         (status = 502, description = "Gladia broke off. Nothing was kept.", body = ProblemBody, content_type = "application/problem+json"),
         (status = 503, description = "Gladia or the database is not available. Nothing was kept.", body = ProblemBody, content_type = "application/problem+json"),
     ),
@@ -110,8 +111,14 @@ pub async fn create_transcription_from_file(
         return replay(&state, caller, earlier.same_as(fingerprint)?).await;
     }
 
-    let upload = match uploads::create::keep(&state, caller, form.file, false).await {
-        Ok(upload) => upload,
+    // How long it is was not known earlier. Nothing is kept of a file that no job will use.
+    let kept = async {
+        let warnings = audio::judge_file(&state, &form.file)?;
+        let upload = uploads::create::keep(&state, caller, form.file, false).await?;
+        Ok((warnings, upload))
+    };
+    let (audio_warnings, upload) = match kept.await {
+        Ok(kept) => kept,
         Err(problem) => return Err(give_back(held, problem).await),
     };
     let accepted = Accepted {
@@ -119,7 +126,7 @@ pub async fn create_transcription_from_file(
         options: &options,
         audio_url: &upload.audio_url,
         upload_id: Some(upload.id),
-        audio_warnings: Vec::new(),
+        audio_warnings,
         key: held.map(|key| (key, fingerprint)),
     };
     accept(&state, accepted).await

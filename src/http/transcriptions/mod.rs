@@ -17,6 +17,7 @@ mod list;
 mod lookup;
 mod request;
 mod result;
+mod validate;
 mod view;
 
 /// The routes.
@@ -27,6 +28,7 @@ pub fn router() -> OpenApiRouter<AppState> {
             list::list_transcriptions
         ))
         .routes(routes!(create_from_file::create_transcription_from_file))
+        .routes(routes!(validate::validate_transcription))
         .routes(routes!(
             get::get_transcription,
             delete::delete_transcription

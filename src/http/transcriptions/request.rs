@@ -1,5 +1,7 @@
 //! What a caller asks for: Gladia's options at the top level, and beside them what only the gateway has.
 
+use std::iter;
+
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 use utoipa::ToSchema;
@@ -42,6 +44,21 @@ pub struct CreateTranscription {
 /// Gladia's own options stand at the top level under their own names, so Gladia's documentation applies to them.
 #[derive(Serialize, ToSchema)]
 pub struct CreateTranscriptionOptions {
+    #[serde(flatten)]
+    options: TranscriptionOptions,
+    /// Options for Gladia that this version does not know, passed on unchecked.
+    #[schema(value_type = Option<Object>)]
+    extra_options: Option<Map<String, Value>>,
+}
+
+/// A transcription to be checked.
+///
+/// Gladia's own options stand at the top level under their own names, so Gladia's documentation applies to them.
+#[derive(Serialize, ToSchema)]
+pub struct ValidateTranscription {
+    /// Where the audio is. Without it the options alone are checked, those of a file for example.
+    #[schema(format = Uri, example = "https://example.com/call.mp3")]
+    audio_url: Option<String>,
     #[serde(flatten)]
     options: TranscriptionOptions,
     /// Options for Gladia that this version does not know, passed on unchecked.
@@ -96,39 +113,58 @@ impl RequestedOptions {
     }
 }
 
+/// Where the audio of a request is, whatever the rest of its body is like. `None` where it is not given.
+///
+/// # Errors
+/// The rule that it breaks.
+pub fn audio_url_of(body: &Map<String, Value>) -> Result<Option<AudioUrl>, Violation> {
+    match body.get(AUDIO_URL) {
+        None | Some(Value::Null) => Ok(None),
+        Some(Value::String(text)) => AudioUrl::parse(text)
+            .map(Some)
+            .map_err(|rule| violation(AUDIO_URL, rule)),
+        Some(_) => Err(violation(AUDIO_URL, "must be a string")),
+    }
+}
+
 /// Parses the body of a create by URL.
 ///
 /// # Errors
 /// Everything that is wrong with it.
 pub fn parse(
-    mut body: Map<String, Value>,
+    body: Map<String, Value>,
     policy: OptionsPolicy,
 ) -> Result<(AudioUrl, RequestedOptions), Vec<Violation>> {
-    let mut violations = Vec::new();
-    let audio_url = match body.remove(AUDIO_URL) {
-        None | Some(Value::Null) => {
-            violations.push(violation(
-                AUDIO_URL,
-                "is required: where the audio is, as an http or https URL",
-            ));
-            None
-        }
-        Some(Value::String(text)) => match AudioUrl::parse(&text) {
-            Ok(url) => Some(url),
-            Err(rule) => {
-                violations.push(violation(AUDIO_URL, rule));
-                None
-            }
-        },
-        Some(_) => {
-            violations.push(violation(AUDIO_URL, "must be a string"));
-            None
-        }
-    };
-    let options = finish(body, &[AUDIO_URL, EXTRA_OPTIONS], violations, policy)?;
-    // Without a URL there is a violation, so `finish` has failed.
-    let audio_url = audio_url.ok_or_else(|| vec![violation(AUDIO_URL, "is required")])?;
-    Ok((audio_url, options))
+    let rule = "is required: where the audio is, as an http or https URL";
+    let audio_url = audio_url_of(&body)
+        .and_then(|audio_url| audio_url.ok_or_else(|| violation(AUDIO_URL, rule)));
+    with_audio(audio_url, body, policy)
+}
+
+/// Parses the same body where the audio may still be missing.
+///
+/// # Errors
+/// Everything that is wrong with it.
+pub fn parse_draft(
+    body: Map<String, Value>,
+    policy: OptionsPolicy,
+) -> Result<(Option<AudioUrl>, RequestedOptions), Vec<Violation>> {
+    with_audio(audio_url_of(&body), body, policy)
+}
+
+fn with_audio<A>(
+    audio_url: Result<A, Violation>,
+    mut body: Map<String, Value>,
+    policy: OptionsPolicy,
+) -> Result<(A, RequestedOptions), Vec<Violation>> {
+    body.remove(AUDIO_URL);
+    let options = finish(body, &[AUDIO_URL, EXTRA_OPTIONS], Vec::new(), policy);
+    match (audio_url, options) {
+        (Ok(audio_url), Ok(options)) => Ok((audio_url, options)),
+        (Ok(_), Err(violations)) => Err(violations),
+        (Err(violation), Ok(_)) => Err(vec![violation]),
+        (Err(violation), Err(violations)) => Err(iter::once(violation).chain(violations).collect()),
+    }
 }
 
 /// Parses what is left of the body, and reports everything that is wrong with it at once.

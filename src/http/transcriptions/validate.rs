@@ -1,0 +1,93 @@
+//! `POST /v1/transcriptions/validate`: what a create would make of a request, without one.
+
+use axum::{Json, body::Body, extract::State, http::HeaderMap};
+use serde::Serialize;
+use serde_json::{Map, Value};
+use utoipa::ToSchema;
+
+use super::{
+    audio,
+    request::{self, ValidateTranscription},
+};
+use crate::{
+    domain::{
+        audio_url::AudioUrl,
+        options::{TranscriptionOptions, Warning},
+    },
+    gladia::create::requested_body,
+    http::{
+        auth::Reader,
+        body::read_json_object,
+        problem::{Problem, ProblemBody},
+        state::AppState,
+    },
+};
+
+/// What a request would become.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct ValidatedTranscription {
+    /// Gladia's options, as the transcription would show them.
+    #[schema(value_type = TranscriptionOptions)]
+    pub options: Value,
+    /// Options that would be passed on unchecked.
+    #[schema(value_type = Object)]
+    pub extra_options: Value,
+    /// What would be accepted all the same, and may not do what its caller expects.
+    pub warnings: Vec<Warning>,
+    /// The body that Gladia would get. Two things of the gateway's own come on top: the callback (`callback`,
+    /// `callback_config`) and the key `gladia_gateway_attempt` in `custom_metadata`. Without `audio_url` in the request there
+    /// is none here.
+    #[schema(value_type = Object)]
+    pub upstream_body: Map<String, Value>,
+}
+
+/// Check a transcription without creating it.
+///
+/// Makes the checks of `POST /v1/transcriptions`, creates nothing and sends nothing. What passes here is accepted there, as
+/// long as its uploaded file is not erased meanwhile. `audio_url` may be left out, to check the options of a file before
+/// the file is sent.
+#[utoipa::path(
+    post,
+    path = "/v1/transcriptions/validate",
+    tag = "transcriptions",
+    request_body(content = ValidateTranscription, description = "The body of a create, with or without its audio."),
+    responses(
+        (status = 200, description = "It would be accepted.", body = ValidatedTranscription),
+        (status = 400, description = "The body is no JSON object.", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 401, description = "No valid API key.", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 404, description = "`audio_url` names a file that this tenant has not uploaded.", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 408, description = "The body did not arrive in time.", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 413, description = "The body is too large.", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 415, description = "The body is not declared as JSON.", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 422, description = "Fields break rules, all named, or the upload is longer than the account's plan allows.", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 503, description = "The database is not available.", body = ProblemBody, content_type = "application/problem+json"),
+    ),
+)]
+pub async fn validate_transcription(
+    State(state): State<AppState>,
+    Reader(caller): Reader,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Json<ValidatedTranscription>, Problem> {
+    let body = read_json_object(&headers, body, &state.limits).await?;
+    let asked_url = request::audio_url_of(&body).ok().flatten();
+    let (audio_url, options) = match request::parse_draft(body, state.rules.options) {
+        Ok(request) => request,
+        Err(violations) => {
+            return Err(audio::refuse(&state, caller, asked_url.as_ref(), violations).await);
+        }
+    };
+    let mut warnings = match &audio_url {
+        Some(audio_url) => audio::look_up(&state, caller, audio_url).await?.warnings,
+        None => Vec::new(),
+    };
+    warnings.extend_from_slice(options.warnings());
+    let mut request = options.to_stored();
+    let audio_url = audio_url.as_ref().map(AudioUrl::as_str);
+    Ok(Json(ValidatedTranscription {
+        upstream_body: requested_body(&request, audio_url),
+        options: request["options"].take(),
+        extra_options: request["extra_options"].take(),
+        warnings,
+    }))
+}
