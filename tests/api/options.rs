@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use crate::support::{TestApp, audio, eventually};
 
 /// What Gladia got, without the gateway's own marks, which must be there.
-fn without_ours(job: &Value) -> Value {
+pub fn without_ours(job: &Value) -> Value {
     let mut body = job["request_body"].clone();
     let fields = body.as_object_mut().unwrap();
     assert_eq!(fields.remove("callback"), Some(json!(true)));
