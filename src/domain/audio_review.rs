@@ -66,10 +66,7 @@ pub fn review_file(
             in_words(length),
             other_plan(plan),
         );
-        return Err(Violation {
-            pointer: format!("/{field}"),
-            rule,
-        });
+        return Err(Violation::new(format!("/{field}"), rule));
     }
     let extension = file
         .extension

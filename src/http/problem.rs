@@ -237,6 +237,10 @@ pub struct FieldError {
     pub header: Option<String>,
     /// The rule, with what to do about it.
     pub rule: String,
+    /// Every value that may stand there, where only values of a list may.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Vec<String>>, nullable = false)]
+    pub allowed: Option<Vec<&'static str>>,
 }
 
 /// An error, as RFC 9457 has it.
@@ -308,6 +312,7 @@ impl Problem {
                 parameter: None,
                 header: None,
                 rule: violation.rule,
+                allowed: violation.allowed,
             })
             .collect();
         Self {
@@ -335,6 +340,7 @@ impl Problem {
             parameter: None,
             header: None,
             rule,
+            allowed: None,
         });
         self
     }
@@ -348,6 +354,7 @@ impl Problem {
             parameter: Some(name.into()),
             header: None,
             rule,
+            allowed: None,
         });
         problem
     }
@@ -361,6 +368,7 @@ impl Problem {
             parameter: None,
             header: Some(name.into()),
             rule,
+            allowed: None,
         });
         problem
     }

@@ -112,7 +112,6 @@ async fn each_field_that_breaks_a_rule_is_named() {
             "/callback_config",
             "",
         ),
-        (json!({ "language": "en" }), "/language", "language_config"),
         (
             json!({ "diarization": "yes" }),
             "/diarization",

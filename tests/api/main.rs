@@ -34,6 +34,8 @@ mod look_up;
 mod look_up_witness;
 mod odd_requests;
 mod ops;
+mod option_rows;
+mod option_warnings;
 mod options;
 mod poll;
 mod proof;

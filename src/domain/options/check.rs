@@ -1,4 +1,5 @@
-//! Checks a request's options against their generated schema, and finds everything that is wrong.
+//! Checks a request's options against their generated schema, and finds everything that is wrong. What other files find
+//! beyond the schema is collected here too.
 //!
 //! A JSON Schema library would report `oneOf` failures and `additionalProperties` in the schema's terms; callers need
 //! theirs: what was found, the nearest known name, what to do. The schemas use a dozen keywords, and a test makes sure
@@ -6,20 +7,19 @@
 
 use serde_json::{Map, Number, Value};
 
-use super::violation::{Violation, push_step};
+use super::violation::{Violation, pointer_to, push_step, shortened};
+use super::warning::{Warning, WarningCode};
 use super::{found, schema, unknown};
 
 /// More violations than this help nobody, and a hostile body could have millions.
 const MOST_VIOLATIONS: usize = 50;
 
-/// A pointer that would be longer than this ends at an owner of what is wrong, so that no answer outgrows its request.
-const LONGEST_POINTER: usize = 500;
-
-/// Collects violations while walking a request.
+/// Collects violations and warnings while walking a request.
 pub(super) struct Checker<'a> {
     also_known: &'a [&'a str],
     pointer: String,
     violations: Vec<Violation>,
+    warnings: Vec<Warning>,
 }
 
 impl<'a> Checker<'a> {
@@ -28,11 +28,17 @@ impl<'a> Checker<'a> {
             also_known,
             pointer: String::new(),
             violations: Vec::new(),
+            warnings: Vec::new(),
         }
     }
 
-    pub(super) fn into_violations(self) -> Vec<Violation> {
-        self.violations
+    /// The warnings, if nothing is wrong.
+    pub(super) fn finish(self) -> Result<Vec<Warning>, Vec<Violation>> {
+        if self.violations.is_empty() {
+            Ok(self.warnings)
+        } else {
+            Err(self.violations)
+        }
     }
 
     /// Checks the options themselves.
@@ -42,24 +48,50 @@ impl<'a> Checker<'a> {
 
     /// Records a violation at the steps given, from the top of the body.
     pub(super) fn report_at(&mut self, steps: &[&str], rule: String) {
-        let mut pointer = String::new();
-        for step in steps {
-            push_step(&mut pointer, step);
-        }
-        self.record(pointer, rule);
+        self.record(Violation::new(pointer_to(steps), rule));
+    }
+
+    /// The same, where only some values of a longer list may stand.
+    pub(super) fn report_value_at(
+        &mut self,
+        steps: &[&str],
+        rule: String,
+        allowed: &[&'static str],
+    ) {
+        self.record(Violation {
+            allowed: Some(allowed.to_vec()),
+            ..Violation::new(pointer_to(steps), rule)
+        });
+    }
+
+    /// Records a warning at the steps given, from the top of the body.
+    pub(super) fn warn_at(
+        &mut self,
+        steps: &[&str],
+        code: WarningCode,
+        message: impl Into<String>,
+    ) {
+        self.warnings.push(Warning::at(steps, code, message));
     }
 
     /// Records a violation at the pointer.
     fn report(&mut self, rule: String) {
-        self.record(self.pointer.clone(), rule);
+        self.report_value(rule, None);
     }
 
-    fn record(&mut self, mut pointer: String, rule: String) {
+    /// Records a violation at the pointer, with the values that may stand there, if they are listed.
+    fn report_value(&mut self, rule: String, allowed: Option<Vec<&'static str>>) {
+        let pointer = shortened(self.pointer.clone());
+        self.record(Violation {
+            pointer,
+            rule,
+            allowed,
+        });
+    }
+
+    fn record(&mut self, violation: Violation) {
         if !self.is_full() {
-            while pointer.len() > LONGEST_POINTER {
-                pointer.truncate(pointer.rfind('/').unwrap_or_default());
-            }
-            self.violations.push(Violation { pointer, rule });
+            self.violations.push(violation);
         }
     }
 
@@ -81,8 +113,9 @@ impl<'a> Checker<'a> {
             let subject = self.subject();
             let expected = expected(&branches);
             let found = found::describe(value);
-            self.report(format!("`{subject}` must be {expected}; found {found}."));
-            return;
+            let rule = format!("`{subject}` must be {expected}; found {found}.");
+            let allowed = branches.iter().find_map(|branch| listed(branch));
+            return self.report_value(rule, allowed);
         };
         match value {
             Value::Null | Value::Bool(_) => {}
@@ -113,13 +146,11 @@ impl<'a> Checker<'a> {
     }
 
     fn string(&mut self, schema: &'static Value, text: &str) {
-        if let Some(allowed) = schema.get("enum").and_then(Value::as_array) {
-            let allowed: Vec<&'static str> = allowed.iter().filter_map(Value::as_str).collect();
-            if !allowed.contains(&text) {
-                let subject = self.subject();
-                let found = found::describe(&Value::from(text));
-                self.report(unknown::value(&subject, text, &found, &allowed));
-            }
+        if let Some(allowed) = listed(schema).filter(|allowed| !allowed.contains(&text)) {
+            let subject = self.subject();
+            let found = found::describe(&Value::from(text));
+            let rule = unknown::value(&subject, text, &found, &allowed);
+            self.report_value(rule, Some(allowed));
         }
         if let Some(least) = schema.get("minLength").and_then(Value::as_u64)
             && (text.chars().count() as u64) < least
@@ -221,6 +252,12 @@ fn types(schema: &'static Value) -> impl Iterator<Item = &'static str> {
 fn strings(schema: &'static Value, key: &str) -> impl Iterator<Item = &'static str> {
     let array = schema.get(key).and_then(Value::as_array);
     array.into_iter().flatten().filter_map(Value::as_str)
+}
+
+/// The values that a schema lists, if it lists them.
+fn listed(schema: &'static Value) -> Option<Vec<&'static str>> {
+    schema.get("enum")?;
+    Some(strings(schema, "enum").collect())
 }
 
 /// Whether `value` is of a type that `schema` admits. No two branches of a `oneOf` here share a type.

@@ -1,7 +1,12 @@
 //! The languages that Gladia transcribes, and those that it translates to.
 
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 use utoipa::ToSchema;
+
+use super::OptionsPolicy;
+use super::check::Checker;
+use super::warning::WarningCode;
 
 /// The languages that are spoken.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -11,8 +16,8 @@ pub struct LanguageConfig {
     /// Gladia's default is none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub languages: Option<Vec<Language>>,
-    /// Whether the language is detected again at every utterance rather than once, at the first. Ignored with one
-    /// language; Gladia advises to name the languages when it is `true`. Gladia's default is `false`.
+    /// Whether the language is detected again at every utterance rather than once, at the first. Needs `languages`, best
+    /// 3 to 5 of them; with one, Gladia ignores it. Gladia's default is `false`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub code_switching: Option<bool>,
 }
@@ -167,4 +172,56 @@ pub(super) fn probable_code(found: &str) -> Option<&'static str> {
         .iter()
         .find(|(code, name)| *code == base || name.eq_ignore_ascii_case(&found))
         .map(|(code, _)| *code)
+}
+
+/// Refuses code switching between all languages that there are, which Gladia warns of, unless the operator accepts it.
+pub(super) fn check(body: &Map<String, Value>, policy: OptionsPolicy, checker: &mut Checker) {
+    let Some(spoken) = spoken(body).filter(|_| may_switch(body)) else {
+        return;
+    };
+    match distinct(&spoken) {
+        0 if policy.accepts_code_switching_without_languages => checker.warn_at(
+            &["language_config", "code_switching"],
+            WarningCode::LikelyHarmful,
+            "Without `languages`, any language may be found at any utterance, which Gladia warns of: name the 3 to 5 \
+             that may be spoken.",
+        ),
+        0 => checker.report_at(
+            &["language_config", "languages"],
+            "`code_switching` needs `languages`: without, any language may be found at any utterance, which Gladia \
+             warns of. Name the 3 to 5 that may be spoken, or leave `code_switching` out."
+                .to_owned(),
+        ),
+        1 => checker.warn_at(
+            &["language_config", "code_switching"],
+            WarningCode::NoEffect,
+            "With one language, Gladia ignores `code_switching`: name every language that may be spoken, or leave \
+             `code_switching` out.",
+        ),
+        _ => {}
+    }
+}
+
+/// Whether code switching is asked for.
+pub(super) fn may_switch(body: &Map<String, Value>) -> bool {
+    let config = body.get("language_config");
+    config.and_then(|config| config.get("code_switching")) == Some(&Value::Bool(true))
+}
+
+/// The languages that are named, right or wrong; nothing if what stands in their place is no array.
+pub(super) fn spoken(body: &Map<String, Value>) -> Option<Vec<&Value>> {
+    let config = body.get("language_config").unwrap_or(&Value::Null);
+    match config.get("languages").unwrap_or(&Value::Null) {
+        Value::Null => Some(Vec::new()),
+        Value::Array(languages) => Some(languages.iter().collect()),
+        _ => None,
+    }
+}
+
+/// How many languages there are, each counted once, as far as 2.
+pub(super) fn distinct(spoken: &[&Value]) -> usize {
+    match spoken.split_first() {
+        None => 0,
+        Some((first, rest)) => 1 + usize::from(rest.iter().any(|other| other != first)),
+    }
 }

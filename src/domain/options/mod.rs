@@ -8,11 +8,14 @@
 //!
 //! Validation finds everything that is wrong at once. A name that is not known is refused, because a misspelt option
 //! that is dropped in silence costs a paid transcription; `extra_options` is the way past that for options that are
-//! newer than this build.
+//! newer than this build. What is accepted all the same, and may not do what its caller expects, is answered with a
+//! [`Warning`].
 //!
 //! [`parse`]: TranscriptionOptions::parse
 
+mod alpha;
 mod check;
+mod discontinued;
 mod extra;
 mod found;
 mod languages;
@@ -39,7 +42,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
-pub use extra::merge_extra;
+pub use discontinued::{CodeSwitchingConfig, StructuredDataExtractionConfig};
+pub use extra::{merge_extra, warn_of_extra};
 pub use languages::{Language, LanguageConfig, TargetLanguage};
 pub use llm::AudioToLlmConfig;
 pub use metadata::RESERVED_METADATA_KEY;
@@ -149,6 +153,48 @@ pub struct TranscriptionOptions {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<std::collections::HashMap<String, Value>>)]
     pub custom_metadata: Option<Map<String, Value>>,
+    /// Whether the transcript is divided into chapters. Discontinued: use `audio_to_llm`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(deprecated)]
+    pub chapterization: Option<bool>,
+    /// The languages of `enable_code_switching`. Discontinued: use `language_config`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub code_switching_config: Option<CodeSwitchingConfig>,
+    /// What the audio is about. Discontinued: use `custom_vocabulary_config`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(deprecated)]
+    pub context_prompt: Option<String>,
+    /// Whether the language is detected. Discontinued: use `language_config`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(deprecated)]
+    pub detect_language: Option<bool>,
+    /// Whether the transcript is laid out for display. Discontinued: use `diarization`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(deprecated)]
+    pub display_mode: Option<bool>,
+    /// Whether the language may change. Discontinued: use `language_config`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(deprecated)]
+    pub enable_code_switching: Option<bool>,
+    /// The language that is spoken. Discontinued: use `language_config`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(schema_with = discontinued::language_schema)]
+    pub language: Option<Language>,
+    /// Whether what must be moderated is found. Discontinued: use `audio_to_llm`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(deprecated)]
+    pub moderation: Option<bool>,
+    /// Whether names are spelt the same throughout. Discontinued: use `custom_spelling_config`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(deprecated)]
+    pub name_consistency: Option<bool>,
+    /// Whether data are extracted. Discontinued: use `audio_to_llm`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(deprecated)]
+    pub structured_data_extraction: Option<bool>,
+    /// What is extracted. Discontinued: use `audio_to_llm_config`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub structured_data_extraction_config: Option<StructuredDataExtractionConfig>,
 }
 
 impl TranscriptionOptions {
@@ -161,29 +207,27 @@ impl TranscriptionOptions {
     pub fn parse(
         mut body: Map<String, Value>,
         also_known: &[&str],
-        _policy: OptionsPolicy,
+        policy: OptionsPolicy,
     ) -> Result<CheckedOptions, Vec<Violation>> {
         let mut checker = check::Checker::new(also_known);
         checker.options(&body);
+        model::check(&body, &mut checker);
+        languages::check(&body, policy, &mut checker);
         pairs::check(&body, &mut checker);
+        vocabulary::check(&body, &mut checker);
+        subtitles::check(&body, &mut checker);
         speakers::check(&body, &mut checker);
+        alpha::check(&body, &mut checker);
+        discontinued::check(&body, &mut checker);
         metadata::check(&body, &mut checker);
-        let violations = checker.into_violations();
-        if !violations.is_empty() {
-            return Err(violations);
-        }
+        let warnings = checker.finish()?;
         pairs::switch_on(&mut body);
         // The schema is as strict as the types; should they ever part, the caller still gets an answer.
         let options = serde_json::from_value(Value::Object(body)).map_err(|error| {
-            vec![Violation {
-                pointer: String::new(),
-                rule: format!("The options cannot be read: {error}."),
-            }]
+            let rule = format!("The options cannot be read: {error}.");
+            vec![Violation::new("", rule)]
         })?;
-        Ok(CheckedOptions {
-            options,
-            warnings: Vec::new(),
-        })
+        Ok(CheckedOptions { options, warnings })
     }
 
     /// The same options as the upstream body: only what was set.

@@ -6,7 +6,7 @@ use std::sync::LazyLock;
 use serde_json::{Map, Value};
 use utoipa::{PartialSchema, ToSchema};
 
-use super::TranscriptionOptions;
+use super::{TranscriptionOptions, discontinued};
 
 /// Every schema that the options use, by its name.
 static NAMED: LazyLock<HashMap<String, Value>> = LazyLock::new(|| {
@@ -72,12 +72,13 @@ pub(super) fn properties(schema: &'static Value) -> Option<&'static Map<String, 
     schema.get("properties").and_then(Value::as_object)
 }
 
-/// The option whose configuration has a field of this name, if there is just one.
+/// The option whose configuration has a field of this name, if there is just one. Nobody is sent to a discontinued one.
 pub(super) fn home_of(field: &str) -> Option<&'static str> {
-    let mut homes = properties(&OPTIONS)?.iter().filter(|(_, declared)| {
-        branches(declared)
-            .into_iter()
-            .any(|schema| properties(schema).is_some_and(|fields| fields.contains_key(field)))
+    let mut homes = properties(&OPTIONS)?.iter().filter(|(name, declared)| {
+        !discontinued::is_discontinued(name)
+            && branches(declared)
+                .into_iter()
+                .any(|schema| properties(schema).is_some_and(|fields| fields.contains_key(field)))
     });
     let (home, _) = homes.next()?;
     homes.next().is_none().then_some(home.as_str())

@@ -6,6 +6,8 @@ use utoipa::ToSchema;
 
 use super::check::Checker;
 use super::numbers::whole;
+use super::pairs::is_off;
+use super::warning::WarningCode;
 
 /// What is known of the speakers. Gladia takes all of it as hints, not as guarantees.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -28,15 +30,34 @@ pub struct DiarizationConfig {
     pub max_speakers: Option<u32>,
 }
 
-/// Refuses a range of speakers that no number is in.
+/// Refuses a range of speakers that no number is in, and warns of a number outside of the range.
 pub(super) fn check(body: &Map<String, Value>, checker: &mut Checker) {
-    let bound = |name| body.get("diarization_config")?.get(name)?.as_f64();
-    if let (Some(min), Some(max)) = (bound("min_speakers"), bound("max_speakers"))
+    let count = |name| body.get("diarization_config")?.get(name)?.as_f64();
+    let (min, max) = (count("min_speakers"), count("max_speakers"));
+    if let (Some(min), Some(max)) = (min, max)
         && min > max
     {
-        checker.report_at(
+        return checker.report_at(
             &["diarization_config", "min_speakers"],
             format!("`min_speakers` must be at most `max_speakers`, which is {max}; found {min}."),
         );
     }
+    let Some(number) = count("number_of_speakers").filter(|_| !is_off(body, "diarization")) else {
+        return;
+    };
+    let beyond = if min.is_some_and(|min| number < min) {
+        "below `min_speakers`"
+    } else if max.is_some_and(|max| number > max) {
+        "above `max_speakers`"
+    } else {
+        return;
+    };
+    checker.warn_at(
+        &["diarization_config", "number_of_speakers"],
+        WarningCode::Contradictory,
+        format!(
+            "`number_of_speakers` is {beyond}; Gladia takes all of them as hints, and does not say which counts: give \
+             the exact number, or a range around it."
+        ),
+    );
 }

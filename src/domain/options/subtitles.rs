@@ -1,10 +1,13 @@
 //! Subtitles that Gladia renders beside the transcript.
 
 use serde::{Deserialize, Serialize};
-use serde_json::Number;
+use serde_json::{Map, Number, Value};
 use utoipa::ToSchema;
 
+use super::check::Checker;
 use super::numbers::whole;
+use super::pairs::is_off;
+use super::warning::WarningCode;
 
 /// How subtitles are rendered.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, ToSchema)]
@@ -55,4 +58,23 @@ pub enum SubtitlesStyle {
     Default,
     /// The layout that the format's archival description asks for.
     Compliance,
+}
+
+/// Warns of a shortest time that is longer than the longest.
+pub(super) fn check(body: &Map<String, Value>, checker: &mut Checker) {
+    let seconds = |name| body.get("subtitles_config")?.get(name)?.as_f64();
+    if let (Some(shortest), Some(longest)) =
+        (seconds("minimum_duration"), seconds("maximum_duration"))
+        && shortest > longest
+        && !is_off(body, "subtitles")
+    {
+        checker.warn_at(
+            &["subtitles_config", "minimum_duration"],
+            WarningCode::Contradictory,
+            format!(
+                "`minimum_duration` is {shortest} and `maximum_duration` {longest}; Gladia does not say which of them \
+                 counts: give a `minimum_duration` that is at most the other."
+            ),
+        );
+    }
 }

@@ -27,49 +27,12 @@ const LIVE: &[&str] = &[
     "region",
 ];
 
-/// Options that Gladia took out of its pre-recorded API on 2026-03-24, with what does their work now.
-const DISCONTINUED: &[(&str, &str)] = &[
-    (
-        "chapterization",
-        "`audio_to_llm` with a prompt that asks for chapters",
-    ),
-    (
-        "code_switching_config",
-        "`language_config` with `languages` and `code_switching`",
-    ),
-    (
-        "context_prompt",
-        "`custom_vocabulary_config`, with the words that matter",
-    ),
-    (
-        "detect_language",
-        "`language_config` with no `languages`, which is also the default",
-    ),
-    (
-        "display_mode",
-        "`diarization`, which tells the speakers apart",
-    ),
-    (
-        "enable_code_switching",
-        "`code_switching` in `language_config`",
-    ),
-    ("language", "`languages` in `language_config`"),
-    (
-        "moderation",
-        "`audio_to_llm` with a prompt that asks for what must be moderated",
-    ),
-    (
-        "name_consistency",
-        "`custom_spelling_config`, with the names",
-    ),
-    (
-        "structured_data_extraction",
-        "`audio_to_llm` with a prompt that asks for the data",
-    ),
-    (
-        "structured_data_extraction_config",
-        "`audio_to_llm_config` with a prompt that asks for the data",
-    ),
+/// Names that Gladia shows among a job's parameters and describes nowhere.
+const ONLY_SHOWN: &[&str] = &[
+    "accurate_words_timestamps",
+    "audio_enhancer",
+    "diarization_enhanced",
+    "skip_channel_deduplication",
 ];
 
 /// The rule that an unknown name at the top of the body breaks. `also_known` are the gateway's own fields.
@@ -85,8 +48,10 @@ pub(super) fn option(name: &str, also_known: &[&str]) -> String {
             "`{name}` belongs to Gladia's live API and does nothing for pre-recorded audio: leave it out."
         );
     }
-    if let Some((_, replacement)) = DISCONTINUED.iter().find(|(old, _)| *old == name) {
-        return format!("Gladia has discontinued `{name}`: use {replacement}. {WAY_PAST}");
+    if ONLY_SHOWN.contains(&name) {
+        return format!(
+            "Gladia shows `{name}` among a job's parameters and describes it nowhere. {WAY_PAST}"
+        );
     }
     let shown = found::name(name);
     let known = schema::known_names().iter().chain(also_known).copied();

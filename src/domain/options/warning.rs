@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::violation::push_step;
+use super::violation::pointer_to;
 
 /// Something in a request that is accepted and may not do what its caller expects.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -24,12 +24,8 @@ impl Warning {
     /// A warning at the steps given, from the top of the body.
     #[must_use]
     pub fn at(steps: &[&str], code: WarningCode, message: impl Into<String>) -> Self {
-        let mut pointer = String::new();
-        for step in steps {
-            push_step(&mut pointer, step);
-        }
         Self {
-            pointer,
+            pointer: pointer_to(steps),
             code,
             message: message.into(),
         }
@@ -42,12 +38,16 @@ impl Warning {
 pub enum WarningCode {
     /// The option was switched on, because its configuration was given.
     SwitchedOn,
-    /// The configuration has no effect, because its option is switched off.
-    ConfigIgnored,
+    /// It has no effect beside the other options.
+    NoEffect,
     /// The value is allowed, and known to give bad results.
     LikelyHarmful,
     /// Gladia's documentation contradicts itself, or says nothing.
     NotDocumented,
+    /// Options contradict each other, and Gladia does not say which of them counts.
+    Contradictory,
+    /// Gladia marks the option as alpha: it may change or go.
+    Alpha,
     /// Gladia has discontinued the option.
     Discontinued,
     /// It was passed on unchecked.

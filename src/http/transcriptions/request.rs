@@ -12,6 +12,7 @@ use crate::{
         canonical::canonical,
         options::{
             CheckedOptions, OptionsPolicy, TranscriptionOptions, Violation, Warning, merge_extra,
+            warn_of_extra,
         },
     },
     http::problem::Problem,
@@ -190,11 +191,17 @@ fn finish(
         violations.extend(more);
     }
     match TranscriptionOptions::parse(body, own, policy) {
-        Ok(CheckedOptions { options, warnings }) if violations.is_empty() => Ok(RequestedOptions {
+        Ok(CheckedOptions {
             options,
-            extra_options,
-            warnings,
-        }),
+            mut warnings,
+        }) if violations.is_empty() => {
+            warnings.extend(warn_of_extra(&options, &extra_options));
+            Ok(RequestedOptions {
+                options,
+                extra_options,
+                warnings,
+            })
+        }
         Ok(_) => Err(violations),
         Err(more) => {
             violations.extend(more);
@@ -204,8 +211,5 @@ fn finish(
 }
 
 fn violation(field: &str, rule: &str) -> Violation {
-    Violation {
-        pointer: format!("/{field}"),
-        rule: rule.to_owned(),
-    }
+    Violation::new(format!("/{field}"), rule)
 }

@@ -7,10 +7,11 @@ mod random;
 mod rules;
 mod schemas;
 mod together;
+mod warnings;
 
 use serde_json::{Map, Value, json};
 
-use super::{OptionsPolicy, TranscriptionOptions, Violation};
+use super::{OptionsPolicy, TranscriptionOptions, Violation, Warning};
 
 /// The object that `value` is.
 fn object(value: Value) -> Map<String, Value> {
@@ -24,6 +25,14 @@ fn parse(body: Value) -> Result<TranscriptionOptions, Vec<Violation>> {
     let own = ["audio_url", "priority"];
     TranscriptionOptions::parse(object(body), &own, OptionsPolicy::default())
         .map(|checked| checked.options)
+}
+
+/// The warnings of a request that must be accepted.
+fn warnings_of(body: Value, policy: OptionsPolicy) -> Vec<Warning> {
+    match TranscriptionOptions::parse(object(body), &[], policy) {
+        Ok(checked) => checked.warnings,
+        Err(violations) => panic!("refused: {violations:#?}"),
+    }
 }
 
 /// The upstream body of a request that must be accepted.
@@ -98,7 +107,18 @@ fn everything() -> Value {
         "pii_redaction": true,
         "pii_redaction_config": { "entity_types": ["GDPR", "NAME"], "processed_text_type": "MASK" },
         "sentences": true,
-        "punctuation_enhanced": false,
-        "custom_metadata": { "call": 17, "team": { "name": "Ärzte", "tags": [null, 1.5] } }
+        "punctuation_enhanced": true,
+        "custom_metadata": { "call": 17, "team": { "name": "Ärzte", "tags": [null, 1.5] } },
+        "chapterization": true,
+        "code_switching_config": { "languages": ["en", "fr"] },
+        "context_prompt": "A board meeting",
+        "detect_language": true,
+        "display_mode": false,
+        "enable_code_switching": true,
+        "language": "en",
+        "moderation": true,
+        "name_consistency": false,
+        "structured_data_extraction": true,
+        "structured_data_extraction_config": { "classes": ["Persons"] }
     })
 }

@@ -3,7 +3,7 @@
 use serde_json::Value;
 use utoipa::ToSchema;
 
-use crate::domain::options::{TranscriptionOptions, pairs, schema};
+use crate::domain::options::{TranscriptionOptions, discontinued, pairs, schema};
 
 /// Keywords that the checks obey, and those that only describe.
 const READ: &[&str] = &[
@@ -19,6 +19,7 @@ const READ: &[&str] = &[
     "properties",
     "required",
     "type",
+    "deprecated",
     "description",
     "format",
     // Always strings, as the names of a JSON object are.
@@ -74,6 +75,7 @@ fn every_nested_schema_is_listed() {
         names,
         [
             "AudioToLlmConfig",
+            "CodeSwitchingConfig",
             "CustomSpellingConfig",
             "CustomVocabulary",
             "CustomVocabularyConfig",
@@ -84,6 +86,7 @@ fn every_nested_schema_is_listed() {
             "PiiEntityType",
             "PiiRedactionConfig",
             "ProcessedTextType",
+            "StructuredDataExtractionConfig",
             "SubtitlesConfig",
             "SubtitlesFormat",
             "SubtitlesStyle",
@@ -104,11 +107,20 @@ fn every_flag_with_a_configuration_is_a_pair() {
     let declared: Vec<(&str, &str)> = names
         .iter()
         .filter_map(|name| Some((name.strip_suffix("_config")?, *name)))
-        .filter(|(flag, _)| names.contains(flag))
+        .filter(|(flag, _)| names.contains(flag) && !discontinued::is_discontinued(flag))
         .collect();
     let mut paired: Vec<(&str, &str)> = pairs::names().collect();
     paired.sort_unstable();
     assert_eq!(paired, declared);
+}
+
+#[test]
+fn the_document_marks_what_is_discontinued_and_nothing_else() {
+    for (name, declared) in schema::properties(schema::options()).unwrap() {
+        let branches = schema::branches(declared);
+        let is_deprecated = branches.iter().any(|branch| branch["deprecated"] == true);
+        assert_eq!(is_deprecated, discontinued::is_discontinued(name), "{name}");
+    }
 }
 
 /// The values of a named enumeration.

@@ -2,8 +2,9 @@
 
 use serde_json::json;
 
-use super::refused;
 use super::rules::check;
+use super::{one_violation, parse, refused, warnings_of};
+use crate::domain::options::{OptionsPolicy, WarningCode};
 
 #[test]
 fn a_flag_that_needs_its_configuration_is_refused_without() {
@@ -23,6 +24,12 @@ fn a_flag_that_needs_its_configuration_is_refused_without() {
             "/custom_spelling_config",
             "`custom_spelling` needs `custom_spelling_config` with `spelling_dictionary`: add it, or leave \
              `custom_spelling` out.",
+        ),
+        (
+            json!({ "custom_vocabulary": true }),
+            "/custom_vocabulary_config",
+            "`custom_vocabulary` needs `custom_vocabulary_config` with `vocabulary`: add it, or leave \
+             `custom_vocabulary` out.",
         ),
     ]);
 }
@@ -55,4 +62,85 @@ fn everything_that_is_wrong_is_found_at_once() {
             "/custom_metadata/gladia_gateway_attempt",
         ]
     );
+}
+
+#[test]
+fn code_switching_needs_languages_unless_the_operator_accepts_it() {
+    for config in [
+        json!({ "code_switching": true }),
+        json!({ "code_switching": true, "languages": null }),
+        json!({ "code_switching": true, "languages": [] }),
+    ] {
+        let body = json!({ "language_config": config });
+        check([(
+            body.clone(),
+            "/language_config/languages",
+            "`code_switching` needs `languages`: without, any language may be found at any utterance, which Gladia \
+             warns of. Name the 3 to 5 that may be spoken, or leave `code_switching` out.",
+        )]);
+        let policy = OptionsPolicy {
+            accepts_code_switching_without_languages: true,
+        };
+        let warnings = warnings_of(body, policy);
+        assert_eq!(warnings.len(), 1, "{warnings:?}");
+        assert_eq!(warnings[0].pointer, "/language_config/code_switching");
+        assert_eq!(warnings[0].code, WarningCode::LikelyHarmful);
+        assert!(warnings[0].message.contains("name the 3 to 5"));
+    }
+    // What stands where the languages belong is wrong in itself.
+    let violation =
+        one_violation(json!({ "language_config": { "code_switching": true, "languages": "en" } }));
+    assert!(violation.rule.ends_with("found the string \"en\"."));
+}
+
+#[test]
+fn solaria_3_has_five_languages_and_does_not_switch() {
+    let body = |languages: serde_json::Value| json!({ "model": "solaria-3", "language_config": { "languages": languages } });
+    for language in ["en", "fr", "de", "es", "it"] {
+        parse(body(json!([language]))).unwrap();
+    }
+    let violation = one_violation(body(json!(["fr", "ja"])));
+    assert_eq!(violation.pointer, "/language_config/languages/1");
+    assert_eq!(
+        violation.rule,
+        "`solaria-3` transcribes `en`, `fr`, `de`, `es` and `it` only; found `ja`: use `solaria-1` for it."
+    );
+    assert_eq!(violation.allowed, Some(vec!["en", "fr", "de", "es", "it"]));
+    // What is no language is said once.
+    assert_eq!(
+        one_violation(body(json!(["xx"])))
+            .allowed
+            .map(|all| all.len()),
+        Some(99)
+    );
+    check([(
+        json!({
+            "model": "solaria-3",
+            "language_config": { "languages": ["en", "fr"], "code_switching": true }
+        }),
+        "/language_config/code_switching",
+        "`solaria-3` does not switch between languages: leave `code_switching` out, or use `solaria-1`.",
+    )]);
+}
+
+#[test]
+fn a_violation_lists_the_values_that_are_allowed() {
+    let styles = Some(vec!["default", "compliance"]);
+    for wrong in [json!("fancy"), json!(3)] {
+        let violation = one_violation(json!({ "subtitles_config": { "style": wrong } }));
+        assert_eq!(violation.allowed, styles);
+    }
+    let violation = one_violation(json!({ "translation_config": { "target_languages": ["tlh"] } }));
+    let allowed = violation.allowed.unwrap();
+    assert_eq!((allowed.len(), allowed[0], allowed[99]), (100, "af", "wo"));
+    let violation = one_violation(json!({ "pii_redaction_config": { "entity_types": [1] } }));
+    assert_eq!(violation.allowed.unwrap().len(), 82);
+    for without in [
+        json!({ "sentences": 1 }),
+        json!({ "subtitles_config": { "maximum_rows_per_caption": 9 } }),
+        json!({ "sentence": true }),
+        json!({ "translation": true }),
+    ] {
+        assert_eq!(one_violation(without).allowed, None);
+    }
 }

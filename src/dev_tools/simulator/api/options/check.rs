@@ -50,6 +50,7 @@ fn configs(top: &mut Fields<'_>) {
     top.nested("custom_vocabulary_config", |config| {
         config.required("vocabulary");
         config.array("vocabulary", 0);
+        config.words("vocabulary");
         config.number("default_intensity", Some(0.0), Some(1.0), false);
     });
     top.nested("custom_spelling_config", |config| {
@@ -195,6 +196,32 @@ impl<'a> Fields<'a> {
         }
     }
 
+    /// Checks a vocabulary: each item a string, or an object with details.
+    fn words(&mut self, name: &str) {
+        let items = self.given(name).and_then(Value::as_array);
+        for (index, item) in items.into_iter().flatten().enumerate() {
+            let values = match item {
+                Value::String(_) => continue,
+                Value::Object(values) => values,
+                _ => {
+                    self.error(&format!("{name}.{index} must be a string or an object"));
+                    continue;
+                }
+            };
+            let mut word = Fields {
+                prefix: &format!("{}{name}.{index}.", self.prefix),
+                values,
+                errors: self.errors,
+            };
+            word.required("value");
+            word.string("value");
+            word.number("intensity", Some(0.0), Some(1.0), false);
+            word.array("pronunciations", 0);
+            word.strings("pronunciations");
+            word.one_of("language", LANGUAGES);
+        }
+    }
+
     fn number(&mut self, name: &str, least: Option<f64>, most: Option<f64>, integer: bool) {
         let Some(value) = self.given(name) else {
             return;
@@ -262,6 +289,7 @@ mod tests {
             "subtitles_config": {"maximum_duration": 31, "formats": [], "maximum_rows_per_caption": 1.5},
             "audio_to_llm_config": {"prompts": [["nested"]]},
             "translation_config": {},
+            "custom_vocabulary_config": {"vocabulary": ["a", 7, {"intensity": 2}]},
         });
         let errors = errors(&body);
         let expected = [
@@ -273,6 +301,9 @@ mod tests {
             "subtitles_config.maximum_rows_per_caption must be an integer number",
             "translation_config.target_languages should not be empty",
             "audio_to_llm_config.each value in prompts must be a string",
+            "custom_vocabulary_config.vocabulary.1 must be a string or an object",
+            "custom_vocabulary_config.vocabulary.2.value should not be empty",
+            "custom_vocabulary_config.vocabulary.2.intensity must not be greater than 1",
         ];
         for expected in expected {
             assert!(errors.iter().any(|error| error == expected), "{expected}");
