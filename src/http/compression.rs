@@ -30,13 +30,13 @@ const MIN_BYTES: u64 = 1024;
 /// Which encoding a caller prefers of those that there are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Preferred {
-    /// None.
+    /// Plain text.
     Identity,
     /// gzip.
     Gzip,
     /// zstd.
     Zstd,
-    /// None that there is, and plain text least of all.
+    /// None of them, and plain text neither.
     Nothing,
 }
 

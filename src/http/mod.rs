@@ -2,7 +2,8 @@
 //!
 //! Callers meet the [`transcriptions`] and [`uploads`] of API version 1, described by [`openapi`]. Gladia meets
 //! [`callbacks`] and [`webhooks`]. Whoever runs the service meets [`admin`] and [`ops`]. Every error is a [`problem`]; every
-//! request has an id ([`request_id`]). [`serve`] has the connections.
+//! request has an id ([`request_id`]); what callers have is not sent again ([`etag`]), and the rest as briefly as they can
+//! take it ([`compression`]). [`serve`] has the connections.
 
 use std::{sync::atomic::Ordering, time::Duration};
 
