@@ -25,14 +25,43 @@ pub struct ReceivedCallback<'a> {
     pub method: &'a str,
     /// When it came, if that was before now.
     pub received_at: Option<DateTime<Utc>>,
-    /// The body, compressed with zstd.
-    pub compressed_body: &'a [u8],
+    /// The body.
+    pub compressed_body: CompressedBody<'a>,
     /// Its size before that.
     pub body_bytes: i64,
     /// SHA-256 of the body as it came.
     pub body_sha256: [u8; 32],
     /// What it says, or why that could not be read.
     pub completion: Result<&'a Completion, &'a str>,
+}
+
+/// A body as it is stored.
+#[derive(Debug, Clone, Copy)]
+pub struct CompressedBody<'a> {
+    /// All of it, as zstd.
+    pub zstd: &'a [u8],
+    /// The result's part of that, where it has one of its own.
+    pub result_frame: Option<ResultFrame>,
+}
+
+/// Where the zstd frame that holds the result alone stands among the frames of a body, in compressed bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ResultFrame {
+    /// How many bytes stand before it.
+    pub start: i32,
+    /// How many it has.
+    pub length: i32,
+}
+
+impl ResultFrame {
+    /// From its first byte to the one behind it. `None` beyond what Postgres can hold.
+    #[must_use]
+    pub fn between(start: usize, end: usize) -> Option<Self> {
+        Some(Self {
+            start: start.try_into().ok()?,
+            length: end.checked_sub(start)?.try_into().ok()?,
+        })
+    }
 }
 
 /// What a callback did.
@@ -216,14 +245,20 @@ async fn insert(
         _ => None,
     };
     let body = (outcome != CallbackOutcome::Discarded).then_some(callback.compressed_body);
+    // Results are served from the callbacks that completed their jobs, and no other ones.
+    let result_frame = body
+        .filter(|_| outcome == CallbackOutcome::Completed)
+        .and_then(|body| body.result_frame);
     sqlx::query!(
         "
         INSERT INTO callbacks
-            (id, attempt_id, method, outcome, reason, gladia_id, body, body_bytes, body_sha256, received_at)
-        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, least(coalesce($10, gateway_now()), gateway_now()))
+            (id, attempt_id, method, outcome, reason, gladia_id, body, body_bytes, body_sha256, received_at,
+             result_frame_start, result_frame_length)
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, least(coalesce($10, gateway_now()), gateway_now()), $11, $12)
         ON CONFLICT ON CONSTRAINT callbacks_once DO UPDATE
         SET id = excluded.id, outcome = excluded.outcome, reason = excluded.reason,
-            gladia_id = excluded.gladia_id, body = excluded.body
+            gladia_id = excluded.gladia_id, body = excluded.body,
+            result_frame_start = excluded.result_frame_start, result_frame_length = excluded.result_frame_length
         WHERE callbacks.outcome IN ('quarantined', 'unproven') AND excluded.outcome <> 'quarantined'
         ",
         callback.id.0,
@@ -232,10 +267,12 @@ async fn insert(
         outcome.as_str(),
         reason,
         callback.completion.ok().map(|completion| completion.gladia_id.as_str()),
-        body,
+        body.map(|body| body.zstd),
         callback.body_bytes,
         &callback.body_sha256[..],
         callback.received_at,
+        result_frame.map(|frame| frame.start),
+        result_frame.map(|frame| frame.length),
     )
     .execute(conn)
     .await

@@ -292,16 +292,41 @@ pub async fn list(
     .collect()
 }
 
-/// Reads the body that holds a job's result, as it was stored (zstd).
+/// A job's result as it is stored.
+#[derive(Debug)]
+pub enum StoredResult {
+    /// Alone, as one zstd frame.
+    Frame(Vec<u8>),
+    /// Somewhere in this body (zstd).
+    Within(Vec<u8>),
+}
+
+/// Reads a job's result. `None` where it is erased.
 ///
 /// # Errors
 /// Where the database does not answer.
-pub async fn find_result_body(
+pub async fn find_result(
     conn: &mut PgConnection,
     callback_id: CallbackId,
-) -> sqlx::Result<Option<Vec<u8>>> {
-    sqlx::query!("SELECT body FROM callbacks WHERE id = $1", callback_id.0)
-        .fetch_optional(conn)
-        .await
-        .map(|row| row.and_then(|row| row.body))
+) -> sqlx::Result<Option<StoredResult>> {
+    let row = sqlx::query!(
+        r#"
+        SELECT result_frame_start IS NOT NULL AS "is_frame!",
+               -- Of a body that is stored uncompressed, Postgres reads no more than this part.
+               CASE WHEN result_frame_start IS NULL THEN body
+                    ELSE substring(body FROM result_frame_start + 1 FOR result_frame_length) END AS zstd
+        FROM callbacks WHERE id = $1
+        "#,
+        callback_id.0,
+    )
+    .fetch_optional(conn)
+    .await?;
+    Ok(row.and_then(|row| {
+        let zstd = row.zstd?;
+        Some(if row.is_frame {
+            StoredResult::Frame(zstd)
+        } else {
+            StoredResult::Within(zstd)
+        })
+    }))
 }

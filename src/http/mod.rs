@@ -2,7 +2,8 @@
 //!
 //! Callers meet the [`transcriptions`] and [`uploads`] of API version 1, described by [`openapi`]. Gladia meets
 //! [`callbacks`] and [`webhooks`]. Whoever runs the service meets [`admin`] and [`ops`]. Every error is a [`problem`]; every
-//! request has an id ([`request_id`]). [`serve`] has the connections.
+//! request has an id ([`request_id`]); what callers have is not sent again ([`etag`]), and the rest as briefly as they can
+//! take it ([`compression`]). [`serve`] has the connections.
 
 use std::{sync::atomic::Ordering, time::Duration};
 
@@ -25,6 +26,8 @@ pub mod admin;
 pub mod auth;
 pub mod body;
 pub mod callbacks;
+pub mod compression;
+pub mod etag;
 pub mod form;
 pub mod form_body;
 pub mod idempotency;
@@ -64,18 +67,20 @@ pub fn router(state: AppState, serves: Serves) -> Router {
             .merge(api.layer(started.clone()))
             .merge(openapi::router(document));
     }
+    if serves.ops {
+        router = router.merge(ops::router());
+    }
+    // What Gladia is answered stays as it is.
+    router = compression::compressed(router);
     if serves.callbacks {
         router = router
             .merge(callbacks::router())
             .merge(webhooks::router().layer(started));
     }
-    if serves.ops {
-        router = router.merge(ops::router());
-    }
     // From the outside in.
     let around = ServiceBuilder::new()
         .layer(middleware::from_fn(linger::layer))
-        // Transcripts and audio stay out of caches, and a browser takes nothing for what it is not said to be.
+        // Transcripts and audio stay out of caches; callers' own programs keep what they want, by its ETag. And a browser takes nothing for what it is not said to be.
         .layer(SetResponseHeaderLayer::overriding(
             header::CACHE_CONTROL,
             HeaderValue::from_static("no-store"),

@@ -259,7 +259,7 @@ impl Intake {
         }
         let (spool, header) = (spool.clone(), self.header(arrival));
         in_background(move || match content {
-            Content::Whole(body) => spool.keep(&header, body.compressed()),
+            Content::Whole(body) => spool.keep(&header, body.compressed().zstd),
             Content::Beginning(seen) => spool.keep(&header.too_large(seen), &[]),
         })
         .await?
@@ -352,7 +352,7 @@ impl Intake {
                     gladia_id: Some(&completion.gladia_id),
                     seen_bytes: body.body_bytes(),
                     seen_sha256: body.body_sha256(),
-                    compressed_body: Some(body.compressed()),
+                    compressed_body: Some(body.compressed().zstd),
                 },
                 _ => return carry_out(conn, id, attempt_id, method, body).await,
             },

@@ -55,7 +55,7 @@ async fn storage() -> (String, mpsc::UnboundedReceiver<HeaderMap>) {
         match range.as_deref() {
             Some("bytes=2-4") => {
                 let headers = [
-                    ("content-range", "bytes 2-4/10"),
+                    ("content-range", "bytes 2-4/2000"),
                     ("content-type", "audio/mpeg"),
                     ("etag", "\"v1\""),
                     ("set-cookie", "session=of-the-storage"),
@@ -63,11 +63,12 @@ async fn storage() -> (String, mpsc::UnboundedReceiver<HeaderMap>) {
                 ];
                 (StatusCode::PARTIAL_CONTENT, headers, Body::from("234")).into_response()
             }
-            Some("bytes=90-") => {
-                let headers = [("content-range", "bytes */10")];
+            Some("bytes=9000-") => {
+                let headers = [("content-range", "bytes */2000")];
                 (StatusCode::RANGE_NOT_SATISFIABLE, headers).into_response()
             }
-            _ => Body::from("0123456789").into_response(),
+            // Long, and named like something that would be compressed.
+            _ => ([("content-type", "text/plain")], "0123456789".repeat(200)).into_response(),
         }
     }
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -94,20 +95,24 @@ async fn a_part_of_the_audio_can_be_asked_for() {
 
     let answer = Answer::to(part("bytes=2-4")).await;
     assert_eq!((answer.status, answer.text().as_str()), (206, "234"));
-    assert_eq!(answer.header("content-range"), Some("bytes 2-4/10"));
+    assert_eq!(answer.header("content-range"), Some("bytes 2-4/2000"));
     assert_eq!(answer.header("content-type"), Some("audio/mpeg"));
     assert_eq!(answer.header("etag"), Some("\"v1\""));
     assert_eq!(answer.header("content-length"), Some("3"));
     // The storage's other headers are its own affair.
     assert_eq!(answer.header("set-cookie"), None);
     assert_eq!(answer.header("x-amz-request-id"), None);
-    let answer = Answer::to(part("bytes=90-")).await;
+    let answer = Answer::to(part("bytes=9000-")).await;
     assert_eq!(answer.status, 416);
-    assert_eq!(answer.header("content-range"), Some("bytes */10"));
-    let answer = app.acme.get(&path).await;
-    assert_eq!((answer.status, answer.text().as_str()), (200, "0123456789"));
+    assert_eq!(answer.header("content-range"), Some("bytes */2000"));
+    let whole = app.acme.request(Method::GET, &path);
+    let answer = Answer::to(whole.header("accept-encoding", "zstd, gzip")).await;
+    assert_eq!(answer.status, 200);
+    assert_eq!(answer.text(), "0123456789".repeat(200));
+    assert_eq!(answer.header("content-length"), Some("2000"));
+    assert_eq!(answer.header("content-encoding"), None);
 
-    for range in [Some("bytes=2-4"), Some("bytes=90-"), None] {
+    for range in [Some("bytes=2-4"), Some("bytes=9000-"), None] {
         let headers = requests.recv().await.unwrap();
         assert_eq!(
             headers.get("range").map(|range| range.to_str().unwrap()),

@@ -23,6 +23,8 @@ mod canary;
 mod cancel;
 mod cap;
 mod commands;
+mod compression;
+mod conditional;
 mod connections;
 mod crash_points;
 mod erasing;

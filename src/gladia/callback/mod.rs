@@ -7,7 +7,7 @@
 
 mod payload;
 #[cfg(test)]
-mod random;
+pub(crate) mod random;
 #[cfg(test)]
 mod tests;
 
@@ -55,6 +55,14 @@ impl Shape {
             Self::Callback
         }
     }
+
+    /// How the result object is called in it.
+    fn result_name(self) -> &'static str {
+        match self {
+            Self::Callback => "payload",
+            Self::Job => "result",
+        }
+    }
 }
 
 /// What a body says.
@@ -80,19 +88,21 @@ pub struct Reading {
     pub report: Result<Report, String>,
 }
 
-/// Reads what a body says.
-///
-/// # Errors
-/// Why it cannot be understood, without any of its content.
-pub fn read_report(reader: impl Read, shape: Shape) -> Result<Report, String> {
-    read(reader, shape).report
+/// Where a body comes from. It is told where the result object stands, in bytes from the body's beginning, as soon as its
+/// first and its last byte have been read; a little more may have been taken from it by then, and whether the body can be
+/// understood is still open.
+pub trait Source: Read {
+    /// It begins here.
+    fn result_begins(&mut self, at: u64);
+    /// It ended before here.
+    fn result_ends(&mut self, at: u64);
 }
 
 /// Reads a body as far as it can be read.
 #[must_use]
-pub fn read(reader: impl Read, shape: Shape) -> Reading {
+pub fn read(source: impl Source, shape: Shape) -> Reading {
     let mut envelope = Envelope::default();
-    let read = envelope.read(&mut JsonReader::new(reader));
+    let read = envelope.read(&mut JsonReader::new(source), shape);
     let gladia_id = envelope.id.clone().filter(|id| is_plausible_id(id));
     let attempt_id = envelope.attempt_id;
     let report = match read {
@@ -117,7 +127,6 @@ struct Envelope {
     status: Option<String>,
     error_code: Option<i32>,
     error: Option<(Option<i32>, String)>,
-    payload: Payload,
     result: Payload,
     attempt_id: Option<AttemptId>,
 }
@@ -134,7 +143,11 @@ const NAMES: [&str; 7] = [
 ];
 
 impl Envelope {
-    fn read<R: Read>(&mut self, reader: &mut JsonReader<R>) -> Result<(), JsonError> {
+    fn read<R: Source>(
+        &mut self,
+        reader: &mut JsonReader<R>,
+        shape: Shape,
+    ) -> Result<(), JsonError> {
         if reader.kind()? == Kind::Object {
             self.is_object = true;
             reader.members(NAME_BYTES, |reader, name| {
@@ -148,7 +161,7 @@ impl Envelope {
                 };
                 self.is_doubled |= self.seen.contains(name);
                 self.seen.push(name);
-                self.read_member(reader, name)
+                self.read_member(reader, name, shape)
             })?;
         } else {
             reader.skip()?;
@@ -156,10 +169,11 @@ impl Envelope {
         reader.end()
     }
 
-    fn read_member<R: Read>(
+    fn read_member<R: Source>(
         &mut self,
         reader: &mut JsonReader<R>,
         name: &str,
+        shape: Shape,
     ) -> Result<(), JsonError> {
         match name {
             "id" => self.id = reader.raw(SCALAR_BYTES)?.read(),
@@ -167,8 +181,7 @@ impl Envelope {
             "status" => self.status = reader.raw(SCALAR_BYTES)?.read(),
             "error_code" => self.error_code = read_code(&reader.raw(SCALAR_BYTES)?),
             "error" => self.error = read_error(reader)?,
-            "payload" => self.payload = Payload::read(reader)?,
-            "result" => self.result = Payload::read(reader)?,
+            name if name == shape.result_name() => self.result = read_result(reader)?,
             _ => reader.skip()?,
         }
         Ok(())
@@ -188,7 +201,7 @@ impl Envelope {
             .ok_or("it has no id of Gladia's")?;
         let ending = match shape {
             Shape::Callback => match self.event.as_deref() {
-                Some("transcription.success") => self.payload.into_ending("payload")?,
+                Some("transcription.success") => self.result.into_ending(shape.result_name())?,
                 Some("transcription.error") => {
                     let (code, message) = self.error.ok_or("an error without its error object")?;
                     Ending::Failure { code, message }
@@ -205,7 +218,7 @@ impl Envelope {
             }
             Shape::Job => match self.status.as_deref() {
                 Some("queued" | "processing") => return Ok(Report::Running { gladia_id }),
-                Some("done") => self.result.into_ending("result")?,
+                Some("done") => self.result.into_ending(shape.result_name())?,
                 Some("error") => Ending::Failure {
                     code: self.error_code,
                     message: "Gladia gave no reason: it tells the reason of a failure in its callback alone, which never \
@@ -217,6 +230,19 @@ impl Envelope {
         };
         Ok(Report::Ended(Completion { gladia_id, ending }))
     }
+}
+
+/// The result object, or what stands in its place.
+fn read_result<R: Source>(reader: &mut JsonReader<R>) -> Result<Payload, JsonError> {
+    if reader.kind()? != Kind::Object {
+        return Payload::read(reader);
+    }
+    let begins_at = reader.offset();
+    reader.source().result_begins(begins_at);
+    let payload = Payload::read(reader)?;
+    let ends_at = reader.offset();
+    reader.source().result_ends(ends_at);
+    Ok(payload)
 }
 
 /// The error object of a callback.

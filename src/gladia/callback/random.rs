@@ -5,7 +5,7 @@ use std::io::{self, Read};
 use proptest::{collection::vec, prelude::*, sample::select};
 use serde_json::{Map, Value, json, value::RawValue};
 
-use super::*;
+use super::{tests::read_report, *};
 use crate::domain::completion::AddonError;
 
 /// Stands in bodies where words do.
@@ -20,10 +20,20 @@ fn config() -> ProptestConfig {
 }
 
 /// Gives what it has in pieces of these sizes, over and over.
-struct Pieces<'a> {
+pub(crate) struct Pieces<'a> {
     rest: &'a [u8],
     sizes: &'a [usize],
     next: usize,
+}
+
+impl<'a> Pieces<'a> {
+    pub(crate) fn new(rest: &'a [u8], sizes: &'a [usize]) -> Self {
+        Self {
+            rest,
+            sizes,
+            next: 0,
+        }
+    }
 }
 
 impl Read for Pieces<'_> {
@@ -106,7 +116,7 @@ fn any_payload() -> impl Strategy<Value = Value> {
 }
 
 /// A body that can be read, of either shape and outcome.
-fn any_body() -> impl Strategy<Value = (Value, Shape)> {
+pub(crate) fn any_body() -> impl Strategy<Value = (Value, Shape)> {
     (any_payload(), any_value(), 0..4_usize).prop_map(|(payload, error, kind)| match kind {
         0 => (
             json!({ "id": "b7", "event": "transcription.success", "payload": payload }),
@@ -128,11 +138,11 @@ fn any_body() -> impl Strategy<Value = (Value, Shape)> {
 }
 
 /// What a body becomes on a bad line: bytes changed, lost, added and doubled.
-fn any_damage() -> impl Strategy<Value = Vec<(usize, u8, u8)>> {
+pub(crate) fn any_damage() -> impl Strategy<Value = Vec<(usize, u8, u8)>> {
     vec((any::<usize>(), any::<u8>(), 0..5_u8), 0..4)
 }
 
-fn damage(body: &mut Vec<u8>, damages: &[(usize, u8, u8)]) {
+pub(crate) fn damage(body: &mut Vec<u8>, damages: &[(usize, u8, u8)]) {
     const TELLING: &[u8] = b"{}[]\",:\\0e-.\x80\xff";
     for (place, byte, kind) in damages {
         let at = place % (body.len() + 1);
@@ -153,11 +163,7 @@ fn damage(body: &mut Vec<u8>, damages: &[(usize, u8, u8)]) {
 /// What holds of every body, and its verdict.
 fn check(body: &[u8], shape: Shape, sizes: &[usize]) -> Result<Report, String> {
     let report = read_report(body, shape);
-    let pieces = Pieces {
-        rest: body,
-        sizes,
-        next: 0,
-    };
+    let pieces = Pieces::new(body, sizes);
     assert_eq!(read_report(pieces, shape), report, "in pieces of {sizes:?}");
 
     // It is as strict as the library, where that reads text.

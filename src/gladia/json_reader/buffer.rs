@@ -97,10 +97,6 @@ impl<R: Read> JsonReader<R> {
         }
     }
 
-    pub(super) fn offset(&self) -> u64 {
-        self.before + self.at as u64
-    }
-
     pub(super) fn malformed(&self) -> JsonError {
         JsonError::Malformed(self.offset())
     }

@@ -254,9 +254,20 @@ impl<R: Read> JsonReader<R> {
         }
     }
 
-    /// How many bytes have been read, of a document that is in memory.
+    /// How many bytes have been read. The source may have given more.
+    #[must_use]
+    pub fn offset(&self) -> u64 {
+        self.before + self.at as u64
+    }
+
+    /// The same, of a document that is in memory.
     #[must_use]
     pub fn position(&self) -> usize {
         usize::try_from(self.offset()).unwrap_or(usize::MAX)
+    }
+
+    /// Where the document comes from.
+    pub fn source(&mut self) -> &mut R {
+        &mut self.source
     }
 }

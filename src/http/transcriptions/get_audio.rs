@@ -12,6 +12,7 @@ use crate::{
     gladia::error::GladiaError,
     http::{
         auth::Reader,
+        compression::AsItIs,
         problem::{Problem, ProblemBody, ProblemType},
         state::AppState,
     },
@@ -95,6 +96,8 @@ pub async fn get_transcription_audio(
         header::CONTENT_DISPOSITION,
         header::HeaderValue::from_static("attachment"),
     );
+    // Its length, its parts and its tag are those of the file as it is.
+    response.extensions_mut().insert(AsItIs);
     *response.body_mut() = Body::from_stream(upstream.bytes_stream());
     Ok(response)
 }

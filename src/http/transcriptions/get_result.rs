@@ -2,30 +2,42 @@
 
 use axum::{
     extract::State,
-    http::{HeaderValue, header},
+    http::{HeaderMap, HeaderValue, header},
     response::{IntoResponse, Response},
 };
 
 use super::{
     lookup::{JobPath, find},
-    result::{no_result, read},
+    result::{Packed, no_result, read, read_packed},
 };
 use crate::http::{
     auth::Reader,
+    compression::Preferred,
+    etag::ETag,
     problem::{Problem, ProblemBody},
     state::AppState,
 };
 
 /// Get a transcription's result.
 ///
-/// Gladia's result object, byte for byte as it came.
+/// Gladia's result object, byte for byte as it came. It is stored as zstd, and costs least to whoever accepts that.
 #[utoipa::path(
     get,
     path = "/v1/transcriptions/{id}/result",
     tag = "transcriptions",
-    params(("id" = String, Path, format = Uuid, description = "The transcription's id.")),
+    params(
+        ("id" = String, Path, format = Uuid, description = "The transcription's id."),
+        ("If-None-Match" = Option<String>, Header, description = "The `ETag` of what the caller has."),
+    ),
     responses(
-        (status = 200, description = "The result.", body = Object),
+        (
+            status = 200, description = "The result.", body = Object,
+            headers(("ETag" = String, description = "Stays the same for as long as the result is there.")),
+        ),
+        (
+            status = 304, description = "It is what the caller has.",
+            headers(("ETag" = String, description = "The same one.")),
+        ),
         (status = 401, description = "No valid API key.", body = ProblemBody, content_type = "application/problem+json"),
         (status = 404, description = "There is no such transcription.", body = ProblemBody, content_type = "application/problem+json"),
         (status = 409, description = "It has no result, or none yet.", body = ProblemBody, content_type = "application/problem+json"),
@@ -37,10 +49,28 @@ pub async fn get_transcription_result(
     State(state): State<AppState>,
     Reader(caller): Reader,
     JobPath(id): JobPath,
+    preferred: Preferred,
+    headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let job = find(&mut *state.pool.acquire().await?, caller.tenant_id, id).await?;
     let callback_id = job.result_callback_id.ok_or_else(|| no_result(&job))?;
-    let json = HeaderValue::from_static("application/json");
-    let result = read(&state, callback_id).await?;
-    Ok(([(header::CONTENT_TYPE, json)], result).into_response())
+    // A row of its own holds the stored bytes, and they never change.
+    let etag = ETag::of(&[callback_id.0.as_bytes()]);
+    if etag.is_known(&headers) {
+        return Ok(etag.not_modified());
+    }
+    let result = if preferred == Preferred::Zstd {
+        read_packed(&state, callback_id).await?
+    } else {
+        Packed::Plain(read(&state, callback_id).await?)
+    };
+    let json = [(
+        header::CONTENT_TYPE,
+        HeaderValue::from_static("application/json"),
+    )];
+    let zstd = [(header::CONTENT_ENCODING, HeaderValue::from_static("zstd"))];
+    Ok(match result {
+        Packed::Zstd(frame) => (etag, json, zstd, frame).into_response(),
+        Packed::Plain(result) => (etag, json, result).into_response(),
+    })
 }

@@ -1,9 +1,13 @@
 //! A job's result within the callback that brought it.
 
 use axum::body::Bytes;
+use tokio::sync::OwnedSemaphorePermit;
 
 use crate::{
-    db::{self, jobs::Job},
+    db::{
+        self,
+        jobs::{Job, StoredResult},
+    },
     domain::{ids::CallbackId, job::JobStatus},
     gladia::callback::result_of,
     http::{
@@ -12,45 +16,85 @@ use crate::{
     },
 };
 
-/// Reads a result: the slice of the stored body that holds it, byte for byte.
+/// A result as it can be had without more work than necessary.
+pub enum Packed {
+    /// One zstd frame, as it is stored.
+    Zstd(Bytes),
+    /// Unpacked, because it has no frame of its own.
+    Plain(Bytes),
+}
+
+/// Reads a result, byte for byte as it came.
 ///
-/// Results are large, so a few are unpacked at a time, whoever asks for how many; and none holds a connection of the
-/// database's meanwhile.
+/// Results are large, so a few are read and unpacked at a time, whoever asks for how many; and none holds a connection of
+/// the database's meanwhile.
 pub async fn read(state: &AppState, callback_id: CallbackId) -> Result<Bytes, Problem> {
-    let unreadable = |cause: &str| {
-        tracing::error!(callback.id = %callback_id, cause, "A stored result cannot be read");
-        Problem::new(
-            ProblemType::Internal,
-            "The stored result cannot be read. The gateway's log has the cause.",
-        )
-    };
+    let (stored, permit) = find(state, callback_id).await?;
+    unpack(callback_id, stored, permit).await
+}
+
+/// Reads a result, packed if that is how it is stored.
+pub async fn read_packed(state: &AppState, callback_id: CallbackId) -> Result<Packed, Problem> {
+    match find(state, callback_id).await? {
+        (StoredResult::Frame(frame), _) => Ok(Packed::Zstd(frame.into())),
+        (stored, permit) => unpack(callback_id, stored, permit).await.map(Packed::Plain),
+    }
+}
+
+async fn find(
+    state: &AppState,
+    callback_id: CallbackId,
+) -> Result<(StoredResult, OwnedSemaphorePermit), Problem> {
     let permits = state.result_permits.clone();
     let permit = permits
         .acquire_owned()
         .await
-        .map_err(|_| unreadable("no permit"))?;
-    let compressed = {
-        let mut conn = state.pool.acquire().await?;
-        let kept = db::jobs::find_result_body(&mut conn, callback_id).await?;
-        let Some(compressed) = kept else {
-            // Erased since the job was read.
-            let receipt = db::receipts::find_by_callback(&mut conn, callback_id).await?;
-            return Err(receipt.map_or_else(Problem::deleted, Problem::erased));
-        };
-        compressed
-    };
-    // Large bodies take milliseconds to unpack; the other requests of this thread do not wait for it. The permit goes
-    // along, since unpacking does not end when the caller goes away.
+        .map_err(|_| unreadable(callback_id, "no permit"))?;
+    let mut conn = state.pool.acquire().await?;
+    if let Some(stored) = db::jobs::find_result(&mut conn, callback_id).await? {
+        return Ok((stored, permit));
+    }
+    // Erased since the job was read.
+    let receipt = db::receipts::find_by_callback(&mut conn, callback_id).await?;
+    Err(receipt.map_or_else(Problem::deleted, Problem::erased))
+}
+
+/// Large results take milliseconds to unpack; the other requests of this thread do not wait for it. The permit goes along,
+/// since unpacking does not end when the caller goes away.
+async fn unpack(
+    callback_id: CallbackId,
+    stored: StoredResult,
+    permit: OwnedSemaphorePermit,
+) -> Result<Bytes, Problem> {
     let unpacked = tokio::task::spawn_blocking(move || {
         let _permit = permit;
-        let body = Bytes::from(zstd::decode_all(compressed.as_slice()).map_err(|_| "not zstd")?);
-        let result = result_of(&body).ok_or("not a callback with a result")?;
-        Ok::<_, &str>(body.slice_ref(result.get().as_bytes()))
+        match stored {
+            StoredResult::Frame(frame) => decode(&frame),
+            StoredResult::Within(body) => {
+                let body = decode(&body)?;
+                let result = result_of(&body).ok_or("not a callback with a result")?;
+                Ok(body.slice_ref(result.get().as_bytes()))
+            }
+        }
     });
     unpacked
         .await
-        .map_err(|_| unreadable("unpacking panicked"))?
-        .map_err(unreadable)
+        .unwrap_or(Err("unpacking panicked"))
+        .map_err(|cause| unreadable(callback_id, cause))
+}
+
+fn decode(zstd: &[u8]) -> Result<Bytes, &'static str> {
+    zstd::decode_all(zstd)
+        .map(Bytes::from)
+        .map_err(|_| "not zstd")
+}
+
+fn unreadable(callback_id: CallbackId, cause: &str) -> Problem {
+    tracing::error!(callback.id = %callback_id, cause, "A stored result cannot be read");
+    Problem::new(
+        ProblemType::Internal,
+        "The stored result cannot be read. The gateway's log has the cause.",
+    )
 }
 
 /// Why a job that is not done has no result.

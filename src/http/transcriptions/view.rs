@@ -72,40 +72,44 @@ pub struct Transcription {
     pub result: Option<WrittenApart>,
 }
 
-/// What no value holds: [`Transcription::with_result`] puts the result where the document says it is.
+/// What no value holds: [`with_result`] puts the result where the document says it is.
 #[derive(Debug, Serialize)]
 pub enum WrittenApart {}
 
 impl Transcription {
-    /// The answer with a result, which is sent as it is in memory, without a copy in between.
+    /// The answer, without the result.
     ///
     /// # Errors
-    /// Where the rest cannot be written as JSON.
-    pub fn with_result(self, result: Option<Bytes>) -> Result<Response, Problem> {
-        let mut begin = serde_json::to_vec(&self).map_err(|error| {
+    /// Where it cannot be written as JSON.
+    pub fn written(&self) -> Result<Vec<u8>, Problem> {
+        serde_json::to_vec(self).map_err(|error| {
             tracing::error!(%error, "A transcription cannot be written as JSON");
             Problem::new(ProblemType::Internal, "The transcription cannot be shown.")
-        })?;
-        let mut pieces = Vec::with_capacity(3);
-        if let Some(result) = result {
-            // Before the brace that closes the object.
-            begin.pop();
-            begin.extend_from_slice(b",\"result\":");
-            pieces.extend([begin.into(), result, Bytes::from_static(b"}")]);
-        } else {
-            pieces.push(Bytes::from(begin));
-        }
-        let length: usize = pieces.iter().map(Bytes::len).sum();
-        let headers = [
-            (
-                header::CONTENT_TYPE,
-                HeaderValue::from_static("application/json"),
-            ),
-            (header::CONTENT_LENGTH, HeaderValue::from(length)),
-        ];
-        let pieces = pieces.into_iter().map(Ok::<_, Infallible>);
-        Ok((headers, Body::from_stream(stream::iter(pieces))).into_response())
+        })
     }
+}
+
+/// A transcription that is written, with its result, which is sent as it is in memory, without a copy in between.
+pub fn with_result(mut written: Vec<u8>, result: Option<Bytes>) -> Response {
+    let mut pieces = Vec::with_capacity(3);
+    if let Some(result) = result {
+        // Before the brace that closes the object.
+        written.pop();
+        written.extend_from_slice(b",\"result\":");
+        pieces.extend([written.into(), result, Bytes::from_static(b"}")]);
+    } else {
+        pieces.push(Bytes::from(written));
+    }
+    let length: usize = pieces.iter().map(Bytes::len).sum();
+    let headers = [
+        (
+            header::CONTENT_TYPE,
+            HeaderValue::from_static("application/json"),
+        ),
+        (header::CONTENT_LENGTH, HeaderValue::from(length)),
+    ];
+    let pieces = pieces.into_iter().map(Ok::<_, Infallible>);
+    (headers, Body::from_stream(stream::iter(pieces))).into_response()
 }
 
 /// A file that was uploaded.

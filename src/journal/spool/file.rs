@@ -24,7 +24,7 @@ const MAX_HEADER_BYTES: u64 = 64 * 1024;
 const CHUNK_BYTES: usize = 64 * 1024;
 
 /// What a file says first.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct SpoolHeader {
     version: u32,
     /// Our id of the callback, which tells when it came.
@@ -38,9 +38,13 @@ pub struct SpoolHeader {
     /// What was seen of a callback that is too large. No body follows then.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     beginning: Option<Beginning>,
+    /// How long the body is as it stands here, where that was known before it was written. A body of several zstd frames
+    /// that ends after one of them cannot be told from a whole one otherwise.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    compressed_bytes: Option<u64>,
 }
 
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 struct Beginning {
     gladia_id: Option<String>,
     bytes: i64,
@@ -81,6 +85,15 @@ impl SpoolHeader {
             method: method.to_owned(),
             received_at,
             beginning: None,
+            compressed_bytes: None,
+        }
+    }
+
+    /// The same, before a body in memory.
+    pub(super) fn before(&self, compressed: &[u8]) -> Self {
+        Self {
+            compressed_bytes: Some(compressed.len() as u64),
+            ..self.clone()
         }
     }
 
@@ -103,7 +116,9 @@ impl SpoolHeader {
 /// # Errors
 /// Where it cannot be read.
 pub fn open(path: &Path) -> Result<Spooled, FileError> {
-    let mut file = BufReader::new(File::open(path)?);
+    let file = File::open(path)?;
+    let bytes = file.metadata()?.len();
+    let mut file = BufReader::new(file);
     let mut line = Vec::new();
     file.by_ref()
         .take(MAX_HEADER_BYTES)
@@ -126,6 +141,13 @@ pub fn open(path: &Path) -> Result<Spooled, FileError> {
             received_at: header.received_at,
         };
         return Ok(Spooled::Beginning(header, seen));
+    }
+    let body_bytes = bytes.saturating_sub(line.len() as u64);
+    if header
+        .compressed_bytes
+        .is_some_and(|told| told != body_bytes)
+    {
+        return Err(FileError::Broken("its body is not whole"));
     }
     // A decoder takes no bytes at all for an empty body.
     if file.fill_buf()?.is_empty() {

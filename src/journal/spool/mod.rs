@@ -105,7 +105,9 @@ impl Spool {
     /// # Errors
     /// Where it cannot be written. Nothing is kept then.
     pub fn keep(&self, header: &SpoolHeader, compressed: &[u8]) -> io::Result<()> {
-        self.write(header, |file| file.write_all(compressed))
+        self.write(&header.before(compressed), |file| {
+            file.write_all(compressed)
+        })
     }
 
     /// Keeps a callback whose body arrives.

@@ -135,3 +135,35 @@ fn what_another_process_is_writing_stays() {
     directory.open();
     assert!(!unfinished.exists());
 }
+
+#[test]
+fn a_body_of_which_something_is_missing_is_not_taken_for_a_shorter_one() {
+    let directory = Directory::new();
+    let spool = directory.open();
+    let frames = [&b"first"[..], b"second"].map(|text| zstd::encode_all(text, 1).unwrap());
+    spool.keep(&header(), &frames.concat()).unwrap();
+    let path = spool.list().unwrap().remove(0);
+    let whole = fs::read(&path).unwrap();
+    let without_one = &whole[..whole.len() - frames[1].len()];
+    fs::write(&path, without_one).unwrap();
+    assert!(matches!(open(&path), Err(FileError::Broken(_))));
+
+    // An older file does not say how long it is.
+    let line = without_one.split(|byte| *byte == b'\n').next().unwrap();
+    let mut older: serde_json::Value = serde_json::from_slice(line).unwrap();
+    assert!(
+        older
+            .as_object_mut()
+            .unwrap()
+            .remove("compressed_bytes")
+            .is_some()
+    );
+    let older = [older.to_string().as_bytes(), b"\n", &frames[0]].concat();
+    fs::write(&path, older).unwrap();
+    let Ok(Spooled::Body(_, mut body)) = open(&path) else {
+        panic!("no body");
+    };
+    let mut text = String::new();
+    body.read_to_string(&mut text).unwrap();
+    assert_eq!(text, "first");
+}

@@ -1,0 +1,158 @@
+//! Telling callers that what they have is what there is.
+//!
+//! Answers are kept out of caches (`Cache-Control: no-store`): they are transcripts. A caller's own program may keep one
+//! together with its `ETag` all the same, and asks with `If-None-Match` whether there is another by now. The answer is then
+//! 304 and costs no more than a look at the job.
+//!
+//! Tags are weak: the same content has one tag in whatever encoding it is sent.
+
+use std::convert::Infallible;
+
+use axum::{
+    body::Body,
+    http::{HeaderMap, HeaderValue, StatusCode, header},
+    response::{IntoResponse, IntoResponseParts, Response, ResponseParts},
+};
+use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
+use futures_util::stream;
+use sha2::{Digest, Sha256};
+
+/// How many bytes of the hash tell two contents apart.
+const HASH_BYTES: usize = 16;
+
+/// What names one state of a resource, whatever its encoding. As a part of a response it sets `ETag` and `Vary`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ETag {
+    /// Without the quotes.
+    opaque: String,
+}
+
+impl ETag {
+    /// The tag of what all these parts together identify. Where the same parts come to be shown in another way, by a newer
+    /// version of the gateway for one, what tells the two ways apart has to be among them.
+    #[must_use]
+    pub fn of(parts: &[&[u8]]) -> Self {
+        let mut hash = Sha256::new();
+        for part in parts {
+            // With its length, so that no two lists of parts are one.
+            hash.update((part.len() as u64).to_be_bytes());
+            hash.update(part);
+        }
+        Self {
+            opaque: BASE64_URL_SAFE_NO_PAD.encode(&hash.finalize()[..HASH_BYTES]),
+        }
+    }
+
+    /// Whether a request says that its caller has this state: `If-None-Match` names it, or is `*`.
+    ///
+    /// To be asked where the answer would be 200, to a GET.
+    #[must_use]
+    pub fn is_known(&self, request: &HeaderMap) -> bool {
+        request
+            .get_all(header::IF_NONE_MATCH)
+            .iter()
+            .any(|list| self.is_in(&String::from_utf8_lossy(list.as_bytes())))
+    }
+
+    /// Compares weakly, as RFC 9110 (section 13.1.2) wants it here: `"a"` and `W/"a"` are the same. A list that cannot be
+    /// read counts as far as it can be.
+    fn is_in(&self, list: &str) -> bool {
+        if list.trim() == "*" {
+            return true;
+        }
+        let mut rest = list;
+        loop {
+            let tag = rest.trim_start_matches([' ', '\t', ',']);
+            let tag = tag.strip_prefix("W/").unwrap_or(tag);
+            let tag = tag.strip_prefix('"').and_then(|tag| tag.split_once('"'));
+            match tag {
+                Some((opaque, _)) if opaque == self.opaque => return true,
+                Some((_, more)) => rest = more,
+                None => return false,
+            }
+        }
+    }
+
+    /// 304, for a caller who has this state.
+    #[must_use]
+    pub fn not_modified(self) -> Response {
+        // A body without a length: the length of an empty one would be taken for that of what was not sent.
+        let nothing = Body::from_stream(stream::empty::<Result<Vec<u8>, Infallible>>());
+        (StatusCode::NOT_MODIFIED, self, nothing).into_response()
+    }
+}
+
+impl IntoResponseParts for ETag {
+    type Error = Infallible;
+
+    fn into_response_parts(self, mut response: ResponseParts) -> Result<ResponseParts, Infallible> {
+        let headers = response.headers_mut();
+        if let Ok(tag) = HeaderValue::try_from(format!("W/\"{}\"", self.opaque)) {
+            headers.insert(header::ETAG, tag);
+        }
+        headers.insert(
+            header::VARY,
+            HeaderValue::from_static(header::ACCEPT_ENCODING.as_str()),
+        );
+        Ok(response)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn known(tag: &ETag, lists: &[&str]) -> bool {
+        let mut headers = HeaderMap::new();
+        for list in lists {
+            let list = HeaderValue::from_bytes(list.as_bytes()).unwrap();
+            headers.append(header::IF_NONE_MATCH, list);
+        }
+        tag.is_known(&headers)
+    }
+
+    #[test]
+    fn a_tag_is_found_wherever_it_stands_in_a_list_and_nowhere_else() {
+        let tag = ETag::of(&[b"a"]);
+        let ours = format!("\"{}\"", tag.opaque);
+        let weak = format!("W/{ours}");
+        for list in [
+            ours.as_str(),
+            &weak,
+            "*",
+            " * ",
+            &format!("  {weak}  "),
+            &format!("\"other\", W/\"and, another\",{weak}"),
+            &format!(",,{ours},"),
+            &format!("\"\", \"é\",\t{ours}, broken"),
+        ] {
+            assert!(known(&tag, &[list]), "{list}");
+            assert!(known(&tag, &["\"other\"", list]), "{list}");
+        }
+        for list in [
+            "",
+            "\"*\"",
+            "\"other\"",
+            &tag.opaque,
+            &ours[..ours.len() - 1],
+            &ours[1..],
+            &format!("w/{ours}"),
+            &format!("broken, {ours}"),
+            &format!("\"x{}\"", tag.opaque),
+            &format!("\"{},\"", tag.opaque),
+        ] {
+            assert!(!known(&tag, &[list]), "{list}");
+        }
+        assert!(!known(&tag, &[]));
+    }
+
+    #[test]
+    fn other_parts_have_another_tag() {
+        let tags: [&[&[u8]]; 5] = [&[], &[b""], &[b"ab"], &[b"a", b"b"], &[b"", b"ab"]];
+        for (index, parts) in tags.iter().enumerate() {
+            for (other, others) in tags.iter().enumerate() {
+                assert_eq!(ETag::of(parts) == ETag::of(others), index == other);
+            }
+        }
+    }
+}
