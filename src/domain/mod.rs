@@ -16,4 +16,5 @@ pub mod options;
 pub mod plan;
 pub mod searchable;
 pub mod settling;
+pub mod usage;
 pub mod webhook;

@@ -48,5 +48,6 @@ mod submitting;
 mod surplus;
 mod tenancy;
 mod uploads;
+mod usage;
 mod webhooks;
 mod zero_data_retention;
