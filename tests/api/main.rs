@@ -25,6 +25,7 @@ mod commands;
 mod connections;
 mod crash_points;
 mod erasing;
+mod guide;
 mod idempotency;
 mod large_callbacks;
 mod lifecycle;
