@@ -145,6 +145,7 @@ fn every_operation_says_what_it_does() {
         "cancel_transcription",
         "delete_transcription",
         "create_upload",
+        "get_usage",
         "list_callbacks",
         "replay_callback",
         "list_attempts",

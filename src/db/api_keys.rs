@@ -33,6 +33,20 @@ pub async fn find_or_insert_tenant(
     .map(|row| row.id.into())
 }
 
+/// Finds a tenant by name.
+///
+/// # Errors
+/// Where the database does not answer.
+pub async fn find_tenant(
+    conn: &mut PgConnection,
+    name: &TenantName,
+) -> sqlx::Result<Option<TenantId>> {
+    sqlx::query!("SELECT id FROM tenants WHERE name = $1", name.as_str())
+        .fetch_optional(conn)
+        .await
+        .map(|row| row.map(|row| row.id.into()))
+}
+
 /// A key to be stored.
 #[derive(Debug)]
 pub struct NewApiKey<'a> {

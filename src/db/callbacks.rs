@@ -290,15 +290,20 @@ async fn drop_unproven(conn: &mut PgConnection, id: AttemptId) -> sqlx::Result<(
     .map(|_| ())
 }
 
-/// Ends the attempt, takes Gladia's id from the callback where it was not known, and gives the slot back.
+/// Ends the attempt, takes Gladia's id from the callback where it was not known, and gives the slot back. Of a success it
+/// also keeps what Gladia bills, whatever becomes of the result: each is billed.
 async fn settle_attempt(
     conn: &mut PgConnection,
     id: AttemptId,
     completion: &Completion,
 ) -> sqlx::Result<()> {
-    let state = match completion.ending {
-        Ending::Success { .. } => "done",
-        Ending::Failure { .. } => "error",
+    let (state, audio_duration_seconds, billing_time_seconds) = match completion.ending {
+        Ending::Success {
+            audio_duration_seconds,
+            billing_time_seconds,
+            ..
+        } => ("done", audio_duration_seconds, billing_time_seconds),
+        Ending::Failure { .. } => ("error", None, None),
     };
     sqlx::query!(
         "
@@ -307,12 +312,15 @@ async fn settle_attempt(
         SET state = CASE WHEN $2 = 'done' OR finished_at IS NULL THEN $2 ELSE state END,
             settled_by = CASE WHEN gladia_id IS NULL THEN 'callback' ELSE settled_by END,
             gladia_id = coalesce(gladia_id, $3), finished_at = coalesce(finished_at, gateway_now()),
-            next_look_at = NULL, unknown_reason = NULL
+            next_look_at = NULL, unknown_reason = NULL,
+            audio_duration_seconds = $4, billing_time_seconds = $5
         WHERE id = $1 AND state <> 'done'
         ",
         id.0,
         state,
         completion.gladia_id,
+        audio_duration_seconds,
+        billing_time_seconds,
     )
     .execute(&mut *conn)
     .await?;

@@ -37,6 +37,7 @@ pub mod surplus;
 pub mod to_fetch;
 pub mod uploads;
 pub mod upstream_deletions;
+pub mod usage;
 pub mod wakeups;
 pub mod webhooks;
 

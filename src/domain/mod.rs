@@ -18,4 +18,5 @@ pub mod plan;
 pub mod presigned_url;
 pub mod searchable;
 pub mod settling;
+pub mod usage;
 pub mod webhook;

@@ -1,6 +1,6 @@
 //! The service over HTTP: one folder a resource, one file a verb.
 //!
-//! Callers meet the [`transcriptions`] and [`uploads`] of API version 1, described by [`openapi`]. Gladia meets
+//! Callers meet the [`transcriptions`], [`uploads`] and [`usage`] of API version 1, described by [`openapi`]. Gladia meets
 //! [`callbacks`] and [`webhooks`]. Whoever runs the service meets [`admin`] and [`ops`]. Every error is a [`problem`]; every
 //! request has an id ([`request_id`]); what callers have is not sent again ([`etag`]), and the rest as briefly as they can
 //! take it ([`compression`]). [`serve`] has the connections.
@@ -41,6 +41,7 @@ pub mod serve;
 pub mod state;
 pub mod transcriptions;
 pub mod uploads;
+pub mod usage;
 pub mod webhooks;
 
 /// How long until callers may come again while the database is still to be brought up.

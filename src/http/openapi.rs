@@ -8,7 +8,7 @@ use utoipa::{
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_swagger_ui::{Config, SwaggerUi};
 
-use super::{admin, problem::ProblemBody, state::AppState, transcriptions, uploads};
+use super::{admin, problem::ProblemBody, state::AppState, transcriptions, uploads, usage};
 
 #[derive(OpenApi)]
 #[openapi(
@@ -22,6 +22,7 @@ use super::{admin, problem::ProblemBody, state::AppState, transcriptions, upload
     tags(
         (name = "transcriptions", description = "Audio in, transcript out."),
         (name = "uploads", description = "Files for use in several transcriptions."),
+        (name = "usage", description = "What was used, and what Gladia bills for it."),
         (name = "admin", description = "For whoever runs the gateway: what waits for a person. Needs an API key of scope `admin`, \
                                         which sees the matters of all tenants here."),
     ),
@@ -52,6 +53,7 @@ pub fn api() -> (Router<AppState>, utoipa::openapi::OpenApi) {
     OpenApiRouter::with_openapi(Base::openapi())
         .merge(transcriptions::router())
         .merge(uploads::router())
+        .merge(usage::router())
         .merge(admin::router())
         .split_for_parts()
 }

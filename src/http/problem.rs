@@ -77,11 +77,55 @@ pub enum ProblemType {
     UpstreamUnavailable,
     /// The database cannot be reached.
     DatabaseUnavailable,
-    /// A mistake of the gateway's.
+    /// A mistake of the gateway's. The last of all: [`ProblemType::ALL`] counts on it.
     Internal,
 }
 
 impl ProblemType {
+    /// Every kind. It is as long as the last of them says, so one that is added has to stand here too.
+    pub const ALL: [Self; Self::Internal as usize + 1] = [
+        Self::MalformedJson,
+        Self::UnsupportedMediaType,
+        Self::InvalidRequest,
+        Self::InvalidParameter,
+        Self::InvalidForm,
+        Self::EmptyFile,
+        Self::FileRefused,
+        Self::Unauthorized,
+        Self::Forbidden,
+        Self::NotFound,
+        Self::AudioNotFound,
+        Self::MethodNotAllowed,
+        Self::TranscriptionDeleted,
+        Self::AlreadyEnded,
+        Self::ResultNotReady,
+        Self::AudioNotReady,
+        Self::ZeroDataRetention,
+        Self::AttemptSettled,
+        Self::GladiaIdTaken,
+        Self::IdempotencyKeyInProgress,
+        Self::IdempotencyKeyReused,
+        Self::PayloadTooLarge,
+        Self::RequestTimeout,
+        Self::UploadInterrupted,
+        Self::UpstreamFailed,
+        Self::UpstreamUnavailable,
+        Self::DatabaseUnavailable,
+        Self::Internal,
+    ];
+
+    /// The end of its `type`.
+    #[must_use]
+    pub fn slug(self) -> &'static str {
+        self.parts().0
+    }
+
+    /// Its HTTP status.
+    #[must_use]
+    pub fn status(self) -> StatusCode {
+        self.parts().1
+    }
+
     #[expect(
         clippy::too_many_lines,
         reason = "one row a kind; a table split in two is harder to read"
@@ -357,6 +401,28 @@ impl Problem {
             allowed: None,
         });
         problem
+    }
+
+    /// Query parameters that break rules, all of them: name and rule.
+    #[must_use]
+    pub fn parameters(broken: Vec<(String, String)>) -> Self {
+        let detail = match broken.as_slice() {
+            [(name, rule)] => format!("{name}: {rule}"),
+            more => format!("{} parameters break a rule; see errors.", more.len()),
+        };
+        let errors = broken
+            .into_iter()
+            .map(|(name, rule)| FieldError {
+                pointer: None,
+                parameter: Some(name),
+                header: None,
+                rule,
+            })
+            .collect();
+        Self {
+            errors,
+            ..Self::new(ProblemType::InvalidParameter, detail)
+        }
     }
 
     /// A header that breaks a rule.

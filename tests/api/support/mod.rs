@@ -8,6 +8,7 @@ pub mod callbacks;
 pub mod caller;
 pub mod command;
 pub mod database;
+pub mod guide;
 pub mod look_ups;
 pub mod looks;
 pub mod process;

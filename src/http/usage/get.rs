@@ -1,0 +1,88 @@
+//! `GET /v1/usage`: what was used, and what Gladia bills for it.
+
+use axum::{
+    extract::{RawQuery, State},
+    http::HeaderMap,
+    response::Response,
+};
+
+use super::{
+    query::{Format, UsageQuery, accepted_format},
+    report::{Report, UsageReport},
+};
+use crate::{
+    db,
+    domain::access::Scope,
+    http::{
+        auth::Reader,
+        problem::{Problem, ProblemBody, ProblemType},
+        state::AppState,
+    },
+};
+
+/// The most groups in a report.
+const MOST_ROWS: i64 = 10_000;
+
+/// Get what was used.
+///
+/// Transcriptions count when they ended, and with each everything that Gladia bills for it. A key of scope `admin` sees all
+/// tenants; any other sees its own.
+#[utoipa::path(
+    get,
+    path = "/v1/usage",
+    tag = "usage",
+    params(
+        ("from" = Option<String>, Query, description = "The first instant that counts: a date (the start of that day in UTC) or an instant (RFC 3339). The first day of the month in which the period ends, if not given.", example = "2026-11-01"),
+        ("to" = Option<String>, Query, description = "The first instant after it that does not count: a date or an instant, 366 days after `from` at most. The end of today in UTC, if not given.", example = "2026-12-01"),
+        ("group_by" = Option<String>, Query, description = "What a row is counted for: `tenant`, `day` (UTC), or `metadata.KEY` for a key at the top of `custom_metadata`, of which there may be 3. Several are separated by commas, or given one by one.", example = "day,metadata.team"),
+        ("tenant" = Option<String>, Query, description = "Only what this tenant used. For keys of scope `admin`.", example = "acme"),
+        ("format" = inline(Option<Format>), Query, description = "The form of the answer. What the header `Accept` asks for, if not given."),
+    ),
+    responses(
+        (status = 200, description = "What was used. As CSV (RFC 4180): a line of names, then the rows, without totals.", content((UsageReport = "application/json"), (String = "text/csv"))),
+        (status = 400, description = "Parameters break rules, all named; or there would be more than 10000 rows.", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 401, description = "No valid API key.", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 403, description = "`tenant` was given with a key whose scope is not `admin`.", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 503, description = "The database is not available.", body = ProblemBody, content_type = "application/problem+json"),
+    ),
+)]
+pub async fn get_usage(
+    State(state): State<AppState>,
+    Reader(caller): Reader,
+    RawQuery(query): RawQuery,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    let mut conn = state.pool.acquire().await?;
+    let now = db::clock::now(&mut conn).await?;
+    let asked = UsageQuery::parse(query.as_deref(), now)?;
+    let tenant_id = match (caller.scope, asked.tenant) {
+        (Scope::Admin, None) => None,
+        (Scope::Admin, Some(name)) => {
+            let found = db::api_keys::find_tenant(&mut conn, &name).await?;
+            let rule = "must name a tenant, and there is none of this name";
+            Some(found.ok_or_else(|| Problem::parameter("tenant", rule))?)
+        }
+        (Scope::Read | Scope::Write, None) => Some(caller.tenant_id),
+        (Scope::Read | Scope::Write, Some(_)) => {
+            return Err(Problem::new(
+                ProblemType::Forbidden,
+                "The parameter tenant needs an API key of scope admin. Without it you get what your own tenant used.",
+            ));
+        }
+    };
+    let rows = db::usage::list(
+        &mut conn,
+        tenant_id,
+        asked.period,
+        &asked.grouping,
+        MOST_ROWS + 1,
+    )
+    .await?;
+    if rows.len() > usize::try_from(MOST_ROWS).unwrap_or(usize::MAX) {
+        let rule =
+            format!("gives more than {MOST_ROWS} rows: choose a shorter period, or group by less");
+        return Err(Problem::parameter("group_by", rule));
+    }
+    let format = asked.format.unwrap_or_else(|| accepted_format(&headers));
+    Report::new(asked.period, asked.grouping, rows).answer(format)
+}

@@ -1,0 +1,237 @@
+//! The guide for callers, `docs/api.md`: its examples run, and its tables are complete.
+
+use std::{collections::BTreeSet, fs, path::Path};
+
+use gladia_gateway::{
+    dev_tools::simulator::{BUNDLED_RECORDING, BUNDLED_RECORDING_NAME, Script},
+    domain::access::Scope,
+    http::{openapi, problem::ProblemType},
+};
+use serde_json::{Value, json};
+
+use crate::support::{
+    TestApp,
+    guide::{self, Shell, compare},
+};
+
+/// When the examples are run, so that the dates that they show are always the same.
+const NOW: &str = "2026-11-24 09:00:00Z";
+
+fn page() -> String {
+    fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/api.md")).unwrap()
+}
+
+/// What is said in the recordings of the guide.
+fn script() -> Script {
+    let bundled = include_str!("../../src/dev_tools/assets/support-call.json");
+    let mut script: Value = serde_json::from_str(bundled).unwrap();
+    let entries = script["entries"].as_array_mut().unwrap();
+    entries.extend([
+        json!({ "match": "https://recordings.example/meeting*", "duration": 8000.0 }),
+        json!({ "match": "https://audio.example/endless*", "duration": 8000.0 }),
+        json!({ "match": "https://recordings.example/silence.mp3", "duration": 1.0,
+                "error": { "code": 422, "message": "The audio holds nothing that can be heard" } }),
+        json!({ "match": "https://recordings.example/*", "duration": 4.2,
+                "utterances": [{ "text": "Good morning from the harbour." }] }),
+    ]);
+    script.to_string().parse().unwrap()
+}
+
+/// What waits for an operator when the guide begins: a callback that could not be understood, and an attempt of which nobody
+/// knows whether it reached Gladia.
+async fn leave_work_for_an_operator(app: &TestApp) {
+    let kept = app.globex.start("endless.mp3").await;
+    app.globex.wait_until(&kept, "processing").await;
+    let attempt = app.attempt(&kept).await;
+    app.call_back(attempt.id, "not what Gladia sends").await;
+    let fault = json!({ "operation": "create", "kind": "drop_before", "times": 1 });
+    app.upstream.fault(&fault).await;
+    let lost = app.globex.start("endless.mp3").await;
+    app.wait_for_attempt(&lost, "unknown").await;
+    app.resume_dispatch().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_example_gives_the_answer_that_it_shows() {
+    let app = TestApp::builder()
+        .simulator(|simulator| simulator.script = Some(script()))
+        .start()
+        .await;
+    let ahead: String = app
+        .scalar(&format!(
+            "SELECT (timestamptz '{NOW}' - clock_timestamp())::text"
+        ))
+        .await;
+    app.set_clock_ahead(&ahead).await;
+    leave_work_for_an_operator(&app).await;
+    let admin = app.caller("operators", Scope::Admin).await;
+
+    let directory = Path::new(env!("CARGO_TARGET_TMPDIR")).join("guide");
+    let _ = fs::remove_dir_all(&directory);
+    fs::create_dir_all(&directory).unwrap();
+    fs::write(directory.join(BUNDLED_RECORDING_NAME), BUNDLED_RECORDING).unwrap();
+    // As at a terminal, curl shows no progress.
+    fs::write(
+        directory.join(".curlrc"),
+        "silent\nshow-error\nnoproxy = *\n",
+    )
+    .unwrap();
+    let mut shell = Shell::start(
+        &directory,
+        &[
+            ("GATEWAY", app.acme.base.as_str()),
+            ("KEY", app.acme.key.as_deref().unwrap()),
+            ("ADMIN_KEY", admin.key.as_deref().unwrap()),
+        ],
+    );
+    let curl = shell.run("curl --version").await;
+    curl.expect("curl is there; ./dev test installs it");
+
+    let examples = guide::examples(&page());
+    assert!(examples.len() > 20, "only {} examples", examples.len());
+    let mut wrong = Vec::new();
+    for example in examples {
+        let place = format!("docs/api.md:{}", example.line);
+        let printed = match shell.run(&example.commands).await {
+            Ok(printed) => printed,
+            Err(error) => {
+                wrong.push(format!("{place}: {error}"));
+                break;
+            }
+        };
+        let compared = match &example.shown {
+            Some((kind, shown)) => compare(kind, shown, &printed),
+            None if printed.trim().is_empty() => Ok(()),
+            None => Err("prints something, and no answer is shown".to_owned()),
+        };
+        if let Err(difference) = compared {
+            let start: String = printed.chars().take(2000).collect();
+            wrong.push(format!("{place}: {difference}\n{start}"));
+        }
+    }
+    assert!(wrong.is_empty(), "\n{}", wrong.join("\n\n"));
+    drop(shell);
+    fs::remove_dir_all(&directory).unwrap();
+    app.stop().await;
+}
+
+#[test]
+fn every_problem_stands_in_the_guide_with_its_status() {
+    let told: BTreeSet<(String, String)> = guide::table(&page(), "Problems")
+        .into_iter()
+        .map(|row| (row[0].clone(), row[1].clone()))
+        .collect();
+    let expected: BTreeSet<(String, String)> = ProblemType::ALL
+        .iter()
+        .map(|kind| (kind.slug().to_owned(), kind.status().as_u16().to_string()))
+        .collect();
+    assert_eq!(told, expected);
+    assert_eq!(expected.len(), ProblemType::ALL.len());
+}
+
+#[test]
+fn every_code_stands_in_the_guide() {
+    let document = serde_json::to_value(openapi::document()).unwrap();
+    let page = page();
+    for (heading, schema, column) in [
+        ("Status", "PublicStatus", 0),
+        ("Status", "StatusReason", 1),
+        ("Errors of transcriptions", "JobErrorType", 0),
+        ("Warnings", "WarningCode", 0),
+    ] {
+        let told: BTreeSet<String> = guide::table(&page, heading)
+            .into_iter()
+            .map(|mut row| row.swap_remove(column))
+            .filter(|cell| cell.chars().any(char::is_alphabetic))
+            .collect();
+        let codes = &document["components"]["schemas"][schema]["enum"];
+        let expected: BTreeSet<String> = serde_json::from_value(codes.clone()).unwrap();
+        assert_eq!(told, expected, "{heading}");
+    }
+}
+
+#[test]
+fn every_operation_stands_in_the_guide() {
+    let document = serde_json::to_value(openapi::document()).unwrap();
+    let told: BTreeSet<String> = guide::table(&page(), "Operations")
+        .into_iter()
+        .map(|mut row| row.swap_remove(0))
+        .collect();
+    let mut expected = BTreeSet::new();
+    for (path, methods) in document["paths"].as_object().unwrap() {
+        for method in methods.as_object().unwrap().keys() {
+            expected.insert(format!("{} {path}", method.to_uppercase()));
+        }
+    }
+    assert_eq!(told, expected);
+}
+
+#[test]
+fn an_answer_that_is_not_the_one_shown_is_found() {
+    for (kind, shown, printed) in [
+        ("json", r#"{ "a": 1 }"#, r#"{ "a": 2 }"#),
+        ("json", r#"{ "a": 1, … }"#, r#"{ "b": 1 }"#),
+        ("json", r#"{ "a": null }"#, "{}"),
+        (
+            "json",
+            r#"{ "a": { "b": "x…z" } }"#,
+            r#"{ "a": { "b": "xy" } }"#,
+        ),
+        ("json", "[1]", "[1, 2]"),
+        ("json", "[1, 2, …]", "[1]"),
+        ("json", "{}", "[]"),
+        ("json", "{}", "{} and more"),
+        ("text", "one\n…\nthree", "one\ntwo"),
+        ("text", "one", "one\ntwo"),
+        ("csv", "a,…,c", "a,b,d"),
+        ("http", "HTTP/1.1 200 OK", "HTTP/1.1 404 Not Found\r\n\r\n"),
+        (
+            "http",
+            "HTTP/1.1 200 OK\nage: 1",
+            "HTTP/1.1 200 OK\r\nage: 2\r\n\r\nage: 1",
+        ),
+        (
+            "http",
+            "HTTP/1.1 200 OK\n\n[1]",
+            "HTTP/1.1 200 OK\r\n\r\n[2]",
+        ),
+    ] {
+        let compared = compare(kind, shown, printed);
+        assert!(compared.is_err(), "{shown} is not {printed}");
+    }
+    for (kind, shown, printed) in [
+        ("json", r#"{ "a": "…", … }"#, r#"{ "a": [1], "b": 2 }"#),
+        ("json", r#"{ …, "a": … }"#, r#"{ "b": 2, "a": {} }"#),
+        (
+            "json",
+            r#"[{ "a": "x…z\"…" }, …]"#,
+            r#"[{ "a": "xyz\"" }, 3, 4]"#,
+        ),
+        ("json", "[…]", "[]"),
+        ("text", "one\n…\nfour", "one\ntwo\nthree\nfour"),
+        ("text", "…", ""),
+        ("csv", "a,…,c", "a,b,c"),
+        (
+            "http",
+            "HTTP/1.1 200 OK\nlocation: /v1/…\n…\n\n{ \"a\": 1 }",
+            "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\nx: y\r\nlocation: /v1/7\r\n\r\n{ \"a\": 1, \"b\": 2 }",
+        ),
+    ] {
+        assert_eq!(
+            compare(kind, shown, printed),
+            Ok(()),
+            "{shown} is {printed}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn commands_that_fail_or_print_something_unexpected_are_found() {
+    let mut shell = Shell::start(Path::new("."), &[("A", "1")]);
+    assert_eq!(shell.run("B=$A; echo $B").await, Ok("1\n".to_owned()));
+    assert_eq!(shell.run("printf %s $((A + B))").await, Ok("2".to_owned()));
+    assert!(shell.run("echo before; false").await.is_err());
+    assert!(shell.run("if then").await.is_err());
+    assert_eq!(shell.run("cat").await, Ok(String::new()));
+    assert!(shell.run("exit 0").await.is_err());
+}
