@@ -287,6 +287,19 @@ pub struct FieldError {
     pub allowed: Option<Vec<&'static str>>,
 }
 
+impl FieldError {
+    /// A rule whose place is still to be named.
+    fn new(rule: impl Into<String>) -> Self {
+        Self {
+            pointer: None,
+            parameter: None,
+            header: None,
+            rule: rule.into(),
+            allowed: None,
+        }
+    }
+}
+
 /// An error, as RFC 9457 has it.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Problem)]
@@ -353,10 +366,8 @@ impl Problem {
             .into_iter()
             .map(|violation| FieldError {
                 pointer: Some(format!("{prefix}{}", violation.pointer)),
-                parameter: None,
-                header: None,
-                rule: violation.rule,
                 allowed: violation.allowed,
+                ..FieldError::new(violation.rule)
             })
             .collect();
         Self {
@@ -378,29 +389,16 @@ impl Problem {
     /// Names the field of the body.
     #[must_use]
     pub fn at(mut self, pointer: &str, rule: impl Into<String>) -> Self {
-        let rule = rule.into();
         self.errors.push(FieldError {
             pointer: Some(pointer.into()),
-            parameter: None,
-            header: None,
-            rule,
-            allowed: None,
+            ..FieldError::new(rule)
         });
         self
     }
 
     /// A query parameter that breaks a rule.
     pub fn parameter(name: &str, rule: impl Into<String>) -> Self {
-        let rule = rule.into();
-        let mut problem = Self::new(ProblemType::InvalidParameter, format!("{name}: {rule}"));
-        problem.errors.push(FieldError {
-            pointer: None,
-            parameter: Some(name.into()),
-            header: None,
-            rule,
-            allowed: None,
-        });
-        problem
+        Self::parameters(vec![(name.into(), rule.into())])
     }
 
     /// Query parameters that break rules, all of them: name and rule.
@@ -413,10 +411,8 @@ impl Problem {
         let errors = broken
             .into_iter()
             .map(|(name, rule)| FieldError {
-                pointer: None,
                 parameter: Some(name),
-                header: None,
-                rule,
+                ..FieldError::new(rule)
             })
             .collect();
         Self {
@@ -430,11 +426,8 @@ impl Problem {
         let rule = rule.into();
         let mut problem = Self::new(ProblemType::InvalidParameter, format!("{name}: {rule}"));
         problem.errors.push(FieldError {
-            pointer: None,
-            parameter: None,
             header: Some(name.into()),
-            rule,
-            allowed: None,
+            ..FieldError::new(rule)
         });
         problem
     }
