@@ -107,7 +107,7 @@ pub async fn create_transcription_from_file(
         &form.file.sha256,
     );
     if let Some(earlier) = earlier {
-        return replay(&state, caller, earlier.same_as(fingerprint)?).await;
+        return replay(&state, caller, earlier.same_job(fingerprint)?).await;
     }
 
     let upload = match uploads::create::keep(&state, caller, form.file, false).await {
