@@ -1,6 +1,6 @@
 //! The service over HTTP: one folder a resource, one file a verb.
 //!
-//! Callers meet the [`transcriptions`] and [`uploads`] of API version 1, described by [`openapi`]. Gladia meets
+//! Callers meet the [`transcriptions`], [`batches`] and [`uploads`] of API version 1, described by [`openapi`]. Gladia meets
 //! [`callbacks`] and [`webhooks`]. Whoever runs the service meets [`admin`] and [`ops`]. Every error is a [`problem`]; every
 //! request has an id ([`request_id`]). [`serve`] has the connections.
 
@@ -23,6 +23,7 @@ use self::{
 
 pub mod admin;
 pub mod auth;
+pub mod batches;
 pub mod body;
 pub mod callbacks;
 pub mod form;

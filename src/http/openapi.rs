@@ -8,7 +8,7 @@ use utoipa::{
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_swagger_ui::{Config, SwaggerUi};
 
-use super::{admin, problem::ProblemBody, state::AppState, transcriptions, uploads};
+use super::{admin, batches, problem::ProblemBody, state::AppState, transcriptions, uploads};
 
 #[derive(OpenApi)]
 #[openapi(
@@ -21,6 +21,7 @@ use super::{admin, problem::ProblemBody, state::AppState, transcriptions, upload
     components(schemas(ProblemBody)),
     tags(
         (name = "transcriptions", description = "Audio in, transcript out."),
+        (name = "batches", description = "Many transcriptions in one call."),
         (name = "uploads", description = "Files for use in several transcriptions."),
         (name = "admin", description = "For whoever runs the gateway: what waits for a person. Needs an API key of scope `admin`, \
                                         which sees the matters of all tenants here."),
@@ -51,6 +52,7 @@ impl Modify for ApiKeys {
 pub fn api() -> (Router<AppState>, utoipa::openapi::OpenApi) {
     OpenApiRouter::with_openapi(Base::openapi())
         .merge(transcriptions::router())
+        .merge(batches::router())
         .merge(uploads::router())
         .merge(admin::router())
         .split_for_parts()
