@@ -144,6 +144,8 @@ fn every_operation_says_what_it_does() {
         "get_transcription_audio",
         "cancel_transcription",
         "delete_transcription",
+        "create_batch",
+        "get_batch",
         "create_upload",
         "get_usage",
         "list_callbacks",

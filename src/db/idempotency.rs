@@ -1,4 +1,6 @@
-//! Idempotency keys: reserved before anything is streamed, completed in the commit that makes the job.
+//! Idempotency keys: reserved before anything is streamed, completed in the commit that makes the job or the batch.
+//!
+//! A key without a fingerprint is a reservation.
 
 use std::time::Duration;
 
@@ -6,8 +8,8 @@ use sqlx::PgConnection;
 use uuid::Uuid;
 
 use crate::domain::{
-    idempotency::{Fingerprint, IdempotencyKey},
-    ids::{JobId, TenantId},
+    idempotency::{Fingerprint, IdempotencyKey, Made},
+    ids::TenantId,
 };
 
 /// What a key stands for at the moment.
@@ -20,10 +22,10 @@ pub enum Reservation {
         /// When it is taken for dead at the latest.
         retry_after: Duration,
     },
-    /// A request with this key has made a job.
+    /// A request with this key has made something.
     Completed {
-        /// The job.
-        job_id: JobId,
+        /// What.
+        made: Made,
         /// Of that request.
         fingerprint: Vec<u8>,
     },
@@ -46,7 +48,7 @@ pub async fn reserve(
         VALUES ($1, $2, $3, gateway_now() + make_interval(secs => $4))
         ON CONFLICT (tenant_id, key) DO UPDATE
         SET reserved_by = excluded.reserved_by, reserved_until = excluded.reserved_until
-        WHERE k.job_id IS NULL AND k.reserved_until <= gateway_now()
+        WHERE k.fingerprint IS NULL AND k.reserved_until <= gateway_now()
         ",
         tenant_id.0,
         key.as_str(),
@@ -60,7 +62,7 @@ pub async fn reserve(
     }
     let row = sqlx::query!(
         r#"
-        SELECT fingerprint, job_id,
+        SELECT fingerprint, job_id, batch_id,
                greatest(extract(epoch FROM reserved_until - gateway_now()), 1)::float8 AS "remaining_seconds!"
         FROM idempotency_keys WHERE tenant_id = $1 AND key = $2
         "#,
@@ -70,15 +72,16 @@ pub async fn reserve(
     .fetch_optional(conn)
     .await?;
     Ok(match row {
-        Some(row) => match (row.job_id, row.fingerprint) {
-            (Some(job_id), Some(fingerprint)) => Reservation::Completed {
-                job_id: job_id.into(),
-                fingerprint,
-            },
-            _ => Reservation::InProgress {
-                retry_after: Duration::from_secs_f64(row.remaining_seconds),
-            },
-        },
+        Some(row) => {
+            let job = row.job_id.map(|id| Made::Job(id.into()));
+            let made = job.or(row.batch_id.map(|id| Made::Batch(id.into())));
+            match (made, row.fingerprint) {
+                (Some(made), Some(fingerprint)) => Reservation::Completed { made, fingerprint },
+                _ => Reservation::InProgress {
+                    retry_after: Duration::from_secs_f64(row.remaining_seconds),
+                },
+            }
+        }
         // Released between the two statements: the caller comes back at once.
         None => Reservation::InProgress {
             retry_after: Duration::from_secs(1),
@@ -100,7 +103,7 @@ pub async fn renew(
     sqlx::query!(
         "
         UPDATE idempotency_keys SET reserved_until = gateway_now() + make_interval(secs => $4)
-        WHERE tenant_id = $1 AND key = $2 AND reserved_by = $3 AND job_id IS NULL
+        WHERE tenant_id = $1 AND key = $2 AND reserved_by = $3 AND fingerprint IS NULL
         ",
         tenant_id.0,
         key.as_str(),
@@ -112,7 +115,8 @@ pub async fn renew(
     .map(|done| done.rows_affected() == 1)
 }
 
-/// Ties the key to the job. Zero rows, and `false`, where the reservation was lost meanwhile: the job must not be made.
+/// Ties the key to what its request makes. Zero rows, and `false`, where the reservation was lost meanwhile: nothing must be
+/// made.
 ///
 /// # Errors
 /// Where the database does not answer.
@@ -122,25 +126,30 @@ pub async fn complete(
     key: &IdempotencyKey,
     holder: Uuid,
     fingerprint: Fingerprint,
-    job_id: JobId,
+    made: Made,
 ) -> sqlx::Result<bool> {
+    let (job_id, batch_id) = match made {
+        Made::Job(id) => (Some(id.0), None),
+        Made::Batch(id) => (None, Some(id.0)),
+    };
     sqlx::query!(
         "
-        UPDATE idempotency_keys SET fingerprint = $4, job_id = $5
-        WHERE tenant_id = $1 AND key = $2 AND reserved_by = $3 AND job_id IS NULL
+        UPDATE idempotency_keys SET fingerprint = $4, job_id = $5, batch_id = $6
+        WHERE tenant_id = $1 AND key = $2 AND reserved_by = $3 AND fingerprint IS NULL
         ",
         tenant_id.0,
         key.as_str(),
         holder,
         fingerprint.as_bytes(),
-        job_id.0,
+        job_id,
+        batch_id,
     )
     .execute(conn)
     .await
     .map(|done| done.rows_affected() == 1)
 }
 
-/// Gives a key back after a request that made no job.
+/// Gives a key back after a request that made nothing.
 ///
 /// # Errors
 /// Where the database does not answer.
@@ -151,7 +160,7 @@ pub async fn release(
     holder: Uuid,
 ) -> sqlx::Result<()> {
     sqlx::query!(
-        "DELETE FROM idempotency_keys WHERE tenant_id = $1 AND key = $2 AND reserved_by = $3 AND job_id IS NULL",
+        "DELETE FROM idempotency_keys WHERE tenant_id = $1 AND key = $2 AND reserved_by = $3 AND fingerprint IS NULL",
         tenant_id.0,
         key.as_str(),
         holder,

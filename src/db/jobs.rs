@@ -34,6 +34,8 @@ pub struct NewJob<'a> {
     pub upload_id: Option<UploadId>,
     /// What may not do what the caller expects.
     pub warnings: &'a [Warning],
+    /// The batch that it comes with, and its place there.
+    pub batch: Option<(BatchId, i32)>,
 }
 
 /// Accepts a job. `false` where its file was erased meanwhile; the transaction is of no use any more then.
@@ -41,33 +43,65 @@ pub struct NewJob<'a> {
 /// # Errors
 /// Where the database does not answer.
 pub async fn insert(conn: &mut PgConnection, job: NewJob<'_>) -> sqlx::Result<bool> {
-    let warnings = match job.warnings {
-        [] => None,
-        warnings => Some(serde_json::to_string(warnings).map_err(corrupt)?),
-    };
-    let inserted = sqlx::query!(
+    match insert_all(conn, &[job]).await {
+        Ok(()) => Ok(true),
+        Err(error) if refers_to_nothing(&error, "jobs_upload_id_fkey") => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
+/// Accepts jobs, all of one instant: in their tenant's line they stand in the order of their ids.
+///
+/// # Errors
+/// Where the database does not answer, or a file is not there.
+pub async fn insert_all(conn: &mut PgConnection, jobs: &[NewJob<'_>]) -> sqlx::Result<()> {
+    let ids: Vec<JobId> = jobs.iter().map(|job| job.id).collect();
+    let uuids: Vec<Uuid> = ids.iter().map(|id| id.0).collect();
+    let tenant_ids: Vec<Uuid> = jobs.iter().map(|job| job.caller.tenant_id.0).collect();
+    let api_key_ids: Vec<Uuid> = jobs.iter().map(|job| job.caller.api_key_id.0).collect();
+    let requests: Vec<String> = jobs.iter().map(|job| job.request.to_string()).collect();
+    let audio_urls: Vec<&str> = jobs.iter().map(|job| job.audio_url).collect();
+    let upload_ids: Vec<Option<Uuid>> = jobs
+        .iter()
+        .map(|job| job.upload_id.map(|id| id.0))
+        .collect();
+    let warnings = jobs
+        .iter()
+        .map(|job| match job.warnings {
+            [] => Ok(None),
+            warnings => serde_json::to_string(warnings).map(Some).map_err(corrupt),
+        })
+        .collect::<sqlx::Result<Vec<Option<String>>>>()?;
+    let (batch_ids, batch_indexes): (Vec<Option<Uuid>>, Vec<Option<i32>>) = jobs
+        .iter()
+        .map(|job| job.batch.map(|(id, index)| (id.0, index)).unzip())
+        .unzip();
+    sqlx::query!(
         "
-        INSERT INTO jobs (id, tenant_id, api_key_id, status, request, audio_url, upload_id, warnings)
+        INSERT INTO jobs (id, tenant_id, api_key_id, status, request, audio_url, upload_id, warnings,
+                          batch_id, batch_index, created_at, queued_at)
         -- As text: on the way through jsonb, a NUL in a string would be refused and numbers would be spelt anew.
-        VALUES ($1, $2, $3, 'queued', $4::text::json, $5, $6, $7::text::json)
+        SELECT j.id, j.tenant_id, j.api_key_id, 'queued', j.request::json, j.audio_url, j.upload_id, j.warnings::json,
+               j.batch_id, j.batch_index,
+               -- As values, so that the clock is read once for all rows.
+               (SELECT gateway_now()), (SELECT gateway_now())
+        FROM unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::text[], $5::text[], $6::uuid[], $7::text[],
+                    $8::uuid[], $9::integer[])
+             AS j (id, tenant_id, api_key_id, request, audio_url, upload_id, warnings, batch_id, batch_index)
         ",
-        job.id.0,
-        job.caller.tenant_id.0,
-        job.caller.api_key_id.0,
-        job.request.to_string(),
-        job.audio_url,
-        job.upload_id.map(|id| id.0),
-        warnings,
+        &uuids,
+        &tenant_ids,
+        &api_key_ids,
+        &requests,
+        &audio_urls as &[&str],
+        &upload_ids as &[Option<Uuid>],
+        &warnings as &[Option<String>],
+        &batch_ids as &[Option<Uuid>],
+        &batch_indexes as &[Option<i32>],
     )
     .execute(&mut *conn)
-    .await;
-    match inserted {
-        Ok(_) => {}
-        Err(error) if refers_to_nothing(&error, "jobs_upload_id_fkey") => return Ok(false),
-        Err(error) => return Err(error),
-    }
-    events::insert(conn, job.id, EventType::Queued).await?;
-    Ok(true)
+    .await?;
+    events::insert_all(conn, &ids, EventType::Queued).await
 }
 
 /// A job as stored.
@@ -283,6 +317,36 @@ pub async fn list(
         statuses.as_deref(),
         after.map(|cursor| cursor.created_at),
         after.map(|cursor| cursor.id.0),
+        limit,
+    )
+    .fetch_all(conn)
+    .await?
+    .into_iter()
+    .map(Job::try_from)
+    .collect()
+}
+
+/// Lists the jobs of a batch in the order of its requests, without the deleted ones.
+///
+/// # Errors
+/// Where the database does not answer.
+pub async fn list_of_batch(
+    conn: &mut PgConnection,
+    tenant_id: TenantId,
+    batch_id: BatchId,
+    after_index: Option<i32>,
+    limit: i64,
+) -> sqlx::Result<Vec<Job>> {
+    select_jobs!(
+        r#"
+        WHERE j.tenant_id = $1 AND j.batch_id = $2 AND j.deleted_at IS NULL
+          AND j.batch_index > $3
+        ORDER BY j.batch_index
+        LIMIT $4
+        "#,
+        tenant_id.0,
+        batch_id.0,
+        after_index.unwrap_or(-1),
         limit,
     )
     .fetch_all(conn)

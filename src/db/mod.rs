@@ -15,6 +15,7 @@ use sqlx::{
 pub mod adoption;
 pub mod api_keys;
 pub mod attempts;
+pub mod batches;
 pub mod callbacks;
 pub mod claims;
 pub mod clock;

@@ -1,6 +1,6 @@
 //! Files that were forwarded to Gladia.
 
-use std::time::Duration;
+use std::{collections::HashMap, time::Duration};
 
 use chrono::{DateTime, Utc};
 use sqlx::{Connection, PgConnection};
@@ -78,7 +78,7 @@ pub struct OwnUpload {
 }
 
 /// Who a file URL belongs to.
-#[derive(Debug, PartialEq)]
+#[derive(Debug, Clone, PartialEq)]
 pub enum Ownership {
     /// The tenant that asks.
     Own(OwnUpload),
@@ -117,6 +117,51 @@ pub async fn find_owner(
         Some(_) => Ownership::Another,
         None => Ownership::NotOurs,
     })
+}
+
+/// Finds who file URLs belong to; those that are left out did not come through here. The tenant's own files stay until the
+/// transaction ends, so that its jobs can refer to them.
+///
+/// # Errors
+/// Where the database does not answer.
+pub async fn find_owners(
+    conn: &mut PgConnection,
+    tenant_id: TenantId,
+    audio_urls: &[&str],
+) -> sqlx::Result<HashMap<String, Ownership>> {
+    let rows = sqlx::query!(
+        r#"
+        WITH own AS (
+            SELECT id, audio_url, audio_duration_seconds, number_of_channels, extension FROM uploads
+            WHERE audio_url = ANY ($2) AND tenant_id = $1
+            ORDER BY id
+            -- Waits for whoever erases one, which is then not found.
+            FOR KEY SHARE
+        )
+        SELECT audio_url AS "audio_url!", id AS own_id, audio_duration_seconds, number_of_channels, extension FROM own
+        UNION ALL
+        SELECT audio_url, NULL, NULL, NULL, NULL FROM uploads WHERE audio_url = ANY ($2) AND tenant_id <> $1
+        "#,
+        tenant_id.0,
+        audio_urls as &[&str],
+    )
+    .fetch_all(conn)
+    .await?;
+    let mut owners = HashMap::with_capacity(rows.len());
+    for row in rows {
+        let Some(id) = row.own_id else {
+            owners.entry(row.audio_url).or_insert(Ownership::Another);
+            continue;
+        };
+        let own = OwnUpload {
+            id: id.into(),
+            audio_duration_seconds: row.audio_duration_seconds,
+            number_of_channels: row.number_of_channels,
+            extension: row.extension,
+        };
+        owners.insert(row.audio_url, Ownership::Own(own));
+    }
+    Ok(owners)
 }
 
 /// Forgets one file that is older than the retention and that no job uses, one of its own as well as one whose job never

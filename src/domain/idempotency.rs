@@ -1,8 +1,14 @@
-//! Idempotency keys: the same request twice makes one job.
+//! Idempotency keys: the same request twice makes one job, or one batch.
 
 use std::fmt;
 
+use serde_json::Value;
 use sha2::{Digest, Sha256};
+
+use super::{
+    canonical::canonical,
+    ids::{BatchId, JobId},
+};
 
 /// A caller's `Idempotency-Key`: 1 to 255 visible ASCII characters.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -38,6 +44,8 @@ pub enum Operation {
     CreateTranscription,
     /// `POST /v1/transcriptions/upload`.
     CreateTranscriptionFromFile,
+    /// `POST /v1/batches`.
+    CreateBatch,
 }
 
 impl Operation {
@@ -45,11 +53,22 @@ impl Operation {
         match self {
             Self::CreateTranscription => "create_transcription",
             Self::CreateTranscriptionFromFile => "create_transcription_from_file",
+            Self::CreateBatch => "create_batch",
         }
     }
 }
 
-/// What must be equal for a request to be a repetition: operation, canonical options, and the audio.
+/// What a request with a key has made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Made {
+    /// A job.
+    Job(JobId),
+    /// A batch with its jobs.
+    Batch(BatchId),
+}
+
+/// What must be equal for a request to be a repetition: operation, canonical options, and the audio; of a batch all its
+/// requests.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Fingerprint([u8; 32]);
 
@@ -57,23 +76,48 @@ impl Fingerprint {
     /// Computes it. `audio` is the URL, or the SHA-256 of the file.
     #[must_use]
     pub fn new(operation: Operation, canonical_options: &str, audio: &[u8]) -> Self {
-        let mut hash = Sha256::new();
-        for part in [
-            operation.name().as_bytes(),
-            canonical_options.as_bytes(),
-            audio,
-        ] {
-            // Lengths keep the parts apart.
-            hash.update((part.len() as u64).to_be_bytes());
-            hash.update(part);
+        let mut parts = Parts::of(operation);
+        parts.add(canonical_options.as_bytes());
+        parts.add(audio);
+        parts.finish()
+    }
+
+    /// Computes it for a batch. Requests count as they came: those that break rules have no options to compare.
+    #[must_use]
+    pub fn of_batch(requests: &[Value], all_or_nothing: bool) -> Self {
+        let mut parts = Parts::of(Operation::CreateBatch);
+        parts.add(&[u8::from(all_or_nothing)]);
+        for request in requests {
+            parts.add(canonical(request).as_bytes());
         }
-        Self(hash.finalize().into())
+        parts.finish()
     }
 
     /// As stored.
     #[must_use]
     pub fn as_bytes(&self) -> &[u8] {
         &self.0
+    }
+}
+
+/// A hash over parts that cannot run into each other.
+struct Parts(Sha256);
+
+impl Parts {
+    fn of(operation: Operation) -> Self {
+        let mut parts = Self(Sha256::new());
+        parts.add(operation.name().as_bytes());
+        parts
+    }
+
+    fn add(&mut self, part: &[u8]) {
+        // Lengths keep the parts apart.
+        self.0.update((part.len() as u64).to_be_bytes());
+        self.0.update(part);
+    }
+
+    fn finish(self) -> Fingerprint {
+        Fingerprint(self.0.finalize().into())
     }
 }
 
@@ -85,6 +129,8 @@ impl fmt::Debug for Fingerprint {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
 
     #[test]
@@ -116,5 +162,23 @@ mod tests {
             base,
             Fingerprint::new(Operation::CreateTranscription, "{}", b"audio")
         );
+    }
+
+    #[test]
+    fn a_batch_is_its_requests_in_their_order() {
+        let requests = |text: &str| -> Vec<Value> { serde_json::from_str(text).unwrap() };
+        let base = Fingerprint::of_batch(&requests(r#"[{"a": 1, "b": 2}, 3]"#), false);
+        assert_eq!(
+            base,
+            Fingerprint::of_batch(&[json!({ "b": 2, "a": 1 }), json!(3)], false)
+        );
+        for other in [
+            Fingerprint::of_batch(&requests(r#"[{"a": 1, "b": 2}, 3]"#), true),
+            Fingerprint::of_batch(&requests(r#"[3, {"a": 1, "b": 2}]"#), false),
+            Fingerprint::of_batch(&requests(r#"[{"a": 1, "b": 2}]"#), false),
+            Fingerprint::of_batch(&requests(r#"[[{"a": 1, "b": 2}, 3]]"#), false),
+        ] {
+            assert_ne!(base, other);
+        }
     }
 }

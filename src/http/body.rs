@@ -117,6 +117,26 @@ pub async fn read_json_object(
     body: Body,
     limits: &HttpLimits,
 ) -> Result<Map<String, Value>, Problem> {
+    let bytes = read_json(
+        headers,
+        body,
+        limits.max_request_bytes,
+        limits.request_timeout,
+    )
+    .await?;
+    parse_json_object(&bytes, "the body")
+}
+
+/// Reads a body that must be declared as JSON.
+///
+/// # Errors
+/// 415 where it is not, and as [`read`].
+pub async fn read_json(
+    headers: &HeaderMap,
+    body: Body,
+    limit: usize,
+    timeout: Duration,
+) -> Result<Bytes, Problem> {
     let media_type = media_type(headers);
     if !(media_type == "application/json"
         || media_type.starts_with("application/") && media_type.ends_with("+json"))
@@ -131,8 +151,7 @@ pub async fn read_json_object(
             format!("Send JSON with the header Content-Type: application/json; it was {found}."),
         ));
     }
-    let bytes = read(body, limits.max_request_bytes, limits.request_timeout).await?;
-    parse_json_object(&bytes, "the body")
+    read(body, limit, timeout).await
 }
 
 /// Parses what must be a JSON object.
@@ -151,6 +170,14 @@ pub fn parse_json_object(bytes: &[u8], what: &str) -> Result<Map<String, Value>,
             ),
         )
     })?;
+    expect_object(value, what)
+}
+
+/// Takes a value that must be a JSON object.
+///
+/// # Errors
+/// A problem that says what it is instead.
+pub fn expect_object(value: Value, what: &str) -> Result<Map<String, Value>, Problem> {
     match value {
         Value::Object(map) => Ok(map),
         other => Err(Problem::new(

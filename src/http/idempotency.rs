@@ -1,7 +1,7 @@
-//! `Idempotency-Key`: a request sent twice makes one job.
+//! `Idempotency-Key`: a request sent twice makes one job, or one batch.
 //!
-//! The key is reserved before anything is streamed and completed in the commit that makes the job. A reservation is a
-//! lease: whoever holds it renews it, and gives it back if no job comes of it, however the request ends.
+//! The key is reserved before anything is streamed and completed in the commit that makes the job or the batch. A
+//! reservation is a lease: whoever holds it renews it, and gives it back if nothing comes of it, however the request ends.
 
 use std::time::Duration;
 
@@ -14,8 +14,8 @@ use super::problem::{Problem, ProblemType};
 use crate::{
     db::idempotency::{self, Reservation},
     domain::{
-        idempotency::{Fingerprint, IdempotencyKey},
-        ids::{JobId, TenantId},
+        idempotency::{Fingerprint, IdempotencyKey, Made},
+        ids::{BatchId, JobId, TenantId},
     },
 };
 
@@ -47,11 +47,10 @@ pub fn key_of(headers: &HeaderMap) -> Result<Option<IdempotencyKey>, Problem> {
     }
 }
 
-/// A job that an earlier request with this key made.
+/// What an earlier request with this key made.
 #[derive(Debug)]
 pub struct Earlier {
-    /// The job.
-    pub job_id: JobId,
+    made: Made,
     fingerprint: Vec<u8>,
 }
 
@@ -60,26 +59,46 @@ impl Earlier {
     ///
     /// # Errors
     /// 422 where it is another.
-    pub fn same_as(&self, fingerprint: Fingerprint) -> Result<JobId, Problem> {
-        if self.fingerprint == fingerprint.as_bytes() {
-            return Ok(self.job_id);
+    pub fn same_job(&self, fingerprint: Fingerprint) -> Result<JobId, Problem> {
+        match self.made {
+            Made::Job(id) if self.is_of(fingerprint) => Ok(id),
+            Made::Job(_) | Made::Batch(_) => Err(reused()),
         }
-        Err(Problem::new(
-            ProblemType::IdempotencyKeyReused,
-            "An earlier request with this Idempotency-Key had other options or other audio. Use a new key for a new request.",
-        ))
     }
+
+    /// The batch, if this request is the same as the one that made it.
+    ///
+    /// # Errors
+    /// 422 where it is another.
+    pub fn same_batch(&self, fingerprint: Fingerprint) -> Result<BatchId, Problem> {
+        match self.made {
+            Made::Batch(id) if self.is_of(fingerprint) => Ok(id),
+            Made::Job(_) | Made::Batch(_) => Err(reused()),
+        }
+    }
+
+    fn is_of(&self, fingerprint: Fingerprint) -> bool {
+        self.fingerprint == fingerprint.as_bytes()
+    }
+}
+
+fn reused() -> Problem {
+    Problem::new(
+        ProblemType::IdempotencyKeyReused,
+        "An earlier request with this Idempotency-Key was another: it had other options, other audio, or made something else. \
+         Use a new key for a new request.",
+    )
 }
 
 /// What a key allows.
 pub enum Claimed {
     /// The request goes on, and holds the key.
     Held(HeldKey),
-    /// A job was made before.
+    /// Something was made before.
     Earlier(Earlier),
 }
 
-/// A reserved key. Given back when dropped, unless a job was made.
+/// A reserved key. Given back when dropped, unless something was made.
 pub struct HeldKey {
     pool: PgPool,
     tenant_id: TenantId,
@@ -110,10 +129,10 @@ impl HeldKey {
                 renewal: None,
                 completed: false,
             })),
-            Reservation::Completed { job_id, fingerprint } => Ok(Claimed::Earlier(Earlier { job_id, fingerprint })),
+            Reservation::Completed { made, fingerprint } => Ok(Claimed::Earlier(Earlier { made, fingerprint })),
             Reservation::InProgress { retry_after } => Err(Problem::new(
                 ProblemType::IdempotencyKeyInProgress,
-                "Another request with this Idempotency-Key has not ended. Repeat this one later to get its job.",
+                "Another request with this Idempotency-Key has not ended. Repeat this one later to get what it makes.",
             )
             .retry_after(retry_after.min(Duration::from_secs(5)))),
         }
@@ -142,15 +161,15 @@ impl HeldKey {
         }));
     }
 
-    /// Ties the key to the job, in the transaction that makes it.
+    /// Ties the key to what its request makes, in the transaction that makes it.
     ///
     /// # Errors
-    /// 409 where the reservation was lost: another request may have made the job meanwhile.
+    /// 409 where the reservation was lost: another request may have made it meanwhile.
     pub async fn complete(
         &mut self,
         conn: &mut PgConnection,
         fingerprint: Fingerprint,
-        job_id: JobId,
+        made: Made,
     ) -> Result<(), Problem> {
         let completed = idempotency::complete(
             conn,
@@ -158,7 +177,7 @@ impl HeldKey {
             &self.key,
             self.holder,
             fingerprint,
-            job_id,
+            made,
         )
         .await?;
         if completed {
@@ -166,7 +185,7 @@ impl HeldKey {
         }
         Err(Problem::new(
             ProblemType::IdempotencyKeyInProgress,
-            "This request took so long that another one with its Idempotency-Key took over. Repeat it to get the job.",
+            "This request took so long that another one with its Idempotency-Key took over. Repeat it to get what that one made.",
         )
         .retry_after(Duration::from_secs(1)))
     }
@@ -180,7 +199,7 @@ impl HeldKey {
         }
     }
 
-    /// The transaction is committed: the key stays with its job.
+    /// The transaction is committed: the key stays with what was made.
     pub fn committed(mut self) {
         self.completed = true;
     }

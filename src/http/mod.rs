@@ -1,9 +1,9 @@
 //! The service over HTTP: one folder a resource, one file a verb.
 //!
-//! Callers meet the [`transcriptions`], [`uploads`] and [`usage`] of API version 1, described by [`openapi`]. Gladia meets
-//! [`callbacks`] and [`webhooks`]. Whoever runs the service meets [`admin`] and [`ops`]. Every error is a [`problem`]; every
-//! request has an id ([`request_id`]); what callers have is not sent again ([`etag`]), and the rest as briefly as they can
-//! take it ([`compression`]). [`serve`] has the connections.
+//! Callers meet the [`transcriptions`], [`batches`], [`uploads`] and [`usage`] of API version 1, described by [`openapi`].
+//! Gladia meets [`callbacks`] and [`webhooks`]. Whoever runs the service meets [`admin`] and [`ops`]. Every error is a
+//! [`problem`]; every request has an id ([`request_id`]); what callers have is not sent again ([`etag`]), and the rest as
+//! briefly as they can take it ([`compression`]). [`serve`] has the connections.
 
 use std::{sync::atomic::Ordering, time::Duration};
 
@@ -24,6 +24,7 @@ use self::{
 
 pub mod admin;
 pub mod auth;
+pub mod batches;
 pub mod body;
 pub mod callbacks;
 pub mod compression;

@@ -8,7 +8,9 @@ use utoipa::{
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_swagger_ui::{Config, SwaggerUi};
 
-use super::{admin, problem::ProblemBody, state::AppState, transcriptions, uploads, usage};
+use super::{
+    admin, batches, problem::ProblemBody, state::AppState, transcriptions, uploads, usage,
+};
 
 #[derive(OpenApi)]
 #[openapi(
@@ -21,6 +23,7 @@ use super::{admin, problem::ProblemBody, state::AppState, transcriptions, upload
     components(schemas(ProblemBody)),
     tags(
         (name = "transcriptions", description = "Audio in, transcript out."),
+        (name = "batches", description = "Many transcriptions in one call."),
         (name = "uploads", description = "Files for use in several transcriptions."),
         (name = "usage", description = "What was used, and what Gladia bills for it."),
         (name = "admin", description = "For whoever runs the gateway: what waits for a person. Needs an API key of scope `admin`, \
@@ -52,6 +55,7 @@ impl Modify for ApiKeys {
 pub fn api() -> (Router<AppState>, utoipa::openapi::OpenApi) {
     OpenApiRouter::with_openapi(Base::openapi())
         .merge(transcriptions::router())
+        .merge(batches::router())
         .merge(uploads::router())
         .merge(usage::router())
         .merge(admin::router())

@@ -396,6 +396,20 @@ impl Problem {
         self
     }
 
+    /// Adds what is wrong with a part of the request. `prefix` is where that part stands in the body.
+    #[must_use]
+    pub fn with_part(mut self, prefix: &str, part: Self) -> Self {
+        if part.errors.is_empty() {
+            return self.at(prefix, part.detail);
+        }
+        self.errors
+            .extend(part.errors.into_iter().map(|error| FieldError {
+                pointer: error.pointer.map(|pointer| format!("{prefix}{pointer}")),
+                ..error
+            }));
+        self
+    }
+
     /// A query parameter that breaks a rule.
     pub fn parameter(name: &str, rule: impl Into<String>) -> Self {
         Self::parameters(vec![(name.into(), rule.into())])
@@ -471,6 +485,21 @@ impl Problem {
     pub fn zero_data_retention(detail: &str) -> Self {
         Self::new(ProblemType::ZeroDataRetention, detail)
     }
+
+    /// As it is written, apart from the request that met it.
+    #[must_use]
+    pub fn into_body(self) -> ProblemBody {
+        let (slug, status, title) = self.kind.parts();
+        ProblemBody {
+            type_: format!("urn:gladia-gateway:problem:{slug}"),
+            title,
+            status: status.as_u16(),
+            detail: self.detail,
+            errors: self.errors,
+            erased: self.erased,
+            request_id: None,
+        }
+    }
 }
 
 /// Which problem a response is, for its log line.
@@ -479,15 +508,11 @@ pub struct ProblemSlug(pub &'static str);
 
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
-        let (slug, status, title) = self.kind.parts();
+        let (kind, retry_after) = (self.kind, self.retry_after);
+        let (slug, status, _) = kind.parts();
         let body = ProblemBody {
-            type_: format!("urn:gladia-gateway:problem:{slug}"),
-            title,
-            status: status.as_u16(),
-            detail: self.detail,
-            errors: self.errors,
-            erased: self.erased,
             request_id: request_id::current(),
+            ..self.into_body()
         };
         let mut response = (status, Json(body)).into_response();
         response.extensions_mut().insert(ProblemSlug(slug));
@@ -496,10 +521,10 @@ impl IntoResponse for Problem {
             header::CONTENT_TYPE,
             HeaderValue::from_static("application/problem+json"),
         );
-        if self.kind == ProblemType::Unauthorized {
+        if kind == ProblemType::Unauthorized {
             headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
         }
-        if let Some(after) = self.retry_after {
+        if let Some(after) = retry_after {
             headers.insert(
                 header::RETRY_AFTER,
                 HeaderValue::from(after.as_secs().max(1)),

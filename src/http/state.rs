@@ -55,6 +55,18 @@ pub struct AppState {
     pub result_permits: Arc<Semaphore>,
 }
 
+impl AppState {
+    /// Where callers find what is at a path of the API: below `API_URL`, or on the host that was asked.
+    #[must_use]
+    pub fn link(&self, path: &str) -> String {
+        let base = self
+            .api_url
+            .as_ref()
+            .map_or("", |url| url.as_str().trim_end_matches('/'));
+        format!("{base}{path}")
+    }
+}
+
 /// What the account and its operator make of requests.
 #[derive(Debug)]
 pub struct RequestRules {

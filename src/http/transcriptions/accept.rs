@@ -14,7 +14,7 @@ use crate::{
     },
     domain::{
         access::Caller,
-        idempotency::Fingerprint,
+        idempotency::{Fingerprint, Made},
         ids::{JobId, UploadId},
         options::Warning,
     },
@@ -55,6 +55,7 @@ pub async fn accept(state: &AppState, accepted: Accepted<'_>) -> Result<Response
         audio_url: accepted.audio_url,
         upload_id: accepted.upload_id,
         warnings: &warnings,
+        batch: None,
     };
     let mut key = accepted.key;
     if !db::jobs::insert(&mut tx, job).await? {
@@ -67,7 +68,8 @@ pub async fn accept(state: &AppState, accepted: Accepted<'_>) -> Result<Response
     let metadata = accepted.options.metadata().map(|map| (job_id, map));
     db::job_metadata::insert(&mut tx, metadata, &state.rules.usage_metadata_keys).await?;
     if let Some((key, fingerprint)) = &mut key {
-        key.complete(&mut tx, *fingerprint, job_id).await?;
+        key.complete(&mut tx, *fingerprint, Made::Job(job_id))
+            .await?;
     }
     // Read before the commit: once it is accepted, nothing can fail any more.
     let job = find(&mut tx, accepted.caller.tenant_id, job_id).await?;
@@ -93,19 +95,10 @@ pub async fn replay(state: &AppState, caller: Caller, job_id: JobId) -> Result<R
 }
 
 fn answer(state: &AppState, job: Job) -> Response {
-    let location = location(state, job.id);
+    let location = state.link(&format!("/v1/transcriptions/{}", job.id));
     let mut response = (StatusCode::ACCEPTED, Json(Transcription::from(job))).into_response();
     if let Ok(location) = HeaderValue::from_str(&location) {
         response.headers_mut().insert(header::LOCATION, location);
     }
     response
-}
-
-/// Where the job is to be found: below `API_URL`, or on the host that was asked.
-fn location(state: &AppState, job_id: JobId) -> String {
-    let base = state
-        .api_url
-        .as_ref()
-        .map_or("", |url| url.as_str().trim_end_matches('/'));
-    format!("{base}/v1/transcriptions/{job_id}")
 }

@@ -75,7 +75,7 @@ pub async fn create_transcription(
         match HeldKey::claim(&state.pool, caller.tenant_id, key, state.ids.next()).await? {
             Claimed::Held(key) => held = Some((key, fingerprint)),
             Claimed::Earlier(earlier) => {
-                return replay(&state, caller, earlier.same_as(fingerprint)?).await;
+                return replay(&state, caller, earlier.same_job(fingerprint)?).await;
             }
         }
     }

@@ -108,7 +108,7 @@ pub async fn create_transcription_from_file(
         &form.file.sha256,
     );
     if let Some(earlier) = earlier {
-        return replay(&state, caller, earlier.same_as(fingerprint)?).await;
+        return replay(&state, caller, earlier.same_job(fingerprint)?).await;
     }
 
     // How long it is was not known earlier. Nothing is kept of a file that no job will use.

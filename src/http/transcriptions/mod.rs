@@ -5,7 +5,7 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 use super::state::AppState;
 
 mod accept;
-mod audio;
+pub(super) mod audio;
 mod cancel;
 mod create;
 mod create_from_file;
@@ -15,10 +15,10 @@ mod get_audio;
 mod get_result;
 mod list;
 mod lookup;
-mod request;
+pub(super) mod request;
 mod result;
 mod validate;
-mod view;
+pub(super) mod view;
 
 /// The routes.
 pub fn router() -> OpenApiRouter<AppState> {

@@ -1,0 +1,128 @@
+//! `POST /v1/batches`: many transcriptions of audio that Gladia fetches.
+
+use axum::{
+    Json,
+    body::Body,
+    extract::State,
+    http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header},
+    response::{IntoResponse, Response},
+};
+use tokio::task::JoinError;
+
+use super::{
+    accept::{accept, find},
+    request::{CreateBatch, RequestedBatch},
+    view::CreatedBatch,
+};
+use crate::{
+    domain::{access::Caller, ids::BatchId},
+    http::{
+        auth::Writer,
+        body::read_json,
+        idempotency::{Claimed, HeldKey, REPLAYED_HEADER, give_back, key_of},
+        problem::{Problem, ProblemBody, ProblemType},
+        state::AppState,
+    },
+};
+
+/// Transcribe many recordings.
+///
+/// Each request is judged as `POST /v1/transcriptions` judges it, and by itself: one that is refused does not hold up the
+/// others, unless `all_or_nothing` says so. `outcomes` names the transcription or the problem of each. The accepted ones are
+/// durable, all at once, once this is answered, and wait in the order of the requests.
+///
+/// Where every request is refused, there is nothing to keep: the answer is 422 with everything that is wrong, no batch is
+/// made, and the idempotency key can be used again.
+#[utoipa::path(
+    post,
+    path = "/v1/batches",
+    tag = "batches",
+    params(
+        ("Idempotency-Key" = Option<String>, Header, description = "Makes repeating the batch safe: the same key with the same requests gives the same batch with the same outcomes. 1 to 255 visible ASCII characters."),
+    ),
+    request_body(content = CreateBatch, description = "1 to 1000 requests, in at most MAX_BATCH_BYTES bytes (10,000,000 unless the operator has chosen otherwise)."),
+    responses(
+        (status = 202, description = "At least one request is accepted and durable.", body = CreatedBatch, headers(
+            ("Location" = String, description = "Where the batch is."),
+            ("Idempotency-Replayed" = Option<String>, description = "`true` where an earlier request with this key made it."),
+        )),
+        (status = 400, description = "The body is no JSON object, or a header breaks a rule.", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 401, description = "No valid API key.", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 403, description = "The API key's scope does not include this.", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 408, description = "The body did not arrive in time.", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 409, description = "A request with this idempotency key is under way.", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 413, description = "The body is too large.", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 415, description = "The body is not declared as JSON.", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 422, description = "The body is no batch of 1 to 1000 requests; every request is refused, or one with `all_or_nothing`: `errors` points into `/requests/17/…`, and nothing was made; or the idempotency key belongs to another request.", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 503, description = "The database is not available. Nothing is known to be made; repeat the batch with its idempotency key.", body = ProblemBody, content_type = "application/problem+json"),
+    ),
+)]
+pub async fn create_batch(
+    State(state): State<AppState>,
+    Writer(caller): Writer,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Response, Problem> {
+    let key = key_of(&headers)?;
+    let limits = &state.limits;
+    let bytes = read_json(
+        &headers,
+        body,
+        limits.max_batch_bytes,
+        limits.request_timeout,
+    )
+    .await?;
+    // A large body takes a moment to judge; the other requests of this thread do not wait for it.
+    let policy = state.rules.options;
+    let batch = tokio::task::spawn_blocking(move || RequestedBatch::parse(&bytes, policy))
+        .await
+        .map_err(|error| judging_failed(&error))??;
+
+    let mut held = None;
+    if let Some(key) = key {
+        match HeldKey::claim(&state.pool, caller.tenant_id, key, state.ids.next()).await? {
+            Claimed::Held(key) => held = Some(key),
+            Claimed::Earlier(earlier) => {
+                return replay(&state, caller, earlier.same_batch(batch.fingerprint)?).await;
+            }
+        }
+    }
+    match accept(&state, caller, batch, held.as_mut()).await {
+        Ok(created) => {
+            if let Some(key) = held {
+                key.committed();
+            }
+            Ok(answer(&state, created))
+        }
+        Err(problem) => Err(give_back(held, problem).await),
+    }
+}
+
+/// Answers a repeated batch with what its first time made.
+async fn replay(state: &AppState, caller: Caller, id: BatchId) -> Result<Response, Problem> {
+    let mut conn = state.pool.acquire().await?;
+    let created = find(&mut conn, caller.tenant_id, id).await?;
+    let mut response = answer(state, created);
+    response.headers_mut().insert(
+        HeaderName::from_static(REPLAYED_HEADER),
+        HeaderValue::from_static("true"),
+    );
+    Ok(response)
+}
+
+fn answer(state: &AppState, created: CreatedBatch) -> Response {
+    let location = state.link(&format!("/v1/batches/{}", created.id));
+    let mut response = (StatusCode::ACCEPTED, Json(created)).into_response();
+    if let Ok(location) = HeaderValue::from_str(&location) {
+        response.headers_mut().insert(header::LOCATION, location);
+    }
+    response
+}
+
+fn judging_failed(error: &JoinError) -> Problem {
+    tracing::error!(%error, "Judging a batch did not come to its end");
+    Problem::new(
+        ProblemType::Internal,
+        "The batch cannot be judged. Nothing was made.",
+    )
+}

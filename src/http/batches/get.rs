@@ -1,0 +1,89 @@
+//! `GET /v1/batches/{id}`: how far a batch is, and its transcriptions.
+
+use std::str::FromStr;
+
+use axum::{
+    Json,
+    extract::{FromRequestParts, Path, RawQuery, State},
+    http::request::Parts,
+};
+
+use super::{accept::no_such_batch, view::Batch};
+use crate::{
+    db,
+    domain::{
+        cursor::Cursor,
+        ids::{BatchId, JobId},
+    },
+    http::{
+        auth::Reader,
+        page::Page,
+        problem::{Problem, ProblemBody},
+        state::AppState,
+    },
+};
+
+/// The id in the path. What is no id of ours names nothing, like an id that nobody has.
+pub struct BatchPath(BatchId);
+
+impl FromRequestParts<AppState> for BatchPath {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &AppState) -> Result<Self, Problem> {
+        Path::<String>::from_request_parts(parts, state)
+            .await
+            .ok()
+            .and_then(|Path(text)| BatchId::from_str(&text).ok())
+            .map(Self)
+            .ok_or_else(no_such_batch)
+    }
+}
+
+/// Get a batch.
+///
+/// Counts its transcriptions by status, and lists them page by page in the order of the requests.
+#[utoipa::path(
+    get,
+    path = "/v1/batches/{id}",
+    tag = "batches",
+    params(
+        ("id" = String, Path, format = Uuid, description = "The batch's id."),
+        ("limit" = Option<u32>, Query, minimum = 1, maximum = 100, description = "How many transcriptions to a page. 20 if not given."),
+        ("cursor" = Option<String>, Query, description = "`next_cursor` of the page before."),
+    ),
+    responses(
+        (status = 200, description = "The batch, with a page of its transcriptions.", body = Batch),
+        (status = 400, description = "A parameter breaks a rule.", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 401, description = "No valid API key.", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 404, description = "There is no such batch.", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 503, description = "The database is not available.", body = ProblemBody, content_type = "application/problem+json"),
+    ),
+)]
+pub async fn get_batch(
+    State(state): State<AppState>,
+    Reader(caller): Reader,
+    BatchPath(id): BatchPath,
+    RawQuery(query): RawQuery,
+) -> Result<Json<Batch>, Problem> {
+    let page: Page<JobId> = Page::parse(query.as_deref(), "limit and cursor", |_, _| Ok(false))?;
+    let mut conn = state.pool.acquire().await?;
+    let batch = db::batches::find(&mut conn, caller.tenant_id, id)
+        .await?
+        .ok_or_else(no_such_batch)?;
+    let mut after_index = None;
+    if let Some(cursor) = page.cursor {
+        let rule = "must be the next_cursor of a page of this batch, as it came";
+        let index = db::batches::find_index(&mut conn, id, cursor.id).await?;
+        after_index = Some(index.ok_or_else(|| Problem::parameter("cursor", rule))?);
+    }
+    // Before the page is read: where they say that the batch is finished, every job on the page has ended.
+    let counts = db::batches::count_jobs(&mut conn, id).await?;
+    let rows = page.rows_to_read();
+    let mut jobs =
+        db::jobs::list_of_batch(&mut conn, caller.tenant_id, id, after_index, rows).await?;
+    let next_cursor = page.cut(&mut jobs, |job| Cursor {
+        created_at: job.created_at,
+        id: job.id,
+    });
+    Ok(Json(Batch::new(batch, &counts, jobs, next_cursor)))
+}
