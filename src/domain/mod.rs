@@ -14,6 +14,8 @@ pub mod ids;
 pub mod job;
 pub mod options;
 pub mod plan;
+pub mod rendering;
 pub mod searchable;
 pub mod settling;
+pub mod transcript;
 pub mod webhook;

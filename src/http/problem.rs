@@ -53,6 +53,12 @@ pub enum ProblemType {
     AlreadyEnded,
     /// There is no result yet, or there never will be one.
     ResultNotReady,
+    /// The result is not translated into this language.
+    TranslationNotFound,
+    /// Gladia failed at the translation.
+    TranslationFailed,
+    /// The result holds no transcript.
+    TranscriptMissing,
     /// Gladia does not have the audio yet.
     AudioNotReady,
     /// The Gladia account has zero data retention: it takes and gives no files.
@@ -154,6 +160,21 @@ impl ProblemType {
                 "result-not-ready",
                 StatusCode::CONFLICT,
                 "There is no result",
+            ),
+            Self::TranslationNotFound => (
+                "translation-not-found",
+                StatusCode::NOT_FOUND,
+                "There is no such translation",
+            ),
+            Self::TranslationFailed => (
+                "translation-failed",
+                StatusCode::CONFLICT,
+                "The translation failed",
+            ),
+            Self::TranscriptMissing => (
+                "transcript-missing",
+                StatusCode::CONFLICT,
+                "The result holds no transcript",
             ),
             Self::AudioNotReady => (
                 "audio-not-ready",
@@ -340,6 +361,25 @@ impl Problem {
             rule,
         });
         problem
+    }
+
+    /// Query parameters that break rules, each with its name.
+    #[must_use]
+    pub fn parameters(broken: Vec<(String, String)>) -> Self {
+        let detail = match broken.as_slice() {
+            [(name, rule)] => format!("{name}: {rule}"),
+            more => format!("{} parameters break a rule; see errors.", more.len()),
+        };
+        let errors = broken.into_iter().map(|(name, rule)| FieldError {
+            pointer: None,
+            parameter: Some(name),
+            header: None,
+            rule,
+        });
+        Self {
+            errors: errors.collect(),
+            ..Self::new(ProblemType::InvalidParameter, detail)
+        }
     }
 
     /// A header that breaks a rule.

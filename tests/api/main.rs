@@ -25,6 +25,7 @@ mod commands;
 mod connections;
 mod crash_points;
 mod erasing;
+mod exports;
 mod idempotency;
 mod large_callbacks;
 mod lifecycle;

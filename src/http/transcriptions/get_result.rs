@@ -10,10 +10,13 @@ use super::{
     lookup::{JobPath, find},
     result::{no_result, read},
 };
-use crate::http::{
-    auth::Reader,
-    problem::{Problem, ProblemBody},
-    state::AppState,
+use crate::{
+    domain::transcript::TranscriptionResult,
+    http::{
+        auth::Reader,
+        problem::{Problem, ProblemBody},
+        state::AppState,
+    },
 };
 
 /// Get a transcription's result.
@@ -25,7 +28,7 @@ use crate::http::{
     tag = "transcriptions",
     params(("id" = String, Path, format = Uuid, description = "The transcription's id.")),
     responses(
-        (status = 200, description = "The result.", body = Object),
+        (status = 200, description = "The result.", body = TranscriptionResult),
         (status = 401, description = "No valid API key.", body = ProblemBody, content_type = "application/problem+json"),
         (status = 404, description = "There is no such transcription.", body = ProblemBody, content_type = "application/problem+json"),
         (status = 409, description = "It has no result, or none yet.", body = ProblemBody, content_type = "application/problem+json"),
