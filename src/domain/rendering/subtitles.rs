@@ -6,7 +6,8 @@ use super::cues::Cue;
 
 /// Writes `SubRip`: lines end in LF, and the text is UTF-8 without a byte order mark, as players read it on every system.
 ///
-/// The format has no way to write its own arrow in a text, so `-->` becomes `→`.
+/// The format has no way to write its own marks as text, so letters that look like them take their place: an arrow, the
+/// bracket that opens a tag, and the stroke that makes a brace an instruction.
 pub(super) fn srt(cues: &[Cue]) -> String {
     let mut file = String::new();
     for (number, cue) in (1..).zip(cues) {
@@ -17,7 +18,11 @@ pub(super) fn srt(cues: &[Cue]) -> String {
         // Writing to a string cannot fail.
         let _ = writeln!(file, "{number}\n{start} --> {end}");
         for row in &cue.rows {
-            let _ = writeln!(file, "{}", row.replace("-->", "→"));
+            let row = row
+                .replace("-->", "→")
+                .replace('<', "‹")
+                .replace("{\\", "{⧵");
+            let _ = writeln!(file, "{row}");
         }
     }
     file

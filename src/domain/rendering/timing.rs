@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use super::{speech::LATEST_MS, voices::Voice};
 
-/// What takes the place of a caption of the same voice leaves it this long, in milliseconds, if it had as long.
+/// What takes the place of a caption of the same voice leaves it at least this long, in milliseconds.
 const SEEN_MS: u64 = 200;
 
 /// From when until when.
@@ -41,8 +41,7 @@ pub(super) fn arrange(
         if let Some(before) = latest.insert(voice, at) {
             let before = &mut shown[before].1;
             if span.start_ms < before.end_ms {
-                let seen = SEEN_MS.min(before.end_ms - before.start_ms);
-                span.start_ms = span.start_ms.max(before.start_ms + seen);
+                span.start_ms = span.start_ms.max(before.start_ms + SEEN_MS);
                 span.end_ms = span.end_ms.max(span.start_ms + 1);
                 before.end_ms = span.start_ms;
                 shown[at].1 = span;

@@ -35,11 +35,7 @@ impl Voices {
     /// Finds the voices of a transcript and what to call them.
     pub(super) fn of(speech: &Speech, wanted: &Labels) -> Self {
         let voices: BTreeSet<Voice> = speech.utterances.iter().map(voice).collect();
-        let channels: BTreeSet<_> = voices.iter().map(|(channel, _)| channel).collect();
-        let is_named = !wanted.speaker_names.is_empty() || !wanted.channel_names.is_empty();
-        if !wanted.shown.unwrap_or(voices.len() > 1 || is_named) {
-            return Self::default();
-        }
+        let channels: BTreeSet<u32> = voices.iter().filter_map(|(channel, _)| *channel).collect();
         let label = |(channel, speaker): Voice| {
             let named = channel.and_then(|number| wanted.channel_names.get(&number));
             // The same number on two channels may be two people.
@@ -60,9 +56,14 @@ impl Voices {
         };
         let labels = voices.iter().copied();
         let labels = labels.filter_map(|voice| Some((voice, label(voice)?)));
-        Self {
+        let labelled = Self {
             labels: labels.collect(),
-        }
+        };
+        let is_named = !wanted.speaker_names.is_empty() || !wanted.channel_names.is_empty();
+        let is_shown = wanted
+            .shown
+            .unwrap_or(is_named || labelled.labels().len() > 1);
+        if is_shown { labelled } else { Self::default() }
     }
 
     /// What to call a voice, if it is to be called anything.

@@ -133,6 +133,13 @@ fn dense(text: &str) -> String {
     text.split_whitespace().collect()
 }
 
+/// The text of an SRT with the marks for which it has other letters.
+fn as_said(text: &str) -> String {
+    text.replace('→', "-->")
+        .replace('‹', "<")
+        .replace('⧵', "\\")
+}
+
 fn wishes(limits: CaptionLimits) -> Wishes {
     Wishes {
         limits,

@@ -122,7 +122,7 @@ fn letters(result: &Value) -> String {
 
 fn letters_of(captions: &[Caption]) -> String {
     let texts = captions.iter().map(|caption| dense(&caption.text()));
-    texts.collect::<String>().replace('→', "-->")
+    as_said(&texts.collect::<String>())
 }
 
 fn sorted(text: &str) -> Vec<char> {

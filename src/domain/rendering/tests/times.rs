@@ -33,6 +33,7 @@ fn words_that_take_no_time_are_shown_all_the_same() {
         let captions = srt(&result([utterance.clone()]), &wishes);
         assert_within(&captions, wishes.limits);
         assert_eq!(rows(&captions), ["One.", "two.", "three."]);
+        assert_eq!(captions[1].start_ms, 5_200);
     }
 }
 
