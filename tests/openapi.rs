@@ -98,6 +98,32 @@ fn every_schema_is_valid_json_schema() {
 }
 
 #[test]
+fn results_are_what_the_document_says() {
+    let mut schema = document();
+    schema["$ref"] = json!("#/components/schemas/TranscriptionResult");
+    let validator = jsonschema::validator_for(&schema).unwrap();
+    for (name, member) in [
+        ("done", "result"),
+        ("done-addon-failed", "result"),
+        ("callback-success", "payload"),
+    ] {
+        let mut result = read(&format!("tests/fixtures/gladia/{name}.json"))[member].take();
+        let errors: Vec<String> = validator
+            .iter_errors(&result)
+            .map(|error| format!("{error} at {}", error.instance_path()))
+            .collect();
+        assert!(errors.is_empty(), "{name}: {errors:#?}");
+        // What is new is allowed everywhere; what is known has its type.
+        result["tomorrow"] = json!([1]);
+        result["metadata"]["tomorrow"] = json!({});
+        result["transcription"]["utterances"][0]["words"][0]["tomorrow"] = json!(1);
+        assert!(validator.is_valid(&result), "{name}");
+        result["transcription"]["utterances"][0]["words"][0]["start"] = json!("soon");
+        assert!(!validator.is_valid(&result), "{name}");
+    }
+}
+
+#[test]
 fn every_reference_leads_somewhere() {
     let document = document();
     let mut found = BTreeSet::new();
@@ -141,6 +167,7 @@ fn every_operation_says_what_it_does() {
         "list_transcriptions",
         "get_transcription",
         "get_transcription_result",
+        "get_transcription_export",
         "get_transcription_audio",
         "cancel_transcription",
         "delete_transcription",

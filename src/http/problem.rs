@@ -53,6 +53,12 @@ pub enum ProblemType {
     AlreadyEnded,
     /// There is no result yet, or there never will be one.
     ResultNotReady,
+    /// The result is not translated into this language.
+    TranslationNotFound,
+    /// Gladia failed at the translation.
+    TranslationFailed,
+    /// The result holds no transcript.
+    TranscriptMissing,
     /// Gladia does not have the audio yet.
     AudioNotReady,
     /// The Gladia account has zero data retention: it takes and gives no files.
@@ -99,6 +105,9 @@ impl ProblemType {
         Self::TranscriptionDeleted,
         Self::AlreadyEnded,
         Self::ResultNotReady,
+        Self::TranslationNotFound,
+        Self::TranslationFailed,
+        Self::TranscriptMissing,
         Self::AudioNotReady,
         Self::ZeroDataRetention,
         Self::AttemptSettled,
@@ -198,6 +207,21 @@ impl ProblemType {
                 "result-not-ready",
                 StatusCode::CONFLICT,
                 "There is no result",
+            ),
+            Self::TranslationNotFound => (
+                "translation-not-found",
+                StatusCode::NOT_FOUND,
+                "There is no such translation",
+            ),
+            Self::TranslationFailed => (
+                "translation-failed",
+                StatusCode::CONFLICT,
+                "The translation failed",
+            ),
+            Self::TranscriptMissing => (
+                "transcript-missing",
+                StatusCode::CONFLICT,
+                "The result holds no transcript",
             ),
             Self::AudioNotReady => (
                 "audio-not-ready",

@@ -31,6 +31,7 @@ mod conditional;
 mod connections;
 mod crash_points;
 mod erasing;
+mod exports;
 mod guide;
 mod idempotency;
 mod large_callbacks;

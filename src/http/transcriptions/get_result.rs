@@ -10,12 +10,15 @@ use super::{
     lookup::{JobPath, find},
     result::{Packed, no_result, read, read_packed},
 };
-use crate::http::{
-    auth::Reader,
-    compression::Preferred,
-    etag::ETag,
-    problem::{Problem, ProblemBody},
-    state::AppState,
+use crate::{
+    domain::transcript::TranscriptionResult,
+    http::{
+        auth::Reader,
+        compression::Preferred,
+        etag::ETag,
+        problem::{Problem, ProblemBody},
+        state::AppState,
+    },
 };
 
 /// Get a transcription's result.
@@ -31,7 +34,7 @@ use crate::http::{
     ),
     responses(
         (
-            status = 200, description = "The result.", body = Object,
+            status = 200, description = "The result.", body = TranscriptionResult,
             headers(("ETag" = String, description = "Stays the same for as long as the result is there.")),
         ),
         (

@@ -5,13 +5,16 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 use super::state::AppState;
 
 mod accept;
+mod attachment;
 pub(super) mod audio;
 mod cancel;
 mod create;
 mod create_from_file;
 mod delete;
+mod export_query;
 mod get;
 mod get_audio;
+mod get_export;
 mod get_result;
 mod list;
 mod lookup;
@@ -34,6 +37,7 @@ pub fn router() -> OpenApiRouter<AppState> {
             delete::delete_transcription
         ))
         .routes(routes!(get_result::get_transcription_result))
+        .routes(routes!(get_export::get_transcription_export))
         .routes(routes!(cancel::cancel_transcription))
         .routes(routes!(get_audio::get_transcription_audio))
 }

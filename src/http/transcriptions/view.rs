@@ -20,6 +20,7 @@ use crate::{
         ids::{BatchId, JobId},
         job::{JobErrorType, PublicStatus, StatusReason},
         options::{TranscriptionOptions, Warning},
+        transcript::TranscriptionResult,
     },
     http::problem::{Problem, ProblemType},
 };
@@ -68,7 +69,7 @@ pub struct Transcription {
     pub finished_at: Option<DateTime<Utc>>,
     /// Gladia's result object as it came, once done. Lists leave it out.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Option<Object>, nullable = false)]
+    #[schema(value_type = Option<TranscriptionResult>, nullable = false)]
     pub result: Option<WrittenApart>,
 }
 

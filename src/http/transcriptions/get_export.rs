@@ -1,0 +1,182 @@
+//! `GET /v1/transcriptions/{id}/export/{format}`: the transcript as a file.
+
+use axum::{
+    body::Bytes,
+    extract::{FromRequestParts, Path, RawQuery, State},
+    http::{HeaderValue, header, request::Parts},
+    response::{IntoResponse, Response},
+};
+
+use super::{
+    attachment::{attachment, stem},
+    export_query::{self, ExportFormat},
+    lookup::find,
+    result::{no_result, read},
+};
+use crate::{
+    domain::{
+        ids::JobId,
+        rendering::{self, CannotRender, Format, Wishes},
+        transcript::TranscriptionResult,
+    },
+    http::{
+        auth::Reader,
+        problem::{Problem, ProblemBody, ProblemType},
+        state::AppState,
+    },
+};
+
+/// What the path names.
+pub struct ExportPath {
+    id: JobId,
+    format: ExportFormat,
+}
+
+impl FromRequestParts<AppState> for ExportPath {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &AppState) -> Result<Self, Problem> {
+        let path = Path::<(String, String)>::from_request_parts(parts, state).await;
+        let Path((id, format)) = path.map_err(|_| Problem::no_such_transcription())?;
+        let id = id.parse().map_err(|_| Problem::no_such_transcription())?;
+        let format = ExportFormat::find(&format).ok_or_else(|| {
+            let names = ExportFormat::names();
+            Problem::new(
+                ProblemType::NotFound,
+                format!("There is no export of this format. There are: {names}."),
+            )
+        })?;
+        Ok(Self { id, format })
+    }
+}
+
+/// Export a transcription.
+///
+/// Rendered by the gateway from the words that Gladia sent, whether or not subtitles were asked for. Subtitles break at
+/// sentences, pauses and commas where the limits allow it, never hold two speakers, and never stay through a silence of a
+/// second and a half. They are UTF-8 without a byte order mark; lines end in LF, those of `csv` in CRLF.
+///
+/// `csv` has a row for each word: positions in the result, times in seconds, Gladia's numbers of speaker and channel. A word
+/// that a spreadsheet would run as a formula begins with an apostrophe there. `json` is Gladia's result, byte for byte.
+///
+/// A parameter that does nothing for a format is refused: `csv` takes `language`, `speaker` and `channel`; `txt` and `md`
+/// also `speakers` and names; `srt` and `vtt` take all; `json` takes none.
+#[utoipa::path(
+    get,
+    path = "/v1/transcriptions/{id}/export/{format}",
+    tag = "transcriptions",
+    params(
+        ("id" = String, Path, format = Uuid, description = "The transcription's id."),
+        ("format" = inline(ExportFormat), Path, description = "What to export it as."),
+        ("language" = Option<String>, Query, example = "fr", description = "A language that it was translated into. The original if not given."),
+        ("speaker" = Option<Vec<u32>>, Query, description = "Only this speaker, by Gladia's number from 0. May be given several times."),
+        ("channel" = Option<Vec<u32>>, Query, description = "Only this channel, by Gladia's number from 0. May be given several times."),
+        ("speakers" = Option<bool>, Query, description = "Whether it says who speaks. If not given: where there is more than one voice, or a name. In `vtt` \
+            the speaker is the voice of the text (`<v Anna>`), elsewhere a label before it. A label that leaves no room in a row is left out."),
+        ("speaker_names" = Option<Vec<String>>, Query, example = json!(["0:Anna", "1:Daniel"]), description = "What to call a speaker: Gladia's number from 0, a \
+            colon, and a name. Once for each speaker. Without a name, number 0 is called Speaker 1."),
+        ("channel_names" = Option<Vec<String>>, Query, example = json!(["0:Agent", "1:Customer"]), description = "What to call a channel, in the same way."),
+        ("minimum_duration" = Option<f64>, Query, minimum = 0, description = "Seconds that a subtitle stays at least, if nothing else is said \
+            meanwhile. 1 if not given."),
+        ("maximum_duration" = Option<f64>, Query, minimum = 1, maximum = 30, description = "Seconds that a subtitle stays at most. 7 if not given."),
+        ("maximum_characters_per_row" = Option<u32>, Query, minimum = 1, description = "Characters of a row of subtitles, as they are seen: wide ones, \
+            such as those of Chinese and Japanese, count as two. 42 if not given."),
+        ("maximum_rows_per_caption" = Option<u32>, Query, minimum = 1, maximum = 5, description = "Rows of a subtitle. 2 if not given."),
+    ),
+    responses(
+        (status = 200, description = "The file. `Content-Disposition` has its name.", content(
+            (String = "text/plain"),
+            (String = "application/x-subrip"),
+            (String = "text/vtt"),
+            (String = "text/markdown"),
+            (String = "text/csv"),
+            (TranscriptionResult = "application/json"),
+        )),
+        (status = 400, description = "Parameters break rules; `errors` names each.", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 401, description = "No valid API key.", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 404, description = "There is no such transcription, format or translation.", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 409, description = "It has no result, or none yet; or the translation failed.", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 410, description = "It was erased; `erased` is the receipt.", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 503, description = "The database is not available.", body = ProblemBody, content_type = "application/problem+json"),
+    ),
+)]
+pub async fn get_transcription_export(
+    State(state): State<AppState>,
+    Reader(caller): Reader,
+    ExportPath { id, format }: ExportPath,
+    RawQuery(query): RawQuery,
+) -> Result<Response, Problem> {
+    let wishes = export_query::parse(format, query.as_deref())?;
+    let job = find(&mut *state.pool.acquire().await?, caller.tenant_id, id).await?;
+    let callback_id = job.result_callback_id.ok_or_else(|| no_result(&job))?;
+    let filename = job.upload.map(|upload| upload.filename);
+    let stem = filename.as_deref().and_then(stem);
+    let stem = stem.unwrap_or_else(|| format!("transcription-{id}"));
+    let mut name = stem;
+    if let Some(language) = &wishes.language {
+        name.extend([".", language]);
+    }
+    name.extend([".", format.name()]);
+    let result = read(&state, callback_id).await?;
+    let file = match format.rendered() {
+        None => result,
+        Some(format) => {
+            let title = filename.unwrap_or_else(|| format!("Transcription {id}"));
+            render(&state, result, format, wishes, title).await?
+        }
+    };
+    let content_type = HeaderValue::from_static(format.content_type());
+    let headers = [
+        (header::CONTENT_TYPE, content_type),
+        (header::CONTENT_DISPOSITION, attachment(&name)),
+    ];
+    Ok((headers, file).into_response())
+}
+
+/// Renders a result where it keeps no other request waiting. As with reading, a few are under way at a time.
+async fn render(
+    state: &AppState,
+    result: Bytes,
+    format: Format,
+    wishes: Wishes,
+    title: String,
+) -> Result<Bytes, Problem> {
+    let failed = |cause: &str| {
+        tracing::error!(cause, "A result cannot be rendered");
+        Problem::new(
+            ProblemType::Internal,
+            "The transcript cannot be rendered. The gateway's log has the cause.",
+        )
+    };
+    let permits = state.result_permits.clone();
+    let permit = permits.acquire_owned().await;
+    let permit = permit.map_err(|_| failed("no permit"))?;
+    let language = wishes.language.clone().unwrap_or_default();
+    let rendering = tokio::task::spawn_blocking(move || {
+        let _permit = permit;
+        rendering::render(&result, format, &wishes, &title)
+    });
+    let rendered = rendering.await.map_err(|_| failed("rendering panicked"))?;
+    rendered.map(Bytes::from).map_err(|cannot| match cannot {
+        CannotRender::Table => failed("the table cannot be written"),
+        CannotRender::NoTranscript => Problem::new(
+            ProblemType::TranscriptMissing,
+            "Gladia's result holds no transcript. It is to be had as it came, as `json`.",
+        ),
+        CannotRender::NoTranslation(known) if known.is_empty() => Problem::new(
+            ProblemType::TranslationNotFound,
+            "There are no translations. Leave `language` out to get the original.",
+        ),
+        CannotRender::NoTranslation(known) => Problem::new(
+            ProblemType::TranslationNotFound,
+            format!(
+                "There is no translation into `{language}`. There are: {}. Leave `language` out to get the original.",
+                known.join(", ")
+            ),
+        ),
+        CannotRender::TranslationFailed(message) => Problem::new(
+            ProblemType::TranslationFailed,
+            format!("Gladia failed at the translation into `{language}`: {message}"),
+        ),
+    })
+}
