@@ -49,8 +49,10 @@ pub enum ProblemType {
     MethodNotAllowed,
     /// The transcription's content was deleted.
     TranscriptionDeleted,
-    /// The transcription has ended and cannot be canceled.
+    /// The transcription has ended and cannot be canceled, or not by an error and cannot be retried.
     AlreadyEnded,
+    /// A retry may be billed a second time, which the caller has not agreed to.
+    SecondBillNotAccepted,
     /// There is no result yet, or there never will be one.
     ResultNotReady,
     /// Gladia does not have the audio yet.
@@ -149,6 +151,11 @@ impl ProblemType {
                 "already-ended",
                 StatusCode::CONFLICT,
                 "The transcription has ended",
+            ),
+            Self::SecondBillNotAccepted => (
+                "second-bill-not-accepted",
+                StatusCode::CONFLICT,
+                "The retry may be billed twice",
             ),
             Self::ResultNotReady => (
                 "result-not-ready",
@@ -340,6 +347,28 @@ impl Problem {
             rule,
         });
         problem
+    }
+
+    /// Query parameters that break rules: each name with its rule.
+    #[must_use]
+    pub fn parameters(broken: Vec<(String, String)>) -> Self {
+        if let [(name, rule)] = broken.as_slice() {
+            return Self::parameter(name, rule);
+        }
+        let detail = format!("{} parameters break a rule; see errors.", broken.len());
+        let errors = broken
+            .into_iter()
+            .map(|(name, rule)| FieldError {
+                pointer: None,
+                parameter: Some(name),
+                header: None,
+                rule,
+            })
+            .collect();
+        Self {
+            errors,
+            ..Self::new(ProblemType::InvalidParameter, detail)
+        }
     }
 
     /// A header that breaks a rule.

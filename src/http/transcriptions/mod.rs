@@ -10,13 +10,16 @@ mod cancel;
 mod create;
 mod create_from_file;
 mod delete;
+mod filters;
 mod get;
 mod get_audio;
 mod get_result;
+mod get_timeline;
 mod list;
 mod lookup;
 mod request;
 mod result;
+mod retry;
 mod view;
 
 /// The routes.
@@ -32,6 +35,8 @@ pub fn router() -> OpenApiRouter<AppState> {
             delete::delete_transcription
         ))
         .routes(routes!(get_result::get_transcription_result))
+        .routes(routes!(get_timeline::get_transcription_timeline))
         .routes(routes!(cancel::cancel_transcription))
+        .routes(routes!(retry::retry_transcription))
         .routes(routes!(get_audio::get_transcription_audio))
 }
