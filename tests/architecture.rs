@@ -121,8 +121,8 @@ const LONGER: [(&str, &str); 2] = [
 ];
 
 /// What handlers do, as the first word of their names.
-const VERBS: [&str; 10] = [
-    "create", "get", "list", "cancel", "delete", "update", "receive", "replay", "resolve",
+const VERBS: [&str; 11] = [
+    "create", "get", "list", "cancel", "delete", "update", "receive", "replay", "resolve", "retry",
     "validate",
 ];
 

@@ -4,29 +4,31 @@
 //! what a callback changes, and every move of a job is held against [`JobStatus::may_become`]. Around them the model has
 //! what the database, the processes, the network and Gladia do, one step at a time and in every order.
 //!
-//! **What is modelled.** Two jobs that callers ask for at any time and may cancel; attempts with state, slot, lease,
-//! `send_until` and counted absences; a process for each attempt that claims, looks at the deadline, sends, and records
-//! what came back, slowly, late or never, since it may die before each of these steps; one that freezes between the look at
-//! the deadline and the send. A request that is lost or arrives late, also when nobody waits for it any more; Gladia taking
-//! it, refusing it with 429, or taking it without an answer (a 5xx, a timeout and a reset are the same to the gateway);
-//! its job ending well or not; a callback that is lost, late, doubled, or before the create's answer; the GET for an
-//! accepted attempt. Looks at a list that shows everything that was accepted up to some instant, another one at each look
-//! since replicas lag differently, but not further back than a bound; and looks that lie.
+//! **What is modelled.** Two jobs that callers ask for at any time and may cancel or, after an error, have tried
+//! again; attempts with state, slot, lease, `send_until` and counted absences; a process for each attempt that claims,
+//! looks at the deadline, sends, and records what came back, slowly, late or never, since it may die before each of
+//! these steps; one that freezes between the look at the deadline and the send. A request that is lost or arrives
+//! late, also when nobody waits for it any more; Gladia taking it, refusing it with 429, or taking it without an
+//! answer (a 5xx, a timeout and a reset are the same to the gateway); its job ending well or not; a callback that is
+//! lost, late, doubled, or before the create's answer; the GET for an accepted attempt. Looks at a list that shows
+//! everything that was accepted up to some instant, another one at each look since replicas lag differently, but not
+//! further back than a bound; and looks that lie.
 //!
 //! **What is left out.** Statements are atomic and written down here a second time, so a mistake in SQL is not found.
 //! Pauses, fairness and the notes on surplus are missing: each only takes steps away, or comes after. So are other
-//! refusals (they end a job at once), retries and decisions by people, account webhooks, contradicting ids, and attempts
-//! that are found after they were settled. A look is for one attempt and atomic; pages that move under it are a lie.
+//! refusals (they end a job at once), decisions by operators, account webhooks, contradicting ids, and attempts that are
+//! found after they were settled. A look is for one attempt and atomic; pages that move under it are a lie.
 //!
-//! **Bounds.** Two jobs, two attempts each; where a job would be sent a third time the check ends. A cap of one or two, and
-//! as many freezes, lies and cancels as a [`World`] says. Time is in ticks ([`world`]): a request leaves in the tick of its
-//! claim and arrives in that or the next, the settling time is a tick, and the list lags for two, which is longer. The hours
-//! until a slot's deadline are not counted: it passes once Gladia is silent for good.
+//! **Bounds.** Two jobs, two attempts each; where a job would be sent a third time the check ends. A cap of one or
+//! two, and as many freezes, lies, cancels and retries as a [`World`] says; one that is tried again keeps its place in
+//! the line. Time is in ticks ([`world`]): a request leaves in the tick of its claim and arrives in that or the next,
+//! the settling time is a tick, and the list lags for two, which is longer. The hours until a slot's deadline are not
+//! counted: it passes once Gladia is silent for good.
 //!
 //! **How to read a counterexample.** A check that fails prints the steps from the first state on; numbers are jobs in
-//! `Ask` and `Cancel` and otherwise attempts, in the order of their claims. `Look(0, 1, 1)` looks for attempt 0 where the
-//! list shows its first entry. To see what a rule is for, it is taken away ([`Rules`]), and the shortest way to a second
-//! bill is printed (`cargo test --test model -- --nocapture`).
+//! `Ask`, `Cancel` and `Retry` and otherwise attempts, in the order of their claims. `Look(0, 1, 1)` looks for attempt
+//! 0 where the list shows its first entry. To see what a rule is for, it is taken away ([`Rules`]), and the shortest
+//! way to a second bill is printed (`cargo test --test model -- --nocapture`).
 //!
 //! [`judge`]: gladia_gateway::domain::settling::judge
 //! [`decide`]: gladia_gateway::domain::completion::decide
@@ -112,6 +114,28 @@ fn failures_refusals_and_doubled_callbacks_leak_no_slot() {
 fn a_canceled_job_stays_canceled_and_gives_its_slot_back() {
     holds(World {
         cancels: 1,
+        upstream_fails: true,
+        ..NARROW
+    });
+}
+
+#[test]
+fn a_job_that_failed_at_gladia_is_tried_again_without_being_billed_twice() {
+    holds(World {
+        retries: 1,
+        upstream_fails: true,
+        ..NARROW
+    });
+}
+
+/// Where nothing can be asked for, an attempt that was given up may have succeeded.
+#[test]
+fn a_job_that_was_given_up_is_billed_twice_by_its_callers_word_alone_and_a_late_success_completes_it()
+ {
+    holds(World {
+        list: List::Unused,
+        keeps_results: false,
+        retries: 1,
         upstream_fails: true,
         ..NARROW
     });

@@ -15,8 +15,8 @@ const METHODS: [&str; 8] = [
 ];
 
 /// What operations do, as the first word of their ids.
-const VERBS: [&str; 9] = [
-    "create", "get", "list", "cancel", "delete", "update", "replay", "resolve", "validate",
+const VERBS: [&str; 10] = [
+    "create", "get", "list", "cancel", "delete", "update", "replay", "resolve", "retry", "validate",
 ];
 
 const PROBLEM: &str = "#/components/schemas/Problem";
@@ -169,6 +169,8 @@ fn every_operation_says_what_it_does() {
         "get_transcription_result",
         "get_transcription_export",
         "get_transcription_audio",
+        "get_transcription_timeline",
+        "retry_transcription",
         "cancel_transcription",
         "delete_transcription",
         "create_batch",

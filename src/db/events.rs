@@ -3,46 +3,8 @@
 use sqlx::PgConnection;
 use uuid::Uuid;
 
+pub use crate::domain::event::EventType;
 use crate::domain::ids::JobId;
-
-/// What happened to a job.
-#[derive(Debug, Clone, Copy)]
-pub enum EventType {
-    /// Accepted from its caller.
-    Queued,
-    /// An attempt holds a slot.
-    Submitting,
-    /// An attempt came back unsent.
-    Requeued,
-    /// An attempt may or may not have reached Gladia.
-    Unknown,
-    /// Gladia accepted it.
-    Processing,
-    /// It has its result.
-    Done,
-    /// It has failed.
-    Error,
-    /// Its caller canceled it.
-    Canceled,
-    /// Its caller deleted it.
-    Deleted,
-}
-
-impl EventType {
-    fn as_str(self) -> &'static str {
-        match self {
-            Self::Queued => "transcription.queued",
-            Self::Submitting => "transcription.submitting",
-            Self::Requeued => "transcription.requeued",
-            Self::Unknown => "transcription.unknown",
-            Self::Processing => "transcription.processing",
-            Self::Done => "transcription.done",
-            Self::Error => "transcription.error",
-            Self::Canceled => "transcription.canceled",
-            Self::Deleted => "transcription.deleted",
-        }
-    }
-}
 
 /// Adds an event.
 ///

@@ -244,7 +244,11 @@ async fn mark_as_canceled(conn: &mut PgConnection, id: JobId) -> sqlx::Result<()
         UPDATE jobs
         SET status = 'canceled', discard = true, finished_at = gateway_now(),
             status_reason = CASE
-                WHEN status = 'queued' THEN 'canceled_before_submission' ELSE 'canceled_in_flight' END
+                -- An attempt before a retry may have been billed, or still be.
+                WHEN status = 'queued' AND NOT EXISTS (
+                    SELECT FROM attempts WHERE job_id = $1 AND (gladia_id IS NOT NULL OR state = 'expired')
+                ) THEN 'canceled_before_submission'
+                ELSE 'canceled_in_flight' END
         WHERE id = $1 AND status IN ('queued', 'submitting', 'unknown', 'processing')
         ",
         id.0,

@@ -13,10 +13,10 @@ use super::{
 use crate::domain::{
     access::Caller,
     completion::AddonError,
-    cursor::Cursor,
     ids::{BatchId, CallbackId, JobId, TenantId, UploadId},
     job::{JobErrorType, JobStatus, StatusReason},
     options::Warning,
+    retry::RetryCost,
 };
 
 /// A job to be accepted.
@@ -169,6 +169,8 @@ pub struct JobError {
     pub code: Option<i32>,
     /// For people.
     pub message: String,
+    /// What it may cost to have the job tried again.
+    pub retry_cost: RetryCost,
 }
 
 /// The columns of a job, before their text is understood.
@@ -193,6 +195,7 @@ struct JobRow {
     started_at: Option<DateTime<Utc>>,
     finished_at: Option<DateTime<Utc>>,
     deleted_at: Option<DateTime<Utc>>,
+    may_have_succeeded: bool,
     upload_filename: Option<String>,
     upload_size_bytes: Option<i64>,
     upload_audio_duration_seconds: Option<f64>,
@@ -206,12 +209,13 @@ impl TryFrom<JobRow> for Job {
         let error = row
             .error_type
             .map(|kind| {
-                let kind = kind.parse().map_err(corrupt)?;
+                let kind: JobErrorType = kind.parse().map_err(corrupt)?;
                 let message = row.error_message.unwrap_or_default();
                 Ok::<_, sqlx::Error>(JobError {
                     kind,
                     code: row.error_code,
                     message,
+                    retry_cost: RetryCost::after(kind, row.may_have_succeeded),
                 })
             })
             .transpose()?;
@@ -263,6 +267,12 @@ macro_rules! select_jobs {
                    j.audio_duration_seconds, j.billing_time_seconds,
                    j.error_type, j.error_code, j.error_message,
                    j.created_at, j.started_at, j.finished_at, j.deleted_at,
+                   -- Of a failed job: whether an attempt was given up without an end, or turned out to be at Gladia after it
+                   -- had been settled otherwise.
+                   CASE WHEN j.status = 'error' THEN EXISTS (
+                       SELECT FROM attempts a
+                       WHERE a.job_id = j.id AND (a.state = 'expired' OR a.gladia_id IS NOT NULL AND a.state <> 'error')
+                   ) ELSE false END AS "may_have_succeeded!",
                    u.filename AS "upload_filename?", u.size_bytes AS "upload_size_bytes?",
                    u.audio_duration_seconds AS upload_audio_duration_seconds,
                    u.number_of_channels AS upload_number_of_channels
@@ -272,6 +282,10 @@ macro_rules! select_jobs {
         )
     };
 }
+
+mod list;
+
+pub use list::list;
 
 /// Finds a tenant's job, deleted ones too. Another tenant's job is not found.
 ///
@@ -287,43 +301,6 @@ pub async fn find(
         .await?
         .map(Job::try_from)
         .transpose()
-}
-
-/// Lists a tenant's jobs, newest first, without the deleted ones.
-///
-/// # Errors
-/// Where the database does not answer.
-pub async fn list(
-    conn: &mut PgConnection,
-    tenant_id: TenantId,
-    statuses: Option<&[JobStatus]>,
-    after: Option<Cursor<JobId>>,
-    limit: i64,
-) -> sqlx::Result<Vec<Job>> {
-    let statuses: Option<Vec<String>> = statuses.map(|list| {
-        list.iter()
-            .map(|status| status.as_str().to_owned())
-            .collect()
-    });
-    select_jobs!(
-        r#"
-        WHERE j.tenant_id = $1 AND j.deleted_at IS NULL
-          AND ($2::text[] IS NULL OR j.status = ANY ($2))
-          AND ($3::timestamptz IS NULL OR (j.created_at, j.id) < ($3, $4::uuid))
-        ORDER BY j.created_at DESC, j.id DESC
-        LIMIT $5
-        "#,
-        tenant_id.0,
-        statuses.as_deref(),
-        after.map(|cursor| cursor.created_at),
-        after.map(|cursor| cursor.id.0),
-        limit,
-    )
-    .fetch_all(conn)
-    .await?
-    .into_iter()
-    .map(Job::try_from)
-    .collect()
 }
 
 /// Lists the jobs of a batch in the order of its requests, without the deleted ones.

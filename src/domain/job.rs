@@ -110,7 +110,7 @@ pub struct UnknownName(pub String);
 /// Where a transcription is: `queued` → `processing` → `done` or `error`; or `canceled`.
 ///
 /// `queued` covers everything before Gladia is known to have it; `status_reason` then says more.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum PublicStatus {
     /// Accepted and durable; waits for one of the account's slots, or for certainty that Gladia has it.
@@ -119,15 +119,33 @@ pub enum PublicStatus {
     Processing,
     /// The result is there.
     Done,
-    /// It failed; `error` says why. A success that arrives later still turns it into `done`.
+    /// It failed; `error` says why, and what a retry may cost. A success that arrives later still turns it into `done`.
     Error,
     /// Canceled by its caller; a result that still arrives is discarded.
     Canceled,
 }
 
 impl PublicStatus {
-    /// Every name that callers may filter by.
-    pub const NAMES: [&'static str; 5] = ["queued", "processing", "done", "error", "canceled"];
+    /// Every one.
+    pub const ALL: [Self; 5] = [
+        Self::Queued,
+        Self::Processing,
+        Self::Done,
+        Self::Error,
+        Self::Canceled,
+    ];
+
+    /// The name in JSON.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Queued => "queued",
+            Self::Processing => "processing",
+            Self::Done => "done",
+            Self::Error => "error",
+            Self::Canceled => "canceled",
+        }
+    }
 
     /// The statuses of the database behind this one.
     #[must_use]
@@ -142,14 +160,10 @@ impl FromStr for PublicStatus {
     type Err = UnknownName;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        Ok(match text {
-            "queued" => Self::Queued,
-            "processing" => Self::Processing,
-            "done" => Self::Done,
-            "error" => Self::Error,
-            "canceled" => Self::Canceled,
-            other => return Err(UnknownName(other.to_owned())),
-        })
+        Self::ALL
+            .into_iter()
+            .find(|status| status.as_str() == text)
+            .ok_or_else(|| UnknownName(text.to_owned()))
     }
 }
 
@@ -215,7 +229,7 @@ impl FromStr for StatusReason {
 }
 
 /// What kind of failure ended a job. A stable code.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum JobErrorType {
     /// Gladia refused the request. Nothing is billed; the message says what to change.
@@ -229,7 +243,8 @@ pub enum JobErrorType {
 }
 
 impl JobErrorType {
-    const ALL: [Self; 4] = [
+    /// Every kind.
+    pub const ALL: [Self; 4] = [
         Self::GladiaRefused,
         Self::TranscriptionFailed,
         Self::ResultMissing,
@@ -302,8 +317,10 @@ mod tests {
             PublicStatus::Queued.internal(),
             [JobStatus::Queued, JobStatus::Submitting, JobStatus::Unknown]
         );
-        for name in PublicStatus::NAMES {
-            assert!(!name.parse::<PublicStatus>().unwrap().internal().is_empty());
+        for status in PublicStatus::ALL {
+            assert_eq!(status.as_str().parse::<PublicStatus>().unwrap(), status);
+            assert_eq!(serde_json::to_value(status).unwrap(), status.as_str());
+            assert!(!status.internal().is_empty());
         }
     }
 }

@@ -137,21 +137,46 @@ pub async fn read_json(
     limit: usize,
     timeout: Duration,
 ) -> Result<Bytes, Problem> {
-    let media_type = media_type(headers);
-    if !(media_type == "application/json"
-        || media_type.starts_with("application/") && media_type.ends_with("+json"))
-    {
-        let found = if media_type.is_empty() {
-            "none".to_owned()
-        } else {
-            format!("{media_type:.100}")
-        };
-        return Err(Problem::new(
-            ProblemType::UnsupportedMediaType,
-            format!("Send JSON with the header Content-Type: application/json; it was {found}."),
-        ));
-    }
+    check_is_json(headers)?;
     read(body, limit, timeout).await
+}
+
+/// Reads a body that must be a JSON object where there is one. No body, or `null`, is an empty object.
+///
+/// # Errors
+/// A problem that says what it is instead.
+pub async fn read_optional_json_object(
+    headers: &HeaderMap,
+    body: Body,
+    limits: &HttpLimits,
+) -> Result<Map<String, Value>, Problem> {
+    let bytes = read(body, limits.max_request_bytes, limits.request_timeout).await?;
+    if bytes.is_empty() {
+        return Ok(Map::new());
+    }
+    check_is_json(headers)?;
+    if bytes.trim_ascii() == b"null" {
+        return Ok(Map::new());
+    }
+    parse_json_object(&bytes, "the body")
+}
+
+fn check_is_json(headers: &HeaderMap) -> Result<(), Problem> {
+    let media_type = media_type(headers);
+    if media_type == "application/json"
+        || media_type.starts_with("application/") && media_type.ends_with("+json")
+    {
+        return Ok(());
+    }
+    let found = if media_type.is_empty() {
+        "none".to_owned()
+    } else {
+        format!("{media_type:.100}")
+    };
+    Err(Problem::new(
+        ProblemType::UnsupportedMediaType,
+        format!("Send JSON with the header Content-Type: application/json; it was {found}."),
+    ))
 }
 
 /// Parses what must be a JSON object.

@@ -49,8 +49,10 @@ pub enum ProblemType {
     MethodNotAllowed,
     /// The transcription's content was deleted.
     TranscriptionDeleted,
-    /// The transcription has ended and cannot be canceled.
+    /// The transcription has ended and cannot be canceled, or not by an error and cannot be retried.
     AlreadyEnded,
+    /// A retry may be billed a second time, which the caller has not agreed to.
+    SecondBillNotAccepted,
     /// There is no result yet, or there never will be one.
     ResultNotReady,
     /// The result is not translated into this language.
@@ -108,6 +110,7 @@ impl ProblemType {
         Self::TranslationNotFound,
         Self::TranslationFailed,
         Self::TranscriptMissing,
+        Self::SecondBillNotAccepted,
         Self::AudioNotReady,
         Self::ZeroDataRetention,
         Self::AttemptSettled,
@@ -202,6 +205,11 @@ impl ProblemType {
                 "already-ended",
                 StatusCode::CONFLICT,
                 "The transcription has ended",
+            ),
+            Self::SecondBillNotAccepted => (
+                "second-bill-not-accepted",
+                StatusCode::CONFLICT,
+                "The retry may be billed twice",
             ),
             Self::ResultNotReady => (
                 "result-not-ready",

@@ -67,6 +67,14 @@ async fn nobody_gets_in_without_a_valid_key() {
             Method::POST,
             "/v1/transcriptions/01890000-0000-7000-8000-000000000000/cancel",
         ),
+        (
+            Method::POST,
+            "/v1/transcriptions/01890000-0000-7000-8000-000000000000/retry",
+        ),
+        (
+            Method::GET,
+            "/v1/transcriptions/01890000-0000-7000-8000-000000000000/timeline",
+        ),
     ] {
         Answer::to(anonymous.request(method, path))
             .await
@@ -89,6 +97,7 @@ async fn a_key_that_may_look_may_not_write() {
         reader.upload(audio::short(), "a.wav", None).await,
         Answer::to(reader.form("/v1/uploads", reqwest::multipart::Form::new())).await,
         reader.cancel(&id).await,
+        reader.retry(&id).await,
         reader.delete(&id).await,
     ] {
         let problem = answer.problem(403, "forbidden");

@@ -139,7 +139,9 @@ async fn an_error_ends_the_job_with_its_code_and_message() {
     assert_eq!(job["status"], "error");
     assert_eq!(
         job["error"],
-        json!({ "type": "transcription_failed", "code": 413, "message": message })
+        json!({
+            "type": "transcription_failed", "code": 413, "message": message, "retry": job["error"]["retry"],
+        })
     );
     assert_eq!(app.slots_held().await, 0);
     assert_eq!(app.attempt(&id).await.state, "error");

@@ -148,7 +148,9 @@ async fn a_deleted_job_leaves_nothing_behind() {
         app.acme.get(&address).await,
         app.acme.result(&id).await,
         app.acme.get(&format!("{address}/audio")).await,
+        app.acme.get(&format!("{address}/timeline")).await,
         app.acme.cancel(&id).await,
+        app.acme.retry(&id).await,
     ] {
         answer.problem(410, "transcription-deleted");
     }

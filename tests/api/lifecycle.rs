@@ -145,6 +145,7 @@ async fn a_job_without_a_result_says_so() {
         json!({
             "type": "transcription_failed", "code": 422,
             "message": "The audio holds nothing that can be heard",
+            "retry": failed["error"]["retry"],
         })
     );
     assert_eq!(failed.get("result"), None);

@@ -2,18 +2,12 @@
 
 use std::collections::HashSet;
 
-use serde_json::Value;
+use serde_json::json;
 
-use crate::support::TestApp;
-
-fn ids(page: &Value) -> Vec<String> {
-    page["items"]
-        .as_array()
-        .unwrap()
-        .iter()
-        .map(|job| job["id"].as_str().unwrap().to_owned())
-        .collect()
-}
+use crate::support::{
+    TestApp,
+    lists::{ids, list, start_with},
+};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_newest_come_first_and_a_cursor_walks_them_all_while_new_ones_come() {
@@ -48,47 +42,6 @@ async fn the_newest_come_first_and_a_cursor_walks_them_all_while_new_ones_come()
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_list_can_be_filtered_by_status() {
-    let app = TestApp::start().await;
-    let done = app.acme.start("a.mp3").await;
-    app.acme.wait_until_done(&done).await;
-    let failed = app.acme.start("failing.mp3").await;
-    app.acme.wait_until(&failed, "error").await;
-    let processing = app.acme.start("endless.mp3").await;
-    app.acme.wait_until(&processing, "processing").await;
-    let fault =
-        serde_json::json!({ "operation": "create", "kind": "status", "status": 500, "times": 1 });
-    app.upstream.fault(&fault).await;
-    let unknown = app.acme.start("b.mp3").await;
-    app.acme
-        .wait_until_reason(&unknown, "outcome_unknown")
-        .await;
-    app.pause_dispatch().await;
-    let queued = app.acme.start("c.mp3").await;
-    let canceled = app.acme.start("d.mp3").await;
-    app.acme.cancel(&canceled).await.expect(200);
-    let deleted = app.acme.start("e.mp3").await;
-    assert_eq!(app.acme.delete(&deleted).await.status, 204);
-    for (status, expected) in [
-        ("done", vec![&done]),
-        ("error", vec![&failed]),
-        ("processing", vec![&processing]),
-        // What is not known to be at Gladia is queued to its caller.
-        ("queued", vec![&queued, &unknown]),
-        ("canceled", vec![&canceled]),
-    ] {
-        let page = app
-            .acme
-            .get(&format!("/v1/transcriptions?status={status}"))
-            .await
-            .expect(200);
-        assert_eq!(ids(&page).iter().collect::<Vec<_>>(), expected, "{status}");
-        assert_eq!(page["next_cursor"], Value::Null);
-    }
-    app.stop().await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
 async fn a_list_holds_no_results() {
     let app = TestApp::start().await;
     let id = app.acme.start("spoken.mp3").await;
@@ -105,9 +58,93 @@ async fn a_list_holds_no_results() {
 async fn an_empty_list_is_a_page() {
     let app = TestApp::start().await;
     let page = app.acme.get("/v1/transcriptions").await.expect(200);
+    assert_eq!(page, json!({ "items": [], "next_cursor": null }));
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_walk_shows_no_job_twice_while_jobs_move() {
+    let app = TestApp::start().await;
+    app.pause_dispatch().await;
+    let mut made = Vec::new();
+    for _ in 0..6 {
+        made.push(app.acme.start("a.mp3").await);
+    }
+    let first = list(&app, "status=queued&limit=2").await.expect(200);
+    assert_eq!(ids(&first), [made[5].clone(), made[4].clone()]);
+    // One that was shown leaves, one that was not leaves, and a new one comes.
+    for id in [&made[5], &made[2]] {
+        app.acme.cancel(id).await.expect(200);
+    }
+    app.acme.start("new.mp3").await;
+    let cursor = first["next_cursor"].as_str().unwrap();
+    let rest = list(&app, &format!("status=queued&cursor={cursor}")).await;
     assert_eq!(
-        page,
-        serde_json::json!({ "items": [], "next_cursor": null })
+        ids(&rest.expect(200)),
+        [made[3].clone(), made[1].clone(), made[0].clone()]
     );
+    app.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_cursor_goes_on_in_its_own_list_alone() {
+    let app = TestApp::start().await;
+    app.pause_dispatch().await;
+    for _ in 0..2 {
+        start_with(&app, json!({ "team": "sales" })).await;
+    }
+    let filters = "status=queued&metadata[team]=sales";
+    let page = list(&app, &format!("{filters}&limit=1")).await.expect(200);
+    let cursor = page["next_cursor"].as_str().unwrap();
+    for other in [
+        "",
+        "status=queued",
+        "status=queued&metadata[team]=Sales",
+        "status=queued&status=done&metadata[team]=sales",
+        "status=queued&metadata[team]=sales&created_after=2026-01-01T00:00:00Z",
+    ] {
+        let answer = list(&app, &format!("{other}&cursor={cursor}")).await;
+        let problem = answer.problem(400, "invalid-parameter");
+        assert_eq!(problem["errors"][0]["parameter"], "cursor");
+        let rule = problem["errors"][0]["rule"].as_str().unwrap();
+        assert!(rule.contains("other filters"), "{rule}");
+    }
+    // The number on a page is no filter.
+    let rest = list(&app, &format!("{filters}&limit=7&cursor={cursor}")).await;
+    assert_eq!(ids(&rest.expect(200)).len(), 1);
+    app.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn everything_that_is_wrong_with_a_query_is_told_at_once() {
+    let app = TestApp::start().await;
+    let query = "limit=0&status=running&status=done&error_type=none&batch_id=x&created_after=now&metadata[]=x&page=2\
+                 &cursor=nonsense&limit=5&limit=6";
+    let problem = list(&app, query).await.problem(400, "invalid-parameter");
+    let errors = problem["errors"].as_array().unwrap();
+    let parameters: Vec<&str> = errors
+        .iter()
+        .map(|error| error["parameter"].as_str().unwrap())
+        .collect();
+    assert_eq!(
+        parameters,
+        [
+            "limit",
+            "status",
+            "error_type",
+            "batch_id",
+            "created_after",
+            "metadata[]",
+            "page",
+            "cursor",
+            "limit"
+        ]
+    );
+    let detail = problem["detail"].as_str().unwrap();
+    assert!(detail.contains('9'), "{detail}");
+    // Without an end there is an end.
+    let many = "nonsense=1&".repeat(3000);
+    let problem = list(&app, &many).await.problem(400, "invalid-parameter");
+    assert_eq!(problem["errors"].as_array().unwrap().len(), 50);
     app.finish().await;
 }

@@ -18,7 +18,9 @@ async fn another_tenants_job_is_not_there() {
             app.globex.get(&address).await,
             app.globex.result(id).await,
             app.globex.get(&format!("{address}/audio")).await,
+            app.globex.get(&format!("{address}/timeline")).await,
             app.globex.cancel(id).await,
+            app.globex.retry(id).await,
             app.globex.delete(id).await,
         ] {
             answer.problem(404, "not-found");

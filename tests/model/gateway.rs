@@ -3,7 +3,11 @@
 use gladia_gateway::domain::{
     attempt::AttemptState,
     completion::{Before, Completion, Ending, Verdict, decide},
-    job::JobStatus::{Canceled, Done, Error, Processing, Queued, Submitting, Unknown},
+    job::{
+        JobErrorType,
+        JobStatus::{Canceled, Done, Error, Processing, Queued, Submitting, Unknown},
+    },
+    retry::RetryCost,
 };
 
 use crate::{
@@ -218,6 +222,21 @@ pub fn cancel(state: &mut State, job: usize) {
     };
     state.move_job(job, &[Queued, Submitting, Unknown, Processing], Canceled);
     state.jobs[job].discard = true;
+}
+
+/// Has a job tried again for its caller, who agrees to whatever that may cost.
+pub fn retry(state: &mut State, job: usize) {
+    let may_have_succeeded = state.attempts_of(job).any(|attempt| {
+        attempt.state == AttemptState::Expired
+            || attempt.id_known && attempt.state != AttemptState::Error
+    });
+    // What the last attempt failed as: the model has no refusals for good.
+    let kind = match state.attempts_of(job).last() {
+        Some(last) if last.state == AttemptState::Error => JobErrorType::TranscriptionFailed,
+        _ => JobErrorType::ResultMissing,
+    };
+    state.jobs[job].agreed |= RetryCost::after(kind, may_have_succeeded).may_be_billed_twice();
+    state.move_job(job, &[Error], Queued);
 }
 
 /// A caller asks for a job.

@@ -1,6 +1,7 @@
 //! What has to hold.
 
 use gladia_gateway::domain::{
+    attempt::AttemptState,
     job::JobStatus::{Canceled, Done, Error, Queued},
     settling::ABSENCES,
 };
@@ -12,7 +13,7 @@ use crate::{
     world::{List, MAX_AGE, World},
 };
 
-/// Gladia has at most one job for each, outside the named exceptions.
+/// Gladia has at most one job for each, outside the named exceptions and without its caller's word.
 pub const ONCE: &str = "no job reaches Gladia twice";
 /// Nothing that must not happen happened.
 pub const SOUND: &str = "every move is a legal one";
@@ -27,6 +28,8 @@ pub const ONE_DOUBLED: &str = "at most one job reaches Gladia twice";
 
 /// A named exception happens, and costs what it is said to cost.
 pub const DOUBLED_BY_EXCEPTION: &str = "an exception doubles a job";
+/// A job is tried again, and the attempt from before completes it.
+pub const LATE: &str = "an attempt from before a retry completes its job";
 /// An attempt is settled by looks, and its job is sent again.
 pub const SENT_AGAIN: &str = "a job is sent again and done";
 
@@ -55,8 +58,9 @@ pub fn all(world: &World) -> Vec<Property<World>> {
         all.push(Property::always(ONCE, |world: &World, state: &State| {
             // Where nothing is sent again by looks, there is no exception either.
             (0..JOBS).all(|job| {
-                times_accepted(state, job) <= 1
+                times_billed(world, state, job) <= 1
                     || world.list != List::Unused && is_excepted(state, job)
+                    || state.jobs[job].agreed
             })
         }));
     }
@@ -65,6 +69,18 @@ pub fn all(world: &World) -> Vec<Property<World>> {
             DOUBLED_BY_EXCEPTION,
             |_: &World, state: &State| (0..JOBS).any(|job| times_accepted(state, job) > 1),
         ));
+    }
+    if world.retries > 0 && !world.keeps_results {
+        all.push(Property::sometimes(LATE, |_: &World, state: &State| {
+            (0..JOBS).any(|job| {
+                let mut attempts = state.attempts_of(job);
+                let first = attempts.next().map(|attempt| attempt.state);
+                state.jobs[job].agreed
+                    && state.jobs[job].status == Some(Done)
+                    && first == Some(AttemptState::Done)
+                    && attempts.all(|attempt| attempt.state != AttemptState::Done)
+            })
+        }));
     }
     all.push(Property::sometimes(
         SENT_AGAIN,
@@ -75,6 +91,15 @@ pub fn all(world: &World) -> Vec<Property<World>> {
         },
     ));
     all
+}
+
+/// How many jobs Gladia made of one of ours, but for those that are known to have failed, where callers try again.
+fn times_billed(world: &World, state: &State, job: usize) -> usize {
+    let attempts = state.attempts_of(job).filter(|attempt| {
+        attempt.upstream.is_accepted()
+            && (world.retries == 0 || attempt.state != AttemptState::Error)
+    });
+    attempts.count()
 }
 
 /// How many jobs Gladia made of one of ours.

@@ -23,6 +23,8 @@ pub struct State {
     pub lies: u8,
     /// How many jobs may still be canceled.
     pub cancels: u8,
+    /// How many jobs may still be tried again.
+    pub retries: u8,
     /// Something happened that must not: a move that `may_become` forbids, two open attempts of one job.
     pub broken: Option<&'static str>,
 }
@@ -34,6 +36,8 @@ pub struct Job {
     pub status: Option<JobStatus>,
     /// Its content must not be kept.
     pub discard: bool,
+    /// Its caller had it tried again, and agreed that it may be billed twice.
+    pub agreed: bool,
 }
 
 /// A row of `attempts`, its slot, the process that sends it, and the one job that Gladia may make of it.
@@ -143,6 +147,7 @@ impl State {
         let job = Job {
             status: None,
             discard: false,
+            agreed: false,
         };
         Self {
             jobs: [job; JOBS],
@@ -151,6 +156,7 @@ impl State {
             freezes: world.freezes,
             lies: world.lies,
             cancels: world.cancels,
+            retries: world.retries,
             broken: None,
         }
     }

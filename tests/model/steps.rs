@@ -2,7 +2,7 @@
 
 use stateright::{Model, Property};
 
-use gladia_gateway::domain::attempt::AttemptState;
+use gladia_gateway::domain::{attempt::AttemptState, job::JobStatus};
 
 use crate::{
     gateway::{self, Answer},
@@ -18,6 +18,8 @@ pub enum Step {
     Ask(usize),
     /// A caller cancels one.
     Cancel(usize),
+    /// A caller has one tried again after an error, and agrees to a second bill where that is asked for.
+    Retry(usize),
     /// A process claims the head of the line.
     Claim,
     /// It looks at the deadline and sends.
@@ -71,6 +73,11 @@ impl Model for World {
                 }
                 Some(status) if state.cancels > 0 && !status.is_terminal() => {
                     steps.push(Step::Cancel(job));
+                }
+                Some(JobStatus::Error)
+                    if state.retries > 0 && !gateway::is_exhausted(state, self, job) =>
+                {
+                    steps.push(Step::Retry(job));
                 }
                 _ => {}
             }
@@ -196,6 +203,10 @@ impl World {
             Step::Cancel(job) => {
                 state.cancels -= 1;
                 gateway::cancel(state, job);
+            }
+            Step::Retry(job) => {
+                state.retries -= 1;
+                gateway::retry(state, job);
             }
             Step::Claim => gateway::claim(state, self),
             Step::Send(index) => gladia::send(state, index),

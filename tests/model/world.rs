@@ -91,6 +91,8 @@ pub struct World {
     pub lies: u8,
     /// How many jobs their callers may cancel.
     pub cancels: u8,
+    /// How many jobs that have failed their callers may have tried again.
+    pub retries: u8,
     /// Whether Gladia may end a job with an error.
     pub upstream_fails: bool,
     /// Whether Gladia may refuse with 429.
@@ -109,6 +111,7 @@ impl World {
         freezes: 0,
         lies: 0,
         cancels: 0,
+        retries: 0,
         upstream_fails: false,
         upstream_refuses: false,
     };

@@ -16,7 +16,7 @@ use crate::{
     },
     http::{
         auth::Admin,
-        page::Page,
+        page::{Page, Unfiltered},
         problem::{Problem, ProblemBody},
         state::AppState,
     },
@@ -94,7 +94,7 @@ pub async fn list_attempts(
     Admin(_caller): Admin,
     RawQuery(query): RawQuery,
 ) -> Result<Json<AdminAttemptList>, Problem> {
-    let page = Page::parse(query.as_deref(), "limit and cursor", |_, _| Ok(false))?;
+    let page = Page::parse(query.as_deref(), &mut Unfiltered("attempts"))?;
     let mut conn = state.pool.acquire().await?;
     let mut attempts = decisions::list(&mut conn, page.cursor, page.rows_to_read()).await?;
     let next_cursor = page.cut(&mut attempts, |attempt| Cursor {

@@ -16,7 +16,7 @@ use crate::{
     },
     http::{
         auth::Admin,
-        page::Page,
+        page::{Page, Unfiltered},
         problem::{Problem, ProblemBody},
         state::AppState,
     },
@@ -89,7 +89,7 @@ pub async fn list_callbacks(
     Admin(_caller): Admin,
     RawQuery(query): RawQuery,
 ) -> Result<Json<AdminCallbackList>, Problem> {
-    let page = Page::parse(query.as_deref(), "limit and cursor", |_, _| Ok(false))?;
+    let page = Page::parse(query.as_deref(), &mut Unfiltered("callbacks"))?;
     let mut conn = state.pool.acquire().await?;
     let mut callbacks = quarantine::list_page(&mut conn, page.cursor, page.rows_to_read()).await?;
     let next_cursor = page.cut(&mut callbacks, |callback| Cursor {

@@ -17,7 +17,7 @@ use crate::{
     },
     http::{
         auth::Reader,
-        page::Page,
+        page::{Page, Unfiltered},
         problem::{Problem, ProblemBody},
         state::AppState,
     },
@@ -65,7 +65,7 @@ pub async fn get_batch(
     BatchPath(id): BatchPath,
     RawQuery(query): RawQuery,
 ) -> Result<Json<Batch>, Problem> {
-    let page: Page<JobId> = Page::parse(query.as_deref(), "limit and cursor", |_, _| Ok(false))?;
+    let page: Page<JobId> = Page::parse(query.as_deref(), &mut Unfiltered("batch"))?;
     let mut conn = state.pool.acquire().await?;
     let batch = db::batches::find(&mut conn, caller.tenant_id, id)
         .await?

@@ -10,7 +10,12 @@ use utoipa::ToSchema;
 use super::view::Transcription;
 use crate::{
     db,
-    domain::{cursor::Cursor, job::PublicStatus},
+    domain::{
+        cursor::Cursor,
+        ids::BatchId,
+        job::{JobErrorType, PublicStatus},
+        job_filter::JobFilter,
+    },
     http::{
         auth::Reader,
         page::Page,
@@ -29,18 +34,27 @@ pub struct TranscriptionList {
 }
 
 /// List transcriptions.
+///
+/// Newest first. Filters combine: a transcription is listed where all of them hold. While transcriptions come and move, the
+/// pages show none twice; with a filter, one that moves may leave the list, or join it on a page that was read already. A
+/// cursor goes on in the list that it was made for: with other filters it is refused. Erased transcriptions are not listed.
 #[utoipa::path(
     get,
     path = "/v1/transcriptions",
     tag = "transcriptions",
     params(
-        ("status" = Option<PublicStatus>, Query, description = "Only those with this status."),
+        ("status" = Option<Vec<PublicStatus>>, Query, description = "Only those with this status. Repeat it for several: `status=done&status=error`."),
+        ("error_type" = Option<Vec<JobErrorType>>, Query, description = "Only those that are in `error` as this type. Repeat it for several."),
+        ("batch_id" = Option<BatchId>, Query, description = "Only those that came with this batch."),
+        ("created_after" = Option<DateTime<Utc>>, Query, description = "Only those accepted at this time or later. RFC 3339."),
+        ("created_before" = Option<DateTime<Utc>>, Query, description = "Only those accepted before this time, which itself is left out. RFC 3339."),
+        ("metadata" = Option<BTreeMap<String, String>>, Query, style = DeepObject, explode, description = "Only those whose `custom_metadata` has this value under this key: `metadata[team]=sales`. Of several keys, 10 at most, all have to match. Searched are strings, numbers and booleans at the top, of 512 bytes at most under keys of 256 at most; they are compared as text, so `metadata[order]=7` finds `7` and `\"7\"`."),
         ("limit" = Option<u32>, Query, minimum = 1, maximum = 100, description = "How many to a page. 20 if not given."),
         ("cursor" = Option<String>, Query, description = "`next_cursor` of the page before."),
     ),
     responses(
         (status = 200, description = "A page.", body = TranscriptionList),
-        (status = 400, description = "A parameter breaks a rule.", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 400, description = "Parameters break rules, all named.", body = ProblemBody, content_type = "application/problem+json"),
         (status = 401, description = "No valid API key.", body = ProblemBody, content_type = "application/problem+json"),
         (status = 503, description = "The database is not available.", body = ProblemBody, content_type = "application/problem+json"),
     ),
@@ -50,28 +64,13 @@ pub async fn list_transcriptions(
     Reader(caller): Reader,
     RawQuery(query): RawQuery,
 ) -> Result<Json<TranscriptionList>, Problem> {
-    let mut status = None;
-    let page = Page::parse(
-        query.as_deref(),
-        "status, limit and cursor",
-        |name, value| {
-            if name != "status" {
-                return Ok(false);
-            }
-            let rule = || format!("must be one of {}", PublicStatus::NAMES.join(", "));
-            let parsed: PublicStatus = value
-                .parse()
-                .map_err(|_| Problem::parameter("status", rule()))?;
-            status = Some(parsed);
-            Ok(true)
-        },
-    )?;
-    let statuses = status.map(PublicStatus::internal);
+    let mut filter = JobFilter::default();
+    let page = Page::parse(query.as_deref(), &mut filter)?;
     let mut conn = state.pool.acquire().await?;
     let mut jobs = db::jobs::list(
         &mut conn,
         caller.tenant_id,
-        statuses.as_deref(),
+        &filter,
         page.cursor,
         page.rows_to_read(),
     )

@@ -12,14 +12,17 @@ mod create;
 mod create_from_file;
 mod delete;
 mod export_query;
+mod filters;
 mod get;
 mod get_audio;
 mod get_export;
 mod get_result;
+mod get_timeline;
 mod list;
 mod lookup;
 pub(super) mod request;
 mod result;
+mod retry;
 mod validate;
 pub(super) mod view;
 
@@ -38,6 +41,8 @@ pub fn router() -> OpenApiRouter<AppState> {
         ))
         .routes(routes!(get_result::get_transcription_result))
         .routes(routes!(get_export::get_transcription_export))
+        .routes(routes!(get_timeline::get_transcription_timeline))
         .routes(routes!(cancel::cancel_transcription))
+        .routes(routes!(retry::retry_transcription))
         .routes(routes!(get_audio::get_transcription_audio))
 }

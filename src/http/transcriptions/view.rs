@@ -20,6 +20,7 @@ use crate::{
         ids::{BatchId, JobId},
         job::{JobErrorType, PublicStatus, StatusReason},
         options::{TranscriptionOptions, Warning},
+        retry::RetryCost,
         transcript::TranscriptionResult,
     },
     http::problem::{Problem, ProblemType},
@@ -134,6 +135,26 @@ pub struct TranscriptionError {
     pub code: Option<i32>,
     /// For people.
     pub message: String,
+    /// What it may cost to have it tried again.
+    pub retry: Retry,
+}
+
+/// What a retry may cost.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Retry {
+    /// Whether the same audio may be billed a second time. A retry then needs `accept_second_bill`.
+    pub may_be_billed_twice: bool,
+    /// For people.
+    pub explanation: &'static str,
+}
+
+impl From<RetryCost> for Retry {
+    fn from(cost: RetryCost) -> Self {
+        Self {
+            may_be_billed_twice: cost.may_be_billed_twice(),
+            explanation: cost.explanation(),
+        }
+    }
 }
 
 impl From<Job> for Transcription {
@@ -170,6 +191,7 @@ impl From<Job> for Transcription {
                 kind: error.kind,
                 code: error.code,
                 message: error.message,
+                retry: error.retry_cost.into(),
             }),
             created_at: job.created_at,
             started_at: job.started_at,

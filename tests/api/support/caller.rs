@@ -124,6 +124,25 @@ impl Caller {
         Answer::to(self.request(Method::POST, &path)).await
     }
 
+    /// Has a job tried again, without a word on what that may cost.
+    pub async fn retry(&self, id: &str) -> Answer {
+        let path = format!("/v1/transcriptions/{id}/retry");
+        Answer::to(self.request(Method::POST, &path)).await
+    }
+
+    /// Has a job tried again, though it may be billed twice.
+    pub async fn retry_at_any_cost(&self, id: &str) -> Answer {
+        let path = format!("/v1/transcriptions/{id}/retry");
+        self.post(&path, &json!({ "accept_second_bill": true }))
+            .await
+    }
+
+    pub async fn timeline(&self, id: &str) -> Value {
+        self.get(&format!("/v1/transcriptions/{id}/timeline"))
+            .await
+            .expect(200)
+    }
+
     pub async fn delete(&self, id: &str) -> Answer {
         let path = format!("/v1/transcriptions/{id}");
         Answer::to(self.request(Method::DELETE, &path)).await

@@ -1,0 +1,392 @@
+//! A tenant's jobs, newest first, filtered.
+//!
+//! A page costs about as many rows as it shows, whatever else the tenant has. So each kind of filter is a statement of its
+//! own, which walks along the index that serves it; what else is asked for is compared on the way.
+
+use chrono::{DateTime, Utc};
+use sqlx::{Connection, PgConnection};
+use uuid::Uuid;
+
+use super::{Job, JobRow};
+use crate::domain::{
+    cursor::Cursor,
+    ids::{BatchId, JobId, TenantId},
+    job::{JobErrorType, JobStatus},
+    job_filter::JobFilter,
+};
+
+/// How far jobs are counted, to find out which of several filters the fewest pass.
+const COUNTED: i64 = 10_000;
+
+/// So many are walked through without asking whether there is a shorter way.
+const FEW: i64 = 500;
+
+/// What every statement is asked for.
+struct Asked {
+    tenant_id: TenantId,
+    created_after: Option<DateTime<Utc>>,
+    created_before: Option<DateTime<Utc>>,
+    after_at: Option<DateTime<Utc>>,
+    after_id: Option<Uuid>,
+    limit: i64,
+    statuses: Option<Vec<String>>,
+    error_types: Option<Vec<String>>,
+    metadata_keys: Vec<String>,
+    metadata_values: Vec<String>,
+}
+
+/// Lists a tenant's jobs, newest first, without the deleted ones.
+///
+/// # Errors
+/// Where the database does not answer.
+pub async fn list(
+    conn: &mut PgConnection,
+    tenant_id: TenantId,
+    filter: &JobFilter,
+    after: Option<Cursor<JobId>>,
+    limit: i64,
+) -> sqlx::Result<Vec<Job>> {
+    if filter.contradicts_itself() {
+        return Ok(Vec::new());
+    }
+    let asked = Asked {
+        tenant_id,
+        created_after: filter.created_after,
+        created_before: filter.created_before,
+        after_at: after.map(|cursor| cursor.created_at),
+        after_id: after.map(|cursor| cursor.id.0),
+        limit,
+        statuses: names(filter.internal_statuses(), JobStatus::as_str),
+        error_types: names(filter.error_types.iter().copied(), JobErrorType::as_str),
+        metadata_keys: filter.metadata.keys().cloned().collect(),
+        metadata_values: filter.metadata.values().cloned().collect(),
+    };
+    let rows = match (filter.batch_id, &asked.error_types, &asked.statuses) {
+        (Some(batch_id), ..) => of_batch(conn, &asked, batch_id).await?,
+        _ if !filter.metadata.is_empty() => with_metadata(conn, asked).await?,
+        (None, Some(error_types), _) => of_error_types(conn, &asked, error_types).await?,
+        (None, None, Some(statuses)) => of_statuses(conn, &asked, statuses).await?,
+        (None, None, None) => all(conn, &asked).await?,
+    };
+    rows.into_iter().map(Job::try_from).collect()
+}
+
+/// Names for a statement. `None` where nothing is filtered.
+fn names<T>(
+    values: impl IntoIterator<Item = T>,
+    name: fn(T) -> &'static str,
+) -> Option<Vec<String>> {
+    let names: Vec<String> = values
+        .into_iter()
+        .map(|value| name(value).to_owned())
+        .collect();
+    (!names.is_empty()).then_some(names)
+}
+
+/// Along `jobs_list`.
+async fn all(conn: &mut PgConnection, asked: &Asked) -> sqlx::Result<Vec<JobRow>> {
+    select_jobs!(
+        r#"
+        WHERE j.tenant_id = $1 AND j.deleted_at IS NULL
+          -- As values rather than alternatives, so that the index begins and ends the walk.
+          AND j.created_at >= coalesce($2::timestamptz, '-infinity')
+          AND j.created_at < coalesce($3::timestamptz, 'infinity')
+          AND (j.created_at, j.id) < (coalesce($4::timestamptz, 'infinity'),
+                                      coalesce($5::uuid, 'ffffffff-ffff-ffff-ffff-ffffffffffff'))
+        ORDER BY j.created_at DESC, j.id DESC
+        LIMIT $6
+        "#,
+        asked.tenant_id.0,
+        asked.created_after,
+        asked.created_before,
+        asked.after_at,
+        asked.after_id,
+        asked.limit,
+    )
+    .fetch_all(conn)
+    .await
+}
+
+/// Along `jobs_list_by_status`, for each status by itself: the index is in order only within one.
+async fn of_statuses(
+    conn: &mut PgConnection,
+    asked: &Asked,
+    statuses: &[String],
+) -> sqlx::Result<Vec<JobRow>> {
+    select_jobs!(
+        r#"
+        WHERE j.id IN (
+            SELECT newest.id
+            FROM unnest($7::text[]) AS wanted (status) CROSS JOIN LATERAL (
+                SELECT s.id, s.created_at FROM jobs s
+                WHERE s.tenant_id = $1 AND s.status = wanted.status AND s.deleted_at IS NULL
+                  AND s.created_at >= coalesce($2::timestamptz, '-infinity')
+                  AND s.created_at < coalesce($3::timestamptz, 'infinity')
+                  AND (s.created_at, s.id) < (coalesce($4::timestamptz, 'infinity'),
+                                              coalesce($5::uuid, 'ffffffff-ffff-ffff-ffff-ffffffffffff'))
+                  AND NOT EXISTS (
+                      SELECT FROM unnest($8::text[], $9::text[]) AS entry (key, value)
+                      WHERE NOT EXISTS (SELECT FROM job_metadata m
+                                        WHERE m.job_id = s.id AND m.key = entry.key AND m.value = entry.value)
+                  )
+                ORDER BY s.created_at DESC, s.id DESC LIMIT $6
+            ) newest
+            ORDER BY newest.created_at DESC, newest.id DESC LIMIT $6
+        )
+        ORDER BY j.created_at DESC, j.id DESC
+        "#,
+        asked.tenant_id.0,
+        asked.created_after,
+        asked.created_before,
+        asked.after_at,
+        asked.after_id,
+        asked.limit,
+        statuses,
+        &asked.metadata_keys,
+        &asked.metadata_values,
+    )
+    .fetch_all(conn)
+    .await
+}
+
+/// Along `jobs_list_by_error`, for each type by itself.
+async fn of_error_types(
+    conn: &mut PgConnection,
+    asked: &Asked,
+    error_types: &[String],
+) -> sqlx::Result<Vec<JobRow>> {
+    select_jobs!(
+        r#"
+        WHERE j.id IN (
+            SELECT newest.id
+            FROM unnest($7::text[]) AS wanted (error_type) CROSS JOIN LATERAL (
+                SELECT s.id, s.created_at FROM jobs s
+                WHERE s.tenant_id = $1 AND s.error_type = wanted.error_type AND s.deleted_at IS NULL
+                  AND s.created_at >= coalesce($2::timestamptz, '-infinity')
+                  AND s.created_at < coalesce($3::timestamptz, 'infinity')
+                  AND (s.created_at, s.id) < (coalesce($4::timestamptz, 'infinity'),
+                                              coalesce($5::uuid, 'ffffffff-ffff-ffff-ffff-ffffffffffff'))
+                  AND NOT EXISTS (
+                      SELECT FROM unnest($8::text[], $9::text[]) AS entry (key, value)
+                      WHERE NOT EXISTS (SELECT FROM job_metadata m
+                                        WHERE m.job_id = s.id AND m.key = entry.key AND m.value = entry.value)
+                  )
+                ORDER BY s.created_at DESC, s.id DESC LIMIT $6
+            ) newest
+            ORDER BY newest.created_at DESC, newest.id DESC LIMIT $6
+        )
+        ORDER BY j.created_at DESC, j.id DESC
+        "#,
+        asked.tenant_id.0,
+        asked.created_after,
+        asked.created_before,
+        asked.after_at,
+        asked.after_id,
+        asked.limit,
+        error_types,
+        &asked.metadata_keys,
+        &asked.metadata_values,
+    )
+    .fetch_all(conn)
+    .await
+}
+
+/// All of a batch, which is a thousand at most, along `jobs_batch_list`.
+async fn of_batch(
+    conn: &mut PgConnection,
+    asked: &Asked,
+    batch_id: BatchId,
+) -> sqlx::Result<Vec<JobRow>> {
+    select_jobs!(
+        r#"
+        WHERE j.id IN (
+            SELECT b.id
+            FROM (
+                SELECT id, tenant_id, status, error_type, created_at, deleted_at FROM jobs WHERE batch_id = $7
+                -- Keeps what stands outside from being taken for a reason to walk through all of the tenant's jobs.
+                OFFSET 0
+            ) b
+            WHERE b.tenant_id = $1 AND b.deleted_at IS NULL
+              AND b.created_at >= coalesce($2::timestamptz, '-infinity')
+              AND b.created_at < coalesce($3::timestamptz, 'infinity')
+              AND (b.created_at, b.id) < (coalesce($4::timestamptz, 'infinity'),
+                                          coalesce($5::uuid, 'ffffffff-ffff-ffff-ffff-ffffffffffff'))
+              AND ($8::text[] IS NULL OR b.status = ANY ($8))
+              AND ($9::text[] IS NULL OR b.error_type = ANY ($9))
+              AND NOT EXISTS (
+                  SELECT FROM unnest($10::text[], $11::text[]) AS entry (key, value)
+                  WHERE NOT EXISTS (SELECT FROM job_metadata m
+                                    WHERE m.job_id = b.id AND m.key = entry.key AND m.value = entry.value)
+              )
+            ORDER BY b.created_at DESC, b.id DESC LIMIT $6
+        )
+        ORDER BY j.created_at DESC, j.id DESC
+        "#,
+        asked.tenant_id.0,
+        asked.created_after,
+        asked.created_before,
+        asked.after_at,
+        asked.after_id,
+        asked.limit,
+        batch_id.0,
+        asked.statuses.as_deref(),
+        asked.error_types.as_deref(),
+        &asked.metadata_keys,
+        &asked.metadata_values,
+    )
+    .fetch_all(conn)
+    .await
+}
+
+/// Along whichever index has the fewest jobs that are asked for.
+async fn with_metadata(conn: &mut PgConnection, asked: Asked) -> sqlx::Result<Vec<JobRow>> {
+    if asked.metadata_keys.len() == 1 && asked.statuses.is_none() && asked.error_types.is_none() {
+        return along_metadata(conn, asked, 0).await;
+    }
+    let rarest = rarest_metadata(conn, &asked).await?;
+    if rarest.jobs >= FEW {
+        if let Some(error_types) = &asked.error_types {
+            if count_error_types(conn, &asked, error_types).await? < rarest.jobs {
+                return of_error_types(conn, &asked, error_types).await;
+            }
+        } else if let Some(statuses) = &asked.statuses
+            && count_statuses(conn, &asked, statuses).await? < rarest.jobs
+        {
+            return of_statuses(conn, &asked, statuses).await;
+        }
+    }
+    along_metadata(conn, asked, rarest.place).await
+}
+
+/// Along `job_metadata_list`, by the entry at a place. Of several orders of the tables the best depends on the values, so the
+/// plan is made for them each time.
+async fn along_metadata(
+    conn: &mut PgConnection,
+    mut asked: Asked,
+    place: usize,
+) -> sqlx::Result<Vec<JobRow>> {
+    let key = asked.metadata_keys.swap_remove(place);
+    let value = asked.metadata_values.swap_remove(place);
+    let mut tx = conn.begin().await?;
+    sqlx::query!(r#"SELECT set_config('plan_cache_mode', 'force_custom_plan', true) AS "mode!""#)
+        .fetch_one(&mut *tx)
+        .await?;
+    let rows = select_jobs!(
+        r#"
+        WHERE j.id IN (
+            SELECT m.job_id
+            FROM job_metadata m JOIN jobs k ON k.id = m.job_id
+            WHERE m.tenant_id = $1 AND m.key = $7 AND m.value = $8
+              AND m.created_at >= coalesce($2::timestamptz, '-infinity')
+              AND m.created_at < coalesce($3::timestamptz, 'infinity')
+              AND (m.created_at, m.job_id) < (coalesce($4::timestamptz, 'infinity'),
+                                              coalesce($5::uuid, 'ffffffff-ffff-ffff-ffff-ffffffffffff'))
+              AND k.tenant_id = $1 AND k.deleted_at IS NULL
+              AND ($9::text[] IS NULL OR k.status = ANY ($9))
+              AND ($10::text[] IS NULL OR k.error_type = ANY ($10))
+              AND NOT EXISTS (
+                  SELECT FROM unnest($11::text[], $12::text[]) AS entry (key, value)
+                  WHERE NOT EXISTS (SELECT FROM job_metadata o
+                                    WHERE o.job_id = m.job_id AND o.key = entry.key AND o.value = entry.value)
+              )
+            ORDER BY m.created_at DESC, m.job_id DESC LIMIT $6
+        )
+        ORDER BY j.created_at DESC, j.id DESC
+        "#,
+        asked.tenant_id.0,
+        asked.created_after,
+        asked.created_before,
+        asked.after_at,
+        asked.after_id,
+        asked.limit,
+        key,
+        value,
+        asked.statuses.as_deref(),
+        asked.error_types.as_deref(),
+        &asked.metadata_keys,
+        &asked.metadata_values,
+    )
+    .fetch_all(&mut *tx)
+    .await?;
+    tx.commit().await?;
+    Ok(rows)
+}
+
+/// The metadata entry that the fewest jobs have.
+struct Rarest {
+    place: usize,
+    /// How many have it, counted up to [`COUNTED`].
+    jobs: i64,
+}
+
+async fn rarest_metadata(conn: &mut PgConnection, asked: &Asked) -> sqlx::Result<Rarest> {
+    let rarest = sqlx::query!(
+        r#"
+        SELECT entry.place - 1 AS "place!", counted.jobs AS "jobs!"
+        FROM unnest($2::text[], $3::text[]) WITH ORDINALITY AS entry (key, value, place) CROSS JOIN LATERAL (
+            SELECT count(*) AS jobs
+            FROM (SELECT FROM job_metadata m
+                  WHERE m.tenant_id = $1 AND m.key = entry.key AND m.value = entry.value LIMIT $4) first
+        ) counted
+        ORDER BY counted.jobs, entry.place LIMIT 1
+        "#,
+        asked.tenant_id.0,
+        &asked.metadata_keys,
+        &asked.metadata_values,
+        COUNTED,
+    )
+    .fetch_one(conn)
+    .await?;
+    Ok(Rarest {
+        place: usize::try_from(rarest.place).unwrap_or_default(),
+        jobs: rarest.jobs,
+    })
+}
+
+/// How many jobs have these statuses, each counted up to [`COUNTED`].
+async fn count_statuses(
+    conn: &mut PgConnection,
+    asked: &Asked,
+    statuses: &[String],
+) -> sqlx::Result<i64> {
+    sqlx::query!(
+        r#"
+        SELECT coalesce(sum(counted.jobs), 0)::bigint AS "jobs!"
+        FROM unnest($2::text[]) AS wanted (status) CROSS JOIN LATERAL (
+            SELECT count(*) AS jobs
+            FROM (SELECT FROM jobs s
+                  WHERE s.tenant_id = $1 AND s.status = wanted.status AND s.deleted_at IS NULL LIMIT $3) first
+        ) counted
+        "#,
+        asked.tenant_id.0,
+        statuses,
+        COUNTED,
+    )
+    .fetch_one(conn)
+    .await
+    .map(|row| row.jobs)
+}
+
+/// How many jobs failed as one of these, each counted up to [`COUNTED`].
+async fn count_error_types(
+    conn: &mut PgConnection,
+    asked: &Asked,
+    error_types: &[String],
+) -> sqlx::Result<i64> {
+    sqlx::query!(
+        r#"
+        SELECT coalesce(sum(counted.jobs), 0)::bigint AS "jobs!"
+        FROM unnest($2::text[]) AS wanted (error_type) CROSS JOIN LATERAL (
+            SELECT count(*) AS jobs
+            FROM (SELECT FROM jobs s
+                  WHERE s.tenant_id = $1 AND s.error_type = wanted.error_type AND s.deleted_at IS NULL LIMIT $3) first
+        ) counted
+        "#,
+        asked.tenant_id.0,
+        error_types,
+        COUNTED,
+    )
+    .fetch_one(conn)
+    .await
+    .map(|row| row.jobs)
+}

@@ -1,0 +1,139 @@
+//! What the tables say of how a job went.
+
+use sqlx::{Connection, PgConnection, Postgres, Transaction};
+
+use super::{corrupt, jobs::Job};
+use crate::domain::{
+    ids::JobId,
+    job::JobStatus,
+    timeline::{History, RecordedAttempt, RecordedCallback, RecordedSurplus, StepReason},
+};
+
+/// Begins to read the tables as they are at one instant, however many statements that takes.
+///
+/// # Errors
+/// Where the database does not answer.
+pub async fn begin_reading(conn: &mut PgConnection) -> sqlx::Result<Transaction<'_, Postgres>> {
+    conn.begin_with("BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY")
+        .await
+}
+
+/// Reads what is known of how a job went.
+///
+/// # Errors
+/// Where the database does not answer.
+pub async fn read(conn: &mut PgConnection, job: &Job) -> sqlx::Result<History> {
+    let now = super::clock::now(conn).await?;
+    let events = sqlx::query!(
+        "SELECT type AS event_type, occurred_at FROM events WHERE job_id = $1 ORDER BY position",
+        job.id.0
+    )
+    .fetch_all(&mut *conn)
+    .await?;
+    Ok(History {
+        status_reason: job.status_reason,
+        error_type: job.error.as_ref().map(|error| error.kind),
+        // One that a newer replica has written says nothing to this one.
+        events: events
+            .into_iter()
+            .filter_map(|row| Some((row.event_type.parse().ok()?, row.occurred_at)))
+            .collect(),
+        attempts: list_attempts(conn, job.id).await?,
+        callbacks: list_callbacks(conn, job.id).await?,
+        surplus: list_surplus(conn, job.id).await?,
+        now,
+    })
+}
+
+/// A reason as a table has it. One that a newer replica has written says nothing to this one.
+fn reason(text: Option<String>) -> Option<StepReason> {
+    text?.parse().ok()
+}
+
+async fn list_attempts(conn: &mut PgConnection, id: JobId) -> sqlx::Result<Vec<RecordedAttempt>> {
+    let rows = sqlx::query!(
+        r#"
+        SELECT number, state, http_status, gladia_id IS NOT NULL AS "is_at_gladia!", settled_by, absent_since
+        FROM attempts WHERE job_id = $1 ORDER BY number
+        "#,
+        id.0,
+    )
+    .fetch_all(conn)
+    .await?;
+    rows.into_iter()
+        .map(|row| {
+            Ok(RecordedAttempt {
+                number: row.number,
+                state: row.state.parse().map_err(corrupt)?,
+                http_status: row.http_status,
+                is_at_gladia: row.is_at_gladia,
+                settled_by: reason(row.settled_by),
+                absent_since: row.absent_since,
+            })
+        })
+        .collect()
+}
+
+async fn list_callbacks(conn: &mut PgConnection, id: JobId) -> sqlx::Result<Vec<RecordedCallback>> {
+    let rows = sqlx::query!(
+        r#"
+        SELECT a.number, c.received_at, c.method = 'GET' AS "was_fetched!", c.outcome
+        FROM attempts a JOIN callbacks c ON c.attempt_id = a.id
+        WHERE a.job_id = $1 ORDER BY c.received_at, c.id
+        "#,
+        id.0,
+    )
+    .fetch_all(conn)
+    .await?;
+    Ok(rows
+        .into_iter()
+        .map(|row| RecordedCallback {
+            attempt: row.number,
+            at: row.received_at,
+            was_fetched: row.was_fetched,
+            outcome: reason(Some(row.outcome)),
+        })
+        .collect())
+}
+
+async fn list_surplus(conn: &mut PgConnection, id: JobId) -> sqlx::Result<Vec<RecordedSurplus>> {
+    let rows = sqlx::query!(
+        r#"
+        SELECT a.number AS "number?", d.requested_at, d.finished_at, d.outcome
+        FROM upstream_deletions d LEFT JOIN attempts a ON a.gladia_id = d.gladia_id
+        WHERE d.job_id = $1 AND d.reason = 'surplus' ORDER BY d.requested_at, d.gladia_id
+        "#,
+        id.0,
+    )
+    .fetch_all(conn)
+    .await?;
+    Ok(rows
+        .into_iter()
+        .map(|row| RecordedSurplus {
+            attempt: row.number,
+            noted_at: row.requested_at,
+            ended: row.finished_at.map(|at| (at, reason(row.outcome))),
+        })
+        .collect())
+}
+
+/// How many of its tenant's jobs are ahead of one that waits in line. `None` where it does not.
+///
+/// # Errors
+/// Where the database does not answer.
+pub async fn count_ahead(conn: &mut PgConnection, job: &Job) -> sqlx::Result<Option<i64>> {
+    if job.status != JobStatus::Queued {
+        return Ok(None);
+    }
+    sqlx::query!(
+        r#"
+        SELECT count(*) AS "ahead!"
+        FROM jobs j JOIN jobs other ON other.tenant_id = j.tenant_id
+        WHERE j.id = $1 AND other.status = 'queued' AND (other.queued_at, other.id) < (j.queued_at, j.id)
+        "#,
+        job.id.0,
+    )
+    .fetch_one(conn)
+    .await
+    .map(|row| Some(row.ahead))
+}

@@ -1,0 +1,160 @@
+//! `POST /v1/transcriptions/{id}/retry`: once more after an error, at a price that is known beforehand.
+
+use axum::{
+    Json,
+    body::Body,
+    extract::State,
+    http::{HeaderMap, StatusCode},
+};
+use serde::Serialize;
+use serde_json::{Map, Value};
+use utoipa::ToSchema;
+
+use super::{
+    lookup::{JobPath, find},
+    view::{Retry, Transcription},
+};
+use crate::{
+    db::retries::{self, Retried},
+    domain::retry::RetryCost,
+    http::{
+        auth::Writer,
+        body::read_optional_json_object,
+        problem::{Problem, ProblemBody, ProblemType},
+        state::AppState,
+    },
+};
+
+/// What a retry may cost at most.
+#[derive(ToSchema)]
+#[expect(
+    dead_code,
+    reason = "describes the body in the OpenAPI document; bodies are read by hand, for better messages"
+)]
+pub struct RetryTranscription {
+    /// Whether the same audio may be billed a second time. Needed where `error.retry.may_be_billed_twice` says so.
+    #[schema(default = false)]
+    accept_second_bill: Option<bool>,
+}
+
+/// A transcription that is tried again.
+#[derive(Serialize, ToSchema)]
+pub struct RetriedTranscription {
+    /// The transcription.
+    #[serde(flatten)]
+    pub transcription: Transcription,
+    /// What this retry may cost.
+    pub retry: Retry,
+}
+
+/// Retry a transcription.
+///
+/// Puts one that is in `error` at the end of the line again, with the same audio and options. `error.retry` says beforehand
+/// what that may cost, and every answer repeats it. Where Gladia refused the request, nothing was billed before. Where it
+/// worked on it and failed, the retry is billed like any new job. Where it may have transcribed it already, because the
+/// result never came or the outcome is unknown, the same audio may be billed twice: that takes
+/// `{"accept_second_bill": true}`, and without it nothing is changed. A result of an earlier attempt that arrives after all
+/// completes the transcription. One that has not ended is left as it is, so a repeated request is harmless.
+///
+/// The audio has to be there still: a presigned `audio_url` may have expired, and Gladia may have deleted an uploaded file.
+#[utoipa::path(
+    post,
+    path = "/v1/transcriptions/{id}/retry",
+    tag = "transcriptions",
+    params(("id" = String, Path, format = Uuid, description = "The transcription's id.")),
+    request_body(content = Option<RetryTranscription>, description = "What it may cost. May be left out."),
+    responses(
+        (status = 202, description = "It is in line again, or has not ended anyway.", body = RetriedTranscription),
+        (status = 400, description = "The body is no JSON object.", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 401, description = "No valid API key.", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 403, description = "The API key's scope does not include this.", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 404, description = "There is no such transcription.", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 408, description = "The body did not arrive in time.", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 409, description = "It may be billed twice, and the body does not accept that (`second-bill-not-accepted`); or it is done or canceled (`already-ended`).", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 410, description = "It was erased; `erased` is the receipt.", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 413, description = "The body is too large.", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 415, description = "The body is not declared as JSON.", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 422, description = "A field breaks a rule.", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 503, description = "The database is not available.", body = ProblemBody, content_type = "application/problem+json"),
+    ),
+)]
+pub async fn retry_transcription(
+    State(state): State<AppState>,
+    Writer(caller): Writer,
+    JobPath(id): JobPath,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<(StatusCode, Json<RetriedTranscription>), Problem> {
+    let body = read_optional_json_object(&headers, body, &state.limits).await?;
+    let accepts_second_bill = parse(&body)?;
+    let mut conn = state.pool.acquire().await?;
+    let retry = match retries::retry(&mut conn, caller.tenant_id, id, accepts_second_bill).await? {
+        Retried::Queued(cost) => {
+            state.wakeups.jobs_changed();
+            tracing::info!(job.id = %id, api_key.id = %caller.api_key_id, ?cost, "Job {id} is tried again");
+            cost.into()
+        }
+        Retried::UnderWay => Retry {
+            may_be_billed_twice: false,
+            explanation: "It has not ended, so this request changed nothing and costs nothing.",
+        },
+        Retried::NeedsConsent {
+            audio_duration_seconds,
+        } => return Err(needs_consent(audio_duration_seconds)),
+        Retried::AlreadyEnded(status) => {
+            return Err(Problem::new(
+                ProblemType::AlreadyEnded,
+                format!(
+                    "The transcription has ended as `{status}`; only one in `error` can be retried. To have the audio \
+                     transcribed anew, create a new transcription."
+                ),
+            ));
+        }
+        Retried::NotFound => return Err(Problem::no_such_transcription()),
+        Retried::Deleted => {
+            // The look gives the receipt.
+            find(&mut conn, caller.tenant_id, id).await?;
+            return Err(Problem::deleted());
+        }
+    };
+    let transcription = find(&mut conn, caller.tenant_id, id).await?.into();
+    let answer = RetriedTranscription {
+        transcription,
+        retry,
+    };
+    Ok((StatusCode::ACCEPTED, Json(answer)))
+}
+
+/// Whether a second bill is accepted.
+fn parse(body: &Map<String, Value>) -> Result<bool, Problem> {
+    let invalid = |pointer: &str, rule: &str| {
+        let detail = format!("{pointer}: {rule}");
+        Problem::new(ProblemType::InvalidRequest, detail).at(pointer, rule)
+    };
+    if let Some(other) = body.keys().find(|name| *name != "accept_second_bill") {
+        let name: String = other.chars().take(100).collect();
+        let pointer = format!("/{}", name.replace('~', "~0").replace('/', "~1"));
+        return Err(invalid(
+            &pointer,
+            "is not known here: use accept_second_bill",
+        ));
+    }
+    match body.get("accept_second_bill") {
+        None | Some(Value::Null) => Ok(false),
+        Some(Value::Bool(accepts)) => Ok(*accepts),
+        Some(_) => Err(invalid("/accept_second_bill", "must be true or false")),
+    }
+}
+
+fn needs_consent(audio_duration_seconds: Option<f64>) -> Problem {
+    let audio = audio_duration_seconds.map_or_else(
+        || "How long the audio is, the gateway does not know.".to_owned(),
+        |seconds| format!("The audio lasts {seconds} seconds."),
+    );
+    let detail = format!(
+        "{} {audio} To have it tried again all the same, repeat the request with accept_second_bill.",
+        RetryCost::MayBeBilledTwice.explanation()
+    );
+    Problem::new(ProblemType::SecondBillNotAccepted, detail)
+        .at("/accept_second_bill", "must be true for this transcription")
+}

@@ -1,0 +1,120 @@
+//! Attempts from before a retry that succeed after all.
+
+use serde_json::{Value, json};
+
+use crate::support::{
+    TestApp,
+    retries::{given_up, missing, surplus},
+    rows::{failure, success},
+};
+
+fn words(job: &Value) -> &str {
+    job["result"]["transcription"]["full_transcript"]
+        .as_str()
+        .unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_late_success_completes_a_retried_job_that_waits_and_nothing_is_sent_again() {
+    let app = TestApp::start().await;
+    let (id, attempt, gladia_id) = missing(&app).await;
+    app.pause_dispatch().await;
+    app.acme.retry_at_any_cost(&id).await.expect(202);
+    app.call_back(attempt.id, success(&gladia_id, "late")).await;
+    let done = app.acme.job(&id).await;
+    assert_eq!(
+        (words(&done), &done["gladia_id"]),
+        ("late", &json!(gladia_id))
+    );
+    app.resume_dispatch().await;
+    let other = app.acme.start("a.mp3").await;
+    app.acme.wait_until_done(&other).await;
+    assert_eq!(app.attempts(&id).await.len(), 1);
+    assert!(surplus(&app, &id).await.is_empty());
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_attempt_that_was_given_up_completes_a_retried_job_that_waits() {
+    let app = TestApp::start().await;
+    let (id, attempt) = given_up(&app, "endless.mp3").await;
+    app.pause_dispatch().await;
+    app.acme.retry_at_any_cost(&id).await.expect(202);
+    let jobs = app.upstream.jobs().await;
+    let gladia_id = jobs[0]["id"].as_str().unwrap();
+    assert_eq!(
+        jobs[0]["custom_metadata"]["gladia_gateway_attempt"],
+        attempt.to_string()
+    );
+    // A success that nobody expects any more.
+    app.call_back(attempt, success(gladia_id, "after all"))
+        .await;
+    let done = app.acme.wait_until_done(&id).await;
+    assert_eq!(words(&done), "after all");
+    app.resume_dispatch().await;
+    assert_eq!(app.upstream.count("creates_received").await, 1);
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_late_success_completes_a_retried_job_that_is_being_sent_and_the_newer_one_is_surplus() {
+    let app = TestApp::builder().with_gladia_relay().start().await;
+    let (id, older, gladia_id) = missing(&app).await;
+    app.gladia().hold_answers();
+    app.acme.retry_at_any_cost(&id).await.expect(202);
+    app.upstream.wait_for("creates_accepted", 2).await;
+    assert_eq!(app.acme.job(&id).await["status_reason"], "submitting");
+    app.call_back(older.id, success(&gladia_id, "late")).await;
+    let done = app.acme.job(&id).await;
+    assert_eq!((&done["status"], words(&done)), (&json!("done"), "late"));
+    app.gladia().release_answers();
+    let newer = app.wait_for_attempt(&id, "accepted").await;
+    let second = newer.gladia_id.unwrap();
+    assert_eq!(surplus(&app, &id).await, std::slice::from_ref(&second));
+    assert_eq!(app.slots_held().await, 1);
+    app.call_back(newer.id, success(&second, "second")).await;
+    assert_eq!(app.acme.job(&id).await, done);
+    assert_eq!(app.slots_held().await, 0);
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_late_success_completes_a_retried_job_at_work_and_the_newer_one_is_surplus() {
+    let app = TestApp::start().await;
+    let (id, older, gladia_id) = missing(&app).await;
+    app.acme.retry_at_any_cost(&id).await.expect(202);
+    app.acme.wait_until(&id, "processing").await;
+    // That the older one failed, on the other hand, says nothing of the newer one.
+    app.call_back(older.id, failure(&gladia_id, 500, "worker lost"))
+        .await;
+    assert_eq!(app.acme.job(&id).await["status"], "processing");
+    assert!(surplus(&app, &id).await.is_empty());
+    app.call_back(older.id, success(&gladia_id, "late")).await;
+    let done = app.acme.job(&id).await;
+    assert_eq!((&done["status"], words(&done)), (&json!("done"), "late"));
+    let newer = app.attempt(&id).await;
+    let second = newer.gladia_id.unwrap();
+    assert_eq!(surplus(&app, &id).await, std::slice::from_ref(&second));
+    let timeline = app.acme.timeline(&id).await;
+    let steps = timeline["steps"].as_array().unwrap();
+    let found = steps.iter().find(|step| step["step"] == "surplus_found");
+    assert_eq!(found.unwrap()["attempt"], 2);
+    app.call_back(newer.id, success(&second, "second")).await;
+    assert_eq!(app.acme.job(&id).await, done);
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_retry_may_succeed_first_and_then_the_older_attempt_is_surplus() {
+    let app = TestApp::start().await;
+    let (id, older, gladia_id) = missing(&app).await;
+    app.acme.retry_at_any_cost(&id).await.expect(202);
+    app.acme.wait_until(&id, "processing").await;
+    app.end(&id).await;
+    let done = app.acme.wait_until_done(&id).await;
+    assert!(surplus(&app, &id).await.is_empty());
+    app.call_back(older.id, success(&gladia_id, "late")).await;
+    assert_eq!(app.acme.job(&id).await, done);
+    assert_eq!(surplus(&app, &id).await, [gladia_id]);
+    app.finish().await;
+}
