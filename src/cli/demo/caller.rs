@@ -101,6 +101,7 @@ impl DemoCaller {
             "\nThe gateway stays up until Ctrl-C. Try it:\n\n\
              \x20 curl -H 'Authorization: Bearer {key}' {base}/v1/transcriptions\n\n\
              \x20 curl -H 'Authorization: Bearer {key}' {base}/v1/transcriptions/{id}\n\n\
+             \x20 curl -H 'Authorization: Bearer {key}' {base}/v1/transcriptions/{id}/export/srt\n\n\
              \x20 curl -H 'Authorization: Bearer {key}' {base}/v1/transcriptions/{id}/audio -o original-audio\n\n\
              \x20 curl -H 'Authorization: Bearer {key}' -H 'Content-Type: application/json' \\\n\
              \x20      -d '{{\"audio_url\":\"{audio_url}\",\"summarization\":true}}' {base}/v1/transcriptions\n\n\

@@ -92,7 +92,7 @@ pub(super) fn value(subject: &str, text: &str, found: &str, allowed: &[&'static 
     let hint = if near.is_some() {
         meant
     } else {
-        " The API's description lists them.".to_owned()
+        " `allowed` lists them.".to_owned()
     };
     format!("`{subject}` must be one of Gladia's {count} values for it; found {found}.{hint}")
 }
