@@ -115,14 +115,12 @@ fn languages_are_gladias_codes() {
         (
             json!({ "language_config": { "languages": ["tlh"] } }),
             "/language_config/languages/0",
-            "`languages[0]` must be one of Gladia's 99 values for it; found the string \"tlh\". The API's description \
-             lists them.",
+            "`languages[0]` must be one of Gladia's 99 values for it; found the string \"tlh\". `allowed` lists them.",
         ),
         (
             json!({ "language_config": { "languages": ["wo"] } }),
             "/language_config/languages/0",
-            "`languages[0]` must be one of Gladia's 99 values for it; found the string \"wo\". The API's description \
-             lists them.",
+            "`languages[0]` must be one of Gladia's 99 values for it; found the string \"wo\". `allowed` lists them.",
         ),
         (
             json!({ "language_config": { "languages": "en" } }),
