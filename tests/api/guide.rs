@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 use crate::support::{
     TestApp,
     guide::{self, Shell, compare},
+    retries::given_up,
 };
 
 /// When the examples are run, so that the dates that they show are always the same.
@@ -31,15 +32,22 @@ fn script() -> Script {
         json!({ "match": "https://audio.example/endless*", "duration": 8000.0 }),
         json!({ "match": "https://recordings.example/silence.mp3", "duration": 1.0,
                 "error": { "code": 422, "message": "The audio holds nothing that can be heard" } }),
+        json!({ "match": "https://recordings.example/briefing.mp3", "duration": 4.2,
+                "utterances": [{ "text": "Good morning from the harbour." }],
+                "failed_addons": { "summarization": {
+                    "status_code": 500, "exception": "TimeoutError", "message": "The model did not answer in time",
+                } } }),
         json!({ "match": "https://recordings.example/*", "duration": 4.2,
                 "utterances": [{ "text": "Good morning from the harbour." }] }),
     ]);
     script.to_string().parse().unwrap()
 }
 
-/// What waits for an operator when the guide begins: a callback that could not be understood, and an attempt of which nobody
-/// knows whether it reached Gladia.
-async fn leave_work_for_an_operator(app: &TestApp) {
+/// What there is when the guide begins: a transcription that an operator has given up, a callback that could not be
+/// understood, and an attempt of which nobody knows whether it reached Gladia.
+async fn leave_work(app: &TestApp) {
+    given_up(app, "endless.mp3").await;
+    app.resume_dispatch().await;
     let kept = app.globex.start("endless.mp3").await;
     app.globex.wait_until(&kept, "processing").await;
     let attempt = app.attempt(&kept).await;
@@ -63,7 +71,7 @@ async fn every_example_gives_the_answer_that_it_shows() {
         ))
         .await;
     app.set_clock_ahead(&ahead).await;
-    leave_work_for_an_operator(&app).await;
+    leave_work(&app).await;
     let admin = app.caller("operators", Scope::Admin).await;
 
     let directory = Path::new(env!("CARGO_TARGET_TMPDIR")).join("guide");
@@ -138,6 +146,8 @@ fn every_code_stands_in_the_guide() {
         ("Status", "StatusReason", 1),
         ("Errors of transcriptions", "JobErrorType", 0),
         ("Warnings", "WarningCode", 0),
+        ("Steps of a timeline", "StepCode", 0),
+        ("Steps of a timeline", "StepReason", 1),
     ] {
         let told: BTreeSet<String> = guide::table(&page, heading)
             .into_iter()
@@ -164,6 +174,39 @@ fn every_operation_stands_in_the_guide() {
         }
     }
     assert_eq!(told, expected);
+}
+
+#[test]
+fn every_filter_and_everything_that_an_export_takes_stands_in_the_guide() {
+    let document = serde_json::to_value(openapi::document()).unwrap();
+    let page = page();
+    let told = |heading: &str| -> BTreeSet<String> {
+        guide::table(&page, heading)
+            .into_iter()
+            // The key of `metadata[KEY]` is the caller's.
+            .map(|row| row[0].split('[').next().unwrap_or_default().to_owned())
+            .collect()
+    };
+    let parameters = |path: &str| {
+        let parameters = document["paths"][path]["get"]["parameters"].as_array();
+        parameters.unwrap().clone()
+    };
+    let export = parameters("/v1/transcriptions/{id}/export/{format}");
+    let list = parameters("/v1/transcriptions");
+    for (heading, parameters) in [("Filters", &list), ("Parameters of an export", &export)] {
+        let expected: BTreeSet<String> = parameters
+            .iter()
+            .filter(|parameter| parameter["in"] == "query")
+            .map(|parameter| parameter["name"].as_str().unwrap().to_owned())
+            .collect();
+        assert_eq!(told(heading), expected, "{heading}");
+    }
+    let format = export
+        .iter()
+        .find(|parameter| parameter["name"] == "format");
+    let formats: BTreeSet<String> =
+        serde_json::from_value(format.unwrap()["schema"]["enum"].clone()).unwrap();
+    assert_eq!(told("Exporting"), formats);
 }
 
 #[test]
