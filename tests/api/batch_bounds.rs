@@ -1,9 +1,10 @@
-//! What a batch may hold: the size of each request, and how much is told of what is wrong.
+//! What a batch may hold and what is kept of it: the size of each request, how much is told, and what erasing leaves.
 
+use reqwest::Method;
 use serde_json::{Value, json};
 
 use crate::{
-    batches::wait_until_finished,
+    batches::{batch, batch_of, ids, wait_until_finished},
     support::{Answer, TestApp},
 };
 
@@ -107,5 +108,78 @@ async fn a_batch_full_of_mistakes_is_told_a_thousand_and_one_of_each_further_req
     }
     assert_eq!(refused(&created).count(), 999);
     wait_until_finished(&app.acme, &created).await;
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_refused_is_erased_with_the_last_transcription_of_its_batch() {
+    let app = TestApp::start().await;
+    let mut body = batch_of(["a.mp3", "b.mp3", "c.mp3", "d.mp3"].map(str::to_owned));
+    body["requests"][1]["model"] = json!("patient-4711");
+    body["requests"][2]["audio_url"] =
+        json!(format!("{}file/unknown", app.upstream.simulator.url()));
+    let send = async || {
+        let request = app.acme.request(Method::POST, "/v1/batches");
+        Answer::to(request.header("Idempotency-Key", "monday").json(&body))
+            .await
+            .expect(202)
+    };
+    let created = send().await;
+    wait_until_finished(&app.acme, &created).await;
+    let ids = ids(&created);
+    let quoting = || app.rows("batches WHERE refused::text LIKE '%patient-4711%'");
+    assert_eq!(app.acme.delete(&ids[0]).await.status, 204);
+    assert_eq!(quoting().await, 1);
+    assert_eq!(
+        batch(&app.acme, &created).await["refusals"][0]["problem"],
+        created["outcomes"][1]["problem"]
+    );
+
+    assert_eq!(app.acme.delete(&ids[1]).await.status, 204);
+    assert_eq!(quoting().await, 0);
+    let refusals = batch(&app.acme, &created).await["refusals"].take();
+    for (refusal, before) in refusals.as_array().unwrap().iter().zip(refused(&created)) {
+        assert_eq!(refusal["index"], before["index"]);
+        let mut problem = refusal["problem"].clone();
+        let detail = problem["detail"].take();
+        assert!(detail.as_str().unwrap().contains("erased"), "{detail}");
+        let mut expected = before["problem"].clone();
+        expected["detail"].take();
+        expected.as_object_mut().unwrap().remove("errors").unwrap();
+        assert_eq!(problem, expected);
+    }
+    // A repetition still says what became of each request.
+    let again = send().await;
+    assert_eq!(again["id"], created["id"]);
+    assert_eq!(again["refused"], 2);
+    let outcome = |answer: &Value| -> Vec<_> {
+        let outcomes = answer["outcomes"].as_array().unwrap().iter();
+        outcomes
+            .map(|outcome| {
+                [
+                    outcome["status"].clone(),
+                    outcome["transcription_id"].clone(),
+                ]
+            })
+            .collect()
+    };
+    assert_eq!(outcome(&again), outcome(&created));
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn transcriptions_erased_at_once_take_what_was_refused_along() {
+    let app = TestApp::start().await;
+    let mut body = batch_of((0..9).map(|number| format!("{number}.mp3")));
+    body["requests"][4]["model"] = json!("patient-4711");
+    let created = app.acme.post("/v1/batches", &body).await.expect(202);
+    wait_until_finished(&app.acme, &created).await;
+    let ids = ids(&created);
+    let erasing = ids.iter().map(|id| app.acme.delete(id));
+    for answer in futures_util::future::join_all(erasing).await {
+        assert_eq!(answer.status, 204);
+    }
+    let quoting = app.rows("batches WHERE refused::text LIKE '%patient-4711%'");
+    assert_eq!(quoting.await, 0);
     app.finish().await;
 }
