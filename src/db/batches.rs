@@ -11,6 +11,10 @@ use crate::domain::{
     job::JobStatus,
 };
 
+/// What is left of the words that said what was wrong with a request.
+const ERASED_DETAIL: &str =
+    "The request was refused. What was wrong with it is erased, with everything else of its batch.";
+
 /// A batch to be accepted.
 #[derive(Debug)]
 pub struct NewBatch<'a> {
@@ -111,6 +115,42 @@ pub async fn find(
         })
     })
     .transpose()
+}
+
+/// Forgets what was wrong with the refused requests of a batch once the last of its jobs is erased, because it quotes the
+/// requests. Which kind of problem each had stays.
+///
+/// # Errors
+/// Where the database does not answer.
+pub async fn erase_with_last_job(conn: &mut PgConnection, id: BatchId) -> sqlx::Result<()> {
+    // First of all nobody else may erase a job of it unseen; the statement after this one sees whoever has.
+    sqlx::query!(
+        "SELECT id FROM batches WHERE id = $1 FOR NO KEY UPDATE",
+        id.0
+    )
+    .fetch_optional(&mut *conn)
+    .await?;
+    sqlx::query!(
+        "
+        UPDATE batches
+        SET refused = (
+            SELECT coalesce(json_agg(json_build_object(
+                'index', r.request -> 'index',
+                'problem', json_build_object(
+                    'type', r.request #> '{problem,type}', 'title', r.request #> '{problem,title}',
+                    'status', r.request #> '{problem,status}', 'detail', $2::text
+                )
+            ) ORDER BY r.place), '[]')
+            FROM json_array_elements(refused) WITH ORDINALITY AS r (request, place)
+        )
+        WHERE id = $1 AND NOT EXISTS (SELECT FROM jobs WHERE batch_id = $1 AND deleted_at IS NULL)
+        ",
+        id.0,
+        ERASED_DETAIL,
+    )
+    .execute(conn)
+    .await
+    .map(|_| ())
 }
 
 /// Lists the requests of a batch that were accepted, in their order, also those whose jobs are erased by now.

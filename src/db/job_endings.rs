@@ -5,7 +5,7 @@ use std::time::Duration;
 use sqlx::{Connection, PgConnection};
 
 use super::{
-    corrupt,
+    batches, corrupt,
     events::{self, EventType},
     job_metadata, upstream_deletions,
 };
@@ -154,19 +154,21 @@ async fn erase(
     by: ErasedBy,
     deletes_at_gladia: bool,
 ) -> sqlx::Result<()> {
-    sqlx::query!(
+    let batch_id = sqlx::query!(
         "
         UPDATE jobs
         SET deleted_at = gateway_now(), erased_by = $2, discard = true, request = NULL, audio_url = NULL,
             upload_id = NULL, result_callback_id = NULL, addon_errors = NULL, error_message = NULL,
             warnings = NULL
         WHERE id = $1 AND deleted_at IS NULL
+        RETURNING batch_id
         ",
         id.0,
         by.as_str(),
     )
-    .execute(&mut *conn)
-    .await?;
+    .fetch_optional(&mut *conn)
+    .await?
+    .and_then(|row| row.batch_id);
     job_metadata::delete(conn, id).await?;
     // Gladia's words on how it went may repeat the request.
     sqlx::query!("UPDATE attempts SET detail = NULL WHERE job_id = $1", id.0)
@@ -187,7 +189,11 @@ async fn erase(
     if deletes_at_gladia {
         upstream_deletions::request_for_erased(conn, id).await?;
     }
-    events::insert(conn, id, EventType::Deleted).await
+    events::insert(conn, id, EventType::Deleted).await?;
+    match batch_id {
+        Some(batch_id) => batches::erase_with_last_job(conn, batch_id.into()).await,
+        None => Ok(()),
+    }
 }
 
 /// Forgets a file that came with a job, unless another job uses it.

@@ -129,6 +129,8 @@ pub struct Job {
     pub warnings: Option<Value>,
     /// The batch that it came with.
     pub batch_id: Option<BatchId>,
+    /// Its place there, from 0.
+    pub batch_index: Option<i32>,
     /// How often its caller had it tried again.
     pub retries: i32,
     /// Seconds of audio, as billed or as the upload reported.
@@ -185,6 +187,7 @@ struct JobRow {
     addon_errors: Option<Value>,
     warnings: Option<Value>,
     batch_id: Option<Uuid>,
+    batch_index: Option<i32>,
     retries: i32,
     audio_duration_seconds: Option<f64>,
     billing_time_seconds: Option<f64>,
@@ -244,6 +247,7 @@ impl TryFrom<JobRow> for Job {
             },
             warnings: row.warnings,
             batch_id: row.batch_id.map(Into::into),
+            batch_index: row.batch_index,
             retries: row.retries,
             audio_duration_seconds: row.audio_duration_seconds,
             billing_time_seconds: row.billing_time_seconds,
@@ -263,7 +267,7 @@ macro_rules! select_jobs {
             JobRow,
             r#"
             SELECT j.id, j.status, j.status_reason, j.request, j.audio_url, j.gladia_id,
-                   j.result_callback_id, j.addon_errors, j.warnings, j.batch_id, j.retries,
+                   j.result_callback_id, j.addon_errors, j.warnings, j.batch_id, j.batch_index, j.retries,
                    j.audio_duration_seconds, j.billing_time_seconds,
                    j.error_type, j.error_code, j.error_message,
                    j.created_at, j.started_at, j.finished_at, j.deleted_at,

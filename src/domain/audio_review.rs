@@ -1,13 +1,13 @@
-//! What can be said of audio before Gladia transcribes it: that it is too long for the plan, that its URL may have expired by
-//! then, that no list of Gladia's has its format.
+//! What can be said of audio before Gladia transcribes it: that it is too long for the plan, that its URL leads nowhere that
+//! Gladia goes or may have expired by then, that no list of Gladia's has its format.
 //!
 //! Refused is only what is certain: a length that Gladia itself has measured, against the limit that it documents. The rest
 //! looks into the future, or at somebody else's server, so it becomes a warning.
 
-use std::time::Duration;
+use std::{net::IpAddr, time::Duration};
 
 use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
-use url::Url;
+use url::{Host, Url};
 
 use super::{
     audio_url::AudioUrl,
@@ -89,6 +89,7 @@ pub fn review_link(
         return Vec::new();
     };
     [
+        is_out_of_reach(&url).then(|| reach_warning(field)),
         expiry_warning(field, &url, now),
         is_youtube(&audio_url.host()).then(|| youtube_warning(field, plan)),
         extension(&url).and_then(|extension| format_warning(field, &extension)),
@@ -96,6 +97,44 @@ pub fn review_link(
     .into_iter()
     .flatten()
     .collect()
+}
+
+/// Whether the host is an address from which Gladia is known to fetch nothing (observed 2026-09-16: loopback, link-local and
+/// private addresses are filtered), or a name of one. Where other names lead is not looked up.
+fn is_out_of_reach(url: &Url) -> bool {
+    let address = match url.host() {
+        Some(Host::Domain(name)) => {
+            let name = name.trim_end_matches('.');
+            return name == "localhost" || name.ends_with(".localhost");
+        }
+        Some(Host::Ipv4(address)) => IpAddr::V4(address),
+        Some(Host::Ipv6(address)) => IpAddr::V6(address),
+        None => return false,
+    };
+    // An IPv4 address may be written as an IPv6 address.
+    match address.to_canonical() {
+        IpAddr::V4(address) => {
+            address.is_loopback()
+                || address.is_private()
+                || address.is_link_local()
+                || address.is_unspecified()
+        }
+        IpAddr::V6(address) => {
+            address.is_loopback()
+                || address.is_unique_local()
+                || address.is_unicast_link_local()
+                || address.is_unspecified()
+        }
+    }
+}
+
+fn reach_warning(field: &str) -> Warning {
+    Warning::at(
+        &[field],
+        WarningCode::UrlOutOfReach,
+        "Gladia fetches nothing from private, link-local and loopback addresses, so it is not likely to get the audio. Give a \
+         URL that the internet reaches, or send the file.",
+    )
 }
 
 /// The query carries a signature, so the instant is all that the message repeats of it.
@@ -273,6 +312,39 @@ mod tests {
             for secret in ["secret", "Amz", "?"] {
                 assert!(!warning.message.contains(secret), "{warning:?}");
             }
+        }
+    }
+
+    #[test]
+    fn an_address_that_gladia_cannot_reach_is_warned_of() {
+        for host in [
+            "localhost:9000",
+            "Minio.LocalHost.",
+            "127.0.0.1",
+            "127.1",
+            "10.0.0.7",
+            "172.16.0.1",
+            "192.168.1.20:8080",
+            "169.254.169.254",
+            "0.0.0.0",
+            "[::1]",
+            "[fd00::1]",
+            "[fe80::1]",
+            "[::ffff:10.0.0.7]",
+        ] {
+            let warnings = link(&format!("http://{host}/a.mp3"));
+            assert_eq!(warnings.len(), 1, "{host}: {warnings:?}");
+            assert_eq!(warnings[0].pointer, "/audio_url");
+            assert_eq!(warnings[0].code, WarningCode::UrlOutOfReach);
+        }
+        for host in [
+            "localhost.example",
+            "notlocalhost",
+            "172.32.0.1",
+            "203.0.113.7",
+            "[2001:db8::1]",
+        ] {
+            assert_eq!(link(&format!("http://{host}/a.mp3")), [], "{host}");
         }
     }
 

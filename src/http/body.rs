@@ -1,6 +1,7 @@
 //! Bodies that fit into memory: bounded in size and time, and problems where they are not what they should be.
 
 use std::{
+    collections::BTreeMap,
     io::{self, Read},
     time::Duration,
 };
@@ -11,7 +12,7 @@ use axum::{
 };
 use bytes::BytesMut;
 use futures_util::{Stream, StreamExt, stream};
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, value::RawValue};
 use tokio::time::Instant;
 use tokio_util::io::{StreamReader, SyncIoBridge};
 
@@ -184,18 +185,31 @@ fn check_is_json(headers: &HeaderMap) -> Result<(), Problem> {
 /// # Errors
 /// A problem that says where it is none.
 pub fn parse_json_object(bytes: &[u8], what: &str) -> Result<Map<String, Value>, Problem> {
-    let value: Value = serde_json::from_slice(bytes).map_err(|error| {
-        Problem::new(
-            ProblemType::MalformedJson,
-            format!(
-                "In {what}, line {} column {}: {}.",
-                error.line(),
-                error.column(),
-                syntax(&error)
-            ),
-        )
-    })?;
-    expect_object(value, what)
+    expect_object(parse_json(bytes, what)?, what)
+}
+
+/// Parses what must be JSON.
+///
+/// # Errors
+/// A problem that says where it is none.
+pub fn parse_json(bytes: &[u8], what: &str) -> Result<Value, Problem> {
+    serde_json::from_slice(bytes).map_err(|error| malformed(what, &error))
+}
+
+/// Parses the names of what must be a JSON object, and leaves the values as text, so that each can be measured before it is
+/// parsed, and what is wrong with one is not wrong with all.
+///
+/// # Errors
+/// A problem that says where it is none.
+pub fn parse_json_fields<'a>(
+    bytes: &'a [u8],
+    what: &str,
+) -> Result<BTreeMap<String, &'a RawValue>, Problem> {
+    serde_json::from_slice(bytes).map_err(|error| {
+        // In the words that every other body is refused with.
+        let told = parse_json_object(bytes, what).err();
+        told.unwrap_or_else(|| malformed(what, &error))
+    })
 }
 
 /// Takes a value that must be a JSON object.
@@ -236,6 +250,18 @@ pub fn content_length(headers: &HeaderMap) -> Option<u64> {
         .ok()?
         .parse()
         .ok()
+}
+
+fn malformed(what: &str, error: &serde_json::Error) -> Problem {
+    Problem::new(
+        ProblemType::MalformedJson,
+        format!(
+            "In {what}, line {} column {}: {}.",
+            error.line(),
+            error.column(),
+            syntax(error)
+        ),
+    )
 }
 
 /// serde's message without the position, which is told apart.

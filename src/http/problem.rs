@@ -442,6 +442,23 @@ impl Problem {
         self
     }
 
+    /// Tells the first of its fields only, and says so.
+    #[must_use]
+    pub fn with_fields_up_to(mut self, most: usize) -> Self {
+        let found = self.errors.len();
+        if found > most {
+            self.errors.truncate(most);
+            self.detail = format!("{found} fields break a rule; the first of them in errors.");
+        }
+        self
+    }
+
+    /// How many fields it tells.
+    #[must_use]
+    pub fn fields(&self) -> usize {
+        self.errors.len()
+    }
+
     /// A query parameter that breaks a rule.
     pub fn parameter(name: &str, rule: impl Into<String>) -> Self {
         Self::parameters(vec![(name.into(), rule.into())])

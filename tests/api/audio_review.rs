@@ -125,6 +125,7 @@ async fn what_cannot_be_known_of_a_link_is_warned_of() {
             vec!["may_be_too_long"],
         ),
         ("https://audio.example/a.webm", vec!["not_documented"]),
+        ("http://192.168.1.20/a.mp3", vec!["url_out_of_reach"]),
         ("https://audio.example/a.mp3", vec![]),
     ] {
         let body = json!({ "audio_url": url });

@@ -16,6 +16,7 @@ mod audio_back;
 mod audio_review;
 mod bad_bodies;
 mod bad_requests;
+mod batch_bounds;
 mod batch_progress;
 mod batch_repeats;
 mod batches;

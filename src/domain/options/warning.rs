@@ -54,6 +54,8 @@ pub enum WarningCode {
     Unchecked,
     /// The audio may be out of reach by the time that Gladia fetches it.
     UrlExpires,
+    /// The audio is at an address from which Gladia fetches nothing.
+    UrlOutOfReach,
     /// The audio may be longer than Gladia transcribes.
     MayBeTooLong,
 }

@@ -29,6 +29,10 @@ use crate::{
     },
 };
 
+/// How many errors a batch tells before it tells only the first of each further request. A thousand requests with fifty errors
+/// each would fill 100 MB, in the database too.
+const MOST_ERRORS: usize = 1000;
+
 /// A request that passed every check.
 struct Accepted {
     index: i32,
@@ -56,6 +60,7 @@ pub async fn accept(
 ) -> Result<CreatedBatch, Problem> {
     let mut tx = state.pool.begin().await?;
     let (accepted, refused) = judge(&mut tx, state, caller, batch.requests).await?;
+    let refused = within_bounds(refused);
     if accepted.is_empty() || (batch.all_or_nothing && !refused.is_empty()) {
         return Err(nothing_made(accepted.len(), refused));
     }
@@ -174,6 +179,19 @@ async fn judge(
         }
     }
     Ok((accepted, refused))
+}
+
+/// Shortens what is wrong with a batch to what its answers have room for. Every refused request keeps an error at least.
+fn within_bounds(refused: Vec<Refused>) -> Vec<Refused> {
+    let mut room = MOST_ERRORS;
+    refused
+        .into_iter()
+        .map(|refused| {
+            let problem = refused.problem.with_fields_up_to(room.max(1));
+            room = room.saturating_sub(problem.fields());
+            Refused { problem, ..refused }
+        })
+        .collect()
 }
 
 /// The problem of a batch of which nothing comes: all its requests are refused, or it wants all of them or none.

@@ -31,6 +31,9 @@ use crate::{
 /// others, unless `all_or_nothing` says so. `outcomes` names the transcription or the problem of each. The accepted ones are
 /// durable, all at once, once this is answered, and wait in the order of the requests.
 ///
+/// A request is told everything that is wrong with it, until there are 1000 errors in the batch; of each further request the
+/// first is told, and how many there are.
+///
 /// Where every request is refused, there is nothing to keep: the answer is 422 with everything that is wrong, no batch is
 /// made, and the idempotency key can be used again.
 #[utoipa::path(
@@ -40,7 +43,7 @@ use crate::{
     params(
         ("Idempotency-Key" = Option<String>, Header, description = "Makes repeating the batch safe: the same key with the same requests gives the same batch with the same outcomes. 1 to 255 visible ASCII characters."),
     ),
-    request_body(content = CreateBatch, description = "1 to 1000 requests, in at most MAX_BATCH_BYTES bytes (10,000,000 unless the operator has chosen otherwise)."),
+    request_body(content = CreateBatch, description = "1 to 1000 requests, in at most MAX_BATCH_BYTES bytes (10,000,000 unless the operator has chosen otherwise). Each of them may be as large as it might be alone (MAX_REQUEST_BYTES)."),
     responses(
         (status = 202, description = "At least one request is accepted and durable.", body = CreatedBatch, headers(
             ("Location" = String, description = "Where the batch is."),
@@ -73,8 +76,9 @@ pub async fn create_batch(
     )
     .await?;
     // A large body takes a moment to judge; the other requests of this thread do not wait for it.
-    let policy = state.rules.options;
-    let batch = tokio::task::spawn_blocking(move || RequestedBatch::parse(&bytes, policy))
+    let (max_request_bytes, policy) = (limits.max_request_bytes, state.rules.options);
+    let parse = move || RequestedBatch::parse(&bytes, max_request_bytes, policy);
+    let batch = tokio::task::spawn_blocking(parse)
         .await
         .map_err(|error| judging_failed(&error))??;
 

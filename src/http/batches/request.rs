@@ -1,18 +1,21 @@
 //! What a caller asks for: requests as the create by URL takes them, in a list.
 
+use std::collections::BTreeMap;
+
 use serde::Serialize;
-use serde_json::{Map, Value};
+use serde_json::{Value, value::RawValue};
 use utoipa::ToSchema;
 
 use crate::{
     domain::{
         audio_url::AudioUrl,
+        canonical::canonical,
         idempotency::Fingerprint,
         options::{OptionsPolicy, Violation},
     },
     http::{
-        body::{expect_object, parse_json_object},
-        problem::Problem,
+        body::{expect_object, parse_json, parse_json_fields},
+        problem::{Problem, ProblemType},
         transcriptions::request::{self, CreateTranscription, RequestedOptions},
     },
 };
@@ -25,6 +28,9 @@ const MOST_WRONG_NAMES: usize = 50;
 
 const REQUESTS: &str = "requests";
 const ALL_OR_NOTHING: &str = "all_or_nothing";
+
+/// What messages call one of them.
+const THE_REQUEST: &str = "the request";
 
 /// Many transcriptions of audio that Gladia fetches.
 #[derive(Serialize, ToSchema)]
@@ -58,22 +64,31 @@ pub struct RequestedTranscription {
 }
 
 impl RequestedBatch {
-    /// Parses a body. What is wrong within a request is that request's problem.
+    /// Parses a body. What is wrong within a request is that request's problem; also that it is larger than it might be alone.
     ///
     /// # Errors
     /// Where it is no batch, with everything that is wrong around the requests.
-    pub fn parse(bytes: &[u8], policy: OptionsPolicy) -> Result<Self, Problem> {
-        let mut body = parse_json_object(bytes, "the body")?;
+    pub fn parse(
+        bytes: &[u8],
+        max_request_bytes: usize,
+        policy: OptionsPolicy,
+    ) -> Result<Self, Problem> {
+        let mut body = parse_json_fields(bytes, "the body")?;
         let mut violations = Vec::new();
-        let all_or_nothing = match body.remove(ALL_OR_NOTHING) {
-            None | Some(Value::Null) => false,
-            Some(Value::Bool(is)) => is,
-            Some(_) => {
+        let all_or_nothing = body
+            .remove(ALL_OR_NOTHING)
+            .map(|text| serde_json::from_str::<Option<bool>>(text.get()))
+            .transpose()
+            .unwrap_or_else(|_| {
                 violations.push(violation(ALL_OR_NOTHING, "must be true or false"));
-                false
-            }
-        };
-        let Some(Value::Array(requests)) = body.remove(REQUESTS) else {
+                None
+            })
+            .flatten()
+            .unwrap_or(false);
+        let requests = body
+            .remove(REQUESTS)
+            .and_then(|list| serde_json::from_str::<Vec<&RawValue>>(list.get()).ok());
+        let Some(requests) = requests else {
             let rule = format!("is required: a list of 1 to {MOST_REQUESTS} requests");
             violations.push(violation(REQUESTS, rule));
             return Err(refuse(body, violations));
@@ -88,22 +103,25 @@ impl RequestedBatch {
         if !(body.is_empty() && violations.is_empty()) {
             return Err(refuse(body, violations));
         }
-        let fingerprint = Fingerprint::of_batch(&requests, all_or_nothing);
-        let requests = requests
+        let (spellings, requests): (Vec<String>, Vec<_>) = requests
             .into_iter()
-            .map(|request| RequestedTranscription::parse(request, policy))
-            .collect();
+            .map(|text| {
+                let request = read(text, max_request_bytes);
+                let spelling = request.as_ref().map_or(text.get().to_owned(), canonical);
+                (spelling, RequestedTranscription::parse(request, policy))
+            })
+            .unzip();
         Ok(Self {
             requests,
             all_or_nothing,
-            fingerprint,
+            fingerprint: Fingerprint::of_batch(&spellings, all_or_nothing),
         })
     }
 }
 
 impl RequestedTranscription {
-    fn parse(request: Value, policy: OptionsPolicy) -> Self {
-        let body = match expect_object(request, "the request") {
+    fn parse(request: Result<Value, Problem>, policy: OptionsPolicy) -> Self {
+        let body = match request.and_then(|request| expect_object(request, THE_REQUEST)) {
             Ok(body) => body,
             Err(problem) => {
                 return Self {
@@ -120,12 +138,25 @@ impl RequestedTranscription {
     }
 }
 
+/// Reads one request, unless it is too large.
+fn read(text: &RawValue, max_request_bytes: usize) -> Result<Value, Problem> {
+    let bytes = text.get().as_bytes();
+    if bytes.len() > max_request_bytes {
+        let detail = format!(
+            "A request may have {max_request_bytes} bytes at most; this one has {}.",
+            bytes.len()
+        );
+        return Err(Problem::new(ProblemType::PayloadTooLarge, detail));
+    }
+    parse_json(bytes, THE_REQUEST)
+}
+
 /// The problem of a body that is no batch. `rest` are the fields that have no meaning here.
-fn refuse(rest: Map<String, Value>, mut violations: Vec<Violation>) -> Problem {
+fn refuse(rest: BTreeMap<String, &RawValue>, mut violations: Vec<Violation>) -> Problem {
     let rule = format!(
         "is not known here: use {REQUESTS} and {ALL_OR_NOTHING}; options belong into each request"
     );
-    let names = rest.into_iter().take(MOST_WRONG_NAMES).map(|(name, _)| {
+    let names = rest.into_keys().take(MOST_WRONG_NAMES).map(|name| {
         let name: String = name.chars().take(100).collect();
         violation(&name.replace('~', "~0").replace('/', "~1"), rule.as_str())
     });

@@ -54,7 +54,8 @@ pub enum RequestOutcome {
     Refused {
         /// The request's place, from 0.
         index: i32,
-        /// What `POST /v1/transcriptions` would have answered. Pointers begin at the request.
+        /// What `POST /v1/transcriptions` would have answered. Pointers begin at the request. Once every transcription of
+        /// the batch is erased, only the kind of problem is left.
         #[schema(value_type = ProblemBody)]
         problem: Value,
     },
@@ -194,7 +195,8 @@ impl BatchCounts {
 pub struct Refusal {
     /// The request's place, from 0.
     pub index: i32,
-    /// What `POST /v1/transcriptions` would have answered. Pointers begin at the request.
+    /// What `POST /v1/transcriptions` would have answered. Pointers begin at the request. Once every transcription of the
+    /// batch is erased, only the kind of problem is left.
     #[schema(value_type = ProblemBody)]
     pub problem: Value,
 }

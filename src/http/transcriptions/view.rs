@@ -37,6 +37,8 @@ pub struct Transcription {
     pub status_reason: Option<StatusReason>,
     /// The batch that it came with.
     pub batch_id: Option<BatchId>,
+    /// Its request's place there, from 0.
+    pub batch_index: Option<i32>,
     /// How often it was tried again after an error, because its caller asked for it.
     pub retries: i32,
     /// Gladia's id of it, for Gladia's support and dashboard. Absent until Gladia is known to have it.
@@ -173,6 +175,7 @@ impl From<Job> for Transcription {
             status: job.status.public(),
             status_reason: job.status_reason,
             batch_id: job.batch_id,
+            batch_index: job.batch_index,
             retries: job.retries,
             gladia_id: job.gladia_id,
             audio_url: job.audio_url,
