@@ -6,6 +6,7 @@
 //! [voices]. Nothing here does I/O, and all of it is linear in the words but for putting them in order.
 
 mod cues;
+mod direction;
 mod loose;
 mod pieces;
 mod speech;
