@@ -22,6 +22,7 @@ pub mod rendering;
 pub mod retry;
 pub mod searchable;
 pub mod settling;
+pub mod spreadsheet;
 pub mod timeline;
 pub mod transcript;
 pub mod usage;

@@ -122,7 +122,10 @@ fn is_text(headers: &HeaderMap) -> bool {
         || media_type.ends_with("+json")
         || matches!(
             media_type.as_str(),
-            "application/json" | "application/javascript" | "image/svg+xml"
+            "application/json"
+                | "application/javascript"
+                | "application/x-subrip"
+                | "image/svg+xml"
         )
 }
 

@@ -6,7 +6,7 @@
 //!
 //! Tags are weak: the same content has one tag in whatever encoding it is sent.
 
-use std::convert::Infallible;
+use std::{borrow::Cow, convert::Infallible};
 
 use axum::{
     body::Body,
@@ -48,18 +48,19 @@ impl ETag {
     /// To be asked where the answer would be 200, to a GET.
     #[must_use]
     pub fn is_known(&self, request: &HeaderMap) -> bool {
-        request
-            .get_all(header::IF_NONE_MATCH)
-            .iter()
-            .any(|list| self.is_in(&String::from_utf8_lossy(list.as_bytes())))
+        conditions(request).any(|list| list.trim() == "*") || self.is_named(request)
+    }
+
+    /// Whether a request names this state. Whoever names a tag had 200 with it, so this can be asked before it is known
+    /// what the answer would be, where that follows from what the tag identifies.
+    #[must_use]
+    pub fn is_named(&self, request: &HeaderMap) -> bool {
+        conditions(request).any(|list| self.is_in(&list))
     }
 
     /// Compares weakly, as RFC 9110 (section 13.1.2) wants it here: `"a"` and `W/"a"` are the same. A list that cannot be
     /// read counts as far as it can be.
     fn is_in(&self, list: &str) -> bool {
-        if list.trim() == "*" {
-            return true;
-        }
         let mut rest = list;
         loop {
             let tag = rest.trim_start_matches([' ', '\t', ',']);
@@ -80,6 +81,11 @@ impl ETag {
         let nothing = Body::from_stream(stream::empty::<Result<Vec<u8>, Infallible>>());
         (StatusCode::NOT_MODIFIED, self, nothing).into_response()
     }
+}
+
+fn conditions(request: &HeaderMap) -> impl Iterator<Item = Cow<'_, str>> {
+    let lists = request.get_all(header::IF_NONE_MATCH).into_iter();
+    lists.map(|list| String::from_utf8_lossy(list.as_bytes()))
 }
 
 impl IntoResponseParts for ETag {
@@ -128,6 +134,14 @@ mod tests {
         ] {
             assert!(known(&tag, &[list]), "{list}");
             assert!(known(&tag, &["\"other\"", list]), "{list}");
+            let headers = [(
+                header::IF_NONE_MATCH,
+                HeaderValue::from_bytes(list.as_bytes()).unwrap(),
+            )];
+            assert_eq!(
+                tag.is_named(&headers.into_iter().collect()),
+                list.trim() != "*"
+            );
         }
         for list in [
             "",

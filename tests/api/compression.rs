@@ -146,6 +146,7 @@ async fn text_of_some_length_is_compressed_on_its_way() {
     let id = done(&app).await;
     for path in [
         format!("/v1/transcriptions/{id}"),
+        format!("/v1/transcriptions/{id}/export/srt"),
         "/openapi.json".to_owned(),
         "/metrics".to_owned(),
         "/docs/swagger-ui.css".to_owned(),

@@ -138,3 +138,64 @@ async fn where_there_is_nothing_to_be_had_a_condition_changes_nothing() {
     assert!(app.scalar::<bool>(forgotten).await);
     app.finish().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_export_is_sent_again_only_where_another_one_is_asked_for() {
+    let app = TestApp::start().await;
+    let id = app.acme.start("spoken.mp3").await;
+    app.acme.wait_until_done(&id).await;
+    let other = app.acme.start("spoken.mp3").await;
+    app.acme.wait_until_done(&other).await;
+    let path = |id: &str, what: &str| format!("/v1/transcriptions/{id}/export/{what}");
+    let named = "srt?speaker_names=1:B&speaker_names=0:A&maximum_duration=5";
+    let mut tags = Vec::new();
+    for path in [
+        path(&id, named),
+        path(&id, "srt"),
+        path(&id, "srt?speaker_names=0:A"),
+        path(&id, "vtt"),
+        path(&id, "csv"),
+        path(&id, "json"),
+        path(&other, "srt"),
+    ] {
+        let tag = tag(&app.acme.get(&path).await);
+        assert!(tag.starts_with("W/\""), "{tag}");
+        assert!(!tags.contains(&tag), "{path}");
+        for known in [&tag, "*", &format!("\"other\", {tag}")] {
+            expect_not_modified(&get_other(&app.acme, &path, known).await, &tag);
+        }
+        if let Some(before) = tags.last() {
+            assert_eq!(get_other(&app.acme, &path, before).await.status, 200);
+        }
+        tags.push(tag);
+    }
+    for (same, tag) in [
+        (
+            "srt?maximum_duration=5.0&speaker_names=0:A&speaker_names=1:B",
+            &tags[0],
+        ),
+        (
+            "srt?minimum_duration=1&maximum_rows_per_caption=2",
+            &tags[1],
+        ),
+    ] {
+        let path = path(&id, same);
+        expect_not_modified(&get_other(&app.acme, &path, tag).await, tag);
+    }
+    // There is no state that could be known.
+    let missing = path(&id, "srt?language=de");
+    let answer = get_other(&app.acme, &missing, "*").await;
+    answer.problem(404, "translation-not-found");
+    let answer = get_other(&app.acme, &path(&id, "srt?style=x"), &tags[1]).await;
+    answer.problem(400, "invalid-parameter");
+    // It is not even read.
+    app.execute("UPDATE callbacks SET body = 'no zstd at all'")
+        .await;
+    let path = path(&id, "srt");
+    app.acme.get(&path).await.problem(500, "internal");
+    expect_not_modified(&get_other(&app.acme, &path, &tags[1]).await, &tags[1]);
+    app.acme.delete(&id).await;
+    let answer = get_other(&app.acme, &path, &tags[1]).await;
+    answer.problem(410, "transcription-deleted");
+    app.finish().await;
+}

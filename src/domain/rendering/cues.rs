@@ -8,10 +8,11 @@
 use std::{collections::BTreeSet, ops::Range};
 
 use super::{
+    direction::{Direction, before, running},
     pieces::{Break, Piece, columns, pieces},
     speech::Speech,
     timing::{Span, arrange},
-    voices::{Labels, Voice, Voices, before, voice},
+    voices::{Labels, Voice, Voices, voice},
 };
 
 /// How large a caption may be, and how long it stays. The names are those of Gladia's `subtitles_config`.
@@ -61,6 +62,8 @@ pub(super) struct Cue {
 struct Draft<'a> {
     span: Span,
     voice: Voice,
+    /// Which way the whole utterance runs.
+    direction: Direction,
     pieces: Vec<Piece<'a>>,
 }
 
@@ -85,6 +88,7 @@ pub(super) fn cues(
         } else {
             limits.maximum_characters_per_row
         };
+        let direction = Direction::of(&utterance.text);
         let pieces = pieces(utterance, columns_at_most);
         for range in cut(&pieces, limits, label) {
             let pieces = &pieces[range];
@@ -95,6 +99,7 @@ pub(super) fn cues(
                     end_ms: ends.max().unwrap_or_default(),
                 },
                 voice,
+                direction,
                 pieces: pieces.to_vec(),
             });
         }
@@ -120,7 +125,7 @@ pub(super) fn cues(
                 label: label
                     .filter(|_| place == LabelPlace::Apart)
                     .map(str::to_owned),
-                rows: rows(&draft.pieces, in_text, limits.maximum_characters_per_row),
+                rows: rows(draft, in_text, limits.maximum_characters_per_row),
             }
         })
         .collect()
@@ -246,9 +251,9 @@ fn next_cue(pieces: &[Piece<'_>], most: usize) -> usize {
 }
 
 /// Sets the words of a cue in as few rows as hold them.
-fn rows(pieces: &[Piece<'_>], label: Option<&str>, columns_at_most: usize) -> Vec<String> {
-    let joined: String = pieces.iter().map(|piece| piece.text).collect();
-    let label = label.map(|label| before(label, &joined));
+fn rows(draft: &Draft<'_>, label: Option<&str>, columns_at_most: usize) -> Vec<String> {
+    let pieces = draft.pieces.as_slice();
+    let label = label.map(|label| before(label, draft.direction));
     // What sets a label apart takes no column.
     let label_columns = label.as_deref().map_or(0, columns);
     let starts = row_starts(pieces, label_columns, columns_at_most);
@@ -264,7 +269,9 @@ fn rows(pieces: &[Piece<'_>], label: Option<&str>, columns_at_most: usize) -> Ve
             row.push_str(piece.text);
         }
     }
-    rows
+    rows.into_iter()
+        .map(|row| running(row, draft.direction))
+        .collect()
 }
 
 /// Which pieces begin a further row.

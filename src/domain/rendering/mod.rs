@@ -6,6 +6,7 @@
 //! [voices]. Nothing here does I/O, and all of it is linear in the words but for putting them in order.
 
 mod cues;
+mod direction;
 mod loose;
 mod pieces;
 mod speech;
@@ -24,6 +25,10 @@ use self::{
     cues::{LabelPlace, cues},
     speech::Speech,
 };
+
+/// Goes up whenever the same result and wishes are rendered in another way than before, so that who has a file from then
+/// gets the new one.
+pub const VERSION: u32 = 1;
 
 /// What is rendered into.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,12 +1,15 @@
 //! Where a text may be broken: pieces that stay whole, with the times at which they are said.
 //!
 //! Lines break by the rules of Unicode (UAX #14), with dictionaries for Thai, Lao, Khmer and Burmese, which are written
-//! without spaces. A piece that is wider than a row is broken between what readers take for characters (UAX #29), so an
+//! without spaces, and Korean, which is written with spaces, at these alone. A piece that is wider than a row is broken between what readers take for characters (UAX #29), so an
 //! emoji or an accent never comes apart.
 
 use std::ops::Range;
 
-use icu_segmenter::{GraphemeClusterSegmenter, LineSegmenter, options::LineBreakOptions};
+use icu_segmenter::{
+    GraphemeClusterSegmenter, LineSegmenter,
+    options::{LineBreakOptions, LineBreakWordOption},
+};
 use unicode_width::UnicodeWidthStr;
 
 use super::speech::Utterance;
@@ -75,7 +78,11 @@ pub(super) fn pieces(utterance: &Utterance, columns_at_most: usize) -> Vec<Piece
         });
         end_before = at.end;
     };
-    let lines = LineSegmenter::new_dictionary(LineBreakOptions::default());
+    let mut options = LineBreakOptions::default();
+    if is_korean(text) {
+        options.word_option = Some(LineBreakWordOption::KeepAll);
+    }
+    let lines = LineSegmenter::new_dictionary(options);
     let mut from = 0;
     for to in lines.segment_str(text).filter(|to| *to > 0) {
         let whole = text[from..to].trim_end();
@@ -89,10 +96,16 @@ pub(super) fn pieces(utterance: &Utterance, columns_at_most: usize) -> Vec<Piece
         from = to;
     }
     for index in 0..pieces.len() {
-        let next_ms = pieces.get(index + 1).map(|next| next.start_ms);
-        pieces[index].after = break_after(&pieces[index], next_ms);
+        pieces[index].after = break_after(&pieces[index], pieces.get(index + 1));
     }
     pieces
+}
+
+/// Whether it has Korean letters. Japanese with a Korean name in it has its own as well, and no spaces to go by.
+fn is_korean(text: &str) -> bool {
+    let is_hangul = |c| matches!(c, '\u{1100}'..='\u{11ff}' | '\u{3130}'..='\u{318f}' | '\u{ac00}'..='\u{d7af}');
+    let is_kana = |c| matches!(c, '\u{3040}'..='\u{30ff}');
+    text.contains(is_hangul) && !text.contains(is_kana)
 }
 
 /// Breaks a text between characters into parts that fit. A single character that does not fit is a part of its own.
@@ -110,13 +123,15 @@ fn break_up(text: &str, columns_at_most: usize, mut add: impl FnMut(Range<usize>
     add(start..end);
 }
 
-fn break_after(piece: &Piece<'_>, next_ms: Option<u64>) -> Break {
-    let pause_ms = next_ms.map_or(0, |next| next.saturating_sub(piece.end_ms));
+fn break_after(piece: &Piece<'_>, next: Option<&Piece<'_>>) -> Break {
+    let pause_ms = next.map_or(0, |next| next.start_ms.saturating_sub(piece.end_ms));
     if pause_ms >= SILENCE_MS {
         return Break::Silence;
     }
     let closing = |c: char| "\"'”’»›)]}」』）】〉》".contains(c);
-    match piece.text.trim_end_matches(closing).chars().next_back() {
+    let text = piece.text.trim_end_matches(closing);
+    match text.chars().next_back() {
+        Some('.') if goes_on(text, next.map_or("", |next| next.text)) => Break::Plain,
         Some('.' | '!' | '?' | '…' | '。' | '！' | '？' | '｡' | '؟' | '۔' | '।' | '॥' | '։') => {
             Break::Sentence
         }
@@ -126,6 +141,24 @@ fn break_after(piece: &Piece<'_>, next_ms: Option<u64>) -> Break {
         _ if pause_ms >= PAUSE_MS => Break::Phrase,
         _ => Break::Plain,
     }
+}
+
+/// Titles before a name, in some languages.
+const TITLES: [&str; 9] = ["Mr", "Mrs", "Ms", "Dr", "Prof", "St", "Sr", "Sra", "Hr"];
+
+/// Whether a sentence goes on behind a full stop: that of a title, an initial or an abbreviation such as "p.m.", or any that
+/// is followed by a small letter.
+fn goes_on(text: &str, next: &str) -> bool {
+    let word = text
+        .trim_end_matches('.')
+        .trim_start_matches(|c: char| !c.is_alphanumeric());
+    let is_short = |part: &str, most: usize| {
+        (1..=most).contains(&part.chars().count())
+            && part.chars().all(|c| c.is_lowercase() || c.is_uppercase())
+    };
+    let is_initial = is_short(word, 1) && word.contains(char::is_uppercase);
+    let is_abbreviation = word.contains('.') && word.split('.').all(|part| is_short(part, 2));
+    is_initial || is_abbreviation || TITLES.contains(&word) || next.starts_with(char::is_lowercase)
 }
 
 /// When each part of a text is said.

@@ -1,9 +1,9 @@
 //! The words as a table: comma-separated values after RFC 4180.
 //!
-//! A word that a spreadsheet would take for a formula gets an apostrophe before it, which is how people tell a spreadsheet
-//! that it is none; numbers and signs that stand alone are left as they are.
+//! No word is a [formula](no_formula) to a spreadsheet.
 
 use super::speech::{Speech, Utterance, Word};
+use crate::domain::spreadsheet::no_formula;
 
 const COLUMNS: [&str; 9] = [
     "utterance_index",
@@ -50,41 +50,14 @@ fn row(utterance: &Utterance, index: Option<usize>, word: &Word) -> [String; COL
         index.map_or_else(String::new, |index| index.to_string()),
         seconds(word.start_ms),
         seconds(word.end_ms),
-        no_formula(word.text.trim()),
+        no_formula(word.text.trim()).into_owned(),
         word.confidence.map_or_else(String::new, |c| c.to_string()),
         count(utterance.speaker),
         count(utterance.channel),
-        no_formula(utterance.language.as_deref().unwrap_or_default()),
+        no_formula(utterance.language.as_deref().unwrap_or_default()).into_owned(),
     ]
-}
-
-/// Source: <https://owasp.org/www-community/attacks/CSV_Injection>.
-fn no_formula(text: &str) -> String {
-    let is_formula = text.starts_with(['=', '+', '-', '@'])
-        && text.chars().any(char::is_alphabetic)
-        || text.starts_with('=');
-    if is_formula {
-        format!("'{text}")
-    } else {
-        text.to_owned()
-    }
 }
 
 fn seconds(at_ms: u64) -> String {
     format!("{}.{:03}", at_ms / 1_000, at_ms % 1_000)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_a_spreadsheet_would_run_is_text() {
-        for formula in ["=1+1", "+cmd|' /C calc'!A0", "@SUM(A1)", "-2+A1", "=１"] {
-            assert_eq!(no_formula(formula), format!("'{formula}"));
-        }
-        for word in ["word", "-", "-5", "+33", "a=b", "“=x”", ""] {
-            assert_eq!(no_formula(word), word);
-        }
-    }
 }

@@ -3,8 +3,9 @@
 use std::fmt::Write as _;
 
 use super::{
+    direction::{Direction, before},
     speech::{Speech, Utterance},
-    voices::{Labels, Voices, before, voice},
+    voices::{Labels, Voices, voice},
 };
 
 /// What one voice says until another is heard.
@@ -47,7 +48,7 @@ pub(super) fn txt(speech: &Speech, wanted: &Labels) -> String {
     let paragraphs = turns.iter().map(|turn| {
         let mut lines: Vec<String> = turn.utterances.iter().map(|u| u.text.clone()).collect();
         if let Some(label) = turn.label {
-            lines[0] = format!("{} {}", before(label, &lines[0]), lines[0]);
+            lines[0] = format!("{} {}", before(label, Direction::of(&lines[0])), lines[0]);
         }
         lines.join("\n") + "\n"
     });

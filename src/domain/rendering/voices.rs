@@ -2,8 +2,6 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use unicode_bidi::{Direction, get_base_direction};
-
 use super::speech::{Speech, Utterance};
 
 /// How voices are told apart.
@@ -80,19 +78,4 @@ impl Voices {
 /// People count from one.
 fn numbered(what: &str, number: u32) -> String {
     format!("{what} {}", u64::from(number) + 1)
-}
-
-/// A label as it stands before a text in the same line.
-///
-/// A line is laid out in the direction of its first letter. A label that runs in the other direction than the text is set
-/// apart by characters that nobody sees (U+2068, U+2069), so that the text keeps its own.
-pub(super) fn before(label: &str, text: &str) -> String {
-    let (one, other) = (get_base_direction(label), get_base_direction(text));
-    let is_mixed = (one == Direction::Ltr && other == Direction::Rtl)
-        || (one == Direction::Rtl && other == Direction::Ltr);
-    if is_mixed {
-        format!("\u{2068}{label}\u{2069}:")
-    } else {
-        format!("{label}:")
-    }
 }

@@ -3,7 +3,7 @@
 use axum::{
     body::Bytes,
     extract::{FromRequestParts, Path, RawQuery, State},
-    http::{HeaderValue, header, request::Parts},
+    http::{HeaderMap, HeaderValue, header, request::Parts},
     response::{IntoResponse, Response},
 };
 
@@ -11,16 +11,17 @@ use super::{
     attachment::{attachment, stem},
     export_query::{self, ExportFormat},
     lookup::find,
-    result::{no_result, read},
+    result::{no_result, read, read_into},
 };
 use crate::{
     domain::{
-        ids::JobId,
+        ids::{CallbackId, JobId},
         rendering::{self, CannotRender, Format, Wishes},
         transcript::TranscriptionResult,
     },
     http::{
         auth::Reader,
+        etag::ETag,
         problem::{Problem, ProblemBody, ProblemType},
         state::AppState,
     },
@@ -68,6 +69,7 @@ impl FromRequestParts<AppState> for ExportPath {
     params(
         ("id" = String, Path, format = Uuid, description = "The transcription's id."),
         ("format" = inline(ExportFormat), Path, description = "What to export it as."),
+        ("If-None-Match" = Option<String>, Header, description = "The `ETag` of what the caller has."),
         ("language" = Option<String>, Query, example = "fr", description = "A language that it was translated into. The original if not given."),
         ("speaker" = Option<Vec<u32>>, Query, description = "Only this speaker, by Gladia's number from 0. May be given several times."),
         ("channel" = Option<Vec<u32>>, Query, description = "Only this channel, by Gladia's number from 0. May be given several times."),
@@ -84,14 +86,21 @@ impl FromRequestParts<AppState> for ExportPath {
         ("maximum_rows_per_caption" = Option<u32>, Query, minimum = 1, maximum = 5, description = "Rows of a subtitle. 2 if not given."),
     ),
     responses(
-        (status = 200, description = "The file. `Content-Disposition` has its name.", content(
-            (String = "text/plain"),
-            (String = "application/x-subrip"),
-            (String = "text/vtt"),
-            (String = "text/markdown"),
-            (String = "text/csv"),
-            (TranscriptionResult = "application/json"),
-        )),
+        (
+            status = 200, description = "The file. `Content-Disposition` has its name.", content(
+                (String = "text/plain"),
+                (String = "application/x-subrip"),
+                (String = "text/vtt"),
+                (String = "text/markdown"),
+                (String = "text/csv"),
+                (TranscriptionResult = "application/json"),
+            ),
+            headers(("ETag" = String, description = "Stays the same until a newer version of the gateway renders in another way.")),
+        ),
+        (
+            status = 304, description = "It is what the caller has.",
+            headers(("ETag" = String, description = "The same one.")),
+        ),
         (status = 400, description = "Parameters break rules; `errors` names each.", body = ProblemBody, content_type = "application/problem+json"),
         (status = 401, description = "No valid API key.", body = ProblemBody, content_type = "application/problem+json"),
         (status = 404, description = "There is no such transcription, format or translation.", body = ProblemBody, content_type = "application/problem+json"),
@@ -105,10 +114,22 @@ pub async fn get_transcription_export(
     Reader(caller): Reader,
     ExportPath { id, format }: ExportPath,
     RawQuery(query): RawQuery,
+    headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let wishes = export_query::parse(format, query.as_deref())?;
     let job = find(&mut *state.pool.acquire().await?, caller.tenant_id, id).await?;
     let callback_id = job.result_callback_id.ok_or_else(|| no_result(&job))?;
+    // Everything that the file follows from; the name of the recording never changes. That a parameter is left out, or given
+    // as what it is then, is the same, and so is the order of parameters.
+    let etag = ETag::of(&[
+        callback_id.0.as_bytes(),
+        format.name().as_bytes(),
+        format!("{wishes:?}").as_bytes(),
+        &rendering::VERSION.to_be_bytes(),
+    ]);
+    if etag.is_named(&headers) {
+        return Ok(etag.not_modified());
+    }
     let filename = job.upload.map(|upload| upload.filename);
     let stem = filename.as_deref().and_then(stem);
     let stem = stem.unwrap_or_else(|| format!("transcription-{id}"));
@@ -117,48 +138,44 @@ pub async fn get_transcription_export(
         name.extend([".", language]);
     }
     name.extend([".", format.name()]);
-    let result = read(&state, callback_id).await?;
     let file = match format.rendered() {
-        None => result,
+        None => read(&state, callback_id).await?,
         Some(format) => {
             let title = filename.unwrap_or_else(|| format!("Transcription {id}"));
-            render(&state, result, format, wishes, title).await?
+            render(&state, callback_id, format, wishes, title).await?
         }
     };
+    // By a star, which is true only of what there is.
+    if etag.is_known(&headers) {
+        return Ok(etag.not_modified());
+    }
     let content_type = HeaderValue::from_static(format.content_type());
     let headers = [
         (header::CONTENT_TYPE, content_type),
         (header::CONTENT_DISPOSITION, attachment(&name)),
     ];
-    Ok((headers, file).into_response())
+    Ok((etag, headers, file).into_response())
 }
 
-/// Renders a result where it keeps no other request waiting. As with reading, a few are under way at a time.
 async fn render(
     state: &AppState,
-    result: Bytes,
+    callback_id: CallbackId,
     format: Format,
     wishes: Wishes,
     title: String,
 ) -> Result<Bytes, Problem> {
-    let failed = |cause: &str| {
-        tracing::error!(cause, "A result cannot be rendered");
-        Problem::new(
-            ProblemType::Internal,
-            "The transcript cannot be rendered. The gateway's log has the cause.",
-        )
-    };
-    let permits = state.result_permits.clone();
-    let permit = permits.acquire_owned().await;
-    let permit = permit.map_err(|_| failed("no permit"))?;
     let language = wishes.language.clone().unwrap_or_default();
-    let rendering = tokio::task::spawn_blocking(move || {
-        let _permit = permit;
+    let rendered = read_into(state, callback_id, move |result| {
         rendering::render(&result, format, &wishes, &title)
     });
-    let rendered = rendering.await.map_err(|_| failed("rendering panicked"))?;
-    rendered.map(Bytes::from).map_err(|cannot| match cannot {
-        CannotRender::Table => failed("the table cannot be written"),
+    rendered.await?.map(Bytes::from).map_err(|cannot| match cannot {
+        CannotRender::Table => {
+            tracing::error!(callback.id = %callback_id, "A table cannot be written");
+            Problem::new(
+                ProblemType::Internal,
+                "The transcript cannot be rendered. The gateway's log has the cause.",
+            )
+        }
         CannotRender::NoTranscript => Problem::new(
             ProblemType::TranscriptMissing,
             "Gladia's result holds no transcript. It is to be had as it came, as `json`.",

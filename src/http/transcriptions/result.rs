@@ -29,15 +29,25 @@ pub enum Packed {
 /// Results are large, so a few are read and unpacked at a time, whoever asks for how many; and none holds a connection of
 /// the database's meanwhile.
 pub async fn read(state: &AppState, callback_id: CallbackId) -> Result<Bytes, Problem> {
+    read_into(state, callback_id, |result| result).await
+}
+
+/// Reads a result and makes something of it, such as a file, where it keeps no other request waiting. What is made counts
+/// as reading: no result waits in memory for its turn to be made something of.
+pub async fn read_into<T: Send + 'static>(
+    state: &AppState,
+    callback_id: CallbackId,
+    make: impl FnOnce(Bytes) -> T + Send + 'static,
+) -> Result<T, Problem> {
     let (stored, permit) = find(state, callback_id).await?;
-    unpack(callback_id, stored, permit).await
+    unpack(callback_id, stored, permit, make).await
 }
 
 /// Reads a result, packed if that is how it is stored.
 pub async fn read_packed(state: &AppState, callback_id: CallbackId) -> Result<Packed, Problem> {
     match find(state, callback_id).await? {
         (StoredResult::Frame(frame), _) => Ok(Packed::Zstd(frame.into())),
-        (stored, permit) => unpack(callback_id, stored, permit).await.map(Packed::Plain),
+        (stored, permit) => unpack(callback_id, stored, permit, Packed::Plain).await,
     }
 }
 
@@ -61,25 +71,27 @@ async fn find(
 
 /// Large results take milliseconds to unpack; the other requests of this thread do not wait for it. The permit goes along,
 /// since unpacking does not end when the caller goes away.
-async fn unpack(
+async fn unpack<T: Send + 'static>(
     callback_id: CallbackId,
     stored: StoredResult,
     permit: OwnedSemaphorePermit,
-) -> Result<Bytes, Problem> {
-    let unpacked = tokio::task::spawn_blocking(move || {
+    make: impl FnOnce(Bytes) -> T + Send + 'static,
+) -> Result<T, Problem> {
+    let reading = tokio::task::spawn_blocking(move || {
         let _permit = permit;
-        match stored {
-            StoredResult::Frame(frame) => decode(&frame),
+        let result = match stored {
+            StoredResult::Frame(frame) => decode(&frame)?,
             StoredResult::Within(body) => {
                 let body = decode(&body)?;
                 let result = result_of(&body).ok_or("not a callback with a result")?;
-                Ok(body.slice_ref(result.get().as_bytes()))
+                body.slice_ref(result.get().as_bytes())
             }
-        }
+        };
+        Ok(make(result))
     });
-    unpacked
+    reading
         .await
-        .unwrap_or(Err("unpacking panicked"))
+        .unwrap_or(Err("reading it panicked"))
         .map_err(|cause| unreadable(callback_id, cause))
 }
 

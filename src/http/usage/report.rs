@@ -14,7 +14,10 @@ use utoipa::ToSchema;
 use super::query::Format;
 use crate::{
     db::usage::UsageRow,
-    domain::usage::{Dimension, Grouping, Period, Usage},
+    domain::{
+        spreadsheet::no_formula,
+        usage::{Dimension, Grouping, Period, Usage},
+    },
     http::problem::{Problem, ProblemType},
 };
 
@@ -176,7 +179,11 @@ impl Report {
         let names = self.grouping.dimensions().iter().map(ToString::to_string);
         writer.write_record(names.chain(NUMBERS.map(str::to_owned)))?;
         for row in &self.rows {
-            let keys = row.keys.iter().map(|key| key.clone().unwrap_or_default());
+            // Values of metadata are whatever a caller sent.
+            let keys = row.keys.iter().map(|key| {
+                let key = key.as_deref().unwrap_or_default();
+                no_formula(key).into_owned()
+            });
             writer.write_record(keys.chain(numbers(&row.usage.into())))?;
         }
         writer

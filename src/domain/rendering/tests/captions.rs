@@ -25,6 +25,23 @@ fn a_caption_ends_with_a_sentence_rather_than_in_the_middle_of_one() {
 }
 
 #[test]
+fn a_full_stop_that_ends_no_sentence_ends_no_caption() {
+    let text = "Dr. Smith paid 3.50 dollars to Mr. Jones at 5 p.m. on the U.S. side of the border, i.e. near the old St. \
+                Mary church. It was J. R. Brown's.";
+    let mut words = wishes(CaptionLimits::default());
+    words.limits.maximum_duration_ms = 30_000;
+    for rows_at_most in [1, 2] {
+        words.limits.maximum_rows_per_caption = rows_at_most;
+        let captions = srt(&result([said(0.0, text)]), &words);
+        for row in rows(&captions) {
+            for end in ["Dr.", "Mr.", "p.m.", "U.S.", "i.e.", "St.", "J.", "R."] {
+                assert!(!row.ends_with(end), "{row}");
+            }
+        }
+    }
+}
+
+#[test]
 fn rows_are_of_about_the_same_length() {
     let text = "It left Rotterdam on Monday and it will be here soon.";
     let captions = srt(

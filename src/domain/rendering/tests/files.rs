@@ -1,6 +1,9 @@
 //! What the files look like.
 
+use sha2::{Digest, Sha256};
+
 use super::*;
+use crate::domain::rendering::VERSION;
 
 fn fixture() -> Value {
     let body = include_str!("../../../../tests/fixtures/gladia/done.json");
@@ -171,4 +174,44 @@ fn words_without_their_spaces_take_those_of_the_text() {
         result([json!({ "text": "Hello world.", "start": 0, "end": 0.9, "words": words })]);
     assert_eq!(text(&result, Format::Txt), "Hello world.\n");
     assert_eq!(rows(&srt(&result, &narrow(6, 1))), ["Hello", "world."]);
+}
+
+/// A caller who has a file asks whether there is another one by now, and is told by the version. So where this fails, and is
+/// right to, the version goes up and the hash is replaced.
+#[test]
+fn what_is_rendered_in_another_way_has_another_version() {
+    let scripts = [
+        "Dr. Smith said: \"yes\", on the 3.5 < 4 & _so_ on.",
+        "安定した、会議。始めます。",
+        "안녕하세요 고객님 무엇을 도와드릴까요",
+        "ภาษาไทยเป็นภาษาที่ไม่มีช่องว่างระหว่างคำ",
+        "مرحبا بكم في Northwind كيف",
+        "👩‍👩‍👧‍👦 e\u{301}",
+        "=1+1",
+        "Donaudampfschifffahrtsgesellschaft",
+    ];
+    let mut start = 0.0;
+    let utterances: Vec<Value> = (0..)
+        .zip(scripts)
+        .map(|(number, text)| {
+            start += 1.5;
+            spoken(start, text, Some(number % 3), Some(number % 2))
+        })
+        .collect();
+    let mut hash = Sha256::new();
+    for result in [fixture(), result(utterances)] {
+        for format in [
+            Format::Txt,
+            Format::Srt,
+            Format::Vtt,
+            Format::Md,
+            Format::Csv,
+        ] {
+            for wishes in [Wishes::default(), names(), narrow(16, 3), narrow(24, 1)] {
+                hash.update(rendered(&result, format, &wishes));
+            }
+        }
+    }
+    let hash = hash.finalize();
+    assert_eq!((VERSION, &hash[..4]), (1, &[188, 175, 83, 26][..]));
 }

@@ -133,11 +133,12 @@ fn dense(text: &str) -> String {
     text.split_whitespace().collect()
 }
 
-/// The text of an SRT with the marks for which it has other letters.
+/// The text of an SRT with the marks for which it has other letters, and without those that nobody sees.
 fn as_said(text: &str) -> String {
     text.replace('→', "-->")
         .replace('‹', "<")
         .replace('⧵', "\\")
+        .replace(['\u{200e}', '\u{200f}'], "")
 }
 
 fn wishes(limits: CaptionLimits) -> Wishes {

@@ -95,3 +95,44 @@ fn french_keeps_the_spaces_before_its_signs() {
     let captions = srt(&result([said(0.0, text)]), &narrow(11, 2));
     assert_eq!(rows(&captions), ["Vraiment\u{a0}?", "Oui\u{202f}!"]);
 }
+
+#[test]
+fn korean_is_broken_at_its_spaces_alone() {
+    let text =
+        "안녕하세요 고객님 무엇을 도와드릴까요 주문번호를 말씀해 주시면 바로 확인해 드리겠습니다";
+    for wishes in [narrow(42, 2), narrow(22, 2), narrow(14, 1)] {
+        let captions = srt(&result([said(0.0, text)]), &wishes);
+        assert_within(&captions, wishes.limits);
+        assert_eq!(rows(&captions).join(" "), text);
+    }
+}
+
+#[test]
+fn each_row_runs_in_the_direction_of_the_whole() {
+    let arabic = "مرحبا بكم جميعا في Northwind كيف يمكنني مساعدتك";
+    let captions = srt(&result([said(0.0, arabic)]), &narrow(22, 2));
+    assert_eq!(
+        rows(&captions),
+        [
+            "مرحبا بكم جميعا في",
+            "\u{200f}Northwind كيف",
+            "يمكنني مساعدتك"
+        ]
+    );
+    let result = result([
+        spoken(0.0, "iPhone 15 وصل أمس إلينا", Some(0), None),
+        spoken(9.0, "15 - 16.", Some(1), None),
+        spoken(20.0, "שלום is what they said", Some(0), None),
+    ]);
+    assert_eq!(
+        rows(&srt(&result, &Wishes::default())),
+        [
+            "\u{200f}\u{2068}Speaker 1\u{2069}: iPhone 15 وصل أمس إلينا",
+            "Speaker 2: 15 - 16.",
+            "Speaker 1: שלום is what they said",
+        ]
+    );
+    let voices = vtt(&result, &Wishes::default());
+    assert_eq!(voices[0].rows, ["\u{200f}iPhone 15 وصل أمس إلينا"]);
+    assert_eq!(voices[2].rows, ["\u{200e}שלום is what they said"]);
+}
