@@ -28,7 +28,7 @@ use crate::{
     http::{
         self, Serves,
         serve::HEAD_TIMEOUT,
-        state::{AppState, HttpLimits, RequestRules},
+        state::{AppState, HttpLimits, RequestRules, UNPACKED_MIB},
     },
     journal::{
         intake::{self, Intake},
@@ -41,7 +41,7 @@ use crate::{
 /// How many callback bodies are in memory at once; with the limit on each, the bound on what they take.
 const CALLBACKS_AT_ONCE: usize = 16;
 
-/// How many results are unpacked at once.
+/// How many results are read at once.
 const RESULTS_AT_ONCE: usize = 16;
 
 /// How long between two looks for a database that was away at the start.
@@ -132,6 +132,7 @@ impl Gateway {
             tasks: shutdown.tracker.clone(),
             zero_data_retention: settings.gladia.gladia_zero_data_retention,
             result_permits: Arc::new(Semaphore::new(RESULTS_AT_ONCE)),
+            unpacking_mib: Arc::new(Semaphore::new(UNPACKED_MIB as usize)),
         };
         let gateway = Self {
             pool: pool.clone(),

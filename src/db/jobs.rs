@@ -339,10 +339,19 @@ pub async fn list_of_batch(
 
 /// A job's result as it is stored.
 #[derive(Debug)]
-pub enum StoredResult {
-    /// Alone, as one zstd frame.
+pub struct StoredResult {
+    /// Its bytes.
+    pub zstd: StoredAs,
+    /// The size of the whole body that brought it, unpacked.
+    pub body_bytes: i64,
+}
+
+/// Where a result is in what is stored (zstd).
+#[derive(Debug)]
+pub enum StoredAs {
+    /// Alone, as one frame.
     Frame(Vec<u8>),
-    /// Somewhere in this body (zstd).
+    /// Somewhere in this body.
     Within(Vec<u8>),
 }
 
@@ -356,7 +365,7 @@ pub async fn find_result(
 ) -> sqlx::Result<Option<StoredResult>> {
     let row = sqlx::query!(
         r#"
-        SELECT result_frame_start IS NOT NULL AS "is_frame!",
+        SELECT result_frame_start IS NOT NULL AS "is_frame!", body_bytes,
                -- Of a body that is stored uncompressed, Postgres reads no more than this part.
                CASE WHEN result_frame_start IS NULL THEN body
                     ELSE substring(body FROM result_frame_start + 1 FOR result_frame_length) END AS zstd
@@ -368,10 +377,14 @@ pub async fn find_result(
     .await?;
     Ok(row.and_then(|row| {
         let zstd = row.zstd?;
-        Some(if row.is_frame {
-            StoredResult::Frame(zstd)
+        let zstd = if row.is_frame {
+            StoredAs::Frame(zstd)
         } else {
-            StoredResult::Within(zstd)
+            StoredAs::Within(zstd)
+        };
+        Some(StoredResult {
+            zstd,
+            body_bytes: row.body_bytes,
         })
     }))
 }

@@ -18,6 +18,10 @@ use crate::{
     journal::intake::Intake,
 };
 
+/// How much of results may be unpacked at once, in MiB of the bodies that hold them. To render one takes about four times
+/// its size for a moment.
+pub const UNPACKED_MIB: u32 = 128;
+
 /// The service, as handlers see it.
 #[derive(Clone)]
 pub struct AppState {
@@ -51,8 +55,10 @@ pub struct AppState {
     pub tasks: TaskTracker,
     /// Whether Gladia keeps nothing for the account: no file goes there or comes from there.
     pub zero_data_retention: bool,
-    /// How many results are unpacked at once.
+    /// How many results are read at once.
     pub result_permits: Arc<Semaphore>,
+    /// How much of them is unpacked at once.
+    pub unpacking_mib: Arc<Semaphore>,
 }
 
 impl AppState {

@@ -11,7 +11,7 @@ use super::{
     attachment::{attachment, stem},
     export_query::{self, ExportFormat},
     lookup::find,
-    result::{no_result, read, read_into},
+    result::{Packed, no_result, read_into, read_packed},
 };
 use crate::{
     domain::{
@@ -21,6 +21,7 @@ use crate::{
     },
     http::{
         auth::Reader,
+        compression::Preferred,
         etag::ETag,
         problem::{Problem, ProblemBody, ProblemType},
         state::AppState,
@@ -104,7 +105,7 @@ impl FromRequestParts<AppState> for ExportPath {
         (status = 400, description = "Parameters break rules; `errors` names each.", body = ProblemBody, content_type = "application/problem+json"),
         (status = 401, description = "No valid API key.", body = ProblemBody, content_type = "application/problem+json"),
         (status = 404, description = "There is no such transcription, format or translation.", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 409, description = "It has no result, or none yet; or the translation failed.", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 409, description = "It has no result, or none yet; its result holds no transcript; or the translation failed.", body = ProblemBody, content_type = "application/problem+json"),
         (status = 410, description = "It was erased; `erased` is the receipt.", body = ProblemBody, content_type = "application/problem+json"),
         (status = 503, description = "The database is not available.", body = ProblemBody, content_type = "application/problem+json"),
     ),
@@ -114,6 +115,7 @@ pub async fn get_transcription_export(
     Reader(caller): Reader,
     ExportPath { id, format }: ExportPath,
     RawQuery(query): RawQuery,
+    preferred: Preferred,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let wishes = export_query::parse(format, query.as_deref())?;
@@ -139,10 +141,10 @@ pub async fn get_transcription_export(
     }
     name.extend([".", format.name()]);
     let file = match format.rendered() {
-        None => read(&state, callback_id).await?,
+        None => read_packed(&state, callback_id, preferred).await?,
         Some(format) => {
             let title = filename.unwrap_or_else(|| format!("Transcription {id}"));
-            render(&state, callback_id, format, wishes, title).await?
+            Packed::Plain(render(&state, callback_id, format, wishes, title).await?)
         }
     };
     // By a star, which is true only of what there is.

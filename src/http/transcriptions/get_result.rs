@@ -8,7 +8,7 @@ use axum::{
 
 use super::{
     lookup::{JobPath, find},
-    result::{Packed, no_result, read, read_packed},
+    result::{no_result, read_packed},
 };
 use crate::{
     domain::transcript::TranscriptionResult,
@@ -62,18 +62,10 @@ pub async fn get_transcription_result(
     if etag.is_known(&headers) {
         return Ok(etag.not_modified());
     }
-    let result = if preferred == Preferred::Zstd {
-        read_packed(&state, callback_id).await?
-    } else {
-        Packed::Plain(read(&state, callback_id).await?)
-    };
+    let result = read_packed(&state, callback_id, preferred).await?;
     let json = [(
         header::CONTENT_TYPE,
         HeaderValue::from_static("application/json"),
     )];
-    let zstd = [(header::CONTENT_ENCODING, HeaderValue::from_static("zstd"))];
-    Ok(match result {
-        Packed::Zstd(frame) => (etag, json, zstd, frame).into_response(),
-        Packed::Plain(result) => (etag, json, result).into_response(),
-    })
+    Ok((etag, json, result).into_response())
 }

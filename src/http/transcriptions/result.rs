@@ -1,18 +1,23 @@
 //! A job's result within the callback that brought it.
 
-use axum::body::Bytes;
-use tokio::sync::OwnedSemaphorePermit;
+use axum::{
+    body::Bytes,
+    http::{HeaderValue, header},
+    response::{IntoResponse, Response},
+};
+use tokio::sync::{AcquireError, OwnedSemaphorePermit};
 
 use crate::{
     db::{
         self,
-        jobs::{Job, StoredResult},
+        jobs::{Job, StoredAs, StoredResult},
     },
     domain::{ids::CallbackId, job::JobStatus},
     gladia::callback::result_of,
     http::{
+        compression::Preferred,
         problem::{Problem, ProblemType},
-        state::AppState,
+        state::{AppState, UNPACKED_MIB},
     },
 };
 
@@ -20,14 +25,26 @@ use crate::{
 pub enum Packed {
     /// One zstd frame, as it is stored.
     Zstd(Bytes),
-    /// Unpacked, because it has no frame of its own.
+    /// Unpacked: because it has no frame of its own, or because its reader does not want it packed.
     Plain(Bytes),
+}
+
+impl IntoResponse for Packed {
+    fn into_response(self) -> Response {
+        match self {
+            Self::Zstd(frame) => {
+                let zstd = HeaderValue::from_static("zstd");
+                ([(header::CONTENT_ENCODING, zstd)], frame).into_response()
+            }
+            Self::Plain(result) => result.into_response(),
+        }
+    }
 }
 
 /// Reads a result, byte for byte as it came.
 ///
-/// Results are large, so a few are read and unpacked at a time, whoever asks for how many; and none holds a connection of
-/// the database's meanwhile.
+/// Results are large, so a few are read at a time, and as many unpacked as there is room for, whoever asks for how many;
+/// and none holds a connection of the database's meanwhile.
 pub async fn read(state: &AppState, callback_id: CallbackId) -> Result<Bytes, Problem> {
     read_into(state, callback_id, |result| result).await
 }
@@ -40,14 +57,22 @@ pub async fn read_into<T: Send + 'static>(
     make: impl FnOnce(Bytes) -> T + Send + 'static,
 ) -> Result<T, Problem> {
     let (stored, permit) = find(state, callback_id).await?;
-    unpack(callback_id, stored, permit, make).await
+    unpack(state, callback_id, stored, permit, make).await
 }
 
-/// Reads a result, packed if that is how it is stored.
-pub async fn read_packed(state: &AppState, callback_id: CallbackId) -> Result<Packed, Problem> {
-    match find(state, callback_id).await? {
-        (StoredResult::Frame(frame), _) => Ok(Packed::Zstd(frame.into())),
-        (stored, permit) => unpack(callback_id, stored, permit, Packed::Plain).await,
+/// Reads a result for a caller: packed, if it is stored like that and the caller would rather have it so.
+pub async fn read_packed(
+    state: &AppState,
+    callback_id: CallbackId,
+    preferred: Preferred,
+) -> Result<Packed, Problem> {
+    let (stored, permit) = find(state, callback_id).await?;
+    match stored.zstd {
+        StoredAs::Frame(frame) if preferred == Preferred::Zstd => Ok(Packed::Zstd(frame.into())),
+        zstd => {
+            let stored = StoredResult { zstd, ..stored };
+            unpack(state, callback_id, stored, permit, Packed::Plain).await
+        }
     }
 }
 
@@ -72,16 +97,24 @@ async fn find(
 /// Large results take milliseconds to unpack; the other requests of this thread do not wait for it. The permit goes along,
 /// since unpacking does not end when the caller goes away.
 async fn unpack<T: Send + 'static>(
+    state: &AppState,
     callback_id: CallbackId,
     stored: StoredResult,
     permit: OwnedSemaphorePermit,
     make: impl FnOnce(Bytes) -> T + Send + 'static,
 ) -> Result<T, Problem> {
+    let room = state
+        .unpacking_mib
+        .clone()
+        .acquire_many_owned(mib(stored.body_bytes));
+    let room = room
+        .await
+        .map_err(|_: AcquireError| unreadable(callback_id, "no room"))?;
     let reading = tokio::task::spawn_blocking(move || {
-        let _permit = permit;
-        let result = match stored {
-            StoredResult::Frame(frame) => decode(&frame)?,
-            StoredResult::Within(body) => {
+        let _held = (permit, room);
+        let result = match stored.zstd {
+            StoredAs::Frame(frame) => decode(&frame)?,
+            StoredAs::Within(body) => {
                 let body = decode(&body)?;
                 let result = result_of(&body).ok_or("not a callback with a result")?;
                 body.slice_ref(result.get().as_bytes())
@@ -93,6 +126,16 @@ async fn unpack<T: Send + 'static>(
         .await
         .unwrap_or(Err("reading it panicked"))
         .map_err(|cause| unreadable(callback_id, cause))
+}
+
+/// How much room a body takes, begun MiB counted as whole ones. The largest gets all that there is.
+fn mib(body_bytes: i64) -> u32 {
+    let mib = u64::try_from(body_bytes)
+        .unwrap_or_default()
+        .div_ceil(1 << 20);
+    u32::try_from(mib)
+        .unwrap_or(u32::MAX)
+        .clamp(1, UNPACKED_MIB)
 }
 
 fn decode(zstd: &[u8]) -> Result<Bytes, &'static str> {
@@ -119,4 +162,15 @@ pub fn no_result(job: &Job) -> Problem {
         _ => "The transcription has not ended. Ask again later.",
     };
     Problem::new(ProblemType::ResultNotReady, detail)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_body_takes_room_and_none_waits_for_more_than_there_is() {
+        let sizes = [-1, 0, 1, 1 << 20, (1 << 20) + 1, 64_000_000, i64::MAX];
+        assert_eq!(sizes.map(mib), [1, 1, 1, 1, 2, 62, UNPACKED_MIB]);
+    }
 }
