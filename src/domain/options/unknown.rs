@@ -6,7 +6,7 @@ use super::{found, languages, schema};
 const LONGEST_COMPARED: usize = 64;
 
 /// How alike two names must be for the one to be suggested for the other, from 0 to 1: three edits in a name of
-/// twelve letters.
+/// twelve letters. [`may_be_alike`] knows it too.
 const ALIKE: f64 = 0.75;
 
 /// The way past this validation, for options that are newer than this build.
@@ -110,13 +110,23 @@ fn nearest<'a>(name: &str, candidates: impl Iterator<Item = &'a str>) -> Option<
     }
     let plain = plain(name);
     candidates
-        .map(|candidate| {
-            let likeness = strsim::normalized_damerau_levenshtein(&plain, &self::plain(candidate));
+        .map(|candidate| (self::plain(candidate), candidate))
+        // Edits are dear, and a batch may have tens of thousands of unknown names.
+        .filter(|(other, _)| may_be_alike(&plain, other))
+        .map(|(other, candidate)| {
+            let likeness = strsim::normalized_damerau_levenshtein(&plain, &other);
             (likeness, candidate)
         })
         .filter(|(likeness, _)| *likeness >= ALIKE)
         .max_by(|(one, _), (other, _)| one.total_cmp(other))
         .map(|(_, candidate)| candidate)
+}
+
+/// Whether two names can be [`ALIKE`] at all: their lengths alone do not differ by more edits than that allows.
+fn may_be_alike(one: &str, other: &str) -> bool {
+    let (one, other) = (one.chars().count(), other.chars().count());
+    let (shorter, longer) = (one.min(other), one.max(other));
+    shorter * 4 >= longer * 3
 }
 
 /// A name without what differs between the naming styles of programs: `languageConfig` is `language_config`.
