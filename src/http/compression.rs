@@ -5,7 +5,7 @@
 //! result alone); everything else that is text is encoded as it is sent. A job with its result is put together from
 //! several pieces, and as zstd frames in a row it would be cut short by clients that read no further than the first.
 
-use std::convert::Infallible;
+use std::{convert::Infallible, future};
 
 use axum::{
     Router,
@@ -15,6 +15,7 @@ use axum::{
     middleware::{self, Next},
     response::Response,
 };
+use futures_util::FutureExt;
 use tower::{ServiceExt, service_fn};
 use tower_http::{
     CompressionLevel,
@@ -42,21 +43,25 @@ pub enum Preferred {
 
 impl Preferred {
     /// Reads `Accept-Encoding`.
-    async fn of(headers: &HeaderMap) -> Self {
+    fn of(headers: &HeaderMap) -> Self {
         let mut request = Request::new(());
         for value in headers.get_all(header::ACCEPT_ENCODING) {
             request
                 .headers_mut()
                 .append(header::ACCEPT_ENCODING, value.clone());
         }
-        // The library tells what it would do with an answer, and nothing is encoded before somebody reads it.
-        let anything =
-            service_fn(async |_: Request<()>| Ok::<_, Infallible>(Response::new(Body::from("a"))));
+        // The library tells what it would do with an answer that is there at once. Nothing is encoded before somebody reads.
+        let anything = service_fn(|_: Request<()>| {
+            future::ready(Ok::<_, Infallible>(Response::new(Body::from("a"))))
+        });
         let always = |_: StatusCode, _: Version, _: &HeaderMap, _: &Extensions| true;
-        let Ok(response) = Compression::new(anything)
+        let asked = Compression::new(anything)
             .compress_when(always)
             .oneshot(request)
-            .await;
+            .now_or_never();
+        let Some(Ok(response)) = asked else {
+            return Self::Identity;
+        };
         if response.status() == StatusCode::NOT_ACCEPTABLE {
             return Self::Nothing;
         }
@@ -72,7 +77,7 @@ impl<S: Sync> FromRequestParts<S> for Preferred {
     type Rejection = Infallible;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
-        Ok(Self::of(&parts.headers).await)
+        Ok(Self::of(&parts.headers))
     }
 }
 
@@ -138,8 +143,8 @@ mod tests {
         *,
     };
 
-    #[tokio::test]
-    async fn the_encoding_with_the_greatest_weight_is_preferred() {
+    #[test]
+    fn the_encoding_with_the_greatest_weight_is_preferred() {
         for (accepted, expected) in [
             (&[] as &[&str], Identity),
             (&[""], Identity),
@@ -167,7 +172,7 @@ mod tests {
             for value in accepted {
                 headers.append(header::ACCEPT_ENCODING, HeaderValue::from_static(value));
             }
-            assert_eq!(Preferred::of(&headers).await, expected, "{accepted:?}");
+            assert_eq!(Preferred::of(&headers), expected, "{accepted:?}");
         }
     }
 }
