@@ -192,3 +192,28 @@ async fn an_attempt_that_a_webhook_names_takes_the_place_of_a_retry_that_waits_a
     assert!(surplus(&app, &id).await.is_empty());
     app.finish().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_turns_out_to_have_failed_is_not_billed_twice() {
+    let app = TestApp::start().await;
+    let (missing, first, gladia_id) = missing(&app).await;
+    let (unknown, second) = given_up(&app, "endless.mp3").await;
+    for (id, attempt, gladia_id) in [
+        (&missing, first.id, gladia_id.as_str()),
+        (&unknown, second, "late"),
+    ] {
+        let before = app.acme.job(id).await;
+        assert_eq!(before["error"]["retry"]["may_be_billed_twice"], true);
+        let failed = failure(gladia_id, 500, "worker lost");
+        app.call_back(attempt, failed).await;
+        let job = app.acme.job(id).await;
+        assert_eq!(job["error"]["type"], before["error"]["type"]);
+        assert_eq!(job["error"]["retry"]["may_be_billed_twice"], false);
+        app.acme.retry(id).await.expect(202);
+        app.acme.wait_until(id, "processing").await;
+        app.end(id).await;
+        app.acme.wait_until_done(id).await;
+        assert!(surplus(&app, id).await.is_empty());
+    }
+    app.finish().await;
+}
