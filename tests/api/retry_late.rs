@@ -102,6 +102,9 @@ async fn a_late_success_completes_a_retried_job_at_work_and_the_newer_one_is_sur
     let steps = timeline["steps"].as_array().unwrap();
     let found = steps.iter().find(|step| step["step"] == "surplus_found");
     assert_eq!(found.unwrap()["attempt"], 2);
+    // Its caller had agreed, so it is counted apart from what should not happen.
+    let metrics = app.acme.with_key(None).get("/metrics").await.text();
+    assert!(metrics.contains("gateway_surplus_jobs_total{by_retry=\"true\"}"));
     app.call_back(newer.id, success(&second, "second")).await;
     assert_eq!(app.acme.job(&id).await, done);
     app.finish().await;
