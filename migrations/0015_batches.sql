@@ -1,3 +1,5 @@
+SET LOCAL lock_timeout = '5s';
+
 -- Many requests in one call. A batch and all its jobs are made in one commit.
 CREATE TABLE batches (
     id          uuid PRIMARY KEY,

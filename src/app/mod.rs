@@ -21,7 +21,7 @@ use tokio::{net::TcpListener, sync::Semaphore};
 
 pub use self::listeners::Listeners;
 use crate::{
-    config::{ServeSettings, VerifyCallbacks},
+    config::{ResendUnknown, ServeSettings, VerifyCallbacks},
     db::{self, wakeups::Wakeups},
     domain::{ids::Ids, options::OptionsPolicy},
     gladia::client::GladiaClient,
@@ -301,6 +301,7 @@ fn rules(settings: &ServeSettings) -> RequestRules {
                 .accept_code_switching_without_languages,
         },
         plan: settings.gladia.gladia_plan,
+        callers_accept_second_bills: settings.settling.resend_unknown != ResendUnknown::Never,
         usage_metadata_keys: settings.requests.usage_metadata_keys.clone(),
     }
 }

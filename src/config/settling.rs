@@ -26,7 +26,7 @@ pub struct SettlingSettings {
     pub settling_time: Duration,
 
     /// What becomes of a transcription that provably did not reach Gladia: `settled` sends it again, `never` leaves that to
-    /// an operator (`attempts resolve`).
+    /// an operator (`attempts resolve`). With `never`, a retry that may be billed twice takes an admin key, too.
     ///
     /// Example: RESEND_UNKNOWN=never
     #[arg(long, env, value_enum, default_value = "settled")]

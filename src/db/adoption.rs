@@ -120,7 +120,7 @@ pub(super) async fn adopt_locked(
     sqlx::query!(
         "
         UPDATE attempts
-        SET gladia_id = $2, answered_at = coalesce(answered_at, gateway_now()), settled_by = coalesce(settled_by, $3),
+        SET gladia_id = $2, answered_at = coalesce(answered_at, gateway_now()), settled_by = coalesce($3, settled_by),
             state = CASE WHEN $4 THEN 'accepted' ELSE state END,
             finished_at = CASE WHEN $4 THEN NULL ELSE finished_at END,
             looks = 0, absences = 0, absent_since = NULL, unknown_reason = NULL,

@@ -308,8 +308,8 @@ async fn settle_attempt(
     sqlx::query!(
         "
         UPDATE attempts
-        -- A success is the last word, also on an attempt that was given up.
-        SET state = CASE WHEN $2 = 'done' OR finished_at IS NULL THEN $2 ELSE state END,
+        -- A success is the last word on any attempt, and a failure on one that was given up.
+        SET state = CASE WHEN $2 = 'done' OR finished_at IS NULL OR state = 'expired' THEN $2 ELSE state END,
             settled_by = CASE WHEN gladia_id IS NULL THEN 'callback' ELSE settled_by END,
             gladia_id = coalesce(gladia_id, $3), finished_at = coalesce(finished_at, gateway_now()),
             next_look_at = NULL, unknown_reason = NULL,

@@ -2,7 +2,8 @@
 //!
 //! It should not happen, and where it does (a process that was frozen between its last look at the clock and the kernel's
 //! write, a look-up that lied) it is billed twice. So it is written down, counted, and the copy that is not the job's
-//! result is deleted at Gladia once the job has its result.
+//! result is deleted at Gladia once the job has its result. The same where a caller's retry doubled it; only that is no
+//! mistake.
 
 use sqlx::PgConnection;
 
@@ -15,26 +16,37 @@ use crate::domain::ids::JobId;
 /// Where the database does not answer.
 pub async fn note(conn: &mut PgConnection, job_id: JobId) -> sqlx::Result<()> {
     let noted = sqlx::query!(
-        "
-        INSERT INTO upstream_deletions (gladia_id, job_id, reason)
-        SELECT a.gladia_id, a.job_id, 'surplus'
-        FROM attempts a JOIN jobs j ON j.id = a.job_id
-        WHERE a.job_id = $1 AND a.gladia_id IS NOT NULL AND a.gladia_id IS DISTINCT FROM j.gladia_id
-          AND EXISTS (
-              SELECT FROM attempts b
-              WHERE b.job_id = a.job_id AND b.gladia_id IS NOT NULL
-                -- One that had failed before the other was claimed was replaced, not doubled.
-                AND (a.number < b.number AND NOT (a.state IN ('error', 'expired') AND a.finished_at <= b.created_at)
-                  OR b.number < a.number AND NOT (b.state IN ('error', 'expired') AND b.finished_at <= a.created_at))
-          )
-        ON CONFLICT (gladia_id) DO NOTHING
-        ",
+        r#"
+        WITH doubled AS (
+            SELECT a.gladia_id,
+                   bool_and(EXISTS (
+                       SELECT FROM events e
+                       WHERE e.job_id = a.job_id AND e.type = 'transcription.retried'
+                         AND e.occurred_at BETWEEN least(a.created_at, b.created_at) AND greatest(a.created_at, b.created_at)
+                   )) AS is_of_retry
+            FROM attempts a JOIN jobs j ON j.id = a.job_id JOIN attempts b ON b.job_id = a.job_id
+            WHERE a.job_id = $1 AND a.gladia_id IS NOT NULL AND a.gladia_id IS DISTINCT FROM j.gladia_id
+              AND b.gladia_id IS NOT NULL
+              -- One that had failed before the other was claimed was replaced, not doubled.
+              AND (a.number < b.number AND NOT (a.state IN ('error', 'expired') AND a.finished_at <= b.created_at)
+                OR b.number < a.number AND NOT (b.state IN ('error', 'expired') AND b.finished_at <= a.created_at))
+            GROUP BY a.gladia_id
+        ),
+        noted AS (
+            INSERT INTO upstream_deletions (gladia_id, job_id, reason)
+            SELECT gladia_id, $1, 'surplus' FROM doubled
+            ON CONFLICT (gladia_id) DO NOTHING
+            RETURNING gladia_id
+        )
+        SELECT count(*) FILTER (WHERE is_of_retry) AS "of_retry!", count(*) FILTER (WHERE NOT is_of_retry) AS "by_mistake!"
+        FROM noted JOIN doubled USING (gladia_id)
+        "#,
         job_id.0,
     )
-    .execute(&mut *conn)
-    .await?
-    .rows_affected();
-    tell(job_id, noted);
+    .fetch_one(&mut *conn)
+    .await?;
+    tell(job_id, noted.by_mistake);
+    tell_of_retry(job_id, noted.of_retry);
     // Which one counts may have changed: the first success does.
     sqlx::query!(
         "
@@ -68,13 +80,28 @@ pub async fn note_second(
     .execute(conn)
     .await?
     .rows_affected();
-    tell(job_id, noted);
+    tell(job_id, i64::from(noted > 0));
     Ok(())
 }
 
-fn tell(job_id: JobId, noted: u64) {
-    if noted > 0 {
-        metrics::counter!("gateway_surplus_jobs_total").increment(noted);
+fn tell(job_id: JobId, noted: i64) {
+    if count(noted, "false") {
         tracing::error!(job.id = %job_id, "Gladia has job {job_id} more than once; the surplus is deleted there once it has ended");
     }
+}
+
+/// What a retry may cost, its caller was told, and agreed. So nobody has to look into it.
+fn tell_of_retry(job_id: JobId, noted: i64) {
+    if count(noted, "true") {
+        tracing::info!(job.id = %job_id, "Gladia has job {job_id} more than once, because it was retried; the surplus is deleted there once it has ended");
+    }
+}
+
+/// Whether there was something to count.
+fn count(noted: i64, by_retry: &'static str) -> bool {
+    let noted = u64::try_from(noted).unwrap_or_default();
+    if noted > 0 {
+        metrics::counter!("gateway_surplus_jobs_total", "by_retry" => by_retry).increment(noted);
+    }
+    noted > 0
 }

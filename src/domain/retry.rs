@@ -24,8 +24,10 @@ impl RetryCost {
         match kind {
             _ if may_have_succeeded => Self::MayBeBilledTwice,
             JobErrorType::GladiaRefused => Self::OnlyBill,
-            JobErrorType::TranscriptionFailed => Self::BilledAnew,
-            JobErrorType::ResultMissing | JobErrorType::OutcomeUnknown => Self::MayBeBilledTwice,
+            // Of one that was given up, it may have been learnt since that it had failed.
+            JobErrorType::TranscriptionFailed
+            | JobErrorType::ResultMissing
+            | JobErrorType::OutcomeUnknown => Self::BilledAnew,
         }
     }
 
@@ -64,8 +66,8 @@ mod tests {
         for (kind, cost) in [
             (JobErrorType::GladiaRefused, RetryCost::OnlyBill),
             (JobErrorType::TranscriptionFailed, RetryCost::BilledAnew),
-            (JobErrorType::ResultMissing, RetryCost::MayBeBilledTwice),
-            (JobErrorType::OutcomeUnknown, RetryCost::MayBeBilledTwice),
+            (JobErrorType::ResultMissing, RetryCost::BilledAnew),
+            (JobErrorType::OutcomeUnknown, RetryCost::BilledAnew),
         ] {
             assert_eq!(RetryCost::after(kind, false), cost);
             // An older attempt of unknown outcome stays one, however the last one ended.

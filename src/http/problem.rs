@@ -53,6 +53,8 @@ pub enum ProblemType {
     AlreadyEnded,
     /// A retry may be billed a second time, which the caller has not agreed to.
     SecondBillNotAccepted,
+    /// A retry may be billed a second time, to which only an operator may agree.
+    SecondBillNotAllowed,
     /// There is no result yet, or there never will be one.
     ResultNotReady,
     /// The result is not translated into this language.
@@ -111,6 +113,7 @@ impl ProblemType {
         Self::TranslationFailed,
         Self::TranscriptMissing,
         Self::SecondBillNotAccepted,
+        Self::SecondBillNotAllowed,
         Self::AudioNotReady,
         Self::ZeroDataRetention,
         Self::AttemptSettled,
@@ -208,6 +211,11 @@ impl ProblemType {
             ),
             Self::SecondBillNotAccepted => (
                 "second-bill-not-accepted",
+                StatusCode::CONFLICT,
+                "The retry may be billed twice",
+            ),
+            Self::SecondBillNotAllowed => (
+                "second-bill-not-allowed",
                 StatusCode::CONFLICT,
                 "The retry may be billed twice",
             ),

@@ -80,6 +80,8 @@ pub struct RequestRules {
     pub options: OptionsPolicy,
     /// What Gladia allows.
     pub plan: Plan,
+    /// Whether a caller's word is enough to send again what may be billed twice; else it takes an operator's.
+    pub callers_accept_second_bills: bool,
     /// Keys of `custom_metadata` whose values outlive their job's content.
     pub usage_metadata_keys: Vec<String>,
 }

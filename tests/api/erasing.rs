@@ -66,6 +66,40 @@ async fn a_job_that_never_reached_gladia_needs_no_deletion_there() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_the_version_before_erases_leaves_nothing_behind_either() {
+    let app = TestApp::builder()
+        .set("USAGE_METADATA_KEYS", "team")
+        .start()
+        .await;
+    app.pause_dispatch().await;
+    let body = json!({
+        "audio_url": "https://audio.example/a.mp3",
+        "custom_metadata": { "patient": "Jane Doe", "team": "sales" },
+        "custom_vocabulary": true,
+        "custom_vocabulary_config": { "vocabulary": ["Jane"], "default_intensity": 0.9 },
+    });
+    let id = app.acme.transcribe(&body).await.expect(202)["id"].clone();
+    let id = id.as_str().unwrap();
+    assert_ne!(app.acme.job(id).await["warnings"], json!([]));
+    app.acme.cancel(id).await.expect(200);
+    // All that it knows of.
+    app.execute(&format!(
+        "UPDATE jobs SET deleted_at = gateway_now(), erased_by = 'request', discard = true, request = NULL,
+                audio_url = NULL, upload_id = NULL, result_callback_id = NULL, addon_errors = NULL,
+                error_message = NULL WHERE id = '{id}'"
+    ))
+    .await;
+    let left: Vec<(String, bool)> = sqlx::query_as(
+        "SELECT key, (SELECT warnings IS NULL FROM jobs WHERE id = job_id) FROM job_metadata",
+    )
+    .fetch_all(&app.pool)
+    .await
+    .unwrap();
+    assert_eq!(left, [("team".to_owned(), true)]);
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_deletion_waits_until_gladia_has_ended() {
     let app = TestApp::start().await;
     let id = app.acme.start("endless.mp3").await;

@@ -126,6 +126,41 @@ async fn what_may_be_billed_twice_needs_the_callers_word() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn where_nothing_is_ever_sent_twice_the_word_has_to_be_an_operators() {
+    let app = TestApp::builder()
+        .set("RESEND_UNKNOWN", "never")
+        .start()
+        .await;
+    let failed = failed(&app).await;
+    let (unknown, _) = given_up(&app, "endless.mp3").await;
+    let before = app.acme.job(&unknown).await;
+    let of_other_tenant = app.caller("operators", Scope::Admin).await;
+    let answer = of_other_tenant.retry_at_any_cost(&unknown).await;
+    answer.problem(404, "not-found");
+    for answer in [
+        app.acme.retry(&unknown).await,
+        app.acme.retry_at_any_cost(&unknown).await,
+    ] {
+        let problem = answer.problem(409, "second-bill-not-allowed");
+        let detail = problem["detail"].as_str().unwrap();
+        assert!(detail.contains("operator"), "{detail}");
+    }
+    assert_eq!(app.acme.job(&unknown).await, before);
+    let operator = app.caller("acme", Scope::Admin).await;
+    let answer = operator.retry(&unknown).await;
+    answer.problem(409, "second-bill-not-accepted");
+    operator.retry_at_any_cost(&unknown).await.expect(202);
+    // What Gladia failed at is billed once, whoever has it tried again.
+    app.acme.retry(&failed).await.expect(202);
+    for id in [&unknown, &failed] {
+        app.acme.wait_until(id, "processing").await;
+        app.end(id).await;
+        app.acme.wait_until_done(id).await;
+    }
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn the_word_is_asked_for_with_the_duration_that_is_at_stake() {
     let app = TestApp::start().await;
     let faults = json!([

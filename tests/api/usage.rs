@@ -244,6 +244,26 @@ async fn a_job_counts_on_the_day_on_which_it_ended_and_the_end_of_a_period_is_no
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_job_that_is_retried_counts_when_it_ends_again_and_once() {
+    let app = TestApp::start().await;
+    let fault = json!({ "operation": "create", "kind": "status", "status": 400, "times": 1 });
+    app.upstream.fault(&fault).await;
+    let id = app.acme.start("a.mp3").await;
+    app.acme.wait_until(&id, "error").await;
+    assert_eq!(totals(&app.acme).await["jobs_error"], 1);
+    app.pause_dispatch().await;
+    app.acme.retry(&id).await.expect(202);
+    assert_eq!(totals(&app.acme).await["jobs_error"], 0);
+    app.resume_dispatch().await;
+    app.acme.wait_until_done(&id).await;
+    let totals = totals(&app.acme).await;
+    let jobs = (&totals["jobs_done"], &totals["jobs_error"]);
+    assert_eq!(jobs, (&json!(1), &json!(0)));
+    assert_eq!(totals["billing_time_seconds"], 1.0);
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn sums_are_exact_to_the_millisecond_and_count_what_an_older_version_settled() {
     let app = TestApp::start().await;
     for _ in 0..3 {

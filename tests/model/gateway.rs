@@ -200,10 +200,11 @@ pub fn complete(state: &mut State, world: &World, index: usize, succeeded: bool)
     }
 }
 
-/// Ends the attempt; a success is the last word on it, also where it was given up.
+/// Ends the attempt; a success is the last word on it, and a failure where it was given up.
 fn settle_attempt(state: &mut State, world: &World, index: usize, succeeded: bool) {
     let attempt = &state.attempts[index];
-    let is_changed = attempt.state != AttemptState::Done && (succeeded || attempt.state.is_open());
+    let is_changed = attempt.state != AttemptState::Done
+        && (succeeded || attempt.state.is_open() || attempt.state == AttemptState::Expired);
     if is_changed {
         note_id(state, world, index);
         state.attempts[index].state = if succeeded {

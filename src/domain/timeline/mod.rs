@@ -252,7 +252,7 @@ fn why_not_sent(attempt: &RecordedAttempt) -> Option<StepReason> {
     match (attempt.state, attempt.http_status, attempt.settled_by) {
         (AttemptState::NotSent, Some(429), _) => Some(StepReason::GladiaBusy),
         (AttemptState::NotSent, _, None) => Some(StepReason::FailedBeforeSending),
-        (AttemptState::NotSent, _, by) => by,
+        (AttemptState::NotSent, _, by @ Some(StepReason::LookUp | StepReason::Operator)) => by,
         (AttemptState::Refused, ..) => Some(StepReason::GladiaKeyRefused),
         // Taken up again since.
         _ => None,

@@ -16,7 +16,7 @@ use super::{
 };
 use crate::{
     db::retries::{self, Retried},
-    domain::retry::RetryCost,
+    domain::{access::Scope, retry::RetryCost},
     http::{
         auth::Writer,
         body::read_optional_json_object,
@@ -53,7 +53,8 @@ pub struct RetriedTranscription {
 /// what that may cost, and every answer repeats it. Where Gladia refused the request, nothing was billed before. Where it
 /// worked on it and failed, the retry is billed like any new job. Where it may have transcribed it already, because the
 /// result never came or the outcome is unknown, the same audio may be billed twice: that takes
-/// `{"accept_second_bill": true}`, and without it nothing is changed. A result of an earlier attempt that arrives after all
+/// `{"accept_second_bill": true}`, and without it nothing is changed. Where the gateway never sends anything twice
+/// (`RESEND_UNKNOWN=never`), only an operator's key (`admin`) may accept that. A result of an earlier attempt that arrives after all
 /// completes the transcription. One that has not ended is left as it is, so a repeated request is harmless.
 ///
 /// The audio has to be there still: a presigned `audio_url` may have expired, and Gladia may have deleted an uploaded file.
@@ -70,7 +71,7 @@ pub struct RetriedTranscription {
         (status = 403, description = "The API key's scope does not include this.", body = ProblemBody, content_type = "application/problem+json"),
         (status = 404, description = "There is no such transcription.", body = ProblemBody, content_type = "application/problem+json"),
         (status = 408, description = "The body did not arrive in time.", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 409, description = "It may be billed twice, and the body does not accept that (`second-bill-not-accepted`); or it is done or canceled (`already-ended`).", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 409, description = "It may be billed twice, and the body does not accept that (`second-bill-not-accepted`), or only an operator may (`second-bill-not-allowed`); or it is done or canceled (`already-ended`).", body = ProblemBody, content_type = "application/problem+json"),
         (status = 410, description = "It was erased; `erased` is the receipt.", body = ProblemBody, content_type = "application/problem+json"),
         (status = 413, description = "The body is too large.", body = ProblemBody, content_type = "application/problem+json"),
         (status = 415, description = "The body is not declared as JSON.", body = ProblemBody, content_type = "application/problem+json"),
@@ -86,7 +87,8 @@ pub async fn retry_transcription(
     body: Body,
 ) -> Result<(StatusCode, Json<RetriedTranscription>), Problem> {
     let body = read_optional_json_object(&headers, body, &state.limits).await?;
-    let accepts_second_bill = parse(&body)?;
+    let may_accept = state.rules.callers_accept_second_bills || caller.scope == Scope::Admin;
+    let accepts_second_bill = parse(&body)? && may_accept;
     let mut conn = state.pool.acquire().await?;
     let retry = match retries::retry(&mut conn, caller.tenant_id, id, accepts_second_bill).await? {
         Retried::Queued(cost) => {
@@ -100,7 +102,8 @@ pub async fn retry_transcription(
         },
         Retried::NeedsConsent {
             audio_duration_seconds,
-        } => return Err(needs_consent(audio_duration_seconds)),
+        } if may_accept => return Err(needs_consent(audio_duration_seconds)),
+        Retried::NeedsConsent { .. } => return Err(needs_operator()),
         Retried::AlreadyEnded(status) => {
             return Err(Problem::new(
                 ProblemType::AlreadyEnded,
@@ -157,4 +160,12 @@ fn needs_consent(audio_duration_seconds: Option<f64>) -> Problem {
     );
     Problem::new(ProblemType::SecondBillNotAccepted, detail)
         .at("/accept_second_bill", "must be true for this transcription")
+}
+
+fn needs_operator() -> Problem {
+    let detail = format!(
+        "{} This gateway sends nothing again that may be billed twice, unless an operator accepts it with an admin key.",
+        RetryCost::MayBeBilledTwice.explanation()
+    );
+    Problem::new(ProblemType::SecondBillNotAllowed, detail)
 }

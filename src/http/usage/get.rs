@@ -25,7 +25,7 @@ const MOST_ROWS: i64 = 10_000;
 
 /// Get what was used.
 ///
-/// Transcriptions count when they ended, and with each everything that Gladia bills for it. A key of scope `admin` sees all
+/// Transcriptions count when they ended, retried ones when they end again, and with each everything that Gladia bills for it. A key of scope `admin` sees all
 /// tenants; any other sees its own.
 #[utoipa::path(
     get,

@@ -1,3 +1,5 @@
+SET LOCAL lock_timeout = '5s';
+
 -- A job's custom_metadata as far as it can be searched and counted by: its keys at the top whose value is a string, a
 -- number or a boolean, the value as text. Longer ones are left out, because an index has no room for them.
 CREATE TABLE job_metadata (
