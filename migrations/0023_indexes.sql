@@ -1,3 +1,5 @@
+-- Where jobs has many rows, make these beforehand, as README.md says.
+
 -- What usage is counted along.
 CREATE INDEX IF NOT EXISTS jobs_usage ON jobs (tenant_id, finished_at) WHERE finished_at IS NOT NULL;
 -- The jobs of a batch, in the order of its requests.

@@ -112,23 +112,26 @@ pub async fn list_expired(
     .map(|rows| rows.into_iter().map(|row| row.id.into()).collect())
 }
 
-/// Erases one of them. `false` where somebody else does, or has.
+/// Erases one of them. `false` where somebody else does, or has; or where it is not due any more.
 ///
 /// # Errors
 /// Where the database does not answer.
 pub async fn erase_expired(
     conn: &mut PgConnection,
     id: JobId,
+    retention: Duration,
     deletes_at_gladia: bool,
 ) -> sqlx::Result<bool> {
     let mut tx = conn.begin().await?;
     let row = sqlx::query!(
         "
         SELECT upload_id FROM jobs
-        WHERE id = $1 AND finished_at IS NOT NULL AND deleted_at IS NULL
+        -- Asked again, because a retry may have ended anew since the job was found.
+        WHERE id = $1 AND deleted_at IS NULL AND finished_at <= gateway_now() - make_interval(secs => $2)
         FOR UPDATE SKIP LOCKED
         ",
         id.0,
+        retention.as_secs_f64(),
     )
     .fetch_optional(&mut *tx)
     .await?;

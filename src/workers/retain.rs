@@ -72,7 +72,8 @@ impl Retention {
         let is_full = i64::try_from(expired.len()).is_ok_and(|found| found == BATCH);
         let mut erased = 0_u64;
         for job_id in expired {
-            match job_endings::erase_expired(&mut conn, job_id, self.deletes_at_gladia).await {
+            let (keeps_for, deletes) = (self.keeps_for, self.deletes_at_gladia);
+            match job_endings::erase_expired(&mut conn, job_id, keeps_for, deletes).await {
                 Ok(true) => {
                     erased += 1;
                     tracing::info!(job.id = %job_id, "Erased job {job_id}: its retention has ended");
