@@ -60,7 +60,7 @@ async fn authenticate(parts: &Parts, state: &AppState, needed: Scope) -> Result<
         .map(|(_, key)| ApiKey::presented(key.trim()))
         .ok_or_else(|| {
             unauthorized(
-                "The header Authorization must hold the word Bearer, a space, and an API key.",
+                "The header Authorization must hold the word Bearer, a space, and an API key, which is ASCII throughout.",
             )
         })?;
     let mut conn = state.pool.acquire().await?;

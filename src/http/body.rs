@@ -193,6 +193,12 @@ pub fn parse_json_object(bytes: &[u8], what: &str) -> Result<Map<String, Value>,
 /// # Errors
 /// A problem that says where it is none.
 pub fn parse_json(bytes: &[u8], what: &str) -> Result<Value, Problem> {
+    if bytes.is_empty() {
+        return Err(Problem::new(
+            ProblemType::MalformedJson,
+            format!("Of {what} a JSON object is expected; it is empty."),
+        ));
+    }
     serde_json::from_slice(bytes).map_err(|error| malformed(what, &error))
 }
 

@@ -107,6 +107,8 @@ impl DemoCaller {
              \x20      -d '{{\"audio_url\":\"{audio_url}\",\"summarization\":true}}' {base}/v1/transcriptions\n\n\
              And with a file of yours in place of FILE:\n\n\
              \x20 curl -H 'Authorization: Bearer {key}' -F audio=@FILE {base}/v1/transcriptions/upload\n\n\
+             docs/api.md has an example of each feature, to be run in this order in a shell with:\n\n\
+             \x20 GATEWAY={base} KEY={key}\n\n\
              API docs: {base}/docs\n"
         )
     }

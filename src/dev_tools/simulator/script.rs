@@ -15,7 +15,11 @@ pub const BUNDLED_RECORDING: &[u8] = include_bytes!("../assets/support-call.ogg"
 /// The file name of [`BUNDLED_RECORDING`], by which the bundled script knows it.
 pub const BUNDLED_RECORDING_NAME: &str = "support-call.ogg";
 
-const BUNDLED_SCRIPT: &str = include_str!("../assets/support-call.json");
+/// What is said in [`BUNDLED_RECORDING`], and in the made-up recordings of the guide for callers.
+const BUNDLED_SCRIPTS: [&str; 2] = [
+    include_str!("../assets/support-call.json"),
+    include_str!("../assets/guide.json"),
+];
 
 /// What is said in which audio; the first entry that matches holds.
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -92,14 +96,19 @@ pub(super) struct JobError {
 }
 
 impl Script {
-    /// What is said in the bundled recording.
+    /// What is said in the bundled recording, and in those of the guide for callers, `docs/api.md`.
     ///
     /// # Panics
     ///
-    /// Never: the bundled script is checked by a test.
+    /// Never: the bundled scripts are checked by a test.
     #[must_use]
     pub fn bundled() -> Self {
-        BUNDLED_SCRIPT.parse().expect("the bundled script is valid")
+        let [call, guide] = BUNDLED_SCRIPTS.map(|script| {
+            script
+                .parse::<Self>()
+                .expect("the bundled scripts are valid")
+        });
+        call.or(guide)
     }
 
     /// Reads a script file.

@@ -57,6 +57,10 @@ pub(super) fn option(name: &str, also_known: &[&str]) -> String {
     let known = schema::known_names().iter().chain(also_known).copied();
     let meant = match (schema::home_of(name), nearest(name, known)) {
         (Some(home), _) => format!("; did you mean `{name}` inside `{home}`?"),
+        // What is the gateway's own cannot be sent past it.
+        (None, Some(near)) if also_known.contains(&near) => {
+            return format!("`{shown}` is not known; did you mean `{near}`?");
+        }
         (None, Some(near)) => format!("; did you mean `{near}`?"),
         (None, None) => ".".to_owned(),
     };

@@ -200,7 +200,7 @@ fn nothing_made(accepted: usize, refused: Vec<Refused>) -> Problem {
         "Every request is refused, so nothing was made; see errors.".to_owned()
     } else {
         format!(
-            "{} of {} requests are refused. With all_or_nothing, nothing was made of the others either; see errors.",
+            "Refused: {} of {} requests. With all_or_nothing, nothing was made of the others either; see errors.",
             refused.len(),
             accepted + refused.len(),
         )

@@ -94,10 +94,12 @@ impl RequestedBatch {
             return Err(refuse(body, violations));
         };
         if !(1..=MOST_REQUESTS).contains(&requests.len()) {
-            let rule = format!(
-                "must hold 1 to {MOST_REQUESTS} requests; found {}. Send more in several batches.",
-                requests.len()
-            );
+            let more = match requests.as_slice() {
+                [] => "",
+                _ => " Send more in several batches.",
+            };
+            let found = requests.len();
+            let rule = format!("must hold 1 to {MOST_REQUESTS} requests; found {found}.{more}");
             violations.push(violation(REQUESTS, rule));
         }
         if !(body.is_empty() && violations.is_empty()) {

@@ -193,7 +193,9 @@ impl Problem {
 
     /// Query parameters that break rules, all of them: name and rule.
     #[must_use]
-    pub fn parameters(broken: Vec<(String, String)>) -> Self {
+    pub fn parameters(mut broken: Vec<(String, String)>) -> Self {
+        // One that is repeated breaks its rule each time.
+        broken.dedup();
         let detail = match broken.as_slice() {
             [(name, rule)] => format!("{name}: {rule}"),
             more => format!("{} parameters break a rule; see errors.", more.len()),

@@ -79,7 +79,7 @@ pub async fn get_transcription_audio(
         Err(GladiaError::Refused { .. }) => {
             return Err(Problem::new(
                 ProblemType::AudioNotFound,
-                "Gladia no longer has the audio.",
+                "Gladia does not have the audio, or not any more. Where it came from elsewhere, `audio_url` says from where.",
             ));
         }
         Err(error) => return Err(error.into()),

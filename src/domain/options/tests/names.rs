@@ -49,6 +49,17 @@ fn every_option_is_known() {
 }
 
 #[test]
+fn a_misspelt_name_of_the_gateways_own_is_no_option_to_be_sent_past_it() {
+    for (wrong, right) in [("prioritty", "priority"), ("audioUrl", "audio_url")] {
+        let violation = one_violation(json!({ wrong: true }));
+        assert_eq!(
+            violation.rule,
+            format!("`{wrong}` is not known; did you mean `{right}`?")
+        );
+    }
+}
+
+#[test]
 fn a_misspelt_option_is_refused_with_the_nearest_name() {
     let cases = [
         ("diarisation", "diarization"),
@@ -57,8 +68,6 @@ fn a_misspelt_option_is_refused_with_the_nearest_name() {
         ("languageConfig", "language_config"),
         ("custom-vocabulary", "custom_vocabulary"),
         ("pii_redactions", "pii_redaction"),
-        ("prioritty", "priority"),
-        ("audioUrl", "audio_url"),
     ];
     for (wrong, right) in cases {
         let violation = one_violation(json!({ wrong: true }));
