@@ -351,7 +351,16 @@ async fn a_job_that_gladia_never_delivers_fails_at_its_deadline_and_a_late_succe
     let gladia_id = attempt.gladia_id.unwrap();
     app.call_back(attempt.id, failure(&gladia_id, 500, "late failure"))
         .await;
-    assert_eq!(app.acme.job(&id).await["error"], job["error"]);
+    // The error stays what it was, and the caller learns that a retry cannot double the bill.
+    let after = app.acme.job(&id).await["error"].clone();
+    for field in ["type", "code", "message"] {
+        assert_eq!(after[field], job["error"][field]);
+    }
+    let doubles = |error: &Value| error["retry"]["may_be_billed_twice"].clone();
+    assert_eq!(
+        (doubles(&job["error"]), doubles(&after)),
+        (json!(true), json!(false))
+    );
     app.call_back(attempt.id, success(&gladia_id, "late success"))
         .await;
     let done = app.acme.wait_until_done(&id).await;
