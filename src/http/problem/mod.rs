@@ -193,9 +193,7 @@ impl Problem {
 
     /// Query parameters that break rules, all of them: name and rule.
     #[must_use]
-    pub fn parameters(mut broken: Vec<(String, String)>) -> Self {
-        // One that is repeated breaks its rule each time.
-        broken.dedup();
+    pub fn parameters(broken: Vec<(String, String)>) -> Self {
         let detail = match broken.as_slice() {
             [(name, rule)] => format!("{name}: {rule}"),
             more => format!("{} parameters break a rule; see errors.", more.len()),
