@@ -59,7 +59,7 @@ impl TestApp {
     pub async fn webhook_outcomes(&self) -> Vec<(String, String)> {
         sqlx::query_as(
             "SELECT substr(event, length('transcription.') + 1), coalesce(outcome, 'due') FROM webhook_messages
-             ORDER BY received_at, event",
+             ORDER BY event, received_at",
         )
         .fetch_all(&self.pool)
         .await
