@@ -1,17 +1,14 @@
-//! What can be said of audio before Gladia transcribes it: that it is too long for the plan, that its URL leads nowhere that
-//! Gladia goes or may have expired by then, that no list of Gladia's has its format.
-//!
-//! Refused is only what is certain: a length that Gladia itself has measured, against the limit that it documents. The rest
-//! looks into the future, or at somebody else's server, so it becomes a warning.
+//! Audio that Gladia is to fetch, of which its URL is all that is known.
 
-use std::{net::IpAddr, time::Duration};
+use std::net::IpAddr;
 
 use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
 use url::{Host, Url};
 
-use super::{
+use super::{format_warning, in_words, other_plan};
+use crate::domain::{
     audio_url::AudioUrl,
-    options::{Violation, Warning, WarningCode},
+    options::{Warning, WarningCode},
     plan::Plan,
     presigned_url,
 };
@@ -25,57 +22,6 @@ const LONGEST_WAIT: TimeDelta = TimeDelta::minutes((2 * 60 + 15) + 2 * 60);
 
 /// How long a URL should be valid.
 const ADVISED_VALIDITY: &str = "a day or longer";
-
-/// Endings of audio and video files that are on no list of Gladia's (docs.gladia.io, supported files). Other spellings of
-/// formats that are listed, such as `mkv` for `matroska` and `oga` for `ogg`, are not among them.
-const NOT_LISTED: [&str; 30] = [
-    "aif", "aifc", "aiff", "amr", "ape", "asf", "au", "awb", "caf", "dff", "dsf", "dts", "f4v",
-    "m2ts", "mpeg", "mpg", "mts", "mxf", "ogv", "ra", "rm", "spx", "ts", "tta", "vob", "voc",
-    "weba", "webm", "wma", "wv",
-];
-
-/// A file that Gladia has, as Gladia described it.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct MeasuredFile<'a> {
-    /// Its length.
-    pub duration_seconds: Option<f64>,
-    /// Its format.
-    pub extension: Option<&'a str>,
-}
-
-/// Judges a file that Gladia has. `field` is where it stands in the request.
-///
-/// # Errors
-/// Where it is longer than Gladia transcribes.
-pub fn review_file(
-    field: &str,
-    file: MeasuredFile<'_>,
-    plan: Plan,
-) -> Result<Vec<Warning>, Violation> {
-    let limit = plan.longest_audio();
-    // A length that makes no sense says nothing.
-    let length = file
-        .duration_seconds
-        .and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
-    if let Some(length) = length.filter(|length| *length > limit) {
-        let rule = format!(
-            "must be {} long at most, which is what Gladia transcribes on the plan `{}`; it is {} long. Split it, and \
-             transcribe the parts.{}",
-            in_words(limit),
-            plan.as_str(),
-            in_words(length),
-            other_plan(plan),
-        );
-        return Err(Violation::new(format!("/{field}"), rule));
-    }
-    let extension = file
-        .extension
-        .map(|extension| extension.trim_start_matches('.').to_ascii_lowercase());
-    Ok(extension
-        .and_then(|extension| format_warning(field, &extension))
-        .into_iter()
-        .collect())
-}
 
 /// Judges audio that Gladia is to fetch. `field` is where its URL stands in the request.
 #[must_use]
@@ -178,109 +124,19 @@ fn youtube_warning(field: &str, plan: Plan) -> Warning {
     Warning::at(&[field], WarningCode::MayBeTooLong, message)
 }
 
-fn format_warning(field: &str, extension: &str) -> Option<Warning> {
-    NOT_LISTED.contains(&extension).then(|| {
-        let message = format!(
-            "Gladia does not list `{extension}` among the formats that it takes, and may refuse it. If it does, convert the \
-             audio: to flac, m4a, mp3, ogg, opus or wav, for example."
-        );
-        Warning::at(&[field], WarningCode::NotDocumented, message)
-    })
-}
-
 /// What follows the last dot of the last part of the path, in lower case.
 fn extension(url: &Url) -> Option<String> {
     let (_, extension) = url.path_segments()?.next_back()?.rsplit_once('.')?;
     Some(extension.to_ascii_lowercase())
 }
 
-/// The way out where it is the setting that is wrong.
-fn other_plan(plan: Plan) -> &'static str {
-    match plan {
-        Plan::Free | Plan::Paid => {
-            " If the account's plan is `enterprise`, whoever runs the gateway can set GLADIA_PLAN."
-        }
-        Plan::Enterprise => "",
-    }
-}
-
-/// A length for people. Rounded up, so that what is a little too long does not read like the limit.
-fn in_words(length: Duration) -> String {
-    let seconds = length
-        .as_secs()
-        .saturating_add(u64::from(length.subsec_nanos() > 0));
-    let parts = [
-        (seconds / 3600, "h"),
-        (seconds / 60 % 60, "min"),
-        (seconds % 60, "s"),
-    ];
-    parts
-        .iter()
-        .filter(|(count, _)| *count > 0)
-        .map(|(count, unit)| format!("{count} {unit}"))
-        .collect::<Vec<_>>()
-        .join(" ")
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn review_of_length(seconds: f64, plan: Plan) -> Result<Vec<Warning>, Violation> {
-        let file = MeasuredFile {
-            duration_seconds: Some(seconds),
-            extension: Some("wav"),
-        };
-        review_file("audio_url", file, plan)
-    }
-
     fn link(url: &str) -> Vec<Warning> {
         let now = "2026-11-26T12:00:00Z".parse().unwrap();
         review_link("audio_url", &AudioUrl::parse(url).unwrap(), Plan::Paid, now)
-    }
-
-    #[test]
-    fn audio_may_be_as_long_as_the_plan_allows_and_no_longer() {
-        for (plan, minutes, text) in [
-            (Plan::Free, 135.0, "2 h 15 min"),
-            (Plan::Paid, 135.0, "2 h 15 min"),
-            (Plan::Enterprise, 255.0, "4 h 15 min"),
-        ] {
-            assert_eq!(review_of_length(minutes * 60.0, plan), Ok(Vec::new()));
-            let violation = review_of_length(minutes * 60.0 + 0.1, plan).unwrap_err();
-            assert_eq!(violation.pointer, "/audio_url");
-            for part in [
-                format!("must be {text} long at most"),
-                format!("`{}`", plan.as_str()),
-                format!("it is {text} 1 s long"),
-                "Split it".to_owned(),
-            ] {
-                assert!(violation.rule.contains(&part), "{part} in {violation:?}");
-            }
-            let advises_plan = violation.rule.contains("GLADIA_PLAN");
-            assert_eq!(advises_plan, plan != Plan::Enterprise);
-        }
-    }
-
-    #[test]
-    fn a_length_that_is_not_known_or_makes_no_sense_is_no_reason_to_refuse() {
-        for seconds in [f64::NAN, f64::INFINITY, -9000.0, 1e300] {
-            assert_eq!(review_of_length(seconds, Plan::Paid), Ok(Vec::new()));
-        }
-        let unknown = review_file("audio", MeasuredFile::default(), Plan::Paid);
-        assert_eq!(unknown, Ok(Vec::new()));
-    }
-
-    #[test]
-    fn lengths_are_written_for_people() {
-        for (millis, words) in [
-            (59_001, "1 min"),
-            (3_600_000, "1 h"),
-            (3_661_000, "1 h 1 min 1 s"),
-            (90_000_000, "25 h"),
-        ] {
-            assert_eq!(in_words(Duration::from_millis(millis)), words);
-        }
     }
 
     #[test]
@@ -388,15 +244,6 @@ mod tests {
             "https://example.com",
         ] {
             assert_eq!(link(url), [], "{url}");
-        }
-        for (extension, warnings) in [("webm", 1), (".WebM", 1), ("wav", 0), ("", 0)] {
-            let file = MeasuredFile {
-                duration_seconds: None,
-                extension: Some(extension),
-            };
-            let found = review_file("audio", file, Plan::Paid).unwrap();
-            assert_eq!(found.len(), warnings, "{extension}");
-            assert!(found.iter().all(|warning| warning.pointer == "/audio"));
         }
     }
 
