@@ -22,6 +22,7 @@ use self::{
     state::AppState,
 };
 
+pub mod accepted;
 pub mod admin;
 pub mod auth;
 pub mod batches;

@@ -1,12 +1,6 @@
 //! `POST /v1/batches`: many transcriptions of audio that Gladia fetches.
 
-use axum::{
-    Json,
-    body::Body,
-    extract::State,
-    http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header},
-    response::{IntoResponse, Response},
-};
+use axum::{body::Body, extract::State, http::HeaderMap, response::Response};
 use tokio::task::JoinError;
 
 use super::{
@@ -17,9 +11,10 @@ use super::{
 use crate::{
     domain::{access::Caller, ids::BatchId},
     http::{
+        accepted::{answer, answer_again},
         auth::Writer,
         body::read_json,
-        idempotency::{Claimed, HeldKey, REPLAYED_HEADER, give_back, key_of},
+        idempotency::{Claimed, HeldKey, give_back, key_of},
         problem::{Problem, ProblemBody, ProblemType},
         state::AppState,
     },
@@ -96,7 +91,7 @@ pub async fn create_batch(
             if let Some(key) = held {
                 key.committed();
             }
-            Ok(answer(&state, created))
+            Ok(answer(&state, &path(created.id), created))
         }
         Err(problem) => Err(give_back(held, problem).await),
     }
@@ -106,21 +101,11 @@ pub async fn create_batch(
 async fn replay(state: &AppState, caller: Caller, id: BatchId) -> Result<Response, Problem> {
     let mut conn = state.pool.acquire().await?;
     let created = find(&mut conn, caller.tenant_id, id).await?;
-    let mut response = answer(state, created);
-    response.headers_mut().insert(
-        HeaderName::from_static(REPLAYED_HEADER),
-        HeaderValue::from_static("true"),
-    );
-    Ok(response)
+    Ok(answer_again(state, &path(id), created))
 }
 
-fn answer(state: &AppState, created: CreatedBatch) -> Response {
-    let location = state.link(&format!("/v1/batches/{}", created.id));
-    let mut response = (StatusCode::ACCEPTED, Json(created)).into_response();
-    if let Ok(location) = HeaderValue::from_str(&location) {
-        response.headers_mut().insert(header::LOCATION, location);
-    }
-    response
+fn path(id: BatchId) -> String {
+    format!("/v1/batches/{id}")
 }
 
 fn judging_failed(error: &JoinError) -> Problem {

@@ -1,17 +1,10 @@
 //! Accepting a job: the row, its idempotency key and its event in one commit, and the answer after it.
 
-use axum::{
-    Json,
-    http::{HeaderName, HeaderValue, StatusCode, header},
-    response::{IntoResponse, Response},
-};
+use axum::response::Response;
 
 use super::{lookup::find, request::RequestedOptions, view::Transcription};
 use crate::{
-    db::{
-        self,
-        jobs::{Job, NewJob},
-    },
+    db::{self, jobs::NewJob},
     domain::{
         access::Caller,
         idempotency::{Fingerprint, Made},
@@ -19,7 +12,8 @@ use crate::{
         options::Warning,
     },
     http::{
-        idempotency::{HeldKey, REPLAYED_HEADER, give_back},
+        accepted::{answer, answer_again},
+        idempotency::{HeldKey, give_back},
         problem::{Problem, ProblemType},
         state::AppState,
     },
@@ -79,26 +73,16 @@ pub async fn accept(state: &AppState, accepted: Accepted<'_>) -> Result<Response
     }
     state.wakeups.jobs_changed();
     metrics::counter!("gateway_transcriptions_accepted_total").increment(1);
-    Ok(answer(state, job))
+    Ok(answer(state, &path(job_id), Transcription::from(job)))
 }
 
 /// Answers a repeated request with the job that its first time made.
 pub async fn replay(state: &AppState, caller: Caller, job_id: JobId) -> Result<Response, Problem> {
     let mut conn = state.pool.acquire().await?;
     let job = find(&mut conn, caller.tenant_id, job_id).await?;
-    let mut response = answer(state, job);
-    response.headers_mut().insert(
-        HeaderName::from_static(REPLAYED_HEADER),
-        HeaderValue::from_static("true"),
-    );
-    Ok(response)
+    Ok(answer_again(state, &path(job_id), Transcription::from(job)))
 }
 
-fn answer(state: &AppState, job: Job) -> Response {
-    let location = state.link(&format!("/v1/transcriptions/{}", job.id));
-    let mut response = (StatusCode::ACCEPTED, Json(Transcription::from(job))).into_response();
-    if let Ok(location) = HeaderValue::from_str(&location) {
-        response.headers_mut().insert(header::LOCATION, location);
-    }
-    response
+fn path(job_id: JobId) -> String {
+    format!("/v1/transcriptions/{job_id}")
 }

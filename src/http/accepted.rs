@@ -1,0 +1,28 @@
+//! The answer to a request that made something which goes on by itself.
+
+use axum::{
+    Json,
+    http::{HeaderValue, StatusCode, header},
+    response::{IntoResponse, Response},
+};
+use serde::Serialize;
+
+use super::{idempotency::REPLAYED_HEADER, state::AppState};
+
+/// 202 with what was made, and `Location` with where it is to be found: a path of the API.
+pub fn answer(state: &AppState, path: &str, made: impl Serialize) -> Response {
+    let mut response = (StatusCode::ACCEPTED, Json(made)).into_response();
+    if let Ok(location) = HeaderValue::from_str(&state.link(path)) {
+        response.headers_mut().insert(header::LOCATION, location);
+    }
+    response
+}
+
+/// The same to a repetition, about what its first time made.
+pub fn answer_again(state: &AppState, path: &str, made: impl Serialize) -> Response {
+    let mut response = answer(state, path, made);
+    response
+        .headers_mut()
+        .insert(REPLAYED_HEADER, HeaderValue::from_static("true"));
+    response
+}
