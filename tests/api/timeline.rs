@@ -160,7 +160,7 @@ async fn what_was_fetched_is_told_as_such() {
             step("done", 1, None),
         ]
     );
-    let processing = timeline["now"]["seconds_processing"].as_f64().unwrap();
+    let processing = timeline["now"]["processing_seconds"].as_f64().unwrap();
     assert!((3600.0..3700.0).contains(&processing), "{processing}");
     app.finish().await;
 }
@@ -186,9 +186,9 @@ async fn a_job_in_line_knows_how_long_it_has_waited_and_how_many_are_ahead() {
         (&now["status"], &now["ahead_in_line"]),
         (&json!("queued"), &json!(1))
     );
-    let queued = now["seconds_queued"].as_f64().unwrap();
+    let queued = now["queued_seconds"].as_f64().unwrap();
     assert!((3600.0..3700.0).contains(&queued), "{queued}");
-    assert_eq!(now["seconds_processing"], 0.0);
+    assert_eq!(now["processing_seconds"], 0.0);
     let canceled = app.acme.timeline(&ids[0]).await;
     assert_eq!(
         told(&canceled)[1],

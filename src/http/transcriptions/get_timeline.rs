@@ -43,9 +43,9 @@ pub struct Standing {
     /// Since its last move.
     pub since: DateTime<Utc>,
     /// Seconds that it has waited in all, until Gladia was known to have it: in line, while it was sent, and for certainty.
-    pub seconds_queued: f64,
+    pub queued_seconds: f64,
     /// Seconds that Gladia was known to be at work on it in all.
-    pub seconds_processing: f64,
+    pub processing_seconds: f64,
     /// While it waits in line: how many transcriptions of the same tenant are ahead of it.
     pub ahead_in_line: Option<i64>,
 }
@@ -86,8 +86,8 @@ pub async fn get_transcription_timeline(
             status: job.status.public(),
             status_reason: job.status_reason,
             since: timeline.since,
-            seconds_queued: seconds(timeline.queued),
-            seconds_processing: seconds(timeline.processing),
+            queued_seconds: seconds(timeline.queued),
+            processing_seconds: seconds(timeline.processing),
             ahead_in_line,
         },
     }))
