@@ -23,7 +23,8 @@ pub use self::listeners::Listeners;
 use crate::{
     config::{ResendUnknown, ServeSettings, VerifyCallbacks},
     db::{self, wakeups::Wakeups},
-    domain::{ids::Ids, options::OptionsPolicy},
+    domain::{ids::Ids, links::Links, options::OptionsPolicy},
+    feed::Feed,
     gladia::client::GladiaClient,
     http::{
         self, Serves,
@@ -124,7 +125,8 @@ impl Gateway {
             ids: ids.clone(),
             limits: limits(&settings),
             rules: Arc::new(rules(&settings)),
-            api_url: settings.addresses.api_url.clone(),
+            links: Links::new(settings.addresses.api_url.clone()),
+            feed: Feed::default(),
             metrics,
             intake,
             is_started: Arc::new(AtomicBool::new(!is_late)),

@@ -7,6 +7,7 @@ use super::Gateway;
 use crate::{
     config::{CompletionMode, PublicUrlCheck, ResendUnknown, ServeSettings},
     domain::expected::Pace,
+    feed::Follower,
     gladia::canary::Canary,
     http::state::AppState,
     shutdown::Shutdown,
@@ -16,6 +17,7 @@ use crate::{
         public_url::PublicUrlWatch,
         reconcile::{self, Reconciler},
         retain::Retention,
+        sequence::Sequencer,
         settle,
         spool::SpoolDrain,
         submit::{self, Submitter},
@@ -72,6 +74,19 @@ pub(super) fn spawn(
         let run = reconciler.run(tracker.clone(), soft.clone());
         gateway.spawn("reconcile", run);
     }
+    let sequencer = Sequencer {
+        pool: pool.clone(),
+        wakeups: wakeups.clone(),
+        ids: state.ids.clone(),
+    };
+    gateway.spawn("sequence", sequencer.run(soft.clone()));
+    let follower = Follower {
+        pool: pool.clone(),
+        wakeups: wakeups.clone(),
+        feed: state.feed.clone(),
+        links: state.links.clone(),
+    };
+    gateway.spawn("feed", follower.run(soft.clone()));
     let eraser = Eraser {
         pool: pool.clone(),
         gladia: state.gladia.clone(),

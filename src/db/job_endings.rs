@@ -162,7 +162,7 @@ async fn erase(
         UPDATE jobs
         SET deleted_at = gateway_now(), erased_by = $2, discard = true, request = NULL, audio_url = NULL,
             upload_id = NULL, result_callback_id = NULL, addon_errors = NULL, error_message = NULL,
-            warnings = NULL
+            warnings = NULL, callback = NULL
         WHERE id = $1 AND deleted_at IS NULL
         RETURNING batch_id
         ",

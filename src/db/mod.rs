@@ -20,6 +20,7 @@ pub mod callbacks;
 pub mod claims;
 pub mod clock;
 pub mod decisions;
+pub mod deliveries;
 pub mod dispatch;
 pub mod events;
 pub mod expiry;

@@ -10,42 +10,86 @@ use sqlx::{PgPool, postgres::PgListener};
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
-/// The channel of the database.
-const CHANNEL: &str = "gladia_gateway_jobs";
+/// The channel of the database by which processes learn that jobs have changed.
+const JOBS_CHANNEL: &str = "gladia_gateway_jobs";
+
+/// The one by which they learn that events have got their numbers.
+const EVENTS_CHANNEL: &str = "gladia_gateway_events";
 
 /// How long after the loss of the connection it is tried anew.
 const RECONNECT_DELAY: Duration = Duration::from_secs(1);
 
-/// Tells workers that a job was queued or a slot given back.
+/// Tells workers what has changed. Clones are the same.
 #[derive(Debug, Clone, Default)]
 pub struct Wakeups(Arc<Inner>);
 
 #[derive(Debug, Default)]
 struct Inner {
-    local: Notify,
-    outgoing: Notify,
+    /// Jobs were queued, or slots given back.
+    jobs: Notify,
+    /// Events wait for their numbers.
+    events: Notify,
+    /// Events have got them.
+    numbered: Notify,
+    /// Deliveries are due.
+    deliveries: Notify,
+    jobs_outgoing: Notify,
+    numbered_outgoing: Notify,
 }
 
 impl Wakeups {
-    /// Something can be claimed: call it after the commit.
+    /// A job changed: something can be claimed, or told. Call it after the commit.
     pub fn jobs_changed(&self) {
-        self.0.local.notify_one();
-        self.0.outgoing.notify_one();
+        self.0.jobs.notify_one();
+        self.0.jobs_outgoing.notify_one();
+        self.events_added();
     }
 
-    /// Waits for the next change. One that came since the last wait counts.
+    /// Something is to be told. Call it after the commit.
+    pub fn events_added(&self) {
+        self.0.events.notify_one();
+    }
+
+    /// Events have got their numbers. Call it after the commit.
+    pub fn events_numbered(&self) {
+        self.0.numbered.notify_one();
+        self.0.numbered_outgoing.notify_one();
+    }
+
+    /// Something can be delivered. Call it after the commit.
+    pub fn deliveries_due(&self) {
+        self.0.deliveries.notify_one();
+    }
+
+    /// Waits for the next change of a job. One that came since the last wait counts.
     pub async fn wait(&self) {
-        self.0.local.notified().await;
+        self.0.jobs.notified().await;
+    }
+
+    /// Waits for events without numbers, likewise.
+    pub async fn wait_for_events(&self) {
+        self.0.events.notified().await;
+    }
+
+    /// Waits for events with numbers, likewise.
+    pub async fn wait_for_numbered(&self) {
+        self.0.numbered.notified().await;
+    }
+
+    /// Waits for deliveries, likewise.
+    pub async fn wait_for_deliveries(&self) {
+        self.0.deliveries.notified().await;
     }
 
     /// Sends changes to other processes until told to stop.
     pub async fn send_to_others(&self, pool: PgPool, stop: CancellationToken) {
         loop {
-            tokio::select! {
+            let channel = tokio::select! {
                 () = stop.cancelled() => return,
-                () = self.0.outgoing.notified() => {}
-            }
-            let sent = sqlx::query!("SELECT pg_notify($1, '')", CHANNEL)
+                () = self.0.numbered_outgoing.notified() => EVENTS_CHANNEL,
+                () = self.0.jobs_outgoing.notified() => JOBS_CHANNEL,
+            };
+            let sent = sqlx::query!("SELECT pg_notify($1, '')", channel)
                 .execute(&pool)
                 .await;
             if let Err(error) = sent {
@@ -74,11 +118,20 @@ impl Wakeups {
 
     async fn listen(&self, pool: &PgPool) -> sqlx::Result<()> {
         let mut listener = PgListener::connect_with(pool).await?;
-        listener.listen(CHANNEL).await?;
+        listener.listen_all([JOBS_CHANNEL, EVENTS_CHANNEL]).await?;
         loop {
-            // Also after a reconnection, since something may have been missed.
-            listener.try_recv().await?;
-            self.0.local.notify_one();
+            let received = listener.try_recv().await?;
+            let channel = received
+                .as_ref()
+                .map(sqlx::postgres::PgNotification::channel);
+            // After a reconnection both: something may have been missed.
+            if channel != Some(EVENTS_CHANNEL) {
+                self.0.jobs.notify_one();
+                // Whoever changed them may be gone before it gave their events numbers; a sweep finds those.
+            }
+            if channel != Some(JOBS_CHANNEL) {
+                self.0.numbered.notify_one();
+            }
         }
     }
 }

@@ -62,6 +62,18 @@ id!(
     BatchId
 );
 id!(
+    /// Where a tenant wants its events sent.
+    EndpointId
+);
+id!(
+    /// An event on its way to one receiver.
+    DeliveryId
+);
+id!(
+    /// The deliveries that fail alone: those of an endpoint, whose id it shares, or a tenant's callbacks to one origin.
+    LaneId
+);
+id!(
     /// A team whose jobs nobody else sees.
     TenantId
 );

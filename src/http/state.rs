@@ -9,11 +9,11 @@ use metrics_exporter_prometheus::PrometheusHandle;
 use sqlx::PgPool;
 use tokio::sync::Semaphore;
 use tokio_util::task::TaskTracker;
-use url::Url;
 
 use crate::{
     db::wakeups::Wakeups,
-    domain::{ids::Ids, options::OptionsPolicy, plan::Plan},
+    domain::{ids::Ids, links::Links, options::OptionsPolicy, plan::Plan},
+    feed::Feed,
     gladia::{callback_keys::CallbackKeys, client::GladiaClient, webhook_secrets::WebhookSecrets},
     journal::intake::Intake,
 };
@@ -41,8 +41,10 @@ pub struct AppState {
     pub limits: HttpLimits,
     /// How requests are judged.
     pub rules: Arc<RequestRules>,
-    /// The base of links to callers; without it links are relative to the host that was asked.
-    pub api_url: Option<Url>,
+    /// Where callers find what they are told of.
+    pub links: Links,
+    /// What happens, for those who wait for it.
+    pub feed: Feed,
     /// Renders `/metrics`.
     pub metrics: PrometheusHandle,
     /// Where callbacks are kept.
@@ -65,11 +67,7 @@ impl AppState {
     /// Where callers find what is at a path of the API: below `API_URL`, or on the host that was asked.
     #[must_use]
     pub fn link(&self, path: &str) -> String {
-        let base = self
-            .api_url
-            .as_ref()
-            .map_or("", |url| url.as_str().trim_end_matches('/'));
-        format!("{base}{path}")
+        self.links.to(path)
     }
 }
 

@@ -7,6 +7,9 @@
 //! [`look_up`] finds out whether Gladia has it. What Gladia accepted and does not answer for in time, [`reconcile`] asks it
 //! for, up to the slot's deadline, at which the job ends. [`webhooks`] does so earlier, where the account has webhooks.
 //!
+//! Everything that callers see of a job is an event of one log. [`sequence`] gives events their public numbers and makes the
+//! deliveries of those that go out.
+//!
 //! [`spool`] carries out the callbacks that came while the database was away.
 //!
 //! Every worker is woken and also looks on a jittered timer, through the same function, so a lost wake-up costs a second
@@ -21,6 +24,7 @@ pub mod look_up;
 pub mod public_url;
 pub mod reconcile;
 pub mod retain;
+pub mod sequence;
 pub mod settle;
 pub mod spool;
 pub mod submit;

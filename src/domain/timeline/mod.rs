@@ -224,7 +224,8 @@ fn steps_of_moves(history: &History, moves: &[(EventType, DateTime<Utc>)], steps
                     .because(why)
             }
             // Its content is erased, and its timeline with it.
-            EventType::Deleted => continue,
+            // The last two are no events of a job.
+            EventType::Deleted | EventType::EndpointDisabled | EventType::EndpointTest => continue,
         });
     }
 }
@@ -283,7 +284,12 @@ fn waits(history: &History, moves: &[(EventType, DateTime<Utc>)]) -> (TimeDelta,
             | EventType::Unknown
             | EventType::Retried => queued += lasted,
             EventType::Processing => processing += lasted,
-            EventType::Done | EventType::Error | EventType::Canceled | EventType::Deleted => {}
+            EventType::Done
+            | EventType::Error
+            | EventType::Canceled
+            | EventType::Deleted
+            | EventType::EndpointDisabled
+            | EventType::EndpointTest => {}
         }
     }
     (queued, processing)

@@ -1,10 +1,22 @@
-//! What happens to a job, as the event log has it.
+//! What happens, as the event log has it, and the part of it that others are told ([`public`]).
 
 use std::str::FromStr;
 
 use super::job::UnknownName;
 
-/// What happened to a job.
+mod public;
+mod view;
+
+pub use self::{
+    public::{Event, EventFacts, EventId, PublicEventType, Subject},
+    view::{
+        EventError, EventLinks, EventView, TranscriptionEvent, TranscriptionEventData,
+        TranscriptionEventType, WebhookEndpointEvent, WebhookEndpointEventData,
+        WebhookEndpointEventType,
+    },
+};
+
+/// What happened to a job, or to a webhook endpoint.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum EventType {
     /// Accepted from its caller.
@@ -27,10 +39,14 @@ pub enum EventType {
     Canceled,
     /// Its caller deleted it.
     Deleted,
+    /// A webhook endpoint is sent nothing any more.
+    EndpointDisabled,
+    /// The owner of a webhook endpoint wants to see whether events get there.
+    EndpointTest,
 }
 
 /// Every type, in the order of a job's life.
-const ALL: [EventType; 10] = [
+const ALL: [EventType; 12] = [
     EventType::Queued,
     EventType::Submitting,
     EventType::Requeued,
@@ -41,6 +57,8 @@ const ALL: [EventType; 10] = [
     EventType::Retried,
     EventType::Canceled,
     EventType::Deleted,
+    EventType::EndpointDisabled,
+    EventType::EndpointTest,
 ];
 
 impl EventType {
@@ -58,7 +76,27 @@ impl EventType {
             Self::Retried => "transcription.retried",
             Self::Canceled => "transcription.canceled",
             Self::Deleted => "transcription.deleted",
+            Self::EndpointDisabled => "webhook_endpoint.disabled",
+            Self::EndpointTest => "webhook_endpoint.test",
         }
+    }
+
+    /// As others are told. `None`: nothing changes that they see.
+    #[must_use]
+    pub fn public(self) -> Option<PublicEventType> {
+        Some(match self {
+            // A job that is tried again is in line again.
+            Self::Queued | Self::Retried => PublicEventType::Queued,
+            Self::Processing => PublicEventType::Processing,
+            Self::Done => PublicEventType::Done,
+            Self::Error => PublicEventType::Error,
+            Self::Canceled => PublicEventType::Canceled,
+            Self::Deleted => PublicEventType::Deleted,
+            Self::EndpointDisabled => PublicEventType::EndpointDisabled,
+            Self::EndpointTest => PublicEventType::EndpointTest,
+            // The statements in `db::events` and an index name these three.
+            Self::Submitting | Self::Requeued | Self::Unknown => return None,
+        })
     }
 }
 

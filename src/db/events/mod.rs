@@ -1,0 +1,82 @@
+//! The event log: a row in the transaction that makes each change, and its public number afterwards.
+//!
+//! Transactions commit in another order than they take their private `position`, so a reader who went by that would pass
+//! over rows that become visible late. [`number_next`] gives committed rows the next public numbers, under one row lock, in a
+//! statement that begins after the lock is held: whoever has seen a number never misses a smaller one.
+
+use sqlx::PgConnection;
+use uuid::Uuid;
+
+pub use crate::domain::event::EventType;
+use crate::domain::ids::{EndpointId, JobId, TenantId};
+
+mod read;
+mod sequence;
+
+pub use self::{
+    read::{last_id, list_after},
+    sequence::number_next,
+};
+
+/// Adds an event.
+///
+/// # Errors
+/// Where the database does not answer.
+pub async fn insert(conn: &mut PgConnection, job_id: JobId, event: EventType) -> sqlx::Result<()> {
+    insert_all(conn, &[job_id], event).await
+}
+
+/// Adds the same event to several jobs, in the order of their ids. It says of each how the row stands now.
+///
+/// # Errors
+/// Where the database does not answer.
+pub async fn insert_all(
+    conn: &mut PgConnection,
+    job_ids: &[JobId],
+    event: EventType,
+) -> sqlx::Result<()> {
+    let ids: Vec<Uuid> = job_ids.iter().map(|id| id.0).collect();
+    sqlx::query!(
+        "
+        INSERT INTO events (tenant_id, job_id, type, data)
+        SELECT tenant_id, id, $2,
+               CASE WHEN $3 THEN json_strip_nulls(json_build_object(
+                   'status', status, 'status_reason', status_reason, 'error_type', error_type,
+                   'error_code', error_code, 'batch_id', batch_id))
+               END
+        FROM jobs WHERE id = ANY ($1) ORDER BY id
+        ",
+        &ids,
+        event.as_str(),
+        event.public().is_some(),
+    )
+    .execute(conn)
+    .await
+    .map(|_| ())
+}
+
+/// Adds an event that is about a webhook endpoint.
+///
+/// # Errors
+/// Where the database does not answer.
+pub async fn insert_for_endpoint(
+    conn: &mut PgConnection,
+    tenant_id: TenantId,
+    endpoint_id: EndpointId,
+    event: EventType,
+    disabled_reason: Option<&str>,
+) -> sqlx::Result<()> {
+    sqlx::query!(
+        "
+        INSERT INTO events (tenant_id, endpoint_id, type, data)
+        VALUES ($1, $2, $3, json_strip_nulls(json_build_object('disabled_reason', $4::text)))
+        ",
+        tenant_id.0,
+        endpoint_id.0,
+        event.as_str(),
+        disabled_reason,
+    )
+    .execute(conn)
+    .await
+    .map(|_| ())
+}

@@ -1,0 +1,93 @@
+//! Reading the log by its public numbers.
+
+use chrono::{DateTime, Utc};
+use serde_json::Value;
+use sqlx::PgConnection;
+use uuid::Uuid;
+
+use crate::{
+    db::corrupt,
+    domain::event::{Event, EventFacts, EventId, EventType, Subject},
+};
+
+/// The columns of a numbered event, before their text is understood.
+pub(super) struct EventRow {
+    pub number: i64,
+    pub tenant_id: Uuid,
+    pub job_id: Option<Uuid>,
+    pub endpoint_id: Option<Uuid>,
+    pub event_type: String,
+    pub occurred_at: DateTime<Utc>,
+    pub data: Option<Value>,
+}
+
+impl EventRow {
+    /// `None` where a newer version has written a type that this one does not know.
+    pub fn understood(self) -> sqlx::Result<Option<Event>> {
+        let kind = self.event_type.parse::<EventType>().ok();
+        let Some(kind) = kind.and_then(EventType::public) else {
+            return Ok(None);
+        };
+        let subject = match (self.job_id, self.endpoint_id) {
+            (Some(id), _) => Subject::Job(id.into()),
+            (None, Some(id)) => Subject::Endpoint(id.into()),
+            (None, None) => return Ok(None),
+        };
+        let facts = match self.data {
+            Some(data) => serde_json::from_value(data).map_err(corrupt)?,
+            None => EventFacts::default(),
+        };
+        Ok(Some(Event {
+            id: EventId(self.number),
+            tenant_id: self.tenant_id.into(),
+            subject,
+            kind,
+            occurred_at: self.occurred_at,
+            facts,
+        }))
+    }
+}
+
+/// Understands rows, and passes over what a newer version has written.
+pub(super) fn understood(rows: Vec<EventRow>) -> sqlx::Result<Vec<Event>> {
+    rows.into_iter()
+        .filter_map(|row| row.understood().transpose())
+        .collect()
+}
+
+/// The last number that was given.
+///
+/// # Errors
+/// Where the database does not answer.
+pub async fn last_id(conn: &mut PgConnection) -> sqlx::Result<EventId> {
+    sqlx::query!("SELECT last_number FROM event_sequence")
+        .fetch_one(conn)
+        .await
+        .map(|row| EventId(row.last_number))
+}
+
+/// Lists the events of all tenants after one, in order, and says how far it looked.
+///
+/// # Errors
+/// Where the database does not answer.
+pub async fn list_after(
+    conn: &mut PgConnection,
+    after: EventId,
+    limit: i64,
+) -> sqlx::Result<(Vec<Event>, EventId)> {
+    let rows = sqlx::query_as!(
+        EventRow,
+        r#"
+        SELECT number AS "number!", tenant_id, job_id, endpoint_id, type AS event_type, occurred_at, data
+        FROM events
+        WHERE number > $1 AND number > 0
+        ORDER BY number LIMIT $2
+        "#,
+        after.0,
+        limit,
+    )
+    .fetch_all(conn)
+    .await?;
+    let looked = rows.last().map_or(after, |row| EventId(row.number));
+    Ok((understood(rows)?, looked))
+}

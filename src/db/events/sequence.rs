@@ -1,0 +1,54 @@
+//! The sequencer: committed events get their public numbers.
+
+use sqlx::PgConnection;
+
+use super::read::{EventRow, understood};
+use crate::domain::event::Event;
+
+/// Numbers committed events, `limit` at most, in the order in which they were added. Gives them in the order of their
+/// numbers, and says whether there may be more. The caller's transaction makes it true for everybody.
+///
+/// # Errors
+/// Where the database does not answer.
+pub async fn number_next(conn: &mut PgConnection, limit: i64) -> sqlx::Result<(Vec<Event>, bool)> {
+    // One at a time, in all replicas, until its commit. A statement of its own: the next one begins after whoever had the
+    // lock before has committed, and so sees every event that got a number.
+    let last = sqlx::query!("SELECT last_number FROM event_sequence FOR UPDATE")
+        .fetch_one(&mut *conn)
+        .await?
+        .last_number;
+    let mut rows = sqlx::query_as!(
+        EventRow,
+        r#"
+        WITH unnumbered AS (
+            SELECT position FROM events
+            -- In the words of the index that has them.
+            WHERE number IS NULL
+              AND type NOT IN ('transcription.submitting', 'transcription.requeued', 'transcription.unknown')
+            ORDER BY position LIMIT $2
+        ), next AS (
+            SELECT position, $1 + row_number() OVER (ORDER BY position) AS number FROM unnumbered
+        )
+        UPDATE events e
+        SET number = next.number,
+            -- A version that has not written what is told may still be at work.
+            data = coalesce(e.data, (SELECT json_build_object('status', j.status) FROM jobs j WHERE j.id = e.job_id))
+        FROM next WHERE e.position = next.position
+        RETURNING next.number AS "number!", e.tenant_id, e.job_id, e.endpoint_id, e.type AS event_type,
+                  e.occurred_at, e.data
+        "#,
+        last,
+        limit,
+    )
+    .fetch_all(&mut *conn)
+    .await?;
+    rows.sort_by_key(|row| row.number);
+    let Some(newest) = rows.last().map(|row| row.number) else {
+        return Ok((Vec::new(), false));
+    };
+    sqlx::query!("UPDATE event_sequence SET last_number = $1", newest)
+        .execute(conn)
+        .await?;
+    let is_full = i64::try_from(rows.len()).is_ok_and(|count| count == limit);
+    Ok((understood(rows)?, is_full))
+}

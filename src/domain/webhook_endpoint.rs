@@ -1,0 +1,94 @@
+//! Where a tenant wants its events sent.
+
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use super::job::UnknownName;
+
+/// Whether a webhook endpoint is sent events.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum EndpointStatus {
+    /// It is.
+    Enabled,
+    /// It is not; events of that time are not sent later.
+    Disabled,
+}
+
+impl EndpointStatus {
+    /// The name in SQL and JSON.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Enabled => "enabled",
+            Self::Disabled => "disabled",
+        }
+    }
+}
+
+impl FromStr for EndpointStatus {
+    type Err = UnknownName;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        [Self::Enabled, Self::Disabled]
+            .into_iter()
+            .find(|status| status.as_str() == text)
+            .ok_or_else(|| UnknownName(text.to_owned()))
+    }
+}
+
+/// Why a webhook endpoint is sent nothing. A stable code.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum DisabledReason {
+    /// Its tenant wants it so.
+    Request,
+    /// It answered 410.
+    Gone,
+    /// Nothing got through for days.
+    Failing,
+}
+
+impl DisabledReason {
+    /// The name in SQL and JSON.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Request => "request",
+            Self::Gone => "gone",
+            Self::Failing => "failing",
+        }
+    }
+}
+
+impl FromStr for DisabledReason {
+    type Err = UnknownName;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        [Self::Request, Self::Gone, Self::Failing]
+            .into_iter()
+            .find(|reason| reason.as_str() == text)
+            .ok_or_else(|| UnknownName(text.to_owned()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_survive_the_way_to_sql_and_back() {
+        for status in [EndpointStatus::Enabled, EndpointStatus::Disabled] {
+            assert_eq!(status.as_str().parse::<EndpointStatus>().unwrap(), status);
+        }
+        for reason in [
+            DisabledReason::Request,
+            DisabledReason::Gone,
+            DisabledReason::Failing,
+        ] {
+            assert_eq!(reason.as_str().parse::<DisabledReason>().unwrap(), reason);
+        }
+    }
+}
