@@ -9,6 +9,7 @@ pub mod canonical;
 pub mod completion;
 pub mod cursor;
 pub mod delivery;
+pub mod delivery_schedule;
 pub mod erasure;
 pub mod event;
 pub mod expected;

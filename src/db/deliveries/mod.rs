@@ -1,5 +1,15 @@
 //! The outbox: which events are on their way to whom.
+//!
+//! [`fan_out`] makes deliveries, [`claim`] leases those that are due, and [`record`] writes down how their tries went. A lease that
+//! runs out makes its delivery due again, so a process that dies in between costs a repetition and never a delivery. Locks are
+//! taken in one order: deliveries, then lanes.
 
+mod claim;
 mod fan_out;
+mod record;
 
-pub use self::fan_out::fan_out;
+pub use self::{
+    claim::{Claimant, ClaimedDelivery, Content, Failure, ResultAt, To, claim},
+    fan_out::fan_out,
+    record::{Attempt, Next, Outcome, Recorded, expire, record},
+};

@@ -13,6 +13,7 @@ use crate::domain::ids::{EndpointId, JobId, TenantId};
 mod read;
 mod sequence;
 
+pub(super) use self::read::EventRow;
 pub use self::{
     read::{last_id, list_after},
     sequence::number_next,

@@ -11,7 +11,7 @@ use crate::{
 };
 
 /// The columns of a numbered event, before their text is understood.
-pub(super) struct EventRow {
+pub(in crate::db) struct EventRow {
     pub number: i64,
     pub tenant_id: Uuid,
     pub job_id: Option<Uuid>,

@@ -1,0 +1,439 @@
+//! The claim: what is due is leased, with everything that is needed to send it, in one statement.
+//!
+//! From the commit of the event's number to the request at its receiver stands this one way to the database. A claim moves
+//! `next_try_at` to the end of the lease: what its process never answers for is due again then, and until then it is in
+//! nobody's way.
+
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use serde::Deserialize;
+use serde_json::{Value, value::RawValue};
+use sqlx::PgConnection;
+use uuid::Uuid;
+
+use crate::{
+    db::{corrupt, events::EventRow},
+    domain::{
+        delivery::{Callback, DeadReason},
+        event::{Event, PublicEventType},
+        ids::{CallbackId, DeliveryId, EndpointId, JobId, LaneId, TenantId},
+        signing_secret::StoredSecret,
+        webhook_endpoint::{DisabledReason, EndpointStatus},
+    },
+};
+
+/// How many deliveries of a lane are under way at once, in all replicas.
+const LANE_WIDTH: i64 = 8;
+
+/// The same for a lane that fails, or of which it is not known yet whether it works: its receivers may hang.
+const UNPROVEN_WIDTH: i64 = 2;
+
+/// What the claiming process brings along.
+#[derive(Debug)]
+pub struct Claimant<'a> {
+    /// The name of the process.
+    pub worker: &'a str,
+    /// After this it is taken for dead.
+    pub lease: Duration,
+    /// How many deliveries it can take.
+    pub room: usize,
+    /// How many of them may be of lanes that are not known to work.
+    pub unproven_room: usize,
+}
+
+/// A delivery that this process is to send now.
+#[derive(Debug)]
+pub struct ClaimedDelivery {
+    /// Its id.
+    pub id: DeliveryId,
+    /// Whose it is.
+    pub tenant_id: TenantId,
+    /// With whom it shares its fate.
+    pub lane_id: LaneId,
+    /// Where it goes; `None`: to the callback of its job.
+    pub endpoint_id: Option<EndpointId>,
+    /// Tries since it was made or replayed, with this one.
+    pub tries: u32,
+    /// Whether nobody has tried before.
+    pub is_first_try: bool,
+    /// Whether its lane fails, or has not got anything through yet.
+    pub is_unproven: bool,
+    /// When it was claimed.
+    pub claimed_at: DateTime<Utc>,
+    /// The lease, by which this claim is known from any other one.
+    pub lease_until: DateTime<Utc>,
+    /// What there is to send.
+    pub content: Content,
+}
+
+/// What there is to send.
+#[derive(Debug)]
+pub enum Content {
+    /// This.
+    Message {
+        /// The event.
+        event: Event,
+        /// To whom.
+        to: To,
+        /// What signs it, the current secret first.
+        secrets: Vec<StoredSecret>,
+        /// W3C Trace Context of the request that made the job.
+        traceparent: Option<String>,
+    },
+    /// Nothing, any more.
+    Gone(DeadReason),
+    /// Something that a newer version has written, and will send.
+    Unknown,
+}
+
+/// To whom a delivery goes, with what is told there.
+#[derive(Debug)]
+pub enum To {
+    /// A webhook endpoint.
+    Endpoint {
+        /// Where.
+        url: String,
+        /// The result that is to be included.
+        result: Option<ResultAt>,
+    },
+    /// Whoever asked for the job and has it done.
+    Done {
+        /// Where.
+        callback: Callback,
+        /// Which job.
+        job_id: JobId,
+        /// What it came to.
+        result: ResultAt,
+        /// The caller's.
+        custom_metadata: Option<Box<RawValue>>,
+    },
+    /// Whoever asked for the job, which failed.
+    Failed {
+        /// Where.
+        callback: Callback,
+        /// Which job.
+        job_id: JobId,
+        /// Why.
+        failure: Failure,
+        /// The caller's.
+        custom_metadata: Option<Box<RawValue>>,
+    },
+}
+
+/// Where a result is.
+#[derive(Debug, Clone, Copy)]
+pub struct ResultAt {
+    /// In the callback that brought it.
+    pub callback_id: CallbackId,
+    /// The size of that, unpacked.
+    pub body_bytes: i64,
+}
+
+/// Why a job failed.
+#[derive(Debug)]
+pub struct Failure {
+    /// Gladia's code.
+    pub code: Option<i32>,
+    /// For people. `None` where the job was tried again since.
+    pub message: Option<String>,
+}
+
+/// A request as it is stored, as far as callbacks tell of it.
+#[derive(Deserialize)]
+struct StoredRequest {
+    #[serde(default)]
+    options: StoredOptions,
+}
+
+#[derive(Deserialize, Default)]
+struct StoredOptions {
+    custom_metadata: Option<Box<RawValue>>,
+}
+
+struct ClaimedRow {
+    id: Uuid,
+    tenant_id: Uuid,
+    lane_id: Uuid,
+    endpoint_id: Option<Uuid>,
+    event_number: i64,
+    tries: i32,
+    is_first_try: bool,
+    is_unproven: bool,
+    claimed_at: DateTime<Utc>,
+    lease_until: DateTime<Utc>,
+    event_type: Option<String>,
+    job_id: Option<Uuid>,
+    about_endpoint_id: Option<Uuid>,
+    occurred_at: Option<DateTime<Utc>>,
+    data: Option<Value>,
+    url: Option<String>,
+    includes_result: Option<bool>,
+    endpoint_status: Option<String>,
+    disabled_reason: Option<String>,
+    callback: Option<Value>,
+    request: Option<String>,
+    result_callback_id: Option<Uuid>,
+    result_body_bytes: Option<i64>,
+    error_code: Option<i32>,
+    error_message: Option<String>,
+    traceparent: Option<String>,
+    secret_ids: Vec<Uuid>,
+    secret_key_ids: Vec<String>,
+    secrets: Vec<Vec<u8>>,
+}
+
+/// Claims what is due, those first whose lanes fail least. The cost follows the number of lanes in which something waits, not
+/// how much waits there.
+///
+/// # Errors
+/// Where the database does not answer.
+pub async fn claim(
+    conn: &mut PgConnection,
+    claimant: &Claimant<'_>,
+) -> sqlx::Result<Vec<ClaimedDelivery>> {
+    let rows = sqlx::query_as!(
+        ClaimedRow,
+        r#"
+        WITH RECURSIVE clock AS MATERIALIZED (
+            SELECT gateway_now() AS now
+        ),
+        waiting AS (
+            -- Hops from lane to lane along the index: one probe each, whatever their backlog.
+            (SELECT lane_id FROM deliveries WHERE status = 'pending' ORDER BY lane_id LIMIT 1)
+            UNION ALL
+            SELECT (SELECT d.lane_id FROM deliveries d
+                    WHERE d.status = 'pending' AND d.lane_id > w.lane_id
+                    ORDER BY d.lane_id LIMIT 1)
+            FROM waiting w WHERE w.lane_id IS NOT NULL
+        ),
+        lanes AS (
+            SELECT w.lane_id, coalesce(l.failures, 0) AS failures,
+                   l.failures > 0 OR l.last_success_at IS NULL AS is_unproven,
+                   -- Half open: one at a time.
+                   CASE WHEN l.open_until IS NOT NULL THEN 1
+                        WHEN l.failures > 0 OR l.last_success_at IS NULL THEN $6
+                        ELSE $5 END
+                   - (SELECT count(*) FROM deliveries d
+                      WHERE d.lane_id = w.lane_id AND d.status = 'pending'
+                        AND d.lease_until IS NOT NULL AND d.lease_until > (SELECT now FROM clock)) AS room
+            FROM waiting w LEFT JOIN delivery_lanes l ON l.id = w.lane_id
+            WHERE w.lane_id IS NOT NULL
+              AND (l.open_until IS NULL OR l.open_until <= (SELECT now FROM clock))
+        ),
+        due AS (
+            SELECT d.id, l.is_unproven, l.failures, d.place
+            FROM lanes l
+            CROSS JOIN LATERAL (
+                SELECT head.id, row_number() OVER (ORDER BY head.next_try_at) AS place
+                FROM (SELECT id, next_try_at FROM deliveries
+                      WHERE lane_id = l.lane_id AND status = 'pending' AND next_try_at <= (SELECT now FROM clock)
+                      ORDER BY next_try_at LIMIT greatest(l.room, 0)) head
+            ) d
+        ),
+        picked AS (
+            SELECT id, is_unproven
+            -- The first of each lane before the second of any.
+            FROM (SELECT *, row_number() OVER (PARTITION BY is_unproven ORDER BY failures, place) AS nth FROM due) d
+            WHERE NOT is_unproven OR nth <= $2
+            ORDER BY is_unproven, failures, place LIMIT $1
+        ),
+        locked AS (
+            SELECT id, lease_until FROM deliveries
+            -- As an array, so that each is found by its id, however few or many Postgres expects.
+            WHERE id = ANY (ARRAY(SELECT id FROM picked))
+              -- Asked again: another replica may have been faster.
+              AND status = 'pending' AND next_try_at <= (SELECT now FROM clock)
+            FOR UPDATE SKIP LOCKED
+        ),
+        interrupted AS (
+            -- Whoever had it before has never said how it went.
+            INSERT INTO delivery_attempts (delivery_id, number, started_at, duration_ms, error, error_detail)
+            SELECT id, 1 + coalesce((SELECT max(number) FROM delivery_attempts a WHERE a.delivery_id = locked.id), 0),
+                   lease_until - make_interval(secs => $4), $4 * 1000, 'interrupted',
+                   'the process that tried ended before it knew how it went'
+            FROM locked WHERE lease_until IS NOT NULL
+            ON CONFLICT DO NOTHING
+        ),
+        claimed AS (
+            UPDATE deliveries d
+            SET tries = d.tries + 1, worker = $3,
+                lease_until = clock.now + make_interval(secs => $4),
+                next_try_at = clock.now + make_interval(secs => $4)
+            FROM clock, locked JOIN picked USING (id)
+            WHERE d.id = locked.id AND d.id = ANY (ARRAY(SELECT id FROM locked))
+            RETURNING d.id, d.tenant_id, d.lane_id, d.endpoint_id, d.event_number, d.job_id, d.tries, d.lease_until,
+                      picked.is_unproven, clock.now AS claimed_at
+        )
+        SELECT c.id, c.tenant_id, c.lane_id, c.endpoint_id, c.event_number, c.tries,
+               c.is_unproven AS "is_unproven!", c.claimed_at AS "claimed_at!", c.lease_until AS "lease_until!",
+               NOT EXISTS (SELECT FROM delivery_attempts a WHERE a.delivery_id = c.id) AS "is_first_try!",
+               e.type AS "event_type?", e.job_id AS "job_id?", e.endpoint_id AS "about_endpoint_id?",
+               e.occurred_at AS "occurred_at?", e.data AS "data?",
+               w.url AS "url?", w.includes_result AS "includes_result?", w.status AS "endpoint_status?",
+               w.disabled_reason AS "disabled_reason?",
+               -- Of its job, what a callback tells; as text, because Postgres cannot look into one that has a NUL.
+               j.callback AS "callback?",
+               CASE WHEN c.endpoint_id IS NULL THEN j.request::text END AS "request?",
+               j.result_callback_id AS "result_callback_id?", b.body_bytes AS "result_body_bytes?",
+               j.error_code AS "error_code?", j.error_message AS "error_message?", j.traceparent AS "traceparent?",
+               s.ids AS "secret_ids!", s.key_ids AS "secret_key_ids!", s.sealed AS "secrets!"
+        FROM claimed c
+        LEFT JOIN events e ON e.number = c.event_number AND e.number > 0
+        LEFT JOIN webhook_endpoints w ON w.id = c.endpoint_id
+        LEFT JOIN jobs j ON j.id = c.job_id
+        LEFT JOIN callbacks b ON b.id = j.result_callback_id
+        CROSS JOIN LATERAL (
+            SELECT coalesce(array_agg(id ORDER BY nth), '{}') AS ids,
+                   coalesce(array_agg(key_id ORDER BY nth), '{}') AS key_ids,
+                   coalesce(array_agg(sealed ORDER BY nth), '{}') AS sealed
+            FROM (SELECT id, key_id, sealed, row_number() OVER (ORDER BY expires_at DESC NULLS FIRST, id DESC) AS nth
+                  FROM signing_secrets
+                  WHERE tenant_id = c.tenant_id AND endpoint_id IS NOT DISTINCT FROM c.endpoint_id
+                    AND (expires_at IS NULL OR expires_at > c.claimed_at)) usable
+        ) s
+        "#,
+        i64::try_from(claimant.room).unwrap_or(i64::MAX),
+        i64::try_from(claimant.unproven_room).unwrap_or(i64::MAX),
+        claimant.worker,
+        claimant.lease.as_secs_f64(),
+        LANE_WIDTH,
+        UNPROVEN_WIDTH,
+    )
+    .fetch_all(conn)
+    .await?;
+    rows.into_iter().map(ClaimedDelivery::try_from).collect()
+}
+
+impl TryFrom<ClaimedRow> for ClaimedDelivery {
+    type Error = sqlx::Error;
+
+    fn try_from(mut row: ClaimedRow) -> sqlx::Result<Self> {
+        let content = row.take_content()?;
+        Ok(Self {
+            id: row.id.into(),
+            tenant_id: row.tenant_id.into(),
+            lane_id: row.lane_id.into(),
+            endpoint_id: row.endpoint_id.map(Into::into),
+            tries: u32::try_from(row.tries).unwrap_or_default(),
+            is_first_try: row.is_first_try,
+            is_unproven: row.is_unproven,
+            claimed_at: row.claimed_at,
+            lease_until: row.lease_until,
+            content,
+        })
+    }
+}
+
+impl ClaimedRow {
+    fn take_content(&mut self) -> sqlx::Result<Content> {
+        let (Some(event_type), Some(occurred_at)) = (self.event_type.take(), self.occurred_at)
+        else {
+            // The log has forgotten it.
+            return Ok(Content::Gone(DeadReason::TranscriptionDeleted));
+        };
+        let event = EventRow {
+            number: self.event_number,
+            tenant_id: self.tenant_id,
+            job_id: self.job_id,
+            endpoint_id: self.about_endpoint_id,
+            event_type,
+            occurred_at,
+            data: self.data.take(),
+        };
+        let Some(event) = event.understood()? else {
+            return Ok(Content::Unknown);
+        };
+        let to = match self.endpoint_id {
+            Some(_) => self.take_endpoint(event.kind)?,
+            None => self.take_callback(&event)?,
+        };
+        Ok(match to {
+            Ok(to) => Content::Message {
+                event,
+                to,
+                secrets: self.take_secrets(),
+                traceparent: self.traceparent.take(),
+            },
+            Err(reason) => Content::Gone(reason),
+        })
+    }
+
+    fn result(&self) -> Option<ResultAt> {
+        Some(ResultAt {
+            callback_id: self.result_callback_id?.into(),
+            body_bytes: self.result_body_bytes?,
+        })
+    }
+
+    /// An endpoint may have been disabled or deleted while its delivery was made.
+    fn take_endpoint(&mut self, kind: PublicEventType) -> sqlx::Result<Result<To, DeadReason>> {
+        let (Some(url), Some(status)) = (self.url.take(), &self.endpoint_status) else {
+            return Ok(Err(DeadReason::EndpointDeleted));
+        };
+        if status.parse::<EndpointStatus>().map_err(corrupt)? == EndpointStatus::Disabled {
+            let is_gone = self.disabled_reason.as_deref() == Some(DisabledReason::Gone.as_str());
+            return Ok(Err(if is_gone {
+                DeadReason::EndpointGone
+            } else {
+                DeadReason::EndpointDisabled
+            }));
+        }
+        let wants_result = self.includes_result == Some(true) && kind == PublicEventType::Done;
+        // Without its result once that is erased.
+        let result = self.result().filter(|_| wants_result);
+        Ok(Ok(To::Endpoint { url, result }))
+    }
+
+    fn take_callback(&mut self, event: &Event) -> sqlx::Result<Result<To, DeadReason>> {
+        let (Some(callback), Some(job_id)) = (self.callback.take(), event.job_id()) else {
+            return Ok(Err(DeadReason::TranscriptionDeleted));
+        };
+        let callback: Callback = serde_json::from_value(callback).map_err(corrupt)?;
+        let custom_metadata = match self.request.take() {
+            Some(request) => {
+                let request: StoredRequest = serde_json::from_str(&request).map_err(corrupt)?;
+                request.options.custom_metadata
+            }
+            None => None,
+        };
+        if event.kind == PublicEventType::Done {
+            return Ok(match self.result() {
+                Some(result) => Ok(To::Done {
+                    callback,
+                    job_id,
+                    result,
+                    custom_metadata,
+                }),
+                None => Err(DeadReason::TranscriptionDeleted),
+            });
+        }
+        let failure = Failure {
+            code: event.facts.error_code.or(self.error_code),
+            message: self.error_message.take(),
+        };
+        Ok(Ok(To::Failed {
+            callback,
+            job_id,
+            failure,
+            custom_metadata,
+        }))
+    }
+
+    fn take_secrets(&mut self) -> Vec<StoredSecret> {
+        let ids = std::mem::take(&mut self.secret_ids);
+        let key_ids = std::mem::take(&mut self.secret_key_ids);
+        let sealed = std::mem::take(&mut self.secrets);
+        ids.into_iter()
+            .zip(key_ids)
+            .zip(sealed)
+            .map(|((id, key_id), sealed)| StoredSecret {
+                id: id.into(),
+                tenant_id: self.tenant_id.into(),
+                endpoint_id: self.endpoint_id.map(Into::into),
+                key_id,
+                sealed,
+            })
+            .collect()
+    }
+}
