@@ -35,6 +35,7 @@ use crate::{
         intake::{self, Intake},
         spool::Spool,
     },
+    notify::sealing::Sealer,
     shutdown::Shutdown,
     telemetry,
 };
@@ -91,7 +92,8 @@ impl Gateway {
             settings.database.database_pool_size,
         );
         let ids = Ids::random();
-        let is_late = match prepare::bring_up(&pool, &settings, &ids).await {
+        let sealer = Sealer::new(settings.callbacks.callback_keys.derive_sealing_keys())?;
+        let is_late = match prepare::bring_up(&pool, &settings, &sealer, &ids).await {
             Ok(()) => false,
             // Callbacks can be kept, and come only once.
             Err(error) if spool.is_some() && prepare::is_away(&error) => {
@@ -121,6 +123,7 @@ impl Gateway {
             gladia: gladia.clone(),
             callback_keys: settings.callbacks.callback_keys.clone(),
             webhook_secrets: settings.callbacks.gladia_webhook_secrets.clone(),
+            sealer,
             wakeups: wakeups.clone(),
             ids: ids.clone(),
             limits: limits(&settings),
@@ -157,7 +160,7 @@ impl Gateway {
         let Shutdown { soft, .. } = self.shutdown.clone();
         let brought_up = async {
             loop {
-                match prepare::bring_up(&state.pool, &settings, &state.ids).await {
+                match prepare::bring_up(&state.pool, &settings, &state.sealer, &state.ids).await {
                     Ok(()) => return true,
                     Err(error) if prepare::is_away(&error) => {
                         tracing::debug!(error = format!("{error:#}"), "The database is still away");

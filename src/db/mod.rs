@@ -36,6 +36,7 @@ pub mod looks;
 pub mod quarantine;
 pub mod receipts;
 pub mod retries;
+pub mod signing_secrets;
 pub mod surplus;
 pub mod timeline;
 pub mod to_fetch;
@@ -43,6 +44,7 @@ pub mod uploads;
 pub mod upstream_deletions;
 pub mod usage;
 pub mod wakeups;
+pub mod webhook_endpoints;
 pub mod webhooks;
 
 /// The migrations, compiled in.

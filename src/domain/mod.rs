@@ -25,6 +25,7 @@ pub mod rendering;
 pub mod retry;
 pub mod searchable;
 pub mod settling;
+pub mod signing_secret;
 pub mod spreadsheet;
 pub mod timeline;
 pub mod transcript;

@@ -16,6 +16,7 @@ use crate::{
     feed::Feed,
     gladia::{callback_keys::CallbackKeys, client::GladiaClient, webhook_secrets::WebhookSecrets},
     journal::intake::Intake,
+    notify::sealing::Sealer,
 };
 
 /// How much of results may be unpacked at once, in MiB of the bodies that hold them. To render one takes about four times
@@ -33,6 +34,8 @@ pub struct AppState {
     pub callback_keys: CallbackKeys,
     /// Who may send account webhooks; without any they are not taken.
     pub webhook_secrets: Option<WebhookSecrets>,
+    /// Keeps the secrets of outgoing webhooks.
+    pub sealer: Sealer,
     /// Tells workers of new jobs and free slots.
     pub wakeups: Wakeups,
     /// Where new ids come from.

@@ -288,9 +288,13 @@ pub async fn claim(
                    coalesce(array_agg(key_id ORDER BY nth), '{}') AS key_ids,
                    coalesce(array_agg(sealed ORDER BY nth), '{}') AS sealed
             FROM (SELECT id, key_id, sealed, row_number() OVER (ORDER BY expires_at DESC NULLS FIRST, id DESC) AS nth
-                  FROM signing_secrets
-                  WHERE tenant_id = c.tenant_id AND endpoint_id IS NOT DISTINCT FROM c.endpoint_id
-                    AND (expires_at IS NULL OR expires_at > c.claimed_at)) usable
+                  -- Two, so that each has its index.
+                  FROM (SELECT id, key_id, sealed, expires_at FROM signing_secrets
+                        WHERE endpoint_id = c.endpoint_id
+                        UNION ALL
+                        SELECT id, key_id, sealed, expires_at FROM signing_secrets
+                        WHERE tenant_id = c.tenant_id AND endpoint_id IS NULL AND c.endpoint_id IS NULL) secrets
+                  WHERE expires_at IS NULL OR expires_at > c.claimed_at) usable
         ) s
         "#,
         i64::try_from(claimant.room).unwrap_or(i64::MAX),

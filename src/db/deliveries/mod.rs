@@ -5,11 +5,13 @@
 //! taken in one order: deliveries, then lanes.
 
 mod claim;
+mod ending;
 mod fan_out;
 mod record;
 
 pub use self::{
     claim::{Claimant, ClaimedDelivery, Content, Failure, ResultAt, To, claim},
+    ending::end_pending,
     fan_out::fan_out,
     record::{Attempt, Next, Outcome, Recorded, expire, record},
 };

@@ -66,6 +66,17 @@ pub async fn last_id(conn: &mut PgConnection) -> sqlx::Result<EventId> {
         .map(|row| EventId(row.last_number))
 }
 
+/// The number of the event at a private position, once it has one.
+///
+/// # Errors
+/// Where the database does not answer.
+pub async fn find_id(conn: &mut PgConnection, position: i64) -> sqlx::Result<Option<EventId>> {
+    let row = sqlx::query!("SELECT number FROM events WHERE position = $1", position)
+        .fetch_optional(conn)
+        .await?;
+    Ok(row.and_then(|row| row.number).map(EventId))
+}
+
 /// Lists the events of all tenants after one, in order, and says how far it looked.
 ///
 /// # Errors
