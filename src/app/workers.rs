@@ -12,6 +12,7 @@ use crate::{
     http::state::AppState,
     shutdown::Shutdown,
     workers::{
+        deliver::{self, Deliverer},
         erase::Eraser,
         look_up::LookUp,
         public_url::PublicUrlWatch,
@@ -49,7 +50,7 @@ pub(super) fn spawn(
         send_window: settings.dispatch.send_window,
         may_claim: watch_public_url(gateway, settings, state)?,
     });
-    gateway.spawn("submit", submitter.run(tracker.clone(), soft.clone(), hard));
+    gateway.spawn("submit", submitter.run(tracker.clone(), soft.clone(), hard.clone()));
     gateway.spawn(
         "settle",
         settle::run(
@@ -65,7 +66,7 @@ pub(super) fn spawn(
             pool: pool.clone(),
             gladia: state.gladia.clone(),
             wakeups: wakeups.clone(),
-            worker,
+            worker: worker.clone(),
             settling_time: settings.settling.settling_time,
             resends: settings.settling.resend_unknown == ResendUnknown::Settled,
         };
@@ -80,6 +81,17 @@ pub(super) fn spawn(
         ids: state.ids.clone(),
     };
     gateway.spawn("sequence", sequencer.run(soft.clone()));
+    let deliverer = Deliverer::new(deliver::Parts {
+        pool: pool.clone(),
+        notifier: state.notifier.clone(),
+        sealer: state.sealer.clone(),
+        wakeups: wakeups.clone(),
+        ids: state.ids.clone(),
+        links: state.links.clone(),
+        worker,
+    });
+    let run = deliverer.run(tracker.clone(), soft.clone(), hard.clone());
+    gateway.spawn("deliver", run);
     let follower = Follower {
         pool: pool.clone(),
         wakeups: wakeups.clone(),
