@@ -50,7 +50,10 @@ pub(super) fn spawn(
         send_window: settings.dispatch.send_window,
         may_claim: watch_public_url(gateway, settings, state)?,
     });
-    gateway.spawn("submit", submitter.run(tracker.clone(), soft.clone(), hard.clone()));
+    gateway.spawn(
+        "submit",
+        submitter.run(tracker.clone(), soft.clone(), hard.clone()),
+    );
     gateway.spawn(
         "settle",
         settle::run(

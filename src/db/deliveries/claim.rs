@@ -24,10 +24,10 @@ use crate::{
 };
 
 /// How many deliveries of a lane are under way at once, in all replicas.
-const LANE_WIDTH: i64 = 8;
+const LANE_WIDTH: i32 = 8;
 
 /// The same for a lane that fails, or of which it is not known yet whether it works: its receivers may hang.
-const UNPROVEN_WIDTH: i64 = 2;
+const UNPROVEN_WIDTH: i32 = 2;
 
 /// What the claiming process brings along.
 #[derive(Debug)]

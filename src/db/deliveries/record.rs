@@ -285,7 +285,10 @@ async fn update_deliveries(
         .iter()
         .map(|(_, delivery, _)| delivery.status.as_str())
         .collect();
-    let tries: Vec<i32> = moved.iter().map(|(_, delivery, _)| delivery.tries).collect();
+    let tries: Vec<i32> = moved
+        .iter()
+        .map(|(_, delivery, _)| delivery.tries)
+        .collect();
     let dead_reasons: Vec<Option<&str>> = moved
         .iter()
         .map(|(.., next)| match next {

@@ -80,7 +80,11 @@ mod tests {
     fn a_result_is_the_last_field_of_the_data_and_keeps_its_bytes() {
         let event = br#"{"id":"evt_1","data":{"links":{"result":null}}}"#;
         // What it ends with here are the links.
-        let event = [&event[..event.len() - 3], br#","more":1},"status":"done"}}"#].concat();
+        let event = [
+            &event[..event.len() - 3],
+            br#","more":1},"status":"done"}}"#,
+        ]
+        .concat();
         let result = br#"{ "a" : 1.10 }"#;
         let body = with_result(&event, result);
         assert!(body.ends_with(br#","result":{ "a" : 1.10 }}}"#));

@@ -104,8 +104,8 @@ impl Deliverer {
                 continue;
             };
             let outcome = &finished.outcome;
-            let is_gone = outcome.next == Next::Dead(DeadReason::EndpointGone)
-                && outcome.attempt.is_some();
+            let is_gone =
+                outcome.next == Next::Dead(DeadReason::EndpointGone) && outcome.attempt.is_some();
             if is_gone {
                 self.disable(endpoint_id, DisabledReason::Gone).await?;
             } else if recorded
@@ -142,8 +142,7 @@ impl Deliverer {
     ) -> sqlx::Result<()> {
         let mut conn = self.0.parts.pool.acquire().await?;
         loop {
-            let expired =
-                deliveries::expire(&mut conn, lane_id, failed_at, EXPIRED_BATCH).await?;
+            let expired = deliveries::expire(&mut conn, lane_id, failed_at, EXPIRED_BATCH).await?;
             if expired > 0 {
                 tracing::warn!(lane.id = %lane_id, "Gave up {expired} deliveries whose receiver has been down for too long");
             }

@@ -117,7 +117,9 @@ impl Deliverer {
                 return outcome(&delivery, Some(attempt), None, Next::TryAgain { after });
             }
             Tried::Erased => return ended(&delivery, DeadReason::TranscriptionDeleted),
-            Tried::NotSent => return outcome(&delivery, None, None, Next::GiveBack { after: REST }),
+            Tried::NotSent => {
+                return outcome(&delivery, None, None, Next::GiveBack { after: REST });
+            }
         };
         let (next, sign) = judge(&delivery, &sent);
         report(&delivery, &sent, next);
@@ -150,12 +152,7 @@ impl Deliverer {
         send.await
     }
 
-    async fn send(
-        &self,
-        delivery: &ClaimedDelivery,
-        told: &Told<'_>,
-        claimed: Claimed,
-    ) -> Tried {
+    async fn send(&self, delivery: &ClaimedDelivery, told: &Told<'_>, claimed: Claimed) -> Tried {
         let deadline = claimed.before + BEGINS_WITHIN;
         let composed = match tokio::time::timeout_at(deadline, self.compose(delivery, told)).await {
             Ok(Ok(composed)) => composed,

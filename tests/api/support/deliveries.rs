@@ -42,7 +42,12 @@ pub struct TryRow {
 
 impl TestApp {
     /// An endpoint of a tenant for events of these types, without results.
-    pub async fn add_endpoint(&self, caller: &Caller, url: &str, types: &[&'static str]) -> Endpoint {
+    pub async fn add_endpoint(
+        &self,
+        caller: &Caller,
+        url: &str,
+        types: &[&'static str],
+    ) -> Endpoint {
         self.add_endpoint_with(caller, url, types, false).await
     }
 
@@ -57,7 +62,9 @@ impl TestApp {
         let (id, tenant_id): (EndpointId, TenantId) = (ids.next(), caller.tenant_id.into());
         let secret = SigningSecret::from_random(rand::random());
         let sealer = Sealer::new(self.callback_keys.derive_sealing_keys()).unwrap();
-        let sealed = sealer.seal(ids.next(), tenant_id, Some(id), &secret).unwrap();
+        let sealed = sealer
+            .seal(ids.next(), tenant_id, Some(id), &secret)
+            .unwrap();
         let new = NewEndpoint {
             id,
             tenant_id,
@@ -68,7 +75,11 @@ impl TestApp {
         };
         let mut conn = self.pool.acquire().await.unwrap();
         assert!(webhook_endpoints::insert(&mut conn, new).await.unwrap());
-        assert!(signing_secrets::insert_first(&mut conn, &sealed).await.unwrap());
+        assert!(
+            signing_secrets::insert_first(&mut conn, &sealed)
+                .await
+                .unwrap()
+        );
         Endpoint {
             id: id.0,
             secret: secret.expose(),
@@ -90,7 +101,9 @@ impl TestApp {
     pub async fn callback_secret(&self, caller: &Caller) -> String {
         let mut conn = self.pool.acquire().await.unwrap();
         let tenant_id = caller.tenant_id.into();
-        let stored = signing_secrets::list_usable(&mut conn, tenant_id, None).await.unwrap();
+        let stored = signing_secrets::list_usable(&mut conn, tenant_id, None)
+            .await
+            .unwrap();
         let sealer = Sealer::new(self.callback_keys.derive_sealing_keys()).unwrap();
         assert_eq!(stored.len(), 1);
         sealer.open(&stored[0]).unwrap().expose()
@@ -108,11 +121,16 @@ impl TestApp {
     }
 
     pub async fn deliveries_to(&self, endpoint: &Endpoint) -> Vec<DeliveryRow> {
-        self.deliveries(&format!("endpoint_id = '{}'", endpoint.id)).await
+        self.deliveries(&format!("endpoint_id = '{}'", endpoint.id))
+            .await
     }
 
     /// Waits until an endpoint's deliveries have these statuses, in the order of their events.
-    pub async fn wait_for_deliveries(&self, endpoint: &Endpoint, statuses: &[&str]) -> Vec<DeliveryRow> {
+    pub async fn wait_for_deliveries(
+        &self,
+        endpoint: &Endpoint,
+        statuses: &[&str],
+    ) -> Vec<DeliveryRow> {
         eventually(&format!("deliveries that are {statuses:?}"), async || {
             let rows = self.deliveries_to(endpoint).await;
             rows.iter()

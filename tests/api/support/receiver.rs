@@ -65,7 +65,6 @@ struct Shared {
     always: Mutex<Reply>,
     released: watch::Sender<bool>,
     at_once: AtomicUsize,
-    most_at_once: AtomicUsize,
 }
 
 impl Receiver {
@@ -84,7 +83,6 @@ impl Receiver {
             always: Mutex::new(always),
             released: watch::Sender::new(false),
             at_once: AtomicUsize::new(0),
-            most_at_once: AtomicUsize::new(0),
         });
         let listening = tokio::spawn(listen(listener, Arc::clone(&shared)));
         Self {
@@ -122,9 +120,9 @@ impl Receiver {
         self.shared.received.lock().unwrap().clone()
     }
 
-    /// How many requests were under way at the same time at most.
-    pub fn most_at_once(&self) -> usize {
-        self.shared.most_at_once.load(Ordering::SeqCst)
+    /// How many requests are not answered yet.
+    pub fn under_way(&self) -> usize {
+        self.shared.at_once.load(Ordering::SeqCst)
     }
 
     /// Waits until so many have come, and gives them.
@@ -177,8 +175,7 @@ async fn answer(
     let body = to_bytes(Body::new(body), usize::MAX)
         .await
         .map_err(|_| BrokenOff)?;
-    let at_once = shared.at_once.fetch_add(1, Ordering::SeqCst) + 1;
-    shared.most_at_once.fetch_max(at_once, Ordering::SeqCst);
+    shared.at_once.fetch_add(1, Ordering::SeqCst);
     let next = shared.next.lock().unwrap().pop_front();
     let reply = next.unwrap_or_else(|| shared.always.lock().unwrap().clone());
     shared.received.lock().unwrap().push(Received {
@@ -194,9 +191,7 @@ async fn answer(
     shared.at_once.fetch_sub(1, Ordering::SeqCst);
     let builder = Response::builder();
     let answer = match reply {
-        Reply::Status(status) | Reply::Held(status) => {
-            builder.status(status).body("noted".into())
-        }
+        Reply::Status(status) | Reply::Held(status) => builder.status(status).body("noted".into()),
         Reply::RetryAfter(status, seconds) => builder
             .status(status)
             .header("retry-after", seconds)
