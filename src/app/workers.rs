@@ -50,10 +50,7 @@ pub(super) fn spawn(
         send_window: settings.dispatch.send_window,
         may_claim: watch_public_url(gateway, settings, state)?,
     });
-    gateway.spawn(
-        "submit",
-        submitter.run(tracker.clone(), soft.clone(), hard.clone()),
-    );
+    gateway.spawn("submit", submitter.run(tracker.clone(), soft.clone(), hard));
     gateway.spawn(
         "settle",
         settle::run(
@@ -78,30 +75,7 @@ pub(super) fn spawn(
         let run = reconciler.run(tracker.clone(), soft.clone());
         gateway.spawn("reconcile", run);
     }
-    let sequencer = Sequencer {
-        pool: pool.clone(),
-        wakeups: wakeups.clone(),
-        ids: state.ids.clone(),
-    };
-    gateway.spawn("sequence", sequencer.run(soft.clone()));
-    let deliverer = Deliverer::new(deliver::Parts {
-        pool: pool.clone(),
-        notifier: state.notifier.clone(),
-        sealer: state.sealer.clone(),
-        wakeups: wakeups.clone(),
-        ids: state.ids.clone(),
-        links: state.links.clone(),
-        worker,
-    });
-    let run = deliverer.run(tracker.clone(), soft.clone(), hard.clone());
-    gateway.spawn("deliver", run);
-    let follower = Follower {
-        pool: pool.clone(),
-        wakeups: wakeups.clone(),
-        feed: state.feed.clone(),
-        links: state.links.clone(),
-    };
-    gateway.spawn("feed", follower.run(soft.clone()));
+    tell(gateway, state, worker);
     let eraser = Eraser {
         pool: pool.clone(),
         gladia: state.gladia.clone(),
@@ -139,6 +113,39 @@ pub(super) fn spawn(
         receiver.receive_from_others(pool, soft).await;
     });
     Ok(())
+}
+
+/// Starts telling others of what happens.
+fn tell(gateway: &Gateway, state: &AppState, worker: String) {
+    let Shutdown {
+        soft,
+        hard,
+        tracker,
+    } = gateway.shutdown.clone();
+    let sequencer = Sequencer {
+        pool: state.pool.clone(),
+        wakeups: state.wakeups.clone(),
+        ids: state.ids.clone(),
+    };
+    gateway.spawn("sequence", sequencer.run(soft.clone()));
+    let deliverer = Deliverer::new(deliver::Parts {
+        pool: state.pool.clone(),
+        notifier: state.notifier.clone(),
+        sealer: state.sealer.clone(),
+        wakeups: state.wakeups.clone(),
+        ids: state.ids.clone(),
+        links: state.links.clone(),
+        worker,
+    });
+    let run = deliverer.run(tracker, soft.clone(), hard);
+    gateway.spawn("deliver", run);
+    let follower = Follower {
+        pool: state.pool.clone(),
+        wakeups: state.wakeups.clone(),
+        feed: state.feed.clone(),
+        links: state.links.clone(),
+    };
+    gateway.spawn("feed", follower.run(soft.clone()));
 }
 
 /// Starts looking whether the public address leads back, where callbacks come and the settings want that. What comes says

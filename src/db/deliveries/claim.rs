@@ -71,20 +71,24 @@ pub struct ClaimedDelivery {
 #[derive(Debug)]
 pub enum Content {
     /// This.
-    Message {
-        /// The event.
-        event: Event,
-        /// To whom.
-        to: To,
-        /// What signs it, the current secret first.
-        secrets: Vec<StoredSecret>,
-        /// W3C Trace Context of the request that made the job.
-        traceparent: Option<String>,
-    },
+    Message(Box<Contents>),
     /// Nothing, any more.
     Gone(DeadReason),
     /// Something that a newer version has written, and will send.
     Unknown,
+}
+
+/// What is told, and to whom.
+#[derive(Debug)]
+pub struct Contents {
+    /// The event.
+    pub event: Event,
+    /// To whom.
+    pub to: To,
+    /// What signs it, the current secret first.
+    pub secrets: Vec<StoredSecret>,
+    /// W3C Trace Context of the request that made the job.
+    pub traceparent: Option<String>,
 }
 
 /// To whom a delivery goes, with what is told there.
@@ -188,6 +192,7 @@ struct ClaimedRow {
 ///
 /// # Errors
 /// Where the database does not answer.
+#[expect(clippy::too_many_lines, reason = "one statement")]
 pub async fn claim(
     conn: &mut PgConnection,
     claimant: &Claimant<'_>,
@@ -353,12 +358,12 @@ impl ClaimedRow {
             None => self.take_callback(&event)?,
         };
         Ok(match to {
-            Ok(to) => Content::Message {
+            Ok(to) => Content::Message(Box::new(Contents {
                 event,
                 to,
                 secrets: self.take_secrets(),
                 traceparent: self.traceparent.take(),
-            },
+            })),
             Err(reason) => Content::Gone(reason),
         })
     }

@@ -10,7 +10,7 @@ mod fan_out;
 mod record;
 
 pub use self::{
-    claim::{Claimant, ClaimedDelivery, Content, Failure, ResultAt, To, claim},
+    claim::{Claimant, ClaimedDelivery, Content, Contents, Failure, ResultAt, To, claim},
     ending::end_pending,
     fan_out::fan_out,
     record::{Attempt, Next, Outcome, Recorded, expire, record},

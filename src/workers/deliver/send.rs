@@ -16,13 +16,13 @@ use super::{
 use crate::{
     crash_points::CrashPoint,
     db::{
-        deliveries::{Attempt, ClaimedDelivery, Content, Next, Outcome, ResultAt, To},
+        deliveries::{Attempt, ClaimedDelivery, Content, Contents, Next, Outcome, ResultAt, To},
         signing_secrets,
     },
     domain::{
         delivery::{CallbackMethod, DeadReason},
         delivery_schedule::{Sign, next_try_in},
-        event::{Event, EventId},
+        event::EventId,
         ids::{EndpointId, TenantId},
         signing_secret::StoredSecret,
     },
@@ -59,14 +59,6 @@ enum Tried {
     NotSent,
 }
 
-/// What a delivery is about.
-struct Told<'a> {
-    event: &'a Event,
-    to: &'a To,
-    secrets: &'a [StoredSecret],
-    traceparent: Option<&'a str>,
-}
-
 /// Something to send.
 struct Composed {
     message: Message,
@@ -83,28 +75,17 @@ impl Deliverer {
         place: &mut Place,
         give_up: &CancellationToken,
     ) -> Outcome {
-        let (event, to, secrets, traceparent) = match &delivery.content {
-            Content::Message {
-                event,
-                to,
-                secrets,
-                traceparent,
-            } => (event, to, secrets, traceparent),
+        let contents = match &delivery.content {
+            Content::Message(contents) => contents,
             Content::Gone(reason) => return ended(&delivery, *reason),
             Content::Unknown => {
                 let after = UNKNOWN_REST;
                 return outcome(&delivery, None, None, Next::GiveBack { after });
             }
         };
-        let told = Told {
-            event,
-            to,
-            secrets,
-            traceparent: traceparent.as_deref(),
-        };
         let started = Instant::now();
         let tried = tokio::select! {
-            tried = self.aside_if_slow(place, self.send(&delivery, &told, claimed)) => tried,
+            tried = self.aside_if_slow(place, self.send(&delivery, contents, claimed)) => tried,
             () = give_up.cancelled() => Tried::Interrupted,
         };
         CrashPoint::DeliverSent.reach();
@@ -125,7 +106,9 @@ impl Deliverer {
         report(&delivery, &sent, next);
         if next == Next::Delivered && delivery.is_first_try {
             let told_at = delivery.claimed_at + claimed.after.elapsed();
-            let told_in = (told_at - event.occurred_at).to_std().unwrap_or_default();
+            let told_in = (told_at - contents.event.occurred_at)
+                .to_std()
+                .unwrap_or_default();
             metrics::histogram!("gateway_told_seconds").record(told_in.as_secs_f64());
         }
         let attempt = Attempt {
@@ -152,9 +135,16 @@ impl Deliverer {
         send.await
     }
 
-    async fn send(&self, delivery: &ClaimedDelivery, told: &Told<'_>, claimed: Claimed) -> Tried {
+    async fn send(
+        &self,
+        delivery: &ClaimedDelivery,
+        contents: &Contents,
+        claimed: Claimed,
+    ) -> Tried {
         let deadline = claimed.before + BEGINS_WITHIN;
-        let composed = match tokio::time::timeout_at(deadline, self.compose(delivery, told)).await {
+        let composed = match tokio::time::timeout_at(deadline, self.compose(delivery, contents))
+            .await
+        {
             Ok(Ok(composed)) => composed,
             Ok(Err(NoResult::Erased)) => return Tried::Erased,
             Ok(Err(error)) => {
@@ -171,11 +161,11 @@ impl Deliverer {
     async fn compose(
         &self,
         delivery: &ClaimedDelivery,
-        told: &Told<'_>,
+        contents: &Contents,
     ) -> Result<Composed, NoResult> {
-        let secrets = self.open_secrets(delivery, told.secrets).await?;
-        let (id, (url, method)) = (message_id(told), address(told.to));
-        let (body, room) = self.write(told).await?;
+        let secrets = self.open_secrets(delivery, &contents.secrets).await?;
+        let (id, (url, method)) = (message_id(contents), address(&contents.to));
+        let (body, room) = self.write(contents).await?;
         let url: Url = url
             .parse()
             .map_err(|_| NoResult::Unreadable("its address is none"))?;
@@ -185,7 +175,7 @@ impl Deliverer {
             method,
             body,
             secrets,
-            traceparent: told.traceparent.map(str::to_owned),
+            traceparent: contents.traceparent.clone(),
         };
         Ok(Composed {
             message,
@@ -195,11 +185,11 @@ impl Deliverer {
 
     async fn write(
         &self,
-        told: &Told<'_>,
+        contents: &Contents,
     ) -> Result<(Bytes, Option<OwnedSemaphorePermit>), NoResult> {
-        match told.to {
+        match &contents.to {
             To::Endpoint { result, .. } => {
-                let thin = feed::write(told.event, &self.0.parts.links).body;
+                let thin = feed::write(&contents.event, &self.0.parts.links).body;
                 let Some(at) = result else {
                     return Ok((thin, None));
                 };
@@ -281,11 +271,11 @@ impl Deliverer {
 }
 
 /// `webhook-id`. An event and the callback of the same job are two messages, also to a receiver that gets both.
-fn message_id(told: &Told<'_>) -> String {
-    match told.to {
-        To::Endpoint { .. } => told.event.id.to_string(),
+fn message_id(contents: &Contents) -> String {
+    match &contents.to {
+        To::Endpoint { .. } => contents.event.id.to_string(),
         To::Done { .. } | To::Failed { .. } => {
-            let EventId(number) = told.event.id;
+            let EventId(number) = contents.event.id;
             format!("cb_{number}")
         }
     }
