@@ -5,12 +5,14 @@
 //! taken in one order: deliveries, then lanes.
 
 mod claim;
+mod claimed;
 mod ending;
 mod fan_out;
 mod record;
 
 pub use self::{
-    claim::{Claimant, ClaimedDelivery, Content, Contents, Failure, ResultAt, To, claim},
+    claim::{Claimant, claim},
+    claimed::{ClaimedDelivery, Content, Contents, Failure, ResultAt, To},
     ending::end_pending,
     fan_out::fan_out,
     record::{Attempt, Next, Outcome, Recorded, expire, record},
