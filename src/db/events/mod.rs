@@ -15,7 +15,7 @@ mod sequence;
 
 pub use self::{
     read::{last_id, list_after},
-    sequence::number_next,
+    sequence::{is_any_unnumbered, number_next},
 };
 
 /// Adds an event.
