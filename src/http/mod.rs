@@ -30,6 +30,7 @@ pub mod body;
 pub mod callbacks;
 pub mod compression;
 pub mod etag;
+pub mod events;
 pub mod form;
 pub mod form_body;
 pub mod idempotency;
@@ -44,6 +45,7 @@ pub mod state;
 pub mod transcriptions;
 pub mod uploads;
 pub mod usage;
+pub mod wait;
 pub mod webhooks;
 
 /// How long until callers may come again while the database is still to be brought up.

@@ -15,7 +15,7 @@ mod read;
 mod sequence;
 
 pub use self::{
-    pages::{EventPage, horizon, list_of_job_after, list_of_tenant_after},
+    pages::{Bounds, EventPage, bounds, horizon, list_of_job_after, list_of_tenant_after},
     read::{last_id, list_after},
     sequence::number_next,
 };

@@ -45,8 +45,8 @@ impl EventPage {
 
 /// Lists a tenant's events after one, `limit` at most. `types`: only these; `None`: all.
 ///
-/// Events may be deleted while this reads. So what came of [`horizon`] *afterwards* says whether the page begins where it
-/// was asked to: if that is beyond `after`, some may be missing.
+/// Events may be deleted while this reads. So what comes of [`bounds`] *afterwards* says whether the page begins where it
+/// was asked to: if the horizon is beyond `after`, some may be missing.
 ///
 /// # Errors
 /// Where the database does not answer.
@@ -141,6 +141,35 @@ pub async fn list_of_job_after(
     .fetch_all(conn)
     .await?;
     EventPage::of(rows, limit, after)
+}
+
+/// Where the log begins and ends for a tenant.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Bounds {
+    /// As [`horizon`] says.
+    pub horizon: EventId,
+    /// The last number that was given, to whomever's event.
+    pub last: EventId,
+}
+
+/// Reads where the log begins and ends for a tenant.
+///
+/// # Errors
+/// Where the database does not answer.
+pub async fn bounds(conn: &mut PgConnection, tenant_id: TenantId) -> sqlx::Result<Bounds> {
+    let row = sqlx::query!(
+        r#"
+        SELECT last_number, (SELECT expired_through FROM event_horizons WHERE tenant_id = $1) AS "expired_through?"
+        FROM event_sequence
+        "#,
+        tenant_id.0
+    )
+    .fetch_one(conn)
+    .await?;
+    Ok(Bounds {
+        horizon: row.expired_through.map_or(EventId::ZERO, EventId),
+        last: EventId(row.last_number),
+    })
 }
 
 /// How far a tenant's events are gone. Whoever has not seen the one with this number may have missed some. Of the events
