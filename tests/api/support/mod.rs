@@ -20,6 +20,7 @@ pub mod rows;
 pub mod spool;
 pub mod trickle;
 pub mod upstream;
+pub mod waiting;
 pub mod webhooks;
 
 use std::time::Duration;
