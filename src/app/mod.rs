@@ -30,6 +30,7 @@ use crate::{
         self, Serves,
         serve::HEAD_TIMEOUT,
         state::{AppState, HttpLimits, RequestRules, UNPACKED_MIB},
+        wait::WaitingRoom,
     },
     journal::{
         intake::{self, Intake},
@@ -137,6 +138,8 @@ impl Gateway {
             is_started: Arc::new(AtomicBool::new(!is_late)),
             callback_permits: Arc::new(Semaphore::new(CALLBACKS_AT_ONCE)),
             tasks: shutdown.tracker.clone(),
+            stopping: shutdown.soft.clone(),
+            waiting_room: WaitingRoom::new(settings.requests.max_waiting_requests),
             zero_data_retention: settings.gladia.gladia_zero_data_retention,
             result_permits: Arc::new(Semaphore::new(RESULTS_AT_ONCE)),
             unpacking_mib: Arc::new(Semaphore::new(UNPACKED_MIB as usize)),

@@ -33,6 +33,8 @@ pub async fn get_metrics(State(state): State<AppState>) -> impl IntoResponse {
     gauge!("gateway_database_up").set(if gauges.is_some() { 1.0 } else { 0.0 });
     show_dispatch(dispatch.as_ref());
     show_gauges(gauges.as_ref());
+    let waiting = i64::try_from(state.waiting_room.taken()).ok();
+    gauge!("gateway_requests_waiting").set(value(waiting));
     if let Some(spool) = state.intake.spool().cloned() {
         show_spool(spool).await;
     }

@@ -31,6 +31,10 @@ pub enum ProblemType {
     MethodNotAllowed,
     /// The transcription's content was deleted.
     TranscriptionDeleted,
+    /// Events after the one that the reader has seen last are gone.
+    EventCursorExpired,
+    /// As many requests wait as may.
+    TooManyWaiting,
     /// The transcription has ended and cannot be canceled, or not by an error and cannot be retried.
     AlreadyEnded,
     /// A retry may be billed a second time, which the caller has not agreed to.
@@ -89,6 +93,8 @@ impl ProblemType {
         Self::AudioNotFound,
         Self::MethodNotAllowed,
         Self::TranscriptionDeleted,
+        Self::EventCursorExpired,
+        Self::TooManyWaiting,
         Self::AlreadyEnded,
         Self::ResultNotReady,
         Self::TranslationNotFound,
@@ -185,6 +191,16 @@ impl ProblemType {
                 "transcription-deleted",
                 StatusCode::GONE,
                 "The transcription was deleted",
+            ),
+            Self::EventCursorExpired => (
+                "event-cursor-expired",
+                StatusCode::GONE,
+                "The events to go on with are gone",
+            ),
+            Self::TooManyWaiting => (
+                "too-many-waiting",
+                StatusCode::SERVICE_UNAVAILABLE,
+                "Too many requests wait",
             ),
             Self::AlreadyEnded => (
                 "already-ended",

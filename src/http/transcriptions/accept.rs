@@ -2,7 +2,7 @@
 
 use axum::response::Response;
 
-use super::{lookup::find, request::RequestedOptions, view::Transcription};
+use super::{ending, lookup::find, request::RequestedOptions};
 use crate::{
     db::{self, jobs::NewJob},
     domain::{
@@ -12,10 +12,11 @@ use crate::{
         options::Warning,
     },
     http::{
-        accepted::{answer, answer_again},
+        accepted::mark_as_replayed,
         idempotency::{HeldKey, give_back},
         problem::{Problem, ProblemType},
         state::AppState,
+        wait::Wait,
     },
 };
 
@@ -33,9 +34,11 @@ pub struct Accepted<'a> {
     pub audio_warnings: Vec<Warning>,
     /// The reserved key with the request's fingerprint.
     pub key: Option<(HeldKey, Fingerprint)>,
+    /// How long its caller waits for its end.
+    pub wait: Wait,
 }
 
-/// Commits the job, wakes a worker, answers 202.
+/// Commits the job, wakes a worker, and answers: at once, or when the job has ended.
 pub async fn accept(state: &AppState, accepted: Accepted<'_>) -> Result<Response, Problem> {
     let job_id: JobId = state.ids.next();
     let request = accepted.options.to_stored();
@@ -73,16 +76,17 @@ pub async fn accept(state: &AppState, accepted: Accepted<'_>) -> Result<Response
     }
     state.wakeups.jobs_changed();
     metrics::counter!("gateway_transcriptions_accepted_total").increment(1);
-    Ok(answer(state, &path(job_id), Transcription::from(job)))
+    ending::answer(state, accepted.caller.tenant_id, job, accepted.wait).await
 }
 
 /// Answers a repeated request with the job that its first time made.
-pub async fn replay(state: &AppState, caller: Caller, job_id: JobId) -> Result<Response, Problem> {
-    let mut conn = state.pool.acquire().await?;
-    let job = find(&mut conn, caller.tenant_id, job_id).await?;
-    Ok(answer_again(state, &path(job_id), Transcription::from(job)))
-}
-
-fn path(job_id: JobId) -> String {
-    format!("/v1/transcriptions/{job_id}")
+pub async fn replay(
+    state: &AppState,
+    caller: Caller,
+    job_id: JobId,
+    wait: Wait,
+) -> Result<Response, Problem> {
+    let job = find(&mut *state.pool.acquire().await?, caller.tenant_id, job_id).await?;
+    let answer = ending::answer(state, caller.tenant_id, job, wait).await?;
+    Ok(mark_as_replayed(answer))
 }

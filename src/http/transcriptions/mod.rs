@@ -11,6 +11,7 @@ mod cancel;
 mod create;
 mod create_from_file;
 mod delete;
+mod ending;
 mod export_query;
 mod filters;
 mod get;

@@ -8,6 +8,7 @@ pub mod callbacks;
 pub mod caller;
 pub mod command;
 pub mod database;
+pub mod events;
 pub mod guide;
 pub mod lists;
 pub mod look_ups;
@@ -20,6 +21,7 @@ pub mod rows;
 pub mod spool;
 pub mod trickle;
 pub mod upstream;
+pub mod waiting;
 pub mod webhooks;
 
 use std::time::Duration;
