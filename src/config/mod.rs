@@ -25,6 +25,7 @@ mod requests;
 mod resolve;
 mod retention;
 mod settling;
+mod streams;
 #[cfg(test)]
 mod tests;
 mod values;
@@ -50,6 +51,7 @@ pub use self::{
     resolve::{Stop, parse},
     retention::RetentionSettings,
     settling::{ResendUnknown, SettlingSettings},
+    streams::StreamSettings,
     values::{DatabaseUrl, base_url, header_secret, max_in_flight},
 };
 
@@ -86,6 +88,9 @@ pub struct ServeSettings {
     /// What requests may cost.
     #[command(flatten)]
     pub requests: RequestSettings,
+    /// How events are streamed.
+    #[command(flatten)]
+    pub streams: StreamSettings,
     /// Who gets in first.
     #[command(flatten)]
     pub access: AccessSettings,

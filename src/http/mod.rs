@@ -41,6 +41,7 @@ pub mod page;
 pub mod problem;
 pub mod request_id;
 pub mod serve;
+pub mod sse;
 pub mod state;
 pub mod transcriptions;
 pub mod uploads;

@@ -15,7 +15,7 @@ use crate::{
     domain::{ids::Ids, links::Links, options::OptionsPolicy, plan::Plan},
     feed::Feed,
     gladia::{callback_keys::CallbackKeys, client::GladiaClient, webhook_secrets::WebhookSecrets},
-    http::wait::WaitingRoom,
+    http::{sse::Streams, wait::WaitingRoom},
     journal::intake::Intake,
 };
 
@@ -46,6 +46,8 @@ pub struct AppState {
     pub links: Links,
     /// What happens, for those who wait for it.
     pub feed: Feed,
+    /// Those who are told of it.
+    pub streams: Streams,
     /// Renders `/metrics`.
     pub metrics: PrometheusHandle,
     /// Where callbacks are kept.

@@ -16,7 +16,7 @@ mod sequence;
 
 pub use self::{
     pages::{Bounds, EventPage, bounds, horizon, list_of_job_after, list_of_tenant_after},
-    read::{last_id, list_after},
+    read::{last_id, list_after, may_go_on},
     sequence::number_next,
 };
 
