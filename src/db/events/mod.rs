@@ -10,11 +10,13 @@ use uuid::Uuid;
 pub use crate::domain::event::EventType;
 use crate::domain::ids::{EndpointId, JobId, TenantId};
 
+mod forget;
 mod pages;
 mod read;
 mod sequence;
 
 pub use self::{
+    forget::{Forgotten, forget},
     pages::{Bounds, EventPage, bounds, horizon, list_of_job_after, list_of_tenant_after},
     read::{last_id, list_after, may_go_on},
     sequence::number_next,
