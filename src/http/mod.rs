@@ -3,7 +3,7 @@
 //! Callers meet the [`transcriptions`], [`batches`], [`uploads`] and [`usage`] of API version 1, described by [`openapi`].
 //! Gladia meets [`callbacks`] and [`webhooks`]. Whoever runs the service meets [`admin`] and [`ops`]. Every error is a
 //! [`problem`]; every request has an id ([`request_id`]); what callers have is not sent again ([`etag`]), and the rest as
-//! briefly as they can take it ([`compression`]). [`serve`] has the connections.
+//! briefly as they can take it ([`compression`]). What happens is told as it happens ([`sse`]). [`serve`] has the connections.
 
 use std::{sync::atomic::Ordering, time::Duration};
 

@@ -103,11 +103,16 @@ async fn a_reader_who_takes_nothing_does_not_hold_up_a_shutdown() {
     let (id, _, _) = processing(&app).await;
     app.add_events(&id, MANY).await;
     let mut lazy = LazyReader::open(&app.acme, FROM_THE_START).await;
-    lazy.read_up_to(1).await;
+    // Once another one has them all, this one's are as many as fit between.
+    let mut eager = EventStream::open(&app.acme, FROM_THE_START).await;
+    eager.take(MANY + 2).await;
     // Well below the time that everything else gets.
     let bound = Duration::from_secs(10);
     let started = std::time::Instant::now();
     assert!(app.replicas[0].stop(bound).await);
     assert!(started.elapsed() < bound, "{:?}", started.elapsed());
+    assert_eq!(eager.rest().await, []);
+    lazy.read_to_the_end().await;
+    assert!(!lazy.is_whole && lazy.ids.len() < MANY);
     app.stop().await;
 }

@@ -207,10 +207,14 @@ impl LazyReader {
 
     /// Reads until it has so many events.
     pub async fn read_up_to(&mut self, count: usize) {
-        while self.ids.len() < count {
-            let read = self.read_some(BOUND).await;
-            assert_eq!(read, Some(true), "after {} events", self.ids.len());
-        }
+        let reading =
+            async { while self.ids.len() < count && self.read_some(BOUND).await == Some(true) {} };
+        let _ = tokio::time::timeout(BOUND, reading).await;
+        assert!(
+            self.ids.len() >= count,
+            "only {} of {count} events have come",
+            self.ids.len()
+        );
     }
 
     /// Reads until nothing comes any more.
@@ -220,7 +224,9 @@ impl LazyReader {
 
     /// Reads until the connection has ended.
     pub async fn read_to_the_end(&mut self) {
-        while self.read_some(BOUND).await.expect("an end") {}
+        let reading = async { while self.read_some(BOUND).await == Some(true) {} };
+        let ended = tokio::time::timeout(BOUND, reading).await;
+        ended.expect("the connection ends within the bound");
     }
 
     /// Whether the connection goes on; `None`: nothing came in time.
