@@ -176,6 +176,7 @@ fn every_operation_says_what_it_does() {
         "delete_transcription",
         "create_batch",
         "get_batch",
+        "list_events",
         "create_upload",
         "get_usage",
         "stream_events",

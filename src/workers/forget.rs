@@ -8,6 +8,7 @@
 use std::time::Duration;
 
 use sqlx::PgPool;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::{ERROR_PAUSE, sweep_interval};
@@ -15,6 +16,9 @@ use crate::db::{deliveries, events};
 
 /// How many rows are looked at in one go.
 const BATCH: i64 = 500;
+
+/// How often events are looked at again that were old and had to stay.
+const SECOND_LOOK_INTERVAL: Duration = Duration::from_mins(10);
 
 /// Deletes what is older than the retention of events.
 #[derive(Debug, Clone)]
@@ -28,10 +32,16 @@ pub struct Forgetter {
 impl Forgetter {
     /// Looks until told to stop. A statement that is cut off changes nothing, and another look finds the same.
     pub async fn run(self, stop: CancellationToken) {
+        let mut looked_through = 0;
+        let mut second_look_at = Instant::now() + SECOND_LOOK_INTERVAL;
         loop {
+            if Instant::now() >= second_look_at {
+                looked_through = 0;
+                second_look_at = Instant::now() + SECOND_LOOK_INTERVAL;
+            }
             let swept = tokio::select! {
                 () = stop.cancelled() => return,
-                swept = self.sweep() => swept,
+                swept = self.sweep(&mut looked_through) => swept,
             };
             let rest = match swept {
                 Ok(()) => sweep_interval(),
@@ -47,8 +57,8 @@ impl Forgetter {
         }
     }
 
-    /// Deletes what is due, a batch a statement.
-    async fn sweep(&self) -> sqlx::Result<()> {
+    /// Deletes what is due behind a position of the log, a batch a statement.
+    async fn sweep(&self, looked_through: &mut i64) -> sqlx::Result<()> {
         // First the deliveries: they keep their events.
         loop {
             let mut conn = self.pool.acquire().await?;
@@ -58,14 +68,16 @@ impl Forgetter {
                 break;
             }
         }
-        let mut next = Some(0);
-        while let Some(position) = next {
+        loop {
             let mut conn = self.pool.acquire().await?;
-            let forgotten = events::forget(&mut conn, position, self.keeps_for, BATCH).await?;
+            let after = *looked_through;
+            let forgotten = events::forget(&mut conn, after, self.keeps_for, BATCH).await?;
             let deleted = u64::try_from(forgotten.deleted).unwrap_or_default();
             metrics::counter!("gateway_events_forgotten_total").increment(deleted);
-            next = forgotten.next;
+            *looked_through = forgotten.looked_through;
+            if !forgotten.has_more {
+                return Ok(());
+            }
         }
-        Ok(())
     }
 }

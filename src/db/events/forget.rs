@@ -9,8 +9,10 @@ use sqlx::PgConnection;
 pub struct Forgotten {
     /// How many events are gone.
     pub deleted: i64,
-    /// Where the next look begins. `None`: everything that is old was looked at.
-    pub next: Option<i64>,
+    /// Up to which position everything was old and was looked at.
+    pub looked_through: i64,
+    /// Whether there may be more that is old.
+    pub has_more: bool,
 }
 
 /// Deletes old events, of `limit` that stand after a position, and notes with the same commit how far their tenants' events
@@ -59,8 +61,9 @@ pub async fn forget(
             SET expired_through = greatest(event_horizons.expired_through, excluded.expired_through)
         )
         SELECT (SELECT count(*) FROM gone) AS "deleted!",
-               (SELECT count(*) FROM looked WHERE is_old) AS "old!",
-               (SELECT max(position) FROM looked) AS last_position
+               (SELECT count(*) FROM looked) AS "looked!",
+               (SELECT max(position) FROM looked) AS last_position,
+               (SELECT min(position) FROM looked WHERE NOT is_old) AS first_young
         "#,
         after_position,
         retention.as_secs_f64(),
@@ -68,9 +71,13 @@ pub async fn forget(
     )
     .fetch_one(conn)
     .await?;
+    let before_first_young = row.first_young.map(|position| position - 1);
     Ok(Forgotten {
         deleted: row.deleted,
-        // They are about as old as their positions say: where none is old, those behind are not either.
-        next: row.last_position.filter(|_| row.old > 0),
+        looked_through: before_first_young
+            .or(row.last_position)
+            .unwrap_or(after_position),
+        // They are about as old as their positions say.
+        has_more: before_first_young.is_none() && row.looked == limit,
     })
 }

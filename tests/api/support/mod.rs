@@ -21,6 +21,7 @@ pub mod spool;
 pub mod sse;
 pub mod trickle;
 pub mod upstream;
+pub mod waiting;
 pub mod webhooks;
 
 use std::time::Duration;
