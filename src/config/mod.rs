@@ -25,6 +25,7 @@ mod requests;
 mod resolve;
 mod retention;
 mod settling;
+mod streams;
 #[cfg(test)]
 mod tests;
 mod values;
@@ -51,6 +52,7 @@ pub use self::{
     resolve::{Stop, parse},
     retention::RetentionSettings,
     settling::{ResendUnknown, SettlingSettings},
+    streams::StreamSettings,
     values::{DatabaseUrl, base_url, header_secret, max_in_flight},
     webhooks::WebhookSettings,
 };
@@ -91,6 +93,9 @@ pub struct ServeSettings {
     /// What requests may cost.
     #[command(flatten)]
     pub requests: RequestSettings,
+    /// How events are streamed.
+    #[command(flatten)]
+    pub streams: StreamSettings,
     /// Who gets in first.
     #[command(flatten)]
     pub access: AccessSettings,

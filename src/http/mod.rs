@@ -4,7 +4,7 @@
 //! [`openapi`]; those who want to [`wait`] for what comes next do.
 //! Gladia meets [`callbacks`] and [`webhooks`]. Whoever runs the service meets [`admin`] and [`ops`]. Every error is a
 //! [`problem`]; every request has an id ([`request_id`]); what callers have is not sent again ([`etag`]), and the rest as
-//! briefly as they can take it ([`compression`]). [`serve`] has the connections.
+//! briefly as they can take it ([`compression`]). What happens is told as it happens ([`sse`]). [`serve`] has the connections.
 
 use std::{sync::atomic::Ordering, time::Duration};
 
@@ -42,6 +42,7 @@ pub mod page;
 pub mod problem;
 pub mod request_id;
 pub mod serve;
+pub mod sse;
 pub mod state;
 pub mod transcriptions;
 pub mod uploads;

@@ -15,7 +15,7 @@ use crate::{
     domain::{ids::Ids, links::Links, options::OptionsPolicy, plan::Plan},
     feed::Feed,
     gladia::{callback_keys::CallbackKeys, client::GladiaClient, webhook_secrets::WebhookSecrets},
-    http::wait::WaitingRoom,
+    http::{sse::Streams, wait::WaitingRoom},
     journal::intake::Intake,
     notify::client::Notifier,
 };
@@ -49,6 +49,8 @@ pub struct AppState {
     pub feed: Feed,
     /// Tells receivers outside, and judges where callers want to be told.
     pub notifier: Notifier,
+    /// Those who are told of it.
+    pub streams: Streams,
     /// Renders `/metrics`.
     pub metrics: PrometheusHandle,
     /// Where callbacks are kept.

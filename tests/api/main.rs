@@ -60,6 +60,8 @@ mod secrecy;
 mod shutdown;
 mod spool;
 mod spool_start;
+mod streams;
+mod streams_slow;
 mod submitting;
 mod surplus;
 mod tenancy;

@@ -5,7 +5,7 @@ use serde_json::json;
 use crate::support::{Answer, TestApp, eventually, rows::success};
 
 /// Every metric that the service has. Dashboards rest on these names.
-const METRICS: [&str; 20] = [
+const METRICS: [&str; 21] = [
     "gateway_attempts_awaiting_decision",
     "gateway_attempts_unknown",
     "gateway_callbacks_quarantined",
@@ -18,6 +18,7 @@ const METRICS: [&str; 20] = [
     "gateway_slots_expired_total",
     "gateway_slots_in_use",
     "gateway_slots_max",
+    "gateway_streams_open",
     "gateway_submission_duration_seconds",
     "gateway_submissions_total",
     "gateway_surplus_jobs",

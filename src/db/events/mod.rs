@@ -18,7 +18,7 @@ mod sequence;
 pub use self::{
     forget::{Forgotten, forget},
     pages::{Bounds, EventPage, bounds, horizon, list_of_job_after, list_of_tenant_after},
-    read::{last_id, list_after},
+    read::{last_id, list_after, may_go_on},
     sequence::{is_any_unnumbered, number_next},
 };
 

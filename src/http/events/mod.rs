@@ -6,9 +6,12 @@ use super::state::AppState;
 
 pub mod cursor;
 mod list;
-mod query;
+pub mod query;
+mod stream;
 
 /// The routes.
 pub fn router() -> OpenApiRouter<AppState> {
-    OpenApiRouter::new().routes(routes!(list::list_events))
+    OpenApiRouter::new()
+        .routes(routes!(list::list_events))
+        .routes(routes!(stream::stream_events))
 }

@@ -71,6 +71,8 @@ pub enum ProblemType {
     UpstreamFailed,
     /// Gladia cannot be reached, or takes nothing at the moment.
     UpstreamUnavailable,
+    /// As many streams are open as may be.
+    TooManyStreams,
     /// The database cannot be reached.
     DatabaseUnavailable,
     /// A mistake of the gateway's. The last of all: [`ProblemType::ALL`] counts on it.
@@ -113,6 +115,7 @@ impl ProblemType {
         Self::UploadInterrupted,
         Self::UpstreamFailed,
         Self::UpstreamUnavailable,
+        Self::TooManyStreams,
         Self::DatabaseUnavailable,
         Self::Internal,
     ];
@@ -287,6 +290,11 @@ impl ProblemType {
                 "upstream-unavailable",
                 StatusCode::SERVICE_UNAVAILABLE,
                 "Gladia is not available",
+            ),
+            Self::TooManyStreams => (
+                "too-many-streams",
+                StatusCode::SERVICE_UNAVAILABLE,
+                "Too many streams are open",
             ),
             Self::DatabaseUnavailable => (
                 "database-unavailable",

@@ -19,6 +19,7 @@ pub mod replica;
 pub mod retries;
 pub mod rows;
 pub mod spool;
+pub mod sse;
 pub mod trickle;
 pub mod upstream;
 pub mod waiting;
