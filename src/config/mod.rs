@@ -25,6 +25,7 @@ mod requests;
 mod resolve;
 mod retention;
 mod settling;
+mod spans;
 #[cfg(test)]
 mod tests;
 mod values;
@@ -50,6 +51,7 @@ pub use self::{
     resolve::{Stop, parse},
     retention::RetentionSettings,
     settling::{ResendUnknown, SettlingSettings},
+    spans::SpanSettings,
     values::{DatabaseUrl, base_url, header_secret, max_in_flight},
 };
 
@@ -89,6 +91,9 @@ pub struct ServeSettings {
     /// Who gets in first.
     #[command(flatten)]
     pub access: AccessSettings,
+    /// Who is told of spans.
+    #[command(flatten)]
+    pub spans: SpanSettings,
 }
 
 impl ServeSettings {

@@ -41,6 +41,7 @@ pub mod problem;
 pub mod request_id;
 pub mod serve;
 pub mod state;
+pub mod trace_context;
 pub mod transcriptions;
 pub mod uploads;
 pub mod usage;

@@ -16,7 +16,9 @@ use crate::{
         idempotency::{HeldKey, give_back},
         problem::{Problem, ProblemType},
         state::AppState,
+        trace_context::accepting,
     },
+    trace::Fact,
 };
 
 /// A job that passed every check.
@@ -41,6 +43,8 @@ pub async fn accept(state: &AppState, accepted: Accepted<'_>) -> Result<Response
     let request = accepted.options.to_stored();
     let mut warnings = accepted.audio_warnings;
     warnings.extend_from_slice(accepted.options.warnings());
+    let mut span = accepting();
+    let trace = span.context();
     let mut tx = state.pool.begin().await?;
     let job = NewJob {
         id: job_id,
@@ -50,6 +54,7 @@ pub async fn accept(state: &AppState, accepted: Accepted<'_>) -> Result<Response
         upload_id: accepted.upload_id,
         warnings: &warnings,
         batch: None,
+        trace: trace.as_ref(),
     };
     let mut key = accepted.key;
     if !db::jobs::insert(&mut tx, job).await? {
@@ -68,6 +73,8 @@ pub async fn accept(state: &AppState, accepted: Accepted<'_>) -> Result<Response
     // Read before the commit: once it is accepted, nothing can fail any more.
     let job = find(&mut tx, accepted.caller.tenant_id, job_id).await?;
     tx.commit().await?;
+    span.add(Fact::Job(job_id));
+    span.end();
     if let Some((key, _)) = key {
         key.committed();
     }
