@@ -84,7 +84,10 @@ const MAY_IMPORT: [(&str, &[&str]); 17] = [
             "trace",
         ],
     ),
-    ("journal", &["crash_points", "db", "domain", "gladia", "trace"]),
+    (
+        "journal",
+        &["crash_points", "db", "domain", "gladia", "trace"],
+    ),
     ("feed", &["db", "domain"]),
     ("db", &["crash_points", "domain"]),
     ("gladia", &["crash_points", "domain"]),

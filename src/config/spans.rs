@@ -12,9 +12,9 @@ pub struct SpanSettings {
     /// The OpenTelemetry collector that gets the spans of each transcription's way, over OTLP/HTTP. Nothing is exported
     /// without it.
     ///
-    /// /v1/traces is added to it. OTEL_EXPORTER_OTLP_HEADERS, OTEL_EXPORTER_OTLP_TIMEOUT, OTEL_TRACES_SAMPLER, OTEL_RESOURCE_ATTRIBUTES
-    /// and OTEL_BSP_* count as the OpenTelemetry specification says, from the environment alone. Needs a build with the
-    /// feature otel, which the published image has.
+    /// /v1/traces is added to it. OTEL_EXPORTER_OTLP_HEADERS, OTEL_EXPORTER_OTLP_TIMEOUT, OTEL_TRACES_SAMPLER,
+    /// OTEL_RESOURCE_ATTRIBUTES and OTEL_BSP_* count as the OpenTelemetry specification says, from the environment alone.
+    /// Needs a build with the feature otel, which the production image is.
     ///
     /// Example: OTEL_EXPORTER_OTLP_ENDPOINT=http://collector.internal:4318
     #[arg(long, env, value_name = "URL", value_parser = base_url)]

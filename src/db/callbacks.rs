@@ -209,10 +209,7 @@ pub async fn record(
             attempt_number: attempt.number,
             waited_since: ends_the_wait.then_some(attempt.waited_since),
             waited: Duration::try_from_secs_f64(attempt.waited_seconds).unwrap_or_default(),
-            trace: TraceContext::from_stored(
-                job.traceparent.as_deref(),
-                job.tracestate.as_deref(),
-            ),
+            trace: TraceContext::from_stored(job.traceparent.as_deref(), job.tracestate.as_deref()),
         }),
     })
 }

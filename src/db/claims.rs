@@ -120,30 +120,7 @@ pub async fn claim(conn: &mut PgConnection, claimant: &Claimant<'_>) -> sqlx::Re
         return Ok(Claim::NothingQueued);
     };
 
-    let attempt_id = claimant.attempt_id;
-    let attempt = sqlx::query!(
-        r#"
-        WITH earlier AS (
-            SELECT count(*) AS attempts, max(finished_at) AS finished_at FROM attempts WHERE job_id = $2
-        ), added AS (
-            INSERT INTO attempts (id, job_id, number, state, key_id, worker, send_until, lease_until)
-            SELECT $1, $2, 1 + attempts, 'submitting', $3, $4,
-                   gateway_now() + make_interval(secs => $5), gateway_now() + make_interval(secs => $6)
-            FROM earlier
-            RETURNING number, created_at
-        )
-        SELECT number AS "number!", created_at AS "created_at!", finished_at AS earlier_finished_at
-        FROM added, earlier
-        "#,
-        attempt_id.0,
-        job.id,
-        claimant.key_id,
-        claimant.worker,
-        claimant.send_window.as_secs_f64(),
-        claimant.lease.as_secs_f64(),
-    )
-    .fetch_one(&mut *tx)
-    .await?;
+    let attempt = add_attempt(&mut tx, claimant, job.id).await?;
     sqlx::query!(
         "
         UPDATE slots
@@ -152,7 +129,7 @@ pub async fn claim(conn: &mut PgConnection, claimant: &Claimant<'_>) -> sqlx::Re
         WHERE number = $1
         ",
         slot.number,
-        attempt_id.0,
+        claimant.attempt_id.0,
         job.tenant_id,
         SLOT_DEADLINE.as_secs_f64(),
     )
@@ -172,7 +149,7 @@ pub async fn claim(conn: &mut PgConnection, claimant: &Claimant<'_>) -> sqlx::Re
         .map_or(job.queued_at, |finished_at| finished_at.max(job.queued_at));
     Ok(Claim::Claimed(ClaimedJob {
         job_id,
-        attempt_id,
+        attempt_id: claimant.attempt_id,
         audio_url: job.audio_url,
         request: job.request,
         attempt_number: attempt.number,
@@ -180,6 +157,44 @@ pub async fn claim(conn: &mut PgConnection, claimant: &Claimant<'_>) -> sqlx::Re
         claimed_at: attempt.created_at,
         trace: TraceContext::from_stored(job.traceparent.as_deref(), job.tracestate.as_deref()),
     }))
+}
+
+/// A new attempt, and when the one before it ended.
+struct NewAttempt {
+    number: i32,
+    created_at: DateTime<Utc>,
+    earlier_finished_at: Option<DateTime<Utc>>,
+}
+
+async fn add_attempt(
+    conn: &mut PgConnection,
+    claimant: &Claimant<'_>,
+    job_id: Uuid,
+) -> sqlx::Result<NewAttempt> {
+    sqlx::query_as!(
+        NewAttempt,
+        r#"
+        WITH earlier AS (
+            SELECT count(*) AS attempts, max(finished_at) AS finished_at FROM attempts WHERE job_id = $2
+        ), added AS (
+            INSERT INTO attempts (id, job_id, number, state, key_id, worker, send_until, lease_until)
+            SELECT $1, $2, 1 + attempts, 'submitting', $3, $4,
+                   gateway_now() + make_interval(secs => $5), gateway_now() + make_interval(secs => $6)
+            FROM earlier
+            RETURNING number, created_at
+        )
+        SELECT number AS "number!", created_at AS "created_at!", finished_at AS earlier_finished_at
+        FROM added, earlier
+        "#,
+        claimant.attempt_id.0,
+        job_id,
+        claimant.key_id,
+        claimant.worker,
+        claimant.send_window.as_secs_f64(),
+        claimant.lease.as_secs_f64(),
+    )
+    .fetch_one(conn)
+    .await
 }
 
 async fn is_any_submitting(conn: &mut PgConnection) -> sqlx::Result<bool> {

@@ -236,7 +236,10 @@ mod tests {
             let later = PARENT.replacen("00-", later, 1);
             assert_eq!(later.parse(), Ok(parent), "{later}");
             assert_eq!(format!("{later}-what-comes").parse(), Ok(parent), "{later}");
-            assert_eq!(format!("{later}.what").parse::<TraceParent>(), Err(Malformed));
+            assert_eq!(
+                format!("{later}.what").parse::<TraceParent>(),
+                Err(Malformed)
+            );
         }
         // Flags without a meaning are not passed on.
         let flags = PARENT.replace("-01", "-ff").parse::<TraceParent>().unwrap();
@@ -260,7 +263,11 @@ mod tests {
             "ff-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
             "0-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
         ] {
-            assert_eq!(malformed.parse::<TraceParent>(), Err(Malformed), "{malformed}");
+            assert_eq!(
+                malformed.parse::<TraceParent>(),
+                Err(Malformed),
+                "{malformed}"
+            );
             assert_eq!(TraceContext::from_headers(&[malformed], &["a=1"]), None);
         }
         assert_eq!(TraceContext::from_headers(&[PARENT, PARENT], &[]), None);
@@ -274,7 +281,9 @@ mod tests {
             state(&["rojo=00f067aa0ba902b7 , ,\tcongo=t61", "1@sys=a b"]).as_deref(),
             Some("rojo=00f067aa0ba902b7,congo=t61,1@sys=a b")
         );
-        for malformed in ["a", "a=", "=1", "A=1", "a=1,a=2", "a=1=2", "a=\u{e9}", "-a=1"] {
+        for malformed in [
+            "a", "a=", "=1", "A=1", "a=1,a=2", "a=1=2", "a=\u{e9}", "-a=1",
+        ] {
             assert_eq!(state(&[malformed]), None, "{malformed}");
             let context = TraceContext::from_headers(&[PARENT], &[malformed]).unwrap();
             assert_eq!(context.tracestate, None, "{malformed}");

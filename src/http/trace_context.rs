@@ -6,7 +6,7 @@ use axum::http::HeaderMap;
 
 use crate::{
     domain::trace_context::TraceContext,
-    trace::{Span, Stretch},
+    trace::{self, Span, Stretch},
 };
 
 /// The field of the request's log span that names the trace.
@@ -34,7 +34,7 @@ impl Incoming {
         };
         Self {
             context: TraceContext::from_headers(&all("traceparent"), &all("tracestate")),
-            came_at: SystemTime::now(),
+            came_at: trace::now(),
         }
     }
 
@@ -56,13 +56,9 @@ impl Incoming {
 pub fn accepting() -> Span {
     let incoming = INCOMING.try_with(Clone::clone).unwrap_or(Incoming {
         context: None,
-        came_at: SystemTime::now(),
+        came_at: trace::now(),
     });
-    let span = Span::began_at(
-        Stretch::Accept,
-        incoming.context.as_ref(),
-        incoming.came_at,
-    );
+    let span = Span::began_at(Stretch::Accept, incoming.context.as_ref(), incoming.came_at);
     // One that the caller named is in the log already.
     if incoming.context.is_none()
         && let Some(context) = span.context()

@@ -9,8 +9,8 @@ use super::body::KeptBody;
 use crate::{
     db::{
         self,
-        called_back::{CalledBack, Recorded},
         callbacks::{self, CallbackOutcome, ReceivedCallback},
+        called_back::{CalledBack, Recorded},
     },
     domain::ids::{AttemptId, CallbackId},
     gladia::callback::Report,
@@ -105,5 +105,5 @@ fn observe(
         _ => Fact::Outcome(outcome.as_str()),
     });
     let stretch = Stretch::Complete;
-    trace::add(stretch, above, arrived_at, SystemTime::now(), &facts);
+    trace::add(stretch, above, arrived_at, trace::now(), &facts);
 }

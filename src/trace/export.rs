@@ -149,16 +149,12 @@ fn attribute(fact: Fact) -> KeyValue {
     match fact {
         Fact::Job(id) => KeyValue::new("job.id", id.to_string()),
         Fact::Batch(id) => KeyValue::new("batch.id", id.to_string()),
-        Fact::Jobs(count) => {
-            KeyValue::new("batch.jobs", i64::try_from(count).unwrap_or(i64::MAX))
-        }
+        Fact::Jobs(count) => KeyValue::new("batch.jobs", i64::try_from(count).unwrap_or(i64::MAX)),
         Fact::Attempt(id) => KeyValue::new("attempt.id", id.to_string()),
         Fact::AttemptNumber(number) => KeyValue::new("attempt.number", i64::from(number)),
         Fact::Delivery(id) => KeyValue::new("delivery.id", id.to_string()),
         Fact::Try(number) => KeyValue::new("delivery.try", i64::from(number)),
-        Fact::HttpStatus(status) => {
-            KeyValue::new("http.response.status_code", i64::from(status))
-        }
+        Fact::HttpStatus(status) => KeyValue::new("http.response.status_code", i64::from(status)),
         Fact::Outcome(name) | Fact::Failure(name) => KeyValue::new("outcome", name),
     }
 }

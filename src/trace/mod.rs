@@ -104,7 +104,7 @@ impl Span {
     /// Begins one now.
     #[must_use]
     pub fn begin(stretch: Stretch, parent: Option<&TraceContext>) -> Self {
-        Self::began_at(stretch, parent, SystemTime::now())
+        Self::began_at(stretch, parent, now())
     }
 
     /// The same for one that began earlier.
@@ -157,6 +157,16 @@ impl fmt::Debug for Span {
             .field("context", &self.context())
             .finish_non_exhaustive()
     }
+}
+
+/// The time of this process's clock, which nothing but spans goes by.
+#[must_use]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "spans say when things happened, and decide nothing"
+)]
+pub fn now() -> SystemTime {
+    SystemTime::now()
 }
 
 /// Adds a stretch that lies behind: it may have begun in another process. Clocks differ, so one that ends before it begins

@@ -287,7 +287,9 @@ fn measure_wait(job: &ClaimedJob) -> Span {
     let (since, until) = (job.waited_since.into(), job.claimed_at.into());
     trace::add(Stretch::Queue, above, since, until, &facts);
     let mut span = Span::begin(Stretch::Submit, above);
-    facts.into_iter().for_each(|fact| span.add(fact));
+    for fact in facts {
+        span.add(fact);
+    }
     span
 }
 

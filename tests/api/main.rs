@@ -56,12 +56,15 @@ mod retry;
 mod retry_late;
 mod secrecy;
 mod shutdown;
+#[cfg(feature = "otel")]
+mod spans;
 mod spool;
 mod spool_start;
 mod submitting;
 mod surplus;
 mod tenancy;
 mod timeline;
+mod tracing;
 mod uploads;
 mod usage;
 mod validate;

@@ -26,6 +26,7 @@ use crate::{
         ids::AttemptId,
     },
     gladia::callback::{self, Reading, Report, Shape, Source},
+    trace,
 };
 
 /// A body as it is kept, and what it says. Only its compressed bytes are in memory.
@@ -62,7 +63,7 @@ impl KeptBody {
         shape: Shape,
         limit: u64,
     ) -> io::Result<Result<Self, TooLarge>> {
-        let read_since = SystemTime::now();
+        let read_since = trace::now();
         let mut tee = Tee::new(source, limit)?;
         let reading = understand(&mut tee, shape);
         let passed = tee.finish()?;
