@@ -26,6 +26,7 @@ mod resolve;
 mod retention;
 mod settling;
 mod streams;
+mod spans;
 #[cfg(test)]
 mod tests;
 mod values;
@@ -53,6 +54,7 @@ pub use self::{
     retention::RetentionSettings,
     settling::{ResendUnknown, SettlingSettings},
     streams::StreamSettings,
+    spans::SpanSettings,
     values::{DatabaseUrl, base_url, header_secret, max_in_flight},
     webhooks::WebhookSettings,
 };
@@ -99,6 +101,9 @@ pub struct ServeSettings {
     /// Who gets in first.
     #[command(flatten)]
     pub access: AccessSettings,
+    /// Who is told of spans.
+    #[command(flatten)]
+    pub spans: SpanSettings,
 }
 
 impl ServeSettings {

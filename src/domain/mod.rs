@@ -26,6 +26,7 @@ pub mod searchable;
 pub mod settling;
 pub mod spreadsheet;
 pub mod timeline;
+pub mod trace_context;
 pub mod transcript;
 pub mod usage;
 pub mod webhook;

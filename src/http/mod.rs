@@ -44,6 +44,7 @@ pub mod request_id;
 pub mod serve;
 pub mod sse;
 pub mod state;
+pub mod trace_context;
 pub mod transcriptions;
 pub mod uploads;
 pub mod usage;

@@ -58,6 +58,8 @@ mod retry;
 mod retry_late;
 mod secrecy;
 mod shutdown;
+#[cfg(feature = "otel")]
+mod spans;
 mod spool;
 mod spool_start;
 mod streams;
@@ -66,6 +68,7 @@ mod submitting;
 mod surplus;
 mod tenancy;
 mod timeline;
+mod tracing;
 mod uploads;
 mod usage;
 mod validate;

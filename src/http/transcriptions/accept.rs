@@ -17,7 +17,9 @@ use crate::{
         problem::{Problem, ProblemType},
         state::AppState,
         wait::Wait,
+        trace_context::accepting,
     },
+    trace::Fact,
 };
 
 /// A job that passed every check.
@@ -44,6 +46,8 @@ pub async fn accept(state: &AppState, accepted: Accepted<'_>) -> Result<Response
     let request = accepted.options.to_stored();
     let mut warnings = accepted.audio_warnings;
     warnings.extend_from_slice(accepted.options.warnings());
+    let mut span = accepting();
+    let trace = span.context();
     let mut tx = state.pool.begin().await?;
     let job = NewJob {
         id: job_id,
@@ -53,6 +57,7 @@ pub async fn accept(state: &AppState, accepted: Accepted<'_>) -> Result<Response
         upload_id: accepted.upload_id,
         warnings: &warnings,
         batch: None,
+        trace: trace.as_ref(),
     };
     let mut key = accepted.key;
     if !db::jobs::insert(&mut tx, job).await? {
@@ -71,6 +76,8 @@ pub async fn accept(state: &AppState, accepted: Accepted<'_>) -> Result<Response
     // Read before the commit: once it is accepted, nothing can fail any more.
     let job = find(&mut tx, accepted.caller.tenant_id, job_id).await?;
     tx.commit().await?;
+    span.add(Fact::Job(job_id));
+    span.end();
     if let Some((key, _)) = key {
         key.committed();
     }

@@ -6,6 +6,8 @@ pub mod audio;
 pub mod builder;
 pub mod callbacks;
 pub mod caller;
+#[cfg(feature = "otel")]
+pub mod collector;
 pub mod command;
 pub mod database;
 pub mod events;
