@@ -25,8 +25,8 @@ mod requests;
 mod resolve;
 mod retention;
 mod settling;
-mod streams;
 mod spans;
+mod streams;
 #[cfg(test)]
 mod tests;
 mod values;
@@ -53,8 +53,8 @@ pub use self::{
     resolve::{Stop, parse},
     retention::RetentionSettings,
     settling::{ResendUnknown, SettlingSettings},
-    streams::StreamSettings,
     spans::SpanSettings,
+    streams::StreamSettings,
     values::{DatabaseUrl, base_url, header_secret, max_in_flight},
     webhooks::WebhookSettings,
 };

@@ -16,8 +16,8 @@ use crate::{
         idempotency::{HeldKey, give_back},
         problem::{Problem, ProblemType},
         state::AppState,
-        wait::Wait,
         trace_context::accepting,
+        wait::Wait,
     },
     trace::Fact,
 };
