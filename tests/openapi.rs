@@ -15,8 +15,9 @@ const METHODS: [&str; 8] = [
 ];
 
 /// What operations do, as the first word of their ids.
-const VERBS: [&str; 10] = [
-    "create", "get", "list", "cancel", "delete", "update", "replay", "resolve", "retry", "validate",
+const VERBS: [&str; 11] = [
+    "create", "get", "list", "cancel", "delete", "update", "replay", "resolve", "retry", "stream",
+    "validate",
 ];
 
 const PROBLEM: &str = "#/components/schemas/Problem";
@@ -175,8 +176,11 @@ fn every_operation_says_what_it_does() {
         "delete_transcription",
         "create_batch",
         "get_batch",
+        "list_events",
         "create_upload",
         "get_usage",
+        "stream_events",
+        "stream_transcription_events",
         "list_callbacks",
         "replay_callback",
         "list_attempts",

@@ -29,7 +29,9 @@ use crate::{
     http::{
         self, Serves,
         serve::HEAD_TIMEOUT,
+        sse::{StreamTiming, Streams},
         state::{AppState, HttpLimits, RequestRules, UNPACKED_MIB},
+        wait::WaitingRoom,
     },
     journal::{
         intake::{self, Intake},
@@ -135,11 +137,14 @@ impl Gateway {
             links: Links::new(settings.addresses.api_url.clone()),
             feed: Feed::default(),
             notifier: notifier(&settings)?,
+            streams: streams(&settings, &shutdown),
             metrics,
             intake,
             is_started: Arc::new(AtomicBool::new(!is_late)),
             callback_permits: Arc::new(Semaphore::new(CALLBACKS_AT_ONCE)),
             tasks: shutdown.tracker.clone(),
+            stopping: shutdown.soft.clone(),
+            waiting_room: WaitingRoom::new(settings.requests.max_waiting_requests),
             zero_data_retention: settings.gladia.gladia_zero_data_retention,
             result_permits: Arc::new(Semaphore::new(RESULTS_AT_ONCE)),
             unpacking_mib: Arc::new(Semaphore::new(UNPACKED_MIB as usize)),
@@ -312,6 +317,16 @@ fn limits(settings: &ServeSettings) -> HttpLimits {
         request_timeout: settings.requests.request_timeout,
         upload_idle_timeout: settings.requests.upload_idle_timeout,
     }
+}
+
+fn streams(settings: &ServeSettings, shutdown: &Shutdown) -> Streams {
+    let settings = &settings.streams;
+    let timing = StreamTiming {
+        heartbeat_interval: settings.stream_heartbeat_interval,
+        send_timeout: settings.stream_send_timeout,
+        most_life: settings.stream_most_life,
+    };
+    Streams::new(settings.max_streams, timing, shutdown.soft.clone())
 }
 
 fn rules(settings: &ServeSettings) -> RequestRules {

@@ -14,6 +14,7 @@ use crate::{
     workers::{
         deliver::{self, Deliverer},
         erase::Eraser,
+        forget::Forgetter,
         look_up::LookUp,
         public_url::PublicUrlWatch,
         reconcile::{self, Reconciler},
@@ -92,6 +93,11 @@ pub(super) fn spawn(
         };
         gateway.spawn("retain", retention.run(soft.clone()));
     }
+    let forgetter = Forgetter {
+        pool: pool.clone(),
+        keeps_for: settings.retention.event_retention,
+    };
+    gateway.spawn("forget", forgetter.run(soft.clone()));
     let handler = WebhookHandler::new(webhooks::Parts {
         pool: pool.clone(),
         gladia: state.gladia.clone(),

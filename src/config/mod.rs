@@ -25,6 +25,8 @@ mod requests;
 mod resolve;
 mod retention;
 mod settling;
+mod spans;
+mod streams;
 #[cfg(test)]
 mod tests;
 mod values;
@@ -51,6 +53,8 @@ pub use self::{
     resolve::{Stop, parse},
     retention::RetentionSettings,
     settling::{ResendUnknown, SettlingSettings},
+    spans::SpanSettings,
+    streams::StreamSettings,
     values::{DatabaseUrl, base_url, header_secret, max_in_flight},
     webhooks::WebhookSettings,
 };
@@ -91,9 +95,15 @@ pub struct ServeSettings {
     /// What requests may cost.
     #[command(flatten)]
     pub requests: RequestSettings,
+    /// How events are streamed.
+    #[command(flatten)]
+    pub streams: StreamSettings,
     /// Who gets in first.
     #[command(flatten)]
     pub access: AccessSettings,
+    /// Who is told of spans.
+    #[command(flatten)]
+    pub spans: SpanSettings,
 }
 
 impl ServeSettings {

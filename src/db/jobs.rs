@@ -17,6 +17,7 @@ use crate::domain::{
     job::{JobErrorType, JobStatus, StatusReason},
     options::Warning,
     retry::RetryCost,
+    trace_context::{TraceContext, TraceState},
 };
 
 /// A job to be accepted.
@@ -36,6 +37,8 @@ pub struct NewJob<'a> {
     pub warnings: &'a [Warning],
     /// The batch that it comes with, and its place there.
     pub batch: Option<(BatchId, i32)>,
+    /// The span that what goes on with it belongs below.
+    pub trace: Option<&'a TraceContext>,
 }
 
 /// Accepts a job. `false` where its file was erased meanwhile; the transaction is of no use any more then.
@@ -76,18 +79,27 @@ pub async fn insert_all(conn: &mut PgConnection, jobs: &[NewJob<'_>]) -> sqlx::R
         .iter()
         .map(|job| job.batch.map(|(id, index)| (id.0, index)).unzip())
         .unzip();
+    let traceparents: Vec<Option<String>> = jobs
+        .iter()
+        .map(|job| job.trace.map(|trace| trace.traceparent.to_string()))
+        .collect();
+    let tracestates: Vec<Option<&str>> = jobs
+        .iter()
+        .map(|job| job.trace?.tracestate.as_ref().map(TraceState::as_str))
+        .collect();
     sqlx::query!(
         "
         INSERT INTO jobs (id, tenant_id, api_key_id, status, request, audio_url, upload_id, warnings,
-                          batch_id, batch_index, created_at, queued_at)
+                          batch_id, batch_index, traceparent, tracestate, created_at, queued_at)
         -- As text: on the way through jsonb, a NUL in a string would be refused and numbers would be spelt anew.
         SELECT j.id, j.tenant_id, j.api_key_id, 'queued', j.request::json, j.audio_url, j.upload_id, j.warnings::json,
-               j.batch_id, j.batch_index,
+               j.batch_id, j.batch_index, j.traceparent, j.tracestate,
                -- As values, so that the clock is read once for all rows.
                (SELECT gateway_now()), (SELECT gateway_now())
         FROM unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::text[], $5::text[], $6::uuid[], $7::text[],
-                    $8::uuid[], $9::integer[])
-             AS j (id, tenant_id, api_key_id, request, audio_url, upload_id, warnings, batch_id, batch_index)
+                    $8::uuid[], $9::integer[], $10::text[], $11::text[])
+             AS j (id, tenant_id, api_key_id, request, audio_url, upload_id, warnings, batch_id, batch_index,
+                   traceparent, tracestate)
         ",
         &uuids,
         &tenant_ids,
@@ -98,6 +110,8 @@ pub async fn insert_all(conn: &mut PgConnection, jobs: &[NewJob<'_>]) -> sqlx::R
         &warnings as &[Option<String>],
         &batch_ids as &[Option<Uuid>],
         &batch_indexes as &[Option<i32>],
+        &traceparents as &[Option<String>],
+        &tracestates as &[Option<&str>],
     )
     .execute(&mut *conn)
     .await?;

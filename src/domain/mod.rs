@@ -28,6 +28,7 @@ pub mod settling;
 pub mod signing_secret;
 pub mod spreadsheet;
 pub mod timeline;
+pub mod trace_context;
 pub mod transcript;
 pub mod usage;
 pub mod webhook;

@@ -9,7 +9,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_swagger_ui::{Config, SwaggerUi};
 
 use super::{
-    admin, batches, problem::ProblemBody, state::AppState, transcriptions, uploads, usage,
+    admin, batches, events, problem::ProblemBody, state::AppState, transcriptions, uploads, usage,
 };
 
 #[derive(OpenApi)]
@@ -24,6 +24,7 @@ use super::{
     tags(
         (name = "transcriptions", description = "Audio in, transcript out."),
         (name = "batches", description = "Many transcriptions in one call."),
+        (name = "events", description = "What happened, in one order: to be read page by page, and waited for."),
         (name = "uploads", description = "Files for use in several transcriptions."),
         (name = "usage", description = "What was used, and what Gladia bills for it."),
         (name = "admin", description = "For whoever runs the gateway: what waits for a person. Needs an API key of scope `admin`, \
@@ -56,6 +57,7 @@ pub fn api() -> (Router<AppState>, utoipa::openapi::OpenApi) {
     OpenApiRouter::with_openapi(Base::openapi())
         .merge(transcriptions::router())
         .merge(batches::router())
+        .merge(events::router())
         .merge(uploads::router())
         .merge(usage::router())
         .merge(admin::router())

@@ -59,6 +59,11 @@ fn what_is_required_suffices() {
     assert!(!settings.requests.accept_code_switching_without_languages);
     assert!(settings.requests.usage_metadata_keys.is_empty());
     assert_eq!(settings.requests.shutdown_timeout, Duration::from_secs(45));
+    assert_eq!(settings.streams.max_streams, 10_000);
+    assert_eq!(
+        settings.streams.stream_send_timeout,
+        Duration::from_secs(30)
+    );
     assert!(settings.access.bootstrap_api_key.is_none() && !settings.no_migrate);
 }
 
@@ -227,6 +232,7 @@ fn wrong_values_of_every_kind_are_refused() {
         ("GLADIA_PLAN", "gold"),
         ("MAX_REQUEST_BYTES", "1 MB"),
         ("MAX_BATCH_BYTES", "999"),
+        ("MAX_STREAMS", "0"),
         ("ACCEPT_CODE_SWITCHING_WITHOUT_LANGUAGES", "perhaps"),
         ("USAGE_METADATA_KEYS", "team,,project"),
         ("REQUEST_TIMEOUT_SECONDS", "0"),

@@ -8,6 +8,7 @@ mod claim;
 mod claimed;
 mod ending;
 mod fan_out;
+mod forget;
 mod record;
 
 pub use self::{
@@ -15,5 +16,6 @@ pub use self::{
     claimed::{ClaimedDelivery, Content, Contents, Failure, ResultAt, To},
     ending::end_pending,
     fan_out::fan_out,
+    forget::forget,
     record::{Attempt, Next, Outcome, Recorded, expire, record},
 };

@@ -10,13 +10,17 @@ use uuid::Uuid;
 pub use crate::domain::event::EventType;
 use crate::domain::ids::{EndpointId, JobId, TenantId};
 
+mod forget;
+mod pages;
 mod read;
 mod sequence;
 
 pub(super) use self::read::EventRow;
 pub use self::{
-    read::{find_id, last_id, list_after},
-    sequence::number_next,
+    forget::{Forgotten, forget},
+    pages::{Bounds, EventPage, bounds, horizon, list_of_job_after, list_of_tenant_after},
+    read::{find_id, last_id, list_after, may_go_on},
+    sequence::{is_any_unnumbered, number_next},
 };
 
 /// Adds an event.

@@ -7,7 +7,10 @@ use uuid::Uuid;
 
 use crate::{
     db::corrupt,
-    domain::event::{Event, EventFacts, EventId, EventType, Subject},
+    domain::{
+        event::{Event, EventFacts, EventId, EventType, Subject},
+        ids::{JobId, TenantId},
+    },
 };
 
 /// The columns of a numbered event, before their text is understood.
@@ -101,4 +104,31 @@ pub async fn list_after(
     .await?;
     let looked = rows.last().map_or(after, |row| EventId(row.number));
     Ok((understood(rows)?, looked))
+}
+
+/// Whether more is to be told of a job by itself: it has not ended, or how it did waits for its number. Where not, its
+/// events that have numbers are all. `None`: the tenant has no such job.
+///
+/// # Errors
+/// Where the database does not answer.
+pub async fn may_go_on(
+    conn: &mut PgConnection,
+    tenant_id: TenantId,
+    job_id: JobId,
+) -> sqlx::Result<Option<bool>> {
+    let row = sqlx::query!(
+        r#"
+        SELECT j.finished_at IS NULL OR EXISTS (
+            SELECT FROM events e
+            WHERE e.job_id = j.id AND e.number IS NULL
+              AND e.type NOT IN ('transcription.submitting', 'transcription.requeued', 'transcription.unknown')
+        ) AS "may_go_on!"
+        FROM jobs j WHERE j.id = $2 AND j.tenant_id = $1
+        "#,
+        tenant_id.0,
+        job_id.0,
+    )
+    .fetch_optional(conn)
+    .await?;
+    Ok(row.map(|row| row.may_go_on))
 }

@@ -31,6 +31,10 @@ pub enum ProblemType {
     MethodNotAllowed,
     /// The transcription's content was deleted.
     TranscriptionDeleted,
+    /// Events after the one that the reader has seen last are gone.
+    EventCursorExpired,
+    /// As many requests wait as may.
+    TooManyWaiting,
     /// The transcription has ended and cannot be canceled, or not by an error and cannot be retried.
     AlreadyEnded,
     /// A retry may be billed a second time, which the caller has not agreed to.
@@ -67,6 +71,8 @@ pub enum ProblemType {
     UpstreamFailed,
     /// Gladia cannot be reached, or takes nothing at the moment.
     UpstreamUnavailable,
+    /// As many streams are open as may be.
+    TooManyStreams,
     /// The database cannot be reached.
     DatabaseUnavailable,
     /// A mistake of the gateway's. The last of all: [`ProblemType::ALL`] counts on it.
@@ -89,6 +95,8 @@ impl ProblemType {
         Self::AudioNotFound,
         Self::MethodNotAllowed,
         Self::TranscriptionDeleted,
+        Self::EventCursorExpired,
+        Self::TooManyWaiting,
         Self::AlreadyEnded,
         Self::ResultNotReady,
         Self::TranslationNotFound,
@@ -107,6 +115,7 @@ impl ProblemType {
         Self::UploadInterrupted,
         Self::UpstreamFailed,
         Self::UpstreamUnavailable,
+        Self::TooManyStreams,
         Self::DatabaseUnavailable,
         Self::Internal,
     ];
@@ -185,6 +194,16 @@ impl ProblemType {
                 "transcription-deleted",
                 StatusCode::GONE,
                 "The transcription was deleted",
+            ),
+            Self::EventCursorExpired => (
+                "event-cursor-expired",
+                StatusCode::GONE,
+                "The events to go on with are gone",
+            ),
+            Self::TooManyWaiting => (
+                "too-many-waiting",
+                StatusCode::SERVICE_UNAVAILABLE,
+                "Too many requests wait",
             ),
             Self::AlreadyEnded => (
                 "already-ended",
@@ -271,6 +290,11 @@ impl ProblemType {
                 "upstream-unavailable",
                 StatusCode::SERVICE_UNAVAILABLE,
                 "Gladia is not available",
+            ),
+            Self::TooManyStreams => (
+                "too-many-streams",
+                StatusCode::SERVICE_UNAVAILABLE,
+                "Too many streams are open",
             ),
             Self::DatabaseUnavailable => (
                 "database-unavailable",

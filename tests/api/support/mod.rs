@@ -6,9 +6,12 @@ pub mod audio;
 pub mod builder;
 pub mod callbacks;
 pub mod caller;
+#[cfg(feature = "otel")]
+pub mod collector;
 pub mod command;
 pub mod database;
 pub mod deliveries;
+pub mod events;
 pub mod guide;
 pub mod lists;
 pub mod look_ups;
@@ -20,8 +23,10 @@ pub mod replica;
 pub mod retries;
 pub mod rows;
 pub mod spool;
+pub mod sse;
 pub mod trickle;
 pub mod upstream;
+pub mod waiting;
 pub mod webhooks;
 
 use std::time::Duration;
