@@ -85,7 +85,7 @@ pub enum Fact {
     /// The delivery.
     Delivery(DeliveryId),
     /// Which try of it this is, from 1.
-    Try(i32),
+    Try(u32),
     /// The status of an answer.
     HttpStatus(u16),
     /// How it went, by a name of ours.
