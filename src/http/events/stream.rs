@@ -16,7 +16,7 @@ use crate::{
 /// Stream events.
 ///
 /// Everything that happens to the tenant's transcriptions and webhook endpoints, as Server-Sent Events. Without an id the
-/// stream begins with what happens from now on. Any EventSource keeps it up: it comes back with the id of the last event that
+/// stream begins with what happens from now on. Any `EventSource` keeps it up: it comes back with the id of the last event that
 /// it has seen, which may be at another replica, and gets every later event once, in their order.
 ///
 /// A frame is `id: evt_42`, `event: transcription.done` and `data:` with the event in one line of JSON, the same that
@@ -30,7 +30,7 @@ use crate::{
     params(
         ("types" = Option<String>, Query, description = "Only events of these types, separated by commas: `transcription.done,transcription.error`."),
         ("after" = Option<EventId>, Query, description = "Only events after this one. For those who cannot set a header; the header wins."),
-        ("Last-Event-ID" = Option<EventId>, Header, description = "Only events after this one: the last that the caller has seen."),
+        ("Last-Event-ID" = Option<String>, Header, description = "Only events after this one: the last that the caller has seen."),
     ),
     responses(
         (
@@ -41,7 +41,9 @@ use crate::{
         (status = 400, description = "Parameters or the header break rules, all named.", body = ProblemBody, content_type = "application/problem+json"),
         (status = 401, description = "No valid API key.", body = ProblemBody, content_type = "application/problem+json"),
         (status = 410, description = "Events after that id are gone; `oldest_after` says where to go on.", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 503, description = "The database is not available, or as many streams are open as may be.", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 503, description = "The database is not available, or as many streams are open as may be.", body = ProblemBody, content_type = "application/problem+json", headers(
+            ("Retry-After" = u32, description = "Seconds after which to come back."),
+        )),
     ),
 )]
 pub async fn stream_events(

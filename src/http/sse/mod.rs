@@ -3,7 +3,7 @@
 //! A stream subscribes to the [`crate::feed`], then reads the database until it has caught up, and then tells what the feed
 //! hands over; what it meets twice it tells once. Where it falls behind the feed it reads the database again, from the last
 //! event that it told. Events have the same ids in every replica, so whoever lost its stream goes on with the last id it has
-//! seen (`Last-Event-ID`, which every EventSource sends) at any of them, without a gap and without a repetition.
+//! seen (`Last-Event-ID`, which every `EventSource` sends) at any of them, without a gap and without a repetition.
 //!
 //! Each stream is a task that fills a channel of few places, from which its connection takes ([`stream`]). A reader who
 //! takes nothing for a while is cut off along with its connection, so that it holds neither memory nor a shutdown. While
@@ -139,7 +139,7 @@ pub async fn open(
         Unreadable::Refused(problem) => problem,
     })?;
     if page.is_last && page.events.is_empty() {
-        // The one answer after which an EventSource does not come back.
+        // The one answer after which an `EventSource` does not come back.
         return Ok(StatusCode::NO_CONTENT.into_response());
     }
     let (sender, mut receiver) = mpsc::channel(PLACES);

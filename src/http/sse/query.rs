@@ -57,7 +57,7 @@ impl FromRequestParts<AppState> for JobStreamQuery {
 }
 
 /// Parses what all streams have in common; the rest goes to `take`, which says whether it knows the parameter. The header
-/// wins: an EventSource repeats its address when it comes back, and tells in the header what it has seen since.
+/// wins: an `EventSource` repeats its address when it comes back, and tells in the header what it has seen since.
 fn parse(
     parts: &Parts,
     names: &str,

@@ -25,7 +25,7 @@ use crate::{
 /// How many frames may wait for the connection to take them.
 pub(super) const PLACES: usize = 16;
 
-/// How long an EventSource waits until it comes back.
+/// How long an `EventSource` waits until it comes back.
 const RECONNECT_DELAY: Duration = Duration::from_secs(2);
 
 /// How long a stream waits for a database that is away.

@@ -17,7 +17,7 @@ use crate::{
 /// Stream a transcription's events.
 ///
 /// Its events from the first one on, as Server-Sent Events, and the end of the stream after the one that ends it: done, error,
-/// canceled or deleted. Whoever comes back with the id of that one is answered 204, after which an EventSource stays away,
+/// canceled or deleted. Whoever comes back with the id of that one is answered 204, after which an `EventSource` stays away,
 /// unless more has happened since: a retry after an error, say. Of an erased transcription the events are still told.
 ///
 /// Frames, ids and comments are those of `GET /v1/events/stream`.
@@ -28,7 +28,7 @@ use crate::{
     params(
         ("id" = String, Path, format = Uuid, description = "The transcription's id."),
         ("after" = Option<EventId>, Query, description = "Only events after this one. For those who cannot set a header; the header wins."),
-        ("Last-Event-ID" = Option<EventId>, Header, description = "Only events after this one: the last that the caller has seen."),
+        ("Last-Event-ID" = Option<String>, Header, description = "Only events after this one: the last that the caller has seen."),
     ),
     responses(
         (
@@ -41,7 +41,9 @@ use crate::{
         (status = 401, description = "No valid API key.", body = ProblemBody, content_type = "application/problem+json"),
         (status = 404, description = "There is no such transcription.", body = ProblemBody, content_type = "application/problem+json"),
         (status = 410, description = "Events after that id are gone; without it, the stream begins with the oldest that is kept.", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 503, description = "The database is not available, or as many streams are open as may be.", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 503, description = "The database is not available, or as many streams are open as may be.", body = ProblemBody, content_type = "application/problem+json", headers(
+            ("Retry-After" = u32, description = "Seconds after which to come back."),
+        )),
     ),
 )]
 pub async fn stream_transcription_events(
