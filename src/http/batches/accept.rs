@@ -87,6 +87,7 @@ pub async fn accept(
             upload_id: request.upload_id,
             warnings: &request.warnings,
             batch: Some((id, request.index)),
+            callback: request.options.callback(),
         })
         .collect();
     db::jobs::insert_all(&mut tx, &jobs).await?;

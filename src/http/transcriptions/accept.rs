@@ -50,6 +50,7 @@ pub async fn accept(state: &AppState, accepted: Accepted<'_>) -> Result<Response
         upload_id: accepted.upload_id,
         warnings: &warnings,
         batch: None,
+        callback: accepted.options.callback(),
     };
     let mut key = accepted.key;
     if !db::jobs::insert(&mut tx, job).await? {

@@ -10,6 +10,7 @@ use crate::{
     domain::{
         audio_url::AudioUrl,
         canonical::canonical,
+        delivery::Callback,
         options::{
             CheckedOptions, OptionsPolicy, TranscriptionOptions, Violation, Warning, merge_extra,
             warn_of_extra,
@@ -101,6 +102,11 @@ impl RequestedOptions {
     /// The caller's own metadata.
     pub fn metadata(&self) -> Option<&Map<String, Value>> {
         self.options.custom_metadata.as_ref()
+    }
+
+    /// Where the caller wants to be called.
+    pub fn callback(&self) -> Option<Callback> {
+        self.options.wanted_callback()
     }
 
     /// As stored, and as the submit worker reads it.

@@ -77,6 +77,9 @@ fn everything() -> Value {
         },
         "custom_spelling": true,
         "custom_spelling_config": { "spelling_dictionary": { "SQL": ["Sequel"], "a/b~c": [] } },
+        "callback": true,
+        "callback_config": { "url": "https://caller.example/told?key=1", "method": "PUT" },
+        "callback_url": "https://caller.example/told?key=1",
         "subtitles": true,
         "subtitles_config": {
             "formats": ["srt", "vtt"],

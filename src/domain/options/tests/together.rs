@@ -37,7 +37,7 @@ fn a_flag_that_needs_its_configuration_is_refused_without() {
 #[test]
 fn everything_that_is_wrong_is_found_at_once() {
     let pointers: Vec<String> = refused(json!({
-        "callback_url": "https://example.com",
+        "callback_url": "example.com",
         "custom_metadata": { "gladia_gateway_attempt": 1 },
         "diarization_config": { "min_speakers": 3, "max_speakers": 1, "number_of_speakers": 0 },
         "language_config": { "languages": ["xx", "en", 5] },

@@ -1,5 +1,7 @@
 //! The OpenAPI document: assembled from the handlers themselves, served and committed.
 
+mod told;
+
 use axum::{Json, Router, response::Redirect, routing::get};
 use utoipa::{
     Modify, OpenApi,
@@ -9,7 +11,8 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_swagger_ui::{Config, SwaggerUi};
 
 use super::{
-    admin, batches, problem::ProblemBody, state::AppState, transcriptions, uploads, usage,
+    admin, batches, deliveries, problem::ProblemBody, state::AppState, transcriptions, uploads,
+    usage,
 };
 
 #[derive(OpenApi)]
@@ -25,6 +28,7 @@ use super::{
         (name = "transcriptions", description = "Audio in, transcript out."),
         (name = "batches", description = "Many transcriptions in one call."),
         (name = "uploads", description = "Files for use in several transcriptions."),
+        (name = "deliveries", description = "What was sent to webhook endpoints and callbacks, and how each try went."),
         (name = "usage", description = "What was used, and what Gladia bills for it."),
         (name = "admin", description = "For whoever runs the gateway: what waits for a person. Needs an API key of scope `admin`, \
                                         which sees the matters of all tenants here."),
@@ -53,13 +57,16 @@ impl Modify for ApiKeys {
 
 /// The API's routes with their document.
 pub fn api() -> (Router<AppState>, utoipa::openapi::OpenApi) {
-    OpenApiRouter::with_openapi(Base::openapi())
+    let (router, mut document) = OpenApiRouter::with_openapi(Base::openapi())
         .merge(transcriptions::router())
         .merge(batches::router())
         .merge(uploads::router())
+        .merge(deliveries::router())
         .merge(usage::router())
         .merge(admin::router())
-        .split_for_parts()
+        .split_for_parts();
+    told::Told.modify(&mut document);
+    (router, document)
 }
 
 /// The document.
