@@ -35,6 +35,10 @@ use crate::{
         intake::{self, Intake},
         spool::Spool,
     },
+    notify::{
+        client::{self, Notifier, NotifierSettings},
+        lookup::SystemLookup,
+    },
     shutdown::Shutdown,
     telemetry,
 };
@@ -127,6 +131,7 @@ impl Gateway {
             rules: Arc::new(rules(&settings)),
             links: Links::new(settings.addresses.api_url.clone()),
             feed: Feed::default(),
+            notifier: notifier(&settings)?,
             metrics,
             intake,
             is_started: Arc::new(AtomicBool::new(!is_late)),
@@ -283,6 +288,17 @@ fn open_spool(settings: &ServeSettings) -> anyhow::Result<Option<Spool>> {
         )
     })?;
     Ok(Some(spool))
+}
+
+/// What sends webhooks and callbacks.
+fn notifier(settings: &ServeSettings) -> anyhow::Result<Notifier> {
+    let notifier_settings = NotifierSettings {
+        allowed_networks: settings.webhooks.webhook_allowed_networks.clone(),
+        allowed_ports: settings.webhooks.webhook_allowed_ports.clone(),
+        timeout: client::TIMEOUT,
+    };
+    let notifier = Notifier::new(&notifier_settings, Arc::new(SystemLookup::default()));
+    notifier.context("the HTTP client of webhooks could not be built")
 }
 
 fn limits(settings: &ServeSettings) -> HttpLimits {
