@@ -48,8 +48,8 @@ pub async fn replay_delivery(
     Writer(caller): Writer,
     DeliveryPath(id): DeliveryPath,
 ) -> Result<(StatusCode, Json<Delivery>), Problem> {
-    let mut conn = state.pool.acquire().await?;
-    match deliveries::replay(&mut conn, caller.tenant_id, id).await? {
+    let mut tx = state.pool.begin().await?;
+    match deliveries::replay(&mut tx, caller.tenant_id, id).await? {
         Replayed::Due => {}
         Replayed::NotFound => return Err(no_such_delivery()),
         Replayed::BeingSent => {
@@ -67,7 +67,7 @@ pub async fn replay_delivery(
             ));
         }
         Replayed::Erased(job_id) => {
-            let receipt = db::receipts::find(&mut conn, job_id).await?;
+            let receipt = db::receipts::find(&mut tx, job_id).await?;
             return Err(receipt.map_or_else(Problem::deleted, Problem::erased));
         }
         Replayed::Expired => {
@@ -77,11 +77,13 @@ pub async fn replay_delivery(
             ));
         }
     }
-    state.wakeups.deliveries_due();
-    tracing::info!(delivery.id = %id, api_key.id = %caller.api_key_id, "Delivery {id} is sent again");
-    let delivery = deliveries::find(&mut conn, caller.tenant_id, id)
+    // Read before the commit: after it, somebody may already be sending it.
+    let delivery = deliveries::find(&mut tx, caller.tenant_id, id)
         .await?
         .ok_or_else(no_such_delivery)?;
+    tx.commit().await?;
+    state.wakeups.deliveries_due();
+    tracing::info!(delivery.id = %id, api_key.id = %caller.api_key_id, "Delivery {id} is sent again");
     Ok((StatusCode::ACCEPTED, Json(delivery.into())))
 }
 

@@ -10,6 +10,7 @@ use utoipa::{
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_swagger_ui::{Config, SwaggerUi};
 
+use self::told::Told;
 use super::{
     admin, batches, deliveries, problem::ProblemBody, state::AppState, transcriptions, uploads,
     usage,
@@ -65,7 +66,7 @@ pub fn api() -> (Router<AppState>, utoipa::openapi::OpenApi) {
         .merge(usage::router())
         .merge(admin::router())
         .split_for_parts();
-    told::Told.modify(&mut document);
+    Told.modify(&mut document);
     (router, document)
 }
 

@@ -7,7 +7,7 @@ use utoipa::ToSchema;
 
 use super::{
     audio,
-    request::{self, ValidateTranscription},
+    request::{self, Judge, ValidateTranscription},
 };
 use crate::{
     domain::{
@@ -71,7 +71,7 @@ pub async fn validate_transcription(
 ) -> Result<Json<ValidatedTranscription>, Problem> {
     let body = read_json_object(&headers, body, &state.limits).await?;
     let asked_url = request::audio_url_of(&body).ok().flatten();
-    let (audio_url, options) = match request::parse_draft(body, state.rules.options) {
+    let (audio_url, options) = match request::parse_draft(body, &Judge::of(&state)) {
         Ok(request) => request,
         Err(violations) => {
             return Err(audio::refuse(&state, caller, asked_url.as_ref(), violations).await);

@@ -1,6 +1,7 @@
 //! What the options promise, seen from outside: a request body goes in, options or violations come out.
 
 mod bodies;
+mod callback;
 mod metadata;
 mod names;
 mod random;

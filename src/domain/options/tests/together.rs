@@ -51,13 +51,13 @@ fn everything_that_is_wrong_is_found_at_once() {
     assert_eq!(
         pointers,
         [
-            "/callback_url",
             "/diarization_config/number_of_speakers",
             "/language_config/languages/0",
             "/language_config/languages/2",
             "/model",
             "/sentences",
             "/translation_config",
+            "/callback_url",
             "/diarization_config/min_speakers",
             "/custom_metadata/gladia_gateway_attempt",
         ]
