@@ -15,19 +15,22 @@ fn check(body: &Value) -> CheckedOptions {
         .unwrap_or_else(|violations| panic!("{body} is refused: {violations:#?}"))
 }
 
-fn callback(method: CallbackMethod) -> Option<Callback> {
-    Some(Callback {
+fn callback(method: CallbackMethod) -> Callback {
+    Callback {
         url: URL.to_owned(),
         method,
-    })
+    }
 }
+
+/// A body, where its caller is called, and the places and kinds of its warnings.
+type Case = (Value, Option<Callback>, Vec<(&'static str, WarningCode)>);
 
 #[test]
 fn the_caller_is_called_where_it_says_and_nowhere_if_it_says_so() {
     let config = json!({ "url": URL });
     let put = json!({ "url": URL, "method": "PUT" });
-    let (post, none) = (callback(CallbackMethod::Post), None);
-    let told: Vec<(Value, Option<Callback>, Vec<(&str, WarningCode)>)> = vec![
+    let (post, none) = (Some(callback(CallbackMethod::Post)), None);
+    let cases: Vec<Case> = vec![
         (json!({}), none.clone(), vec![]),
         (json!({ "callback": false }), none.clone(), vec![]),
         (
@@ -42,7 +45,7 @@ fn the_caller_is_called_where_it_says_and_nowhere_if_it_says_so() {
         ),
         (
             json!({ "callback": true, "callback_config": put }),
-            callback(CallbackMethod::Put),
+            Some(callback(CallbackMethod::Put)),
             vec![],
         ),
         (
@@ -62,7 +65,7 @@ fn the_caller_is_called_where_it_says_and_nowhere_if_it_says_so() {
         ),
         (
             json!({ "callback": true, "callback_config": put, "callback_url": URL.replace("caller", "CALLER") }),
-            callback(CallbackMethod::Put),
+            Some(callback(CallbackMethod::Put)),
             vec![("/callback_url", Deprecated)],
         ),
         (
@@ -71,7 +74,7 @@ fn the_caller_is_called_where_it_says_and_nowhere_if_it_says_so() {
             vec![("/callback_config", NoEffect), ("/callback_url", NoEffect)],
         ),
     ];
-    for (body, wanted, warnings) in told {
+    for (body, wanted, warnings) in cases {
         let checked = check(&body);
         assert_eq!(checked.options.wanted_callback(), wanted, "{body}");
         let found = checked.warnings.iter();
