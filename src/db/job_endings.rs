@@ -5,7 +5,7 @@ use std::time::Duration;
 use sqlx::{Connection, PgConnection};
 
 use super::{
-    batches, corrupt,
+    batches, corrupt, deliveries,
     events::{self, EventType},
     job_metadata, upstream_deletions,
 };
@@ -191,6 +191,7 @@ async fn erase(
     )
     .execute(&mut *conn)
     .await?;
+    deliveries::erase_of_job(conn, id).await?;
     if deletes_at_gladia {
         upstream_deletions::request_for_erased(conn, id).await?;
     }

@@ -13,6 +13,7 @@ use super::{
 use crate::domain::{
     access::Caller,
     completion::AddonError,
+    delivery::Callback,
     ids::{BatchId, CallbackId, JobId, TenantId, UploadId},
     job::{JobErrorType, JobStatus, StatusReason},
     options::Warning,
@@ -39,6 +40,8 @@ pub struct NewJob<'a> {
     pub batch: Option<(BatchId, i32)>,
     /// The span that what goes on with it belongs below.
     pub trace: Option<&'a TraceContext>,
+    /// Where its caller wants to be called.
+    pub callback: Option<Callback>,
 }
 
 /// Accepts a job. `false` where its file was erased meanwhile; the transaction is of no use any more then.
@@ -75,6 +78,11 @@ pub async fn insert_all(conn: &mut PgConnection, jobs: &[NewJob<'_>]) -> sqlx::R
             warnings => serde_json::to_string(warnings).map(Some).map_err(corrupt),
         })
         .collect::<sqlx::Result<Vec<Option<String>>>>()?;
+    let callbacks = jobs
+        .iter()
+        .map(|job| job.callback.as_ref().map(serde_json::to_string).transpose())
+        .collect::<Result<Vec<Option<String>>, _>>()
+        .map_err(corrupt)?;
     let (batch_ids, batch_indexes): (Vec<Option<Uuid>>, Vec<Option<i32>>) = jobs
         .iter()
         .map(|job| job.batch.map(|(id, index)| (id.0, index)).unzip())
@@ -90,16 +98,16 @@ pub async fn insert_all(conn: &mut PgConnection, jobs: &[NewJob<'_>]) -> sqlx::R
     sqlx::query!(
         "
         INSERT INTO jobs (id, tenant_id, api_key_id, status, request, audio_url, upload_id, warnings,
-                          batch_id, batch_index, traceparent, tracestate, created_at, queued_at)
+                          batch_id, batch_index, callback, traceparent, tracestate, created_at, queued_at)
         -- As text: on the way through jsonb, a NUL in a string would be refused and numbers would be spelt anew.
         SELECT j.id, j.tenant_id, j.api_key_id, 'queued', j.request::json, j.audio_url, j.upload_id, j.warnings::json,
-               j.batch_id, j.batch_index, j.traceparent, j.tracestate,
+               j.batch_id, j.batch_index, j.callback::json, j.traceparent, j.tracestate,
                -- As values, so that the clock is read once for all rows.
                (SELECT gateway_now()), (SELECT gateway_now())
         FROM unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::text[], $5::text[], $6::uuid[], $7::text[],
-                    $8::uuid[], $9::integer[], $10::text[], $11::text[])
+                    $8::uuid[], $9::integer[], $10::text[], $11::text[], $12::text[])
              AS j (id, tenant_id, api_key_id, request, audio_url, upload_id, warnings, batch_id, batch_index,
-                   traceparent, tracestate)
+                   callback, traceparent, tracestate)
         ",
         &uuids,
         &tenant_ids,
@@ -110,6 +118,7 @@ pub async fn insert_all(conn: &mut PgConnection, jobs: &[NewJob<'_>]) -> sqlx::R
         &warnings as &[Option<String>],
         &batch_ids as &[Option<Uuid>],
         &batch_indexes as &[Option<i32>],
+        &callbacks as &[Option<String>],
         &traceparents as &[Option<String>],
         &tracestates as &[Option<&str>],
     )

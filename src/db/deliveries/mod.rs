@@ -7,15 +7,21 @@
 mod claim;
 mod claimed;
 mod ending;
+mod erase;
 mod fan_out;
 mod forget;
+mod read;
 mod record;
+mod replay;
 
 pub use self::{
     claim::{Claimant, claim},
     claimed::{ClaimedDelivery, Content, Contents, Failure, ResultAt, To},
     ending::end_pending,
+    erase::erase_of_job,
     fan_out::fan_out,
     forget::forget,
+    read::{Delivery, DeliveryAttempt, find, list, list_attempts},
     record::{Attempt, Next, Outcome, Recorded, expire, record},
+    replay::{Replayed, find_endpoint_status, has_dead, replay, replay_dead},
 };

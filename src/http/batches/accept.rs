@@ -92,6 +92,7 @@ pub async fn accept(
             warnings: &request.warnings,
             batch: Some((id, request.index)),
             trace: trace.as_ref(),
+            callback: request.options.callback(),
         })
         .collect();
     db::jobs::insert_all(&mut tx, &jobs).await?;

@@ -57,6 +57,14 @@ pub enum ProblemType {
     AttemptSettled,
     /// The Gladia job belongs to another attempt.
     GladiaIdTaken,
+    /// The delivery is being sent at this moment.
+    DeliveryInProgress,
+    /// The webhook endpoint is disabled.
+    WebhookEndpointDisabled,
+    /// The webhook endpoint was deleted.
+    WebhookEndpointDeleted,
+    /// The event is not kept any more.
+    EventExpired,
     /// Another request with this idempotency key is under way.
     IdempotencyKeyInProgress,
     /// The idempotency key belongs to another request.
@@ -108,6 +116,10 @@ impl ProblemType {
         Self::ZeroDataRetention,
         Self::AttemptSettled,
         Self::GladiaIdTaken,
+        Self::DeliveryInProgress,
+        Self::WebhookEndpointDisabled,
+        Self::WebhookEndpointDeleted,
+        Self::EventExpired,
         Self::IdempotencyKeyInProgress,
         Self::IdempotencyKeyReused,
         Self::PayloadTooLarge,
@@ -259,6 +271,26 @@ impl ProblemType {
                 "gladia-id-taken",
                 StatusCode::CONFLICT,
                 "The Gladia job belongs to another attempt",
+            ),
+            Self::DeliveryInProgress => (
+                "delivery-in-progress",
+                StatusCode::CONFLICT,
+                "The delivery is being sent",
+            ),
+            Self::WebhookEndpointDisabled => (
+                "webhook-endpoint-disabled",
+                StatusCode::CONFLICT,
+                "The webhook endpoint is disabled",
+            ),
+            Self::WebhookEndpointDeleted => (
+                "webhook-endpoint-deleted",
+                StatusCode::CONFLICT,
+                "The webhook endpoint was deleted",
+            ),
+            Self::EventExpired => (
+                "event-expired",
+                StatusCode::GONE,
+                "The event is not kept any more",
             ),
             Self::IdempotencyKeyInProgress => (
                 "idempotency-key-in-progress",

@@ -58,6 +58,7 @@ pub async fn accept(state: &AppState, accepted: Accepted<'_>) -> Result<Response
         warnings: &warnings,
         batch: None,
         trace: trace.as_ref(),
+        callback: accepted.options.callback(),
     };
     let mut key = accepted.key;
     if !db::jobs::insert(&mut tx, job).await? {

@@ -5,7 +5,7 @@ use axum::{body::Body, extract::State, http::HeaderMap, response::Response};
 use super::{
     accept::{Accepted, accept, replay},
     audio,
-    request::{self, CreateTranscription},
+    request::{self, CreateTranscription, Judge},
     view::Transcription,
 };
 use crate::{
@@ -69,7 +69,7 @@ pub async fn create_transcription(
     let key = key_of(&headers)?;
     let body = read_json_object(&headers, body, &state.limits).await?;
     let asked_url = request::audio_url_of(&body).ok().flatten();
-    let (audio_url, options) = match request::parse(body, state.rules.options) {
+    let (audio_url, options) = match request::parse(body, &Judge::of(&state)) {
         Ok(request) => request,
         Err(violations) => {
             return Err(audio::refuse(&state, caller, asked_url.as_ref(), violations).await);

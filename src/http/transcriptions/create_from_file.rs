@@ -6,7 +6,7 @@ use utoipa::ToSchema;
 use super::{
     accept::{Accepted, accept, replay},
     audio,
-    request::{CreateTranscriptionOptions, RequestedOptions},
+    request::{CreateTranscriptionOptions, Judge, RequestedOptions},
     view::Transcription,
 };
 use crate::{
@@ -101,12 +101,13 @@ pub async fn create_transcription_from_file(
     } else {
         Destination::Gladia(&state.gladia)
     };
+    let judge = Judge::of(&state);
     let received = receive(
         &headers,
         body,
         &state.limits,
         destination,
-        Some(&|body| RequestedOptions::parse(body, state.rules.options)),
+        Some(&|body| RequestedOptions::parse(body, &judge)),
     )
     .await;
     let form = match received {

@@ -20,6 +20,7 @@ pub mod process;
 pub mod receiver;
 pub mod relay;
 pub mod replica;
+pub mod resting_deliveries;
 pub mod retries;
 pub mod rows;
 pub mod spool;

@@ -1,5 +1,7 @@
 //! The OpenAPI document: assembled from the handlers themselves, served and committed.
 
+mod told;
+
 use axum::{Json, Router, response::Redirect, routing::get};
 use utoipa::{
     Modify, OpenApi,
@@ -8,8 +10,10 @@ use utoipa::{
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_swagger_ui::{Config, SwaggerUi};
 
+use self::told::Told;
 use super::{
-    admin, batches, events, problem::ProblemBody, state::AppState, transcriptions, uploads, usage,
+    admin, batches, deliveries, events, problem::ProblemBody, state::AppState, transcriptions,
+    uploads, usage,
 };
 
 #[derive(OpenApi)]
@@ -26,6 +30,7 @@ use super::{
         (name = "batches", description = "Many transcriptions in one call."),
         (name = "events", description = "What happened, in one order: to be read page by page, and waited for."),
         (name = "uploads", description = "Files for use in several transcriptions."),
+        (name = "deliveries", description = "What was sent to webhook endpoints and callbacks, and how each try went."),
         (name = "usage", description = "What was used, and what Gladia bills for it."),
         (name = "admin", description = "For whoever runs the gateway: what waits for a person. Needs an API key of scope `admin`, \
                                         which sees the matters of all tenants here."),
@@ -54,14 +59,17 @@ impl Modify for ApiKeys {
 
 /// The API's routes with their document.
 pub fn api() -> (Router<AppState>, utoipa::openapi::OpenApi) {
-    OpenApiRouter::with_openapi(Base::openapi())
+    let (router, mut document) = OpenApiRouter::with_openapi(Base::openapi())
         .merge(transcriptions::router())
         .merge(batches::router())
         .merge(events::router())
         .merge(uploads::router())
+        .merge(deliveries::router())
         .merge(usage::router())
         .merge(admin::router())
-        .split_for_parts()
+        .split_for_parts();
+    Told.modify(&mut document);
+    (router, document)
 }
 
 /// The document.
