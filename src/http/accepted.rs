@@ -32,6 +32,7 @@ pub fn answer_again(state: &AppState, path: &str, made: impl Serialize) -> Respo
 }
 
 /// Says in an answer that an earlier request made it.
+#[must_use]
 pub fn mark_as_replayed(mut response: Response) -> Response {
     response
         .headers_mut()

@@ -1,6 +1,7 @@
 //! The service over HTTP: one folder a resource, one file a verb.
 //!
-//! Callers meet the [`transcriptions`], [`batches`], [`uploads`] and [`usage`] of API version 1, described by [`openapi`].
+//! Callers meet the [`transcriptions`], [`batches`], [`events`], [`uploads`] and [`usage`] of API version 1, described by
+//! [`openapi`]; those who want to [`wait`] for what comes next do.
 //! Gladia meets [`callbacks`] and [`webhooks`]. Whoever runs the service meets [`admin`] and [`ops`]. Every error is a
 //! [`problem`]; every request has an id ([`request_id`]); what callers have is not sent again ([`etag`]), and the rest as
 //! briefly as they can take it ([`compression`]). What happens is told as it happens ([`sse`]). [`serve`] has the connections.

@@ -3,82 +3,13 @@
 use std::time::{Duration, Instant};
 
 use gladia_gateway::domain::access::Scope;
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::support::{
-    Caller, TestApp, eventually,
+    TestApp,
+    events::{all_after, all_told, changes_of, number, page, types_of},
     waiting::{look_in_place, until_somebody_waits},
 };
-
-/// A page, by its query.
-async fn page(caller: &Caller, query: &str) -> Value {
-    caller.get(&format!("/v1/events?{query}")).await.expect(200)
-}
-
-/// Everything after an event, read in pages of a few.
-async fn all_after(caller: &Caller, after: &str) -> Vec<Value> {
-    let mut events = Vec::new();
-    let mut after = after.to_owned();
-    loop {
-        let mut page = page(caller, &format!("after={after}&limit=3")).await;
-        let found = page["events"].as_array_mut().unwrap();
-        assert!(found.len() <= 3);
-        events.append(found);
-        after = page["next_after"].as_str().unwrap().to_owned();
-        if page["has_more"] == false {
-            return events;
-        }
-    }
-}
-
-fn number(event: &Value) -> i64 {
-    let id = event["id"].as_str().unwrap();
-    id.strip_prefix("evt_").unwrap().parse().unwrap()
-}
-
-/// What the events say of a job, without their common prefix.
-fn types_of<'a>(events: &'a [Value], job: &str) -> Vec<&'a str> {
-    let of_job = events
-        .iter()
-        .filter(|event| event["data"]["transcription_id"] == job);
-    of_job
-        .map(|event| event["type"].as_str().unwrap())
-        .map(|kind| kind.strip_prefix("transcription.").unwrap())
-        .collect()
-}
-
-/// The changes of a job that others see, as its rows have them.
-async fn changes_of(app: &TestApp, job: &str) -> Vec<String> {
-    let private = ["submitting", "requeued", "unknown"];
-    let mut changes = app.events(job).await;
-    changes.retain(|change| !private.contains(&change.as_str()));
-    for change in &mut changes {
-        if change == "retried" {
-            "queued".clone_into(change);
-        }
-    }
-    changes
-}
-
-/// Waits until no event waits for its number.
-async fn wait_until_numbered(app: &TestApp) {
-    eventually("moment at which every event has its number", async || {
-        let waiting = app
-            .rows(
-                "events WHERE number IS NULL AND type NOT IN
-                 ('transcription.submitting', 'transcription.requeued', 'transcription.unknown')",
-            )
-            .await;
-        (waiting == 0).then_some(())
-    })
-    .await;
-}
-
-/// Everything that has happened to acme's jobs by now.
-async fn all_told(app: &TestApp) -> Vec<Value> {
-    wait_until_numbered(app).await;
-    all_after(&app.acme, "evt_0").await
-}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_replica_tells_the_same_events_in_the_same_order() {
@@ -240,22 +171,22 @@ async fn whoever_waits_hears_at_once_what_happens_at_another_replica() {
     const ROUNDS: u32 = 12;
     let app = TestApp::builder().replicas(2).start().await;
     app.pause_dispatch().await;
-    let waiter = app.acme.at(&app.replicas[1].base);
+    let other = app.acme.at(&app.replicas[1].base);
     let mut after = "latest".to_owned();
-    let mut waited = Duration::ZERO;
+    let mut in_all = Duration::ZERO;
     let mut ids = Vec::new();
     for _ in 0..ROUNDS {
         // Its own look at what is there comes before the news.
-        let start = page(&waiter, &format!("after={after}")).await;
+        let start = page(&other, &format!("after={after}")).await;
         after = start["next_after"].as_str().unwrap().to_owned();
         let waiting = tokio::spawn({
-            let (waiter, query) = (waiter.clone(), format!("after={after}&wait=15"));
-            async move { page(&waiter, &query).await }
+            let (other, query) = (other.clone(), format!("after={after}&wait=15"));
+            async move { page(&other, &query).await }
         });
         let started = Instant::now();
         let id = app.acme.start("a.mp3").await;
         let news = waiting.await.unwrap();
-        waited += started.elapsed();
+        in_all += started.elapsed();
         assert_eq!(
             types_of(news["events"].as_array().unwrap(), &id),
             ["queued"],
@@ -265,7 +196,7 @@ async fn whoever_waits_hears_at_once_what_happens_at_another_replica() {
         ids.push(id);
     }
     // Who only looks once a second waits half of one each time.
-    assert!(waited < Duration::from_millis(250) * ROUNDS, "{waited:?}");
+    assert!(in_all < Duration::from_millis(250) * ROUNDS, "{in_all:?}");
     app.resume_dispatch().await;
     for id in &ids {
         app.acme.wait_until_done(id).await;

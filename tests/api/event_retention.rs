@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 use crate::support::{
     TestApp,
     callbacks::processing,
+    events::wait_until_numbered,
     eventually,
     rows::{failure, success},
 };
@@ -15,12 +16,6 @@ async fn until_none(app: &TestApp, what: &str, rows: &str) {
         (app.rows(rows).await == 0).then_some(())
     })
     .await;
-}
-
-async fn until_numbered(app: &TestApp) {
-    let rows = "events WHERE number IS NULL AND type IN ('transcription.queued', 'transcription.processing',
-                'transcription.done', 'transcription.error', 'transcription.retried')";
-    until_none(app, "events that wait for their number", rows).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -35,7 +30,7 @@ async fn old_events_of_jobs_that_have_ended_are_deleted_and_a_reader_who_missed_
     app.acme.wait_until_done(&old).await;
     let theirs = app.globex.start("b.mp3").await;
     app.globex.wait_until_done(&theirs).await;
-    until_numbered(&app).await;
+    wait_until_numbered(&app).await;
     let all = app.acme.get("/v1/events").await.expect(200);
     let first = all["events"][0]["id"].as_str().unwrap().to_owned();
     let done_of_old = all["next_after"].as_str().unwrap().to_owned();
@@ -129,7 +124,7 @@ async fn a_job_that_is_tried_again_after_its_events_are_gone_tells_its_attempts_
     app.call_back(attempt.id, failure(&gladia_id, 500, "worker lost"))
         .await;
     app.acme.wait_until(&id, "error").await;
-    until_numbered(&app).await;
+    wait_until_numbered(&app).await;
     app.set_clock_ahead("61 minutes").await;
     until_none(&app, "events", "events").await;
     app.acme.retry_at_any_cost(&id).await.expect(202);
@@ -174,7 +169,7 @@ async fn deliveries_that_are_through_go_with_their_tries_and_the_others_keep_the
         app.acme.wait_until_done(&id).await;
         ids.push(id);
     }
-    until_numbered(&app).await;
+    wait_until_numbered(&app).await;
     // Of the first the delivery is through, of the second it has just got through, of the third it is still to be made.
     for (id, status, finished) in [
         (&ids[0], "delivered", "gateway_now()"),

@@ -55,7 +55,7 @@ pub struct EventList<'a> {
 /// With `wait`, a request that finds nothing is answered as soon as there is something, or with an empty page in the end. So
 /// a loop of `after=<next_after>&wait=60` follows what happens without asking in vain.
 ///
-/// Events are kept for a while (EVENT_RETENTION_SECONDS, 30 days unless the operator has chosen otherwise). Whoever was away
+/// Events are kept for a while (`EVENT_RETENTION_SECONDS`, 30 days unless the operator has chosen otherwise). Whoever was away
 /// for longer gets 410, and starts again as it says.
 #[utoipa::path(
     get,
