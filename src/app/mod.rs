@@ -35,7 +35,11 @@ use crate::{
         intake::{self, Intake},
         spool::Spool,
     },
-    notify::sealing::Sealer,
+    notify::{
+        client::{self, Notifier, NotifierSettings},
+        lookup::SystemLookup,
+        sealing::Sealer,
+    },
     shutdown::Shutdown,
     telemetry,
 };
@@ -130,6 +134,7 @@ impl Gateway {
             rules: Arc::new(rules(&settings)),
             links: Links::new(settings.addresses.api_url.clone()),
             feed: Feed::default(),
+            notifier: notifier(&settings)?,
             metrics,
             intake,
             is_started: Arc::new(AtomicBool::new(!is_late)),
@@ -286,6 +291,17 @@ fn open_spool(settings: &ServeSettings) -> anyhow::Result<Option<Spool>> {
         )
     })?;
     Ok(Some(spool))
+}
+
+/// What sends webhooks and callbacks.
+fn notifier(settings: &ServeSettings) -> anyhow::Result<Notifier> {
+    let notifier_settings = NotifierSettings {
+        allowed_networks: settings.webhooks.webhook_allowed_networks.clone(),
+        allowed_ports: settings.webhooks.webhook_allowed_ports.clone(),
+        timeout: client::TIMEOUT,
+    };
+    let notifier = Notifier::new(&notifier_settings, Arc::new(SystemLookup::default()));
+    notifier.context("the HTTP client of webhooks could not be built")
 }
 
 fn limits(settings: &ServeSettings) -> HttpLimits {

@@ -28,6 +28,7 @@ mod settling;
 #[cfg(test)]
 mod tests;
 mod values;
+mod webhooks;
 
 use std::ffi::OsString;
 
@@ -51,6 +52,7 @@ pub use self::{
     retention::RetentionSettings,
     settling::{ResendUnknown, SettlingSettings},
     values::{DatabaseUrl, base_url, header_secret, max_in_flight},
+    webhooks::WebhookSettings,
 };
 
 /// Everything that `serve` needs.
@@ -80,6 +82,9 @@ pub struct ServeSettings {
     /// How results are learnt of.
     #[command(flatten)]
     pub completion: CompletionSettings,
+    /// Whom outgoing webhooks may reach.
+    #[command(flatten)]
+    pub webhooks: WebhookSettings,
     /// How long results are kept.
     #[command(flatten)]
     pub retention: RetentionSettings,

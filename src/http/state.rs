@@ -16,7 +16,7 @@ use crate::{
     feed::Feed,
     gladia::{callback_keys::CallbackKeys, client::GladiaClient, webhook_secrets::WebhookSecrets},
     journal::intake::Intake,
-    notify::sealing::Sealer,
+    notify::{client::Notifier, sealing::Sealer},
 };
 
 /// How much of results may be unpacked at once, in MiB of the bodies that hold them. To render one takes about four times
@@ -48,6 +48,8 @@ pub struct AppState {
     pub links: Links,
     /// What happens, for those who wait for it.
     pub feed: Feed,
+    /// Tells receivers outside, and judges where callers want to be told.
+    pub notifier: Notifier,
     /// Renders `/metrics`.
     pub metrics: PrometheusHandle,
     /// Where callbacks are kept.

@@ -45,7 +45,7 @@ pub const TENANTS: [&str; 3] = ["acme", "globex", "initech"];
 const MAX_CONNECTIONS: u32 = 80;
 
 /// What makes recovery quick, so that a run takes minutes.
-const QUICK: [(&str, &str); 9] = [
+const QUICK: [(&str, &str); 10] = [
     ("SETTLING_SECONDS", "3"),
     ("SEND_WINDOW_SECONDS", "3"),
     ("GLADIA_CREATE_TIMEOUT_SECONDS", "3"),
@@ -53,6 +53,7 @@ const QUICK: [(&str, &str); 9] = [
     ("SHUTDOWN_TIMEOUT_SECONDS", "20"),
     ("DATABASE_POOL_SIZE", "20"),
     ("LISTEN_ADDR", "127.0.0.1:0"),
+    ("WEBHOOK_ALLOWED_NETWORKS", "127.0.0.0/8"),
     ("GLADIA_API_KEY", GLADIA_KEY),
     ("LOG_LEVEL", "info,gladia_gateway=debug"),
 ];

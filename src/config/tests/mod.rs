@@ -83,6 +83,30 @@ fn metadata_keys_are_separated_by_commas() {
 }
 
 #[test]
+fn webhooks_reach_nothing_private_unless_a_network_is_named() {
+    let unset = serve(&with(&[]), &[]).unwrap().webhooks;
+    assert!(unset.webhook_allowed_networks.is_empty());
+    assert_eq!(unset.webhook_allowed_ports, [80, 443, 8080, 8443]);
+
+    let environment = with(&[
+        (
+            "WEBHOOK_ALLOWED_NETWORKS",
+            "10.1.0.0/16, 127.0.0.1,fd00::/8",
+        ),
+        ("WEBHOOK_ALLOWED_PORTS", "443"),
+    ]);
+    let set = serve(&environment, &[]).unwrap().webhooks;
+    let networks = set.webhook_allowed_networks.iter().map(ToString::to_string);
+    let networks: Vec<_> = networks.collect();
+    assert_eq!(networks, ["10.1.0.0/16", "127.0.0.1/32", "fd00::/8"]);
+    assert_eq!(set.webhook_allowed_ports, [443]);
+
+    let message = refusal(&with(&[("WEBHOOK_ALLOWED_NETWORKS", "10.1.2.3/16")]), &[]);
+    let told = "must be networks: 10.1.2.3/16 is an address in 10.1.0.0/16";
+    assert!(message.contains(told), "{message}");
+}
+
+#[test]
 fn everything_missing_is_told_at_once_with_examples() {
     let message = ServeSettings::from_values([]).unwrap_err().to_string();
     assert!(
@@ -209,6 +233,12 @@ fn wrong_values_of_every_kind_are_refused() {
         ("UPLOAD_IDLE_TIMEOUT_SECONDS", "0.5"),
         ("SHUTDOWN_TIMEOUT_SECONDS", "forever"),
         ("BOOTSTRAP_API_KEY", "tooshort"),
+        ("WEBHOOK_ALLOWED_NETWORKS", "10.1.0.0/33"),
+        ("WEBHOOK_ALLOWED_NETWORKS", "10.1.2.3/16"),
+        ("WEBHOOK_ALLOWED_NETWORKS", "internal"),
+        ("WEBHOOK_ALLOWED_NETWORKS", "10.1.0.0/16,,::1"),
+        ("WEBHOOK_ALLOWED_PORTS", "443,0"),
+        ("WEBHOOK_ALLOWED_PORTS", "65536"),
     ] {
         let message = refusal(&with(&[(name, value)]), &[]);
         assert!(message.contains(&format!("{name} (or --")), "{message}");

@@ -145,6 +145,8 @@ impl Builder {
         // The front leads nowhere until the gateways run, and few tests are about it.
         set("PUBLIC_URL_CHECK", "off".to_owned());
         set("LISTEN_ADDR", "127.0.0.1:0".to_owned());
+        // Receivers listen there.
+        set("WEBHOOK_ALLOWED_NETWORKS", "127.0.0.0/8".to_owned());
         values.extend(self.settings);
         // It is required then; most tests of it are about something else.
         let is_zero_retention = values
