@@ -95,13 +95,12 @@ pub(super) fn of_exchange(error: reqwest::Error) -> SendError {
     }
 }
 
-/// TLS errors travel inside I/O errors, which show them to nobody who asks for a source.
+/// TLS errors travel inside of I/O errors, even of several, which show them to nobody who asks for a source.
 fn is_tls(error: &(dyn Error + 'static)) -> bool {
-    error.downcast_ref::<io::Error>().is_some_and(|error| {
-        error
-            .get_ref()
-            .is_some_and(|inner| inner.is::<rustls::Error>())
-    })
+    if let Some(error) = error.downcast_ref::<io::Error>() {
+        return error.get_ref().is_some_and(|inner| is_tls(inner));
+    }
+    error.is::<rustls::Error>()
 }
 
 fn bounded(error: &(impl Error + ?Sized)) -> String {
