@@ -122,9 +122,9 @@ const LONGER: [(&str, &str); 1] = [(
 )];
 
 /// What handlers do, as the first word of their names.
-const VERBS: [&str; 11] = [
+const VERBS: [&str; 15] = [
     "create", "get", "list", "cancel", "delete", "update", "receive", "replay", "resolve", "retry",
-    "validate",
+    "validate", "enable", "disable", "rotate", "test",
 ];
 
 /// The imports that the table does not allow.

@@ -15,8 +15,9 @@ const METHODS: [&str; 8] = [
 ];
 
 /// What operations do, as the first word of their ids.
-const VERBS: [&str; 10] = [
-    "create", "get", "list", "cancel", "delete", "update", "replay", "resolve", "retry", "validate",
+const VERBS: [&str; 14] = [
+    "create", "get", "list", "cancel", "delete", "update", "replay", "resolve", "retry",
+    "validate", "enable", "disable", "rotate", "test",
 ];
 
 const PROBLEM: &str = "#/components/schemas/Problem";
@@ -176,6 +177,16 @@ fn every_operation_says_what_it_does() {
         "create_batch",
         "get_batch",
         "create_upload",
+        "create_webhook_endpoint",
+        "list_webhook_endpoints",
+        "get_webhook_endpoint",
+        "update_webhook_endpoint",
+        "delete_webhook_endpoint",
+        "rotate_webhook_endpoint_secret",
+        "test_webhook_endpoint",
+        "enable_webhook_endpoint",
+        "disable_webhook_endpoint",
+        "rotate_callback_secret",
         "get_usage",
         "list_callbacks",
         "replay_callback",

@@ -20,6 +20,7 @@ pub mod links;
 pub mod options;
 pub mod plan;
 pub mod presigned_url;
+pub mod receiver_url;
 pub mod rendering;
 pub mod retry;
 pub mod searchable;

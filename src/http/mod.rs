@@ -1,6 +1,6 @@
 //! The service over HTTP: one folder a resource, one file a verb.
 //!
-//! Callers meet the [`transcriptions`], [`batches`], [`uploads`] and [`usage`] of API version 1, described by [`openapi`].
+//! Callers meet the [`transcriptions`], [`batches`], [`uploads`], [`webhook_endpoints`] and [`usage`] of API version 1, described by [`openapi`].
 //! Gladia meets [`callbacks`] and [`webhooks`]. Whoever runs the service meets [`admin`] and [`ops`]. Every error is a
 //! [`problem`]; every request has an id ([`request_id`]); what callers have is not sent again ([`etag`]), and the rest as
 //! briefly as they can take it ([`compression`]). [`serve`] has the connections.
@@ -27,9 +27,11 @@ pub mod admin;
 pub mod auth;
 pub mod batches;
 pub mod body;
+pub mod callback_secret;
 pub mod callbacks;
 pub mod compression;
 pub mod etag;
+pub mod fields;
 pub mod form;
 pub mod form_body;
 pub mod idempotency;
@@ -40,10 +42,12 @@ pub mod page;
 pub mod problem;
 pub mod request_id;
 pub mod serve;
+pub mod signing_secret;
 pub mod state;
 pub mod transcriptions;
 pub mod uploads;
 pub mod usage;
+pub mod webhook_endpoints;
 pub mod webhooks;
 
 /// How long until callers may come again while the database is still to be brought up.

@@ -9,7 +9,8 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_swagger_ui::{Config, SwaggerUi};
 
 use super::{
-    admin, batches, problem::ProblemBody, state::AppState, transcriptions, uploads, usage,
+    admin, batches, callback_secret, problem::ProblemBody, state::AppState, transcriptions,
+    uploads, usage, webhook_endpoints,
 };
 
 #[derive(OpenApi)]
@@ -25,6 +26,7 @@ use super::{
         (name = "transcriptions", description = "Audio in, transcript out."),
         (name = "batches", description = "Many transcriptions in one call."),
         (name = "uploads", description = "Files for use in several transcriptions."),
+        (name = "webhooks", description = "Being told of what happens, by signed requests to endpoints of one's own."),
         (name = "usage", description = "What was used, and what Gladia bills for it."),
         (name = "admin", description = "For whoever runs the gateway: what waits for a person. Needs an API key of scope `admin`, \
                                         which sees the matters of all tenants here."),
@@ -57,6 +59,8 @@ pub fn api() -> (Router<AppState>, utoipa::openapi::OpenApi) {
         .merge(transcriptions::router())
         .merge(batches::router())
         .merge(uploads::router())
+        .merge(webhook_endpoints::router())
+        .merge(callback_secret::router())
         .merge(usage::router())
         .merge(admin::router())
         .split_for_parts()

@@ -53,6 +53,10 @@ pub enum ProblemType {
     AttemptSettled,
     /// The Gladia job belongs to another attempt.
     GladiaIdTaken,
+    /// The webhook endpoint is disabled: nothing is sent there.
+    WebhookEndpointDisabled,
+    /// The tenant has as many webhook endpoints as it may have.
+    TooManyWebhookEndpoints,
     /// Another request with this idempotency key is under way.
     IdempotencyKeyInProgress,
     /// The idempotency key belongs to another request.
@@ -100,6 +104,8 @@ impl ProblemType {
         Self::ZeroDataRetention,
         Self::AttemptSettled,
         Self::GladiaIdTaken,
+        Self::WebhookEndpointDisabled,
+        Self::TooManyWebhookEndpoints,
         Self::IdempotencyKeyInProgress,
         Self::IdempotencyKeyReused,
         Self::PayloadTooLarge,
@@ -240,6 +246,16 @@ impl ProblemType {
                 "gladia-id-taken",
                 StatusCode::CONFLICT,
                 "The Gladia job belongs to another attempt",
+            ),
+            Self::WebhookEndpointDisabled => (
+                "webhook-endpoint-disabled",
+                StatusCode::CONFLICT,
+                "The webhook endpoint is disabled",
+            ),
+            Self::TooManyWebhookEndpoints => (
+                "too-many-webhook-endpoints",
+                StatusCode::CONFLICT,
+                "There are too many webhook endpoints",
             ),
             Self::IdempotencyKeyInProgress => (
                 "idempotency-key-in-progress",

@@ -281,7 +281,7 @@ impl TestApp {
             attempts.len()
         );
         let moves: Vec<(String, Vec<String>)> = sqlx::query_as(
-            "SELECT job_id::text, array_agg(type ORDER BY position) FROM events GROUP BY job_id",
+            "SELECT job_id::text, array_agg(type ORDER BY position) FROM events WHERE job_id IS NOT NULL GROUP BY job_id",
         )
         .fetch_all(&self.pool)
         .await

@@ -8,6 +8,7 @@ pub mod callbacks;
 pub mod caller;
 pub mod command;
 pub mod database;
+pub mod endpoints;
 pub mod guide;
 pub mod lists;
 pub mod look_ups;
