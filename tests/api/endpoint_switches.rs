@@ -206,7 +206,8 @@ async fn however_many_wait_they_all_end() {
     assert_eq!(app.acme.delete_endpoint(&deleted).await.status, 204);
     for reason in ["endpoint_disabled", "endpoint_deleted"] {
         let query = format!(
-            "SELECT count(*) FROM deliveries WHERE dead_reason = '{reason}' AND event_number = 1"
+            "SELECT count(*) FROM deliveries
+             WHERE dead_reason = '{reason}' AND event_type = 'transcription.done'"
         );
         assert_eq!(app.scalar::<i64>(&query).await, 20001, "{reason}");
     }
