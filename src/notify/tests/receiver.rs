@@ -197,8 +197,10 @@ async fn read_request(stream: &mut TcpStream) -> Option<Heard> {
         }
     };
     let mut body = bytes.split_off(head_length);
-    let head = String::from_utf8(bytes).unwrap();
-    let mut heard = Heard { head, body: vec![] };
+    let mut heard = Heard {
+        head: String::from_utf8(bytes).unwrap(),
+        body: Vec::new(),
+    };
     let length: usize = heard.headers("content-length")[0].parse().unwrap();
     while body.len() < length {
         if stream.read_buf(&mut body).await.ok()? == 0 {
