@@ -62,7 +62,7 @@ impl TestApp {
         let (id, tenant_id): (EndpointId, TenantId) = (ids.next(), caller.tenant_id.into());
         let secret = SigningSecret::from_random(rand::random());
         let sealer = Sealer::new(self.callback_keys.derive_sealing_keys()).unwrap();
-        let sealed = sealer
+        let stored = sealer
             .seal(ids.next(), tenant_id, Some(id), &secret)
             .unwrap();
         let new = NewEndpoint {
@@ -76,7 +76,7 @@ impl TestApp {
         let mut conn = self.pool.acquire().await.unwrap();
         assert!(webhook_endpoints::insert(&mut conn, new).await.unwrap());
         assert!(
-            signing_secrets::insert_first(&mut conn, &sealed)
+            signing_secrets::insert_first(&mut conn, &stored)
                 .await
                 .unwrap()
         );
