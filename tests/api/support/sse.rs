@@ -94,7 +94,7 @@ impl EventStream {
         Self::of(caller.request(Method::GET, path)).await
     }
 
-    /// Comes back to a stream, as an EventSource does.
+    /// Comes back to a stream, as an `EventSource` does.
     pub async fn resume(caller: &Caller, path: &str, last_seen: &str) -> Self {
         let request = caller.request(Method::GET, path);
         Self::of(request.header("Last-Event-ID", last_seen)).await
