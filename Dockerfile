@@ -12,10 +12,10 @@ COPY Cargo.toml Cargo.lock ./
 RUN mkdir src && touch src/lib.rs && echo 'fn main() {}' > src/main.rs
 
 FROM dependencies AS build-gateway
-RUN cargo build --release --locked --no-default-features
+RUN cargo build --release --locked --no-default-features --features otel
 COPY . .
 # The sources may be older than the build of the empty ones.
-RUN touch src/lib.rs src/main.rs && cargo build --release --locked --no-default-features
+RUN touch src/lib.rs src/main.rs && cargo build --release --locked --no-default-features --features otel
 # A volume that is mounted here takes over its owner.
 RUN mkdir /spool
 

@@ -1,6 +1,6 @@
 //! Where a process can be made to die, for tests that show what the others make of it.
 //!
-//! The list below names every step of submitting and of taking a callback between which the world changes: a row was
+//! The list below names every step of submitting, of taking a callback and of telling callers between which the world changes: a row was
 //! committed, a body was read, an answer came. With `GATEWAY_CRASH_AT=submit.claimed` the process ends itself there, as
 //! abruptly as it can (`SIGABRT`, nothing is cleaned up); with `GATEWAY_CRASH_AT=submit.claimed:3` the third time that it
 //! comes by. This is a tool for developers, so it is not in `--help`, and it exists only with the feature `dev-tools`: no
@@ -55,6 +55,10 @@ crash_points! {
     CallbackKept = "callback.kept",
     /// A callback is committed for somebody to look at; it was not answered.
     CallbackQuarantined = "callback.quarantined",
+    /// Deliveries are leased; nothing was sent.
+    DeliverClaimed = "deliver.claimed",
+    /// A delivery was sent; nothing is recorded.
+    DeliverSent = "deliver.sent",
 }
 
 impl CrashPoint {

@@ -25,4 +25,5 @@ pub mod journal;
 pub mod notify;
 pub mod shutdown;
 pub mod telemetry;
+pub mod trace;
 pub mod workers;

@@ -21,7 +21,7 @@ use source::Source;
 ///
 /// `main → cli → app → {http, workers} → {journal, feed} → {db, gladia, notify} → domain`; each may reach any layer below its own.
 /// `config`, `telemetry` and `shutdown` stand beside the layers, for whoever assembles them.
-const MAY_IMPORT: [(&str, &[&str]); 16] = [
+const MAY_IMPORT: [(&str, &[&str]); 17] = [
     ("main", &["cli", "telemetry"]),
     (
         "cli",
@@ -38,6 +38,7 @@ const MAY_IMPORT: [(&str, &[&str]); 16] = [
             "notify",
             "shutdown",
             "telemetry",
+            "trace",
             "workers",
         ],
     ),
@@ -67,6 +68,7 @@ const MAY_IMPORT: [(&str, &[&str]); 16] = [
             "gladia",
             "journal",
             "notify",
+            "trace",
         ],
     ),
     (
@@ -79,9 +81,13 @@ const MAY_IMPORT: [(&str, &[&str]); 16] = [
             "gladia",
             "journal",
             "notify",
+            "trace",
         ],
     ),
-    ("journal", &["crash_points", "db", "domain", "gladia"]),
+    (
+        "journal",
+        &["crash_points", "db", "domain", "gladia", "trace"],
+    ),
     ("feed", &["db", "domain"]),
     ("db", &["crash_points", "domain"]),
     ("gladia", &["crash_points", "domain"]),
@@ -95,6 +101,8 @@ const MAY_IMPORT: [(&str, &[&str]); 16] = [
     // Below everything, since a process may die anywhere.
     ("crash_points", &[]),
     ("telemetry", &[]),
+    // Beside telemetry, for whoever does a part of a job's way.
+    ("trace", &["domain"]),
     ("shutdown", &[]),
     ("dev_tools", &["domain", "gladia"]),
 ];
@@ -122,9 +130,9 @@ const LONGER: [(&str, &str); 1] = [(
 )];
 
 /// What handlers do, as the first word of their names.
-const VERBS: [&str; 11] = [
+const VERBS: [&str; 12] = [
     "create", "get", "list", "cancel", "delete", "update", "receive", "replay", "resolve", "retry",
-    "validate",
+    "validate", "stream",
 ];
 
 /// The imports that the table does not allow.

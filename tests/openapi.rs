@@ -15,8 +15,9 @@ const METHODS: [&str; 8] = [
 ];
 
 /// What operations do, as the first word of their ids.
-const VERBS: [&str; 10] = [
-    "create", "get", "list", "cancel", "delete", "update", "replay", "resolve", "retry", "validate",
+const VERBS: [&str; 11] = [
+    "create", "get", "list", "cancel", "delete", "update", "replay", "resolve", "retry", "stream",
+    "validate",
 ];
 
 const PROBLEM: &str = "#/components/schemas/Problem";
@@ -175,8 +176,15 @@ fn every_operation_says_what_it_does() {
         "delete_transcription",
         "create_batch",
         "get_batch",
+        "list_events",
         "create_upload",
+        "list_deliveries",
+        "get_delivery",
+        "replay_delivery",
+        "replay_failed_deliveries",
         "get_usage",
+        "stream_events",
+        "stream_transcription_events",
         "list_callbacks",
         "replay_callback",
         "list_attempts",
@@ -208,6 +216,123 @@ fn every_answer_is_described_and_every_error_is_a_problem() {
             }
         }
     }
+}
+
+/// The schema of a request that the gateway makes, which must be a named one. What surrounds it is looked at, too.
+fn sent(operation: &Value) -> &str {
+    let summary = operation["summary"].as_str().unwrap_or_default();
+    assert!(!summary.is_empty(), "{operation}");
+    let headers: Vec<(&str, &Value)> = operation["parameters"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|header| (header["name"].as_str().unwrap(), &header["in"]))
+        .collect();
+    let signed = ["webhook-id", "webhook-timestamp", "webhook-signature"];
+    assert_eq!(
+        headers,
+        signed.map(|name| (name, &operation["parameters"][0]["in"]))
+    );
+    assert_eq!(operation["parameters"][0]["in"], "header");
+    for status in ["2XX", "410"] {
+        let description = &operation["responses"][status]["description"];
+        assert!(description.is_string(), "{summary}: {status}");
+    }
+    // No API key of ours goes there.
+    assert_eq!(operation["security"], json!([{}]));
+    let body = &operation["requestBody"];
+    assert_eq!(body["required"], true);
+    let reference = &body["content"]["application/json"]["schema"]["$ref"];
+    let name = reference
+        .as_str()
+        .and_then(|text| text.strip_prefix("#/components/schemas/"));
+    name.unwrap_or_else(|| panic!("{summary}: no named schema but {reference}"))
+}
+
+#[test]
+fn the_events_are_webhooks_with_named_bodies() {
+    let document = document();
+    let webhooks = document["webhooks"].as_object().unwrap();
+    let found: Vec<(&str, &str)> = webhooks
+        .iter()
+        .map(|(name, item)| (name.as_str(), sent(&item["post"])))
+        .collect();
+    assert_eq!(
+        found,
+        [
+            ("transcriptionEvent", "TranscriptionEvent"),
+            (
+                "transcriptionEventWithResult",
+                "TranscriptionEventWithResult"
+            ),
+            ("webhookEndpointEvent", "WebhookEndpointEvent"),
+        ]
+    );
+}
+
+#[test]
+fn the_callback_of_a_transcription_stands_at_its_create() {
+    let document = document();
+    for (path, expression) in [
+        ("/v1/transcriptions", "{$request.body#/callback_config/url}"),
+        (
+            "/v1/transcriptions/upload",
+            "{$request.body#/options/callback_config/url}",
+        ),
+    ] {
+        let item = &document["paths"][path]["post"]["callbacks"]["transcriptionEnded"][expression];
+        for method in ["post", "put"] {
+            assert_eq!(sent(&item[method]), "TranscriptionCallback", "{path}");
+        }
+    }
+}
+
+/// What is wrong with a body by the schema of this name.
+fn errors_in(schema: &str, body: &Value) -> Vec<String> {
+    let mut document = document();
+    document["$ref"] = json!(format!("#/components/schemas/{schema}"));
+    let validator = jsonschema::validator_for(&document).unwrap();
+    validator
+        .iter_errors(body)
+        .map(|error| format!("{error} at {}", error.instance_path()))
+        .collect()
+}
+
+#[test]
+fn what_gladia_calls_back_with_is_what_the_document_says_of_our_callbacks() {
+    let failed = json!({
+        "id": "00000000-0000-0000-0000-000000000000", "event": "transcription.error",
+        "error": { "code": 422, "message": "The audio holds nothing that can be heard" },
+        "custom_metadata": { "order": 7 },
+    });
+    for body in [read("tests/fixtures/gladia/callback-success.json"), failed] {
+        assert_eq!(errors_in("TranscriptionCallback", &body), [""; 0], "{body}");
+        let mut other = body.clone();
+        other["event"] = json!("transcription.created");
+        assert_ne!(
+            errors_in("TranscriptionCallback", &other),
+            [""; 0],
+            "{body}"
+        );
+    }
+}
+
+#[test]
+fn an_event_with_its_result_is_an_event_and_more() {
+    let mut event = json!({
+        "id": "evt_42", "type": "transcription.done", "occurred_at": "2026-11-26T15:00:00Z",
+        "data": {
+            "transcription_id": "00000000-0000-0000-0000-000000000000", "status": "done", "status_reason": null,
+            "error": null, "batch_id": null, "links": { "transcription": "/a", "result": "/b" },
+        },
+    });
+    for schema in ["TranscriptionEvent", "TranscriptionEventWithResult"] {
+        assert_eq!(errors_in(schema, &event), [""; 0]);
+    }
+    event["data"]["result"] = read("tests/fixtures/gladia/done.json")["result"].take();
+    assert_eq!(errors_in("TranscriptionEventWithResult", &event), [""; 0]);
+    event["data"]["result"] = json!("soon");
+    assert_ne!(errors_in("TranscriptionEventWithResult", &event), [""; 0]);
 }
 
 #[test]

@@ -29,11 +29,18 @@ use crate::{
     http::{
         self, Serves,
         serve::HEAD_TIMEOUT,
+        sse::{StreamTiming, Streams},
         state::{AppState, HttpLimits, RequestRules, UNPACKED_MIB},
+        wait::WaitingRoom,
     },
     journal::{
         intake::{self, Intake},
         spool::Spool,
+    },
+    notify::{
+        client::{self, Notifier, NotifierSettings},
+        lookup::SystemLookup,
+        sealing::Sealer,
     },
     shutdown::Shutdown,
     telemetry,
@@ -91,7 +98,8 @@ impl Gateway {
             settings.database.database_pool_size,
         );
         let ids = Ids::random();
-        let is_late = match prepare::bring_up(&pool, &settings, &ids).await {
+        let sealer = Sealer::new(settings.callbacks.callback_keys.derive_sealing_keys())?;
+        let is_late = match prepare::bring_up(&pool, &settings, &sealer, &ids).await {
             Ok(()) => false,
             // Callbacks can be kept, and come only once.
             Err(error) if spool.is_some() && prepare::is_away(&error) => {
@@ -121,17 +129,22 @@ impl Gateway {
             gladia: gladia.clone(),
             callback_keys: settings.callbacks.callback_keys.clone(),
             webhook_secrets: settings.callbacks.gladia_webhook_secrets.clone(),
+            sealer,
             wakeups: wakeups.clone(),
             ids: ids.clone(),
             limits: limits(&settings),
             rules: Arc::new(rules(&settings)),
             links: Links::new(settings.addresses.api_url.clone()),
             feed: Feed::default(),
+            notifier: notifier(&settings)?,
+            streams: streams(&settings, &shutdown),
             metrics,
             intake,
             is_started: Arc::new(AtomicBool::new(!is_late)),
             callback_permits: Arc::new(Semaphore::new(CALLBACKS_AT_ONCE)),
             tasks: shutdown.tracker.clone(),
+            stopping: shutdown.soft.clone(),
+            waiting_room: WaitingRoom::new(settings.requests.max_waiting_requests),
             zero_data_retention: settings.gladia.gladia_zero_data_retention,
             result_permits: Arc::new(Semaphore::new(RESULTS_AT_ONCE)),
             unpacking_mib: Arc::new(Semaphore::new(UNPACKED_MIB as usize)),
@@ -157,7 +170,7 @@ impl Gateway {
         let Shutdown { soft, .. } = self.shutdown.clone();
         let brought_up = async {
             loop {
-                match prepare::bring_up(&state.pool, &settings, &state.ids).await {
+                match prepare::bring_up(&state.pool, &settings, &state.sealer, &state.ids).await {
                     Ok(()) => return true,
                     Err(error) if prepare::is_away(&error) => {
                         tracing::debug!(error = format!("{error:#}"), "The database is still away");
@@ -285,6 +298,17 @@ fn open_spool(settings: &ServeSettings) -> anyhow::Result<Option<Spool>> {
     Ok(Some(spool))
 }
 
+/// What sends webhooks and callbacks.
+fn notifier(settings: &ServeSettings) -> anyhow::Result<Notifier> {
+    let notifier_settings = NotifierSettings {
+        allowed_networks: settings.webhooks.webhook_allowed_networks.clone(),
+        allowed_ports: settings.webhooks.webhook_allowed_ports.clone(),
+        timeout: client::TIMEOUT,
+    };
+    let notifier = Notifier::new(&notifier_settings, Arc::new(SystemLookup::default()));
+    notifier.context("the HTTP client of webhooks could not be built")
+}
+
 fn limits(settings: &ServeSettings) -> HttpLimits {
     HttpLimits {
         max_upload_bytes: settings.requests.max_upload_bytes,
@@ -293,6 +317,16 @@ fn limits(settings: &ServeSettings) -> HttpLimits {
         request_timeout: settings.requests.request_timeout,
         upload_idle_timeout: settings.requests.upload_idle_timeout,
     }
+}
+
+fn streams(settings: &ServeSettings, shutdown: &Shutdown) -> Streams {
+    let settings = &settings.streams;
+    let timing = StreamTiming {
+        heartbeat_interval: settings.stream_heartbeat_interval,
+        send_timeout: settings.stream_send_timeout,
+        most_life: settings.stream_most_life,
+    };
+    Streams::new(settings.max_streams, timing, shutdown.soft.clone())
 }
 
 fn rules(settings: &ServeSettings) -> RequestRules {

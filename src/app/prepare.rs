@@ -14,10 +14,14 @@ use crate::{
         ids::{Ids, TenantId},
     },
     gladia::callback_keys::CallbackKeys,
+    notify::sealing::Sealer,
 };
 
 /// How long a database may take to take a connection.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How many signing secrets are encrypted anew at once.
+const SECRETS_BATCH: i64 = 500;
 
 /// Proves that the database answers, brings it to where this binary needs it, and checks that the settings fit what is in
 /// it. May be repeated.
@@ -27,6 +31,7 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 pub(super) async fn bring_up(
     pool: &PgPool,
     settings: &ServeSettings,
+    sealer: &Sealer,
     ids: &Ids,
 ) -> anyhow::Result<()> {
     let database_url = &settings.database.database_url;
@@ -34,7 +39,7 @@ pub(super) async fn bring_up(
     proved
         .unwrap_or_else(|_| Err(sqlx::Error::Io(ErrorKind::TimedOut.into())))
         .with_context(|| format!("DATABASE_URL: cannot reach the database at {database_url}"))?;
-    prepare_database(pool, settings, ids).await
+    prepare_database(pool, settings, sealer, ids).await
 }
 
 /// Whether the database was away, so that the same may succeed later.
@@ -47,6 +52,7 @@ pub(super) fn is_away(error: &anyhow::Error) -> bool {
 async fn prepare_database(
     pool: &PgPool,
     settings: &ServeSettings,
+    sealer: &Sealer,
     ids: &Ids,
 ) -> anyhow::Result<()> {
     if !settings.no_migrate {
@@ -57,6 +63,7 @@ async fn prepare_database(
     let mut conn = pool.acquire().await?;
     db::dispatch::seed(&mut conn, settings.max_in_flight()).await?;
     check_callback_keys(&mut conn, &settings.callbacks.callback_keys).await?;
+    reseal_secrets(&mut conn, sealer).await?;
     if let Some(key) = &settings.access.bootstrap_api_key {
         bootstrap(&mut conn, key, ids).await?;
     }
@@ -77,6 +84,48 @@ async fn check_callback_keys(conn: &mut PgConnection, keys: &CallbackKeys) -> an
         "CALLBACK_KEYS: transcriptions in flight need the key(s) {}; add them behind the first one until those have ended",
         missing.join(", ")
     )
+}
+
+/// Secrets that nothing opens would never sign again, and those of an older key would keep it needed: these are encrypted anew
+/// with the first one.
+async fn reseal_secrets(conn: &mut PgConnection, sealer: &Sealer) -> anyhow::Result<()> {
+    db::signing_secrets::delete_expired(conn).await?;
+    let missing: Vec<String> = db::signing_secrets::list_key_ids(conn)
+        .await?
+        .into_iter()
+        .filter(|id| !sealer.contains(id))
+        .collect();
+    if !missing.is_empty() {
+        bail!(
+            "CALLBACK_KEYS: the secrets that sign webhooks are encrypted with the key(s) {}; add them behind the first one \
+             until a gateway has started with both",
+            missing.join(", ")
+        );
+    }
+    let first = sealer.first_key_id();
+    if let Some(secret) = db::signing_secrets::find_sealed_with(conn, first).await? {
+        sealer.open(&secret).context("CALLBACK_KEYS")?;
+    }
+    let (mut resealed, mut after) = (0_usize, None);
+    loop {
+        let secrets =
+            db::signing_secrets::list_sealed_otherwise(conn, first, after, SECRETS_BATCH).await?;
+        let Some(last) = secrets.last() else { break };
+        after = Some(last.id);
+        for old in &secrets {
+            let secret = sealer.open(old).context("CALLBACK_KEYS")?;
+            let new = sealer.seal(old.id, old.tenant_id, old.endpoint_id, &secret)?;
+            db::signing_secrets::reseal(conn, &new, &old.key_id).await?;
+        }
+        resealed += secrets.len();
+    }
+    if resealed > 0 {
+        tracing::info!(
+            callback_key.id = first,
+            "Encrypted {resealed} signing secrets anew with the callback key {first}"
+        );
+    }
+    Ok(())
 }
 
 /// Makes sure that `BOOTSTRAP_API_KEY` opens the tenant `default`.

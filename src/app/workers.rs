@@ -12,7 +12,9 @@ use crate::{
     http::state::AppState,
     shutdown::Shutdown,
     workers::{
+        deliver::{self, Deliverer},
         erase::Eraser,
+        forget::Forgetter,
         look_up::LookUp,
         public_url::PublicUrlWatch,
         reconcile::{self, Reconciler},
@@ -65,7 +67,7 @@ pub(super) fn spawn(
             pool: pool.clone(),
             gladia: state.gladia.clone(),
             wakeups: wakeups.clone(),
-            worker,
+            worker: worker.clone(),
             settling_time: settings.settling.settling_time,
             resends: settings.settling.resend_unknown == ResendUnknown::Settled,
         };
@@ -74,19 +76,7 @@ pub(super) fn spawn(
         let run = reconciler.run(tracker.clone(), soft.clone());
         gateway.spawn("reconcile", run);
     }
-    let sequencer = Sequencer {
-        pool: pool.clone(),
-        wakeups: wakeups.clone(),
-        ids: state.ids.clone(),
-    };
-    gateway.spawn("sequence", sequencer.run(soft.clone()));
-    let follower = Follower {
-        pool: pool.clone(),
-        wakeups: wakeups.clone(),
-        feed: state.feed.clone(),
-        links: state.links.clone(),
-    };
-    gateway.spawn("feed", follower.run(soft.clone()));
+    tell(gateway, state, worker);
     let eraser = Eraser {
         pool: pool.clone(),
         gladia: state.gladia.clone(),
@@ -103,6 +93,11 @@ pub(super) fn spawn(
         };
         gateway.spawn("retain", retention.run(soft.clone()));
     }
+    let forgetter = Forgetter {
+        pool: pool.clone(),
+        keeps_for: settings.retention.event_retention,
+    };
+    gateway.spawn("forget", forgetter.run(soft.clone()));
     let handler = WebhookHandler::new(webhooks::Parts {
         pool: pool.clone(),
         gladia: state.gladia.clone(),
@@ -124,6 +119,39 @@ pub(super) fn spawn(
         receiver.receive_from_others(pool, soft).await;
     });
     Ok(())
+}
+
+/// Starts telling others of what happens.
+fn tell(gateway: &Gateway, state: &AppState, worker: String) {
+    let Shutdown {
+        soft,
+        hard,
+        tracker,
+    } = gateway.shutdown.clone();
+    let sequencer = Sequencer {
+        pool: state.pool.clone(),
+        wakeups: state.wakeups.clone(),
+        ids: state.ids.clone(),
+    };
+    gateway.spawn("sequence", sequencer.run(soft.clone()));
+    let deliverer = Deliverer::new(deliver::Parts {
+        pool: state.pool.clone(),
+        notifier: state.notifier.clone(),
+        sealer: state.sealer.clone(),
+        wakeups: state.wakeups.clone(),
+        ids: state.ids.clone(),
+        links: state.links.clone(),
+        worker,
+    });
+    let run = deliverer.run(tracker, soft.clone(), hard);
+    gateway.spawn("deliver", run);
+    let follower = Follower {
+        pool: state.pool.clone(),
+        wakeups: state.wakeups.clone(),
+        feed: state.feed.clone(),
+        links: state.links.clone(),
+    };
+    gateway.spawn("feed", follower.run(soft.clone()));
 }
 
 /// Starts looking whether the public address leads back, where callbacks come and the settings want that. What comes says

@@ -29,7 +29,8 @@ pub enum Command {
     /// One that can be carried out now completes its transcription as if it had just arrived. One that cannot stays where it
     /// is. Doing it twice is the same as once.
     Replay(ReplayArgs),
-    /// Show which of `CALLBACK_KEYS` unfinished attempts still need, for how many, and since when.
+    /// Show which of `CALLBACK_KEYS` are still needed: by how many unfinished attempts and since when, and by how many of the
+    /// secrets that sign outgoing webhooks, which the next start of a gateway encrypts anew with its first key.
     ///
     /// A key that is not listed can be removed. One that is must stay configured, else the gateway does not start.
     Keys(DatabaseSettings),
@@ -137,10 +138,20 @@ async fn keys(database: &DatabaseSettings) -> anyhow::Result<ExitCode> {
     let rows: Vec<_> = keys
         .into_iter()
         .map(|key| {
-            let oldest_at = key.oldest_at.to_rfc3339_opts(SecondsFormat::Secs, true);
-            [key.key_id, key.attempts.to_string(), oldest_at]
+            let oldest_at = key
+                .oldest_at
+                .map(|at| at.to_rfc3339_opts(SecondsFormat::Secs, true));
+            [
+                key.key_id,
+                key.attempts.to_string(),
+                oldest_at.unwrap_or_else(|| "-".to_owned()),
+                key.signing_secrets.to_string(),
+            ]
         })
         .collect();
-    output::table(["KEY", "ATTEMPTS", "OLDEST SINCE"], &rows)?;
+    output::table(
+        ["KEY", "ATTEMPTS", "OLDEST SINCE", "SIGNING SECRETS"],
+        &rows,
+    )?;
     Ok(ExitCode::SUCCESS)
 }

@@ -17,6 +17,10 @@ pub struct CallbackSettings {
     /// transcription is in flight that was sent with it. Each secret has at least 32 characters, for example those of
     /// `openssl rand -hex 32`, and no comma.
     ///
+    /// The secrets that outgoing webhooks are signed with are encrypted with the first as well, and decrypted with all. Each
+    /// start encrypts those of older keys anew with the first; a start without a key that is still needed fails, and names
+    /// it. `callbacks keys` shows which are needed.
+    ///
     /// Example: CALLBACK_KEYS=2026-01:0f1e2d3c4b5a69788796a5b4c3d2e1f00f1e2d3c4b5a69788796a5b4c3d2e1f0
     #[arg(long, env, hide_env_values = true)]
     pub callback_keys: CallbackKeys,

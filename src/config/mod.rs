@@ -25,9 +25,12 @@ mod requests;
 mod resolve;
 mod retention;
 mod settling;
+mod spans;
+mod streams;
 #[cfg(test)]
 mod tests;
 mod values;
+mod webhooks;
 
 use std::ffi::OsString;
 
@@ -50,7 +53,10 @@ pub use self::{
     resolve::{Stop, parse},
     retention::RetentionSettings,
     settling::{ResendUnknown, SettlingSettings},
+    spans::SpanSettings,
+    streams::StreamSettings,
     values::{DatabaseUrl, base_url, header_secret, max_in_flight},
+    webhooks::WebhookSettings,
 };
 
 /// Everything that `serve` needs.
@@ -80,15 +86,24 @@ pub struct ServeSettings {
     /// How results are learnt of.
     #[command(flatten)]
     pub completion: CompletionSettings,
+    /// Whom outgoing webhooks may reach.
+    #[command(flatten)]
+    pub webhooks: WebhookSettings,
     /// How long results are kept.
     #[command(flatten)]
     pub retention: RetentionSettings,
     /// What requests may cost.
     #[command(flatten)]
     pub requests: RequestSettings,
+    /// How events are streamed.
+    #[command(flatten)]
+    pub streams: StreamSettings,
     /// Who gets in first.
     #[command(flatten)]
     pub access: AccessSettings,
+    /// Who is told of spans.
+    #[command(flatten)]
+    pub spans: SpanSettings,
 }
 
 impl ServeSettings {

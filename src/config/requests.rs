@@ -70,6 +70,14 @@ pub struct RequestSettings {
     )]
     pub upload_idle_timeout: Duration,
 
+    /// How many requests may wait for news (`wait=`) in this process at once (1 to 100000). One more is told to come back.
+    ///
+    /// Each holds a connection to its caller, and nothing else.
+    ///
+    /// Example: MAX_WAITING_REQUESTS=2000
+    #[arg(long, env, value_name = "REQUESTS", default_value = "2000", value_parser = whole(1_usize..=100_000))]
+    pub max_waiting_requests: usize,
+
     /// How many seconds requests and work under way get to finish after SIGTERM or Ctrl-C (0 to 3600).
     ///
     /// Keep it below the time after which whatever stops the gateway kills it.

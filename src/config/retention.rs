@@ -28,4 +28,19 @@ pub struct RetentionSettings {
     /// Example: RETENTION_DELETES_AT_GLADIA=true
     #[arg(long, env, value_name = "BOOL", default_value = "false", action = ArgAction::Set, num_args = 0..=1, default_missing_value = "true")]
     pub retention_deletes_at_gladia: bool,
+
+    /// After how many seconds events of transcriptions that have ended are deleted, and deliveries that are through (60 to
+    /// 3155760000).
+    ///
+    /// A program that reads the change list or a stream may be away for this long, and miss nothing.
+    ///
+    /// Example: EVENT_RETENTION_SECONDS=2592000
+    #[arg(
+        long = "event-retention-seconds",
+        env = "EVENT_RETENTION_SECONDS",
+        value_name = "SECONDS",
+        default_value = "2592000",
+        value_parser = seconds(60..=3_155_760_000),
+    )]
+    pub event_retention: Duration,
 }

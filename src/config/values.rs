@@ -2,11 +2,13 @@
 
 use std::{
     fmt::{self, Display},
+    net::IpAddr,
     ops::RangeInclusive,
     str::FromStr,
     time::Duration,
 };
 
+use ipnet::IpNet;
 use secrecy::SecretString;
 use sqlx::postgres::PgConnectOptions;
 use url::Url;
@@ -113,6 +115,24 @@ pub(super) fn metadata_key(text: &str) -> Result<String, String> {
         ));
     }
     Ok(text.to_owned())
+}
+
+/// A network in CIDR notation, or a single address.
+pub(super) fn network(text: &str) -> Result<IpNet, String> {
+    let network: IpNet = match text.trim().parse() {
+        Ok(network) => network,
+        Err(_) => text.trim().parse().map(IpAddr::into).map_err(
+            |_| "must be networks such as 10.1.0.0/16 or fd12:3456:789a::/48, separated by commas",
+        )?,
+    };
+    // Either the address or the length is not what was meant.
+    if network.addr() != network.network() {
+        return Err(format!(
+            "must be networks: {network} is an address in {}",
+            network.trunc()
+        ));
+    }
+    Ok(network)
 }
 
 /// A whole number within bounds.

@@ -1,10 +1,13 @@
 //! Callbacks: the body as it came and everything that it changes, in one commit.
 
+use std::time::Duration;
+
 use chrono::{DateTime, Utc};
 use sqlx::{Connection, PgConnection};
 
 use super::{
     adoption::is_taken,
+    called_back::{CalledBack, Recorded},
     corrupt, dispatch,
     events::{self, EventType},
     surplus, upstream_deletions,
@@ -12,6 +15,7 @@ use super::{
 use crate::domain::{
     completion::{Before, Completion, Ending, Verdict, decide},
     ids::{AttemptId, CallbackId, JobId},
+    trace_context::TraceContext,
 };
 
 /// A verified callback.
@@ -112,12 +116,12 @@ impl CallbackOutcome {
 pub async fn record(
     conn: &mut PgConnection,
     callback: &ReceivedCallback<'_>,
-) -> sqlx::Result<CallbackOutcome> {
+) -> sqlx::Result<Recorded> {
     let mut tx = conn.begin().await?;
     // The job's lock comes first: two callbacks of one job are handled one after the other.
     let job = sqlx::query!(
         "
-        SELECT id, status, discard FROM jobs
+        SELECT id, status, discard, traceparent, tracestate FROM jobs
         WHERE id = (SELECT job_id FROM attempts WHERE id = $1)
         FOR UPDATE
         ",
@@ -126,15 +130,19 @@ pub async fn record(
     .fetch_optional(&mut *tx)
     .await?;
     let Some(job) = job else {
-        return Ok(CallbackOutcome::UnknownAttempt);
+        return Ok(CallbackOutcome::UnknownAttempt.into());
     };
     let attempt = sqlx::query!(
         r#"
-        SELECT state, gladia_id,
+        SELECT state, gladia_id, number, finished_at IS NULL AS "is_open!",
+               coalesce(answered_at, created_at) AS "waited_since!",
+               (extract(epoch FROM least(coalesce($2, gateway_now()), gateway_now())
+                                   - coalesce(answered_at, created_at)))::float8 AS "waited_seconds!",
                EXISTS (SELECT FROM attempts other WHERE other.job_id = a.job_id AND other.id <> a.id) AS "has_siblings!"
         FROM attempts a WHERE id = $1 FOR UPDATE
         "#,
         callback.attempt_id.0,
+        callback.received_at,
     )
     .fetch_one(&mut *tx)
     .await?;
@@ -168,7 +176,7 @@ pub async fn record(
         Verdict::Quarantine(_) => CallbackOutcome::Quarantined,
     };
     if !insert(&mut tx, callback, outcome, verdict).await? {
-        return Ok(CallbackOutcome::Duplicate);
+        return Ok(CallbackOutcome::Duplicate.into());
     }
     if let (Ok(completion), false) = (
         callback.completion,
@@ -193,7 +201,17 @@ pub async fn record(
         }
     }
     tx.commit().await?;
-    Ok(outcome)
+    let ends_the_wait = attempt.is_open && !matches!(verdict, Verdict::Quarantine(_));
+    Ok(Recorded {
+        outcome,
+        of: Some(CalledBack {
+            job_id,
+            attempt_number: attempt.number,
+            waited_since: ends_the_wait.then_some(attempt.waited_since),
+            waited: Duration::try_from_secs_f64(attempt.waited_seconds).unwrap_or_default(),
+            trace: TraceContext::from_stored(job.traceparent.as_deref(), job.tracestate.as_deref()),
+        }),
+    })
 }
 
 /// Keeps a callback that could not be carried out, and changes nothing else.

@@ -2,11 +2,16 @@
 
 use std::time::Duration;
 
+use chrono::{DateTime, Utc};
 use serde_json::Value;
 use sqlx::{Connection, PgConnection};
+use uuid::Uuid;
 
 use super::events::{self, EventType};
-use crate::domain::ids::{AttemptId, JobId, TenantId};
+use crate::domain::{
+    ids::{AttemptId, JobId},
+    trace_context::TraceContext,
+};
 
 /// Gladia keeps trying for two hours; the margin covers its clock and the callback's way.
 pub(super) const SLOT_DEADLINE: Duration = Duration::from_mins(2 * 60 + 15);
@@ -53,6 +58,14 @@ pub struct ClaimedJob {
     pub audio_url: String,
     /// `{"options": …, "extra_options": …}`.
     pub request: Value,
+    /// Which attempt of the job it is, from 1.
+    pub attempt_number: i32,
+    /// Since when it waited: its acceptance or retry, or the end of the attempt before.
+    pub waited_since: DateTime<Utc>,
+    /// When it was claimed.
+    pub claimed_at: DateTime<Utc>,
+    /// The span that all this belongs below.
+    pub trace: Option<TraceContext>,
 }
 
 /// Claims the next job.
@@ -103,27 +116,11 @@ pub async fn claim(conn: &mut PgConnection, claimant: &Claimant<'_>) -> sqlx::Re
     let Some(slot) = slot else {
         return Ok(Claim::NoFreeSlot);
     };
-    let Some((job_id, tenant_id, audio_url, request)) = next_in_line(&mut tx).await? else {
+    let Some(job) = next_in_line(&mut tx).await? else {
         return Ok(Claim::NothingQueued);
     };
 
-    let attempt_id = claimant.attempt_id;
-    sqlx::query!(
-        "
-        INSERT INTO attempts (id, job_id, number, state, key_id, worker, send_until, lease_until)
-        SELECT $1, $2, 1 + count(*), 'submitting', $3, $4,
-               gateway_now() + make_interval(secs => $5), gateway_now() + make_interval(secs => $6)
-        FROM attempts WHERE job_id = $2
-        ",
-        attempt_id.0,
-        job_id.0,
-        claimant.key_id,
-        claimant.worker,
-        claimant.send_window.as_secs_f64(),
-        claimant.lease.as_secs_f64(),
-    )
-    .execute(&mut *tx)
-    .await?;
+    let attempt = add_attempt(&mut tx, claimant, job.id).await?;
     sqlx::query!(
         "
         UPDATE slots
@@ -132,26 +129,72 @@ pub async fn claim(conn: &mut PgConnection, claimant: &Claimant<'_>) -> sqlx::Re
         WHERE number = $1
         ",
         slot.number,
-        attempt_id.0,
-        tenant_id.0,
+        claimant.attempt_id.0,
+        job.tenant_id,
         SLOT_DEADLINE.as_secs_f64(),
     )
     .execute(&mut *tx)
     .await?;
     sqlx::query!(
         "UPDATE tenants SET last_served_at = gateway_now() WHERE id = $1",
-        tenant_id.0
+        job.tenant_id
     )
     .execute(&mut *tx)
     .await?;
+    let job_id = job.id.into();
     events::insert(&mut tx, job_id, EventType::Submitting).await?;
     tx.commit().await?;
+    let waited_since = attempt
+        .earlier_finished_at
+        .map_or(job.queued_at, |finished_at| finished_at.max(job.queued_at));
     Ok(Claim::Claimed(ClaimedJob {
         job_id,
-        attempt_id,
-        audio_url,
-        request,
+        attempt_id: claimant.attempt_id,
+        audio_url: job.audio_url,
+        request: job.request,
+        attempt_number: attempt.number,
+        waited_since,
+        claimed_at: attempt.created_at,
+        trace: TraceContext::from_stored(job.traceparent.as_deref(), job.tracestate.as_deref()),
     }))
+}
+
+/// A new attempt, and when the one before it ended.
+struct NewAttempt {
+    number: i32,
+    created_at: DateTime<Utc>,
+    earlier_finished_at: Option<DateTime<Utc>>,
+}
+
+async fn add_attempt(
+    conn: &mut PgConnection,
+    claimant: &Claimant<'_>,
+    job_id: Uuid,
+) -> sqlx::Result<NewAttempt> {
+    sqlx::query_as!(
+        NewAttempt,
+        r#"
+        WITH earlier AS (
+            SELECT count(*) AS attempts, max(finished_at) AS finished_at FROM attempts WHERE job_id = $2
+        ), added AS (
+            INSERT INTO attempts (id, job_id, number, state, key_id, worker, send_until, lease_until)
+            SELECT $1, $2, 1 + attempts, 'submitting', $3, $4,
+                   gateway_now() + make_interval(secs => $5), gateway_now() + make_interval(secs => $6)
+            FROM earlier
+            RETURNING number, created_at
+        )
+        SELECT number AS "number!", created_at AS "created_at!", finished_at AS earlier_finished_at
+        FROM added, earlier
+        "#,
+        claimant.attempt_id.0,
+        job_id,
+        claimant.key_id,
+        claimant.worker,
+        claimant.send_window.as_secs_f64(),
+        claimant.lease.as_secs_f64(),
+    )
+    .fetch_one(conn)
+    .await
 }
 
 async fn is_any_submitting(conn: &mut PgConnection) -> sqlx::Result<bool> {
@@ -161,11 +204,21 @@ async fn is_any_submitting(conn: &mut PgConnection) -> sqlx::Result<bool> {
         .map(|row| row.any)
 }
 
+/// The columns of a job that is claimed.
+struct NextJob {
+    id: Uuid,
+    tenant_id: Uuid,
+    audio_url: String,
+    request: Value,
+    queued_at: DateTime<Utc>,
+    traceparent: Option<String>,
+    tracestate: Option<String>,
+}
+
 /// Takes the head of the fairest line.
-async fn next_in_line(
-    conn: &mut PgConnection,
-) -> sqlx::Result<Option<(JobId, TenantId, String, Value)>> {
-    let row = sqlx::query!(
+async fn next_in_line(conn: &mut PgConnection) -> sqlx::Result<Option<NextJob>> {
+    sqlx::query_as!(
+        NextJob,
         r#"
         WITH RECURSIVE waiting AS (
             -- Hops from tenant to tenant along the index: one probe each, whatever their backlog.
@@ -193,17 +246,9 @@ async fn next_in_line(
         UPDATE jobs
         SET status = 'submitting', status_reason = 'submitting', started_at = coalesce(started_at, gateway_now())
         WHERE id = (SELECT id FROM head) AND status = 'queued'
-        RETURNING id, tenant_id, audio_url AS "audio_url!", request AS "request!"
+        RETURNING id, tenant_id, audio_url AS "audio_url!", request AS "request!", queued_at, traceparent, tracestate
         "#
     )
     .fetch_optional(conn)
-    .await?;
-    Ok(row.map(|row| {
-        (
-            row.id.into(),
-            row.tenant_id.into(),
-            row.audio_url,
-            row.request,
-        )
-    }))
+    .await
 }

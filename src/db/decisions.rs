@@ -152,7 +152,7 @@ async fn accept(
     Ok(matches!(adopted, Adopted::Adopted | Adopted::Known))
 }
 
-/// A callback key that unfinished attempts were signed with.
+/// A callback key that unfinished attempts were signed with, or signing secrets are encrypted with.
 #[derive(Debug)]
 pub struct NeededKey {
     /// Its name in `CALLBACK_KEYS`.
@@ -160,10 +160,12 @@ pub struct NeededKey {
     /// How many attempts need it.
     pub attempts: i64,
     /// The oldest of them.
-    pub oldest_at: DateTime<Utc>,
+    pub oldest_at: Option<DateTime<Utc>>,
+    /// How many signing secrets need it.
+    pub signing_secrets: i64,
 }
 
-/// The callback keys that unfinished attempts still need.
+/// The callback keys that something still needs.
 ///
 /// # Errors
 /// Where the database does not answer.
@@ -171,9 +173,17 @@ pub async fn list_needed_keys(conn: &mut PgConnection) -> sqlx::Result<Vec<Neede
     sqlx::query_as!(
         NeededKey,
         r#"
-        SELECT key_id, count(*) AS "attempts!", min(created_at) AS "oldest_at!"
-        FROM attempts WHERE finished_at IS NULL
-        GROUP BY key_id ORDER BY key_id
+        WITH attempts AS (
+            SELECT key_id, count(*) AS attempts, min(created_at) AS oldest_at
+            FROM attempts WHERE finished_at IS NULL GROUP BY key_id
+        ), secrets AS (
+            SELECT key_id, count(*) AS secrets FROM signing_secrets
+            WHERE expires_at IS NULL OR expires_at > gateway_now() GROUP BY key_id
+        )
+        SELECT key_id AS "key_id!", coalesce(attempts, 0) AS "attempts!", oldest_at,
+               coalesce(secrets, 0) AS "signing_secrets!"
+        FROM attempts FULL JOIN secrets USING (key_id)
+        ORDER BY key_id
         "#
     )
     .fetch_all(conn)

@@ -15,9 +15,28 @@ pub struct Gauges {
     pub surplus_jobs: i64,
     /// Copies of Gladia's that are still to be deleted.
     pub pending_deletions: i64,
+    /// Jobs that wait for a slot.
+    pub queued_jobs: i64,
+    /// Jobs that are being sent.
+    pub submitting_jobs: i64,
+    /// Jobs that may or may not be at Gladia.
+    pub unknown_jobs: i64,
+    /// Jobs that Gladia is at work on.
+    pub processing_jobs: i64,
+    /// How long the first in line has waited. `None`: the line is empty.
+    pub oldest_queued_seconds: Option<f64>,
+    /// Events that nobody has been told of yet.
+    pub unnumbered_events: i64,
+    /// Deliveries that have not got through yet.
+    pub pending_deliveries: i64,
+    /// How long the oldest of them has waited. `None`: there are none.
+    pub oldest_pending_delivery_seconds: Option<f64>,
+    /// Receivers that nothing is sent to for the moment.
+    pub open_lanes: i64,
 }
 
-/// Counts. Every part follows a partial index over few rows, but for the receipts of surplus jobs, which are few themselves.
+/// Counts. Every part follows a partial index over few rows, whatever lies behind; but for the receipts of surplus jobs, which
+/// are few themselves.
 ///
 /// # Errors
 /// Where the database does not answer.
@@ -32,7 +51,28 @@ pub async fn read(conn: &mut PgConnection) -> sqlx::Result<Gauges> {
              WHERE finished_at IS NULL AND state = 'unknown' AND unknown_reason = 'awaiting_decision')
                 AS "awaiting_decision!",
             (SELECT count(*) FROM upstream_deletions WHERE reason = 'surplus') AS "surplus_jobs!",
-            (SELECT count(*) FROM upstream_deletions WHERE finished_at IS NULL) AS "pending_deletions!"
+            (SELECT count(*) FROM upstream_deletions WHERE finished_at IS NULL) AS "pending_deletions!",
+            line.jobs AS "queued_jobs!", line.oldest_seconds AS oldest_queued_seconds,
+            sent.submitting AS "submitting_jobs!", sent.unknown AS "unknown_jobs!", sent.processing AS "processing_jobs!",
+            (SELECT count(*) FROM events
+             -- In the words of the index that has them.
+             WHERE number IS NULL
+               AND type NOT IN ('transcription.submitting', 'transcription.requeued', 'transcription.unknown'))
+                AS "unnumbered_events!",
+            outbox.deliveries AS "pending_deliveries!", outbox.oldest_seconds AS oldest_pending_delivery_seconds,
+            -- As a value, so that the index ends the walk.
+            (SELECT count(*) FROM delivery_lanes WHERE open_until > (SELECT gateway_now())) AS "open_lanes!"
+        FROM
+            (SELECT count(*) AS jobs, (extract(epoch FROM gateway_now() - min(queued_at)))::float8 AS oldest_seconds
+             FROM jobs WHERE status = 'queued') line,
+            -- Whoever has left the line and not ended has an open attempt, of which there are no more than slots.
+            (SELECT count(*) FILTER (WHERE j.status = 'submitting') AS submitting,
+                    count(*) FILTER (WHERE j.status = 'unknown') AS unknown,
+                    count(*) FILTER (WHERE j.status = 'processing') AS processing
+             FROM attempts a JOIN jobs j ON j.id = a.job_id
+             WHERE a.finished_at IS NULL) sent,
+            (SELECT count(*) AS deliveries, (extract(epoch FROM gateway_now() - min(queued_at)))::float8 AS oldest_seconds
+             FROM deliveries WHERE status = 'pending') outbox
         "#
     )
     .fetch_one(conn)

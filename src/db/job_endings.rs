@@ -5,7 +5,7 @@ use std::time::Duration;
 use sqlx::{Connection, PgConnection};
 
 use super::{
-    batches, corrupt,
+    batches, corrupt, deliveries,
     events::{self, EventType},
     job_metadata, upstream_deletions,
 };
@@ -162,7 +162,9 @@ async fn erase(
         UPDATE jobs
         SET deleted_at = gateway_now(), erased_by = $2, discard = true, request = NULL, audio_url = NULL,
             upload_id = NULL, result_callback_id = NULL, addon_errors = NULL, error_message = NULL,
-            warnings = NULL, callback = NULL
+            warnings = NULL, callback = NULL,
+            -- What others have said in their words. Where the trace goes on stays: it names nothing but the trace.
+            tracestate = NULL
         WHERE id = $1 AND deleted_at IS NULL
         RETURNING batch_id
         ",
@@ -189,6 +191,7 @@ async fn erase(
     )
     .execute(&mut *conn)
     .await?;
+    deliveries::erase_of_job(conn, id).await?;
     if deletes_at_gladia {
         upstream_deletions::request_for_erased(conn, id).await?;
     }

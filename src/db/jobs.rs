@@ -13,10 +13,12 @@ use super::{
 use crate::domain::{
     access::Caller,
     completion::AddonError,
+    delivery::Callback,
     ids::{BatchId, CallbackId, JobId, TenantId, UploadId},
     job::{JobErrorType, JobStatus, StatusReason},
     options::Warning,
     retry::RetryCost,
+    trace_context::{TraceContext, TraceState},
 };
 
 /// A job to be accepted.
@@ -36,6 +38,10 @@ pub struct NewJob<'a> {
     pub warnings: &'a [Warning],
     /// The batch that it comes with, and its place there.
     pub batch: Option<(BatchId, i32)>,
+    /// The span that what goes on with it belongs below.
+    pub trace: Option<&'a TraceContext>,
+    /// Where its caller wants to be called.
+    pub callback: Option<Callback>,
 }
 
 /// Accepts a job. `false` where its file was erased meanwhile; the transaction is of no use any more then.
@@ -72,22 +78,36 @@ pub async fn insert_all(conn: &mut PgConnection, jobs: &[NewJob<'_>]) -> sqlx::R
             warnings => serde_json::to_string(warnings).map(Some).map_err(corrupt),
         })
         .collect::<sqlx::Result<Vec<Option<String>>>>()?;
+    let callbacks = jobs
+        .iter()
+        .map(|job| job.callback.as_ref().map(serde_json::to_string).transpose())
+        .collect::<Result<Vec<Option<String>>, _>>()
+        .map_err(corrupt)?;
     let (batch_ids, batch_indexes): (Vec<Option<Uuid>>, Vec<Option<i32>>) = jobs
         .iter()
         .map(|job| job.batch.map(|(id, index)| (id.0, index)).unzip())
         .unzip();
+    let traceparents: Vec<Option<String>> = jobs
+        .iter()
+        .map(|job| job.trace.map(|trace| trace.traceparent.to_string()))
+        .collect();
+    let tracestates: Vec<Option<&str>> = jobs
+        .iter()
+        .map(|job| job.trace?.tracestate.as_ref().map(TraceState::as_str))
+        .collect();
     sqlx::query!(
         "
         INSERT INTO jobs (id, tenant_id, api_key_id, status, request, audio_url, upload_id, warnings,
-                          batch_id, batch_index, created_at, queued_at)
+                          batch_id, batch_index, callback, traceparent, tracestate, created_at, queued_at)
         -- As text: on the way through jsonb, a NUL in a string would be refused and numbers would be spelt anew.
         SELECT j.id, j.tenant_id, j.api_key_id, 'queued', j.request::json, j.audio_url, j.upload_id, j.warnings::json,
-               j.batch_id, j.batch_index,
+               j.batch_id, j.batch_index, j.callback::json, j.traceparent, j.tracestate,
                -- As values, so that the clock is read once for all rows.
                (SELECT gateway_now()), (SELECT gateway_now())
         FROM unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::text[], $5::text[], $6::uuid[], $7::text[],
-                    $8::uuid[], $9::integer[])
-             AS j (id, tenant_id, api_key_id, request, audio_url, upload_id, warnings, batch_id, batch_index)
+                    $8::uuid[], $9::integer[], $10::text[], $11::text[], $12::text[])
+             AS j (id, tenant_id, api_key_id, request, audio_url, upload_id, warnings, batch_id, batch_index,
+                   callback, traceparent, tracestate)
         ",
         &uuids,
         &tenant_ids,
@@ -98,6 +118,9 @@ pub async fn insert_all(conn: &mut PgConnection, jobs: &[NewJob<'_>]) -> sqlx::R
         &warnings as &[Option<String>],
         &batch_ids as &[Option<Uuid>],
         &batch_indexes as &[Option<i32>],
+        &callbacks as &[Option<String>],
+        &traceparents as &[Option<String>],
+        &tracestates as &[Option<&str>],
     )
     .execute(&mut *conn)
     .await?;

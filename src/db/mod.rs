@@ -17,6 +17,7 @@ pub mod api_keys;
 pub mod attempts;
 pub mod batches;
 pub mod callbacks;
+pub mod called_back;
 pub mod claims;
 pub mod clock;
 pub mod decisions;
@@ -36,13 +37,16 @@ pub mod looks;
 pub mod quarantine;
 pub mod receipts;
 pub mod retries;
+pub mod signing_secrets;
 pub mod surplus;
 pub mod timeline;
 pub mod to_fetch;
+pub mod trace_contexts;
 pub mod uploads;
 pub mod upstream_deletions;
 pub mod usage;
 pub mod wakeups;
+pub mod webhook_endpoints;
 pub mod webhooks;
 
 /// The migrations, compiled in.

@@ -1,9 +1,11 @@
 //! What the tables say of how a job went.
 
+use chrono::{DateTime, Utc};
 use sqlx::{Connection, PgConnection, Postgres, Transaction};
 
 use super::{corrupt, jobs::Job};
 use crate::domain::{
+    event::EventType,
     ids::JobId,
     job::JobStatus,
     timeline::{History, RecordedAttempt, RecordedCallback, RecordedSurplus, StepReason},
@@ -30,19 +32,42 @@ pub async fn read(conn: &mut PgConnection, job: &Job) -> sqlx::Result<History> {
     )
     .fetch_all(&mut *conn)
     .await?;
+    // One that a newer replica has written says nothing to this one.
+    let mut events: Vec<(EventType, DateTime<Utc>)> = events
+        .into_iter()
+        .filter_map(|row| Some((row.event_type.parse().ok()?, row.occurred_at)))
+        .collect();
+    fill_in(job, &mut events);
     Ok(History {
         status_reason: job.status_reason,
         error_type: job.error.as_ref().map(|error| error.kind),
-        // One that a newer replica has written says nothing to this one.
-        events: events
-            .into_iter()
-            .filter_map(|row| Some((row.event_type.parse().ok()?, row.occurred_at)))
-            .collect(),
+        events,
         attempts: list_attempts(conn, job.id).await?,
         callbacks: list_callbacks(conn, job.id).await?,
         surplus: list_surplus(conn, job.id).await?,
         now,
     })
+}
+
+/// Where the oldest events are gone with the log's retention, the job still knows when it began, and when it ended.
+fn fill_in(job: &Job, events: &mut Vec<(EventType, DateTime<Utc>)>) {
+    if events
+        .first()
+        .is_none_or(|(first, _)| *first != EventType::Queued)
+    {
+        events.insert(0, (EventType::Queued, job.created_at));
+    }
+    let end = match job.status {
+        JobStatus::Done => EventType::Done,
+        JobStatus::Error => EventType::Error,
+        JobStatus::Canceled => EventType::Canceled,
+        JobStatus::Queued | JobStatus::Submitting | JobStatus::Unknown | JobStatus::Processing => {
+            return;
+        }
+    };
+    if let (Some(at), [_]) = (job.finished_at, events.as_slice()) {
+        events.push((end, at));
+    }
 }
 
 /// A reason as a table has it. One that a newer replica has written says nothing to this one.

@@ -125,4 +125,17 @@ impl SubmitOutcome {
             Self::Unknown { .. } => "unknown",
         }
     }
+
+    /// The status of Gladia's answer, where it is known.
+    #[must_use]
+    pub fn http_status(&self) -> Option<u16> {
+        match self {
+            Self::Refused { http_status, .. } | Self::KeyRefused { http_status, .. } => {
+                Some(*http_status)
+            }
+            Self::Busy { .. } => Some(429),
+            Self::Unknown { http_status, .. } => *http_status,
+            Self::Accepted { .. } | Self::NotSent { .. } => None,
+        }
+    }
 }

@@ -66,6 +66,10 @@ id!(
     EndpointId
 );
 id!(
+    /// What deliveries are signed with, not its value.
+    SecretId
+);
+id!(
     /// An event on its way to one receiver.
     DeliveryId
 );

@@ -5,7 +5,10 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::job::UnknownName;
+use super::{delivery::DeadReason, job::UnknownName};
+
+/// How many endpoints a tenant may have: each event is looked at for each of them.
+pub const MOST_ENDPOINTS: i64 = 100;
 
 /// Whether a webhook endpoint is sent events.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -59,6 +62,15 @@ impl DisabledReason {
             Self::Request => "request",
             Self::Gone => "gone",
             Self::Failing => "failing",
+        }
+    }
+
+    /// What becomes of deliveries that are still to be sent.
+    #[must_use]
+    pub fn dead_reason(self) -> DeadReason {
+        match self {
+            Self::Gone => DeadReason::EndpointGone,
+            Self::Request | Self::Failing => DeadReason::EndpointDisabled,
         }
     }
 }

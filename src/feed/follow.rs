@@ -61,6 +61,8 @@ impl Follower {
         let mut conn = self.pool.acquire().await?;
         let Some(after) = *seen else {
             *seen = Some(events::last_id(&mut conn).await?);
+            // Whoever has subscribed by now may have read the database before this look, and events may lie between.
+            self.feed.publish_gap();
             return Ok(true);
         };
         if self.feed.is_idle() {

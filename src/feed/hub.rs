@@ -34,7 +34,10 @@ impl Topic {
     }
 }
 
-type Topics = Mutex<HashMap<Topic, broadcast::Sender<Arc<Told>>>>;
+/// `None`: events may be missing here.
+type Sent = Option<Arc<Told>>;
+
+type Topics = Mutex<HashMap<Topic, broadcast::Sender<Sent>>>;
 
 /// Hands events to those who wait for them in this process. Clones are the same.
 #[derive(Debug, Clone, Default)]
@@ -66,9 +69,17 @@ impl Feed {
             {
                 if let Some(sender) = topics.get(&topic) {
                     // Without receivers it is on its way out.
-                    let _ = sender.send(Arc::clone(event));
+                    let _ = sender.send(Some(Arc::clone(event)));
                 }
             }
+        }
+    }
+
+    /// Tells everybody that events may be missing: what follows begins later than their subscription.
+    pub(super) fn publish_gap(&self) {
+        let topics = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        for sender in topics.values() {
+            let _ = sender.send(None);
         }
     }
 
@@ -86,7 +97,7 @@ impl Feed {
 pub enum Next {
     /// An event, later than every one before it.
     Event(Arc<Told>),
-    /// The subscriber was too slow: events are missing, and are in the database.
+    /// Events are missing, since the subscriber was too slow or early. They are in the database.
     Missed,
 }
 
@@ -94,7 +105,7 @@ pub enum Next {
 #[derive(Debug)]
 pub struct Subscription {
     /// `None` only while it is dropped.
-    receiver: Option<broadcast::Receiver<Arc<Told>>>,
+    receiver: Option<broadcast::Receiver<Sent>>,
     topic: Topic,
     feed: Feed,
 }
@@ -106,8 +117,8 @@ impl Subscription {
             return std::future::pending().await;
         };
         match receiver.recv().await {
-            Ok(event) => Next::Event(event),
-            Err(RecvError::Lagged(_)) => Next::Missed,
+            Ok(Some(event)) => Next::Event(event),
+            Ok(None) | Err(RecvError::Lagged(_)) => Next::Missed,
             // The sender stays for as long as this is subscribed.
             Err(RecvError::Closed) => std::future::pending().await,
         }
@@ -175,6 +186,18 @@ mod tests {
         feed.publish(&events);
         assert_eq!(next_id(&mut slow), Some(-1));
         assert!(next_id(&mut slow).is_some_and(|number| number > 0));
+    }
+
+    #[test]
+    fn whoever_was_there_before_the_log_was_followed_is_told_so() {
+        let feed = Feed::default();
+        let mut early = feed.subscribe(Topic::Job(JobId(Uuid::from_u128(1))));
+        feed.publish_gap();
+        let mut late = feed.subscribe(Topic::Job(JobId(Uuid::from_u128(1))));
+        feed.publish(&[told(1, 1)]);
+        assert_eq!(next_id(&mut early), Some(-1));
+        assert_eq!(next_id(&mut early), Some(1));
+        assert_eq!(next_id(&mut late), Some(1));
     }
 
     #[test]

@@ -24,6 +24,9 @@ const CANARY: &[u8] = b"gladia-gateway canary v1\0";
 /// The same for the answers to those: whoever only passes a call on cannot give one.
 const CANARY_ANSWER: &[u8] = b"gladia-gateway canary answer v1\0";
 
+/// The same for keys that are derived from the secret, with which others encrypt.
+const SEALING: &[u8] = b"gladia-gateway sealing v1\0";
+
 /// Shorter secrets could be guessed.
 const MIN_SECRET_LENGTH: usize = 32;
 
@@ -35,18 +38,17 @@ struct CallbackKey {
 }
 
 impl CallbackKey {
-    fn mac(&self, context: &[u8], id: Uuid) -> Hmac<Sha256> {
+    fn mac(&self, context: &[u8]) -> Hmac<Sha256> {
         // HMAC takes keys of any length, so the fallback never runs; it would only make every check fail.
         let mut mac = Hmac::<Sha256>::new_from_slice(self.secret.expose_secret().as_bytes())
             .unwrap_or_else(|_| Hmac::new(&hmac::digest::Key::<Hmac<Sha256>>::default()));
         mac.update(context);
-        mac.update(id.as_bytes());
         mac
     }
 
     /// The key's name and the tag, as they stand in an address.
     fn token(&self, context: &[u8], id: Uuid) -> String {
-        let tag = self.mac(context, id).finalize().into_bytes();
+        let tag = self.mac(context).chain_update(id).finalize().into_bytes();
         format!("{}.{}", self.id, BASE64_URL_SAFE_NO_PAD.encode(tag))
     }
 }
@@ -67,6 +69,19 @@ impl CallbackKeys {
     #[must_use]
     pub fn contains(&self, id: &str) -> bool {
         self.0.iter().any(|key| key.id == id)
+    }
+
+    /// Keys to encrypt with, one of each secret, by their names: the first encrypts, all decrypt. Nothing that a secret signs
+    /// tells its key.
+    #[must_use]
+    pub fn derive_sealing_keys(&self) -> Vec<(String, [u8; 32])> {
+        self.0
+            .iter()
+            .map(|key| {
+                let derived = key.mac(SEALING).finalize().into_bytes();
+                (key.id.clone(), derived.into())
+            })
+            .collect()
     }
 
     /// The address that Gladia is to call for an attempt.
@@ -105,7 +120,8 @@ impl CallbackKeys {
         let (key_id, tag) = token.split_once('.')?;
         let key = self.0.iter().find(|key| key.id == key_id)?;
         let tag = BASE64_URL_SAFE_NO_PAD.decode(tag).ok()?;
-        key.mac(context, id)
+        key.mac(context)
+            .chain_update(id)
             .verify_slice(&tag)
             .is_ok()
             .then_some(key)
@@ -228,6 +244,23 @@ mod tests {
         assert!(!keys.is_canary_answer(Uuid::from_u128(2), &answer));
         let others: CallbackKeys = NEW.parse().unwrap();
         assert_eq!(others.answer_canary(id, canary), None);
+    }
+
+    #[test]
+    fn a_sealing_key_is_its_secret_s_alone_and_always_the_same() {
+        let keys: CallbackKeys = format!("{NEW},{OLD}").parse().unwrap();
+        let derived = keys.derive_sealing_keys();
+        let names: Vec<_> = derived.iter().map(|(id, _)| id.as_str()).collect();
+        assert_eq!(names, ["new", "old"]);
+        assert_ne!(derived[0].1, derived[1].1);
+        let alone = OLD.parse::<CallbackKeys>().unwrap().derive_sealing_keys();
+        assert_eq!(alone[0], derived[1]);
+        // What is sealed has to be opened by later versions.
+        let start: String = alone[0].1[..4]
+            .iter()
+            .map(|byte| format!("{byte:02x}"))
+            .collect();
+        assert_eq!(start, "892abc1d");
     }
 
     #[test]

@@ -31,11 +31,15 @@ use super::{
 };
 use crate::{
     crash_points::CrashPoint,
-    domain::{attempt::SubmitOutcome, ids::AttemptId, options::RESERVED_METADATA_KEY},
+    domain::{
+        attempt::SubmitOutcome,
+        ids::AttemptId,
+        options::{CALLBACK_OPTIONS, RESERVED_METADATA_KEY},
+    },
 };
 
 /// What the caller asks of Gladia: the options that were checked, over them what is to be passed on unchecked, and the
-/// audio, if it is known. `request` is `{"options": …, "extra_options": …}`, as jobs hold it.
+/// audio, if it is known. Its callback is none of Gladia's business: the gateway itself calls it. `request` is `{"options": …, "extra_options": …}`, as jobs hold it.
 #[must_use]
 pub fn requested_body(request: &Value, audio_url: Option<&str>) -> Map<String, Value> {
     let part = |name: &str| {
@@ -47,6 +51,7 @@ pub fn requested_body(request: &Value, audio_url: Option<&str>) -> Map<String, V
     };
     let mut body = part("options");
     body.extend(part("extra_options"));
+    body.retain(|name, _| !CALLBACK_OPTIONS.contains(&name.as_str()));
     if let Some(url) = audio_url {
         body.insert("audio_url".into(), url.into());
     }
@@ -239,5 +244,26 @@ mod tests {
             json!(requested_body(&request, None)),
             json!({ "model": "solaria-9", "diarization": true, "new": 1 })
         );
+    }
+
+    #[test]
+    fn the_callers_callback_gives_way_to_ours_or_to_none() {
+        let theirs = "https://caller.example/told?key=1";
+        let request = json!({ "options": {
+            "callback": true,
+            "callback_config": { "url": theirs, "method": "PUT" },
+            "callback_url": theirs,
+        }});
+        let attempt = AttemptId(uuid::Uuid::nil());
+        let ours = "https://gateway.example/callbacks".parse::<Url>().unwrap();
+        let body = create_body(&request, "https://a.example/", Some(&ours), attempt);
+        let config = json!({ "url": ours.as_str(), "method": "POST" });
+        assert_eq!(body["callback"], true);
+        assert_eq!(body["callback_config"], config);
+        assert_eq!(body.get("callback_url"), None);
+        let polled = create_body(&request, "https://a.example/", None, attempt);
+        for name in CALLBACK_OPTIONS {
+            assert_eq!(polled.get(name), None);
+        }
     }
 }

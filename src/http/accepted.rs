@@ -11,7 +11,15 @@ use super::{idempotency::REPLAYED_HEADER, state::AppState};
 
 /// 202 with what was made, and `Location` with where it is to be found: a path of the API.
 pub fn answer(state: &AppState, path: &str, made: impl Serialize) -> Response {
-    let mut response = (StatusCode::ACCEPTED, Json(made)).into_response();
+    locate(
+        state,
+        path,
+        (StatusCode::ACCEPTED, Json(made)).into_response(),
+    )
+}
+
+/// Says in an answer where to find what was made.
+pub fn locate(state: &AppState, path: &str, mut response: Response) -> Response {
     if let Ok(location) = HeaderValue::from_str(&state.link(path)) {
         response.headers_mut().insert(header::LOCATION, location);
     }
@@ -20,7 +28,12 @@ pub fn answer(state: &AppState, path: &str, made: impl Serialize) -> Response {
 
 /// The same to a repetition, about what its first time made.
 pub fn answer_again(state: &AppState, path: &str, made: impl Serialize) -> Response {
-    let mut response = answer(state, path, made);
+    mark_as_replayed(answer(state, path, made))
+}
+
+/// Says in an answer that an earlier request made it.
+#[must_use]
+pub fn mark_as_replayed(mut response: Response) -> Response {
     response
         .headers_mut()
         .insert(REPLAYED_HEADER, HeaderValue::from_static("true"));

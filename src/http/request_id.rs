@@ -15,7 +15,10 @@ use futures_util::FutureExt;
 use tracing::Instrument;
 use uuid::Uuid;
 
-use super::problem::{Problem, ProblemSlug, ProblemType};
+use super::{
+    problem::{Problem, ProblemSlug, ProblemType},
+    trace_context::Incoming,
+};
 
 /// The header, in and out.
 pub const HEADER: &str = "x-request-id";
@@ -45,10 +48,15 @@ pub async fn layer(request: Request, next: Next) -> Response {
         .to_owned();
     let method = known_method(request.method());
     let started = Instant::now();
-    let span = tracing::info_span!("http.request", request.id = %id, http.method = %method, http.route = %route);
+    let incoming = Incoming::now(request.headers());
+    let span = tracing::info_span!(
+        "http.request", request.id = %id, http.method = %method, http.route = %route,
+        trace.id = incoming.trace_name(),
+    );
     REQUEST_ID
         .scope(id.clone(), async move {
-            let handled = AssertUnwindSafe(next.run(request)).catch_unwind().await;
+            let handling = incoming.scope(next.run(request));
+            let handled = AssertUnwindSafe(handling).catch_unwind().await;
             let mut response = handled.unwrap_or_else(|panic| after_panic(panic.as_ref()));
             if let Ok(value) = HeaderValue::from_str(&id) {
                 response.headers_mut().insert(HEADER, value);

@@ -2,16 +2,21 @@
 //!
 //! HTTP/1.1 alone, without TLS: whatever stands in front of the service does the rest.
 
-use std::{io, pin::pin, time::Duration};
+use std::{error::Error, io, pin::pin, time::Duration};
 
-use axum::Router;
-use hyper::server::conn::http1::{Builder, Connection};
+use axum::{Router, extract::Request};
+use hyper::{
+    body::Incoming,
+    server::conn::http1::{Builder, Connection},
+    service::HttpService,
+};
 use hyper_util::{
     rt::{TokioIo, TokioTimer},
     service::TowerToHyperService,
 };
 use tokio::net::{TcpListener, TcpStream};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tower::ServiceExt;
 
 /// How long a connection may take to deliver the head of a request, and so how long it may be idle between two. Load
 /// balancers keep idle connections for 60 s; if this were shorter, they would send requests on connections that are just
@@ -20,6 +25,17 @@ pub const HEAD_TIMEOUT: Duration = Duration::from_secs(75);
 
 /// How long nothing is accepted where the system has no means for one more connection. Ends of others give it some.
 const ACCEPT_PAUSE: Duration = Duration::from_secs(1);
+
+/// Ends the connection that a request came on, whatever is still to be sent there. Each request has it in its extensions.
+#[derive(Debug, Clone, Default)]
+pub struct CutOff(CancellationToken);
+
+impl CutOff {
+    /// Ends it.
+    pub fn now(&self) {
+        self.0.cancel();
+    }
+}
 
 /// Serves until `soft` is canceled, then until the requests that are under way have ended or `hard` is canceled.
 pub async fn serve(
@@ -32,15 +48,23 @@ pub async fn serve(
     let mut http = Builder::new();
     http.timer(TokioTimer::new())
         .header_read_timeout(head_timeout);
-    let service = TowerToHyperService::new(router);
     let connections = TaskTracker::new();
     while let Some(accepted) = soft.run_until_cancelled(listener.accept()).await {
         match accepted {
             Ok((stream, _)) => {
                 // Small answers leave at once.
                 let _ = stream.set_nodelay(true);
-                let connection = http.serve_connection(TokioIo::new(stream), service.clone());
-                connections.spawn(attend(connection, soft.clone(), hard.clone()));
+                let cut_off = CutOff::default();
+                let of_request = cut_off.clone();
+                let service = router
+                    .clone()
+                    .map_request(move |mut request: Request<Incoming>| {
+                        request.extensions_mut().insert(of_request.clone());
+                        request
+                    });
+                let service = TowerToHyperService::new(service);
+                let connection = http.serve_connection(TokioIo::new(stream), service);
+                connections.spawn(attend(connection, soft.clone(), hard.clone(), cut_off));
             }
             Err(error) if is_the_callers(&error) => {}
             Err(error) => {
@@ -56,11 +80,14 @@ pub async fn serve(
 }
 
 /// Serves one connection.
-async fn attend(
-    connection: Connection<TokioIo<TcpStream>, TowerToHyperService<Router>>,
+async fn attend<S>(
+    connection: Connection<TokioIo<TcpStream>, S>,
     soft: CancellationToken,
     hard: CancellationToken,
-) {
+    cut_off: CutOff,
+) where
+    S: HttpService<Incoming, ResBody = axum::body::Body, Error: Into<Box<dyn Error + Send + Sync>>>,
+{
     let mut connection = pin!(connection);
     let served = async {
         let mut ended = soft.run_until_cancelled(connection.as_mut()).await;
@@ -72,7 +99,8 @@ async fn attend(
             tracing::debug!(%error, "A connection broke off");
         }
     };
-    hard.run_until_cancelled(served).await;
+    hard.run_until_cancelled(cut_off.0.run_until_cancelled(served))
+        .await;
 }
 
 /// Whether a connection was gone before it could be accepted, which says nothing of the next one.

@@ -8,14 +8,16 @@ use std::{
 use metrics_exporter_prometheus::PrometheusHandle;
 use sqlx::PgPool;
 use tokio::sync::Semaphore;
-use tokio_util::task::TaskTracker;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
     db::wakeups::Wakeups,
     domain::{ids::Ids, links::Links, options::OptionsPolicy, plan::Plan},
     feed::Feed,
     gladia::{callback_keys::CallbackKeys, client::GladiaClient, webhook_secrets::WebhookSecrets},
+    http::{sse::Streams, wait::WaitingRoom},
     journal::intake::Intake,
+    notify::{client::Notifier, sealing::Sealer},
 };
 
 /// How much of results may be unpacked at once, in MiB of the bodies that hold them. To render one takes about four times
@@ -33,6 +35,8 @@ pub struct AppState {
     pub callback_keys: CallbackKeys,
     /// Who may send account webhooks; without any they are not taken.
     pub webhook_secrets: Option<WebhookSecrets>,
+    /// Keeps the secrets of outgoing webhooks.
+    pub sealer: Sealer,
     /// Tells workers of new jobs and free slots.
     pub wakeups: Wakeups,
     /// Where new ids come from.
@@ -45,6 +49,10 @@ pub struct AppState {
     pub links: Links,
     /// What happens, for those who wait for it.
     pub feed: Feed,
+    /// Tells receivers outside, and judges where callers want to be told.
+    pub notifier: Notifier,
+    /// Those who are told of it.
+    pub streams: Streams,
     /// Renders `/metrics`.
     pub metrics: PrometheusHandle,
     /// Where callbacks are kept.
@@ -55,6 +63,10 @@ pub struct AppState {
     pub callback_permits: Arc<Semaphore>,
     /// Work that goes on when its caller has hung up, and that a shutdown waits for.
     pub tasks: TaskTracker,
+    /// Canceled when the process is to end: whoever waits for news is answered then.
+    pub stopping: CancellationToken,
+    /// Who may wait.
+    pub waiting_room: WaitingRoom,
     /// Whether Gladia keeps nothing for the account: no file goes there or comes from there.
     pub zero_data_retention: bool,
     /// How many results are read at once.

@@ -1,6 +1,6 @@
 //! Carrying a callback out: the same for one that arrives and for one that was kept and is tried again.
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use sqlx::PgConnection;
 
@@ -10,9 +10,11 @@ use crate::{
     db::{
         self,
         callbacks::{self, CallbackOutcome, ReceivedCallback},
+        called_back::{CalledBack, Recorded},
     },
     domain::ids::{AttemptId, CallbackId},
     gladia::callback::Report,
+    trace::{self, Fact, Stretch},
 };
 
 /// How often a callback that lost against another transaction is tried.
@@ -51,7 +53,15 @@ pub async fn carry_out(
     };
     let mut tries = 1;
     loop {
-        match callbacks::record(conn, &callback).await {
+        let recorded = callbacks::record(conn, &callback).await;
+        if let Ok(Recorded {
+            outcome,
+            of: Some(called_back),
+        }) = &recorded
+        {
+            observe(attempt_id, *outcome, called_back, body.arrived_at());
+        }
+        match recorded.map(|recorded| recorded.outcome) {
             Err(error) if db::is_conflict(&error) && tries < TRIES => {
                 tokio::time::sleep(CONFLICT_PAUSE * tries).await;
                 tries += 1;
@@ -63,4 +73,37 @@ pub async fn carry_out(
             result => return result,
         }
     }
+}
+
+/// Measures the wait that is over, and what it took to end it.
+fn observe(
+    attempt_id: AttemptId,
+    outcome: CallbackOutcome,
+    of: &CalledBack,
+    arrived_at: SystemTime,
+) {
+    if matches!(
+        outcome,
+        CallbackOutcome::Completed | CallbackOutcome::Failed
+    ) && of.waited_since.is_some()
+    {
+        metrics::histogram!("gateway_job_state_seconds", "state" => "processing")
+            .record(of.waited.as_secs_f64());
+    }
+    let mut facts = vec![
+        Fact::Job(of.job_id),
+        Fact::Attempt(attempt_id),
+        Fact::AttemptNumber(of.attempt_number),
+    ];
+    let above = of.trace.as_ref();
+    if let Some(waited_since) = of.waited_since {
+        let stretch = Stretch::UpstreamWait;
+        trace::add(stretch, above, waited_since.into(), arrived_at, &facts);
+    }
+    facts.push(match outcome {
+        CallbackOutcome::Quarantined => Fact::Failure(outcome.as_str()),
+        _ => Fact::Outcome(outcome.as_str()),
+    });
+    let stretch = Stretch::Complete;
+    trace::add(stretch, above, arrived_at, trace::now(), &facts);
 }

@@ -4,7 +4,7 @@
 //! else is a view of it. One that arrives is taken by [`intake`]: it goes into the database, or into the [`spool`] where it
 //! cannot be committed now. One path ([`carry_out`]) takes a body from wherever it comes, one that arrives, one that was
 //! quarantined and is tried again, one that was spooled, or a result that was asked for ([`fetch`]), and commits it together
-//! with what it changes. A [`body`] is read once, as it comes.
+//! with what it changes. A [`body`] is read once, as it comes; what is served of it later is its [`result`].
 //!
 //! What a callback does, whatever it meets. Each is shown by the test named, in `tests/api`; the rules themselves are
 //! [`decide`](crate::domain::completion::decide).
@@ -36,4 +36,5 @@ pub mod carry_out;
 pub mod fetch;
 pub mod intake;
 pub mod replay;
+pub mod result;
 pub mod spool;

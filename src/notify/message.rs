@@ -37,7 +37,7 @@ impl std::fmt::Debug for SigningSecret {
 /// What came of a try.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Sent {
-    /// How long it took.
+    /// How long it took, to the head of the answer or to the failure.
     pub duration: Duration,
     /// The answer's status, where there was one.
     pub http_status: Option<u16>,
@@ -47,6 +47,19 @@ pub struct Sent {
     pub response_start: Option<String>,
     /// Why it did not get through. `None`: the receiver answered 2xx.
     pub error: Option<SendError>,
+}
+
+impl Sent {
+    /// A try without an answer.
+    pub(super) fn unanswered(duration: Duration, error: SendError) -> Self {
+        Self {
+            duration,
+            http_status: None,
+            retry_after: None,
+            response_start: None,
+            error: Some(error),
+        }
+    }
 }
 
 /// Why a try did not get through.
@@ -73,7 +86,7 @@ pub enum SendErrorCode {
     NameResolution,
     /// No TLS connection came about.
     Tls,
-    /// Its address is in a network that the gateway does not call.
+    /// One of its addresses is in a network that the gateway does not call.
     AddressRefused,
     /// Its port is none that the gateway calls.
     PortRefused,

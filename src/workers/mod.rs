@@ -8,7 +8,7 @@
 //! for, up to the slot's deadline, at which the job ends. [`webhooks`] does so earlier, where the account has webhooks.
 //!
 //! Everything that callers see of a job is an event of one log. [`sequence`] gives events their public numbers and makes the
-//! deliveries of those that go out.
+//! deliveries of those that go out. [`deliver`] sends them; [`forget`] deletes both when they are old.
 //!
 //! [`spool`] carries out the callbacks that came while the database was away.
 //!
@@ -19,7 +19,9 @@ use std::time::Duration;
 
 use rand::RngExt;
 
+pub mod deliver;
 pub mod erase;
+pub mod forget;
 pub mod look_up;
 pub mod public_url;
 pub mod reconcile;

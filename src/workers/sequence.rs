@@ -28,30 +28,38 @@ pub struct Sequencer {
 impl Sequencer {
     /// Numbers events until told to stop. A transaction that is cut off is rolled back, and another look finds the same.
     pub async fn run(self, stop: CancellationToken) {
+        let mut is_woken = false;
         loop {
             let numbered = tokio::select! {
                 () = stop.cancelled() => return,
-                numbered = self.number() => numbered,
+                numbered = self.number(is_woken) => numbered,
             };
             let rest = match numbered {
-                Ok(true) => continue,
+                Ok(true) => {
+                    is_woken = true;
+                    continue;
+                }
                 Ok(false) => sweep_interval(),
                 Err(error) => {
                     tracing::warn!(%error, "Could not number events; trying again");
                     ERROR_PAUSE
                 }
             };
-            tokio::select! {
+            is_woken = tokio::select! {
                 () = stop.cancelled() => return,
-                () = self.wakeups.wait_for_events() => {}
-                () = tokio::time::sleep(rest) => {}
-            }
+                () = self.wakeups.wait_for_events() => true,
+                () = tokio::time::sleep(rest) => false,
+            };
         }
     }
 
     /// Numbers a batch. Whether there may be more.
-    async fn number(&self) -> sqlx::Result<bool> {
+    async fn number(&self, is_woken: bool) -> sqlx::Result<bool> {
         let mut conn = self.pool.acquire().await?;
+        // Whoever only looks by takes no lock for it.
+        if !is_woken && !events::is_any_unnumbered(&mut conn).await? {
+            return Ok(false);
+        }
         let mut tx = conn.begin().await?;
         let (numbered, has_more) = events::number_next(&mut tx, BATCH).await?;
         if numbered.is_empty() {

@@ -26,6 +26,7 @@ use crate::{
         ids::Ids,
     },
     gladia::{callback_keys::CallbackKeys, client::GladiaClient, create::create_body},
+    trace::{self, Fact, Span, Stretch},
 };
 
 /// What the lease has beyond the send window and the whole of the call: time to record the outcome.
@@ -143,6 +144,7 @@ impl Submitter {
     /// Sends one job and records what came of it.
     async fn submit(&self, job: ClaimedJob, send_deadline: Instant, give_up: &CancellationToken) {
         let started = Instant::now();
+        let mut span = measure_wait(&job);
         let callback_url = self
             .0
             .callback_base
@@ -161,10 +163,14 @@ impl Submitter {
                 detail: "the gateway was stopped while it sent the request".into(),
             },
         };
+        describe(&mut span, &outcome);
+        span.end();
         CrashPoint::SubmitAnswered.reach();
         let (name, elapsed_ms) = (outcome.name(), started.elapsed().as_millis());
         metrics::counter!("gateway_submissions_total", "outcome" => name).increment(1);
         metrics::histogram!("gateway_submission_duration_seconds")
+            .record(started.elapsed().as_secs_f64());
+        metrics::histogram!("gateway_job_state_seconds", "state" => "submitting")
             .record(started.elapsed().as_secs_f64());
         if let SubmitOutcome::Unknown {
             http_status,
@@ -264,5 +270,35 @@ impl Submitter {
         let pause = dispatch_pause(failures, rand::random()).max(at_least);
         db::dispatch::pause(&mut conn, pause.as_secs_f64(), reason).await?;
         Ok(())
+    }
+}
+
+/// Measures the wait that the claim has ended. The span that comes is of what follows it.
+fn measure_wait(job: &ClaimedJob) -> Span {
+    let waited = job.claimed_at - job.waited_since;
+    metrics::histogram!("gateway_job_state_seconds", "state" => "queued")
+        .record(waited.to_std().unwrap_or_default().as_secs_f64());
+    let facts = [
+        Fact::Job(job.job_id),
+        Fact::Attempt(job.attempt_id),
+        Fact::AttemptNumber(job.attempt_number),
+    ];
+    let above = job.trace.as_ref();
+    let (since, until) = (job.waited_since.into(), job.claimed_at.into());
+    trace::add(Stretch::Queue, above, since, until, &facts);
+    let mut span = Span::begin(Stretch::Submit, above);
+    for fact in facts {
+        span.add(fact);
+    }
+    span
+}
+
+fn describe(span: &mut Span, outcome: &SubmitOutcome) {
+    span.add(match outcome {
+        SubmitOutcome::Accepted { .. } => Fact::Outcome(outcome.name()),
+        _ => Fact::Failure(outcome.name()),
+    });
+    if let Some(status) = outcome.http_status() {
+        span.add(Fact::HttpStatus(status));
     }
 }

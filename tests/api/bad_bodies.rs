@@ -102,15 +102,15 @@ async fn each_field_that_breaks_a_rule_is_named() {
             "diarization",
         ),
         (
-            json!({ "callback_url": "https://a.example/" }),
+            json!({ "callback_url": "a.example" }),
             "/callback_url",
-            "",
+            "absolute",
         ),
-        (json!({ "callback": true }), "/callback", ""),
+        (json!({ "callback": true }), "/callback_config", "needs"),
         (
-            json!({ "callback_config": { "url": "https://a.example/" } }),
-            "/callback_config",
-            "",
+            json!({ "callback_config": { "url": "http://10.0.0.1/" } }),
+            "/callback_config/url",
+            "public addresses",
         ),
         (
             json!({ "diarization": "yes" }),

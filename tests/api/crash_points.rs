@@ -1,9 +1,13 @@
-//! A process dies at each named step of submitting and of taking a callback; another one carries on.
+//! A process dies at each named step of submitting, of taking a callback and of telling of it; another one carries on.
 
 use futures_util::StreamExt;
 use gladia_gateway::crash_points::CrashPoint;
 
-use crate::support::{TestApp, eventually, process::Process};
+use crate::support::{
+    TestApp, eventually,
+    process::Process,
+    receiver::{Received, Receiver},
+};
 
 /// What `abort` ends a process with.
 const SIGABRT: i32 = 6;
@@ -27,9 +31,9 @@ struct Expected {
 /// In the end the job is done, and Gladia has accepted it once, wherever a process died.
 fn expected(point: CrashPoint) -> Expected {
     use CrashPoint::{
-        CallbackKept, CallbackQuarantined, CallbackReceived, CallbackVerified, LookUpNotSent,
-        SettleLeaseExpired, SubmitAnswered, SubmitBeforeClaim, SubmitBodyYielded, SubmitClaimed,
-        SubmitRecorded,
+        CallbackKept, CallbackQuarantined, CallbackReceived, CallbackVerified, DeliverClaimed,
+        DeliverSent, LookUpNotSent, SettleLeaseExpired, SubmitAnswered, SubmitBeforeClaim,
+        SubmitBodyYielded, SubmitClaimed, SubmitRecorded,
     };
     let (deaths, left, attempts): (&[CrashPoint], &[&str], &[&str]) = match point {
         SubmitBeforeClaim => (&[SubmitBeforeClaim], &[], &["done"]),
@@ -53,6 +57,8 @@ fn expected(point: CrashPoint) -> Expected {
         CallbackReceived => (&[CallbackReceived], &["accepted"], &["done"]),
         CallbackQuarantined => (&[CallbackQuarantined], &["accepted"], &["done"]),
         CallbackKept => (&[CallbackKept], &["done"], &["done"]),
+        DeliverClaimed => (&[DeliverClaimed], &["done"], &["done"]),
+        DeliverSent => (&[DeliverSent], &["done"], &["done"]),
     };
     Expected {
         deaths,
@@ -150,6 +156,38 @@ async fn die_while_taking_a_callback(point: CrashPoint) {
     is_done_once(app, &id, point).await;
 }
 
+/// The process that gets the callback also tells of it, and dies over that.
+async fn die_while_telling(point: CrashPoint) {
+    let expected = expected(point);
+    let mut app = start().await;
+    let receiver = Receiver::start().await;
+    let types = &["transcription.done"];
+    let endpoint = app.add_endpoint(&app.acme, &receiver.url(), types).await;
+    app.front.set_targets(Vec::new());
+    let id = app.acme.start("lengthy.mp3").await;
+    app.wait_for_attempt(&id, "accepted").await;
+    assert!(app.replicas[0].stop(crate::support::builder::DRAIN).await);
+    let mut process = doomed(&app, point);
+    app.front.set_targets(vec![process.address().await]);
+    let name = point.name();
+    assert_eq!(process.ended_by().await, Some(SIGABRT), "{name}");
+    assert_eq!(states(&app, &id).await, expected.left, "{name}");
+    let sent = usize::from(point == CrashPoint::DeliverSent);
+    assert_eq!(receiver.received().len(), sent, "{name}");
+
+    app.set_clock_ahead("1 minute").await;
+    app.add_replica(&[]).await;
+    app.acme = app.acme.at(&app.replicas[1].base);
+    let delivered = app.wait_for_deliveries(&endpoint, &["delivered"]).await;
+    let tries = app.tries(delivered[0].id).await;
+    let errors: Vec<_> = tries.iter().map(|one| one.error.as_deref()).collect();
+    assert_eq!(errors, [Some("interrupted"), None], "{name}");
+    // At least once, and the same message each time.
+    let ids: Vec<String> = receiver.received().iter().map(Received::id).collect();
+    assert_eq!(ids, vec![ids[0].clone(); sent + 1], "{name}");
+    is_done_once(app, &id, point).await;
+}
+
 /// The end is the same everywhere: one job at Gladia, one result, no slot held.
 async fn is_done_once(app: TestApp, id: &str, point: CrashPoint) {
     let name = point.name();
@@ -174,6 +212,8 @@ async fn wherever_a_process_dies_another_one_finishes_the_job_and_gladia_runs_it
         .for_each_concurrent(AT_ONCE, async |point| {
             if point.name().starts_with("callback.") {
                 die_while_taking_a_callback(*point).await;
+            } else if point.name().starts_with("deliver.") {
+                die_while_telling(*point).await;
             } else {
                 die_while_submitting(*point).await;
             }

@@ -5,19 +5,27 @@ use serde_json::json;
 use crate::support::{Answer, TestApp, eventually, rows::success};
 
 /// Every metric that the service has. Dashboards rest on these names.
-const METRICS: [&str; 20] = [
+const METRICS: [&str; 28] = [
     "gateway_attempts_awaiting_decision",
     "gateway_attempts_unknown",
     "gateway_callbacks_quarantined",
     "gateway_callbacks_total",
     "gateway_database_up",
+    "gateway_deliveries_oldest_pending_seconds",
+    "gateway_deliveries_pending",
     "gateway_dispatch_paused",
+    "gateway_events_unnumbered",
     "gateway_http_request_duration_seconds",
     "gateway_http_requests_total",
+    "gateway_job_state_seconds_count",
+    "gateway_jobs",
+    "gateway_lanes_open",
+    "gateway_oldest_queued_seconds",
     "gateway_reconciled_total",
     "gateway_slots_expired_total",
     "gateway_slots_in_use",
     "gateway_slots_max",
+    "gateway_streams_open",
     "gateway_submission_duration_seconds",
     "gateway_submissions_total",
     "gateway_surplus_jobs",
@@ -95,6 +103,82 @@ async fn metrics_have_their_names_and_no_secrets() {
         text.contains("/callbacks/gladia/{attempt}/{token}"),
         "{text}"
     );
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn metrics_say_what_waits_and_for_how_long() {
+    let app = TestApp::builder().set("MAX_IN_FLIGHT", 1).start().await;
+    let metrics = async || app.acme.with_key(None).get("/metrics").await.text();
+    let gauge = async |name: &str| -> f64 {
+        let text = metrics().await;
+        let value = text.lines().find_map(|line| line.strip_prefix(name));
+        let value = value.unwrap_or_else(|| panic!("no {name} in\n{text}"));
+        value.trim().parse().unwrap()
+    };
+    let at_work = app.acme.start("endless.mp3").await;
+    app.acme.wait_until(&at_work, "processing").await;
+    let waiting = app.acme.start("a.mp3").await;
+    let jobs = [
+        ("queued", 1.0),
+        ("submitting", 0.0),
+        ("unknown", 0.0),
+        ("processing", 1.0),
+    ];
+    for (status, count) in jobs {
+        let name = format!("gateway_jobs{{status=\"{status}\"}}");
+        assert!((gauge(&name).await - count).abs() < 0.5, "{status}");
+    }
+    app.execute(&format!(
+        "UPDATE jobs SET queued_at = queued_at - interval '100 s' WHERE id = '{waiting}'"
+    ))
+    .await;
+    let oldest = gauge("gateway_oldest_queued_seconds").await;
+    assert!((100.0..160.0).contains(&oldest), "{oldest}");
+
+    // The outbox: one that waits for its receiver, one that is done, and one receiver that is left alone.
+    let tenant = app.acme.tenant_id;
+    app.execute(&format!(
+        "INSERT INTO delivery_lanes (id, tenant_id, origin, open_until)
+         SELECT gen_random_uuid(), '{tenant}', 'https://' || host, gateway_now() + left_alone::interval
+         FROM (VALUES ('a', '1 min'), ('b', NULL), ('c', '-1 min')) lanes (host, left_alone)"
+    ))
+    .await;
+    app.execute(&format!(
+        "INSERT INTO deliveries (id, tenant_id, lane_id, event_number, event_type, status, next_try_at, queued_at, finished_at)
+         SELECT gen_random_uuid(), '{tenant}', l.id, 1, 'transcription.done', d.status, gateway_now() + interval '1 hour',
+                gateway_now() - d.age::interval, CASE WHEN d.status = 'delivered' THEN gateway_now() END
+         FROM delivery_lanes l, (VALUES ('pending', '50 s'), ('delivered', '1 hour')) d (status, age)
+         WHERE l.origin = 'https://a'"
+    ))
+    .await;
+    assert!((gauge("gateway_deliveries_pending").await - 1.0).abs() < 0.5);
+    assert!((gauge("gateway_lanes_open").await - 1.0).abs() < 0.5);
+    let oldest = gauge("gateway_deliveries_oldest_pending_seconds").await;
+    assert!((50.0..110.0).contains(&oldest), "{oldest}");
+    // What is committed gets its number soon.
+    eventually("log without a gap", async || {
+        (gauge("gateway_events_unnumbered").await < 0.5).then_some(())
+    })
+    .await;
+
+    let attempt = app.attempt(&at_work).await;
+    let end = success(&attempt.gladia_id.unwrap(), "words");
+    assert_eq!(app.call_back(attempt.id, end).await.status, 200);
+    app.acme.wait_until_done(&waiting).await;
+    for (name, value) in [
+        ("gateway_jobs{status=\"queued\"}", 0.0),
+        ("gateway_oldest_queued_seconds", 0.0),
+    ] {
+        assert!((gauge(name).await - value).abs() < 0.001, "{name}");
+    }
+    // The metrics of every test of this process are in there.
+    for (state, at_least) in [("queued", 100.0), ("submitting", 0.0), ("processing", 0.0)] {
+        let sum = format!("gateway_job_state_seconds_sum{{state=\"{state}\"}}");
+        let count = format!("gateway_job_state_seconds_count{{state=\"{state}\"}}");
+        assert!(gauge(&sum).await >= at_least, "{state}");
+        assert!(gauge(&count).await >= 2.0, "{state}");
+    }
     app.finish().await;
 }
 

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeSet;
 
+use gladia_gateway::domain::options::CALLBACK_OPTIONS;
 use serde_json::{Value, json};
 
 use crate::{options::without_ours, support::TestApp};
@@ -71,6 +72,10 @@ fn right() -> Vec<Value> {
             "pii_redaction_config": { "entity_types": ["GDPR", "ZODIAC_SIGN"], "processed_text_type": "MARKER" },
         }),
         json!({ "pii_redaction": true, "pii_redaction_config": { "processed_text_type": "MASK" } }),
+        json!({ "callback": false }),
+        json!({ "callback": true, "callback_config": { "url": "http://127.0.0.1:1/told?key=1" } }),
+        json!({ "callback": true, "callback_config": { "url": "http://127.0.0.1:1", "method": "POST" } }),
+        json!({ "callback": true, "callback_config": { "url": "http://127.0.0.1:1/", "method": "PUT" } }),
         json!({ "punctuation_enhanced": false }),
         json!({ "custom_metadata": {} }),
         json!({ "custom_metadata": { "é": [null, 1, 1.5, "x", { "": true }] } }),
@@ -109,6 +114,7 @@ fn wrong() -> Vec<Wrong> {
     let vocabulary = |entry: Value| json!({ "custom_vocabulary_config": { "vocabulary": ["a", entry] } });
     let subtitles = |field: &str, value: Value| json!({ "subtitles_config": { field: value } });
     let speakers = |field: &str, value: Value| json!({ "diarization_config": { field: value } });
+    let callback = |field: &str, value: Value| json!({ "callback": true, "callback_config": { "url": "https://a.example/", field: value } });
     let translation = |field: &str, value: Value| json!({ "translation_config": { "target_languages": ["fr"], field: value } });
     vec![
         (json!({ "model": "default" }), "/model", "one of `solaria-1`", Some(3)),
@@ -196,9 +202,26 @@ fn wrong() -> Vec<Wrong> {
         (json!({ "name_consistency": 0 }), "/name_consistency", "true or false", None),
         (json!({ "structured_data_extraction": 1 }), "/structured_data_extraction", "true or false", None),
         (json!({ "structured_data_extraction_config": { "classes": [7] } }), "/structured_data_extraction_config/classes/0", "a string", None),
-        (json!({ "callback": true }), "/callback", "sets its own callback", None),
-        (json!({ "callback_config": { "url": "https://a.example/" } }), "/callback_config", "sets its own callback", None),
-        (json!({ "callback_url": "https://a.example/" }), "/callback_url", "sets its own callback", None),
+        (json!({ "callback": "yes" }), "/callback", "true or false", None),
+        (json!({ "callback": true }), "/callback_config", "needs `callback_config` with `url`", None),
+        (json!({ "callback_config": "https://a.example/" }), "/callback_config", "an object", None),
+        (json!({ "callback_config": {} }), "/callback_config/url", "needs `url`", None),
+        (callback("url", json!(7)), "/callback_config/url", "a string", None),
+        (callback("url", json!("a.example/told")), "/callback_config/url", "`url` must be an absolute http or https URL", None),
+        (callback("url", json!("ftp://a.example/")), "/callback_config/url", "an http or https URL", None),
+        (callback("url", json!("https://me@a.example/")), "/callback_config/url", "user name", None),
+        (callback("url", json!("https://a.example/#top")), "/callback_config/url", "fragment", None),
+        (callback("url", json!(format!("https://a.example/{}", "a".repeat(2048)))), "/callback_config/url", "2048 bytes", None),
+        (callback("url", json!("http://10.0.0.1/")), "/callback_config/url", "`url` must lead to public addresses", None),
+        (callback("url", json!("http://0xa9fea9fe/latest")), "/callback_config/url", "public addresses", None),
+        (callback("url", json!("http://[::ffff:192.168.0.1]/")), "/callback_config/url", "public addresses", None),
+        (callback("url", json!("http://93.184.215.14:22/")), "/callback_config/url", "one of the ports 80", None),
+        (callback("method", json!("put")), "/callback_config/method", "Did you mean `PUT`?", Some(2)),
+        (callback("header", json!({})), "/callback_config/header", "not a known field", None),
+        (json!({ "callback_url": 7 }), "/callback_url", "a string", None),
+        (json!({ "callback_url": "/told" }), "/callback_url", "`callback_url` must be an absolute http or https URL", None),
+        (json!({ "callback_url": "http://169.254.169.254/" }), "/callback_url", "public addresses", None),
+        (json!({ "callback": true, "callback_config": { "url": "https://a.example/" }, "callback_url": "https://b.example/" }), "/callback_url", "there is one callback", None),
         (json!({ "encoding": "wav/pcm" }), "/encoding", "live API", None),
         (json!({ "endpointing": 0.1 }), "/endpointing", "live API", None),
         (json!({ "realtime_processing": {} }), "/realtime_processing", "live API", None),
@@ -246,6 +269,8 @@ fn the_tables_miss_no_option_and_no_field() {
             .into_iter()
             .map(|(name, value)| json!({ name: value })),
     );
+    // Right, and deprecated.
+    right.push(json!({ "callback_url": "https://a.example/" }));
     for name in published {
         let within = format!("{name}/");
         let is_wrong = wrong
@@ -276,6 +301,10 @@ async fn every_option_that_is_right_reaches_gladia_as_it_was_asked_for() {
     assert_eq!(jobs.len(), rows.len());
     for (number, options) in rows.iter().enumerate() {
         let mut asked = with_audio(options, &format!("row-{number}.mp3"));
+        // The caller's callback is the gateway's own matter.
+        for name in CALLBACK_OPTIONS {
+            asked.as_object_mut().unwrap().remove(name);
+        }
         if asked.get("custom_metadata").is_none() {
             asked["custom_metadata"] = json!({});
         }

@@ -8,7 +8,12 @@ use std::{
 use serde_json::{Value, json};
 use tracing_subscriber::{EnvFilter, fmt::MakeWriter, layer::SubscriberExt};
 
-use crate::support::{TestApp, audio, rows::success, upstream::GLADIA_KEY};
+use crate::support::{
+    TestApp, audio,
+    receiver::{Receiver, Reply},
+    rows::success,
+    upstream::GLADIA_KEY,
+};
 
 /// Keeps what is logged.
 #[derive(Clone, Default)]
@@ -113,9 +118,22 @@ async fn nothing_secret_is_logged() {
     let guard = tracing::subscriber::set_default(subscriber);
 
     let app = TestApp::start().await;
+    let (receiver, gone) = (
+        Receiver::start().await,
+        Receiver::answering(Reply::Reset).await,
+    );
+    receiver.reply_next([Reply::Status(500)]);
+    let types = &["transcription.done"];
+    let mut endpoint_secrets = Vec::new();
+    for to in [&receiver, &gone] {
+        let url = to.url_of("/hook?token=hook-secret");
+        let endpoint = app.add_endpoint_with(&app.acme, &url, types, true).await;
+        endpoint_secrets.push(endpoint.secret.replace("whsec_", ""));
+    }
     let body = json!({
         "audio_url": "https://audio.example/spoken.mp3?X-Amz-Signature=presigned-secret",
         "custom_metadata": { "patient": "metadata-secret" },
+        "callback_url": "http://127.0.0.1:1/told?key=callback-secret",
     });
     let ok = app
         .acme
@@ -140,10 +158,13 @@ async fn nothing_secret_is_logged() {
     )
     .await;
 
+    app.wait_for_tries("true", 4).await;
     let mut secrets: Vec<String> = [
+        "hook-secret",
         "presigned-secret",
         "X-Amz-Signature",
         "metadata-secret",
+        "callback-secret",
         "idempotency-secret",
         "spoken-secret",
         "api-key-secret",
@@ -157,6 +178,7 @@ async fn nothing_secret_is_logged() {
     .map(str::to_owned)
     .to_vec();
     secrets.push(app.acme.key.clone().unwrap());
+    secrets.extend(endpoint_secrets);
     secrets.push(forged.rsplit_once('/').unwrap().1.to_owned());
     for job in app.upstream.jobs().await {
         let url = job["callback_url"].as_str().unwrap();
@@ -174,6 +196,7 @@ async fn nothing_secret_is_logged() {
     // The positive control: it was this log that everything went to.
     for told in [
         "Submitted job",
+        "Sent delivery",
         "Received a callback",
         "Refused a callback whose token is wrong",
         "/callbacks/gladia/{attempt}/{token}",

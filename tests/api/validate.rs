@@ -125,6 +125,11 @@ fn any_body(audio_urls: Vec<Value>) -> impl Strategy<Value = Value> {
             json!({ "brand_new": { "level": 1e-7 }, "diarization": true }),
         ),
         ("extra_options", json!({ "callback": true })),
+        (
+            "callback_config",
+            json!({ "url": "http://127.0.0.1:1/told?key=1" }),
+        ),
+        ("callback_url", json!("http://127.0.0.1:1/told?key=1")),
         ("diarisation", json!(true)),
     ];
     let count = options.len();

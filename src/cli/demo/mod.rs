@@ -207,6 +207,8 @@ async fn start_gateway(
         ("PUBLIC_URL", "http://replaced.below/"),
         ("CALLBACK_KEYS", &callback_keys),
         ("LISTEN_ADDR", "127.0.0.1:0"),
+        // Receivers run on the same machine.
+        ("WEBHOOK_ALLOWED_NETWORKS", "127.0.0.0/8,::1"),
     ])?;
     settings.database.database_url = database_url;
     let listeners = Listeners::bind(&settings.addresses).await?;

@@ -59,6 +59,11 @@ fn what_is_required_suffices() {
     assert!(!settings.requests.accept_code_switching_without_languages);
     assert!(settings.requests.usage_metadata_keys.is_empty());
     assert_eq!(settings.requests.shutdown_timeout, Duration::from_secs(45));
+    assert_eq!(settings.streams.max_streams, 10_000);
+    assert_eq!(
+        settings.streams.stream_send_timeout,
+        Duration::from_secs(30)
+    );
     assert!(settings.access.bootstrap_api_key.is_none() && !settings.no_migrate);
 }
 
@@ -80,6 +85,30 @@ fn metadata_keys_are_separated_by_commas() {
     let settings = serve(&with(&[("USAGE_METADATA_KEYS", "team,cost centre")]), &[]).unwrap();
     let keys = settings.requests.usage_metadata_keys;
     assert_eq!(keys, ["team", "cost centre"]);
+}
+
+#[test]
+fn webhooks_reach_nothing_private_unless_a_network_is_named() {
+    let unset = serve(&with(&[]), &[]).unwrap().webhooks;
+    assert!(unset.webhook_allowed_networks.is_empty());
+    assert_eq!(unset.webhook_allowed_ports, [80, 443, 8080, 8443]);
+
+    let environment = with(&[
+        (
+            "WEBHOOK_ALLOWED_NETWORKS",
+            "10.1.0.0/16, 127.0.0.1,fd00::/8",
+        ),
+        ("WEBHOOK_ALLOWED_PORTS", "443"),
+    ]);
+    let set = serve(&environment, &[]).unwrap().webhooks;
+    let networks = set.webhook_allowed_networks.iter().map(ToString::to_string);
+    let networks: Vec<_> = networks.collect();
+    assert_eq!(networks, ["10.1.0.0/16", "127.0.0.1/32", "fd00::/8"]);
+    assert_eq!(set.webhook_allowed_ports, [443]);
+
+    let message = refusal(&with(&[("WEBHOOK_ALLOWED_NETWORKS", "10.1.2.3/16")]), &[]);
+    let told = "must be networks: 10.1.2.3/16 is an address in 10.1.0.0/16";
+    assert!(message.contains(told), "{message}");
 }
 
 #[test]
@@ -203,12 +232,19 @@ fn wrong_values_of_every_kind_are_refused() {
         ("GLADIA_PLAN", "gold"),
         ("MAX_REQUEST_BYTES", "1 MB"),
         ("MAX_BATCH_BYTES", "999"),
+        ("MAX_STREAMS", "0"),
         ("ACCEPT_CODE_SWITCHING_WITHOUT_LANGUAGES", "perhaps"),
         ("USAGE_METADATA_KEYS", "team,,project"),
         ("REQUEST_TIMEOUT_SECONDS", "0"),
         ("UPLOAD_IDLE_TIMEOUT_SECONDS", "0.5"),
         ("SHUTDOWN_TIMEOUT_SECONDS", "forever"),
         ("BOOTSTRAP_API_KEY", "tooshort"),
+        ("WEBHOOK_ALLOWED_NETWORKS", "10.1.0.0/33"),
+        ("WEBHOOK_ALLOWED_NETWORKS", "10.1.2.3/16"),
+        ("WEBHOOK_ALLOWED_NETWORKS", "internal"),
+        ("WEBHOOK_ALLOWED_NETWORKS", "10.1.0.0/16,,::1"),
+        ("WEBHOOK_ALLOWED_PORTS", "443,0"),
+        ("WEBHOOK_ALLOWED_PORTS", "65536"),
     ] {
         let message = refusal(&with(&[(name, value)]), &[]);
         assert!(message.contains(&format!("{name} (or --")), "{message}");

@@ -1,5 +1,27 @@
 //! The outbox: which events are on their way to whom.
+//!
+//! [`fan_out`] makes deliveries, [`claim`] leases those that are due, and [`record`] writes down how their tries went. A lease that
+//! runs out makes its delivery due again, so a process that dies in between costs a repetition and never a delivery. Locks are
+//! taken in one order: deliveries, then lanes.
 
+mod claim;
+mod claimed;
+mod ending;
+mod erase;
 mod fan_out;
+mod forget;
+mod read;
+mod record;
+mod replay;
 
-pub use self::fan_out::fan_out;
+pub use self::{
+    claim::{Claimant, claim},
+    claimed::{ClaimedDelivery, Content, Contents, Failure, ResultAt, To},
+    ending::end_pending,
+    erase::erase_of_job,
+    fan_out::fan_out,
+    forget::forget,
+    read::{Delivery, DeliveryAttempt, find, list, list_attempts},
+    record::{Attempt, Next, Outcome, Recorded, expire, record},
+    replay::{Replayed, find_endpoint_status, has_dead, replay, replay_dead},
+};

@@ -10,12 +10,17 @@ use uuid::Uuid;
 pub use crate::domain::event::EventType;
 use crate::domain::ids::{EndpointId, JobId, TenantId};
 
+mod forget;
+mod pages;
 mod read;
 mod sequence;
 
+pub(super) use self::read::EventRow;
 pub use self::{
-    read::{last_id, list_after},
-    sequence::number_next,
+    forget::{Forgotten, forget},
+    pages::{Bounds, EventPage, bounds, horizon, list_of_job_after, list_of_tenant_after},
+    read::{find_id, last_id, list_after, may_go_on},
+    sequence::{is_any_unnumbered, number_next},
 };
 
 /// Adds an event.
@@ -55,7 +60,7 @@ pub async fn insert_all(
     .map(|_| ())
 }
 
-/// Adds an event that is about a webhook endpoint.
+/// Adds an event that is about a webhook endpoint, and gives its private position.
 ///
 /// # Errors
 /// Where the database does not answer.
@@ -65,18 +70,18 @@ pub async fn insert_for_endpoint(
     endpoint_id: EndpointId,
     event: EventType,
     disabled_reason: Option<&str>,
-) -> sqlx::Result<()> {
-    sqlx::query!(
+) -> sqlx::Result<i64> {
+    sqlx::query_scalar!(
         "
         INSERT INTO events (tenant_id, endpoint_id, type, data)
         VALUES ($1, $2, $3, json_strip_nulls(json_build_object('disabled_reason', $4::text)))
+        RETURNING position
         ",
         tenant_id.0,
         endpoint_id.0,
         event.as_str(),
         disabled_reason,
     )
-    .execute(conn)
+    .fetch_one(conn)
     .await
-    .map(|_| ())
 }

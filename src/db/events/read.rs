@@ -7,11 +7,14 @@ use uuid::Uuid;
 
 use crate::{
     db::corrupt,
-    domain::event::{Event, EventFacts, EventId, EventType, Subject},
+    domain::{
+        event::{Event, EventFacts, EventId, EventType, Subject},
+        ids::{JobId, TenantId},
+    },
 };
 
 /// The columns of a numbered event, before their text is understood.
-pub(super) struct EventRow {
+pub(in crate::db) struct EventRow {
     pub number: i64,
     pub tenant_id: Uuid,
     pub job_id: Option<Uuid>,
@@ -66,6 +69,17 @@ pub async fn last_id(conn: &mut PgConnection) -> sqlx::Result<EventId> {
         .map(|row| EventId(row.last_number))
 }
 
+/// The number of the event at a private position, once it has one.
+///
+/// # Errors
+/// Where the database does not answer.
+pub async fn find_id(conn: &mut PgConnection, position: i64) -> sqlx::Result<Option<EventId>> {
+    let row = sqlx::query!("SELECT number FROM events WHERE position = $1", position)
+        .fetch_optional(conn)
+        .await?;
+    Ok(row.and_then(|row| row.number).map(EventId))
+}
+
 /// Lists the events of all tenants after one, in order, and says how far it looked.
 ///
 /// # Errors
@@ -90,4 +104,31 @@ pub async fn list_after(
     .await?;
     let looked = rows.last().map_or(after, |row| EventId(row.number));
     Ok((understood(rows)?, looked))
+}
+
+/// Whether more is to be told of a job by itself: it has not ended, or how it did waits for its number. Where not, its
+/// events that have numbers are all. `None`: the tenant has no such job.
+///
+/// # Errors
+/// Where the database does not answer.
+pub async fn may_go_on(
+    conn: &mut PgConnection,
+    tenant_id: TenantId,
+    job_id: JobId,
+) -> sqlx::Result<Option<bool>> {
+    let row = sqlx::query!(
+        r#"
+        SELECT j.finished_at IS NULL OR EXISTS (
+            SELECT FROM events e
+            WHERE e.job_id = j.id AND e.number IS NULL
+              AND e.type NOT IN ('transcription.submitting', 'transcription.requeued', 'transcription.unknown')
+        ) AS "may_go_on!"
+        FROM jobs j WHERE j.id = $2 AND j.tenant_id = $1
+        "#,
+        tenant_id.0,
+        job_id.0,
+    )
+    .fetch_optional(conn)
+    .await?;
+    Ok(row.map(|row| row.may_go_on))
 }

@@ -5,6 +5,25 @@ use sqlx::PgConnection;
 use super::read::{EventRow, understood};
 use crate::domain::event::Event;
 
+/// Whether events wait for their numbers.
+///
+/// # Errors
+/// Where the database does not answer.
+pub async fn is_any_unnumbered(conn: &mut PgConnection) -> sqlx::Result<bool> {
+    sqlx::query!(
+        r#"
+        SELECT EXISTS (
+            SELECT FROM events
+            WHERE number IS NULL
+              AND type NOT IN ('transcription.submitting', 'transcription.requeued', 'transcription.unknown')
+        ) AS "any!"
+        "#
+    )
+    .fetch_one(conn)
+    .await
+    .map(|row| row.any)
+}
+
 /// Numbers committed events, `limit` at most, in the order in which they were added. Gives them in the order of their
 /// numbers, and says whether there may be more. The caller's transaction makes it true for everybody.
 ///

@@ -98,6 +98,14 @@ impl EventType {
             Self::Submitting | Self::Requeued | Self::Unknown => return None,
         })
     }
+
+    /// Every type that others are told as one of these.
+    #[must_use]
+    pub fn told_as(kinds: &[PublicEventType]) -> Vec<Self> {
+        ALL.into_iter()
+            .filter(|event| event.public().is_some_and(|kind| kinds.contains(&kind)))
+            .collect()
+    }
 }
 
 impl FromStr for EventType {
@@ -119,5 +127,14 @@ mod tests {
         for event in ALL {
             assert_eq!(event.as_str().parse::<EventType>().unwrap(), event);
         }
+    }
+
+    #[test]
+    fn a_public_type_may_stand_for_several() {
+        let queued = EventType::told_as(&[PublicEventType::Queued]);
+        assert_eq!(queued, [EventType::Queued, EventType::Retried]);
+        let all = EventType::told_as(&PublicEventType::ALL);
+        assert_eq!(all.len(), ALL.len() - 3);
+        assert_eq!(EventType::told_as(&[]), []);
     }
 }

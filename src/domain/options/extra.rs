@@ -32,14 +32,9 @@ pub fn merge_extra(
         .iter()
         .filter(|name| extra.contains_key(**name))
         .map(|name| {
-            let rule = match *name {
-                "audio_url" | "custom_metadata" => format!(
-                    "`{name}` cannot be an extra option: give it at the top of the request, where it is checked."
-                ),
-                _ => format!(
-                    "`{name}` cannot be an extra option: the gateway sets its own callback, to receive the result."
-                ),
-            };
+            let rule = format!(
+                "`{name}` cannot be an extra option: give it at the top of the request, where it is checked."
+            );
             Violation::new(pointer_to(&["extra_options", name]), rule)
         })
         .collect();

@@ -1,7 +1,7 @@
 //! Gladia's options of one transcription: typed, validated, documented from one place.
 //!
 //! The structs are that place. Their serde names are Gladia's, so the upstream body is [`TranscriptionOptions`] as it
-//! serialises; their `ToSchema` is the part of the `OpenAPI` document that callers read; and [`parse`] checks requests
+//! serialises, but for the callback, which is the gateway's own matter (`callback.rs`); their `ToSchema` is the part of the `OpenAPI` document that callers read; and [`parse`] checks requests
 //! against that same schema (`check.rs`), so the document and the validation cannot part. Gladia's defaults stand in
 //! the descriptions and not as `default`: generated clients would send them, and keep sending them after Gladia
 //! changes its own.
@@ -14,6 +14,7 @@
 //! [`parse`]: TranscriptionOptions::parse
 
 mod alpha;
+mod callback;
 mod check;
 mod discontinued;
 mod extra;
@@ -42,6 +43,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
+use super::receiver_url::ReceiverUrl;
+
+pub use callback::{CALLBACK_OPTIONS, CallbackConfig, callback_urls};
 pub use discontinued::{CodeSwitchingConfig, StructuredDataExtractionConfig};
 pub use extra::{merge_extra, warn_of_extra};
 pub use languages::{Language, LanguageConfig, TargetLanguage};
@@ -98,6 +102,13 @@ pub struct TranscriptionOptions {
     /// Spellings to use in the transcript.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub custom_spelling_config: Option<CustomSpellingConfig>,
+    /// Whether the gateway calls the address in `callback_config` when the transcription ends, as Gladia would: the body is
+    /// `TranscriptionCallback`. The default is `false`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub callback: Option<bool>,
+    /// Where the caller is called, and how.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub callback_config: Option<CallbackConfig>,
     /// Whether subtitles are rendered. Gladia's default is `false`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub subtitles: Option<bool>,
@@ -153,6 +164,10 @@ pub struct TranscriptionOptions {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<std::collections::HashMap<String, Value>>)]
     pub custom_metadata: Option<Map<String, Value>>,
+    /// Where the caller is called, by `POST`. Deprecated: use `callback_config`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>, format = Uri, deprecated)]
+    pub callback_url: Option<ReceiverUrl>,
     /// Whether the transcript is divided into chapters. Discontinued: use `audio_to_llm`.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(deprecated)]
@@ -214,6 +229,7 @@ impl TranscriptionOptions {
         model::check(&body, &mut checker);
         languages::check(&body, policy, &mut checker);
         pairs::check(&body, &mut checker);
+        callback::check(&body, &mut checker);
         vocabulary::check(&body, &mut checker);
         subtitles::check(&body, &mut checker);
         speakers::check(&body, &mut checker);
@@ -222,6 +238,7 @@ impl TranscriptionOptions {
         metadata::check(&body, &mut checker);
         let warnings = checker.finish()?;
         pairs::switch_on(&mut body);
+        callback::switch_on(&mut body);
         // The schema is as strict as the types; should they ever part, the caller still gets an answer.
         let options = serde_json::from_value(Value::Object(body)).map_err(|error| {
             let rule = format!("The options cannot be read: {error}.");
@@ -230,7 +247,7 @@ impl TranscriptionOptions {
         Ok(CheckedOptions { options, warnings })
     }
 
-    /// The same options as the upstream body: only what was set.
+    /// The same options as JSON: only what was set. But for the callback, that is the upstream body.
     #[must_use]
     pub fn to_upstream(&self) -> Map<String, Value> {
         match serde_json::to_value(self) {

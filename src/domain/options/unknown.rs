@@ -1,6 +1,6 @@
 //! Names that are not options: what each of them probably meant.
 
-use super::{found, languages, schema};
+use super::{CALLBACK_OPTIONS, found, languages, schema};
 
 /// Longer names than this resemble nothing, and comparing them costs time.
 const LONGEST_COMPARED: usize = 64;
@@ -37,12 +37,6 @@ const ONLY_SHOWN: &[&str] = &[
 
 /// The rule that an unknown name at the top of the body breaks. `also_known` are the gateway's own fields.
 pub(super) fn option(name: &str, also_known: &[&str]) -> String {
-    if matches!(name, "callback" | "callback_config" | "callback_url") {
-        return format!(
-            "`{name}` cannot be given: the gateway sets its own callback, to receive the result. Callbacks to an \
-             address of your own are not offered yet; ask the gateway for the transcription instead."
-        );
-    }
     if LIVE.contains(&name) {
         return format!(
             "`{name}` belongs to Gladia's live API and does nothing for pre-recorded audio: leave it out."
@@ -74,6 +68,10 @@ pub(super) fn field(name: &str, owner: &str, known: &[&'static str]) -> String {
         Some(near) => format!("did you mean `{near}`?"),
         None => format!("it has {}.", listed(known)),
     };
+    // The callback is the gateway's own matter.
+    if CALLBACK_OPTIONS.contains(&owner) {
+        return format!("`{shown}` is not a known field of `{owner}`; {meant}");
+    }
     format!(
         "`{shown}` is not a known field of `{owner}`; {meant} To send it to Gladia unchecked all the same, put the \
          whole option into `extra_options`."

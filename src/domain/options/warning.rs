@@ -50,6 +50,8 @@ pub enum WarningCode {
     Alpha,
     /// Gladia has discontinued the option.
     Discontinued,
+    /// Gladia has deprecated the option, which is honoured all the same.
+    Deprecated,
     /// It was passed on unchecked.
     Unchecked,
     /// The audio may be out of reach by the time that Gladia fetches it.

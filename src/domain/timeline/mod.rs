@@ -168,7 +168,12 @@ fn steps_aside(history: &History, steps: &mut Vec<Step>) {
 
 /// The job's own moves, each with the attempt that made it and why.
 fn steps_of_moves(history: &History, moves: &[(EventType, DateTime<Utc>)], steps: &mut Vec<Step>) {
-    let mut claimed = 0;
+    let submissions = moves
+        .iter()
+        .filter(|(event, _)| *event == EventType::Submitting);
+    // Those whose moves are gone from the log come first.
+    let mut claimed =
+        i32::try_from(history.attempts.len().saturating_sub(submissions.count())).unwrap_or(0);
     // The attempt that is open.
     let mut open: Option<i32> = None;
     for (index, (event, at)) in moves.iter().enumerate() {

@@ -212,3 +212,28 @@ fn recorded_reasons_are_told_under_the_names_that_the_tables_have() {
         assert_eq!(serde_json::to_value(reason).unwrap(), name);
     }
 }
+
+#[test]
+fn attempts_whose_moves_are_gone_from_the_log_come_first() {
+    let timeline = Timeline::of(&history(
+        &[
+            (EventType::Queued, 0),
+            (EventType::Retried, 50),
+            (EventType::Submitting, 51),
+            (EventType::Processing, 52),
+        ],
+        vec![
+            attempt(1, AttemptState::Error),
+            attempt(2, AttemptState::Accepted),
+        ],
+    ));
+    assert_eq!(
+        told(&timeline),
+        [
+            (StepCode::Accepted, None, None),
+            (StepCode::Retried, None, None),
+            (StepCode::Submitting, Some(2), None),
+            (StepCode::Processing, Some(2), None),
+        ]
+    );
+}

@@ -25,8 +25,10 @@ use crate::{
         idempotency::HeldKey,
         problem::{Problem, ProblemType},
         state::AppState,
+        trace_context::accepting,
         transcriptions::{audio, request::RequestedOptions},
     },
+    trace::Fact,
 };
 
 /// How many errors a batch tells before it tells only the first of each further request. A thousand requests with fifty errors
@@ -58,6 +60,8 @@ pub async fn accept(
     batch: RequestedBatch,
     key: Option<&mut HeldKey>,
 ) -> Result<CreatedBatch, Problem> {
+    let mut span = accepting();
+    let trace = span.context();
     let mut tx = state.pool.begin().await?;
     let (accepted, refused) = judge(&mut tx, state, caller, batch.requests).await?;
     let refused = within_bounds(refused);
@@ -87,6 +91,8 @@ pub async fn accept(
             upload_id: request.upload_id,
             warnings: &request.warnings,
             batch: Some((id, request.index)),
+            trace: trace.as_ref(),
+            callback: request.options.callback(),
         })
         .collect();
     db::jobs::insert_all(&mut tx, &jobs).await?;
@@ -101,6 +107,9 @@ pub async fn accept(
     // Read before the commit: once it is accepted, nothing can fail any more.
     let created = find(&mut tx, caller.tenant_id, id).await?;
     tx.commit().await?;
+    span.add(Fact::Batch(id));
+    span.add(Fact::Jobs(accepted.len()));
+    span.end();
     state.wakeups.jobs_changed();
     metrics::counter!("gateway_transcriptions_accepted_total").increment(accepted.len() as u64);
     Ok(created)

@@ -17,6 +17,7 @@ use crate::{
         idempotency::{Claimed, HeldKey, give_back, key_of},
         problem::{Problem, ProblemBody, ProblemType},
         state::AppState,
+        transcriptions::request::Judge,
     },
 };
 
@@ -71,8 +72,8 @@ pub async fn create_batch(
     )
     .await?;
     // A large body takes a moment to judge; the other requests of this thread do not wait for it.
-    let (max_request_bytes, policy) = (limits.max_request_bytes, state.rules.options);
-    let parse = move || RequestedBatch::parse(&bytes, max_request_bytes, policy);
+    let (max_request_bytes, judge) = (limits.max_request_bytes, Judge::of(&state));
+    let parse = move || RequestedBatch::parse(&bytes, max_request_bytes, &judge);
     let batch = tokio::task::spawn_blocking(parse)
         .await
         .map_err(|error| judging_failed(&error))??;

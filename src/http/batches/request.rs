@@ -8,15 +8,12 @@ use utoipa::ToSchema;
 
 use crate::{
     domain::{
-        audio_url::AudioUrl,
-        canonical::canonical,
-        idempotency::Fingerprint,
-        options::{OptionsPolicy, Violation},
+        audio_url::AudioUrl, canonical::canonical, idempotency::Fingerprint, options::Violation,
     },
     http::{
         body::{expect_object, parse_json, parse_json_fields},
         problem::{Problem, ProblemType},
-        transcriptions::request::{self, CreateTranscription, RequestedOptions},
+        transcriptions::request::{self, CreateTranscription, Judge, RequestedOptions},
     },
 };
 
@@ -68,11 +65,7 @@ impl RequestedBatch {
     ///
     /// # Errors
     /// Where it is no batch, with everything that is wrong around the requests.
-    pub fn parse(
-        bytes: &[u8],
-        max_request_bytes: usize,
-        policy: OptionsPolicy,
-    ) -> Result<Self, Problem> {
+    pub fn parse(bytes: &[u8], max_request_bytes: usize, judge: &Judge) -> Result<Self, Problem> {
         let mut body = parse_json_fields(bytes, "the body")?;
         let mut violations = Vec::new();
         let all_or_nothing = body
@@ -110,7 +103,7 @@ impl RequestedBatch {
             .map(|text| {
                 let request = read(text, max_request_bytes);
                 let spelling = request.as_ref().map_or(text.get().to_owned(), canonical);
-                (spelling, RequestedTranscription::parse(request, policy))
+                (spelling, RequestedTranscription::parse(request, judge))
             })
             .unzip();
         Ok(Self {
@@ -122,7 +115,7 @@ impl RequestedBatch {
 }
 
 impl RequestedTranscription {
-    fn parse(request: Result<Value, Problem>, policy: OptionsPolicy) -> Self {
+    fn parse(request: Result<Value, Problem>, judge: &Judge) -> Self {
         let body = match request.and_then(|request| expect_object(request, THE_REQUEST)) {
             Ok(body) => body,
             Err(problem) => {
@@ -134,7 +127,7 @@ impl RequestedTranscription {
         };
         Self {
             audio_url: request::audio_url_of(&body).ok().flatten(),
-            parsed: request::parse(body, policy)
+            parsed: request::parse(body, judge)
                 .map_err(|violations| Problem::violations("", violations)),
         }
     }

@@ -33,6 +33,8 @@ pub async fn get_metrics(State(state): State<AppState>) -> impl IntoResponse {
     gauge!("gateway_database_up").set(if gauges.is_some() { 1.0 } else { 0.0 });
     show_dispatch(dispatch.as_ref());
     show_gauges(gauges.as_ref());
+    let waiting = i64::try_from(state.waiting_room.taken()).ok();
+    gauge!("gateway_requests_waiting").set(value(waiting));
     if let Some(spool) = state.intake.spool().cloned() {
         show_spool(spool).await;
     }
@@ -78,6 +80,31 @@ fn show_gauges(gauges: Option<&Gauges>) {
     show("gateway_surplus_jobs", |gauges| gauges.surplus_jobs);
     show("gateway_upstream_deletions_pending", |gauges| {
         gauges.pending_deletions
+    });
+    show("gateway_events_unnumbered", |gauges| {
+        gauges.unnumbered_events
+    });
+    show("gateway_deliveries_pending", |gauges| {
+        gauges.pending_deliveries
+    });
+    show("gateway_lanes_open", |gauges| gauges.open_lanes);
+    let show_jobs = |status: &'static str, count: fn(&Gauges) -> i64| {
+        gauge!("gateway_jobs", "status" => status).set(value(gauges.map(count)));
+    };
+    show_jobs("queued", |gauges| gauges.queued_jobs);
+    show_jobs("submitting", |gauges| gauges.submitting_jobs);
+    show_jobs("unknown", |gauges| gauges.unknown_jobs);
+    show_jobs("processing", |gauges| gauges.processing_jobs);
+    // Where nothing waits, it waits for no time.
+    let show_age = |name: &'static str, age: fn(&Gauges) -> Option<f64>| {
+        let seconds = gauges.map(|gauges| age(gauges).unwrap_or_default().max(0.0));
+        gauge!(name).set(seconds.unwrap_or(f64::NAN));
+    };
+    show_age("gateway_oldest_queued_seconds", |gauges| {
+        gauges.oldest_queued_seconds
+    });
+    show_age("gateway_deliveries_oldest_pending_seconds", |gauges| {
+        gauges.oldest_pending_delivery_seconds
     });
 }
 

@@ -31,6 +31,10 @@ pub enum ProblemType {
     MethodNotAllowed,
     /// The transcription's content was deleted.
     TranscriptionDeleted,
+    /// Events after the one that the reader has seen last are gone.
+    EventCursorExpired,
+    /// As many requests wait as may.
+    TooManyWaiting,
     /// The transcription has ended and cannot be canceled, or not by an error and cannot be retried.
     AlreadyEnded,
     /// A retry may be billed a second time, which the caller has not agreed to.
@@ -53,6 +57,14 @@ pub enum ProblemType {
     AttemptSettled,
     /// The Gladia job belongs to another attempt.
     GladiaIdTaken,
+    /// The delivery is being sent at this moment.
+    DeliveryInProgress,
+    /// The webhook endpoint is disabled.
+    WebhookEndpointDisabled,
+    /// The webhook endpoint was deleted.
+    WebhookEndpointDeleted,
+    /// The event is not kept any more.
+    EventExpired,
     /// Another request with this idempotency key is under way.
     IdempotencyKeyInProgress,
     /// The idempotency key belongs to another request.
@@ -67,6 +79,8 @@ pub enum ProblemType {
     UpstreamFailed,
     /// Gladia cannot be reached, or takes nothing at the moment.
     UpstreamUnavailable,
+    /// As many streams are open as may be.
+    TooManyStreams,
     /// The database cannot be reached.
     DatabaseUnavailable,
     /// A mistake of the gateway's. The last of all: [`ProblemType::ALL`] counts on it.
@@ -89,6 +103,8 @@ impl ProblemType {
         Self::AudioNotFound,
         Self::MethodNotAllowed,
         Self::TranscriptionDeleted,
+        Self::EventCursorExpired,
+        Self::TooManyWaiting,
         Self::AlreadyEnded,
         Self::ResultNotReady,
         Self::TranslationNotFound,
@@ -100,6 +116,10 @@ impl ProblemType {
         Self::ZeroDataRetention,
         Self::AttemptSettled,
         Self::GladiaIdTaken,
+        Self::DeliveryInProgress,
+        Self::WebhookEndpointDisabled,
+        Self::WebhookEndpointDeleted,
+        Self::EventExpired,
         Self::IdempotencyKeyInProgress,
         Self::IdempotencyKeyReused,
         Self::PayloadTooLarge,
@@ -107,6 +127,7 @@ impl ProblemType {
         Self::UploadInterrupted,
         Self::UpstreamFailed,
         Self::UpstreamUnavailable,
+        Self::TooManyStreams,
         Self::DatabaseUnavailable,
         Self::Internal,
     ];
@@ -186,6 +207,16 @@ impl ProblemType {
                 StatusCode::GONE,
                 "The transcription was deleted",
             ),
+            Self::EventCursorExpired => (
+                "event-cursor-expired",
+                StatusCode::GONE,
+                "The events to go on with are gone",
+            ),
+            Self::TooManyWaiting => (
+                "too-many-waiting",
+                StatusCode::SERVICE_UNAVAILABLE,
+                "Too many requests wait",
+            ),
             Self::AlreadyEnded => (
                 "already-ended",
                 StatusCode::CONFLICT,
@@ -241,6 +272,26 @@ impl ProblemType {
                 StatusCode::CONFLICT,
                 "The Gladia job belongs to another attempt",
             ),
+            Self::DeliveryInProgress => (
+                "delivery-in-progress",
+                StatusCode::CONFLICT,
+                "The delivery is being sent",
+            ),
+            Self::WebhookEndpointDisabled => (
+                "webhook-endpoint-disabled",
+                StatusCode::CONFLICT,
+                "The webhook endpoint is disabled",
+            ),
+            Self::WebhookEndpointDeleted => (
+                "webhook-endpoint-deleted",
+                StatusCode::CONFLICT,
+                "The webhook endpoint was deleted",
+            ),
+            Self::EventExpired => (
+                "event-expired",
+                StatusCode::GONE,
+                "The event is not kept any more",
+            ),
             Self::IdempotencyKeyInProgress => (
                 "idempotency-key-in-progress",
                 StatusCode::CONFLICT,
@@ -271,6 +322,11 @@ impl ProblemType {
                 "upstream-unavailable",
                 StatusCode::SERVICE_UNAVAILABLE,
                 "Gladia is not available",
+            ),
+            Self::TooManyStreams => (
+                "too-many-streams",
+                StatusCode::SERVICE_UNAVAILABLE,
+                "Too many streams are open",
             ),
             Self::DatabaseUnavailable => (
                 "database-unavailable",

@@ -19,7 +19,7 @@ pub use self::kind::ProblemType;
 use super::request_id;
 use crate::{
     db,
-    domain::{erasure::Erased, options::Violation},
+    domain::{erasure::Erased, event::EventId, options::Violation},
     gladia::error::GladiaError,
 };
 
@@ -80,6 +80,10 @@ pub struct ProblemBody {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     pub erased: Option<Erased>,
+    /// Of events that are gone (410): the smallest `after` that still misses none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub oldest_after: Option<EventId>,
     /// What to quote to whoever runs the gateway; also in the header `x-request-id`.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
@@ -94,6 +98,7 @@ pub struct Problem {
     errors: Vec<FieldError>,
     retry_after: Option<Duration>,
     erased: Option<Erased>,
+    oldest_after: Option<EventId>,
 }
 
 impl Problem {
@@ -105,6 +110,7 @@ impl Problem {
             errors: Vec::new(),
             retry_after: None,
             erased: None,
+            oldest_after: None,
         }
     }
 
@@ -256,6 +262,15 @@ impl Problem {
         }
     }
 
+    /// Events that a reader has not seen are gone, or it has seen more than there is.
+    #[must_use]
+    pub fn event_cursor_expired(detail: impl Into<String>, oldest_after: EventId) -> Self {
+        Self {
+            oldest_after: Some(oldest_after),
+            ..Self::new(ProblemType::EventCursorExpired, detail)
+        }
+    }
+
     /// Nothing can be uploaded to Gladia, or be had from there.
     #[must_use]
     pub fn zero_data_retention(detail: &str) -> Self {
@@ -273,6 +288,7 @@ impl Problem {
             detail: self.detail,
             errors: self.errors,
             erased: self.erased,
+            oldest_after: self.oldest_after,
             request_id: None,
         }
     }

@@ -2,7 +2,7 @@
 
 use axum::response::Response;
 
-use super::{lookup::find, request::RequestedOptions, view::Transcription};
+use super::{ending, lookup::find, request::RequestedOptions};
 use crate::{
     db::{self, jobs::NewJob},
     domain::{
@@ -12,11 +12,14 @@ use crate::{
         options::Warning,
     },
     http::{
-        accepted::{answer, answer_again},
+        accepted::mark_as_replayed,
         idempotency::{HeldKey, give_back},
         problem::{Problem, ProblemType},
         state::AppState,
+        trace_context::accepting,
+        wait::Wait,
     },
+    trace::Fact,
 };
 
 /// A job that passed every check.
@@ -33,14 +36,18 @@ pub struct Accepted<'a> {
     pub audio_warnings: Vec<Warning>,
     /// The reserved key with the request's fingerprint.
     pub key: Option<(HeldKey, Fingerprint)>,
+    /// How long its caller waits for its end.
+    pub wait: Wait,
 }
 
-/// Commits the job, wakes a worker, answers 202.
+/// Commits the job, wakes a worker, and answers: at once, or when the job has ended.
 pub async fn accept(state: &AppState, accepted: Accepted<'_>) -> Result<Response, Problem> {
     let job_id: JobId = state.ids.next();
     let request = accepted.options.to_stored();
     let mut warnings = accepted.audio_warnings;
     warnings.extend_from_slice(accepted.options.warnings());
+    let mut span = accepting();
+    let trace = span.context();
     let mut tx = state.pool.begin().await?;
     let job = NewJob {
         id: job_id,
@@ -50,6 +57,8 @@ pub async fn accept(state: &AppState, accepted: Accepted<'_>) -> Result<Response
         upload_id: accepted.upload_id,
         warnings: &warnings,
         batch: None,
+        trace: trace.as_ref(),
+        callback: accepted.options.callback(),
     };
     let mut key = accepted.key;
     if !db::jobs::insert(&mut tx, job).await? {
@@ -68,21 +77,24 @@ pub async fn accept(state: &AppState, accepted: Accepted<'_>) -> Result<Response
     // Read before the commit: once it is accepted, nothing can fail any more.
     let job = find(&mut tx, accepted.caller.tenant_id, job_id).await?;
     tx.commit().await?;
+    span.add(Fact::Job(job_id));
+    span.end();
     if let Some((key, _)) = key {
         key.committed();
     }
     state.wakeups.jobs_changed();
     metrics::counter!("gateway_transcriptions_accepted_total").increment(1);
-    Ok(answer(state, &path(job_id), Transcription::from(job)))
+    ending::answer(state, accepted.caller.tenant_id, job, accepted.wait).await
 }
 
 /// Answers a repeated request with the job that its first time made.
-pub async fn replay(state: &AppState, caller: Caller, job_id: JobId) -> Result<Response, Problem> {
-    let mut conn = state.pool.acquire().await?;
-    let job = find(&mut conn, caller.tenant_id, job_id).await?;
-    Ok(answer_again(state, &path(job_id), Transcription::from(job)))
-}
-
-fn path(job_id: JobId) -> String {
-    format!("/v1/transcriptions/{job_id}")
+pub async fn replay(
+    state: &AppState,
+    caller: Caller,
+    job_id: JobId,
+    wait: Wait,
+) -> Result<Response, Problem> {
+    let job = find(&mut *state.pool.acquire().await?, caller.tenant_id, job_id).await?;
+    let answer = ending::answer(state, caller.tenant_id, job, wait).await?;
+    Ok(mark_as_replayed(answer))
 }

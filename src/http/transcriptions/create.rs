@@ -5,7 +5,7 @@ use axum::{body::Body, extract::State, http::HeaderMap, response::Response};
 use super::{
     accept::{Accepted, accept, replay},
     audio,
-    request::{self, CreateTranscription},
+    request::{self, CreateTranscription, Judge},
     view::Transcription,
 };
 use crate::{
@@ -16,27 +16,37 @@ use crate::{
         idempotency::{Claimed, HeldKey, give_back, key_of},
         problem::{Problem, ProblemBody},
         state::AppState,
+        wait::Wait,
     },
 };
 
 /// Transcribe audio at a URL.
 ///
 /// The transcription is durable once this is answered. It waits for one of the account's slots, is sent to Gladia, and is
-/// done when Gladia calls back; ask for it under the address in `Location`.
+/// done when Gladia calls back; ask for it under the address in `Location`, or wait for it here with `wait`.
 #[utoipa::path(
     post,
     path = "/v1/transcriptions",
     tag = "transcriptions",
     params(
         ("Idempotency-Key" = Option<String>, Header, description = "Makes repeating the request safe: the same key with the same request gives the same transcription. 1 to 255 visible ASCII characters."),
+        ("wait" = Option<u32>, Query, minimum = 0, maximum = 60, description = "How many seconds to wait for its end, and its result. The answer is 200 once it has ended, else 202 in the end."),
+        ("Prefer" = Option<String>, Header, description = "`wait=20` (RFC 7240): as the parameter `wait`, which wins over it. More than 60 means 60.", example = "wait=20"),
     ),
     request_body(content = CreateTranscription, description = "The audio and Gladia's options."),
     responses(
+        (status = 200, description = "It was waited for, and has ended: the transcription, with its result where it is `done`. As durable as with 202.", body = Transcription, headers(
+            ("Location" = String, description = "Where the transcription is."),
+            ("Idempotency-Replayed" = Option<String>, description = "`true` where an earlier request with this key made it."),
+            ("Preference-Applied" = Option<String>, description = "`wait=` and the seconds, where `Prefer` asked for them."),
+        )),
         (status = 202, description = "Accepted and durable.", body = Transcription, headers(
             ("Location" = String, description = "Where the transcription is."),
             ("Idempotency-Replayed" = Option<String>, description = "`true` where an earlier request with this key made it."),
+            ("Retry-After" = Option<u32>, description = "Where it was waited for: after how many seconds to look again."),
+            ("Preference-Applied" = Option<String>, description = "`wait=` and the seconds, where `Prefer` asked for them."),
         )),
-        (status = 400, description = "The body is no JSON object, or a header breaks a rule.", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 400, description = "The body is no JSON object, or a parameter or header breaks a rule.", body = ProblemBody, content_type = "application/problem+json"),
         (status = 401, description = "No valid API key.", body = ProblemBody, content_type = "application/problem+json"),
         (status = 403, description = "The API key's scope does not include this.", body = ProblemBody, content_type = "application/problem+json"),
         (status = 404, description = "`audio_url` names a file that this tenant has not uploaded.", body = ProblemBody, content_type = "application/problem+json"),
@@ -52,13 +62,14 @@ use crate::{
 pub async fn create_transcription(
     State(state): State<AppState>,
     Writer(caller): Writer,
+    wait: Wait,
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, Problem> {
     let key = key_of(&headers)?;
     let body = read_json_object(&headers, body, &state.limits).await?;
     let asked_url = request::audio_url_of(&body).ok().flatten();
-    let (audio_url, options) = match request::parse(body, state.rules.options) {
+    let (audio_url, options) = match request::parse(body, &Judge::of(&state)) {
         Ok(request) => request,
         Err(violations) => {
             return Err(audio::refuse(&state, caller, asked_url.as_ref(), violations).await);
@@ -75,7 +86,7 @@ pub async fn create_transcription(
         match HeldKey::claim(&state.pool, caller.tenant_id, key, state.ids.next()).await? {
             Claimed::Held(key) => held = Some((key, fingerprint)),
             Claimed::Earlier(earlier) => {
-                return replay(&state, caller, earlier.same_job(fingerprint)?).await;
+                return replay(&state, caller, earlier.same_job(fingerprint)?, wait).await;
             }
         }
     }
@@ -90,6 +101,7 @@ pub async fn create_transcription(
         upload_id: known.upload_id,
         audio_warnings: known.warnings,
         key: held,
+        wait,
     };
     accept(&state, accepted).await
 }

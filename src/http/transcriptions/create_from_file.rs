@@ -6,7 +6,7 @@ use utoipa::ToSchema;
 use super::{
     accept::{Accepted, accept, replay},
     audio,
-    request::{CreateTranscriptionOptions, RequestedOptions},
+    request::{CreateTranscriptionOptions, Judge, RequestedOptions},
     view::Transcription,
 };
 use crate::{
@@ -18,6 +18,7 @@ use crate::{
         problem::{Problem, ProblemBody},
         state::AppState,
         uploads,
+        wait::Wait,
     },
 };
 
@@ -37,21 +38,31 @@ pub struct TranscriptionForm {
 
 /// Transcribe a file.
 ///
-/// The file is passed on to Gladia while it arrives. The transcription is durable once this is answered.
+/// The file is passed on to Gladia while it arrives. The transcription is durable once this is answered. With `wait`, that is
+/// when it has ended.
 #[utoipa::path(
     post,
     path = "/v1/transcriptions/upload",
     tag = "transcriptions",
     params(
         ("Idempotency-Key" = Option<String>, Header, description = "Makes repeating the request safe: the same key with the same options and the same file gives the same transcription, and the file is not sent on again. 1 to 255 visible ASCII characters."),
+        ("wait" = Option<u32>, Query, minimum = 0, maximum = 60, description = "How many seconds to wait for its end, and its result. The answer is 200 once it has ended, else 202 in the end."),
+        ("Prefer" = Option<String>, Header, description = "`wait=20` (RFC 7240): as the parameter `wait`, which wins over it. More than 60 means 60.", example = "wait=20"),
     ),
     request_body(content = TranscriptionForm, content_type = "multipart/form-data", description = "The file in the part `audio`, options in the part `options`."),
     responses(
+        (status = 200, description = "It was waited for, and has ended: the transcription, with its result where it is `done`. As durable as with 202.", body = Transcription, headers(
+            ("Location" = String, description = "Where the transcription is."),
+            ("Idempotency-Replayed" = Option<String>, description = "`true` where an earlier request with this key made it."),
+            ("Preference-Applied" = Option<String>, description = "`wait=` and the seconds, where `Prefer` asked for them."),
+        )),
         (status = 202, description = "Accepted and durable.", body = Transcription, headers(
             ("Location" = String, description = "Where the transcription is."),
             ("Idempotency-Replayed" = Option<String>, description = "`true` where an earlier request with this key made it."),
+            ("Retry-After" = Option<u32>, description = "Where it was waited for: after how many seconds to look again."),
+            ("Preference-Applied" = Option<String>, description = "`wait=` and the seconds, where `Prefer` asked for them."),
         )),
-        (status = 400, description = "The form cannot be read, breaks off, misses its part `audio`, or the file is empty.", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 400, description = "The form cannot be read, breaks off, misses its part `audio`, or the file is empty; or a parameter or header breaks a rule.", body = ProblemBody, content_type = "application/problem+json"),
         (status = 401, description = "No valid API key.", body = ProblemBody, content_type = "application/problem+json"),
         (status = 403, description = "The API key's scope does not include this; or the Gladia account has zero data retention and takes no files.", body = ProblemBody, content_type = "application/problem+json"),
         (status = 404, description = "The file was erased in this very moment, by the end of another transcription of it.", body = ProblemBody, content_type = "application/problem+json"),
@@ -68,6 +79,7 @@ pub struct TranscriptionForm {
 pub async fn create_transcription_from_file(
     State(state): State<AppState>,
     Writer(caller): Writer,
+    wait: Wait,
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, Problem> {
@@ -89,12 +101,13 @@ pub async fn create_transcription_from_file(
     } else {
         Destination::Gladia(&state.gladia)
     };
+    let judge = Judge::of(&state);
     let received = receive(
         &headers,
         body,
         &state.limits,
         destination,
-        Some(&|body| RequestedOptions::parse(body, state.rules.options)),
+        Some(&|body| RequestedOptions::parse(body, &judge)),
     )
     .await;
     let form = match received {
@@ -108,7 +121,7 @@ pub async fn create_transcription_from_file(
         &form.file.sha256,
     );
     if let Some(earlier) = earlier {
-        return replay(&state, caller, earlier.same_job(fingerprint)?).await;
+        return replay(&state, caller, earlier.same_job(fingerprint)?, wait).await;
     }
 
     // How long it is was not known earlier. Nothing is kept of a file that no job will use.
@@ -128,6 +141,7 @@ pub async fn create_transcription_from_file(
         upload_id: Some(upload.id),
         audio_warnings,
         key: held.map(|key| (key, fingerprint)),
+        wait,
     };
     accept(&state, accepted).await
 }

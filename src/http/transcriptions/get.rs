@@ -7,7 +7,8 @@ use axum::{
 };
 
 use super::{
-    lookup::{JobPath, find},
+    ending::find_ended,
+    lookup::JobPath,
     result::read,
     view::{Transcription, with_result},
 };
@@ -16,52 +17,65 @@ use crate::http::{
     etag::ETag,
     problem::{Problem, ProblemBody},
     state::AppState,
+    wait::Wait,
 };
 
 /// Get a transcription.
 ///
 /// Whoever waits for it asks with the `ETag` of the last answer, and is told that nothing has changed (304) for as long as
-/// nothing has.
+/// nothing has. With `wait`, the answer comes when the transcription has ended, and is compared then.
 #[utoipa::path(
     get,
     path = "/v1/transcriptions/{id}",
     tag = "transcriptions",
     params(
         ("id" = String, Path, format = Uuid, description = "The transcription's id."),
+        ("wait" = Option<u32>, Query, minimum = 0, maximum = 60, description = "How many seconds to wait for its end where it has not ended. In the end it is answered as it is."),
+        ("Prefer" = Option<String>, Header, description = "`wait=20` (RFC 7240): as the parameter `wait`, which wins over it. More than 60 means 60.", example = "wait=20"),
         ("If-None-Match" = Option<String>, Header, description = "The `ETag` of what the caller has."),
     ),
     responses(
         (
             status = 200, description = "The transcription, with its result when done.", body = Transcription,
-            headers(("ETag" = String, description = "Changes with whatever is shown.")),
+            headers(
+                ("ETag" = String, description = "Changes with whatever is shown."),
+                ("Retry-After" = Option<u32>, description = "Where it was waited for and has not ended: after how many seconds to look again."),
+                ("Preference-Applied" = Option<String>, description = "`wait=` and the seconds, where `Prefer` asked for them."),
+            ),
         ),
         (
             status = 304, description = "It is what the caller has.",
             headers(("ETag" = String, description = "The same one.")),
         ),
+        (status = 400, description = "A parameter breaks a rule.", body = ProblemBody, content_type = "application/problem+json"),
         (status = 401, description = "No valid API key.", body = ProblemBody, content_type = "application/problem+json"),
         (status = 404, description = "There is no such transcription.", body = ProblemBody, content_type = "application/problem+json"),
         (status = 410, description = "It was erased; `erased` is the receipt.", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 503, description = "The database is not available.", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 503, description = "The database is not available, or as many requests wait as may.", body = ProblemBody, content_type = "application/problem+json"),
     ),
 )]
 pub async fn get_transcription(
     State(state): State<AppState>,
     Reader(caller): Reader,
     JobPath(id): JobPath,
+    wait: Wait,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
-    let job = find(&mut *state.pool.acquire().await?, caller.tenant_id, id).await?;
+    let job = find_ended(&state, caller.tenant_id, id, wait).await?;
+    let has_ended = job.status.is_terminal();
     let callback_id = job.result_callback_id;
     let shown = Transcription::from(job).written()?;
     let result_id = callback_id.map(|id| id.0.into_bytes()).unwrap_or_default();
     let etag = ETag::of(&[&shown, &result_id]);
-    if etag.is_known(&headers) {
-        return Ok(etag.not_modified());
-    }
-    let result = match callback_id {
-        Some(callback_id) => Some(read(&state, callback_id).await?),
-        None => None,
+    let mut response = if etag.is_known(&headers) {
+        etag.not_modified()
+    } else {
+        let result = match callback_id {
+            Some(callback_id) => Some(read(&state, callback_id).await?),
+            None => None,
+        };
+        (etag, with_result(shown, result)).into_response()
     };
-    Ok((etag, with_result(shown, result)).into_response())
+    wait.mark(&mut response, has_ended);
+    Ok(response)
 }

@@ -11,6 +11,7 @@ mod cancel;
 mod create;
 mod create_from_file;
 mod delete;
+mod ending;
 mod export_query;
 mod filters;
 mod get;
@@ -23,6 +24,7 @@ mod lookup;
 pub(super) mod request;
 mod result;
 mod retry;
+mod stream_events;
 mod validate;
 pub(super) mod view;
 
@@ -42,6 +44,7 @@ pub fn router() -> OpenApiRouter<AppState> {
         .routes(routes!(get_result::get_transcription_result))
         .routes(routes!(get_export::get_transcription_export))
         .routes(routes!(get_timeline::get_transcription_timeline))
+        .routes(routes!(stream_events::stream_transcription_events))
         .routes(routes!(cancel::cancel_transcription))
         .routes(routes!(retry::retry_transcription))
         .routes(routes!(get_audio::get_transcription_audio))

@@ -10,12 +10,14 @@ use crate::{
     domain::{
         audio_url::AudioUrl,
         canonical::canonical,
+        delivery::Callback,
         options::{
-            CheckedOptions, OptionsPolicy, TranscriptionOptions, Violation, Warning, merge_extra,
-            warn_of_extra,
+            CheckedOptions, OptionsPolicy, TranscriptionOptions, Violation, Warning, callback_urls,
+            merge_extra, warn_of_extra,
         },
     },
-    http::problem::Problem,
+    http::{problem::Problem, state::AppState},
+    notify::guard::Guard,
 };
 
 const AUDIO_URL: &str = "audio_url";
@@ -67,6 +69,23 @@ pub struct ValidateTranscription {
     extra_options: Option<Map<String, Value>>,
 }
 
+/// What requests are judged by, besides the rules that hold everywhere.
+#[derive(Debug, Clone)]
+pub struct Judge {
+    policy: OptionsPolicy,
+    guard: Guard,
+}
+
+impl Judge {
+    /// What the operator of this service has decided.
+    pub fn of(state: &AppState) -> Self {
+        Self {
+            policy: state.rules.options,
+            guard: state.notifier.guard().clone(),
+        }
+    }
+}
+
 /// Options that passed every check.
 #[derive(Debug, Default)]
 pub struct RequestedOptions {
@@ -77,7 +96,7 @@ pub struct RequestedOptions {
 
 impl RequestedOptions {
     /// Parses the options of a form.
-    pub fn parse(mut body: Map<String, Value>, policy: OptionsPolicy) -> Result<Self, Problem> {
+    pub fn parse(mut body: Map<String, Value>, judge: &Judge) -> Result<Self, Problem> {
         let mut violations = Vec::new();
         if body.remove(AUDIO_URL).is_some() {
             violations.push(violation(
@@ -85,7 +104,7 @@ impl RequestedOptions {
                 "does not belong here: the audio is the part `audio`",
             ));
         }
-        let mut parsed = finish(body, &[EXTRA_OPTIONS], violations, policy)
+        let mut parsed = finish(body, &[EXTRA_OPTIONS], violations, judge)
             .map_err(|violations| Problem::violations(OPTIONS_PART, violations))?;
         for warning in &mut parsed.warnings {
             warning.pointer.insert_str(0, OPTIONS_PART);
@@ -101,6 +120,11 @@ impl RequestedOptions {
     /// The caller's own metadata.
     pub fn metadata(&self) -> Option<&Map<String, Value>> {
         self.options.custom_metadata.as_ref()
+    }
+
+    /// Where the caller wants to be called.
+    pub fn callback(&self) -> Option<Callback> {
+        self.options.wanted_callback()
     }
 
     /// As stored, and as the submit worker reads it.
@@ -134,12 +158,12 @@ pub fn audio_url_of(body: &Map<String, Value>) -> Result<Option<AudioUrl>, Viola
 /// Everything that is wrong with it.
 pub fn parse(
     body: Map<String, Value>,
-    policy: OptionsPolicy,
+    judge: &Judge,
 ) -> Result<(AudioUrl, RequestedOptions), Vec<Violation>> {
     let rule = "is required: where the audio is, as an http or https URL";
     let audio_url = audio_url_of(&body)
         .and_then(|audio_url| audio_url.ok_or_else(|| violation(AUDIO_URL, rule)));
-    with_audio(audio_url, body, policy)
+    with_audio(audio_url, body, judge)
 }
 
 /// Parses the same body where the audio may still be missing.
@@ -148,18 +172,18 @@ pub fn parse(
 /// Everything that is wrong with it.
 pub fn parse_draft(
     body: Map<String, Value>,
-    policy: OptionsPolicy,
+    judge: &Judge,
 ) -> Result<(Option<AudioUrl>, RequestedOptions), Vec<Violation>> {
-    with_audio(audio_url_of(&body), body, policy)
+    with_audio(audio_url_of(&body), body, judge)
 }
 
 fn with_audio<A>(
     audio_url: Result<A, Violation>,
     mut body: Map<String, Value>,
-    policy: OptionsPolicy,
+    judge: &Judge,
 ) -> Result<(A, RequestedOptions), Vec<Violation>> {
     body.remove(AUDIO_URL);
-    let options = finish(body, &[AUDIO_URL, EXTRA_OPTIONS], Vec::new(), policy);
+    let options = finish(body, &[AUDIO_URL, EXTRA_OPTIONS], Vec::new(), judge);
     match (audio_url, options) {
         (Ok(audio_url), Ok(options)) => Ok((audio_url, options)),
         (Ok(_), Err(violations)) => Err(violations),
@@ -173,7 +197,7 @@ fn finish(
     mut body: Map<String, Value>,
     own: &[&str],
     mut violations: Vec<Violation>,
-    policy: OptionsPolicy,
+    judge: &Judge,
 ) -> Result<RequestedOptions, Vec<Violation>> {
     let extra_options = match body.remove(EXTRA_OPTIONS) {
         None | Some(Value::Null) => Map::new(),
@@ -190,7 +214,13 @@ fn finish(
     if let Err(more) = merge_extra(&mut Map::new(), &extra_options) {
         violations.extend(more);
     }
-    match TranscriptionOptions::parse(body, own, policy) {
+    for (pointer, url) in callback_urls(&body) {
+        if let Err(refusal) = judge.guard.judge_url(url.url()) {
+            let name = pointer.rsplit('/').next().unwrap_or_default();
+            violations.push(Violation::new(pointer, format!("`{name}` {refusal}.")));
+        }
+    }
+    match TranscriptionOptions::parse(body, own, judge.policy) {
         Ok(CheckedOptions {
             options,
             mut warnings,

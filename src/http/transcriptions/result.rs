@@ -13,12 +13,12 @@ use crate::{
         jobs::{Job, StoredAs, StoredResult},
     },
     domain::{ids::CallbackId, job::JobStatus},
-    gladia::callback::result_of,
     http::{
         compression::Preferred,
         problem::{Problem, ProblemType},
         state::{AppState, UNPACKED_MIB},
     },
+    journal::result::unpacked,
 };
 
 /// A result as it can be had without more work than necessary.
@@ -112,15 +112,7 @@ async fn unpack<T: Send + 'static>(
         .map_err(|_: AcquireError| unreadable(callback_id, "no room"))?;
     let reading = tokio::task::spawn_blocking(move || {
         let _held = (permit, room);
-        let result = match stored.zstd {
-            StoredAs::Frame(frame) => decode(&frame)?,
-            StoredAs::Within(body) => {
-                let body = decode(&body)?;
-                let result = result_of(&body).ok_or("not a callback with a result")?;
-                body.slice_ref(result.get().as_bytes())
-            }
-        };
-        Ok(make(result))
+        Ok(make(unpacked(&stored.zstd)?))
     });
     reading
         .await
@@ -136,12 +128,6 @@ fn mib(body_bytes: i64) -> u32 {
     u32::try_from(mib)
         .unwrap_or(u32::MAX)
         .clamp(1, UNPACKED_MIB)
-}
-
-fn decode(zstd: &[u8]) -> Result<Bytes, &'static str> {
-    zstd::decode_all(zstd)
-        .map(Bytes::from)
-        .map_err(|_| "not zstd")
 }
 
 fn unreadable(callback_id: CallbackId, cause: &str) -> Problem {

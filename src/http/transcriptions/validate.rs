@@ -7,7 +7,7 @@ use utoipa::ToSchema;
 
 use super::{
     audio,
-    request::{self, ValidateTranscription},
+    request::{self, Judge, ValidateTranscription},
 };
 use crate::{
     domain::{
@@ -34,8 +34,8 @@ pub struct ValidatedTranscription {
     pub extra_options: Value,
     /// What would be accepted all the same, and may not do what its caller expects.
     pub warnings: Vec<Warning>,
-    /// The body that Gladia would get. Two things of the gateway's own come on top: the callback (`callback`,
-    /// `callback_config`) and the key `gladia_gateway_attempt` in `custom_metadata`. Without `audio_url` in the request there
+    /// The body that Gladia would get, without the caller's callback, which the gateway calls itself. Two things of the
+    /// gateway's own come on top: its callback (`callback`, `callback_config`) and the key `gladia_gateway_attempt` in `custom_metadata`. Without `audio_url` in the request there
     /// is none here.
     #[schema(value_type = Object)]
     pub upstream_body: Map<String, Value>,
@@ -71,7 +71,7 @@ pub async fn validate_transcription(
 ) -> Result<Json<ValidatedTranscription>, Problem> {
     let body = read_json_object(&headers, body, &state.limits).await?;
     let asked_url = request::audio_url_of(&body).ok().flatten();
-    let (audio_url, options) = match request::parse_draft(body, state.rules.options) {
+    let (audio_url, options) = match request::parse_draft(body, &Judge::of(&state)) {
         Ok(request) => request,
         Err(violations) => {
             return Err(audio::refuse(&state, caller, asked_url.as_ref(), violations).await);

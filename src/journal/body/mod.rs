@@ -12,6 +12,7 @@ mod tests;
 use std::{
     io::{self, Read},
     panic::{AssertUnwindSafe, catch_unwind},
+    time::SystemTime,
 };
 
 use chrono::{DateTime, Utc};
@@ -25,6 +26,7 @@ use crate::{
         ids::AttemptId,
     },
     gladia::callback::{self, Reading, Report, Shape, Source},
+    trace,
 };
 
 /// A body as it is kept, and what it says. Only its compressed bytes are in memory.
@@ -34,6 +36,7 @@ pub struct KeptBody {
     body_bytes: i64,
     body_sha256: [u8; 32],
     attempt_id: Option<AttemptId>,
+    read_since: SystemTime,
     received_at: Option<DateTime<Utc>>,
     report: Result<Report, String>,
 }
@@ -60,6 +63,7 @@ impl KeptBody {
         shape: Shape,
         limit: u64,
     ) -> io::Result<Result<Self, TooLarge>> {
+        let read_since = trace::now();
         let mut tee = Tee::new(source, limit)?;
         let reading = understand(&mut tee, shape);
         let passed = tee.finish()?;
@@ -77,6 +81,7 @@ impl KeptBody {
             body_bytes: passed.bytes,
             body_sha256: passed.sha256,
             attempt_id: reading.attempt_id,
+            read_since,
             received_at: None,
             report: reading.report,
         };
@@ -100,6 +105,12 @@ impl KeptBody {
     #[must_use]
     pub fn came_at(&self) -> Option<DateTime<Utc>> {
         self.received_at
+    }
+
+    /// When it began to come, by the clock of the process.
+    #[must_use]
+    pub fn arrived_at(&self) -> SystemTime {
+        self.received_at.map_or(self.read_since, Into::into)
     }
 
     /// The body, compressed.

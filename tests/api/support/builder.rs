@@ -33,7 +33,11 @@ pub struct Builder {
     gladia_relay: bool,
     database_relay: bool,
     migrated: bool,
+    tuning: Tuning,
 }
+
+/// Changes what no environment variable does: times that tests cannot wait for.
+pub type Tuning = fn(&mut ServeSettings);
 
 impl Default for Builder {
     fn default() -> Self {
@@ -44,6 +48,7 @@ impl Default for Builder {
             gladia_relay: false,
             database_relay: false,
             migrated: true,
+            tuning: |_| {},
         }
     }
 }
@@ -92,6 +97,12 @@ impl Builder {
     /// Leaves the database empty, so that the replicas bring it up.
     pub fn without_migrations(mut self) -> Self {
         self.migrated = false;
+        self
+    }
+
+    /// Changes settings that have no environment variable.
+    pub fn tune(mut self, tuning: Tuning) -> Self {
+        self.tuning = tuning;
         self
     }
 
@@ -145,6 +156,8 @@ impl Builder {
         // The front leads nowhere until the gateways run, and few tests are about it.
         set("PUBLIC_URL_CHECK", "off".to_owned());
         set("LISTEN_ADDR", "127.0.0.1:0".to_owned());
+        // Receivers listen there.
+        set("WEBHOOK_ALLOWED_NETWORKS", "127.0.0.0/8".to_owned());
         values.extend(self.settings);
         // It is required then; most tests of it are about something else.
         let is_zero_retention = values
@@ -157,7 +170,7 @@ impl Builder {
                 spool
             });
 
-        let starting = (0..self.replicas).map(|_| Replica::start(settings(&values)));
+        let starting = (0..self.replicas).map(|_| Replica::start(settings(&values, self.tuning)));
         let replicas: Vec<Replica> = futures_util::future::try_join_all(starting)
             .await
             .expect("the gateways start");
@@ -171,6 +184,7 @@ impl Builder {
             database_relay,
             callback_keys: values["CALLBACK_KEYS"].parse::<CallbackKeys>().unwrap(),
             values,
+            tuning: self.tuning,
             replicas,
             own_spool,
         })
@@ -190,12 +204,15 @@ fn through(url: &str, relay: Option<&Relay>) -> String {
 }
 
 /// Settings from the names of their environment variables.
-pub fn settings(values: &BTreeMap<String, String>) -> ServeSettings {
+pub fn settings(values: &BTreeMap<String, String>, tuning: Tuning) -> ServeSettings {
     let pairs = values
         .iter()
         .map(|(name, value)| (name.as_str(), value.as_str()));
     match ServeSettings::from_values(pairs) {
-        Ok(settings) => settings,
+        Ok(mut settings) => {
+            tuning(&mut settings);
+            settings
+        }
         Err(stop) => panic!("the settings of a test are wrong: {stop:?}"),
     }
 }

@@ -6,20 +6,28 @@ pub mod audio;
 pub mod builder;
 pub mod callbacks;
 pub mod caller;
+#[cfg(feature = "otel")]
+pub mod collector;
 pub mod command;
 pub mod database;
+pub mod deliveries;
+pub mod events;
 pub mod guide;
 pub mod lists;
 pub mod look_ups;
 pub mod looks;
 pub mod process;
+pub mod receiver;
 pub mod relay;
 pub mod replica;
+pub mod resting_deliveries;
 pub mod retries;
 pub mod rows;
 pub mod spool;
+pub mod sse;
 pub mod trickle;
 pub mod upstream;
+pub mod waiting;
 pub mod webhooks;
 
 use std::time::Duration;

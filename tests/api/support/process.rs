@@ -6,10 +6,15 @@ use std::{
     process::{ExitStatus, Stdio},
 };
 
+use nix::{
+    sys::signal::{Signal, kill},
+    unistd::Pid,
+};
 use tokio::{
     io::{AsyncBufReadExt, BufReader},
     process::{Child, Command},
     sync::oneshot,
+    task::JoinHandle,
 };
 
 use super::{BOUND, TestApp};
@@ -18,6 +23,7 @@ use super::{BOUND, TestApp};
 pub struct Process {
     child: Child,
     address: oneshot::Receiver<SocketAddr>,
+    log: JoinHandle<Vec<String>>,
 }
 
 impl Process {
@@ -36,17 +42,24 @@ impl Process {
             .unwrap();
         let mut log = BufReader::new(child.stderr.take().unwrap()).lines();
         let (tell, address) = oneshot::channel();
-        tokio::spawn(async move {
+        let log = tokio::spawn(async move {
             let mut tell = Some(tell);
+            let mut lines = Vec::new();
             while let Ok(Some(line)) = log.next_line().await {
                 if let Some(address) = listens_at(&line)
                     && let Some(tell) = tell.take()
                 {
                     let _ = tell.send(address);
                 }
+                lines.push(line);
             }
+            lines
         });
-        Self { child, address }
+        Self {
+            child,
+            address,
+            log,
+        }
     }
 
     /// Where it listens, once it does.
@@ -55,6 +68,22 @@ impl Process {
             .await
             .expect("the process listens within the bound")
             .expect("the process says where it listens")
+    }
+
+    /// Asks it to end, as whoever runs the service does.
+    pub fn terminate(&self) {
+        let id = self.child.id().expect("the process runs");
+        let id = Pid::from_raw(id.try_into().unwrap());
+        kill(id, Signal::SIGTERM).unwrap();
+    }
+
+    /// Waits until it has ended by itself, and gives what it logged.
+    pub async fn log(mut self) -> Vec<String> {
+        let ended = tokio::time::timeout(BOUND, self.child.wait()).await;
+        let ended = ended.expect("the process ends within the bound").unwrap();
+        let log = self.log.await.unwrap();
+        assert!(ended.success(), "{log:#?}");
+        log
     }
 
     /// Waits until it has ended, and gives the signal that ended it, if one did.

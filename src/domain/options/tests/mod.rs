@@ -1,6 +1,7 @@
 //! What the options promise, seen from outside: a request body goes in, options or violations come out.
 
 mod bodies;
+mod callback;
 mod metadata;
 mod names;
 mod random;
@@ -77,6 +78,9 @@ fn everything() -> Value {
         },
         "custom_spelling": true,
         "custom_spelling_config": { "spelling_dictionary": { "SQL": ["Sequel"], "a/b~c": [] } },
+        "callback": true,
+        "callback_config": { "url": "https://caller.example/told?key=1", "method": "PUT" },
+        "callback_url": "https://caller.example/told?key=1",
         "subtitles": true,
         "subtitles_config": {
             "formats": ["srt", "vtt"],

@@ -12,6 +12,9 @@ fn every_option_is_known() {
         [
             "audio_to_llm",
             "audio_to_llm_config",
+            "callback",
+            "callback_config",
+            "callback_url",
             "chapterization",
             "code_switching_config",
             "context_prompt",
@@ -130,24 +133,6 @@ fn a_misspelt_field_is_refused_with_the_nearest_name_or_all_of_them() {
         "/custom_vocabulary_config/vocabulary/1/weight"
     );
     assert!(violation.rule.contains("field of `vocabulary[1]`"));
-}
-
-#[test]
-fn callbacks_are_refused_by_name() {
-    for name in ["callback", "callback_config", "callback_url"] {
-        for value in [
-            json!(true),
-            json!(null),
-            json!({ "url": "https://example.com" }),
-        ] {
-            let violation = one_violation(json!({ name: value }));
-            assert_eq!(violation.pointer, format!("/{name}"));
-            assert!(violation.rule.starts_with(&format!(
-                "`{name}` cannot be given: the gateway sets its own callback"
-            )));
-            assert!(!violation.rule.contains("extra_options"));
-        }
-    }
 }
 
 #[test]

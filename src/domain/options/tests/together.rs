@@ -37,7 +37,7 @@ fn a_flag_that_needs_its_configuration_is_refused_without() {
 #[test]
 fn everything_that_is_wrong_is_found_at_once() {
     let pointers: Vec<String> = refused(json!({
-        "callback_url": "https://example.com",
+        "callback_url": "example.com",
         "custom_metadata": { "gladia_gateway_attempt": 1 },
         "diarization_config": { "min_speakers": 3, "max_speakers": 1, "number_of_speakers": 0 },
         "language_config": { "languages": ["xx", "en", 5] },
@@ -51,13 +51,13 @@ fn everything_that_is_wrong_is_found_at_once() {
     assert_eq!(
         pointers,
         [
-            "/callback_url",
             "/diarization_config/number_of_speakers",
             "/language_config/languages/0",
             "/language_config/languages/2",
             "/model",
             "/sentences",
             "/translation_config",
+            "/callback_url",
             "/diarization_config/min_speakers",
             "/custom_metadata/gladia_gateway_attempt",
         ]

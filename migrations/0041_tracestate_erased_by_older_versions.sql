@@ -1,0 +1,13 @@
+-- During a rolling update, the version before this one erases jobs too, and knows nothing of what their callers' tracing systems
+-- have said. Once it runs nowhere any more, this can be dropped along with its trigger.
+CREATE OR REPLACE FUNCTION erase_what_older_versions_leave() RETURNS trigger
+    LANGUAGE plpgsql
+    AS $$
+BEGIN
+    NEW.warnings := NULL;
+    NEW.callback := NULL;
+    NEW.tracestate := NULL;
+    DELETE FROM job_metadata WHERE job_id = NEW.id AND NOT kept_for_usage;
+    RETURN NEW;
+END
+$$;

@@ -1,0 +1,157 @@
+//! The claim: what is due is leased, with everything that is needed to send it, in one statement.
+//!
+//! From the commit of the event's number to the request at its receiver stands this one way to the database. A claim moves
+//! `next_try_at` to the end of the lease: what its process never answers for is due again then, and until then it is in
+//! nobody's way.
+
+use std::time::Duration;
+
+use sqlx::PgConnection;
+
+use super::claimed::{ClaimedDelivery, ClaimedRow};
+
+/// How many deliveries of a lane are under way at once, in all replicas.
+const LANE_WIDTH: i32 = 8;
+
+/// The same for a lane that fails, or of which it is not known yet whether it works: its receivers may hang.
+const UNPROVEN_WIDTH: i32 = 2;
+
+/// What the claiming process brings along.
+#[derive(Debug)]
+pub struct Claimant<'a> {
+    /// The name of the process.
+    pub worker: &'a str,
+    /// After this it is taken for dead.
+    pub lease: Duration,
+    /// How many deliveries it can take.
+    pub room: usize,
+    /// How many of them may be of lanes that are not known to work.
+    pub unproven_room: usize,
+}
+
+/// Claims what is due, those first whose lanes fail least. The cost follows the number of lanes in which something waits, not
+/// how much waits there.
+///
+/// # Errors
+/// Where the database does not answer.
+#[expect(clippy::too_many_lines, reason = "one statement")]
+pub async fn claim(
+    conn: &mut PgConnection,
+    claimant: &Claimant<'_>,
+) -> sqlx::Result<Vec<ClaimedDelivery>> {
+    let rows = sqlx::query_as!(
+        ClaimedRow,
+        r#"
+        WITH RECURSIVE clock AS MATERIALIZED (
+            SELECT gateway_now() AS now
+        ),
+        waiting AS (
+            -- Hops from lane to lane along the index: one probe each, whatever their backlog.
+            (SELECT lane_id FROM deliveries WHERE status = 'pending' ORDER BY lane_id LIMIT 1)
+            UNION ALL
+            SELECT (SELECT d.lane_id FROM deliveries d
+                    WHERE d.status = 'pending' AND d.lane_id > w.lane_id
+                    ORDER BY d.lane_id LIMIT 1)
+            FROM waiting w WHERE w.lane_id IS NOT NULL
+        ),
+        lanes AS (
+            SELECT w.lane_id, coalesce(l.failures, 0) AS failures,
+                   l.failures > 0 OR l.last_success_at IS NULL AS is_unproven,
+                   -- Half open: one at a time.
+                   CASE WHEN l.open_until IS NOT NULL THEN 1
+                        WHEN l.failures > 0 OR l.last_success_at IS NULL THEN $6
+                        ELSE $5 END
+                   - (SELECT count(*) FROM deliveries d
+                      WHERE d.lane_id = w.lane_id AND d.status = 'pending'
+                        AND d.lease_until IS NOT NULL AND d.lease_until > (SELECT now FROM clock)) AS room
+            FROM waiting w LEFT JOIN delivery_lanes l ON l.id = w.lane_id
+            WHERE w.lane_id IS NOT NULL
+              AND (l.open_until IS NULL OR l.open_until <= (SELECT now FROM clock))
+        ),
+        due AS (
+            SELECT d.id, l.is_unproven, l.failures, d.place
+            FROM lanes l
+            CROSS JOIN LATERAL (
+                SELECT head.id, row_number() OVER (ORDER BY head.next_try_at) AS place
+                FROM (SELECT id, next_try_at FROM deliveries
+                      WHERE lane_id = l.lane_id AND status = 'pending' AND next_try_at <= (SELECT now FROM clock)
+                      ORDER BY next_try_at LIMIT greatest(l.room, 0)) head
+            ) d
+        ),
+        picked AS (
+            SELECT id, is_unproven
+            -- The first of each lane before the second of any.
+            FROM (SELECT *, row_number() OVER (PARTITION BY is_unproven ORDER BY failures, place) AS nth FROM due) d
+            WHERE NOT is_unproven OR nth <= $2
+            ORDER BY is_unproven, failures, place LIMIT $1
+        ),
+        locked AS (
+            SELECT id, lease_until FROM deliveries
+            -- As an array, so that each is found by its id, however few or many Postgres expects.
+            WHERE id = ANY (ARRAY(SELECT id FROM picked))
+              -- Asked again: another replica may have been faster.
+              AND status = 'pending' AND next_try_at <= (SELECT now FROM clock)
+            FOR UPDATE SKIP LOCKED
+        ),
+        interrupted AS (
+            -- Whoever had it before has never said how it went.
+            INSERT INTO delivery_attempts (delivery_id, number, started_at, duration_ms, error, error_detail)
+            SELECT id, 1 + coalesce((SELECT max(number) FROM delivery_attempts a WHERE a.delivery_id = locked.id), 0),
+                   lease_until - make_interval(secs => $4), $4 * 1000, 'interrupted',
+                   'the process that tried ended before it knew how it went'
+            FROM locked WHERE lease_until IS NOT NULL
+            ON CONFLICT DO NOTHING
+        ),
+        claimed AS (
+            UPDATE deliveries d
+            SET tries = d.tries + 1, worker = $3,
+                lease_until = clock.now + make_interval(secs => $4),
+                next_try_at = clock.now + make_interval(secs => $4)
+            FROM clock, locked JOIN picked USING (id)
+            WHERE d.id = locked.id AND d.id = ANY (ARRAY(SELECT id FROM locked))
+            RETURNING d.id, d.tenant_id, d.lane_id, d.endpoint_id, d.event_number, d.job_id, d.tries, d.lease_until,
+                      picked.is_unproven, clock.now AS claimed_at
+        )
+        SELECT c.id, c.tenant_id, c.lane_id, c.endpoint_id, c.event_number, c.tries,
+               c.is_unproven AS "is_unproven!", c.claimed_at AS "claimed_at!", c.lease_until AS "lease_until!",
+               NOT EXISTS (SELECT FROM delivery_attempts a WHERE a.delivery_id = c.id) AS "is_first_try!",
+               e.type AS "event_type?", e.job_id AS "job_id?", e.endpoint_id AS "about_endpoint_id?",
+               e.occurred_at AS "occurred_at?", e.data AS "data?",
+               w.url AS "url?", w.includes_result AS "includes_result?", w.status AS "endpoint_status?",
+               w.disabled_reason AS "disabled_reason?",
+               -- Of its job, what a callback tells; as text, because Postgres cannot look into one that has a NUL.
+               j.callback AS "callback?",
+               CASE WHEN c.endpoint_id IS NULL THEN j.request::text END AS "request?",
+               j.result_callback_id AS "result_callback_id?", b.body_bytes AS "result_body_bytes?",
+               j.error_code AS "error_code?", j.error_message AS "error_message?", j.traceparent AS "traceparent?",
+               s.ids AS "secret_ids!", s.key_ids AS "secret_key_ids!", s.sealed AS "secrets!"
+        FROM claimed c
+        LEFT JOIN events e ON e.number = c.event_number AND e.number > 0
+        LEFT JOIN webhook_endpoints w ON w.id = c.endpoint_id
+        LEFT JOIN jobs j ON j.id = c.job_id
+        LEFT JOIN callbacks b ON b.id = j.result_callback_id
+        CROSS JOIN LATERAL (
+            SELECT coalesce(array_agg(id ORDER BY nth), '{}') AS ids,
+                   coalesce(array_agg(key_id ORDER BY nth), '{}') AS key_ids,
+                   coalesce(array_agg(sealed ORDER BY nth), '{}') AS sealed
+            FROM (SELECT id, key_id, sealed, row_number() OVER (ORDER BY expires_at DESC NULLS FIRST, id DESC) AS nth
+                  -- Two, so that each has its index.
+                  FROM (SELECT id, key_id, sealed, expires_at FROM signing_secrets
+                        WHERE endpoint_id = c.endpoint_id
+                        UNION ALL
+                        SELECT id, key_id, sealed, expires_at FROM signing_secrets
+                        WHERE tenant_id = c.tenant_id AND endpoint_id IS NULL AND c.endpoint_id IS NULL) secrets
+                  WHERE expires_at IS NULL OR expires_at > c.claimed_at) usable
+        ) s
+        "#,
+        i64::try_from(claimant.room).unwrap_or(i64::MAX),
+        i64::try_from(claimant.unproven_room).unwrap_or(i64::MAX),
+        claimant.worker,
+        claimant.lease.as_secs_f64(),
+        LANE_WIDTH,
+        UNPROVEN_WIDTH,
+    )
+    .fetch_all(conn)
+    .await?;
+    rows.into_iter().map(ClaimedDelivery::try_from).collect()
+}

@@ -1,0 +1,42 @@
+//! Deliveries that are not to be sent any more.
+
+use sqlx::PgConnection;
+
+use crate::domain::{delivery::DeadReason, ids::EndpointId};
+
+/// How many end in one statement.
+const BATCH: i64 = 10_000;
+
+/// Ends pending deliveries of an endpoint, so many that it takes a moment at most. Whether there may be more.
+///
+/// One that is being sent is left to whoever sends it, and a later one to whoever would claim it: both see that the endpoint
+/// is disabled or gone. Nothing here waits for a lock.
+///
+/// # Errors
+/// Where the database does not answer.
+pub async fn end_pending(
+    conn: &mut PgConnection,
+    endpoint_id: EndpointId,
+    reason: DeadReason,
+) -> sqlx::Result<bool> {
+    let ended = sqlx::query!(
+        "
+        UPDATE deliveries
+        SET status = 'dead', dead_reason = $2, finished_at = gateway_now(), lease_until = NULL, worker = NULL
+        WHERE status = 'pending' AND id IN (
+            SELECT id FROM deliveries
+            -- An endpoint's lane has its id.
+            WHERE lane_id = $1 AND status = 'pending'
+              AND (lease_until IS NULL OR lease_until <= (SELECT gateway_now()))
+            LIMIT $3 FOR UPDATE SKIP LOCKED
+        )
+        ",
+        endpoint_id.0,
+        reason.as_str(),
+        BATCH,
+    )
+    .execute(conn)
+    .await?
+    .rows_affected();
+    Ok(i64::try_from(ended).is_ok_and(|ended| ended == BATCH))
+}

@@ -1,0 +1,151 @@
+//! `POST /v1/webhook-endpoints/{id}/replay`: everything that did not get through to an endpoint since a time.
+
+use std::str::FromStr;
+
+use axum::{
+    Json,
+    body::Body,
+    extract::{Path, State, rejection::PathRejection},
+    http::{HeaderMap, StatusCode},
+};
+use chrono::{DateTime, Utc};
+use serde::Serialize;
+use serde_json::{Map, Value};
+use utoipa::ToSchema;
+
+use super::replay::endpoint_disabled;
+use crate::{
+    db::deliveries,
+    domain::{ids::EndpointId, options::Violation, webhook_endpoint::EndpointStatus},
+    http::{
+        auth::Writer,
+        body::read_json_object,
+        problem::{Problem, ProblemBody, ProblemType},
+        state::AppState,
+    },
+};
+
+/// How many deliveries one request replays at most.
+const MOST_REPLAYED: u64 = 10_000;
+
+/// How many of them one statement replays, so that none is long.
+const BATCH: u16 = 1_000;
+
+/// What is wrong with a name is told of so many of them at most.
+const MOST_WRONG_NAMES: usize = 50;
+
+const SINCE: &str = "since";
+
+/// Which deliveries of an endpoint are replayed.
+#[derive(ToSchema)]
+#[expect(
+    dead_code,
+    reason = "describes the body in the OpenAPI document; bodies are read by hand, for better messages"
+)]
+pub struct ReplayFailedDeliveries {
+    /// Those that were made at this time or later. RFC 3339.
+    since: DateTime<Utc>,
+}
+
+/// What a replay made due.
+#[derive(Serialize, ToSchema)]
+pub struct ReplayedDeliveries {
+    /// How many deliveries are due again.
+    pub replayed: u64,
+    /// Whether there are more. Repeat the request for those.
+    pub has_more: bool,
+}
+
+/// Replay the failed deliveries of an endpoint.
+///
+/// Sends again what is `dead` and was made since a time, the oldest first, up to 10,000 deliveries a request: for after a
+/// receiver has been down for longer than its deliveries were tried. Each carries the same `webhook-id` as before.
+#[utoipa::path(
+    post,
+    path = "/v1/webhook-endpoints/{id}/replay",
+    tag = "deliveries",
+    params(("id" = String, Path, format = Uuid, description = "The webhook endpoint's id.")),
+    request_body(content = ReplayFailedDeliveries, description = "Since when."),
+    responses(
+        (status = 202, description = "They are due.", body = ReplayedDeliveries),
+        (status = 400, description = "The body is no JSON object.", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 401, description = "No valid API key.", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 403, description = "The API key's scope does not include this.", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 404, description = "There is no such webhook endpoint.", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 408, description = "The body did not arrive in time.", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 409, description = "The endpoint is disabled (`webhook-endpoint-disabled`).", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 413, description = "The body is too large.", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 415, description = "The body is not declared as JSON.", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 422, description = "Fields break rules, all named.", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 503, description = "The database is not available.", body = ProblemBody, content_type = "application/problem+json"),
+    ),
+)]
+pub async fn replay_failed_deliveries(
+    State(state): State<AppState>,
+    Writer(caller): Writer,
+    path: Result<Path<String>, PathRejection>,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<(StatusCode, Json<ReplayedDeliveries>), Problem> {
+    let id = path
+        .ok()
+        .and_then(|Path(text)| EndpointId::from_str(&text).ok())
+        .ok_or_else(no_such_endpoint)?;
+    let since = parse(&read_json_object(&headers, body, &state.limits).await?)?;
+    let mut conn = state.pool.acquire().await?;
+    match deliveries::find_endpoint_status(&mut conn, caller.tenant_id, id).await? {
+        None => return Err(no_such_endpoint()),
+        Some(EndpointStatus::Disabled) => return Err(endpoint_disabled()),
+        Some(EndpointStatus::Enabled) => {}
+    }
+    let mut replayed = 0;
+    while replayed < MOST_REPLAYED {
+        let limit = BATCH.into();
+        let due = deliveries::replay_dead(&mut conn, caller.tenant_id, id, since, limit).await?;
+        state.wakeups.deliveries_due();
+        replayed += due;
+        if due < BATCH.into() {
+            break;
+        }
+    }
+    let has_more = deliveries::has_dead(&mut conn, caller.tenant_id, id, since).await?;
+    tracing::info!(
+        endpoint.id = %id, api_key.id = %caller.api_key_id, replayed,
+        "{replayed} deliveries to endpoint {id} are sent again"
+    );
+    Ok((
+        StatusCode::ACCEPTED,
+        Json(ReplayedDeliveries { replayed, has_more }),
+    ))
+}
+
+fn parse(body: &Map<String, Value>) -> Result<DateTime<Utc>, Problem> {
+    let others = body.keys().filter(|name| *name != SINCE);
+    let mut violations: Vec<Violation> = others
+        .take(MOST_WRONG_NAMES)
+        .map(|name| {
+            let name: String = name.chars().take(100).collect();
+            let pointer = format!("/{}", name.replace('~', "~0").replace('/', "~1"));
+            Violation::new(pointer, "is not known here: use since")
+        })
+        .collect();
+    let since = body
+        .get(SINCE)
+        .and_then(Value::as_str)
+        .and_then(|text| DateTime::parse_from_rfc3339(text).ok());
+    if since.is_none() {
+        let rule = "is required: an RFC 3339 time, such as 2026-11-26T15:00:00Z";
+        violations.push(Violation::new(format!("/{SINCE}"), rule));
+    }
+    match since {
+        Some(since) if violations.is_empty() => Ok(since.to_utc()),
+        _ => Err(Problem::violations("", violations)),
+    }
+}
+
+fn no_such_endpoint() -> Problem {
+    Problem::new(
+        ProblemType::NotFound,
+        "There is no webhook endpoint with this id.",
+    )
+}

@@ -1,0 +1,228 @@
+//! `GET /v1/events`: what happened, page by page, and what happens next to those who wait.
+
+use std::sync::Arc;
+
+use axum::{
+    Json,
+    extract::{RawQuery, State},
+    response::{IntoResponse, Response},
+};
+use futures_util::FutureExt;
+use serde::Serialize;
+use serde_json::value::RawValue;
+use sqlx::PgConnection;
+use tokio::time::Instant;
+use utoipa::ToSchema;
+
+use super::{
+    cursor,
+    query::{EventQuery, Start},
+};
+use crate::{
+    db::events,
+    domain::{
+        event::{EventId, EventView},
+        ids::TenantId,
+    },
+    feed::{self, Next, Subscription, Told, Topic},
+    http::{
+        auth::Reader,
+        problem::{Problem, ProblemBody, ProblemType},
+        state::AppState,
+    },
+};
+
+/// How often the log is looked at for one page of events of rare types.
+const MOST_LOOKS: usize = 10;
+
+/// A page of events.
+#[derive(Serialize, ToSchema)]
+pub struct EventList<'a> {
+    /// In the order of their ids. Each is written as webhooks and streams have it.
+    #[schema(value_type = Vec<EventView>)]
+    pub events: Vec<&'a RawValue>,
+    /// What to send as `after` next, also where nothing was found.
+    pub next_after: EventId,
+    /// Whether there may be more already: then there is no need to wait.
+    pub has_more: bool,
+}
+
+/// List events.
+///
+/// What happened to the tenant's transcriptions and webhook endpoints, in the order of the events' ids: the same events with
+/// the same ids as in webhooks and streams. Whoever goes on with `next_after` misses none and sees none twice.
+///
+/// With `wait`, a request that finds nothing is answered as soon as there is something, or with an empty page in the end. So
+/// a loop of `after=<next_after>&wait=60` follows what happens without asking in vain.
+///
+/// Events are kept for a while (`EVENT_RETENTION_SECONDS`, 30 days unless the operator has chosen otherwise). Whoever was away
+/// for longer gets 410, and starts again as it says.
+#[utoipa::path(
+    get,
+    path = "/v1/events",
+    tag = "events",
+    params(
+        ("after" = Option<String>, Query, description = "Only events after this one: `next_after` of the page before, or the id of the last event seen anywhere. `latest`: only what comes from now on. The oldest that are kept, if not given.", example = "evt_42"),
+        ("types" = Option<String>, Query, description = "Only events of these types, separated by commas. All, if not given.", example = "transcription.done,transcription.error"),
+        ("limit" = Option<u32>, Query, minimum = 1, maximum = 500, description = "How many at most. 100 if not given."),
+        ("wait" = Option<u32>, Query, minimum = 0, maximum = 60, description = "How many seconds to wait where there is nothing yet."),
+    ),
+    responses(
+        (status = 200, description = "What there is, which may be nothing.", body = EventList),
+        (status = 400, description = "Parameters break rules, all named.", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 401, description = "No valid API key.", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 410, description = "Events after `after` are gone; the problem says how to start again, and `oldest_after` from where.", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 503, description = "The database is not available, or as many requests wait as may.", body = ProblemBody, content_type = "application/problem+json", headers(
+            ("Retry-After" = u32, description = "Seconds after which to come back."),
+        )),
+    ),
+)]
+pub async fn list_events(
+    State(state): State<AppState>,
+    Reader(caller): Reader,
+    RawQuery(query): RawQuery,
+) -> Result<Response, Problem> {
+    let asked = EventQuery::parse(query.as_deref().unwrap_or_default())?;
+    let deadline = Instant::now() + asked.wait;
+    let mut found = read(&state, caller.tenant_id, &asked, asked.start).await?;
+    if found.is_nothing() && !asked.wait.is_zero() {
+        let _place = state.waiting_room.enter()?;
+        found = wait_for_news(&state, caller.tenant_id, &asked, found, deadline).await?;
+    }
+    found.answer()
+}
+
+/// What was found.
+struct Found {
+    events: Vec<Arc<Told>>,
+    /// How far the log is known.
+    through: EventId,
+    has_more: bool,
+}
+
+impl Found {
+    fn is_nothing(&self) -> bool {
+        self.events.is_empty() && !self.has_more
+    }
+
+    /// Takes an event from the feed, if it is new and asked for.
+    fn take(&mut self, told: Arc<Told>, asked: &EventQuery) {
+        if told.id > self.through {
+            self.through = told.id;
+            if asked.wants(told.kind) {
+                self.events.push(told);
+            }
+        }
+    }
+
+    fn answer(&self) -> Result<Response, Problem> {
+        let events = self.events.iter();
+        let events = events
+            .map(|told| serde_json::from_slice(&told.body))
+            .collect::<Result<_, _>>()
+            .map_err(|error| {
+                tracing::error!(%error, "An event is not written as JSON");
+                Problem::new(ProblemType::Internal, "The events cannot be shown.")
+            })?;
+        let list = EventList {
+            events,
+            next_after: self.through,
+            has_more: self.has_more,
+        };
+        Ok(Json(list).into_response())
+    }
+}
+
+/// Reads a page from the database.
+async fn read(
+    state: &AppState,
+    tenant_id: TenantId,
+    asked: &EventQuery,
+    start: Start,
+) -> Result<Found, Problem> {
+    let mut conn = state.pool.acquire().await?;
+    let mut after = match start {
+        Start::After(id) => id,
+        Start::Oldest => events::horizon(&mut conn, tenant_id).await?,
+        Start::Latest => events::last_id(&mut conn).await?,
+    };
+    let limit = i64::try_from(asked.limit).unwrap_or(i64::MAX);
+    let mut looks = 0;
+    loop {
+        let page = look(&mut conn, tenant_id, asked, after, limit).await?;
+        let bounds = events::bounds(&mut conn, tenant_id).await?;
+        match start {
+            // Some of the oldest were deleted meanwhile, and so others are the oldest.
+            Start::Oldest | Start::Latest if after < bounds.horizon => {
+                after = bounds.horizon;
+                continue;
+            }
+            _ => cursor::judge(after, bounds)?,
+        }
+        looks += 1;
+        if page.events.is_empty() && page.has_more && looks < MOST_LOOKS {
+            after = page.through;
+            continue;
+        }
+        let told = page.events.iter();
+        return Ok(Found {
+            events: told
+                .map(|event| Arc::new(feed::write(event, &state.links)))
+                .collect(),
+            through: page.through,
+            has_more: page.has_more,
+        });
+    }
+}
+
+async fn look(
+    conn: &mut PgConnection,
+    tenant_id: TenantId,
+    asked: &EventQuery,
+    after: EventId,
+    limit: i64,
+) -> sqlx::Result<events::EventPage> {
+    let types = asked.types.as_deref();
+    events::list_of_tenant_after(conn, tenant_id, after, types, limit).await
+}
+
+/// Waits until there is something that is asked for, or the time is up, or the process is to end.
+async fn wait_for_news(
+    state: &AppState,
+    tenant_id: TenantId,
+    asked: &EventQuery,
+    mut found: Found,
+    deadline: Instant,
+) -> Result<Found, Problem> {
+    let mut news = state.feed.subscribe(Topic::Tenant(tenant_id));
+    loop {
+        // Subscribed before: what this does not find comes as news.
+        found = read(state, tenant_id, asked, Start::After(found.through)).await?;
+        while found.is_nothing() {
+            let next = tokio::select! {
+                () = state.stopping.cancelled() => return Ok(found),
+                () = tokio::time::sleep_until(deadline) => return Ok(found),
+                next = news.next() => next,
+            };
+            match next {
+                Next::Event(told) => found.take(told, asked),
+                Next::Missed => break,
+            }
+        }
+        if !found.is_nothing() {
+            take_what_came_along(&mut news, asked, &mut found);
+            return Ok(found);
+        }
+    }
+}
+
+/// Takes what is there already beside the first news.
+fn take_what_came_along(news: &mut Subscription, asked: &EventQuery, found: &mut Found) {
+    while !found.has_more {
+        match news.next().now_or_never() {
+            None => return,
+            Some(Next::Event(told)) if found.events.len() < asked.limit => found.take(told, asked),
+            Some(_) => found.has_more = true,
+        }
+    }
+}

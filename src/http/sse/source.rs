@@ -1,0 +1,164 @@
+//! Whose events a stream tells, and how they are read.
+
+use std::sync::Arc;
+
+use sqlx::{PgConnection, PgPool};
+use tokio::sync::Semaphore;
+
+use crate::{
+    db::events,
+    domain::{
+        event::{Event, EventId, PublicEventType},
+        ids::{JobId, TenantId},
+    },
+    feed::{Told, Topic},
+    http::{events::cursor, problem::Problem},
+};
+
+/// How many events are read at once.
+const PAGE: i64 = 100;
+
+/// Whose events a stream tells.
+#[derive(Debug)]
+pub enum Source {
+    /// A tenant's.
+    Tenant {
+        /// Whose.
+        tenant_id: TenantId,
+        /// Only these. `None`: all.
+        types: Option<Vec<PublicEventType>>,
+    },
+    /// A transcription's, until it has ended.
+    Job {
+        /// Whose.
+        tenant_id: TenantId,
+        /// Which.
+        job_id: JobId,
+    },
+}
+
+/// What was read.
+#[derive(Debug)]
+pub(super) struct Page {
+    /// In order.
+    pub events: Vec<Event>,
+    /// Nothing up to this one is missing.
+    pub through: EventId,
+    /// Whether there is more already.
+    pub has_more: bool,
+    /// Whether nothing more is to come by itself.
+    pub is_last: bool,
+}
+
+/// Why nothing was read.
+#[derive(Debug)]
+pub(super) enum Unreadable {
+    /// The database failed.
+    Database(sqlx::Error),
+    /// There is no such thing to read, or a part of it is gone.
+    Refused(Problem),
+}
+
+impl From<sqlx::Error> for Unreadable {
+    fn from(error: sqlx::Error) -> Self {
+        Self::Database(error)
+    }
+}
+
+impl From<Problem> for Unreadable {
+    fn from(problem: Problem) -> Self {
+        Self::Refused(problem)
+    }
+}
+
+impl Source {
+    /// What its stream waits for.
+    pub(super) fn topic(&self) -> Topic {
+        match self {
+            Self::Tenant { tenant_id, .. } => Topic::Tenant(*tenant_id),
+            Self::Job { job_id, .. } => Topic::Job(*job_id),
+        }
+    }
+
+    /// Whether it tells an event of its topic.
+    pub(super) fn tells(&self, told: &Told) -> bool {
+        match self {
+            Self::Tenant { types, .. } => types
+                .as_ref()
+                .is_none_or(|types| types.contains(&told.kind)),
+            Self::Job { .. } => true,
+        }
+    }
+
+    /// Whether nothing is expected after an event.
+    pub(super) fn ends_with(&self, told: &Told) -> bool {
+        matches!(self, Self::Job { .. }) && told.kind.is_terminal()
+    }
+
+    /// Reads what comes after an event. Without one: of a tenant nothing that was before now, of a job everything.
+    async fn read(
+        &self,
+        conn: &mut PgConnection,
+        after: Option<EventId>,
+    ) -> Result<Page, Unreadable> {
+        match (self, after) {
+            (Self::Tenant { .. }, None) => Ok(Page {
+                events: Vec::new(),
+                through: events::last_id(conn).await?,
+                has_more: false,
+                is_last: false,
+            }),
+            (Self::Tenant { tenant_id, types }, Some(after)) => {
+                let types = types.as_deref();
+                let page =
+                    events::list_of_tenant_after(conn, *tenant_id, after, types, PAGE).await?;
+                cursor::check(conn, *tenant_id, after).await?;
+                Ok(Page {
+                    events: page.events,
+                    through: page.through,
+                    has_more: page.has_more,
+                    is_last: false,
+                })
+            }
+            (Self::Job { tenant_id, job_id }, after) => {
+                // Before the events: what waits for its number now is in none of the pages, and so is not the end.
+                let may_go_on = events::may_go_on(conn, *tenant_id, *job_id)
+                    .await?
+                    .ok_or_else(Problem::no_such_transcription)?;
+                let begin = after.unwrap_or(EventId::ZERO);
+                let page = events::list_of_job_after(conn, *job_id, begin, PAGE).await?;
+                if let Some(after) = after {
+                    // The events of a job that has not ended are kept, however old.
+                    let is_kept = may_go_on && after <= events::last_id(conn).await?;
+                    if !is_kept {
+                        cursor::check(conn, *tenant_id, after).await?;
+                    }
+                }
+                Ok(Page {
+                    events: page.events,
+                    through: page.through,
+                    has_more: page.has_more,
+                    is_last: !may_go_on && !page.has_more,
+                })
+            }
+        }
+    }
+}
+
+/// Reads a source's events from the database.
+pub(super) struct Reader {
+    pub source: Source,
+    pub pool: PgPool,
+    /// Who may read now.
+    pub turns: Arc<Semaphore>,
+}
+
+impl Reader {
+    /// Reads what comes after an event, when it is its turn.
+    pub async fn read(&self, after: Option<EventId>) -> Result<Page, Unreadable> {
+        // Never closed; without a turn it would only be less polite.
+        let _turn = self.turns.acquire().await;
+        let mut conn = self.pool.acquire().await?;
+        self.source.read(&mut conn, after).await
+    }
+}

@@ -1,0 +1,122 @@
+//! Waiting for a transcription's end, on behalf of a caller who asked for that.
+
+use axum::response::Response;
+use tokio::time::Instant;
+
+use super::{
+    lookup::find,
+    result::read,
+    view::{Transcription, with_result},
+};
+use crate::{
+    db::jobs::Job,
+    domain::ids::{JobId, TenantId},
+    feed::{Next, Topic},
+    http::{
+        accepted,
+        problem::{Problem, ProblemType},
+        state::AppState,
+        wait::Wait,
+    },
+};
+
+/// Finds a job that has ended; or as it stands when the time is up, or the process is to end.
+///
+/// # Errors
+/// Where there is none, it is erased, the database does not answer, or too many wait.
+pub async fn find_ended(
+    state: &AppState,
+    tenant_id: TenantId,
+    id: JobId,
+    wait: Wait,
+) -> Result<Job, Problem> {
+    let deadline = Instant::now() + wait.at_most();
+    let mut job = find_now(state, tenant_id, id).await?;
+    if job.status.is_terminal() || wait.at_most().is_zero() {
+        return Ok(job);
+    }
+    let _place = state.waiting_room.enter()?;
+    let mut news = state.feed.subscribe(Topic::Job(id));
+    let mut is_over = false;
+    loop {
+        // Subscribed before: an end that this does not see comes as news.
+        job = find_now(state, tenant_id, id).await?;
+        if is_over || job.status.is_terminal() {
+            return Ok(job);
+        }
+        loop {
+            let next = tokio::select! {
+                () = state.stopping.cancelled() => None,
+                () = tokio::time::sleep_until(deadline) => None,
+                next = news.next() => Some(next),
+            };
+            match next {
+                None => is_over = true,
+                Some(Next::Event(told)) if !told.kind.is_terminal() => continue,
+                Some(Next::Event(_) | Next::Missed) => {}
+            }
+            break;
+        }
+    }
+}
+
+/// No connection is held beyond the look.
+async fn find_now(state: &AppState, tenant_id: TenantId, id: JobId) -> Result<Job, Problem> {
+    find(&mut *state.pool.acquire().await?, tenant_id, id).await
+}
+
+/// Answers a create whose job is committed: 200 with the result where it has ended within the time that its caller waits,
+/// else 202.
+///
+/// # Errors
+/// Where the job was erased meanwhile. Whatever else goes wrong, it is accepted, and that is the answer.
+pub async fn answer(
+    state: &AppState,
+    tenant_id: TenantId,
+    job: Job,
+    wait: Wait,
+) -> Result<Response, Problem> {
+    let id = job.id;
+    let path = format!("/v1/transcriptions/{id}");
+    if wait == Wait::Unasked {
+        return Ok(accepted::answer(state, &path, Transcription::from(job)));
+    }
+    let (mut response, has_ended) = match end_of(state, tenant_id, id, wait).await {
+        Ok(Ended::Yes(response)) => (accepted::locate(state, &path, response), true),
+        Ok(Ended::No(now)) => {
+            let now = Transcription::from(*now);
+            (accepted::answer(state, &path, now), false)
+        }
+        Err(problem) if problem.kind() == ProblemType::TranscriptionDeleted => return Err(problem),
+        Err(_) => {
+            let then = Transcription::from(job);
+            (accepted::answer(state, &path, then), false)
+        }
+    };
+    wait.mark(&mut response, has_ended);
+    Ok(response)
+}
+
+enum Ended {
+    Yes(Response),
+    No(Box<Job>),
+}
+
+async fn end_of(
+    state: &AppState,
+    tenant_id: TenantId,
+    id: JobId,
+    wait: Wait,
+) -> Result<Ended, Problem> {
+    let job = find_ended(state, tenant_id, id, wait).await?;
+    if !job.status.is_terminal() {
+        return Ok(Ended::No(Box::new(job)));
+    }
+    let callback_id = job.result_callback_id;
+    let shown = Transcription::from(job).written()?;
+    let result = match callback_id {
+        Some(callback_id) => Some(read(state, callback_id).await?),
+        None => None,
+    };
+    Ok(Ended::Yes(with_result(shown, result)))
+}

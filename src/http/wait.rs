@@ -1,0 +1,278 @@
+//! Requests that wait for news: how long they want to, and how many may.
+//!
+//! `?wait=20` says it, or the header `Prefer: wait=20` (RFC 7240), which is answered with `Preference-Applied`. Whoever waits
+//! holds a place in the [`WaitingRoom`] and one in the feed, and no connection of the database's.
+
+use std::{sync::Arc, time::Duration};
+
+use axum::{
+    extract::FromRequestParts,
+    http::{HeaderMap, HeaderName, HeaderValue, header, request::Parts},
+    response::Response,
+};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use url::form_urlencoded;
+
+use super::{
+    problem::{Problem, ProblemType},
+    state::AppState,
+};
+
+/// The longest wait, in seconds: below what load balancers allow a request that is silent.
+pub const MOST_SECONDS: u64 = 60;
+
+/// When to ask again for what has not ended.
+const RETRY_AFTER: Duration = Duration::from_secs(3);
+
+/// When to come back where too many wait.
+const FULL_RETRY_AFTER: Duration = Duration::from_secs(5);
+
+const PREFER: HeaderName = HeaderName::from_static("prefer");
+
+const PREFERENCE_APPLIED: HeaderName = HeaderName::from_static("preference-applied");
+
+/// Bounds how many requests wait at once. Clones are the same.
+#[derive(Debug, Clone)]
+pub struct WaitingRoom {
+    places: Arc<Semaphore>,
+    size: usize,
+}
+
+/// Given back when dropped, as it is with the request of a caller who hangs up.
+#[derive(Debug)]
+pub struct Place {
+    _permit: OwnedSemaphorePermit,
+}
+
+impl WaitingRoom {
+    /// A room for so many.
+    #[must_use]
+    pub fn new(size: usize) -> Self {
+        let places = Arc::new(Semaphore::new(size));
+        Self { places, size }
+    }
+
+    /// Takes a place.
+    ///
+    /// # Errors
+    /// 503 where there is none.
+    pub fn enter(&self) -> Result<Place, Problem> {
+        let place = Arc::clone(&self.places).try_acquire_owned();
+        place
+            .map(|permit| Place { _permit: permit })
+            .map_err(|_| {
+                let detail = "As many requests wait for news here as may. Repeat this one in a moment, or without wait.";
+                Problem::new(ProblemType::TooManyWaiting, detail).retry_after(FULL_RETRY_AFTER)
+            })
+    }
+
+    /// How many wait.
+    #[must_use]
+    pub fn taken(&self) -> usize {
+        self.size.saturating_sub(self.places.available_permits())
+    }
+}
+
+/// How long a request wants to wait.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Wait {
+    /// It does not speak of it.
+    Unasked,
+    /// So long, says its query.
+    Asked(Duration),
+    /// So many seconds, says its header.
+    Preferred(u64),
+}
+
+impl Wait {
+    /// Reads the query and the headers. The query wins.
+    fn parse(query: &str, headers: &HeaderMap) -> Result<Self, Problem> {
+        let mut values =
+            form_urlencoded::parse(query.as_bytes()).filter(|(name, _)| name == "wait");
+        match (values.next(), values.next()) {
+            (None, _) => Ok(preferred_seconds(headers).map_or(Self::Unasked, Self::Preferred)),
+            (Some(_), Some(_)) => Err(Problem::parameter("wait", "must be given once")),
+            (Some((_, value)), None) => parse_seconds(&value)
+                .map(Self::Asked)
+                .map_err(|rule| Problem::parameter("wait", rule)),
+        }
+    }
+
+    /// How long at most.
+    #[must_use]
+    pub fn at_most(self) -> Duration {
+        match self {
+            Self::Unasked => Duration::ZERO,
+            Self::Asked(time) => time,
+            Self::Preferred(seconds) => Duration::from_secs(seconds),
+        }
+    }
+
+    /// Says in an answer which preference was heeded, and when to ask again for what has not ended.
+    pub fn mark(self, response: &mut Response, has_ended: bool) {
+        if self == Self::Unasked {
+            return;
+        }
+        let headers = response.headers_mut();
+        if let Self::Preferred(seconds) = self
+            && let Ok(applied) = HeaderValue::try_from(format!("wait={seconds}"))
+        {
+            headers.insert(PREFERENCE_APPLIED, applied);
+        }
+        if !has_ended {
+            headers.insert(header::RETRY_AFTER, RETRY_AFTER.as_secs().into());
+        }
+    }
+}
+
+impl FromRequestParts<AppState> for Wait {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &AppState) -> Result<Self, Problem> {
+        Self::parse(parts.uri.query().unwrap_or_default(), &parts.headers)
+    }
+}
+
+/// Parses the query parameter `wait`. The error is its rule.
+///
+/// # Errors
+/// Where it breaks its rule.
+pub fn parse_seconds(value: &str) -> Result<Duration, String> {
+    whole(value)
+        .filter(|seconds| *seconds <= MOST_SECONDS)
+        .map(Duration::from_secs)
+        .ok_or_else(|| format!("must be a whole number of seconds from 0 to {MOST_SECONDS}"))
+}
+
+/// Digits alone. What is too large to be counted is very large.
+fn whole(value: &str) -> Option<u64> {
+    let is_whole = !value.is_empty() && value.bytes().all(|byte| byte.is_ascii_digit());
+    is_whole.then(|| value.parse().unwrap_or(u64::MAX))
+}
+
+/// The preference `wait`, no more than may be. One that cannot be understood is none, and of several the first counts
+/// (RFC 7240, section 2).
+fn preferred_seconds(headers: &HeaderMap) -> Option<u64> {
+    let lists = headers.get_all(PREFER).iter();
+    let value = lists
+        .filter_map(|list| list.to_str().ok())
+        .flat_map(|list| split(list, b','))
+        // Parameters of a preference say nothing here.
+        .filter_map(|preference| split(preference, b';').next())
+        .find_map(|preference| {
+            let (name, value) = preference.split_once('=').unwrap_or((preference, ""));
+            name.trim()
+                .eq_ignore_ascii_case("wait")
+                .then_some(value.trim())
+        })?;
+    let unquoted = value
+        .strip_prefix('"')
+        .and_then(|rest| rest.strip_suffix('"'));
+    Some(whole(unquoted.unwrap_or(value))?.min(MOST_SECONDS))
+}
+
+/// Splits at a mark, except within quotes.
+fn split(list: &str, mark: u8) -> impl Iterator<Item = &str> {
+    let (mut is_quoted, mut is_escaped) = (false, false);
+    // Marks, quotes and escapes are ASCII, so bytes do.
+    list.split(move |c: char| {
+        let is_mark = c == char::from(mark) && !is_quoted;
+        if is_escaped {
+            is_escaped = false;
+        } else if is_quoted && c == '\\' {
+            is_escaped = true;
+        } else if c == '"' {
+            is_quoted = !is_quoted;
+        }
+        is_mark
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn preferring(lists: &[&str]) -> Option<u64> {
+        let mut headers = HeaderMap::new();
+        for list in lists {
+            headers.append(PREFER, HeaderValue::from_bytes(list.as_bytes()).unwrap());
+        }
+        preferred_seconds(&headers)
+    }
+
+    #[test]
+    fn the_preference_is_found_among_others() {
+        for (lists, seconds) in [
+            (&["wait=10"][..], 10),
+            (&["Wait = 10"], 10),
+            (&["WAIT=\"10\""], 10),
+            (&["respond-async, wait=10"], 10),
+            (&["respond-async;wait=5, wait=10; a=b"], 10),
+            (&["foo=\"wait=3, wait=4\", wait=10"], 10),
+            (&["foo=\"\\\", wait=3\", wait=10"], 10),
+            (&["handling=lenient", "wait=10"], 10),
+            (&["wait=10, wait=20", "wait=30"], 10),
+            (&["wait=0"], 0),
+            (&["wait=60"], 60),
+            (&["wait=61"], 60),
+            (&["wait=99999999999999999999999"], 60),
+        ] {
+            assert_eq!(preferring(lists), Some(seconds), "{lists:?}");
+        }
+        for lists in [
+            &[][..],
+            &[""],
+            &["respond-async"],
+            &["wait"],
+            &["wait="],
+            &["wait=soon"],
+            &["wait=-1"],
+            &["wait=+1"],
+            &["wait=1.5"],
+            &["wait=1 0"],
+            &["wait=\"10"],
+            &["waiting=10"],
+            &["foo=\"wait=10"],
+            &["wait=soon, wait=10"],
+            &["é"],
+        ] {
+            assert_eq!(preferring(lists), None, "{lists:?}");
+        }
+    }
+
+    #[test]
+    fn the_query_wins_and_is_held_to_its_rule() {
+        let headers: HeaderMap = [(PREFER, HeaderValue::from_static("wait=10"))]
+            .into_iter()
+            .collect();
+        let asked = |query: &str| Wait::parse(query, &headers);
+        assert_eq!(asked("").unwrap(), Wait::Preferred(10));
+        assert_eq!(
+            asked("a=1&wait=7").unwrap(),
+            Wait::Asked(Duration::from_secs(7))
+        );
+        assert_eq!(asked("wait=0").unwrap(), Wait::Asked(Duration::ZERO));
+        for query in [
+            "wait=",
+            "wait=61",
+            "wait=-1",
+            "wait=+1",
+            "wait=1.5",
+            "wait=a",
+            "wait=1&wait=1",
+        ] {
+            assert!(asked(query).is_err(), "{query}");
+        }
+    }
+
+    #[test]
+    fn a_place_is_given_back() {
+        let room = WaitingRoom::new(1);
+        let place = room.enter().unwrap();
+        assert!(room.enter().is_err());
+        assert_eq!(room.taken(), 1);
+        drop(place);
+        assert!(room.enter().is_ok());
+        assert_eq!(room.taken(), 0);
+    }
+}

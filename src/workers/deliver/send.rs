@@ -1,0 +1,370 @@
+//! One delivery, from its claim to its outcome.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use chrono::{DateTime, Utc};
+use tokio::{sync::OwnedSemaphorePermit, time::Instant};
+use tokio_util::sync::CancellationToken;
+use url::Url;
+
+use super::{
+    Claimed, Deliverer, LEASE, body,
+    places::Place,
+    results::{NoResult, Unpacked},
+};
+use crate::{
+    crash_points::CrashPoint,
+    db::{
+        deliveries::{Attempt, ClaimedDelivery, Content, Contents, Next, Outcome, ResultAt, To},
+        signing_secrets,
+    },
+    domain::{
+        delivery::{CallbackMethod, DeadReason},
+        delivery_schedule::{Sign, next_try_in},
+        event::EventId,
+        ids::{EndpointId, TenantId},
+        signing_secret::StoredSecret,
+    },
+    feed,
+    notify::{
+        client::TIMEOUT,
+        message::{Message, SendErrorCode, Sent, SigningSecret},
+    },
+};
+
+/// A send must begin so early that it ends before the lease, with time to record it.
+const BEGINS_WITHIN: Duration = LEASE
+    .saturating_sub(TIMEOUT)
+    .saturating_sub(Duration::from_secs(10));
+
+/// A send that takes longer makes room for others.
+const SLOW_AFTER: Duration = Duration::from_secs(1);
+
+/// How long a delivery rests that cannot be put together now, for a reason of our own.
+const REST: Duration = Duration::from_secs(10);
+
+/// The same for one that only a newer version understands.
+const UNKNOWN_REST: Duration = Duration::from_mins(1);
+
+/// What a delivery led to.
+enum Tried {
+    /// A request.
+    Sent(Sent),
+    /// A request, perhaps, which this process did not see the end of.
+    Interrupted,
+    /// Nothing: what it would tell is erased.
+    Erased,
+    /// Nothing, for now.
+    NotSent,
+}
+
+/// Something to send.
+struct Composed {
+    message: Message,
+    /// What its result takes.
+    _room: Option<OwnedSemaphorePermit>,
+}
+
+impl Deliverer {
+    /// Sends a delivery, and says what came of it.
+    pub(super) async fn deliver(
+        &self,
+        delivery: ClaimedDelivery,
+        claimed: Claimed,
+        place: &mut Place,
+        give_up: &CancellationToken,
+    ) -> Outcome {
+        let contents = match &delivery.content {
+            Content::Message(contents) => contents,
+            Content::Gone(reason) => return ended(&delivery, *reason),
+            Content::Unknown => {
+                let after = UNKNOWN_REST;
+                return outcome(&delivery, None, None, Next::GiveBack { after });
+            }
+        };
+        let started = Instant::now();
+        let tried = tokio::select! {
+            tried = self.aside_if_slow(place, self.send(&delivery, contents, claimed)) => tried,
+            () = give_up.cancelled() => Tried::Interrupted,
+        };
+        CrashPoint::DeliverSent.reach();
+        let started_at = delivery.claimed_at + (started - claimed.after);
+        let sent = match tried {
+            Tried::Sent(sent) => sent,
+            Tried::Interrupted => {
+                let attempt = interrupted(started_at, started.elapsed());
+                let after = Duration::ZERO;
+                return outcome(&delivery, Some(attempt), None, Next::TryAgain { after });
+            }
+            Tried::Erased => return ended(&delivery, DeadReason::TranscriptionDeleted),
+            Tried::NotSent => {
+                return outcome(&delivery, None, None, Next::GiveBack { after: REST });
+            }
+        };
+        let (next, sign) = judge(&delivery, &sent);
+        report(&delivery, &sent, next);
+        if next == Next::Delivered && delivery.is_first_try {
+            let told_at = delivery.claimed_at + claimed.after.elapsed();
+            let told_in = (told_at - contents.event.occurred_at)
+                .to_std()
+                .unwrap_or_default();
+            metrics::histogram!("gateway_told_seconds").record(told_in.as_secs_f64());
+        }
+        let attempt = Attempt {
+            started_at,
+            duration: sent.duration,
+            http_status: sent.http_status,
+            error: sent.error.as_ref().map(|error| error.code.as_str()),
+            error_detail: sent.error.map(|error| error.detail),
+            response_start: sent.response_start,
+        };
+        outcome(&delivery, Some(attempt), sign, next)
+    }
+
+    /// Lets what takes long give its place to others.
+    async fn aside_if_slow(&self, place: &mut Place, send: impl Future<Output = Tried>) -> Tried {
+        let mut send = std::pin::pin!(send);
+        tokio::select! {
+            tried = &mut send => return tried,
+            () = tokio::time::sleep(SLOW_AFTER) => {}
+        }
+        if self.0.places.move_aside(place) {
+            self.0.parts.wakeups.deliveries_due();
+        }
+        send.await
+    }
+
+    async fn send(
+        &self,
+        delivery: &ClaimedDelivery,
+        contents: &Contents,
+        claimed: Claimed,
+    ) -> Tried {
+        let deadline = claimed.before + BEGINS_WITHIN;
+        let composed = match tokio::time::timeout_at(deadline, self.compose(delivery, contents))
+            .await
+        {
+            Ok(Ok(composed)) => composed,
+            Ok(Err(NoResult::Erased)) => return Tried::Erased,
+            Ok(Err(error)) => {
+                tracing::warn!(%error, delivery.id = %delivery.id, "Could not put delivery {} together; trying again", delivery.id);
+                return Tried::NotSent;
+            }
+            // Others had all the room.
+            Err(_) => return Tried::NotSent,
+        };
+        let now = delivery.claimed_at + claimed.after.elapsed();
+        Tried::Sent(self.0.parts.notifier.send(&composed.message, now).await)
+    }
+
+    async fn compose(
+        &self,
+        delivery: &ClaimedDelivery,
+        contents: &Contents,
+    ) -> Result<Composed, NoResult> {
+        let secrets = self.open_secrets(delivery, &contents.secrets).await?;
+        let (id, (url, method)) = (message_id(contents), address(&contents.to));
+        let (body, room) = self.write(contents).await?;
+        let url: Url = url
+            .parse()
+            .map_err(|_| NoResult::Unreadable("its address is none"))?;
+        let message = Message {
+            id,
+            url,
+            method,
+            body,
+            secrets,
+            traceparent: contents.traceparent.clone(),
+        };
+        Ok(Composed {
+            message,
+            _room: room,
+        })
+    }
+
+    async fn write(
+        &self,
+        contents: &Contents,
+    ) -> Result<(Bytes, Option<OwnedSemaphorePermit>), NoResult> {
+        match &contents.to {
+            To::Endpoint { result, .. } => {
+                let thin = feed::write(&contents.event, &self.0.parts.links).body;
+                let Some(at) = result else {
+                    return Ok((thin, None));
+                };
+                match self.read(*at).await {
+                    Ok(Unpacked { result, room }) => {
+                        Ok((body::with_result(&thin, &result), Some(room)))
+                    }
+                    Err(NoResult::Erased) => Ok((thin, None)),
+                    Err(error) => Err(error),
+                }
+            }
+            To::Done {
+                job_id,
+                result,
+                custom_metadata,
+                ..
+            } => {
+                let Unpacked { result, room } = self.read(*result).await?;
+                let body = body::success(*job_id, &result, custom_metadata.as_deref());
+                Ok((body, Some(room)))
+            }
+            To::Failed {
+                job_id,
+                failure,
+                custom_metadata,
+                ..
+            } => Ok((
+                body::error(*job_id, failure, custom_metadata.as_deref()),
+                None,
+            )),
+        }
+    }
+
+    async fn read(&self, at: ResultAt) -> Result<Unpacked, NoResult> {
+        self.0.results.read(&self.0.parts.pool, at).await
+    }
+
+    /// What signs the message. A tenant gets its secret with its first callback, so that every callback is signed.
+    async fn open_secrets(
+        &self,
+        delivery: &ClaimedDelivery,
+        stored: &[StoredSecret],
+    ) -> Result<Vec<SigningSecret>, NoResult> {
+        if !stored.is_empty() {
+            return self.open(stored);
+        }
+        let (tenant_id, endpoint_id) = (delivery.tenant_id, delivery.endpoint_id);
+        let stored = self.make_secret(tenant_id, endpoint_id).await?;
+        self.open(&stored)
+    }
+
+    async fn make_secret(
+        &self,
+        tenant_id: TenantId,
+        endpoint_id: Option<EndpointId>,
+    ) -> Result<Vec<StoredSecret>, NoResult> {
+        let secret = SigningSecret::from_random(rand::random());
+        let parts = &self.0.parts;
+        let sealed = parts
+            .sealer
+            .seal(parts.ids.next(), tenant_id, endpoint_id, &secret)
+            .map_err(|_| NoResult::Unreadable("no secret can be sealed"))?;
+        let mut conn = parts.pool.acquire().await?;
+        // Whoever was first, it is theirs that signs.
+        signing_secrets::insert_first(&mut conn, &sealed).await?;
+        Ok(signing_secrets::list_usable(&mut conn, tenant_id, endpoint_id).await?)
+    }
+
+    fn open(&self, stored: &[StoredSecret]) -> Result<Vec<SigningSecret>, NoResult> {
+        stored
+            .iter()
+            .map(|secret| self.0.parts.sealer.open(secret))
+            .collect::<Result<_, _>>()
+            .map_err(|error| {
+                tracing::error!(%error, "A signing secret cannot be opened");
+                NoResult::Unreadable("its secret stays closed")
+            })
+    }
+}
+
+/// `webhook-id`. An event and the callback of the same job are two messages, also to a receiver that gets both.
+fn message_id(contents: &Contents) -> String {
+    match &contents.to {
+        To::Endpoint { .. } => contents.event.id.to_string(),
+        To::Done { .. } | To::Failed { .. } => {
+            let EventId(number) = contents.event.id;
+            format!("cb_{number}")
+        }
+    }
+}
+
+fn address(to: &To) -> (&str, CallbackMethod) {
+    match to {
+        To::Endpoint { url, .. } => (url, CallbackMethod::Post),
+        To::Done { callback, .. } | To::Failed { callback, .. } => (&callback.url, callback.method),
+    }
+}
+
+/// What a try means for its delivery, and for its receiver.
+fn judge(delivery: &ClaimedDelivery, sent: &Sent) -> (Next, Option<Sign>) {
+    if sent.error.is_none() {
+        return (Next::Delivered, Some(Sign::Works));
+    }
+    if sent.http_status == Some(410) {
+        // Of a callback it says that this one URL is gone, and nothing of the host.
+        let sign = delivery.endpoint_id.map(|_| Sign::Fails { rest: None });
+        return (Next::Dead(DeadReason::EndpointGone), sign);
+    }
+    let rest = sent
+        .retry_after
+        .filter(|_| matches!(sent.http_status, Some(429 | 503)));
+    let next = match next_try_in(delivery.tries, sent.retry_after, rand::random()) {
+        Some(after) => Next::TryAgain { after },
+        None => Next::Dead(DeadReason::Exhausted),
+    };
+    (next, Some(Sign::Fails { rest }))
+}
+
+fn outcome(
+    delivery: &ClaimedDelivery,
+    attempt: Option<Attempt>,
+    sign: Option<Sign>,
+    next: Next,
+) -> Outcome {
+    Outcome {
+        delivery_id: delivery.id,
+        lane_id: delivery.lane_id,
+        lease_until: delivery.lease_until,
+        attempt,
+        sign,
+        next,
+    }
+}
+
+/// A delivery that there is nothing to send of any more.
+fn ended(delivery: &ClaimedDelivery, reason: DeadReason) -> Outcome {
+    tracing::info!(delivery.id = %delivery.id, reason = reason.as_str(), "Gave up delivery {}: {}", delivery.id, reason.as_str());
+    count(delivery, "dead");
+    outcome(delivery, None, None, Next::Dead(reason))
+}
+
+fn interrupted(started_at: DateTime<Utc>, duration: Duration) -> Attempt {
+    Attempt {
+        started_at,
+        duration,
+        http_status: None,
+        error: Some(SendErrorCode::Interrupted.as_str()),
+        error_detail: Some("the gateway was stopped while it sent the request".to_owned()),
+        response_start: None,
+    }
+}
+
+/// Tells operators of a try, without addresses and content.
+fn report(delivery: &ClaimedDelivery, sent: &Sent, next: Next) {
+    let name = match next {
+        Next::Delivered => "delivered",
+        Next::Dead(_) => "dead",
+        Next::TryAgain { .. } | Next::GiveBack { .. } => "failed",
+    };
+    count(delivery, name);
+    metrics::histogram!("gateway_delivery_duration_seconds").record(sent.duration.as_secs_f64());
+    let error = sent.error.as_ref().map(|error| error.code.as_str());
+    let endpoint_id = delivery.endpoint_id.map(tracing::field::display);
+    tracing::info!(
+        delivery.id = %delivery.id, endpoint.id = endpoint_id, tries = delivery.tries, outcome = name,
+        http.status = sent.http_status, error, elapsed_ms = sent.duration.as_millis(),
+        "Sent delivery {}: {name}", delivery.id
+    );
+}
+
+fn count(delivery: &ClaimedDelivery, outcome: &'static str) {
+    let kind = match delivery.endpoint_id {
+        Some(_) => "webhook",
+        None => "callback",
+    };
+    metrics::counter!("gateway_deliveries_total", "outcome" => outcome, "kind" => kind)
+        .increment(1);
+}

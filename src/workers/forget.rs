@@ -1,0 +1,83 @@
+//! The end of the event log's retention: old events are deleted, and deliveries that were through long ago.
+//!
+//! A tenant's horizon (`event_horizons`) is moved with the same commit, so a reader whose cursor is behind it is told that it
+//! has missed something. Events of a job that has not ended, or ended lately, stay however old they are; a job that is older
+//! than that loses all of them about together, and its timeline then tells its beginning and its end as its row has them.
+//! What somebody has still to be told of stays, too.
+
+use std::time::Duration;
+
+use sqlx::PgPool;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use super::{ERROR_PAUSE, sweep_interval};
+use crate::db::{deliveries, events};
+
+/// How many rows are looked at in one go.
+const BATCH: i64 = 500;
+
+/// How often events are looked at again that were old and had to stay.
+const SECOND_LOOK_INTERVAL: Duration = Duration::from_mins(10);
+
+/// Deletes what is older than the retention of events.
+#[derive(Debug, Clone)]
+pub struct Forgetter {
+    /// The database.
+    pub pool: PgPool,
+    /// How long an event is kept, and a delivery after its end.
+    pub keeps_for: Duration,
+}
+
+impl Forgetter {
+    /// Looks until told to stop. A statement that is cut off changes nothing, and another look finds the same.
+    pub async fn run(self, stop: CancellationToken) {
+        let mut looked_through = 0;
+        let mut second_look_at = Instant::now() + SECOND_LOOK_INTERVAL;
+        loop {
+            if Instant::now() >= second_look_at {
+                looked_through = 0;
+                second_look_at = Instant::now() + SECOND_LOOK_INTERVAL;
+            }
+            let swept = tokio::select! {
+                () = stop.cancelled() => return,
+                swept = self.sweep(&mut looked_through) => swept,
+            };
+            let rest = match swept {
+                Ok(()) => sweep_interval(),
+                Err(error) => {
+                    tracing::warn!(%error, "Could not delete old events; trying again");
+                    ERROR_PAUSE
+                }
+            };
+            tokio::select! {
+                () = stop.cancelled() => return,
+                () = tokio::time::sleep(rest) => {}
+            }
+        }
+    }
+
+    /// Deletes what is due behind a position of the log, a batch a statement.
+    async fn sweep(&self, looked_through: &mut i64) -> sqlx::Result<()> {
+        // First the deliveries: they keep their events.
+        loop {
+            let mut conn = self.pool.acquire().await?;
+            let deleted = deliveries::forget(&mut conn, self.keeps_for, BATCH).await?;
+            metrics::counter!("gateway_deliveries_forgotten_total").increment(deleted);
+            if deleted == 0 {
+                break;
+            }
+        }
+        loop {
+            let mut conn = self.pool.acquire().await?;
+            let after = *looked_through;
+            let forgotten = events::forget(&mut conn, after, self.keeps_for, BATCH).await?;
+            let deleted = u64::try_from(forgotten.deleted).unwrap_or_default();
+            metrics::counter!("gateway_events_forgotten_total").increment(deleted);
+            *looked_through = forgotten.looked_through;
+            if !forgotten.has_more {
+                return Ok(());
+            }
+        }
+    }
+}

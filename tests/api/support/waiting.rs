@@ -1,0 +1,45 @@
+//! Requests that wait, at a gateway where one may (`MAX_WAITING_REQUESTS=1`): so others learn that it does.
+
+use std::time::Duration;
+
+use reqwest::{Method, RequestBuilder};
+use tokio::{task::JoinHandle, time::timeout};
+
+use super::{Answer, BOUND, Caller, eventually};
+
+/// Sends a request, and once more for as long as it was answered without a wait because there was no place.
+pub fn wait_in_place(
+    request: RequestBuilder,
+    had_no_place: impl Fn(&Answer) -> bool + Send + Sync + 'static,
+) -> JoinHandle<Answer> {
+    tokio::spawn(async move {
+        let asking = async {
+            loop {
+                let again = request.try_clone().expect("a body in memory");
+                let answer = Answer::to(again).await;
+                if !had_no_place(&answer) {
+                    return answer;
+                }
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+        };
+        timeout(BOUND * 2, asking)
+            .await
+            .expect("a place to wait in")
+    })
+}
+
+/// A look that waits.
+pub fn look_in_place(caller: &Caller, path: &str) -> JoinHandle<Answer> {
+    let request = caller.request(Method::GET, path);
+    wait_in_place(request, |answer| answer.status == 503)
+}
+
+/// Waits until the only place is taken by somebody else.
+pub async fn until_somebody_waits(caller: &Caller) {
+    eventually("request that waits", async || {
+        let answer = caller.get("/v1/events?after=latest&wait=1").await;
+        (answer.status == 503).then_some(())
+    })
+    .await;
+}
