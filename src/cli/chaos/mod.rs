@@ -53,6 +53,12 @@ const REPEATED_LATE: usize = 10;
 /// How long callers wait for their answers after the last fault.
 const ANSWERS_TIMEOUT: Duration = Duration::from_mins(3);
 
+/// How many faults happen at least, unless it is said how many.
+const MIN_FAULTS: usize = 60;
+
+/// About how many jobs end from one fault to the next.
+const JOBS_PER_FAULT: usize = 12;
+
 /// What goes wrong, and with how many jobs.
 #[derive(Args, Debug, Clone)]
 pub struct ChaosArgs {
@@ -64,9 +70,9 @@ pub struct ChaosArgs {
     #[arg(long, default_value_t = 2000)]
     jobs: usize,
 
-    /// How many faults happen
-    #[arg(long, default_value_t = 60)]
-    faults: usize,
+    /// How many faults happen; unless given, so many that something goes wrong for as long as there are jobs to do
+    #[arg(long)]
+    faults: Option<usize>,
 
     /// Faults of these kinds alone
     #[arg(long, value_enum, value_delimiter = ',', value_name = "KINDS")]
@@ -105,7 +111,10 @@ impl Plan {
         } else {
             &args.only
         };
-        let strikes = faults::plan(&mut rng, args.faults, kinds, REPLICAS);
+        let faults = args
+            .faults
+            .unwrap_or((args.jobs / JOBS_PER_FAULT).max(MIN_FAULTS));
+        let strikes = faults::plan(&mut rng, faults, kinds, REPLICAS);
         let orders = load::plan(
             &mut rng,
             args.jobs,

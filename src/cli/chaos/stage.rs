@@ -52,7 +52,6 @@ const QUICK: [(&str, &str); 10] = [
     ("SHUTDOWN_TIMEOUT_SECONDS", "20"),
     ("DATABASE_POOL_SIZE", "20"),
     ("LISTEN_ADDR", "127.0.0.1:0"),
-    ("WEBHOOK_ALLOWED_NETWORKS", "127.0.0.0/8"),
     ("GLADIA_API_KEY", GLADIA_KEY),
     ("LOG_LEVEL", "info,gladia_gateway=debug"),
     // Where the receivers of webhooks are.

@@ -29,16 +29,14 @@ struct Named {
 pub async fn follow(mut reader: Reader) {
     let mut after = None;
     loop {
-        match read_page(&mut reader, after.as_deref()).await {
-            Some(Ok(next)) => after = Some(next),
-            Some(Err(what)) => reader.notebook.complain(what),
-            None => {}
+        if let Some(next) = read_page(&mut reader, after.as_deref()).await {
+            after = Some(next);
         }
     }
 }
 
 /// Reads a page, and where the next one begins. Nothing, where none came.
-async fn read_page(reader: &mut Reader, after: Option<&str>) -> Option<Result<String, String>> {
+pub async fn read_page(reader: &mut Reader, after: Option<&str>) -> Option<String> {
     let limit = [1, 7, 100, 500][reader.rng.random_range(0..4)];
     let wait = reader.rng.random_range(0..=20_u64);
     let patience = if reader.rng.random_bool(0.15) {
@@ -54,7 +52,9 @@ async fn read_page(reader: &mut Reader, after: Option<&str>) -> Option<Result<St
     let answer = reader.accept(request.send().await).await?;
     // An answer that broke off is asked for again.
     let text = answer.text().await.ok()?;
-    Some(note(reader, &text))
+    note(reader, &text)
+        .map_err(|what| reader.notebook.complain(what))
+        .ok()
 }
 
 fn note(reader: &Reader, text: &str) -> Result<String, String> {

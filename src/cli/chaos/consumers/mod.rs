@@ -2,7 +2,7 @@
 //!
 //! Each tenant has two webhook endpoints and a receiver of the callbacks of its jobs ([`receiver`]), which fail, hang and
 //! break off at times ([`troubles`]), two consumers of the event stream that are cut at random ([`stream`], [`frames`]),
-//! and one of the change list ([`change_list`]). Everything that any of them is told is kept for the verdict ([`told`]).
+//! one of the change list ([`change_list`]), and one that goes to and fro between the two. Everything that any of them is told is kept for the verdict ([`told`]).
 
 mod change_list;
 mod frames;
@@ -127,6 +127,8 @@ impl Consumers {
             }
             let name = format!("change list of {}", tenant.name);
             this.read(&desk, name, rng(), change_list::follow);
+            let name = format!("mixed reader of {}", tenant.name);
+            this.read(&desk, name, rng(), follow_both);
         }
         Ok(this)
     }
@@ -184,6 +186,15 @@ impl Consumers {
             }
         });
         (webhooks.chain(read).collect(), called.collect())
+    }
+}
+
+/// Reads the stream and the change list by turns, each from where the other one stopped.
+async fn follow_both(mut reader: Reader) {
+    loop {
+        stream::follow_for_a_while(&mut reader).await;
+        let last = reader.notebook.last().to_string();
+        change_list::read_page(&mut reader, Some(&last)).await;
     }
 }
 

@@ -205,3 +205,88 @@ impl State {
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use base64::{Engine, prelude::BASE64_STANDARD};
+    use reqwest::Client;
+
+    use super::*;
+    use crate::notify::{message::SigningSecret, signature::sign};
+
+    const KEY: &[u8] = b"a secret of a receiver";
+
+    async fn receiver(troubles: Vec<Trouble>) -> Receiver {
+        let clock = (
+            Instant::now(),
+            DateTime::from_timestamp(1_800_000_000, 0).unwrap(),
+        );
+        let receiver = Receiver::start(clock, troubles).await.unwrap();
+        let secret = format!("whsec_{}", BASE64_STANDARD.encode(KEY));
+        receiver.set_secret(&secret).unwrap();
+        receiver
+    }
+
+    /// The status that a message is answered with, if it is. `timestamp` is what it says, `signed` what its signature says.
+    async fn send(receiver: &Receiver, timestamp: i64, signed: i64) -> Option<u16> {
+        let client = Client::builder().no_proxy().build().unwrap();
+        let secrets = [SigningSecret(KEY.to_vec())];
+        let request = client
+            .post(receiver.url().clone())
+            .header("content-type", "application/json")
+            .header("webhook-id", "evt_1")
+            .header("webhook-timestamp", timestamp)
+            .header("webhook-signature", sign("evt_1", signed, b"{}", &secrets))
+            .body("{}");
+        let answer = request.send().await.ok()?;
+        Some(answer.status().as_u16())
+    }
+
+    #[tokio::test]
+    async fn only_what_was_signed_just_now_is_taken() {
+        let receiver = receiver(Vec::new()).await;
+        assert_eq!(
+            send(&receiver, 1_800_000_000, 1_800_000_000).await,
+            Some(204)
+        );
+        assert_eq!(
+            send(&receiver, 1_800_000_000, 1_800_000_001).await,
+            Some(401)
+        );
+        assert_eq!(
+            send(&receiver, 1_800_001_000, 1_800_001_000).await,
+            Some(401)
+        );
+        let (calls, wrong) = receiver.received();
+        assert!(calls.len() == 1 && calls[0].taken && calls[0].id == "evt_1");
+        assert_eq!(
+            wrong,
+            [
+                "evt_1: its signature is wrong",
+                "evt_1: its time 1800001000 is not about now"
+            ]
+        );
+    }
+
+    #[tokio::test]
+    async fn a_trouble_happens_to_as_many_requests_as_it_says() {
+        let trouble = |answer| Trouble {
+            from: Duration::ZERO,
+            until: Duration::MAX,
+            requests: 1,
+            held: Duration::ZERO,
+            answer,
+        };
+        let receiver = receiver(vec![trouble(Some(500)), trouble(None)]).await;
+        let mut answers = Vec::new();
+        for _ in 0..3 {
+            answers.push(send(&receiver, 1_800_000_000, 1_800_000_000).await);
+        }
+        assert_eq!(answers, [Some(500), None, Some(204)]);
+        let (calls, _) = receiver.received();
+        let taken: Vec<bool> = calls.iter().map(|call| call.taken).collect();
+        assert_eq!(taken, [false, false, true]);
+    }
+}

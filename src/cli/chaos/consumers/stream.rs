@@ -22,14 +22,19 @@ const SILENCE: Duration = Duration::from_secs(25);
 /// Follows the stream for as long as it is polled.
 pub async fn follow(mut reader: Reader) {
     loop {
-        let length = if reader.rng.random_bool(0.15) {
-            reader.milliseconds(10_000, 60_000)
-        } else {
-            reader.milliseconds(300, 6_000)
-        };
-        // Whatever it is doing by then, it is cut off.
-        let _ = timeout(length, follow_once(&mut reader)).await;
+        follow_for_a_while(&mut reader).await;
     }
+}
+
+/// Follows one connection until it is cut, if it does not end before.
+pub async fn follow_for_a_while(reader: &mut Reader) {
+    let length = if reader.rng.random_bool(0.15) {
+        reader.milliseconds(10_000, 60_000)
+    } else {
+        reader.milliseconds(300, 6_000)
+    };
+    // Whatever it is doing by then, it is cut off.
+    let _ = timeout(length, follow_once(reader)).await;
 }
 
 /// Follows one connection to its end.
