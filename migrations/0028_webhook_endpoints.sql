@@ -39,3 +39,5 @@ CREATE UNIQUE INDEX signing_secrets_of_endpoint ON signing_secrets (endpoint_id)
 CREATE UNIQUE INDEX signing_secrets_of_tenant ON signing_secrets (tenant_id)
     WHERE endpoint_id IS NULL AND expires_at IS NULL;
 CREATE INDEX signing_secrets_endpoint ON signing_secrets (endpoint_id) WHERE endpoint_id IS NOT NULL;
+-- A tenant's own secrets, those that were rotated too.
+CREATE INDEX signing_secrets_tenant ON signing_secrets (tenant_id) WHERE endpoint_id IS NULL;

@@ -16,6 +16,8 @@ CREATE TABLE delivery_lanes (
     last_failure_at timestamptz,
     CONSTRAINT delivery_lanes_origin UNIQUE (tenant_id, origin)
 );
+-- The lanes whose circuit is open, which the metrics count.
+CREATE INDEX delivery_lanes_open ON delivery_lanes (open_until) WHERE open_until IS NOT NULL;
 
 -- The outbox: an event that one receiver is to be sent.
 CREATE TABLE deliveries (
@@ -47,9 +49,18 @@ CREATE TABLE deliveries (
 -- What the claim walks from lane to lane along.
 CREATE INDEX deliveries_due ON deliveries (lane_id, next_try_at) WHERE status = 'pending';
 CREATE INDEX deliveries_leased ON deliveries (lane_id) WHERE status = 'pending' AND lease_until IS NOT NULL;
-CREATE INDEX deliveries_list ON deliveries (tenant_id, created_at DESC, id DESC);
-CREATE INDEX deliveries_of_endpoint ON deliveries (endpoint_id, created_at DESC, id DESC) WHERE endpoint_id IS NOT NULL;
+-- What has waited for longer than it may, found without looking at what else waits in its lane.
+CREATE INDEX deliveries_queued ON deliveries (lane_id, queued_at) WHERE status = 'pending';
+-- A list is filtered by status, and what is listed most is not what there is most of: each status is walked by itself, newest
+-- first.
+CREATE INDEX deliveries_list ON deliveries (tenant_id, status, created_at DESC, id DESC);
+CREATE INDEX deliveries_of_endpoint ON deliveries (endpoint_id, status, created_at DESC, id DESC)
+    WHERE endpoint_id IS NOT NULL;
 CREATE INDEX deliveries_of_job ON deliveries (job_id) WHERE job_id IS NOT NULL;
+-- Whom an event was sent to.
+CREATE INDEX deliveries_of_event ON deliveries (event_number);
+-- What the retention finds.
+CREATE INDEX deliveries_done ON deliveries (finished_at) WHERE finished_at IS NOT NULL;
 
 -- Every try, as it went.
 CREATE TABLE delivery_attempts (

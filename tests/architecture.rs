@@ -130,9 +130,9 @@ const LONGER: [(&str, &str); 1] = [(
 )];
 
 /// What handlers do, as the first word of their names.
-const VERBS: [&str; 12] = [
+const VERBS: [&str; 16] = [
     "create", "get", "list", "cancel", "delete", "update", "receive", "replay", "resolve", "retry",
-    "validate", "stream",
+    "validate", "stream", "enable", "disable", "rotate", "test",
 ];
 
 /// The imports that the table does not allow.

@@ -15,9 +15,9 @@ const METHODS: [&str; 8] = [
 ];
 
 /// What operations do, as the first word of their ids.
-const VERBS: [&str; 11] = [
-    "create", "get", "list", "cancel", "delete", "update", "replay", "resolve", "retry", "stream",
-    "validate",
+const VERBS: [&str; 15] = [
+    "create", "get", "list", "cancel", "delete", "update", "replay", "resolve", "retry",
+    "validate", "stream", "enable", "disable", "rotate", "test",
 ];
 
 const PROBLEM: &str = "#/components/schemas/Problem";
@@ -182,6 +182,16 @@ fn every_operation_says_what_it_does() {
         "get_delivery",
         "replay_delivery",
         "replay_failed_deliveries",
+        "create_webhook_endpoint",
+        "list_webhook_endpoints",
+        "get_webhook_endpoint",
+        "update_webhook_endpoint",
+        "delete_webhook_endpoint",
+        "rotate_webhook_endpoint_secret",
+        "test_webhook_endpoint",
+        "enable_webhook_endpoint",
+        "disable_webhook_endpoint",
+        "rotate_callback_secret",
         "get_usage",
         "stream_events",
         "stream_transcription_events",

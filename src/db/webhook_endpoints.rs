@@ -12,8 +12,13 @@ use crate::domain::{
     delivery::DeadReason,
     event::EventType,
     ids::{EndpointId, TenantId},
-    webhook_endpoint::{DisabledReason, EndpointStatus, MOST_ENDPOINTS},
+    webhook_endpoint::{DisabledReason, EndpointStatus, MOST_ENDPOINTS, WantedEvents},
 };
+
+mod switch;
+
+use self::switch::reset_lane;
+pub use self::switch::{disable, enable};
 
 /// An endpoint as stored, with how its lane does.
 #[derive(Debug)]
@@ -116,8 +121,8 @@ pub struct NewEndpoint<'a> {
     pub url: &'a str,
     /// What its tenant calls it.
     pub description: &'a str,
-    /// Which events it wants. `None`: all.
-    pub event_types: Option<&'a [&'static str]>,
+    /// Which events it wants.
+    pub event_types: &'a WantedEvents,
     /// Whether a result goes along.
     pub includes_result: bool,
 }
@@ -135,6 +140,7 @@ pub async fn insert(conn: &mut PgConnection, new: NewEndpoint<'_>) -> sqlx::Resu
     )
     .fetch_optional(&mut *conn)
     .await?;
+    let event_types = new.event_types.names();
     let inserted = sqlx::query!(
         "
         INSERT INTO webhook_endpoints (id, tenant_id, url, description, event_types, includes_result, status)
@@ -145,7 +151,7 @@ pub async fn insert(conn: &mut PgConnection, new: NewEndpoint<'_>) -> sqlx::Resu
         new.tenant_id.0,
         new.url,
         new.description,
-        new.event_types as Option<&[&str]>,
+        event_types.as_deref() as Option<&[&str]>,
         new.includes_result,
         MOST_ENDPOINTS,
     )
@@ -229,8 +235,8 @@ pub struct EndpointChange<'a> {
     pub url: Option<&'a str>,
     /// What its tenant calls it.
     pub description: Option<&'a str>,
-    /// Which events it wants. Within: `None`: all.
-    pub event_types: Option<Option<&'a [&'static str]>>,
+    /// Which events it wants.
+    pub event_types: Option<&'a WantedEvents>,
     /// Whether a result goes along.
     pub includes_result: Option<bool>,
 }
@@ -256,6 +262,7 @@ pub async fn update(
     let Some(old_url) = old_url else {
         return Ok(false);
     };
+    let event_types = change.event_types.and_then(WantedEvents::names);
     sqlx::query!(
         "
         UPDATE webhook_endpoints
@@ -268,7 +275,7 @@ pub async fn update(
         change.url,
         change.description,
         change.event_types.is_some(),
-        change.event_types.flatten() as Option<&[&str]>,
+        event_types.as_deref() as Option<&[&str]>,
         change.includes_result,
     )
     .execute(&mut *tx)
@@ -311,77 +318,6 @@ pub async fn delete(
     Ok(true)
 }
 
-/// Disables an endpoint: its pending deliveries end, and an event tells of it. `false` where it is disabled already, or gone.
-///
-/// [`deliveries::end_pending`] may have left some: go on with it after the commit, or leave them to the claim.
-///
-/// # Errors
-/// Where the database does not answer.
-pub async fn disable(
-    conn: &mut PgConnection,
-    id: EndpointId,
-    reason: DisabledReason,
-) -> sqlx::Result<bool> {
-    let mut tx = conn.begin().await?;
-    let disabled = sqlx::query!(
-        "
-        UPDATE webhook_endpoints
-        SET status = 'disabled', disabled_reason = $2, disabled_at = gateway_now(), updated_at = gateway_now()
-        WHERE id = $1 AND status = 'enabled'
-        RETURNING tenant_id
-        ",
-        id.0,
-        reason.as_str(),
-    )
-    .fetch_optional(&mut *tx)
-    .await?;
-    let Some(disabled) = disabled else {
-        return Ok(false);
-    };
-    deliveries::end_pending(&mut tx, id, reason.dead_reason()).await?;
-    events::insert_for_endpoint(
-        &mut tx,
-        disabled.tenant_id.into(),
-        id,
-        EventType::EndpointDisabled,
-        Some(reason.as_str()),
-    )
-    .await?;
-    tx.commit().await?;
-    Ok(true)
-}
-
-/// Enables a tenant's endpoint with a clean record. One that is enabled is sent to again at once, whatever failed before.
-/// `false` where there is no such endpoint.
-///
-/// # Errors
-/// Where the database does not answer.
-pub async fn enable(
-    conn: &mut PgConnection,
-    tenant_id: TenantId,
-    id: EndpointId,
-) -> sqlx::Result<bool> {
-    let mut tx = conn.begin().await?;
-    let found = sqlx::query!(
-        "
-        UPDATE webhook_endpoints
-        SET status = 'enabled', disabled_reason = NULL, disabled_at = NULL,
-            updated_at = CASE WHEN status = 'enabled' THEN updated_at ELSE gateway_now() END
-        WHERE id = $1 AND tenant_id = $2
-        ",
-        id.0,
-        tenant_id.0,
-    )
-    .execute(&mut *tx)
-    .await?;
-    if found.rows_affected() == 0 {
-        return Ok(false);
-    }
-    reset_lane(&mut tx, id).await?;
-    tx.commit().await?;
-    Ok(true)
-}
-
 /// Adds the event that tests a tenant's endpoint, and gives its private position. `None` where the endpoint is not enabled,
 /// or there is none.
 ///
@@ -411,15 +347,4 @@ pub async fn test(
         events::insert_for_endpoint(&mut tx, tenant_id, id, EventType::EndpointTest, None).await?;
     tx.commit().await?;
     Ok(Some(position))
-}
-
-/// Forgets the failures of an endpoint: its circuit is closed.
-async fn reset_lane(conn: &mut PgConnection, id: EndpointId) -> sqlx::Result<()> {
-    sqlx::query!(
-        "UPDATE delivery_lanes SET failures = 0, failing_since = NULL, open_until = NULL WHERE id = $1",
-        id.0,
-    )
-    .execute(conn)
-    .await
-    .map(|_| ())
 }

@@ -5,10 +5,37 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::{delivery::DeadReason, job::UnknownName};
+use super::{delivery::DeadReason, event::PublicEventType, job::UnknownName};
 
 /// How many endpoints a tenant may have: each event is looked at for each of them.
 pub const MOST_ENDPOINTS: i64 = 100;
+
+/// Which events a webhook endpoint is sent.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum WantedEvents {
+    /// All, those of types to come too.
+    All,
+    /// Those of these types.
+    Only(Vec<PublicEventType>),
+}
+
+impl WantedEvents {
+    /// Those of these types, each named once, in the order of a transcription's life.
+    #[must_use]
+    pub fn only(named: &[PublicEventType]) -> Self {
+        let all = PublicEventType::ALL.into_iter();
+        Self::Only(all.filter(|kind| named.contains(kind)).collect())
+    }
+
+    /// The names of the types. `None`: all.
+    #[must_use]
+    pub fn names(&self) -> Option<Vec<&'static str>> {
+        match self {
+            Self::All => None,
+            Self::Only(types) => Some(types.iter().map(|kind| kind.as_str()).collect()),
+        }
+    }
+}
 
 /// Whether a webhook endpoint is sent events.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]

@@ -1,7 +1,7 @@
 //! The service over HTTP: one folder a resource, one file a verb.
 //!
-//! Callers meet the [`transcriptions`], [`batches`], [`events`], [`uploads`], [`deliveries`] and [`usage`] of API version 1,
-//! described by [`openapi`]; those who want to [`wait`] for what comes next do.
+//! Callers meet the [`transcriptions`], [`batches`], [`events`], [`uploads`], [`webhook_endpoints`], [`deliveries`] and [`usage`] of
+//! API version 1, described by [`openapi`]; those who want to [`wait`] for what comes next do.
 //! Gladia meets [`callbacks`] and [`webhooks`]. Whoever runs the service meets [`admin`] and [`ops`]. Every error is a
 //! [`problem`]; every request has an id ([`request_id`]); what callers have is not sent again ([`etag`]), and the rest as
 //! briefly as they can take it ([`compression`]). What happens is told as it happens ([`sse`]). [`serve`] has the connections.
@@ -28,11 +28,13 @@ pub mod admin;
 pub mod auth;
 pub mod batches;
 pub mod body;
+pub mod callback_secret;
 pub mod callbacks;
 pub mod compression;
 pub mod deliveries;
 pub mod etag;
 pub mod events;
+pub mod fields;
 pub mod form;
 pub mod form_body;
 pub mod idempotency;
@@ -43,6 +45,7 @@ pub mod page;
 pub mod problem;
 pub mod request_id;
 pub mod serve;
+pub mod signing_secret;
 pub mod sse;
 pub mod state;
 pub mod trace_context;
@@ -50,6 +53,7 @@ pub mod transcriptions;
 pub mod uploads;
 pub mod usage;
 pub mod wait;
+pub mod webhook_endpoints;
 pub mod webhooks;
 
 /// How long until callers may come again while the database is still to be brought up.

@@ -3,7 +3,8 @@
 //! [`message`] is what goes out and what came of it. [`client`] sends it: it looks the receiver's name up ([`lookup`]), has
 //! the addresses judged ([`guard`]), signs ([`signature`]) and dials what was judged and nothing else. Of the answer it
 //! reads what senders go by and a few bytes for people ([`answer`]); what went wrong gets a stable code ([`failure`]).
-//! [`secret`] is what receivers know a message by, and [`sealing`] keeps it from whoever reads the database.
+//!
+//! [`secret`] is what receivers check signatures with, and [`sealing`] keeps it from whoever reads the database.
 
 mod answer;
 pub mod client;

@@ -104,6 +104,30 @@ async fn go_wrong(app: &TestApp, body: &Value, file: &str, ok: &str) -> String {
     forged
 }
 
+/// Webhook endpoints, whose addresses and secrets are nobody else's business.
+async fn be_told(app: &TestApp) -> Vec<String> {
+    let body = json!({ "url": "https://receiver.invalid/told?token=endpoint-secret" });
+    let made = app.acme.create_endpoint(&body).await.expect(201);
+    let id = made["id"].as_str().unwrap();
+    let rotated = app.acme.rotate_secret(Some(id), &json!({})).await;
+    let own = app.acme.rotate_secret(None, &json!({})).await;
+    app.acme.tell_endpoint(id, "test").await.expect(202);
+    let moved = json!({ "url": "https://elsewhere.invalid/told?token=endpoint-secret" });
+    app.acme.change_endpoint(id, &moved).await.expect(200);
+    let wrong = json!({ "url": "https://receiver.invalid/told?token=endpoint-secret#" });
+    app.acme
+        .create_endpoint(&wrong)
+        .await
+        .problem(422, "invalid-request");
+    app.acme.tell_endpoint(id, "disable").await.expect(200);
+    app.acme.tell_endpoint(id, "enable").await.expect(200);
+    app.acme.delete_endpoint(id).await;
+    let first = made["secret"].as_str().unwrap().to_owned();
+    [first, rotated, own]
+        .map(|secret| secret.trim_start_matches("whsec_").to_owned())
+        .to_vec()
+}
+
 /// One thread, so that everything of this test, and nothing of another, is logged through its own subscriber.
 #[tokio::test(flavor = "current_thread")]
 async fn nothing_secret_is_logged() {
@@ -159,8 +183,11 @@ async fn nothing_secret_is_logged() {
     .await;
 
     app.wait_for_tries("true", 4).await;
+    let shown_once = be_told(&app).await;
+
     let mut secrets: Vec<String> = [
         "hook-secret",
+        "endpoint-secret",
         "presigned-secret",
         "X-Amz-Signature",
         "metadata-secret",
@@ -177,6 +204,7 @@ async fn nothing_secret_is_logged() {
     ]
     .map(str::to_owned)
     .to_vec();
+    secrets.extend(shown_once);
     secrets.push(app.acme.key.clone().unwrap());
     secrets.extend(endpoint_secrets);
     secrets.push(forged.rsplit_once('/').unwrap().1.to_owned());
@@ -203,6 +231,7 @@ async fn nothing_secret_is_logged() {
         "Gladia refuses GLADIA_API_KEY",
         "Gladia did not do what was asked",
         "POST /v1/transcriptions/upload 503",
+        "Created webhook endpoint",
         ok["id"].as_str().unwrap(),
     ] {
         assert!(text.contains(told), "no {told} in\n{text}");

@@ -130,7 +130,7 @@ async fn a_stream_that_is_cut_again_and_again_goes_on_at_the_other_replica_witho
             Some(last) => EventStream::resume(&there, &path, &last.cursor()).await,
             None => EventStream::open(&there, &path).await,
         };
-        for _ in 0..1 + round * 5 % 12 {
+        for _ in 0..=(round * 5 % 12) {
             let next = stream.next().await;
             done += usize::from(next.kind == "transcription.done");
             told.push(next);
@@ -476,8 +476,8 @@ async fn no_more_streams_are_open_than_may_be() {
     // What was refused, and what is only asked about, takes none.
     for _ in 0..3 {
         app.globex.get(&of_job(&id)).await;
-        let head = app.acme.request(Method::HEAD, STREAM);
-        head.send().await.unwrap();
+        let asked = app.acme.request(Method::HEAD, STREAM);
+        asked.send().await.unwrap();
     }
     eventually("free place", opens).await;
     app.finish().await;

@@ -124,6 +124,7 @@ pub async fn claim(
                CASE WHEN c.endpoint_id IS NULL THEN j.request::text END AS "request?",
                j.result_callback_id AS "result_callback_id?", b.body_bytes AS "result_body_bytes?",
                j.error_code AS "error_code?", j.error_message AS "error_message?", j.traceparent AS "traceparent?",
+               j.tracestate AS "tracestate?",
                s.ids AS "secret_ids!", s.key_ids AS "secret_key_ids!", s.sealed AS "secrets!"
         FROM claimed c
         LEFT JOIN events e ON e.number = c.event_number AND e.number > 0

@@ -12,6 +12,7 @@ use crate::{
         event::{Event, PublicEventType},
         ids::{CallbackId, DeliveryId, EndpointId, JobId, LaneId, TenantId},
         signing_secret::StoredSecret,
+        trace_context::TraceContext,
         webhook_endpoint::{DisabledReason, EndpointStatus},
     },
 };
@@ -61,8 +62,8 @@ pub struct Contents {
     pub to: To,
     /// What signs it, the current secret first.
     pub secrets: Vec<StoredSecret>,
-    /// W3C Trace Context of the request that made the job.
-    pub traceparent: Option<String>,
+    /// The trace of its job.
+    pub trace: Option<TraceContext>,
 }
 
 /// To whom a delivery goes, with what is told there.
@@ -157,6 +158,7 @@ pub(super) struct ClaimedRow {
     pub error_code: Option<i32>,
     pub error_message: Option<String>,
     pub traceparent: Option<String>,
+    pub tracestate: Option<String>,
     pub secret_ids: Vec<Uuid>,
     pub secret_key_ids: Vec<String>,
     pub secrets: Vec<Vec<u8>>,
@@ -210,7 +212,10 @@ impl ClaimedRow {
                 event,
                 to,
                 secrets: self.take_secrets(),
-                traceparent: self.traceparent.take(),
+                trace: TraceContext::from_stored(
+                    self.traceparent.as_deref(),
+                    self.tracestate.as_deref(),
+                ),
             })),
             Err(reason) => Content::Gone(reason),
         })

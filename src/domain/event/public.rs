@@ -1,6 +1,6 @@
 //! Events as others are told of them: in webhooks, streams and the change list alike.
 
-use std::{fmt, str::FromStr};
+use std::{borrow::Cow, fmt, str::FromStr};
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize, Serializer};
@@ -88,6 +88,22 @@ impl FromStr for PublicEventType {
 impl fmt::Display for PublicEventType {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.as_str())
+    }
+}
+
+impl PartialSchema for PublicEventType {
+    fn schema() -> RefOr<Schema> {
+        ObjectBuilder::new()
+            .schema_type(Type::String)
+            .enum_values(Some(Self::ALL.map(Self::as_str)))
+            .description(Some("A type of event."))
+            .into()
+    }
+}
+
+impl ToSchema for PublicEventType {
+    fn name() -> Cow<'static, str> {
+        Cow::Borrowed("EventType")
     }
 }
 

@@ -12,8 +12,8 @@ use utoipa_swagger_ui::{Config, SwaggerUi};
 
 use self::told::Told;
 use super::{
-    admin, batches, deliveries, events, problem::ProblemBody, state::AppState, transcriptions,
-    uploads, usage,
+    admin, batches, callback_secret, deliveries, events, problem::ProblemBody, state::AppState,
+    transcriptions, uploads, usage, webhook_endpoints,
 };
 
 #[derive(OpenApi)]
@@ -31,6 +31,7 @@ use super::{
         (name = "events", description = "What happened, in one order: to be read page by page, and waited for."),
         (name = "uploads", description = "Files for use in several transcriptions."),
         (name = "deliveries", description = "What was sent to webhook endpoints and callbacks, and how each try went."),
+        (name = "webhooks", description = "Being told of what happens, by signed requests to endpoints of one's own."),
         (name = "usage", description = "What was used, and what Gladia bills for it."),
         (name = "admin", description = "For whoever runs the gateway: what waits for a person. Needs an API key of scope `admin`, \
                                         which sees the matters of all tenants here."),
@@ -65,6 +66,8 @@ pub fn api() -> (Router<AppState>, utoipa::openapi::OpenApi) {
         .merge(events::router())
         .merge(uploads::router())
         .merge(deliveries::router())
+        .merge(webhook_endpoints::router())
+        .merge(callback_secret::router())
         .merge(usage::router())
         .merge(admin::router())
         .split_for_parts();

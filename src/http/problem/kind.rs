@@ -65,6 +65,8 @@ pub enum ProblemType {
     WebhookEndpointDeleted,
     /// The event is not kept any more.
     EventExpired,
+    /// The tenant has as many webhook endpoints as it may have.
+    TooManyWebhookEndpoints,
     /// Another request with this idempotency key is under way.
     IdempotencyKeyInProgress,
     /// The idempotency key belongs to another request.
@@ -120,6 +122,7 @@ impl ProblemType {
         Self::WebhookEndpointDisabled,
         Self::WebhookEndpointDeleted,
         Self::EventExpired,
+        Self::TooManyWebhookEndpoints,
         Self::IdempotencyKeyInProgress,
         Self::IdempotencyKeyReused,
         Self::PayloadTooLarge,
@@ -291,6 +294,11 @@ impl ProblemType {
                 "event-expired",
                 StatusCode::GONE,
                 "The event is not kept any more",
+            ),
+            Self::TooManyWebhookEndpoints => (
+                "too-many-webhook-endpoints",
+                StatusCode::CONFLICT,
+                "There are too many webhook endpoints",
             ),
             Self::IdempotencyKeyInProgress => (
                 "idempotency-key-in-progress",

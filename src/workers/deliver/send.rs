@@ -31,6 +31,7 @@ use crate::{
         client::TIMEOUT,
         message::{Message, SendErrorCode, Sent, SigningSecret},
     },
+    trace::{Fact, Span, Stretch},
 };
 
 /// A send must begin so early that it ends before the lease, with time to record it.
@@ -84,8 +85,10 @@ impl Deliverer {
             }
         };
         let started = Instant::now();
+        let mut span = begin_span(&delivery, contents);
+        let send = self.send(&delivery, contents, claimed, &span);
         let tried = tokio::select! {
-            tried = self.aside_if_slow(place, self.send(&delivery, contents, claimed)) => tried,
+            tried = self.aside_if_slow(place, send) => tried,
             () = give_up.cancelled() => Tried::Interrupted,
         };
         CrashPoint::DeliverSent.reach();
@@ -103,6 +106,7 @@ impl Deliverer {
             }
         };
         let (next, sign) = judge(&delivery, &sent);
+        describe(&mut span, &sent);
         report(&delivery, &sent, next);
         if next == Next::Delivered && delivery.is_first_try {
             let told_at = delivery.claimed_at + claimed.after.elapsed();
@@ -140,10 +144,14 @@ impl Deliverer {
         delivery: &ClaimedDelivery,
         contents: &Contents,
         claimed: Claimed,
+        span: &Span,
     ) -> Tried {
         let deadline = claimed.before + BEGINS_WITHIN;
-        let composed = match tokio::time::timeout_at(deadline, self.compose(delivery, contents))
-            .await
+        let composed = match tokio::time::timeout_at(
+            deadline,
+            self.compose(delivery, contents, span),
+        )
+        .await
         {
             Ok(Ok(composed)) => composed,
             Ok(Err(NoResult::Erased)) => return Tried::Erased,
@@ -162,6 +170,7 @@ impl Deliverer {
         &self,
         delivery: &ClaimedDelivery,
         contents: &Contents,
+        span: &Span,
     ) -> Result<Composed, NoResult> {
         let secrets = self.open_secrets(delivery, &contents.secrets).await?;
         let (id, (url, method)) = (message_id(contents), address(&contents.to));
@@ -175,7 +184,9 @@ impl Deliverer {
             method,
             body,
             secrets,
-            traceparent: contents.traceparent.clone(),
+            traceparent: span
+                .context()
+                .map(|context| context.traceparent.to_string()),
         };
         Ok(Composed {
             message,
@@ -306,6 +317,26 @@ fn judge(delivery: &ClaimedDelivery, sent: &Sent) -> (Next, Option<Sign>) {
         None => Next::Dead(DeadReason::Exhausted),
     };
     (next, Some(Sign::Fails { rest }))
+}
+
+fn begin_span(delivery: &ClaimedDelivery, contents: &Contents) -> Span {
+    let mut span = Span::begin(Stretch::Tell, contents.trace.as_ref());
+    if let Some(job_id) = contents.event.job_id() {
+        span.add(Fact::Job(job_id));
+    }
+    span.add(Fact::Delivery(delivery.id));
+    span.add(Fact::Try(i32::try_from(delivery.tries).unwrap_or(i32::MAX)));
+    span
+}
+
+fn describe(span: &mut Span, sent: &Sent) {
+    span.add(match &sent.error {
+        None => Fact::Outcome("delivered"),
+        Some(error) => Fact::Failure(error.code.as_str()),
+    });
+    if let Some(status) = sent.http_status {
+        span.add(Fact::HttpStatus(status));
+    }
 }
 
 fn outcome(

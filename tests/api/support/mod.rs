@@ -11,6 +11,7 @@ pub mod collector;
 pub mod command;
 pub mod database;
 pub mod deliveries;
+pub mod endpoints;
 pub mod events;
 pub mod guide;
 pub mod lists;

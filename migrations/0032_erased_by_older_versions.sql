@@ -1,5 +1,6 @@
--- During a rolling update, the version before this one erases jobs too, and knows nothing of what their callers' tracing systems
--- have said. Once it runs nowhere any more, this can be dropped along with its trigger.
+-- During a rolling update, the version before this one erases jobs too, and knows neither of their warnings and metadata nor
+-- of their callbacks, nor of what their callers' tracing systems have said. Once it runs nowhere any more, this can be dropped
+-- along with its trigger.
 CREATE OR REPLACE FUNCTION erase_what_older_versions_leave() RETURNS trigger
     LANGUAGE plpgsql
     AS $$

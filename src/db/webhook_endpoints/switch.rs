@@ -1,0 +1,94 @@
+//! Endpoints that are sent nothing any more, and those that are sent to again.
+
+use sqlx::{Connection, PgConnection};
+
+use crate::{
+    db::{deliveries, events},
+    domain::{
+        event::EventType,
+        ids::{EndpointId, TenantId},
+        webhook_endpoint::DisabledReason,
+    },
+};
+
+/// Disables an endpoint: its pending deliveries end, and an event tells of it. `false` where it is disabled already, or gone.
+///
+/// [`deliveries::end_pending`] may have left some: go on with it after the commit, or leave them to the claim.
+///
+/// # Errors
+/// Where the database does not answer.
+pub async fn disable(
+    conn: &mut PgConnection,
+    id: EndpointId,
+    reason: DisabledReason,
+) -> sqlx::Result<bool> {
+    let mut tx = conn.begin().await?;
+    let disabled = sqlx::query!(
+        "
+        UPDATE webhook_endpoints
+        SET status = 'disabled', disabled_reason = $2, disabled_at = gateway_now(), updated_at = gateway_now()
+        WHERE id = $1 AND status = 'enabled'
+        RETURNING tenant_id
+        ",
+        id.0,
+        reason.as_str(),
+    )
+    .fetch_optional(&mut *tx)
+    .await?;
+    let Some(disabled) = disabled else {
+        return Ok(false);
+    };
+    deliveries::end_pending(&mut tx, id, reason.dead_reason()).await?;
+    events::insert_for_endpoint(
+        &mut tx,
+        disabled.tenant_id.into(),
+        id,
+        EventType::EndpointDisabled,
+        Some(reason.as_str()),
+    )
+    .await?;
+    tx.commit().await?;
+    Ok(true)
+}
+
+/// Enables a tenant's endpoint with a clean record. One that is enabled is sent to again at once, whatever failed before.
+/// `false` where there is no such endpoint.
+///
+/// # Errors
+/// Where the database does not answer.
+pub async fn enable(
+    conn: &mut PgConnection,
+    tenant_id: TenantId,
+    id: EndpointId,
+) -> sqlx::Result<bool> {
+    let mut tx = conn.begin().await?;
+    let found = sqlx::query!(
+        "
+        UPDATE webhook_endpoints
+        SET status = 'enabled', disabled_reason = NULL, disabled_at = NULL,
+            updated_at = CASE WHEN status = 'enabled' THEN updated_at ELSE gateway_now() END
+        WHERE id = $1 AND tenant_id = $2
+        ",
+        id.0,
+        tenant_id.0,
+    )
+    .execute(&mut *tx)
+    .await?;
+    if found.rows_affected() == 0 {
+        return Ok(false);
+    }
+    reset_lane(&mut tx, id).await?;
+    tx.commit().await?;
+    Ok(true)
+}
+
+/// Forgets the failures of an endpoint: its circuit is closed.
+pub(super) async fn reset_lane(conn: &mut PgConnection, id: EndpointId) -> sqlx::Result<()> {
+    sqlx::query!(
+        "UPDATE delivery_lanes SET failures = 0, failing_since = NULL, open_until = NULL WHERE id = $1",
+        id.0,
+    )
+    .execute(conn)
+    .await
+    .map(|_| ())
+}

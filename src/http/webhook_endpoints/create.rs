@@ -1,0 +1,97 @@
+//! `POST /v1/webhook-endpoints`.
+
+use axum::{
+    Json,
+    body::Body,
+    extract::State,
+    http::{HeaderMap, HeaderValue, StatusCode, header},
+    response::{IntoResponse, Response},
+};
+
+use super::{
+    lookup::find,
+    request::{CreateWebhookEndpoint, RequestedEndpoint},
+    view::WebhookEndpointWithSecret,
+};
+use crate::{
+    db::{self, webhook_endpoints::NewEndpoint},
+    domain::{ids::EndpointId, webhook_endpoint::MOST_ENDPOINTS},
+    http::{
+        auth::Writer,
+        body::read_json_object,
+        problem::{Problem, ProblemBody, ProblemType},
+        signing_secret,
+        state::AppState,
+    },
+};
+
+/// Create a webhook endpoint.
+///
+/// Everything that happens from now on to the transcriptions of this tenant is sent there, signed as Standard Webhooks has it:
+/// each event at least once, in no certain order, and again over more than a day until the endpoint answers 2xx. The answer holds
+/// the `secret` to check signatures with, and nothing shows it again.
+#[utoipa::path(
+    post,
+    path = "/v1/webhook-endpoints",
+    tag = "webhooks",
+    request_body(content = CreateWebhookEndpoint, description = "Where to send what."),
+    responses(
+        (status = 201, description = "It is there, and enabled.", body = WebhookEndpointWithSecret, headers(
+            ("Location" = String, description = "Where the endpoint is."),
+        )),
+        (status = 400, description = "The body is no JSON object.", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 401, description = "No valid API key.", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 403, description = "The API key's scope does not include this.", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 408, description = "The body did not arrive in time.", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 409, description = "The tenant has 100 endpoints, which is as many as it may have.", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 413, description = "The body is too large.", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 415, description = "The body is not declared as JSON.", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 422, description = "Fields break rules, all named.", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 503, description = "The database is not available.", body = ProblemBody, content_type = "application/problem+json"),
+    ),
+)]
+pub async fn create_webhook_endpoint(
+    State(state): State<AppState>,
+    Writer(caller): Writer,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Response, Problem> {
+    let body = read_json_object(&headers, body, &state.limits).await?;
+    let requested = RequestedEndpoint::parse(body, state.notifier.guard())?;
+    let id: EndpointId = state.ids.next();
+    let (secret, stored) = signing_secret::make(&state, caller.tenant_id, Some(id))?;
+    let new = NewEndpoint {
+        id,
+        tenant_id: caller.tenant_id,
+        url: requested.url.as_str(),
+        description: &requested.description,
+        event_types: &requested.event_types,
+        includes_result: requested.includes_result,
+    };
+    let mut tx = state.pool.begin().await?;
+    if !db::webhook_endpoints::insert(&mut tx, new).await? {
+        return Err(Problem::new(
+            ProblemType::TooManyWebhookEndpoints,
+            format!(
+                "A tenant may have {MOST_ENDPOINTS} webhook endpoints. Delete one that is not needed any more, or change it."
+            ),
+        ));
+    }
+    db::signing_secrets::insert_first(&mut tx, &stored).await?;
+    let endpoint = find(&mut tx, caller.tenant_id, id).await?;
+    tx.commit().await?;
+    tracing::info!(
+        endpoint.id = %id, api_key.id = %caller.api_key_id,
+        "Created webhook endpoint {id}"
+    );
+    let created = WebhookEndpointWithSecret {
+        endpoint,
+        secret: secret.expose(),
+    };
+    let mut response = (StatusCode::CREATED, Json(created)).into_response();
+    let location = state.link(&format!("/v1/webhook-endpoints/{id}"));
+    if let Ok(location) = HeaderValue::from_str(&location) {
+        response.headers_mut().insert(header::LOCATION, location);
+    }
+    Ok(response)
+}

@@ -1,0 +1,48 @@
+//! `DELETE /v1/webhook-endpoints/{id}`.
+
+use axum::{extract::State, http::StatusCode};
+
+use super::lookup::{EndpointPath, no_such_endpoint};
+use crate::{
+    db::{self, deliveries},
+    domain::delivery::DeadReason,
+    http::{
+        auth::Writer,
+        problem::{Problem, ProblemBody},
+        state::AppState,
+    },
+};
+
+/// Delete a webhook endpoint.
+///
+/// Nothing is sent there any more, also nothing of what has happened already; what is being sent at this moment still arrives.
+/// The record of its deliveries stays, its secret does not.
+#[utoipa::path(
+    delete,
+    path = "/v1/webhook-endpoints/{id}",
+    tag = "webhooks",
+    params(("id" = String, Path, format = Uuid, description = "The endpoint's id.")),
+    responses(
+        (status = 204, description = "It is gone."),
+        (status = 401, description = "No valid API key.", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 403, description = "The API key's scope does not include this.", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 404, description = "There is no such endpoint.", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 503, description = "The database is not available.", body = ProblemBody, content_type = "application/problem+json"),
+    ),
+)]
+pub async fn delete_webhook_endpoint(
+    State(state): State<AppState>,
+    Writer(caller): Writer,
+    EndpointPath(id): EndpointPath,
+) -> Result<StatusCode, Problem> {
+    let mut conn = state.pool.acquire().await?;
+    if !db::webhook_endpoints::delete(&mut conn, caller.tenant_id, id).await? {
+        return Err(no_such_endpoint());
+    }
+    tracing::info!(
+        endpoint.id = %id, api_key.id = %caller.api_key_id,
+        "Deleted webhook endpoint {id}"
+    );
+    while deliveries::end_pending(&mut conn, id, DeadReason::EndpointDeleted).await? {}
+    Ok(StatusCode::NO_CONTENT)
+}

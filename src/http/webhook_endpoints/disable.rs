@@ -1,0 +1,56 @@
+//! `POST /v1/webhook-endpoints/{id}/disable`.
+
+use axum::{Json, extract::State};
+
+use super::{
+    lookup::{EndpointPath, find},
+    view::WebhookEndpoint,
+};
+use crate::{
+    db::{self, deliveries},
+    domain::webhook_endpoint::{DisabledReason, EndpointStatus},
+    http::{
+        auth::Writer,
+        problem::{Problem, ProblemBody},
+        state::AppState,
+    },
+};
+
+/// Disable a webhook endpoint.
+///
+/// Nothing is sent there until it is enabled again. Events that wait to be sent are given up; they can be replayed then.
+/// `webhook_endpoint.disabled` tells the others. One that is disabled already stays as it is.
+#[utoipa::path(
+    post,
+    path = "/v1/webhook-endpoints/{id}/disable",
+    tag = "webhooks",
+    params(("id" = String, Path, format = Uuid, description = "The endpoint's id.")),
+    responses(
+        (status = 200, description = "It is disabled.", body = WebhookEndpoint),
+        (status = 401, description = "No valid API key.", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 403, description = "The API key's scope does not include this.", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 404, description = "There is no such endpoint.", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 503, description = "The database is not available.", body = ProblemBody, content_type = "application/problem+json"),
+    ),
+)]
+pub async fn disable_webhook_endpoint(
+    State(state): State<AppState>,
+    Writer(caller): Writer,
+    EndpointPath(id): EndpointPath,
+) -> Result<Json<WebhookEndpoint>, Problem> {
+    let mut conn = state.pool.acquire().await?;
+    let before = find(&mut conn, caller.tenant_id, id).await?;
+    if before.status == EndpointStatus::Disabled {
+        return Ok(Json(before));
+    }
+    let reason = DisabledReason::Request;
+    if db::webhook_endpoints::disable(&mut conn, id, reason).await? {
+        state.wakeups.events_added();
+        tracing::info!(
+            endpoint.id = %id, api_key.id = %caller.api_key_id,
+            "Disabled webhook endpoint {id}"
+        );
+        while deliveries::end_pending(&mut conn, id, reason.dead_reason()).await? {}
+    }
+    find(&mut conn, caller.tenant_id, id).await.map(Json)
+}

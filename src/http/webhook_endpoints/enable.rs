@@ -1,0 +1,51 @@
+//! `POST /v1/webhook-endpoints/{id}/enable`.
+
+use axum::{Json, extract::State};
+
+use super::{
+    lookup::{EndpointPath, find, no_such_endpoint},
+    view::WebhookEndpoint,
+};
+use crate::{
+    db,
+    http::{
+        auth::Writer,
+        problem::{Problem, ProblemBody},
+        state::AppState,
+    },
+};
+
+/// Enable a webhook endpoint.
+///
+/// It is sent what happens from now on; what happened meanwhile is not sent later, but stands in `GET /v1/events`. Its failures
+/// are forgotten. Of one that is enabled anyway they are as well, so that it is tried again at once.
+#[utoipa::path(
+    post,
+    path = "/v1/webhook-endpoints/{id}/enable",
+    tag = "webhooks",
+    params(("id" = String, Path, format = Uuid, description = "The endpoint's id.")),
+    responses(
+        (status = 200, description = "It is enabled.", body = WebhookEndpoint),
+        (status = 401, description = "No valid API key.", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 403, description = "The API key's scope does not include this.", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 404, description = "There is no such endpoint.", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 503, description = "The database is not available.", body = ProblemBody, content_type = "application/problem+json"),
+    ),
+)]
+pub async fn enable_webhook_endpoint(
+    State(state): State<AppState>,
+    Writer(caller): Writer,
+    EndpointPath(id): EndpointPath,
+) -> Result<Json<WebhookEndpoint>, Problem> {
+    let mut conn = state.pool.acquire().await?;
+    if !db::webhook_endpoints::enable(&mut conn, caller.tenant_id, id).await? {
+        return Err(no_such_endpoint());
+    }
+    // What waited for the circuit can go.
+    state.wakeups.deliveries_due();
+    tracing::info!(
+        endpoint.id = %id, api_key.id = %caller.api_key_id,
+        "Enabled webhook endpoint {id}"
+    );
+    find(&mut conn, caller.tenant_id, id).await.map(Json)
+}

@@ -1,0 +1,37 @@
+//! `GET /v1/webhook-endpoints/{id}`.
+
+use axum::{Json, extract::State};
+
+use super::{
+    lookup::{EndpointPath, find},
+    view::WebhookEndpoint,
+};
+use crate::http::{
+    auth::Reader,
+    problem::{Problem, ProblemBody},
+    state::AppState,
+};
+
+/// Get a webhook endpoint.
+///
+/// With how it does: whether it is disabled and why, and since when nothing gets through.
+#[utoipa::path(
+    get,
+    path = "/v1/webhook-endpoints/{id}",
+    tag = "webhooks",
+    params(("id" = String, Path, format = Uuid, description = "The endpoint's id.")),
+    responses(
+        (status = 200, description = "The endpoint.", body = WebhookEndpoint),
+        (status = 401, description = "No valid API key.", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 404, description = "There is no such endpoint.", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 503, description = "The database is not available.", body = ProblemBody, content_type = "application/problem+json"),
+    ),
+)]
+pub async fn get_webhook_endpoint(
+    State(state): State<AppState>,
+    Reader(caller): Reader,
+    EndpointPath(id): EndpointPath,
+) -> Result<Json<WebhookEndpoint>, Problem> {
+    let mut conn = state.pool.acquire().await?;
+    find(&mut conn, caller.tenant_id, id).await.map(Json)
+}

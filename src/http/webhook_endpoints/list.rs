@@ -1,0 +1,65 @@
+//! `GET /v1/webhook-endpoints`: newest first.
+
+use axum::{
+    Json,
+    extract::{RawQuery, State},
+};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use super::view::WebhookEndpoint;
+use crate::{
+    db,
+    domain::cursor::Cursor,
+    http::{
+        auth::Reader,
+        page::{Page, Unfiltered},
+        problem::{Problem, ProblemBody},
+        state::AppState,
+    },
+};
+
+/// A page of webhook endpoints.
+#[derive(Serialize, ToSchema)]
+pub struct WebhookEndpointList {
+    /// Newest first.
+    pub items: Vec<WebhookEndpoint>,
+    /// Where the next page begins: send it as `cursor`. Null on the last page.
+    pub next_cursor: Option<String>,
+}
+
+/// List webhook endpoints.
+#[utoipa::path(
+    get,
+    path = "/v1/webhook-endpoints",
+    tag = "webhooks",
+    params(
+        ("limit" = Option<u32>, Query, minimum = 1, maximum = 100, description = "How many to a page. 20 if not given."),
+        ("cursor" = Option<String>, Query, description = "`next_cursor` of the page before."),
+    ),
+    responses(
+        (status = 200, description = "A page.", body = WebhookEndpointList),
+        (status = 400, description = "Parameters break rules, all named.", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 401, description = "No valid API key.", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 503, description = "The database is not available.", body = ProblemBody, content_type = "application/problem+json"),
+    ),
+)]
+pub async fn list_webhook_endpoints(
+    State(state): State<AppState>,
+    Reader(caller): Reader,
+    RawQuery(query): RawQuery,
+) -> Result<Json<WebhookEndpointList>, Problem> {
+    let page = Page::parse(query.as_deref(), &mut Unfiltered("webhook_endpoints"))?;
+    let mut conn = state.pool.acquire().await?;
+    let rows = page.rows_to_read();
+    let mut endpoints =
+        db::webhook_endpoints::list(&mut conn, caller.tenant_id, page.cursor, rows).await?;
+    let next_cursor = page.cut(&mut endpoints, |endpoint| Cursor {
+        created_at: endpoint.created_at,
+        id: endpoint.id,
+    });
+    Ok(Json(WebhookEndpointList {
+        items: endpoints.into_iter().map(Into::into).collect(),
+        next_cursor,
+    }))
+}

@@ -1,0 +1,64 @@
+//! `PATCH /v1/webhook-endpoints/{id}`.
+
+use axum::{Json, body::Body, extract::State, http::HeaderMap};
+
+use super::{
+    lookup::{EndpointPath, find, no_such_endpoint},
+    request::{RequestedChange, UpdateWebhookEndpoint},
+    view::WebhookEndpoint,
+};
+use crate::{
+    db,
+    http::{
+        auth::Writer,
+        body::read_json_object,
+        problem::{Problem, ProblemBody},
+        state::AppState,
+    },
+};
+
+/// Update a webhook endpoint.
+///
+/// What is left out stays as it is. Events that wait to be sent go to the new URL, too, and what failed at the old one is
+/// forgotten. The secret stays, and an endpoint that is disabled stays so until it is enabled.
+#[utoipa::path(
+    patch,
+    path = "/v1/webhook-endpoints/{id}",
+    tag = "webhooks",
+    params(("id" = String, Path, format = Uuid, description = "The endpoint's id.")),
+    request_body(content = UpdateWebhookEndpoint, description = "What is to be different."),
+    responses(
+        (status = 200, description = "The endpoint as it is now.", body = WebhookEndpoint),
+        (status = 400, description = "The body is no JSON object.", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 401, description = "No valid API key.", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 403, description = "The API key's scope does not include this.", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 404, description = "There is no such endpoint.", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 408, description = "The body did not arrive in time.", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 413, description = "The body is too large.", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 415, description = "The body is not declared as JSON.", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 422, description = "Fields break rules, all named.", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 503, description = "The database is not available.", body = ProblemBody, content_type = "application/problem+json"),
+    ),
+)]
+pub async fn update_webhook_endpoint(
+    State(state): State<AppState>,
+    Writer(caller): Writer,
+    EndpointPath(id): EndpointPath,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Json<WebhookEndpoint>, Problem> {
+    let body = read_json_object(&headers, body, &state.limits).await?;
+    let requested = RequestedChange::parse(body, state.notifier.guard())?;
+    let mut conn = state.pool.acquire().await?;
+    let change = requested.as_change();
+    if !db::webhook_endpoints::update(&mut conn, caller.tenant_id, id, change).await? {
+        return Err(no_such_endpoint());
+    }
+    // Its circuit may be closed again.
+    state.wakeups.deliveries_due();
+    tracing::info!(
+        endpoint.id = %id, api_key.id = %caller.api_key_id,
+        "Changed webhook endpoint {id}"
+    );
+    find(&mut conn, caller.tenant_id, id).await.map(Json)
+}
