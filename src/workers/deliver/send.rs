@@ -325,7 +325,7 @@ fn begin_span(delivery: &ClaimedDelivery, contents: &Contents) -> Span {
         span.add(Fact::Job(job_id));
     }
     span.add(Fact::Delivery(delivery.id));
-    span.add(Fact::Try(i32::try_from(delivery.tries).unwrap_or(i32::MAX)));
+    span.add(Fact::Try(delivery.tries));
     span
 }
 
