@@ -7,7 +7,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 
 use crate::{
-    batches::{batch_of, wait_for_a_lock},
+    batches::batch_of,
     support::{Answer, Caller, TestApp, builder::DRAIN, eventually, process::Process},
 };
 
@@ -161,7 +161,17 @@ async fn a_process_that_dies_in_the_middle_of_a_batch_leaves_nothing_of_it() {
             .json(&body());
         async move { request.send().await.is_err() }
     });
-    wait_for_a_lock(&app).await;
+    // Workers may wait for the same table, so it is the batch that is looked for.
+    eventually("batch whose events wait", async || {
+        let waiting = app
+            .rows(
+                "pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'
+                 AND query LIKE '%INSERT INTO events%'",
+            )
+            .await;
+        (waiting > 0).then_some(())
+    })
+    .await;
     drop(process);
     assert!(sending.await.unwrap(), "the caller got an answer");
     tx.rollback().await.unwrap();

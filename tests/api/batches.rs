@@ -308,7 +308,7 @@ async fn a_file_that_is_erased_meanwhile_costs_its_own_request_alone() {
 }
 
 /// Waits until a transaction waits for another one.
-pub async fn wait_for_a_lock(app: &TestApp) {
+async fn wait_for_a_lock(app: &TestApp) {
     eventually("request that waits", async || {
         let waiting = app
             .rows(

@@ -127,13 +127,13 @@ async fn a_late_success_is_told_after_the_failure_under_another_id() {
         .await
         .expect(200);
     wait_for(&app, &id, &["delivered"; 2]).await;
-    let received = receiver.received();
-    let events: Vec<Value> = received
+    let requests = receiver.received();
+    let events: Vec<Value> = requests
         .iter()
         .map(|request| request.json()["event"].clone())
         .collect();
     assert_eq!(events, ["transcription.error", "transcription.success"]);
-    assert_ne!(received[0].id(), received[1].id());
+    assert_ne!(requests[0].id(), requests[1].id());
     app.finish().await;
 }
 
@@ -193,19 +193,19 @@ async fn an_endpoint_and_a_callback_of_the_same_job_are_both_told() {
         .await
         .expect(200);
     wait_for(&app, &id, &["delivered"; 2]).await;
-    let received = receiver.received();
+    let requests = receiver.received();
     let callback_secret = app.callback_secret(&app.acme).await;
-    for request in &received {
+    for request in &requests {
         let is_callback = request.id().starts_with("cb_");
         assert_eq!(request.is_signed_with(&callback_secret), is_callback);
         assert_eq!(request.is_signed_with(&endpoint.secret), !is_callback);
         assert_eq!(request.json().get("payload").is_some(), is_callback);
     }
-    let numbers: Vec<String> = received
+    let numbers: Vec<String> = requests
         .iter()
         .map(|request| request.id().split_once('_').unwrap().1.to_owned())
         .collect();
     assert_eq!(numbers[0], numbers[1]);
-    assert_ne!(received[0].id(), received[1].id());
+    assert_ne!(requests[0].id(), requests[1].id());
     app.finish().await;
 }

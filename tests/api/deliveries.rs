@@ -19,8 +19,8 @@ const DONE: &[&str] = &["transcription.done"];
 /// Past the second and the third try, with all the jitter that there is.
 const NEXT_TRIES: [&str; 2] = ["7 seconds", "50 seconds"];
 
-fn ids(received: &[Received]) -> Vec<String> {
-    received.iter().map(Received::id).collect()
+fn ids(requests: &[Received]) -> Vec<String> {
+    requests.iter().map(Received::id).collect()
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -110,16 +110,16 @@ async fn what_fails_is_tried_again_with_the_same_id_and_signed_anew() {
         app.set_clock_ahead(ahead).await;
     }
     let delivery = app.wait_for_deliveries(&endpoint, &["delivered"]).await[0].clone();
-    let received = receiver.received();
-    assert_eq!(ids(&received), vec![received[0].id(); 3]);
-    let signed_at: BTreeSet<&str> = received
+    let requests = receiver.received();
+    assert_eq!(ids(&requests), vec![requests[0].id(); 3]);
+    let signed_at: BTreeSet<&str> = requests
         .iter()
         .map(|request| request.header("webhook-timestamp"))
         .collect();
     assert_eq!(signed_at.len(), 3);
-    for request in &received {
+    for request in &requests {
         assert!(request.is_signed_with(&endpoint.secret));
-        assert_eq!(request.body, received[0].body);
+        assert_eq!(request.body, requests[0].body);
     }
     let tries = app.tries(delivery.id).await;
     let told: Vec<_> = tries
@@ -259,9 +259,9 @@ async fn a_result_is_included_byte_for_byte_where_the_endpoint_wants_it() {
     app.wait_for_deliveries(&endpoint, &["delivered"; 2]).await;
     let result = app.acme.result(&id).await;
     assert_eq!(result.bytes, app.result_at_gladia(&id).await);
-    let received = receiver.received();
+    let requests = receiver.received();
     let with_type = |kind: &str| {
-        let found = received
+        let found = requests
             .iter()
             .find(|request| request.json()["type"] == kind);
         found.unwrap().clone()
@@ -289,15 +289,15 @@ async fn a_result_that_is_erased_meanwhile_is_left_out() {
     app.acme.delete(&id).await.expect(204);
     app.set_clock_ahead("1 minute").await;
     app.wait_for_deliveries(&endpoint, &["delivered"]).await;
-    let received = receiver.received();
-    assert!(received[0].json()["data"]["result"].is_object());
-    let [before, after] = [&received[0], &received[1]].map(|request| {
+    let requests = receiver.received();
+    assert!(requests[0].json()["data"]["result"].is_object());
+    let [before, after] = [&requests[0], &requests[1]].map(|request| {
         let mut event = request.json();
         event["data"]["result"] = Value::Null;
         event
     });
     assert_eq!(before, after);
-    assert!(received[1].json()["data"].get("result").is_none());
+    assert!(requests[1].json()["data"].get("result").is_none());
     app.finish().await;
 }
 
@@ -331,9 +331,9 @@ async fn two_replicas_share_the_deliveries_and_none_is_sent_twice() {
         other.start("spoken.mp3").await;
     }
     app.wait_for_deliveries(&endpoint, &["delivered"; 40]).await;
-    let received = ids(&receiver.received());
-    assert_eq!(received.len(), 40);
-    assert_eq!(received.iter().collect::<BTreeSet<_>>().len(), 40);
+    let requests = ids(&receiver.received());
+    assert_eq!(requests.len(), 40);
+    assert_eq!(requests.iter().collect::<BTreeSet<_>>().len(), 40);
     app.finish().await;
 }
 
@@ -388,8 +388,8 @@ async fn what_a_hard_stop_cuts_off_is_noted_as_interrupted_and_sent_again_by_the
     let tries = app.tries(delivery.id).await;
     assert_eq!(tries[0].error.as_deref(), Some("interrupted"));
     assert_eq!((tries[1].number, tries[1].http_status), (2, Some(200)));
-    let received = ids(&receiver.received());
-    assert_eq!(received, vec![received[0].clone(); 2]);
+    let requests = ids(&receiver.received());
+    assert_eq!(requests, vec![requests[0].clone(); 2]);
     // It says nothing of the receiver.
     assert_eq!(app.lane(&endpoint).await, (0, false));
     app.finish().await;
@@ -409,9 +409,9 @@ async fn a_late_success_is_an_event_of_its_own() {
         .await
         .expect(200);
     app.wait_for_deliveries(&endpoint, &["delivered"; 2]).await;
-    let received = receiver.received();
-    assert_eq!(received[0].json()["data"]["error"]["code"], 500);
-    assert_eq!(received[1].json()["data"]["error"], Value::Null);
-    assert_ne!(received[0].id(), received[1].id());
+    let requests = receiver.received();
+    assert_eq!(requests[0].json()["data"]["error"]["code"], 500);
+    assert_eq!(requests[1].json()["data"]["error"], Value::Null);
+    assert_ne!(requests[0].id(), requests[1].id());
     app.finish().await;
 }

@@ -10,7 +10,7 @@ use gladia_gateway::{
 use reqwest::Method;
 use serde_json::json;
 
-use crate::support::{Answer, TestApp, audio};
+use crate::support::{Answer, TestApp, audio, receiver::Receiver};
 
 const TRACEPARENT: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
 
@@ -141,5 +141,24 @@ async fn gladia_is_told_nothing_of_it() {
     assert_eq!(seen.len(), 1);
     assert!(seen[0].contains_key("x-gladia-key"));
     assert!(!seen[0].contains_key("traceparent") && !seen[0].contains_key("tracestate"));
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_webhook_carries_the_trace_of_its_job() {
+    let app = TestApp::start().await;
+    let receiver = Receiver::start().await;
+    let types = &["transcription.done"];
+    let endpoint = app.add_endpoint(&app.acme, &receiver.url(), types).await;
+    let traced = start(&app, &[("traceparent", TRACEPARENT)]).await;
+    let untraced = start(&app, &[]).await;
+    app.wait_for_deliveries(&endpoint, &["delivered"; 2]).await;
+    for request in receiver.received() {
+        let job = request.json()["data"]["transcription_id"].clone();
+        assert!(job == traced || job == untraced);
+        let told = request.headers.get("traceparent");
+        let expected = (job == traced).then_some(TRACEPARENT);
+        assert_eq!(told.map(|value| value.to_str().unwrap()), expected);
+    }
     app.finish().await;
 }

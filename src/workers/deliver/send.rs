@@ -86,9 +86,9 @@ impl Deliverer {
         };
         let started = Instant::now();
         let mut span = begin_span(&delivery, contents);
-        let send = self.send(&delivery, contents, claimed, &span);
+        let trying = self.send(&delivery, contents, claimed, &span);
         let tried = tokio::select! {
-            tried = self.aside_if_slow(place, send) => tried,
+            tried = self.aside_if_slow(place, trying) => tried,
             () = give_up.cancelled() => Tried::Interrupted,
         };
         CrashPoint::DeliverSent.reach();
@@ -96,6 +96,7 @@ impl Deliverer {
         let sent = match tried {
             Tried::Sent(sent) => sent,
             Tried::Interrupted => {
+                count(&delivery, "interrupted");
                 let attempt = interrupted(started_at, started.elapsed());
                 let after = Duration::ZERO;
                 return outcome(&delivery, Some(attempt), None, Next::TryAgain { after });

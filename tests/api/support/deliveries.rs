@@ -1,13 +1,6 @@
 //! Webhook endpoints and callbacks of a test, and what became of their deliveries.
 
-use gladia_gateway::{
-    db::{
-        signing_secrets,
-        webhook_endpoints::{self, NewEndpoint},
-    },
-    domain::ids::{EndpointId, Ids, TenantId},
-    notify::{message::SigningSecret, sealing::Sealer},
-};
+use gladia_gateway::{db::signing_secrets, notify::sealing::Sealer};
 use serde_json::json;
 use sqlx::AssertSqlSafe;
 use uuid::Uuid;
@@ -42,12 +35,7 @@ pub struct TryRow {
 
 impl TestApp {
     /// An endpoint of a tenant for events of these types, without results.
-    pub async fn add_endpoint(
-        &self,
-        caller: &Caller,
-        url: &str,
-        types: &[&'static str],
-    ) -> Endpoint {
+    pub async fn add_endpoint(&self, caller: &Caller, url: &str, types: &[&str]) -> Endpoint {
         self.add_endpoint_with(caller, url, types, false).await
     }
 
@@ -55,34 +43,14 @@ impl TestApp {
         &self,
         caller: &Caller,
         url: &str,
-        types: &[&'static str],
+        types: &[&str],
         includes_result: bool,
     ) -> Endpoint {
-        let ids = Ids::random();
-        let (id, tenant_id): (EndpointId, TenantId) = (ids.next(), caller.tenant_id.into());
-        let secret = SigningSecret::from_random(rand::random());
-        let sealer = Sealer::new(self.callback_keys.derive_sealing_keys()).unwrap();
-        let sealed = sealer
-            .seal(ids.next(), tenant_id, Some(id), &secret)
-            .unwrap();
-        let new = NewEndpoint {
-            id,
-            tenant_id,
-            url,
-            description: "",
-            event_types: Some(types),
-            includes_result,
-        };
-        let mut conn = self.pool.acquire().await.unwrap();
-        assert!(webhook_endpoints::insert(&mut conn, new).await.unwrap());
-        assert!(
-            signing_secrets::insert_first(&mut conn, &sealed)
-                .await
-                .unwrap()
-        );
+        let body = json!({ "url": url, "event_types": types, "include_result": includes_result });
+        let made = caller.create_endpoint(&body).await.expect(201);
         Endpoint {
-            id: id.0,
-            secret: secret.expose(),
+            id: made["id"].as_str().unwrap().parse().unwrap(),
+            secret: made["secret"].as_str().unwrap().to_owned(),
         }
     }
 
