@@ -2,8 +2,12 @@
 
 use chrono::{DateTime, Utc};
 use sqlx::PgConnection;
+use uuid::Uuid;
 
-use crate::domain::ids::{AttemptId, JobId, TenantId};
+use crate::domain::{
+    event::EventId,
+    ids::{AttemptId, DeliveryId, JobId, TenantId},
+};
 
 /// What still waits for something.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -16,13 +20,23 @@ pub struct Unsettled {
     pub open_attempts: i64,
     /// Slots that are held.
     pub held_slots: i64,
+    /// Events that are to be told, and have no number yet.
+    pub unnumbered_events: i64,
+    /// Deliveries that are sent, or wait for their next try.
+    pub pending_deliveries: i64,
 }
 
 impl Unsettled {
     /// Whether nothing is left to wait for.
     #[must_use]
     pub fn is_nothing(&self) -> bool {
-        (self.open_jobs, self.open_attempts, self.held_slots) == (0, 0, 0)
+        self.held_slots == 0 && self.left() == 0
+    }
+
+    /// How much is left that ends by itself.
+    #[must_use]
+    pub fn left(&self) -> i64 {
+        self.open_jobs + self.open_attempts + self.unnumbered_events + self.pending_deliveries
     }
 }
 
@@ -37,7 +51,12 @@ pub async fn count_unsettled(conn: &mut PgConnection) -> sqlx::Result<Unsettled>
         SELECT (SELECT count(*) FROM jobs) AS "jobs!",
                (SELECT count(*) FROM jobs WHERE finished_at IS NULL) AS "open_jobs!",
                (SELECT count(*) FROM attempts WHERE finished_at IS NULL) AS "open_attempts!",
-               (SELECT count(*) FROM slots WHERE attempt_id IS NOT NULL) AS "held_slots!"
+               (SELECT count(*) FROM slots WHERE attempt_id IS NOT NULL) AS "held_slots!",
+               (SELECT count(*) FROM events
+                WHERE number IS NULL
+                  AND type NOT IN ('transcription.submitting', 'transcription.requeued', 'transcription.unknown'))
+                   AS "unnumbered_events!",
+               (SELECT count(*) FROM deliveries WHERE status = 'pending') AS "pending_deliveries!"
         "#
     )
     .fetch_one(conn)
@@ -173,5 +192,121 @@ pub async fn list_quarantined(conn: &mut PgConnection) -> sqlx::Result<Vec<Quara
         "SELECT attempt_id, reason FROM callbacks WHERE outcome = 'quarantined' ORDER BY received_at, id"
     )
     .fetch_all(conn)
+    .await
+}
+
+/// An event that is told, or is to be.
+#[derive(Debug, Clone)]
+pub struct EventFacts {
+    /// Its number, once it has one.
+    pub number: Option<i64>,
+    /// Whose it is.
+    pub tenant_id: TenantId,
+    /// The job that it is about, where it is about one.
+    pub job_id: Option<Uuid>,
+    /// What happened.
+    pub event_type: String,
+    /// When.
+    pub occurred_at: DateTime<Utc>,
+}
+
+/// Lists every event that is told, or is to be, in the order of their numbers.
+///
+/// # Errors
+/// Where the database does not answer.
+pub async fn list_events(conn: &mut PgConnection) -> sqlx::Result<Vec<EventFacts>> {
+    sqlx::query_as!(
+        EventFacts,
+        "
+        SELECT number, tenant_id, job_id, type AS event_type, occurred_at
+        FROM events
+        WHERE type NOT IN ('transcription.submitting', 'transcription.requeued', 'transcription.unknown')
+        ORDER BY number, position
+        "
+    )
+    .fetch_all(conn)
+    .await
+}
+
+/// The last number of each tenant's events.
+///
+/// # Errors
+/// Where the database does not answer.
+pub async fn list_last_events(conn: &mut PgConnection) -> sqlx::Result<Vec<(TenantId, EventId)>> {
+    let rows = sqlx::query!(
+        r#"SELECT tenant_id, max(number) AS "number!" FROM events WHERE number > 0 GROUP BY tenant_id"#
+    )
+    .fetch_all(conn)
+    .await?;
+    Ok(rows
+        .into_iter()
+        .map(|row| (row.tenant_id.into(), EventId(row.number)))
+        .collect())
+}
+
+/// A delivery that did not get through.
+#[derive(Debug, Clone)]
+pub struct DeliveryFacts {
+    /// Its id.
+    pub id: DeliveryId,
+    /// Where it was to go; to the callback of its job where there is none.
+    pub endpoint_id: Option<Uuid>,
+    /// The event that it was to tell.
+    pub event_number: i64,
+    /// Its status.
+    pub status: String,
+    /// Why it is dead.
+    pub dead_reason: Option<String>,
+    /// How often it was tried.
+    pub tries: i32,
+}
+
+/// Lists the deliveries that did not get through.
+///
+/// # Errors
+/// Where the database does not answer.
+pub async fn list_undelivered(conn: &mut PgConnection) -> sqlx::Result<Vec<DeliveryFacts>> {
+    sqlx::query_as!(
+        DeliveryFacts,
+        "
+        SELECT id, endpoint_id, event_number, status, dead_reason, tries
+        FROM deliveries WHERE status <> 'delivered'
+        ORDER BY event_number, id
+        "
+    )
+    .fetch_all(conn)
+    .await
+}
+
+/// How many deliveries there were.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct DeliverySums {
+    /// That got through.
+    pub delivered: i64,
+    /// How often one was tried, as far as that is on record.
+    pub tries: i64,
+    /// Tries that failed.
+    pub failed_tries: i64,
+    /// How often more than one was made of an event for the same receiver.
+    pub doubled: i64,
+}
+
+/// Counts deliveries and their tries.
+///
+/// # Errors
+/// Where the database does not answer.
+pub async fn count_deliveries(conn: &mut PgConnection) -> sqlx::Result<DeliverySums> {
+    sqlx::query_as!(
+        DeliverySums,
+        r#"
+        SELECT (SELECT count(*) FROM deliveries WHERE status = 'delivered') AS "delivered!",
+               (SELECT count(*) FROM delivery_attempts) AS "tries!",
+               (SELECT count(*) FROM delivery_attempts WHERE error IS NOT NULL) AS "failed_tries!",
+               (SELECT count(*) FROM (
+                    SELECT FROM deliveries GROUP BY event_number, endpoint_id HAVING count(*) > 1
+                ) d) AS "doubled!"
+        "#
+    )
+    .fetch_one(conn)
     .await
 }

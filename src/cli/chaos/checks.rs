@@ -2,6 +2,7 @@
 
 #[cfg(test)]
 mod tests;
+mod told;
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 
@@ -25,6 +26,10 @@ pub struct Verdict {
     pub doubled: BTreeSet<Uuid>,
     /// By how many the cap was passed, beyond what known surplus explains.
     pub over_cap: u64,
+    /// How many events were not told to somebody who should have been, and callbacks not made.
+    pub untold: usize,
+    /// How many were told again, or out of order, to somebody who must be told once.
+    pub retold: usize,
     /// Every way in which something does not hold, with the ids that it is about.
     pub violations: Vec<String>,
     /// What holds, and is worth knowing.
@@ -66,6 +71,7 @@ pub fn judge(facts: &Facts) -> Verdict {
     check_surplus(facts, &upstream, &mut verdict);
     check_cap(facts, &upstream, &mut verdict);
     check_rest(facts, &mut verdict);
+    told::check(facts, &orders, &mut verdict);
     verdict
 }
 

@@ -9,13 +9,22 @@ use sqlx::Connection;
 use uuid::Uuid;
 
 use super::{
+    consumers::{
+        Consumers,
+        told::{Called, Told},
+    },
     load::{Accepted, Callers, Order},
     stage::Stage,
     upstream::Ledger,
 };
-use crate::db::invariants::{
-    self, AttemptFacts, JobFacts, QuarantineFacts, SurplusFacts, Unsettled,
+use crate::db::{
+    events,
+    invariants::{
+        self, AttemptFacts, DeliveryFacts, DeliverySums, EventFacts, JobFacts, QuarantineFacts,
+        SurplusFacts, Unsettled,
+    },
 };
+use crate::domain::event::EventId;
 
 /// How many results are fetched at the same time.
 const FETCHED_AT_ONCE: usize = 8;
@@ -32,6 +41,16 @@ pub struct Facts {
     pub attempts: Vec<AttemptFacts>,
     pub quarantined: Vec<QuarantineFacts>,
     pub surplus: Vec<SurplusFacts>,
+    /// Every event that is told, or is to be.
+    pub events: Vec<EventFacts>,
+    /// The last number that was given.
+    pub last_event: EventId,
+    pub deliveries: DeliverySums,
+    pub undelivered: Vec<DeliveryFacts>,
+    /// What each consumer of events was told.
+    pub told: Vec<Told>,
+    /// The callbacks of each tenant's jobs.
+    pub called: Vec<Called>,
     pub ledger: Ledger,
     /// Callbacks that were kept on disk and not carried out.
     pub spooled: Vec<PathBuf>,
@@ -81,20 +100,33 @@ pub async fn fetch_results(
     let fetched = stream::iter(wanted)
         .map(|(job, order)| async move {
             let result = callers.result(order, job).await;
-            (job, result.map(|bytes| hex(&Sha256::digest(bytes))))
+            (job, result.map(|bytes| digest(&bytes)))
         })
         .buffer_unordered(FETCHED_AT_ONCE);
     Ok(fetched.collect().await)
 }
 
+/// What is known by those who took part.
+pub struct Witnessed {
+    pub orders: Vec<Order>,
+    pub accepted: Accepted,
+    pub results: HashMap<Uuid, Result<String, String>>,
+    pub ends: Vec<String>,
+}
+
 /// Collects everything else.
 pub async fn collect(
     stage: &Arc<Stage>,
-    orders: Vec<Order>,
-    accepted: Accepted,
-    results: HashMap<Uuid, Result<String, String>>,
-    ends: Vec<String>,
+    witnessed: Witnessed,
+    consumers: Consumers,
 ) -> anyhow::Result<Facts> {
+    let Witnessed {
+        orders,
+        accepted,
+        results,
+        ends,
+    } = witnessed;
+    let (told, called) = consumers.end().await;
     let mut conn = stage.connect().await?;
     let facts = Facts {
         orders,
@@ -105,6 +137,12 @@ pub async fn collect(
         attempts: invariants::list_attempts(&mut conn).await?,
         quarantined: invariants::list_quarantined(&mut conn).await?,
         surplus: invariants::list_surplus(&mut conn).await?,
+        events: invariants::list_events(&mut conn).await?,
+        last_event: events::last_id(&mut conn).await?,
+        deliveries: invariants::count_deliveries(&mut conn).await?,
+        undelivered: invariants::list_undelivered(&mut conn).await?,
+        told,
+        called,
         ledger: stage.upstream.ledger().await?,
         spooled: stage.spooled()?,
         cap: super::stage::MAX_IN_FLIGHT,
@@ -113,6 +151,11 @@ pub async fn collect(
     };
     conn.close().await?;
     Ok(facts)
+}
+
+/// SHA-256 in hexadecimal digits.
+pub fn digest(bytes: &[u8]) -> String {
+    hex(&Sha256::digest(bytes))
 }
 
 fn hex(bytes: &[u8]) -> String {

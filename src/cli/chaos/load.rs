@@ -15,6 +15,7 @@ use tokio::{
     task::JoinSet,
     time::{Instant, sleep, sleep_until},
 };
+use url::Url;
 use uuid::Uuid;
 
 use super::balancer::Addresses;
@@ -41,7 +42,10 @@ pub struct Order {
     /// Which tenant's it is.
     pub tenant: usize,
     pub idempotency_key: String,
+    /// The request, without its callback.
     body: Value,
+    /// How its caller asks to be called when it ends, where it does.
+    pub callback: Option<Ask>,
     /// Whether its audio cannot be transcribed.
     pub fails: bool,
     /// Whether lists conceal it.
@@ -50,6 +54,47 @@ pub struct Order {
     doubled: bool,
     /// When it is submitted, from the start.
     due: Duration,
+}
+
+/// How a caller asks to be called: Gladia's own fields.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ask {
+    /// `callback_url`.
+    Url,
+    /// `callback_config`, without a method.
+    Config,
+    /// `callback_config`, by PUT.
+    ConfigPut,
+}
+
+impl Ask {
+    /// The method that it asks for.
+    pub fn method(self) -> &'static str {
+        match self {
+            Self::Url | Self::Config => "POST",
+            Self::ConfigPut => "PUT",
+        }
+    }
+
+    fn write(self, body: &mut Value, url: &Url) {
+        match self {
+            Self::Url => body["callback_url"] = json!(url.as_str()),
+            Self::Config => body["callback_config"] = json!({ "url": url.as_str() }),
+            Self::ConfigPut => {
+                body["callback_config"] = json!({ "url": url.as_str(), "method": "PUT" });
+            }
+        }
+        if self != Self::Url {
+            body["callback"] = json!(true);
+        }
+    }
+}
+
+impl Order {
+    /// The metadata that its caller gives, and gets back.
+    pub fn custom_metadata(&self) -> &Value {
+        &self.body["custom_metadata"]
+    }
 }
 
 /// Plans jobs, a third of them at once and the others spread over a time.
@@ -91,6 +136,9 @@ pub fn plan(
                 fails,
                 hidden,
                 doubled: rng.random_bool(0.15),
+                callback: rng
+                    .random_bool(0.25)
+                    .then(|| [Ask::Url, Ask::Config, Ask::ConfigPut][rng.random_range(0..3)]),
                 due,
             }
         })
@@ -116,6 +164,8 @@ struct Shared {
     client: Client,
     /// The API key of each tenant.
     keys: Vec<SecretString>,
+    /// Where each wants the callbacks of its jobs.
+    callback_urls: Vec<Url>,
     addresses: Addresses,
     accepted: Mutex<Accepted>,
 }
@@ -123,6 +173,7 @@ struct Shared {
 impl Callers {
     pub fn new(
         keys: Vec<SecretString>,
+        callback_urls: Vec<Url>,
         addresses: Addresses,
         orders: usize,
     ) -> anyhow::Result<Self> {
@@ -138,6 +189,7 @@ impl Callers {
         Ok(Self(Arc::new(Shared {
             client,
             keys,
+            callback_urls,
             addresses,
             accepted: Mutex::new(accepted),
         })))
@@ -191,13 +243,17 @@ impl Callers {
             return Submitted::Again(REPETITION_PAUSE);
         };
         self.lock().requests += 1;
+        let mut body = order.body.clone();
+        if let Some(ask) = order.callback {
+            ask.write(&mut body, &self.0.callback_urls[order.tenant]);
+        }
         let request = self
             .0
             .client
             .post(format!("http://{address}/v1/transcriptions"))
             .bearer_auth(self.0.keys[order.tenant].expose_secret())
             .header("idempotency-key", &order.idempotency_key)
-            .json(&order.body);
+            .json(&body);
         let Ok(answer) = request.send().await else {
             return Submitted::Again(REPETITION_PAUSE);
         };

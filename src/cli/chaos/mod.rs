@@ -1,14 +1,16 @@
-//! `chaos`: evidence that no paid transcript is lost and no job billed twice.
+//! `chaos`: evidence that no paid transcript is lost, no job billed twice, and every caller told.
 //!
 //! A run sets a stage ([`stage`]): a Postgres with fsync, the simulator, three replicas behind a load balancer
 //! ([`balancer`]), each process in its own right ([`processes`], [`replicas`], [`upstream`]). Callers submit jobs, and
-//! repeat each until it is accepted ([`load`]). Meanwhile a schedule that follows from the seed ([`faults`]) is carried
-//! out ([`strikes`]): processes are killed and frozen, Postgres restarts and runs out of connections, Gladia drops what
-//! it accepted and loses what it should say. Then everything gets time to settle ([`settle`]), what callers get and what
+//! repeat each until it is accepted ([`load`]), and are told of them by webhooks, callbacks, streams and the change list
+//! ([`consumers`]). Meanwhile a schedule that follows from the seed ([`faults`]) is carried out ([`strikes`]): processes
+//! are killed and frozen, Postgres restarts and runs out of connections, Gladia drops what it accepted and loses what it
+//! should say. Then everything gets time to settle ([`settle`]), what callers get and what
 //! the tables and the simulator's ledger say is collected ([`facts`]), and judged ([`checks`]).
 
 mod balancer;
 mod checks;
+mod consumers;
 mod facts;
 mod faults;
 mod load;
@@ -35,7 +37,8 @@ use uuid::Uuid;
 
 use self::{
     checks::Verdict,
-    facts::Facts,
+    consumers::{Consumers, Setting},
+    facts::{Facts, Witnessed},
     faults::{Kind, Strike},
     load::{Callers, Order},
     progress::Progress,
@@ -50,6 +53,12 @@ const REPEATED_LATE: usize = 10;
 /// How long callers wait for their answers after the last fault.
 const ANSWERS_TIMEOUT: Duration = Duration::from_mins(3);
 
+/// How many faults happen at least, unless it is said how many.
+const MIN_FAULTS: usize = 60;
+
+/// About how many jobs end from one fault to the next.
+const JOBS_PER_FAULT: usize = 12;
+
 /// What goes wrong, and with how many jobs.
 #[derive(Args, Debug, Clone)]
 pub struct ChaosArgs {
@@ -61,9 +70,9 @@ pub struct ChaosArgs {
     #[arg(long, default_value_t = 2000)]
     jobs: usize,
 
-    /// How many faults happen
-    #[arg(long, default_value_t = 60)]
-    faults: usize,
+    /// How many faults happen; unless given, so many that something goes wrong for as long as there are jobs to do
+    #[arg(long)]
+    faults: Option<usize>,
 
     /// Faults of these kinds alone
     #[arg(long, value_enum, value_delimiter = ',', value_name = "KINDS")]
@@ -102,7 +111,10 @@ impl Plan {
         } else {
             &args.only
         };
-        let strikes = faults::plan(&mut rng, args.faults, kinds, REPLICAS);
+        let faults = args
+            .faults
+            .unwrap_or((args.jobs / JOBS_PER_FAULT).max(MIN_FAULTS));
+        let strikes = faults::plan(&mut rng, faults, kinds, REPLICAS);
         let orders = load::plan(
             &mut rng,
             args.jobs,
@@ -120,7 +132,8 @@ impl Plan {
     }
 }
 
-/// Runs it. The last line on stdout says how many jobs were lost and doubled.
+/// Runs it. The last line on stdout says how many jobs were lost and doubled, and how many events were not told, or told
+/// again where they must not be.
 ///
 /// # Errors
 /// Where something that is not under test does not work, or it is interrupted.
@@ -160,13 +173,15 @@ pub async fn run(args: ChaosArgs, shutdown: Shutdown) -> anyhow::Result<ExitCode
         ));
     }
     output::line(&format!(
-        "chaos: seed={} jobs={} faults={} lost={} doubled={} over_cap={}",
+        "chaos: seed={} jobs={} faults={} lost={} doubled={} over_cap={} untold={} retold={}",
         plan.seed,
         plan.orders.len(),
         plan.strikes.len(),
         verdict.lost.len(),
         verdict.doubled.len(),
-        verdict.over_cap
+        verdict.over_cap,
+        verdict.untold,
+        verdict.retold
     ))?;
     Ok(if holds {
         ExitCode::SUCCESS
@@ -177,13 +192,27 @@ pub async fn run(args: ChaosArgs, shutdown: Shutdown) -> anyhow::Result<ExitCode
 
 /// Plays everything, and judges it.
 async fn play(plan: &Plan, directory: &Path, progress: Progress) -> anyhow::Result<Verdict> {
-    let (stage, keys) = Stage::set(directory, plan.seed, progress).await?;
+    let (stage, tenants) = Stage::set(directory, plan.seed, progress).await?;
     let stage = Arc::new(stage);
     progress.say(&format!(
         "Postgres, the simulator and {REPLICAS} replicas are started"
     ));
-    let callers = Callers::new(keys, stage.addresses.clone(), plan.orders.len())?;
-    let played = act(plan, &stage, &callers).await;
+    let setting = Setting {
+        tenants: &tenants,
+        addresses: &stage.addresses,
+        clock: stage.clock,
+        seed: plan.seed,
+        over: faults::length(&plan.strikes),
+    };
+    let consumers = Consumers::start(&setting).await;
+    let consumers = consumers.context("nobody can be told")?;
+    let callers = Callers::new(
+        tenants.into_iter().map(|tenant| tenant.key).collect(),
+        consumers.callback_urls(),
+        stage.addresses.clone(),
+        plan.orders.len(),
+    )?;
+    let played = act(plan, &stage, &callers, consumers).await;
     let saved = stage.save_postgres_log().await;
     let facts = played?;
     saved?;
@@ -196,7 +225,12 @@ async fn play(plan: &Plan, directory: &Path, progress: Progress) -> anyhow::Resu
 }
 
 /// Submits, lets everything go wrong, waits for the end, and collects what came of it.
-async fn act(plan: &Plan, stage: &Arc<Stage>, callers: &Callers) -> anyhow::Result<Facts> {
+async fn act(
+    plan: &Plan,
+    stage: &Arc<Stage>,
+    callers: &Callers,
+    consumers: Consumers,
+) -> anyhow::Result<Facts> {
     let progress = stage.progress;
     if plan.lying_lists {
         for (number, fault) in faults::lying_lists().into_iter().enumerate() {
@@ -233,7 +267,7 @@ async fn act(plan: &Plan, stage: &Arc<Stage>, callers: &Callers) -> anyhow::Resu
         "{} orders have their answer; waiting for the end of their jobs",
         callers.answered()
     ));
-    if !settle::settled(stage, plan.patience).await? {
+    if !settle::settled(stage, &consumers, plan.patience).await? {
         progress.say(&format!(
             "nothing ended for {:?}, and something is left",
             plan.patience
@@ -255,7 +289,13 @@ async fn act(plan: &Plan, stage: &Arc<Stage>, callers: &Callers) -> anyhow::Resu
         accepted.requests,
         results.len()
     ));
-    facts::collect(stage, plan.orders.clone(), accepted, results, ends).await
+    let witnessed = Witnessed {
+        orders: plan.orders.clone(),
+        accepted,
+        results,
+        ends,
+    };
+    facts::collect(stage, witnessed, consumers).await
 }
 
 /// The directory of the logs. Stays where it is unless it is removed.

@@ -8,14 +8,13 @@ use std::{
 
 use anyhow::{Context, anyhow};
 use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
-use chrono::{DateTime, Utc};
-use secrecy::SecretString;
 use sqlx::{Connection, PgConnection};
 use tokio::{sync::Mutex, task::JoinSet, time::Instant};
 use tokio_util::sync::CancellationToken;
 
 use super::{
     balancer::{Addresses, Balancer},
+    consumers::{Clock, Tenant},
     facts::Still,
     progress::Progress,
     replicas::Replica,
@@ -53,9 +52,10 @@ const QUICK: [(&str, &str); 10] = [
     ("SHUTDOWN_TIMEOUT_SECONDS", "20"),
     ("DATABASE_POOL_SIZE", "20"),
     ("LISTEN_ADDR", "127.0.0.1:0"),
-    ("WEBHOOK_ALLOWED_NETWORKS", "127.0.0.0/8"),
     ("GLADIA_API_KEY", GLADIA_KEY),
     ("LOG_LEVEL", "info,gladia_gateway=debug"),
+    // Where the receivers of webhooks are.
+    ("WEBHOOK_ALLOWED_NETWORKS", "127.0.0.0/8"),
 ];
 
 /// How files of callbacks end that wait in a spool, or that cannot be read there.
@@ -70,8 +70,7 @@ pub struct Stage {
     pub replicas: Vec<Arc<Replica>>,
     pub addresses: Addresses,
     pub progress: Progress,
-    /// An instant, and what the gateway's clock said then.
-    clock: (Instant, DateTime<Utc>),
+    pub clock: Clock,
     /// Where each replica keeps callbacks while Postgres is away.
     spools: Vec<PathBuf>,
     keepers: Mutex<JoinSet<anyhow::Result<()>>>,
@@ -80,12 +79,12 @@ pub struct Stage {
 }
 
 impl Stage {
-    /// Starts everything; logs go to `directory`. Also the API key of each tenant.
+    /// Starts everything; logs go to `directory`. Also the tenants.
     pub async fn set(
         directory: &Path,
         seed: u64,
         progress: Progress,
-    ) -> anyhow::Result<(Self, Vec<SecretString>)> {
+    ) -> anyhow::Result<(Self, Vec<Tenant>)> {
         let postgres = EmbeddedPostgres::start(Options {
             fsync: true,
             max_connections: MAX_CONNECTIONS,
@@ -95,7 +94,7 @@ impl Stage {
         let database_url = postgres.url(DATABASE);
         db::migrate(&db::parse_url(&database_url)?).await?;
         let mut conn = PgConnection::connect(&database_url).await?;
-        let keys = make_tenants(&mut conn).await?;
+        let tenants = make_tenants(&mut conn).await?;
         let clock = (Instant::now(), db::clock::now(&mut conn).await?);
         conn.close().await?;
         let upstream = Upstream::start(directory, seed).await?;
@@ -144,7 +143,7 @@ impl Stage {
             stop,
             _balancer: balancer,
         };
-        Ok((stage, keys))
+        Ok((stage, tenants))
     }
 
     /// A connection of one's own to the gateway's database.
@@ -219,9 +218,9 @@ impl Stage {
 }
 
 /// Makes the tenants, with an API key each.
-async fn make_tenants(conn: &mut PgConnection) -> anyhow::Result<Vec<SecretString>> {
+async fn make_tenants(conn: &mut PgConnection) -> anyhow::Result<Vec<Tenant>> {
     let ids = Ids::random();
-    let mut keys = Vec::new();
+    let mut tenants = Vec::new();
     for name in TENANTS {
         let tenant: TenantName = name.parse().map_err(|error: &str| anyhow!(error))?;
         let tenant_id = db::api_keys::find_or_insert_tenant(conn, ids.next(), &tenant).await?;
@@ -234,7 +233,11 @@ async fn make_tenants(conn: &mut PgConnection) -> anyhow::Result<Vec<SecretStrin
             hash: key.hash(),
         };
         db::api_keys::insert(conn, new).await?;
-        keys.push(key.expose().into());
+        tenants.push(Tenant {
+            id: tenant_id,
+            name,
+            key: key.expose().into(),
+        });
     }
-    Ok(keys)
+    Ok(tenants)
 }
