@@ -8,6 +8,9 @@ use url::Url;
 /// The longest URL that is accepted, in bytes.
 const MOST_BYTES: usize = 2048;
 
+/// The longest host, in bytes.
+const MOST_HOST_BYTES: usize = 253;
+
 /// An absolute http(s) URL that the gateway can be asked to call. Whether it may is judged elsewhere, at each call.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
@@ -41,6 +44,13 @@ impl ReceiverUrl {
         }
         if url.fragment().is_some() {
             return Err("must not have a fragment: what follows a # is never sent");
+        }
+        // No name of DNS is longer, and in its ASCII spelling one may be longer than what was typed.
+        if url
+            .host_str()
+            .is_none_or(|host| host.len() > MOST_HOST_BYTES)
+        {
+            return Err("must have a host, of at most 253 characters in its ASCII spelling");
         }
         Ok(Self {
             text: text.to_owned(),
@@ -111,6 +121,8 @@ mod tests {
     #[test]
     fn everything_else_is_refused_with_its_rule() {
         let too_long = format!("https://example.com/{}", "a".repeat(2048 - 19));
+        let long_host = format!("https://{}com/", "abcdefghij.".repeat(23));
+        let widened = format!("https://{}com/", "ü.ö.".repeat(25));
         for (bad, words) in [
             ("", "an absolute http or https URL"),
             ("example.com/told", "an absolute http or https URL"),
@@ -130,6 +142,9 @@ mod tests {
             ("https://exam\tple.com/", "spaces or control characters"),
             ("https://example.com/\u{0}", "control characters"),
             (&too_long, "2048 bytes"),
+            (&long_host, "253 characters"),
+            // 100 characters, and many more in ASCII.
+            (&widened, "253 characters"),
         ] {
             let rule = ReceiverUrl::parse(bad).unwrap_err();
             assert!(rule.contains(words), "{bad:?}: {rule}");

@@ -8,7 +8,7 @@ use utoipa::ToSchema;
 use super::{delivery::DeadReason, event::PublicEventType, job::UnknownName};
 
 /// How many endpoints a tenant may have: each event is looked at for each of them.
-pub const MOST_ENDPOINTS: i64 = 100;
+pub const MOST_ENDPOINTS: i64 = 20;
 
 /// Which events a webhook endpoint is sent.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -74,6 +74,15 @@ impl Follower {
             }
         }
         let (found, looked) = events::list_after(&mut conn, after, BATCH).await?;
+        if looked == after {
+            let last = events::last_id(&mut conn).await?;
+            if last < after {
+                // The log was set back, as by a restore. Its numbers are given anew.
+                *seen = Some(last);
+                self.feed.publish_gap();
+                return Ok(false);
+            }
+        }
         drop(conn);
         let told: Vec<Arc<Told>> = found
             .iter()

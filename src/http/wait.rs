@@ -18,7 +18,7 @@ use super::{
     state::AppState,
 };
 
-/// The longest wait, in seconds: below what load balancers allow a request that is silent.
+/// The longest wait, in seconds. Load balancers that end silent requests after 60 s or less are asked for less.
 pub const MOST_SECONDS: u64 = 60;
 
 /// When to ask again for what has not ended.
@@ -105,6 +105,15 @@ impl Wait {
             Self::Unasked => Duration::ZERO,
             Self::Asked(time) => time,
             Self::Preferred(seconds) => Duration::from_secs(seconds),
+        }
+    }
+
+    /// The same where there is no room to wait: nothing was heeded.
+    #[must_use]
+    pub fn declined(self) -> Self {
+        match self {
+            Self::Preferred(_) => Self::Asked(Duration::ZERO),
+            other => other,
         }
     }
 

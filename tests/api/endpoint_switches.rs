@@ -241,7 +241,8 @@ async fn an_endpoint_that_is_gone_is_disabled_as_such() {
     let mut conn = app.pool.acquire().await.unwrap();
     for is_first in [true, false] {
         let endpoint = id.parse().unwrap();
-        let disabled = db::webhook_endpoints::disable(&mut conn, endpoint, DisabledReason::Gone);
+        let disabled =
+            db::webhook_endpoints::disable(&mut conn, endpoint, None, DisabledReason::Gone);
         assert_eq!(disabled.await.unwrap(), is_first);
     }
     drop(conn);

@@ -157,7 +157,7 @@ async fn nothing_secret_is_logged() {
     let body = json!({
         "audio_url": "https://audio.example/spoken.mp3?X-Amz-Signature=presigned-secret",
         "custom_metadata": { "patient": "metadata-secret" },
-        "callback_url": "http://127.0.0.1:1/told?key=callback-secret",
+        "callback_url": "http://127.0.0.1:1/told?key=told-secret",
     });
     let ok = app
         .acme
@@ -191,7 +191,7 @@ async fn nothing_secret_is_logged() {
         "presigned-secret",
         "X-Amz-Signature",
         "metadata-secret",
-        "callback-secret",
+        "told-secret",
         "idempotency-secret",
         "spoken-secret",
         "api-key-secret",

@@ -127,7 +127,9 @@ async fn one_trace_shows_a_jobs_way_whichever_processes_it_passes_through() {
     assert!((accept.began_at..=accept.ended_at).contains(&queue.began_at));
     assert!(queue.ended_at <= submit.began_at);
     assert!(queue.ended_at <= upstream_wait.began_at);
-    assert_eq!(upstream_wait.ended_at, complete.began_at);
+    // On a slow machine the callback may overtake the record of the answer; then nothing was waited for.
+    let waited_until = complete.began_at.max(upstream_wait.began_at);
+    assert_eq!(upstream_wait.ended_at, waited_until);
 
     let spans = collector.trace(FAILING_TRACE);
     assert_eq!(names(&spans), expected, "{spans:#?}");

@@ -289,11 +289,17 @@ async fn as_many_wait_as_may_and_a_caller_who_hangs_up_makes_room() {
     let path = format!("/v1/transcriptions/{id}?wait=18");
     let waiting = look_in_place(&app.acme, &path);
     until_somebody_waits(&app.acme).await;
-    for path in [path.as_str(), "/v1/events?after=latest&wait=1"] {
-        let answer = app.acme.get(path).await;
-        answer.problem(503, "too-many-waiting");
-        assert_eq!(answer.header("retry-after"), Some("5"));
-    }
+    let answer = app.acme.get("/v1/events?after=latest&wait=1").await;
+    answer.problem(503, "too-many-waiting");
+    assert_eq!(answer.header("retry-after"), Some("5"));
+    // A transcription is shown as it is, and nobody is told that their preference was heeded.
+    let asked = app
+        .acme
+        .request(Method::GET, &format!("/v1/transcriptions/{id}"));
+    let now = Answer::to(asked.header("Prefer", "wait=18")).await;
+    assert_eq!(now.expect(200)["status"], "processing");
+    assert_eq!(now.header("preference-applied"), None);
+    assert_eq!(now.header("retry-after"), Some("3"));
     // What is there is had without a wait; and a job is accepted however many wait.
     app.acme
         .get(&format!("/v1/transcriptions/{id}?wait=0"))

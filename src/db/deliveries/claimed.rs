@@ -42,6 +42,20 @@ pub struct ClaimedDelivery {
     pub content: Content,
 }
 
+impl ClaimedDelivery {
+    /// The endpoint that it goes to, and where that is.
+    #[must_use]
+    pub fn endpoint(&self) -> Option<(EndpointId, String)> {
+        let Content::Message(contents) = &self.content else {
+            return None;
+        };
+        match &contents.to {
+            To::Endpoint { url, .. } => Some((self.endpoint_id?, url.clone())),
+            To::Done { .. } | To::Failed { .. } => None,
+        }
+    }
+}
+
 /// What there is to send.
 #[derive(Debug)]
 pub enum Content {
@@ -168,7 +182,11 @@ impl TryFrom<ClaimedRow> for ClaimedDelivery {
     type Error = sqlx::Error;
 
     fn try_from(mut row: ClaimedRow) -> sqlx::Result<Self> {
-        let content = row.take_content()?;
+        // The others of the claim are leased, and to be sent whatever this one is like.
+        let content = row.take_content().unwrap_or_else(|error| {
+            tracing::error!(%error, delivery.id = %row.id, "Delivery {} cannot be understood", row.id);
+            Content::Unknown
+        });
         Ok(Self {
             id: row.id.into(),
             tenant_id: row.tenant_id.into(),

@@ -28,6 +28,8 @@ pub async fn end_pending(
             -- An endpoint's lane has its id.
             WHERE lane_id = $1 AND status = 'pending'
               AND (lease_until IS NULL OR lease_until <= (SELECT gateway_now()))
+              -- It may have been enabled again since.
+              AND NOT EXISTS (SELECT FROM webhook_endpoints WHERE id = $1 AND status = 'enabled')
             LIMIT $3 FOR UPDATE SKIP LOCKED
         )
         ",

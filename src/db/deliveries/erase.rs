@@ -10,6 +10,13 @@ use crate::domain::ids::JobId;
 /// # Errors
 /// Where the database does not answer.
 pub async fn erase_of_job(conn: &mut PgConnection, id: JobId) -> sqlx::Result<()> {
+    // Whoever records a try of one of them has done so before, or will see that the job is erased.
+    sqlx::query!(
+        "SELECT id FROM deliveries WHERE job_id = $1 ORDER BY id FOR NO KEY UPDATE",
+        id.0
+    )
+    .fetch_all(&mut *conn)
+    .await?;
     sqlx::query!(
         "
         UPDATE deliveries

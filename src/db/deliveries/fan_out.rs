@@ -130,7 +130,16 @@ async fn to_callbacks<'a>(
     .await?;
     let mut origins: HashMap<JobId, String> = HashMap::new();
     for row in rows {
-        origins.insert(row.id.into(), origin_of(row.callback)?);
+        let id: JobId = row.id.into();
+        // One that cannot be understood must not keep everybody from being told of everything else.
+        match origin_of(row.callback) {
+            Ok(origin) => {
+                origins.insert(id, origin);
+            }
+            Err(error) => {
+                tracing::error!(%error, job.id = %id, "The callback of job {id} cannot be understood; nobody is called");
+            }
+        }
     }
     if origins.is_empty() {
         return Ok(Vec::new());
@@ -153,11 +162,18 @@ async fn to_callbacks<'a>(
         .collect())
 }
 
+/// The longest origin that an index can hold, with a good margin.
+const MOST_ORIGIN_BYTES: usize = 512;
+
 /// Scheme, host and port.
 fn origin_of(callback: Value) -> sqlx::Result<String> {
     let callback: Callback = serde_json::from_value(callback).map_err(corrupt)?;
     let url: Url = callback.url.parse().map_err(corrupt)?;
-    Ok(url.origin().ascii_serialization())
+    let origin = url.origin().ascii_serialization();
+    if origin.len() > MOST_ORIGIN_BYTES {
+        return Err(corrupt(std::io::Error::other("its host is too long")));
+    }
+    Ok(origin)
 }
 
 /// The lanes of origins, made where they are not there yet.

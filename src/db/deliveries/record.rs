@@ -151,13 +151,19 @@ async fn lock_deliveries(
         .iter()
         .map(|outcome| outcome.delivery_id.0)
         .collect();
+    sqlx::query!(
+        "SELECT id FROM deliveries WHERE id = ANY ($1) ORDER BY id FOR NO KEY UPDATE",
+        &ids
+    )
+    .fetch_all(&mut *conn)
+    .await?;
+    // A statement of its own: it sees what whoever had the locks before has done, such as to erase the job.
     let rows = sqlx::query!(
         r#"
         SELECT d.id, d.status, d.lease_until, d.tries,
                coalesce((SELECT max(number) FROM delivery_attempts a WHERE a.delivery_id = d.id), 0) AS "last_attempt!",
                EXISTS (SELECT FROM jobs j WHERE j.id = d.job_id AND j.deleted_at IS NOT NULL) AS "is_erased!"
-        FROM deliveries d WHERE d.id = ANY ($1) ORDER BY d.id
-        FOR NO KEY UPDATE
+        FROM deliveries d WHERE d.id = ANY ($1)
         "#,
         &ids,
     )

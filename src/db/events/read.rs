@@ -5,12 +5,9 @@ use serde_json::Value;
 use sqlx::PgConnection;
 use uuid::Uuid;
 
-use crate::{
-    db::corrupt,
-    domain::{
-        event::{Event, EventFacts, EventId, EventType, Subject},
-        ids::{JobId, TenantId},
-    },
+use crate::domain::{
+    event::{Event, EventFacts, EventId, EventType, Subject},
+    ids::{JobId, TenantId},
 };
 
 /// The columns of a numbered event, before their text is understood.
@@ -37,7 +34,11 @@ impl EventRow {
             (None, None) => return Ok(None),
         };
         let facts = match self.data {
-            Some(data) => serde_json::from_value(data).map_err(corrupt)?,
+            // One row that cannot be understood must not keep everybody from all the others.
+            Some(data) => serde_json::from_value(data).unwrap_or_else(|error| {
+                tracing::error!(%error, event.id = self.number, "What an event says cannot be understood");
+                EventFacts::default()
+            }),
             None => EventFacts::default(),
         };
         Ok(Some(Event {

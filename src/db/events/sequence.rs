@@ -3,7 +3,7 @@
 use sqlx::PgConnection;
 
 use super::read::{EventRow, understood};
-use crate::domain::event::Event;
+use crate::domain::event::{Event, EventType};
 
 /// Whether events wait for their numbers.
 ///
@@ -12,12 +12,16 @@ use crate::domain::event::Event;
 pub async fn is_any_unnumbered(conn: &mut PgConnection) -> sqlx::Result<bool> {
     sqlx::query!(
         r#"
-        SELECT EXISTS (
-            SELECT FROM events
+        SELECT (
+            SELECT position FROM events
             WHERE number IS NULL
               AND type NOT IN ('transcription.submitting', 'transcription.requeued', 'transcription.unknown')
-        ) AS "any!"
-        "#
+              AND type = ANY ($1)
+            -- Ordered, or Postgres reads the whole log: it expects what is never numbered to be found soon.
+            ORDER BY position LIMIT 1
+        ) IS NOT NULL AS "any!"
+        "#,
+        &known_types() as &[&str],
     )
     .fetch_one(conn)
     .await
@@ -44,20 +48,21 @@ pub async fn number_next(conn: &mut PgConnection, limit: i64) -> sqlx::Result<(V
             -- In the words of the index that has them.
             WHERE number IS NULL
               AND type NOT IN ('transcription.submitting', 'transcription.requeued', 'transcription.unknown')
+              -- What a newer version tells of is for that one to number, since it alone knows whom to tell.
+              AND type = ANY ($3)
             ORDER BY position LIMIT $2
         ), next AS (
             SELECT position, $1 + row_number() OVER (ORDER BY position) AS number FROM unnumbered
         )
         UPDATE events e
-        SET number = next.number,
-            -- A version that has not written what is told may still be at work.
-            data = coalesce(e.data, (SELECT json_build_object('status', j.status) FROM jobs j WHERE j.id = e.job_id))
+        SET number = next.number
         FROM next WHERE e.position = next.position
         RETURNING next.number AS "number!", e.tenant_id, e.job_id, e.endpoint_id, e.type AS event_type,
                   e.occurred_at, e.data
         "#,
         last,
         limit,
+        &known_types() as &[&str],
     )
     .fetch_all(&mut *conn)
     .await?;
@@ -70,4 +75,13 @@ pub async fn number_next(conn: &mut PgConnection, limit: i64) -> sqlx::Result<(V
         .await?;
     let is_full = i64::try_from(rows.len()).is_ok_and(|count| count == limit);
     Ok((understood(rows)?, is_full))
+}
+
+/// The types that this version tells of.
+fn known_types() -> Vec<&'static str> {
+    EventType::ALL
+        .into_iter()
+        .filter(|kind| kind.public().is_some())
+        .map(EventType::as_str)
+        .collect()
 }

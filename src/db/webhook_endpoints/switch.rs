@@ -11,7 +11,8 @@ use crate::{
     },
 };
 
-/// Disables an endpoint: its pending deliveries end, and an event tells of it. `false` where it is disabled already, or gone.
+/// Disables an endpoint, where it is still at this address if one is given: its pending deliveries end, and an event tells of it. `false` where it is
+/// disabled already, gone, or elsewhere since.
 ///
 /// [`deliveries::end_pending`] may have left some: go on with it after the commit, or leave them to the claim.
 ///
@@ -20,6 +21,7 @@ use crate::{
 pub async fn disable(
     conn: &mut PgConnection,
     id: EndpointId,
+    url: Option<&str>,
     reason: DisabledReason,
 ) -> sqlx::Result<bool> {
     let mut tx = conn.begin().await?;
@@ -27,11 +29,12 @@ pub async fn disable(
         "
         UPDATE webhook_endpoints
         SET status = 'disabled', disabled_reason = $2, disabled_at = gateway_now(), updated_at = gateway_now()
-        WHERE id = $1 AND status = 'enabled'
+        WHERE id = $1 AND status = 'enabled' AND ($3::text IS NULL OR url = $3)
         RETURNING tenant_id
         ",
         id.0,
         reason.as_str(),
+        url,
     )
     .fetch_optional(&mut *tx)
     .await?;

@@ -45,23 +45,23 @@ pub enum EventType {
     EndpointTest,
 }
 
-/// Every type, in the order of a job's life.
-const ALL: [EventType; 12] = [
-    EventType::Queued,
-    EventType::Submitting,
-    EventType::Requeued,
-    EventType::Unknown,
-    EventType::Processing,
-    EventType::Done,
-    EventType::Error,
-    EventType::Retried,
-    EventType::Canceled,
-    EventType::Deleted,
-    EventType::EndpointDisabled,
-    EventType::EndpointTest,
-];
-
 impl EventType {
+    /// Every type, in the order of a job's life.
+    pub const ALL: [Self; 12] = [
+        Self::Queued,
+        Self::Submitting,
+        Self::Requeued,
+        Self::Unknown,
+        Self::Processing,
+        Self::Done,
+        Self::Error,
+        Self::Retried,
+        Self::Canceled,
+        Self::Deleted,
+        Self::EndpointDisabled,
+        Self::EndpointTest,
+    ];
+
     /// The name in SQL.
     #[must_use]
     pub fn as_str(self) -> &'static str {
@@ -102,7 +102,8 @@ impl EventType {
     /// Every type that others are told as one of these.
     #[must_use]
     pub fn told_as(kinds: &[PublicEventType]) -> Vec<Self> {
-        ALL.into_iter()
+        Self::ALL
+            .into_iter()
             .filter(|event| event.public().is_some_and(|kind| kinds.contains(&kind)))
             .collect()
     }
@@ -112,7 +113,8 @@ impl FromStr for EventType {
     type Err = UnknownName;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        ALL.into_iter()
+        Self::ALL
+            .into_iter()
             .find(|event| event.as_str() == text)
             .ok_or_else(|| UnknownName(text.to_owned()))
     }
@@ -124,7 +126,7 @@ mod tests {
 
     #[test]
     fn names_survive_the_way_to_sql_and_back() {
-        for event in ALL {
+        for event in EventType::ALL {
             assert_eq!(event.as_str().parse::<EventType>().unwrap(), event);
         }
     }
@@ -134,7 +136,7 @@ mod tests {
         let queued = EventType::told_as(&[PublicEventType::Queued]);
         assert_eq!(queued, [EventType::Queued, EventType::Retried]);
         let all = EventType::told_as(&PublicEventType::ALL);
-        assert_eq!(all.len(), ALL.len() - 3);
+        assert_eq!(all.len(), EventType::ALL.len() - 3);
         assert_eq!(EventType::told_as(&[]), []);
     }
 }

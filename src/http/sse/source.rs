@@ -90,6 +90,11 @@ impl Source {
         }
     }
 
+    /// Whether it begins where it is asked to, and not always at the beginning.
+    pub(super) fn has_cursor(&self) -> bool {
+        matches!(self, Self::Tenant { .. })
+    }
+
     /// Whether nothing is expected after an event.
     pub(super) fn ends_with(&self, told: &Told) -> bool {
         matches!(self, Self::Job { .. }) && told.kind.is_terminal()

@@ -81,6 +81,10 @@ impl Stream {
             () = sender.closed() => End::HungUp,
             told = self.tell(first) => told.err().unwrap_or(End::Told),
         };
+        if matches!(end, End::Aged | End::Stopping) && self.reader.source.has_cursor() {
+            // What the filter passed over, or what never came, is not gone through again.
+            let _ = sender.try_send(sse::Event::default().id(self.through.to_string()));
+        }
         // With it, the subscription and the other sender.
         drop(self);
         tracing::debug!(?end, "A stream ended");
@@ -106,8 +110,13 @@ impl Stream {
     /// Tells everything, from the first page on, until nothing more is to come.
     async fn tell(&mut self, first: Page) -> Result<(), End> {
         let mut heartbeat = heartbeat(self.timing.heartbeat_interval);
-        self.send(sse::Event::default().retry(RECONNECT_DELAY))
-            .await?;
+        let mut opening = sse::Event::default().retry(RECONNECT_DELAY);
+        if first.events.is_empty() && self.reader.source.has_cursor() {
+            // Whoever is cut off before the first event comes back to here, and not to whatever "now" is then.
+            self.through = self.through.max(first.through);
+            opening = opening.id(self.through.to_string());
+        }
+        self.send(opening).await?;
         let mut page = first;
         loop {
             for event in &page.events {

@@ -20,29 +20,32 @@ use crate::{
     },
 };
 
-/// Finds a job that has ended; or as it stands when the time is up, or the process is to end.
+/// Finds a job that has ended; or as it stands when the time is up, the process is to end, or as many wait as may. Says
+/// also which wait was heeded.
 ///
 /// # Errors
-/// Where there is none, it is erased, the database does not answer, or too many wait.
+/// Where there is none, it is erased, or the database does not answer.
 pub async fn find_ended(
     state: &AppState,
     tenant_id: TenantId,
     id: JobId,
     wait: Wait,
-) -> Result<Job, Problem> {
+) -> Result<(Job, Wait), Problem> {
     let deadline = Instant::now() + wait.at_most();
     let mut job = find_now(state, tenant_id, id).await?;
     if job.status.is_terminal() || wait.at_most().is_zero() {
-        return Ok(job);
+        return Ok((job, wait));
     }
-    let _place = state.waiting_room.enter()?;
+    let Ok(_place) = state.waiting_room.enter() else {
+        return Ok((job, wait.declined()));
+    };
     let mut news = state.feed.subscribe(Topic::Job(id));
     let mut is_over = false;
     loop {
         // Subscribed before: an end that this does not see comes as news.
         job = find_now(state, tenant_id, id).await?;
         if is_over || job.status.is_terminal() {
-            return Ok(job);
+            return Ok((job, wait));
         }
         loop {
             let next = tokio::select! {
@@ -74,7 +77,7 @@ pub async fn answer(
     state: &AppState,
     tenant_id: TenantId,
     job: Job,
-    wait: Wait,
+    mut wait: Wait,
 ) -> Result<Response, Problem> {
     let id = job.id;
     let path = format!("/v1/transcriptions/{id}");
@@ -83,12 +86,14 @@ pub async fn answer(
     }
     let (mut response, has_ended) = match end_of(state, tenant_id, id, wait).await {
         Ok(Ended::Yes(response)) => (accepted::locate(state, &path, response), true),
-        Ok(Ended::No(now)) => {
+        Ok(Ended::No(now, heeded)) => {
+            wait = heeded;
             let now = Transcription::from(*now);
             (accepted::answer(state, &path, now), false)
         }
         Err(problem) if problem.kind() == ProblemType::TranscriptionDeleted => return Err(problem),
         Err(_) => {
+            wait = wait.declined();
             let then = Transcription::from(job);
             (accepted::answer(state, &path, then), false)
         }
@@ -99,7 +104,7 @@ pub async fn answer(
 
 enum Ended {
     Yes(Response),
-    No(Box<Job>),
+    No(Box<Job>, Wait),
 }
 
 async fn end_of(
@@ -108,9 +113,9 @@ async fn end_of(
     id: JobId,
     wait: Wait,
 ) -> Result<Ended, Problem> {
-    let job = find_ended(state, tenant_id, id, wait).await?;
+    let (job, heeded) = find_ended(state, tenant_id, id, wait).await?;
     if !job.status.is_terminal() {
-        return Ok(Ended::No(Box::new(job)));
+        return Ok(Ended::No(Box::new(job), heeded));
     }
     let callback_id = job.result_callback_id;
     let shown = Transcription::from(job).written()?;

@@ -51,7 +51,7 @@ use crate::http::{
         (status = 401, description = "No valid API key.", body = ProblemBody, content_type = "application/problem+json"),
         (status = 404, description = "There is no such transcription.", body = ProblemBody, content_type = "application/problem+json"),
         (status = 410, description = "It was erased; `erased` is the receipt.", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 503, description = "The database is not available, or as many requests wait as may.", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 503, description = "The database is not available.", body = ProblemBody, content_type = "application/problem+json"),
     ),
 )]
 pub async fn get_transcription(
@@ -61,7 +61,7 @@ pub async fn get_transcription(
     wait: Wait,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
-    let job = find_ended(&state, caller.tenant_id, id, wait).await?;
+    let (job, wait) = find_ended(&state, caller.tenant_id, id, wait).await?;
     let has_ended = job.status.is_terminal();
     let callback_id = job.result_callback_id;
     let shown = Transcription::from(job).written()?;

@@ -43,7 +43,7 @@ use crate::{
         (status = 401, description = "No valid API key.", body = ProblemBody, content_type = "application/problem+json"),
         (status = 403, description = "The API key's scope does not include this.", body = ProblemBody, content_type = "application/problem+json"),
         (status = 408, description = "The body did not arrive in time.", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 409, description = "The tenant has 100 endpoints, which is as many as it may have.", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 409, description = "The tenant has 20 endpoints, which is as many as it may have.", body = ProblemBody, content_type = "application/problem+json"),
         (status = 413, description = "The body is too large.", body = ProblemBody, content_type = "application/problem+json"),
         (status = 415, description = "The body is not declared as JSON.", body = ProblemBody, content_type = "application/problem+json"),
         (status = 422, description = "Fields break rules, all named.", body = ProblemBody, content_type = "application/problem+json"),

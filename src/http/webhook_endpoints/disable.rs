@@ -44,7 +44,7 @@ pub async fn disable_webhook_endpoint(
         return Ok(Json(before));
     }
     let reason = DisabledReason::Request;
-    if db::webhook_endpoints::disable(&mut conn, id, reason).await? {
+    if db::webhook_endpoints::disable(&mut conn, id, None, reason).await? {
         state.wakeups.events_added();
         tracing::info!(
             endpoint.id = %id, api_key.id = %caller.api_key_id,

@@ -10,7 +10,10 @@
 use std::{sync::Arc, time::Duration};
 
 use sqlx::PgPool;
-use tokio::{sync::mpsc, time::Instant};
+use tokio::{
+    sync::{Mutex, mpsc},
+    time::Instant,
+};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use self::{places::Places, record::Finished, results::Results};
@@ -63,6 +66,8 @@ struct Inner {
     parts: Parts,
     places: Places,
     results: Results,
+    /// One receiver at a time is given up.
+    giving_up: Mutex<()>,
 }
 
 /// When a claim was made, on this process's own clock.
@@ -82,6 +87,7 @@ impl Deliverer {
             parts,
             places: Places::new(),
             results: Results::new(),
+            giving_up: Mutex::default(),
         }))
     }
 
@@ -145,12 +151,12 @@ impl Deliverer {
             let mut place = self.0.places.take(delivery.is_unproven);
             let (this, finished, give_up) = (self.clone(), finished.clone(), give_up.clone());
             tasks.spawn(async move {
-                let endpoint_id = delivery.endpoint_id;
+                let endpoint = delivery.endpoint();
                 let outcome = this.deliver(delivery, at, &mut place, &give_up).await;
                 // The recorder outlives every sender.
                 let _ = finished.send(Finished {
                     outcome,
-                    endpoint_id,
+                    endpoint,
                     _place: place,
                 });
             });

@@ -1,5 +1,6 @@
 //! The recorder: outcomes are written down in the order in which they come, as many in one commit as have come meanwhile.
 
+use chrono::{DateTime, Utc};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
@@ -12,6 +13,7 @@ use crate::{
     },
     domain::{
         delivery::DeadReason,
+        delivery_schedule::LONGEST_WAIT,
         ids::{EndpointId, LaneId},
         webhook_endpoint::DisabledReason,
     },
@@ -27,9 +29,45 @@ const EXPIRED_BATCH: i64 = 1000;
 /// A delivery of which is known what came of it.
 pub(super) struct Finished {
     pub(super) outcome: Outcome,
-    pub(super) endpoint_id: Option<EndpointId>,
+    /// The endpoint, and where that was.
+    pub(super) endpoint: Option<(EndpointId, String)>,
     /// Held until it is written down, so that no more is claimed than can be.
     pub(super) _place: Place,
+}
+
+/// Receivers that are gone or fail for days, and lanes in which something has waited too long.
+#[derive(Default)]
+struct GivenUp {
+    endpoints: Vec<(EndpointId, String, DisabledReason)>,
+    lanes: Vec<(LaneId, DateTime<Utc>)>,
+}
+
+fn receivers_given_up(batch: &[Finished], recorded: &Recorded) -> GivenUp {
+    let mut given_up = GivenUp::default();
+    for finished in batch {
+        let Some((id, url)) = &finished.endpoint else {
+            continue;
+        };
+        let outcome = &finished.outcome;
+        let lane = recorded.lanes.get(&outcome.lane_id);
+        if outcome.next == Next::Dead(DeadReason::EndpointGone) && outcome.attempt.is_some() {
+            let gone = (*id, url.clone(), DisabledReason::Gone);
+            given_up.endpoints.push(gone);
+        } else if lane.is_some_and(|lane| lane.is_given_up(recorded.now)) {
+            let failing = (*id, url.clone(), DisabledReason::Failing);
+            given_up.endpoints.push(failing);
+        }
+    }
+    for (lane_id, lane) in &recorded.lanes {
+        if let (Some(_), Some(since), Some(failed_at)) =
+            (lane.open_until, lane.failing_since, lane.last_failure_at)
+            // What waited because this service stood still, or behind much else, has not waited for its receiver.
+            && since <= failed_at - LONGEST_WAIT
+        {
+            given_up.lanes.push((*lane_id, failed_at));
+        }
+    }
+    given_up
 }
 
 impl Deliverer {
@@ -90,43 +128,45 @@ impl Deliverer {
                 Err(error) => return Err(error),
             }
         };
-        if let Err(error) = self.follow_up(batch, &recorded).await {
-            // The next failure leads here again.
-            tracing::warn!(%error, "Could not give up a receiver that fails");
-        }
+        self.give_up_on(receivers_given_up(batch, &recorded));
         Ok(())
     }
 
-    /// Gives up receivers that are gone or fail for days, and what has waited too long at one that fails.
-    async fn follow_up(&self, batch: &[Finished], recorded: &Recorded) -> sqlx::Result<()> {
-        for finished in batch {
-            let Some(endpoint_id) = finished.endpoint_id else {
-                continue;
+    /// Gives receivers up, beside the recorder: a large backlog takes its time, and what arrives meanwhile is to be written down.
+    fn give_up_on(&self, given_up: GivenUp) {
+        if given_up.endpoints.is_empty() && given_up.lanes.is_empty() {
+            return;
+        }
+        let this = self.clone();
+        tokio::spawn(async move {
+            let _turn = if given_up.endpoints.is_empty() {
+                // The next failure leads here again.
+                let Ok(turn) = this.0.giving_up.try_lock() else {
+                    return;
+                };
+                turn
+            } else {
+                this.0.giving_up.lock().await
             };
-            let outcome = &finished.outcome;
-            let is_gone =
-                outcome.next == Next::Dead(DeadReason::EndpointGone) && outcome.attempt.is_some();
-            if is_gone {
-                self.disable(endpoint_id, DisabledReason::Gone).await?;
-            } else if recorded
-                .lanes
-                .get(&outcome.lane_id)
-                .is_some_and(|lane| lane.is_given_up(recorded.now))
-            {
-                self.disable(endpoint_id, DisabledReason::Failing).await?;
+            if let Err(error) = this.follow_up(&given_up).await {
+                tracing::warn!(%error, "Could not give up a receiver that fails");
             }
+        });
+    }
+
+    async fn follow_up(&self, given_up: &GivenUp) -> sqlx::Result<()> {
+        for (id, url, reason) in &given_up.endpoints {
+            self.disable(*id, url, *reason).await?;
         }
-        for (lane_id, lane) in &recorded.lanes {
-            if let (Some(_), Some(failed_at)) = (lane.open_until, lane.last_failure_at) {
-                self.expire(*lane_id, failed_at).await?;
-            }
+        for (lane_id, failed_at) in &given_up.lanes {
+            self.expire(*lane_id, *failed_at).await?;
         }
         Ok(())
     }
 
-    async fn disable(&self, id: EndpointId, reason: DisabledReason) -> sqlx::Result<()> {
+    async fn disable(&self, id: EndpointId, url: &str, reason: DisabledReason) -> sqlx::Result<()> {
         let mut conn = self.0.parts.pool.acquire().await?;
-        if !webhook_endpoints::disable(&mut conn, id, reason).await? {
+        if !webhook_endpoints::disable(&mut conn, id, Some(url), reason).await? {
             return Ok(());
         }
         tracing::warn!(endpoint.id = %id, reason = reason.as_str(), "Disabled webhook endpoint {id}: {}", reason.as_str());
@@ -135,11 +175,7 @@ impl Deliverer {
         Ok(())
     }
 
-    async fn expire(
-        &self,
-        lane_id: LaneId,
-        failed_at: chrono::DateTime<chrono::Utc>,
-    ) -> sqlx::Result<()> {
+    async fn expire(&self, lane_id: LaneId, failed_at: DateTime<Utc>) -> sqlx::Result<()> {
         let mut conn = self.0.parts.pool.acquire().await?;
         loop {
             let expired = deliveries::expire(&mut conn, lane_id, failed_at, EXPIRED_BATCH).await?;

@@ -23,11 +23,31 @@ const SMALL_ROOM_KIB: u32 = 64 * 1024;
 /// The same for large ones. The largest gets all that there is.
 const LARGE_ROOM_KIB: u32 = 64 * 1024;
 
+/// The same for receivers that fail, or of which nothing is known yet: those that hang hold up each other alone.
+const UNPROVEN_ROOM_KIB: u32 = 32 * 1024;
+
 /// Reads results as far as there is room.
 pub(super) struct Results {
     reads: Semaphore,
-    small: Arc<Semaphore>,
-    large: Arc<Semaphore>,
+    small: Room,
+    large: Room,
+    unproven_small: Room,
+    unproven_large: Room,
+}
+
+/// How much may be unpacked at once of one kind.
+struct Room {
+    free: Arc<Semaphore>,
+    kib: u32,
+}
+
+impl Room {
+    fn new(kib: u32) -> Self {
+        Self {
+            free: Arc::new(Semaphore::new(kib as usize)),
+            kib,
+        }
+    }
 }
 
 /// A result in memory, and the room that it takes.
@@ -53,20 +73,28 @@ impl Results {
     pub(super) fn new() -> Self {
         Self {
             reads: Semaphore::new(READS),
-            small: Arc::new(Semaphore::new(SMALL_ROOM_KIB as usize)),
-            large: Arc::new(Semaphore::new(LARGE_ROOM_KIB as usize)),
+            small: Room::new(SMALL_ROOM_KIB),
+            large: Room::new(LARGE_ROOM_KIB),
+            unproven_small: Room::new(UNPROVEN_ROOM_KIB),
+            unproven_large: Room::new(UNPROVEN_ROOM_KIB),
         }
     }
 
     /// Waits for room, and reads a result.
-    pub(super) async fn read(&self, pool: &PgPool, at: ResultAt) -> Result<Unpacked, NoResult> {
+    pub(super) async fn read(
+        &self,
+        pool: &PgPool,
+        at: ResultAt,
+        is_unproven: bool,
+    ) -> Result<Unpacked, NoResult> {
         let kib = kib(at.body_bytes);
-        let (semaphore, most) = if kib <= SMALL_KIB {
-            (&self.small, SMALL_ROOM_KIB)
-        } else {
-            (&self.large, LARGE_ROOM_KIB)
+        let room = match (kib <= SMALL_KIB, is_unproven) {
+            (true, false) => &self.small,
+            (false, false) => &self.large,
+            (true, true) => &self.unproven_small,
+            (false, true) => &self.unproven_large,
         };
-        let room = Arc::clone(semaphore).acquire_many_owned(kib.min(most));
+        let room = Arc::clone(&room.free).acquire_many_owned(kib.min(room.kib));
         let closed = |_| NoResult::Unreadable("no room");
         let room = room.await.map_err(closed)?;
         let stored = {

@@ -175,7 +175,7 @@ impl Deliverer {
     ) -> Result<Composed, NoResult> {
         let secrets = self.open_secrets(delivery, &contents.secrets).await?;
         let (id, (url, method)) = (message_id(contents), address(&contents.to));
-        let (body, room) = self.write(contents).await?;
+        let (body, room) = self.write(contents, delivery.is_unproven).await?;
         let url: Url = url
             .parse()
             .map_err(|_| NoResult::Unreadable("its address is none"))?;
@@ -198,6 +198,7 @@ impl Deliverer {
     async fn write(
         &self,
         contents: &Contents,
+        is_unproven: bool,
     ) -> Result<(Bytes, Option<OwnedSemaphorePermit>), NoResult> {
         match &contents.to {
             To::Endpoint { result, .. } => {
@@ -205,7 +206,7 @@ impl Deliverer {
                 let Some(at) = result else {
                     return Ok((thin, None));
                 };
-                match self.read(*at).await {
+                match self.read(*at, is_unproven).await {
                     Ok(Unpacked { result, room }) => {
                         Ok((body::with_result(&thin, &result), Some(room)))
                     }
@@ -219,7 +220,7 @@ impl Deliverer {
                 custom_metadata,
                 ..
             } => {
-                let Unpacked { result, room } = self.read(*result).await?;
+                let Unpacked { result, room } = self.read(*result, is_unproven).await?;
                 let body = body::success(*job_id, &result, custom_metadata.as_deref());
                 Ok((body, Some(room)))
             }
@@ -235,8 +236,9 @@ impl Deliverer {
         }
     }
 
-    async fn read(&self, at: ResultAt) -> Result<Unpacked, NoResult> {
-        self.0.results.read(&self.0.parts.pool, at).await
+    async fn read(&self, at: ResultAt, is_unproven: bool) -> Result<Unpacked, NoResult> {
+        let (results, pool) = (&self.0.results, &self.0.parts.pool);
+        results.read(pool, at, is_unproven).await
     }
 
     /// What signs the message. A tenant gets its secret with its first callback, so that every callback is signed.
