@@ -30,10 +30,7 @@ use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use tracing::Level;
 
 use crate::{
-    config::{
-        self, CheckCallbackSettings, DatabaseSettings, DotenvError, Environment, LogSettings,
-        ServeSettings,
-    },
+    config::{self, CheckCallbackSettings, DotenvError, Environment, LogSettings, ServeSettings},
     shutdown::Shutdown,
     telemetry::LogFilter,
 };
@@ -74,7 +71,7 @@ enum Command {
     /// Bring the database to this version's tables.
     ///
     /// `serve` does the same at its start, unless told not to.
-    Migrate(DatabaseSettings),
+    Migrate(migrate::MigrateArgs),
     /// Print the machine-readable description of the REST API.
     Openapi,
     /// Make, list and revoke the API keys of callers.
@@ -158,7 +155,7 @@ impl Cli {
     pub async fn run(self) -> anyhow::Result<ExitCode> {
         match self.command {
             Command::Serve(settings) => serve::run(*settings, Shutdown::on_signals()?).await,
-            Command::Migrate(database) => migrate::run(&database).await,
+            Command::Migrate(args) => migrate::run(&args).await,
             Command::Openapi => openapi::run(),
             Command::Keys(command) => keys::run(command).await,
             Command::Callbacks(command) => callbacks::run(command).await,

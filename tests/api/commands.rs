@@ -108,3 +108,34 @@ async fn keys_that_attempts_in_flight_need_are_shown_with_their_number() {
     assert!(shown && words[..2] == ["test", "2"], "{table}");
     app.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn migrations_stop_where_they_are_told_to_and_go_on_from_there() {
+    let app = TestApp::start().await;
+    app.execute("CREATE SCHEMA empty").await;
+    let url = format!("{}&options=-csearch_path%3Dempty", app.database_url());
+    let migrate = async |arguments: &[&str]| {
+        run_with(
+            &app,
+            &[&["migrate"], arguments].concat(),
+            &[("DATABASE_URL", &url)],
+        )
+        .await
+    };
+    let (stopped, said, _) = migrate(&["--to", "26"]).await;
+    assert!(stopped && said.ends_with("at version 26\n"), "{said}");
+    app.execute(
+        "CREATE INDEX CONCURRENTLY events_tenant ON empty.events (tenant_id, number) WHERE number > 0",
+    )
+    .await;
+    let (refused, _, error) = migrate(&["--to", "9999"]).await;
+    assert!(
+        !refused && error.contains("there is no migration 9999"),
+        "{error}"
+    );
+    let (went_on, said, _) = migrate(&[]).await;
+    assert!(went_on && said.starts_with("Applied"), "{said}");
+    let (_, said, _) = migrate(&[]).await;
+    assert!(said.starts_with("Nothing to apply"), "{said}");
+    app.finish().await;
+}

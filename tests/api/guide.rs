@@ -6,12 +6,14 @@ use gladia_gateway::{
     dev_tools::simulator::{BUNDLED_RECORDING, BUNDLED_RECORDING_NAME, Script},
     domain::access::Scope,
     http::{openapi, problem::ProblemType},
+    notify::message::SendErrorCode,
 };
 use serde_json::json;
 
 use crate::support::{
     TestApp,
-    guide::{self, Shell, compare},
+    guide::{self, Shell, compare, keep_what_comes},
+    receiver::Receiver,
     retries::given_up,
 };
 
@@ -69,14 +71,18 @@ async fn every_example_gives_the_answer_that_it_shows() {
         "silent\nshow-error\nnoproxy = *\n",
     )
     .unwrap();
+    let receiver = Receiver::start().await;
+    let receiver_url = receiver.url();
     let mut shell = Shell::start(
         &directory,
         &[
             ("GATEWAY", app.acme.base.as_str()),
             ("KEY", app.acme.key.as_deref().unwrap()),
             ("ADMIN_KEY", admin.key.as_deref().unwrap()),
+            ("RECEIVER", receiver_url.as_str()),
         ],
     );
+    let keeping = tokio::spawn(keep_what_comes(receiver, directory.join("received")));
     let curl = shell.run("curl --version").await;
     curl.expect("curl is there; ./dev test installs it");
 
@@ -104,6 +110,7 @@ async fn every_example_gives_the_answer_that_it_shows() {
     }
     assert!(wrong.is_empty(), "\n{}", wrong.join("\n\n"));
     drop(shell);
+    keeping.abort();
     fs::remove_dir_all(&directory).unwrap();
     app.stop().await;
 }
@@ -133,6 +140,10 @@ fn every_code_stands_in_the_guide() {
         ("Warnings", "WarningCode", 0),
         ("Steps of a timeline", "StepCode", 0),
         ("Steps of a timeline", "StepReason", 1),
+        ("Types of events", "EventType", 0),
+        ("Reasons for a disabled endpoint", "DisabledReason", 0),
+        ("Statuses of deliveries", "DeliveryStatus", 0),
+        ("Statuses of deliveries", "DeadReason", 1),
     ] {
         let told: BTreeSet<String> = guide::table(&page, heading)
             .into_iter()
@@ -143,6 +154,16 @@ fn every_code_stands_in_the_guide() {
         let expected: BTreeSet<String> = serde_json::from_value(codes.clone()).unwrap();
         assert_eq!(told, expected, "{heading}");
     }
+}
+
+#[test]
+fn every_error_of_a_try_stands_in_the_guide() {
+    let told: BTreeSet<String> = guide::table(&page(), "Errors of tries")
+        .into_iter()
+        .map(|mut row| row.swap_remove(0))
+        .collect();
+    let codes = SendErrorCode::ALL.map(|code| code.as_str().to_owned());
+    assert_eq!(told, BTreeSet::from(codes));
 }
 
 #[test]
@@ -178,7 +199,12 @@ fn every_filter_and_everything_that_an_export_takes_stands_in_the_guide() {
     };
     let export = parameters("/v1/transcriptions/{id}/export/{format}");
     let list = parameters("/v1/transcriptions");
-    for (heading, parameters) in [("Filters", &list), ("Parameters of an export", &export)] {
+    for (heading, parameters) in [
+        ("Filters", &list),
+        ("Parameters of an export", &export),
+        ("Parameters of the change list", &parameters("/v1/events")),
+        ("Filters of deliveries", &parameters("/v1/deliveries")),
+    ] {
         let expected: BTreeSet<String> = parameters
             .iter()
             .filter(|parameter| parameter["in"] == "query")

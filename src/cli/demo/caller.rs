@@ -103,6 +103,7 @@ impl DemoCaller {
              \x20 curl -H 'Authorization: Bearer {key}' {base}/v1/transcriptions/{id}\n\n\
              \x20 curl -H 'Authorization: Bearer {key}' {base}/v1/transcriptions/{id}/export/srt\n\n\
              \x20 curl -H 'Authorization: Bearer {key}' {base}/v1/transcriptions/{id}/audio -o original-audio\n\n\
+             \x20 curl -N -H 'Authorization: Bearer {key}' '{base}/v1/events/stream?after=evt_0'\n\n\
              \x20 curl -H 'Authorization: Bearer {key}' -H 'Content-Type: application/json' \\\n\
              \x20      -d '{{\"audio_url\":\"{audio_url}\",\"summarization\":true}}' {base}/v1/transcriptions\n\n\
              And with a file of yours in place of FILE:\n\n\

@@ -5,7 +5,12 @@
 //! for what `curl -i` prints. `…` stands for anything: in a text for the rest of a line or for whole lines, in JSON for a
 //! value, for part of a string, for further fields and for further items. JSON has to hold what is shown, and may hold more.
 
-use std::{path::Path, process::Stdio};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::Stdio,
+    time::Duration,
+};
 
 use serde_json::Value;
 use tokio::{
@@ -14,7 +19,7 @@ use tokio::{
 };
 use uuid::Uuid;
 
-use super::BOUND;
+use super::{BOUND, receiver::Receiver};
 
 const ANYTHING: &str = "…";
 
@@ -238,6 +243,30 @@ fn value_matches(shown: &Value, found: &Value, pointer: &str) -> Result<(), Stri
         }
         _ if shown == found => Ok(()),
         _ => differs(),
+    }
+}
+
+/// Keeps what a receiver is sent, for the examples to look at: the headers of each request, in the order of their names, and its
+/// body, in files that are called after its `webhook-id`.
+pub async fn keep_what_comes(receiver: Receiver, folder: PathBuf) {
+    fs::create_dir_all(&folder).unwrap();
+    let mut kept = 0;
+    loop {
+        for request in receiver.received().into_iter().skip(kept) {
+            let mut headers: Vec<String> = request
+                .headers
+                .iter()
+                .map(|(name, value)| format!("{name}: {}\n", value.to_str().unwrap()))
+                .collect();
+            headers.sort();
+            let file = |kind: &str| folder.join(format!("{}.{kind}", request.id()));
+            fs::write(file("headers"), headers.concat()).unwrap();
+            // Whoever waits for this one finds the other, and never half of it.
+            fs::write(file("part"), &request.body).unwrap();
+            fs::rename(file("part"), file("json")).unwrap();
+            kept += 1;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
     }
 }
 
