@@ -1,6 +1,7 @@
 //! Receivers that hang or fail: nobody else waits for them, and they are left alone.
 
 use futures_util::{StreamExt, stream};
+use gladia_gateway::domain::access::Scope;
 
 use crate::support::{
     TestApp,
@@ -12,7 +13,13 @@ use crate::support::{
 const DONE: &[&str] = &["transcription.done"];
 
 /// More lanes than there are places for, if each took as many as a lane can have.
-const HANGING: usize = 80;
+const HANGING: usize = TENANTS.len() * HANGING_EACH;
+
+/// Whose they are.
+const TENANTS: [&str; 5] = ["one", "two", "three", "four", "five"];
+
+/// No more than a tenant may have.
+const HANGING_EACH: usize = 16;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn receivers_that_hang_do_not_delay_a_healthy_one() {
@@ -22,12 +29,20 @@ async fn receivers_that_hang_do_not_delay_a_healthy_one() {
         Receiver::start().await,
     );
     let mut hangs = Vec::new();
-    for _ in 0..HANGING {
-        hangs.push(app.add_endpoint(&app.acme, &hanging.url(), DONE).await);
+    let mut callers = Vec::new();
+    for tenant in TENANTS {
+        let caller = app.caller(tenant, Scope::Write).await;
+        for _ in 0..HANGING_EACH {
+            hangs.push(app.add_endpoint(&caller, &hanging.url(), DONE).await);
+        }
+        callers.push(caller);
     }
     // The last lane in every order.
     let works = app.add_endpoint(&app.acme, &healthy.url(), DONE).await;
     for _ in 0..12 {
+        for caller in &callers {
+            caller.start("spoken.mp3").await;
+        }
         app.acme.start("spoken.mp3").await;
     }
     app.wait_for_deliveries(&works, &["delivered"; 12]).await;

@@ -341,6 +341,22 @@ async fn nobody_is_told_of_another_tenants_jobs() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn whoever_is_cut_off_before_the_first_event_comes_back_to_where_they_began() {
+    let app = TestApp::start().await;
+    let before = app.acme.start("a.mp3").await;
+    app.acme.wait_until_done(&before).await;
+    app.all_numbered().await;
+    let path = format!("{STREAM}?types=transcription.done");
+    let began_at = EventStream::open(&app.acme, &path).await.last_id.unwrap();
+    let missed = app.acme.start("b.mp3").await;
+    app.acme.wait_until_done(&missed).await;
+    let mut stream = EventStream::resume(&app.acme, &path, &began_at).await;
+    let told = stream.next().await;
+    assert!(told.data.contains(&missed), "{}", told.data);
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn whoever_may_read_may_listen() {
     let app = TestApp::start().await;
     let id = app.acme.start("endless.mp3").await;

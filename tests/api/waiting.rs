@@ -17,7 +17,7 @@ use crate::support::{
     callbacks::processing,
     eventually,
     rows::{failure, success},
-    waiting::{look_in_place, until_somebody_waits, wait_in_place},
+    waiting::{look_in_place, until_nobody_waits, until_somebody_waits, wait_in_place},
 };
 
 /// Asks for a transcription, and waits as the query says.
@@ -311,6 +311,7 @@ async fn as_many_wait_as_may_and_a_caller_who_hangs_up_makes_room() {
     app.acme.wait_until_done(id_of(&other)).await;
 
     waiting.abort();
+    until_nobody_waits(&app.acme).await;
     let next = look_in_place(&app.acme, &path);
     until_somebody_waits(&app.acme).await;
     app.call_back(attempt.id, success(&gladia_id, "words"))

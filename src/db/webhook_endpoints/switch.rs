@@ -85,8 +85,27 @@ pub async fn enable(
     Ok(true)
 }
 
-/// Forgets the failures of an endpoint: its circuit is closed.
+/// How much of what waits is due at once when an endpoint works again; the rest comes at its own time.
+const DUE_AT_ONCE: i64 = 10_000;
+
+/// Forgets the failures of an endpoint: its circuit is closed, and what waits for another try is due.
 pub(super) async fn reset_lane(conn: &mut PgConnection, id: EndpointId) -> sqlx::Result<()> {
+    sqlx::query!(
+        "
+        UPDATE deliveries SET next_try_at = gateway_now()
+        WHERE id IN (
+            SELECT id FROM deliveries
+            -- An endpoint's lane has its id.
+            WHERE lane_id = $1 AND status = 'pending' AND lease_until IS NULL
+              AND next_try_at > (SELECT gateway_now())
+            ORDER BY next_try_at LIMIT $2 FOR UPDATE SKIP LOCKED
+        ) AND status = 'pending'
+        ",
+        id.0,
+        DUE_AT_ONCE,
+    )
+    .execute(&mut *conn)
+    .await?;
     sqlx::query!(
         "UPDATE delivery_lanes SET failures = 0, failing_since = NULL, open_until = NULL WHERE id = $1",
         id.0,

@@ -84,6 +84,8 @@ impl Blocks {
 /// A stream that is read.
 pub struct EventStream {
     pub answer: Answer,
+    /// The last id, with or without an event: what an `EventSource` comes back with.
+    pub last_id: Option<String>,
     bytes: BoxStream<'static, reqwest::Result<Bytes>>,
     blocks: Blocks,
 }
@@ -117,17 +119,35 @@ impl EventStream {
         };
         let mut stream = Self {
             answer,
+            last_id: None,
             bytes: response.bytes_stream().boxed(),
             blocks: Blocks::default(),
         };
-        assert_eq!(stream.block().await.as_deref(), Some("retry: 2000"));
+        let opening = stream.block().await.expect("a first block");
+        let (retry, id) = opening.split_once('\n').unwrap_or((&opening, ""));
+        assert_eq!(retry, "retry: 2000");
+        if !id.is_empty() {
+            stream.note_id(id);
+        }
         stream
     }
 
-    /// The next block, comments too. `None` at the end, which must be a proper one.
+    fn note_id(&mut self, line: &str) {
+        let id = line.strip_prefix("id: ").expect("a line with an id");
+        assert!(number(id) >= 0);
+        self.last_id = Some(id.to_owned());
+    }
+
+    /// The next block, comments too, but none that has an id alone. `None` at the end, which must be a proper one.
     pub async fn block(&mut self) -> Option<String> {
         loop {
             if let Some(block) = self.blocks.next() {
+                if let Some(line) = block.lines().find(|line| line.starts_with("id: ")) {
+                    self.note_id(line);
+                }
+                if block.starts_with("id: ") && block.lines().count() == 1 {
+                    continue;
+                }
                 return Some(block);
             }
             let read = tokio::time::timeout(BOUND, self.bytes.next()).await;
@@ -177,6 +197,7 @@ pub struct LazyReader {
     connection: TcpStream,
     /// A line that has not ended.
     line: Vec<u8>,
+    id: i64,
     /// The ids that it has read.
     pub ids: Vec<i64>,
     /// Whether the last thing was the end of the stream.
@@ -200,6 +221,7 @@ impl LazyReader {
         Self {
             connection,
             line: Vec::new(),
+            id: 0,
             ids: Vec::new(),
             is_whole: false,
         }
@@ -242,7 +264,11 @@ impl LazyReader {
             // A chunk of no length is the last one.
             self.is_whole = self.line == b"0\r" || self.is_whole && self.line == b"\r";
             if let Some(id) = self.line.strip_prefix(b"id: ") {
-                self.ids.push(number(std::str::from_utf8(id).unwrap()));
+                self.id = number(std::str::from_utf8(id).unwrap());
+            }
+            // An id alone is no event.
+            if self.line.starts_with(b"data: ") {
+                self.ids.push(self.id);
             }
             self.line.clear();
         }

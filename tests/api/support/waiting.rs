@@ -35,6 +35,15 @@ pub fn look_in_place(caller: &Caller, path: &str) -> JoinHandle<Answer> {
     wait_in_place(request, |answer| answer.status == 503)
 }
 
+/// Waits until the only place is free.
+pub async fn until_nobody_waits(caller: &Caller) {
+    eventually("free place", async || {
+        let answer = caller.get("/v1/events?after=latest&wait=1").await;
+        (answer.status == 200).then_some(())
+    })
+    .await;
+}
+
 /// Waits until the only place is taken by somebody else.
 pub async fn until_somebody_waits(caller: &Caller) {
     eventually("request that waits", async || {

@@ -62,6 +62,10 @@ async fn follow_once(reader: &mut Reader) {
 }
 
 fn note(reader: &Reader, frame: Frame) -> Result<(), String> {
+    if frame.event.is_none() && frame.data.is_empty() {
+        // An id alone says how far the stream has looked. This reader comes back with the last event that it has seen.
+        return Ok(());
+    }
     let shown = format!("{frame:?}");
     let id: EventId = frame
         .id
