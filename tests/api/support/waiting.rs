@@ -31,8 +31,20 @@ pub fn wait_in_place(
 
 /// A look that waits.
 pub fn look_in_place(caller: &Caller, path: &str) -> JoinHandle<Answer> {
-    let request = caller.request(Method::GET, path);
-    wait_in_place(request, |answer| answer.status == 503)
+    match path.split_once("?wait=") {
+        // A transcription is shown as it is where there is no place. Whether there was one stands in the answer to a preference.
+        Some((of_transcription, seconds)) if path.starts_with("/v1/transcriptions/") => {
+            let request = caller.request(Method::GET, of_transcription);
+            let request = request.header("Prefer", format!("wait={seconds}"));
+            wait_in_place(request, |answer| {
+                answer.header("preference-applied").is_none()
+            })
+        }
+        _ => {
+            let request = caller.request(Method::GET, path);
+            wait_in_place(request, |answer| answer.status == 503)
+        }
+    }
 }
 
 /// Waits until the only place is free.
