@@ -1,0 +1,83 @@
+//! What is measured, each as a process of its own.
+
+use std::{net::TcpListener, process::Stdio, time::Duration};
+
+use anyhow::{Context, bail};
+use tokio::{
+    io::{AsyncBufReadExt, BufReader},
+    process::{Child, Command},
+    time::timeout,
+};
+
+const START_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// A process that is gone with this.
+pub struct Program {
+    pub url: String,
+    _child: Child,
+}
+
+impl Program {
+    /// The gateway, of the same build.
+    pub async fn gateway(database_url: &str, gladia_url: &str, key: &str) -> anyhow::Result<Self> {
+        // Its own address is a setting of it, so the port is chosen beforehand.
+        let port = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
+        let url = format!("http://127.0.0.1:{port}");
+        let mut command = Command::new(env!("CARGO_BIN_EXE_gladia-gateway"));
+        command.arg("serve").env_clear().envs([
+            ("DATABASE_URL", database_url),
+            ("GLADIA_API_URL", gladia_url),
+            ("GLADIA_API_KEY", "bench"),
+            ("BOOTSTRAP_API_KEY", key),
+            ("PUBLIC_URL", &url),
+            ("LISTEN_ADDR", &format!("127.0.0.1:{port}")),
+            ("CALLBACK_KEYS", "bench:0123456789abcdef0123456789abcdef"),
+            ("WEBHOOK_ALLOWED_NETWORKS", "127.0.0.0/8"),
+            ("MAX_IN_FLIGHT", "100"),
+            ("LOG_LEVEL", "info"),
+        ]);
+        Self::start(command).await
+    }
+
+    /// The floor: this program once more.
+    pub async fn floor(database_url: &str, receiver: &str) -> anyhow::Result<Self> {
+        let mut command = Command::new(std::env::current_exe()?);
+        command.env_clear().envs([
+            ("FLOOR_DATABASE_URL", database_url),
+            ("FLOOR_RECEIVER", receiver),
+        ]);
+        Self::start(command).await
+    }
+
+    async fn start(mut command: Command) -> anyhow::Result<Self> {
+        let mut child = command
+            .current_dir("/")
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .kill_on_drop(true)
+            .spawn()?;
+        let mut log = BufReader::new(child.stderr.take().context("no output")?).lines();
+        let address = timeout(START_TIMEOUT, async {
+            let mut last = String::new();
+            while let Some(line) = log.next_line().await? {
+                if let Some((_, rest)) = line.split_once("Listening on ") {
+                    return Ok(rest
+                        .split_whitespace()
+                        .next()
+                        .unwrap_or_default()
+                        .to_owned());
+                }
+                last = line;
+            }
+            bail!("it ended: {last}")
+        });
+        let address = address.await.context("it is not up in time")??;
+        // Whoever does not read a pipe stops its writer.
+        tokio::spawn(async move { while let Ok(Some(_)) = log.next_line().await {} });
+        Ok(Self {
+            url: format!("http://{address}"),
+            _child: child,
+        })
+    }
+}
