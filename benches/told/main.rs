@@ -50,6 +50,7 @@ const WRITE_ROUNDS: usize = 20;
 
 /// When whoever waits knew, after the callback was sent.
 struct Known {
+    answered: Duration,
     webhook: Duration,
     stream: Duration,
     waiting: Duration,
@@ -108,7 +109,7 @@ async fn main() -> anyhow::Result<()> {
         bench.result.to_string().len() / 1000
     );
     println!(
-        "{:<24}{:>9}{:>9}   ratio: median (least to greatest)",
+        "{:<29}{:>9}{:>9}   ratio: median (least to greatest)",
         "", "gateway", "floor"
     );
     for at_once in [1, 8] {
@@ -145,7 +146,12 @@ impl Bench {
 
     /// Blocks of one and of the other by turns.
     async fn compare(&self, pairs: usize, rounds: usize, at_once: usize) -> Vec<Row> {
-        let names = ["webhook sent", "stream event", "waiting answer"];
+        let names = [
+            "callback answered",
+            "webhook sent",
+            "stream event",
+            "waiting answer",
+        ];
         let mut rows: Vec<Row> = names
             .iter()
             .map(|name| Row::new(&format!("{name}, {at_once} at once")))
@@ -153,8 +159,12 @@ impl Bench {
         for _ in 0..pairs {
             let known = self.gateway_block(rounds, at_once).await;
             let floor = median(self.floor_block(rounds, at_once).await);
-            let kinds: [fn(&Known) -> Duration; 3] =
-                [|one| one.webhook, |one| one.stream, |one| one.waiting];
+            let kinds: [fn(&Known) -> Duration; 4] = [
+                |one| one.answered,
+                |one| one.webhook,
+                |one| one.stream,
+                |one| one.waiting,
+            ];
             for (row, kind) in rows.iter_mut().zip(kinds) {
                 row.add(median(known.iter().map(kind).collect()), floor);
             }
@@ -193,9 +203,11 @@ impl Bench {
         let callback = self.http.post(&created.callback_url).json(&body);
         let start = Instant::now();
         assert!(callback.send().await.unwrap().status().is_success());
+        let answered = Instant::now();
         let webhook = self.marks.wait(&format!("gateway {id}"), BOUND).await;
         let stream = self.marks.wait(&format!("stream {id}"), BOUND).await;
         Known {
+            answered: answered - start,
             webhook: webhook - start,
             stream: stream - start,
             waiting: waiting.await.unwrap() - start,

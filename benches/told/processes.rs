@@ -9,7 +9,7 @@ use tokio::{
     time::timeout,
 };
 
-const START_TIMEOUT: Duration = Duration::from_secs(60);
+const START_TIMEOUT: Duration = Duration::from_mins(1);
 
 /// A process that is gone with this.
 pub struct Program {

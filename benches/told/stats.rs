@@ -40,7 +40,7 @@ impl fmt::Display for Row {
         let milliseconds = |duration: Duration| duration.as_secs_f64() * 1000.0;
         write!(
             f,
-            "{:<24}{:>9.2}{:>9.2}   {middle:.2} ({:.2} to {:.2})",
+            "{:<29}{:>9.2}{:>9.2}   {middle:.2} ({:.2} to {:.2})",
             self.name,
             milliseconds(median(figures)),
             milliseconds(median(floors)),
