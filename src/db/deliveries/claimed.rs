@@ -218,7 +218,7 @@ impl ClaimedRow {
             occurred_at,
             data: self.data.take(),
         };
-        let Some(event) = event.understood()? else {
+        let Some(event) = event.understood() else {
             return Ok(Content::Unknown);
         };
         let to = match self.endpoint_id {

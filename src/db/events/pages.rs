@@ -27,19 +27,19 @@ pub struct EventPage {
 
 impl EventPage {
     /// From one row more than were asked for, if there are so many. Otherwise all of them up to `through` are there.
-    fn of(mut rows: Vec<EventRow>, limit: i64, through: EventId) -> sqlx::Result<Self> {
+    fn of(mut rows: Vec<EventRow>, limit: i64, through: EventId) -> Self {
         let limit = usize::try_from(limit).unwrap_or(usize::MAX);
         let has_more = rows.len() > limit;
         rows.truncate(limit);
         let last = rows.last().map(|row| EventId(row.number));
-        Ok(Self {
+        Self {
             through: match last {
                 Some(last) if has_more => last,
                 last => last.map_or(through, |last| last.max(through)),
             },
-            events: understood(rows)?,
+            events: understood(rows),
             has_more,
-        })
+        }
     }
 }
 
@@ -87,7 +87,7 @@ pub async fn list_of_tenant_after(
     )
     .fetch_all(conn)
     .await?;
-    let page = EventPage::of(rows, limit, through)?;
+    let page = EventPage::of(rows, limit, through);
     Ok(EventPage {
         has_more: page.has_more || through < last,
         ..page
@@ -140,7 +140,7 @@ pub async fn list_of_job_after(
     )
     .fetch_all(conn)
     .await?;
-    EventPage::of(rows, limit, after)
+    Ok(EventPage::of(rows, limit, after))
 }
 
 /// Where the log begins and ends for a tenant.

@@ -23,15 +23,12 @@ pub(in crate::db) struct EventRow {
 
 impl EventRow {
     /// `None` where a newer version has written a type that this one does not know.
-    pub fn understood(self) -> sqlx::Result<Option<Event>> {
-        let kind = self.event_type.parse::<EventType>().ok();
-        let Some(kind) = kind.and_then(EventType::public) else {
-            return Ok(None);
-        };
+    pub fn understood(self) -> Option<Event> {
+        let kind = self.event_type.parse::<EventType>().ok()?.public()?;
         let subject = match (self.job_id, self.endpoint_id) {
             (Some(id), _) => Subject::Job(id.into()),
             (None, Some(id)) => Subject::Endpoint(id.into()),
-            (None, None) => return Ok(None),
+            (None, None) => return None,
         };
         let facts = match self.data {
             // One row that cannot be understood must not keep everybody from all the others.
@@ -41,22 +38,20 @@ impl EventRow {
             }),
             None => EventFacts::default(),
         };
-        Ok(Some(Event {
+        Some(Event {
             id: EventId(self.number),
             tenant_id: self.tenant_id.into(),
             subject,
             kind,
             occurred_at: self.occurred_at,
             facts,
-        }))
+        })
     }
 }
 
 /// Understands rows, and passes over what a newer version has written.
-pub(super) fn understood(rows: Vec<EventRow>) -> sqlx::Result<Vec<Event>> {
-    rows.into_iter()
-        .filter_map(|row| row.understood().transpose())
-        .collect()
+pub(super) fn understood(rows: Vec<EventRow>) -> Vec<Event> {
+    rows.into_iter().filter_map(EventRow::understood).collect()
 }
 
 /// The last number that was given.
@@ -104,7 +99,7 @@ pub async fn list_after(
     .fetch_all(conn)
     .await?;
     let looked = rows.last().map_or(after, |row| EventId(row.number));
-    Ok((understood(rows)?, looked))
+    Ok((understood(rows), looked))
 }
 
 /// Whether more is to be told of a job by itself: it has not ended, or how it did waits for its number. Where not, its

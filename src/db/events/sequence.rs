@@ -74,7 +74,7 @@ pub async fn number_next(conn: &mut PgConnection, limit: i64) -> sqlx::Result<(V
         .execute(conn)
         .await?;
     let is_full = i64::try_from(rows.len()).is_ok_and(|count| count == limit);
-    Ok((understood(rows)?, is_full))
+    Ok((understood(rows), is_full))
 }
 
 /// The types that this version tells of.
