@@ -50,6 +50,7 @@ mod listing;
 mod look_up;
 mod look_up_witness;
 mod odd_requests;
+mod odd_rows;
 mod ops;
 mod option_rows;
 mod option_warnings;
