@@ -23,5 +23,5 @@ pub use self::{
     forget::forget,
     read::{Delivery, DeliveryAttempt, find, list, list_attempts},
     record::{Attempt, Next, Outcome, Recorded, expire, record},
-    replay::{Replayed, find_endpoint_status, has_dead, replay, replay_dead},
+    replay::{Replayed, has_dead, replay, replay_dead},
 };

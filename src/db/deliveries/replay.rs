@@ -158,25 +158,6 @@ pub async fn has_dead(
     .map(|row| row.has_dead)
 }
 
-/// Whether a tenant's endpoint is enabled. `None`: the tenant has no such endpoint.
-///
-/// # Errors
-/// Where the database does not answer.
-pub async fn find_endpoint_status(
-    conn: &mut PgConnection,
-    tenant_id: TenantId,
-    id: EndpointId,
-) -> sqlx::Result<Option<EndpointStatus>> {
-    let row = sqlx::query!(
-        "SELECT status FROM webhook_endpoints WHERE id = $1 AND tenant_id = $2",
-        id.0,
-        tenant_id.0,
-    )
-    .fetch_optional(conn)
-    .await?;
-    endpoint_status(row.map(|row| row.status))
-}
-
 fn endpoint_status(name: Option<String>) -> sqlx::Result<Option<EndpointStatus>> {
     name.map(|name| name.parse().map_err(corrupt)).transpose()
 }

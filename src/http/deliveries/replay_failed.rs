@@ -1,11 +1,9 @@
 //! `POST /v1/webhook-endpoints/{id}/replay`: everything that did not get through to an endpoint since a time.
 
-use std::str::FromStr;
-
 use axum::{
     Json,
     body::Body,
-    extract::{Path, State, rejection::PathRejection},
+    extract::State,
     http::{HeaderMap, StatusCode},
 };
 use chrono::{DateTime, Utc};
@@ -16,12 +14,13 @@ use utoipa::ToSchema;
 use super::replay::endpoint_disabled;
 use crate::{
     db::deliveries,
-    domain::{ids::EndpointId, options::Violation, webhook_endpoint::EndpointStatus},
+    domain::{options::Violation, webhook_endpoint::EndpointStatus},
     http::{
         auth::Writer,
         body::read_json_object,
-        problem::{Problem, ProblemBody, ProblemType},
+        problem::{Problem, ProblemBody},
         state::AppState,
+        webhook_endpoints::lookup::{EndpointPath, find},
     },
 };
 
@@ -83,20 +82,14 @@ pub struct ReplayedDeliveries {
 pub async fn replay_failed_deliveries(
     State(state): State<AppState>,
     Writer(caller): Writer,
-    path: Result<Path<String>, PathRejection>,
+    EndpointPath(id): EndpointPath,
     headers: HeaderMap,
     body: Body,
 ) -> Result<(StatusCode, Json<ReplayedDeliveries>), Problem> {
-    let id = path
-        .ok()
-        .and_then(|Path(text)| EndpointId::from_str(&text).ok())
-        .ok_or_else(no_such_endpoint)?;
     let since = parse(&read_json_object(&headers, body, &state.limits).await?)?;
     let mut conn = state.pool.acquire().await?;
-    match deliveries::find_endpoint_status(&mut conn, caller.tenant_id, id).await? {
-        None => return Err(no_such_endpoint()),
-        Some(EndpointStatus::Disabled) => return Err(endpoint_disabled()),
-        Some(EndpointStatus::Enabled) => {}
+    if find(&mut conn, caller.tenant_id, id).await?.status == EndpointStatus::Disabled {
+        return Err(endpoint_disabled());
     }
     let mut replayed = 0;
     while replayed < MOST_REPLAYED {
@@ -141,11 +134,4 @@ fn parse(body: &Map<String, Value>) -> Result<DateTime<Utc>, Problem> {
         Some(since) if violations.is_empty() => Ok(since.to_utc()),
         _ => Err(Problem::violations("", violations)),
     }
-}
-
-fn no_such_endpoint() -> Problem {
-    Problem::new(
-        ProblemType::NotFound,
-        "There is no webhook endpoint with this id.",
-    )
 }

@@ -10,7 +10,7 @@ mod disable;
 mod enable;
 mod get;
 mod list;
-mod lookup;
+pub(super) mod lookup;
 mod request;
 mod rotate_secret;
 mod test;
