@@ -13,8 +13,8 @@ import {
     type CreateTranscriptionOptions,
     type Problem,
     type Transcription,
-} from "./gateway/index";
-import { client } from "./gateway/client.gen";
+} from "./gateway/index.js";
+import { client } from "./gateway/client.gen.js";
 
 const { GATEWAY_URL, GATEWAY_KEY, AUDIO } = env;
 assert(GATEWAY_URL && GATEWAY_KEY && AUDIO);
