@@ -25,8 +25,11 @@ use utoipa_swagger_ui::{Config, SwaggerUi};
 pub use self::document::{Document, Version};
 use self::told::Told;
 use super::{
-    admin, batches, callback_secret, deliveries, events, problem::ProblemBody, state::AppState,
-    transcriptions, uploads, usage, webhook_endpoints,
+    admin, batches, callback_secret, deliveries, events,
+    problem::ProblemBody,
+    state::AppState,
+    transcriptions::{self, export_query::ExportFormat},
+    uploads, usage, webhook_endpoints,
 };
 
 #[derive(OpenApi)]
@@ -42,7 +45,8 @@ use super::{
     ),
     servers((url = "/", description = "The gateway that serves this document.")),
     modifiers(&ApiKeys),
-    components(schemas(ProblemBody)),
+    // Parameters refer to the two that no body has.
+    components(schemas(ProblemBody, ExportFormat, usage::query::Format)),
     tags(
         (name = "transcriptions", description = "Audio in, transcript out."),
         (name = "batches", description = "Many transcriptions in one call."),

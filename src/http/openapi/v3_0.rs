@@ -1,21 +1,20 @@
 //! The twin of the document in version 3.0, for programs that read no newer one: the same operations and names.
 //!
 //! 3.1 has the schemas of JSON Schema; 3.0 has a dialect of its own, which knows no `null`, no constants and one example.
-//! What the gateway sends of its own accord has no place in 3.0, and stands under `x-webhooks`.
+//! What the gateway sends of its own accord has no place in 3.0, and stands under `x-webhooks`. Streams are plain text.
+
+use std::collections::BTreeSet;
 
 use serde_json::{Map, Value, json};
 
 use super::{
     streams,
-    walk::{inside, outermost_schemas},
+    walk::{inside, members, outermost_schemas, referred},
 };
 
-/// Components that are a list or something else, of which old generators make programs that do not compile, and the type
-/// that they have here. Of the first the list is a form of Gladia's that is out of use; the second is as Gladia likes.
-const SIMPLER: [(&str, Option<&str>); 2] = [
-    ("CustomVocabulary", Some("boolean")),
-    ("SentimentResults", None),
-];
+/// Components that are one of two things, of which a list makes old generators write programs that do not compile. Here they
+/// are the first of them: of `custom_vocabulary` the list is out of use, and of sentiments Gladia sends nothing but the list.
+const ONE_OF_TWO: [&str; 2] = ["CustomVocabulary", "SentimentResults"];
 
 /// Derives it from the document in version 3.1.
 pub(super) fn derive(mut document: Value) -> Value {
@@ -32,20 +31,67 @@ pub(super) fn derive(mut document: Value) -> Value {
         fields.insert("x-webhooks".to_owned(), webhooks);
     }
     streams::as_text(&mut document);
-    for (name, schema) in SIMPLER {
-        simplify(&mut document["components"]["schemas"][name], schema);
+    for name in ONE_OF_TWO {
+        take_the_first(&mut document["components"]["schemas"][name]);
     }
     outermost_schemas(&mut document, &mut convert);
+    leave_out_examples(&mut document);
     document
 }
 
-fn simplify(schema: &mut Value, kind: Option<&str>) {
-    if let Some(fields) = schema.as_object_mut() {
+fn take_the_first(schema: &mut Value) {
+    let first = schema["oneOf"][0].take();
+    if let (Some(fields), Value::Object(first)) = (schema.as_object_mut(), first) {
         fields.remove("oneOf");
-        if let Some(kind) = kind {
-            fields.insert("type".to_owned(), kind.into());
+        for (key, value) in first {
+            fields.entry(key).or_insert(value);
         }
     }
+}
+
+/// Generators take a reference beside `nullable` for something that may be null; those who check examples do not. What holds
+/// such a thing has its examples in the newer document alone.
+fn leave_out_examples(document: &mut Value) {
+    let mut components = document["components"]["schemas"].take();
+    let mut open: BTreeSet<String> = BTreeSet::new();
+    loop {
+        let before = open.len();
+        for (name, schema) in components.as_object_mut().into_iter().flatten() {
+            if holds_open_null(schema, &open) {
+                open.insert(name.clone());
+            }
+        }
+        if open.len() == before {
+            break;
+        }
+    }
+    media_types(document, &mut |body| {
+        if let Some(schema) = body.get_mut("schema")
+            && holds_open_null(schema, &open)
+        {
+            body.remove("examples");
+        }
+    });
+    document["components"]["schemas"] = components;
+}
+
+fn holds_open_null(schema: &mut Value, open: &BTreeSet<String>) -> bool {
+    let is_open = schema["nullable"] == true && schema.get("type").is_none();
+    let refers = referred(schema).is_some_and(|name| open.contains(name));
+    let fields = schema.as_object_mut();
+    is_open
+        || refers
+        || fields.is_some_and(|fields| inside(fields).any(|schema| holds_open_null(schema, open)))
+}
+
+/// Visits every media type.
+fn media_types(part: &mut Value, visit: &mut impl FnMut(&mut Map<String, Value>)) {
+    if let Some(content) = part.get_mut("content") {
+        members(content)
+            .filter_map(Value::as_object_mut)
+            .for_each(&mut *visit);
+    }
+    members(part).for_each(|part| media_types(part, visit));
 }
 
 /// Rewrites a schema and what is inside of it.

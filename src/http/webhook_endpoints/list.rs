@@ -29,6 +29,8 @@ pub struct WebhookEndpointList {
 }
 
 /// List webhook endpoints.
+///
+/// Newest first, disabled ones too. Their secrets are not shown.
 #[utoipa::path(
     get,
     path = "/v1/webhook-endpoints",
