@@ -6,6 +6,7 @@
 # Needs curl, jq, openssl, and socat for the receiver.
 set -euo pipefail
 : "${GATEWAY_URL:?}" "${GATEWAY_KEY:?}" "${1:?which file?}"
+[ -r "$1" ] || { echo "$1 cannot be read" >&2; exit 1; }
 
 umask 077
 WORK=$(mktemp -d)
@@ -68,7 +69,7 @@ is_same() {
 
 # A file keeps the key from other users of this machine, who may see the arguments of its programs.
 printf 'Authorization: Bearer %s\n' "$GATEWAY_KEY" >"$WORK/authorization"
-gateway() { curl -sS -H @"$WORK/authorization" "$@"; }
+gateway() { curl -sS --connect-timeout 10 --max-time 900 -H @"$WORK/authorization" "$@"; }
 
 clean_up() {
     [ -z "$endpoint" ] || gateway -o /dev/null -X DELETE "$GATEWAY_URL/v1/webhook-endpoints/$endpoint"

@@ -17,6 +17,7 @@ import (
 	"mime/multipart"
 	"net"
 	"net/http"
+	"net/url"
 	"os"
 	"os/signal"
 	"path/filepath"
@@ -122,9 +123,9 @@ func read(answer *http.Response) ([]byte, error) {
 }
 
 // Makes an endpoint. A service does so once, and keeps the secret with its other secrets.
-func (g gateway) makeEndpoint(ctx context.Context, url string) (id string, key []byte, err error) {
+func (g gateway) makeEndpoint(ctx context.Context, receiver string) (id string, key []byte, err error) {
 	description, _ := json.Marshal(map[string]any{
-		"url":         url,
+		"url":         receiver,
 		"description": "Go example",
 		"event_types": []string{"transcription.done", "transcription.error"},
 	})
@@ -156,6 +157,10 @@ func (g gateway) submit(ctx context.Context, file string) (id string, err error)
 	for _, pause := range []int{1, 2, 4, 8, 16, 32, 0} {
 		var answer *http.Response
 		answer, err = g.upload(ctx, file, idempotencyKey)
+		var unanswered *url.Error
+		if err != nil && !errors.As(err, &unanswered) {
+			return "", err
+		}
 		if err == nil {
 			var body []byte
 			body, err = read(answer)

@@ -5,6 +5,7 @@
 
 import os
 import queue
+import signal
 import sys
 import threading
 import time
@@ -138,4 +139,6 @@ def main(file):
 
 
 if __name__ == "__main__":
+    # As Ctrl-C does it: what was made is removed.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("Stopped"))
     main(sys.argv[1])

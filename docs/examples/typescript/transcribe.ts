@@ -1,6 +1,6 @@
 // Transcribes a file, is told of the end by a signed webhook, prints the transcript and removes what it made:
 //
-//   GATEWAY_URL=https://gateway.example GATEWAY_KEY=ggw_… npx tsx transcribe.ts FILE
+//   GATEWAY_URL=https://gateway.example GATEWAY_KEY=ggw_… node --import tsx transcribe.ts FILE
 
 import { randomUUID } from "node:crypto";
 import { EventEmitter, on, once } from "node:events";
@@ -20,7 +20,7 @@ const LARGEST_WEBHOOK_BYTES = 1_000_000;
 interface TranscriptionEvent {
   id: string;
   type: "transcription.done" | "transcription.error";
-  data: { transcription_id: string; error: { type: string; message: string } | null };
+  data: { transcription_id: string; error?: { type: string; code: number | null } };
 }
 
 // ----------------------------------------------------------------------------------------------------- the receiver

@@ -152,7 +152,10 @@ fn id_in(answer: &Value) -> Result<String> {
 async fn main() -> Result<()> {
     let file = env::args().nth(1).context("usage: transcribe FILE")?;
     let gateway = Gateway {
-        client: Client::new(),
+        client: Client::builder()
+            .connect_timeout(Duration::from_secs(10))
+            .read_timeout(Duration::from_secs(60))
+            .build()?,
         url: env::var("GATEWAY_URL")?.trim_end_matches('/').to_owned(),
         key: env::var("GATEWAY_KEY")?,
     };
@@ -182,7 +185,7 @@ async fn main() -> Result<()> {
     let mut transcription_id = None;
     let transcript = tokio::select! {
         transcript = transcribe(&gateway, &file, events, &mut transcription_id) => transcript,
-        () = time::sleep(Duration::from_secs(900)) => Err(anyhow::anyhow!("not told in time")),
+        () = time::sleep(Duration::from_mins(15)) => Err(anyhow::anyhow!("not told in time")),
         _ = tokio::signal::ctrl_c() => Err(anyhow::anyhow!("interrupted")),
     };
     gateway
