@@ -9,17 +9,23 @@ mod callbacks;
 #[cfg(feature = "dev-tools")]
 mod chaos;
 mod check_callback;
+#[cfg(feature = "dev-tools")]
+mod child;
 mod connect;
 #[cfg(feature = "dev-tools")]
 mod demo;
 mod keys;
 mod limits;
+#[cfg(feature = "dev-tools")]
+mod local_gateway;
 mod migrate;
 mod openapi;
 pub mod output;
 mod serve;
 #[cfg(feature = "dev-tools")]
 mod simulate;
+#[cfg(feature = "dev-tools")]
+mod with_gateway;
 #[cfg(feature = "dev-tools")]
 mod with_postgres;
 
@@ -100,6 +106,10 @@ enum Command {
     #[cfg(feature = "dev-tools")]
     #[command(hide = true, long_about = None)]
     Chaos(chaos::ChaosArgs),
+    /// Run a command beside a gateway, its Postgres and a simulated Gladia, with a key for it in the environment.
+    #[cfg(feature = "dev-tools")]
+    #[command(hide = true, long_about = None)]
+    WithGateway(with_gateway::WithGatewayArgs),
     /// Run a command beside an embedded Postgres that has this checkout's tables.
     #[cfg(feature = "dev-tools")]
     #[command(hide = true, long_about = None)]
@@ -134,12 +144,13 @@ impl Cli {
         Ok(Self::from_arg_matches(&matches).map_err(config::Stop::from)?)
     }
 
-    /// What is logged, unless it was said: a demo shows its own progress, which log lines would bury.
+    /// What is logged, unless it was said: some show progress or the output of others, which log lines
+    /// would bury.
     #[must_use]
     pub fn log_filter(&self) -> LogFilter {
         let level = match &self.command {
             #[cfg(feature = "dev-tools")]
-            Command::Demo(_) | Command::Chaos(_) => Level::ERROR,
+            Command::Demo(_) | Command::Chaos(_) | Command::WithGateway(_) => Level::ERROR,
             _ => Level::INFO,
         };
         self.log
@@ -171,6 +182,8 @@ impl Cli {
             }
             #[cfg(feature = "dev-tools")]
             Command::Chaos(args) => chaos::run(args, Shutdown::on_signals()?).await,
+            #[cfg(feature = "dev-tools")]
+            Command::WithGateway(args) => with_gateway::run(args).await,
             #[cfg(feature = "dev-tools")]
             Command::WithPostgres(args) => with_postgres::run(args).await,
         }

@@ -2,14 +2,14 @@
 //!
 //! For developers only, and hidden from `--help`: `./dev` prepares and checks the offline query data with it.
 
-use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
-use std::process::{ExitCode, ExitStatus};
+use std::process::ExitCode;
 
 use anyhow::Context;
 use sqlx::migrate::Migrator;
 use sqlx::{Connection, PgConnection};
 
+use super::child;
 use crate::dev_tools::postgres::{EmbeddedPostgres, Options};
 
 const DATABASE: &str = "gateway";
@@ -35,9 +35,9 @@ pub async fn run(args: WithPostgresArgs) -> anyhow::Result<ExitCode> {
     server.create_database(DATABASE, None).await?;
     let url = server.url(DATABASE);
     migrate(&url, &args.migrations).await?;
-    let status = run_command(&args.command, &url).await?;
+    let ended = child::run(&args.command, [("DATABASE_URL", url)]).await?;
     server.stop().await?;
-    Ok(exit_code(status))
+    Ok(ended)
 }
 
 async fn migrate(url: &str, migrations: &Path) -> anyhow::Result<()> {
@@ -49,33 +49,6 @@ async fn migrate(url: &str, migrations: &Path) -> anyhow::Result<()> {
         .await
         .with_context(|| format!("applying the migrations in {} failed", migrations.display()))?;
     Ok(connection.close().await?)
-}
-
-async fn run_command(command: &[String], url: &str) -> anyhow::Result<ExitStatus> {
-    let (program, arguments) = command
-        .split_first()
-        .context("there is no command to run")?;
-    let mut child = tokio::process::Command::new(program)
-        .args(arguments)
-        .env("DATABASE_URL", url)
-        .spawn()
-        .with_context(|| format!("running {program} failed"))?;
-    loop {
-        tokio::select! {
-            status = child.wait() => return Ok(status?),
-            // Ctrl-C reaches the command as well, and how that ends decides.
-            _ = tokio::signal::ctrl_c() => {}
-        }
-    }
-}
-
-/// The command's own exit code, or as shells have it, 128 and the number of the signal that ended it.
-fn exit_code(status: ExitStatus) -> ExitCode {
-    let code = status
-        .code()
-        .or_else(|| status.signal().map(|signal| 128 + signal))
-        .and_then(|code| u8::try_from(code).ok());
-    code.map_or(ExitCode::FAILURE, ExitCode::from)
 }
 
 #[cfg(test)]

@@ -13,7 +13,6 @@ mod upstream;
 use std::{path::PathBuf, process::ExitCode, time::Duration};
 
 use anyhow::{Context, anyhow, bail};
-use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use secrecy::SecretString;
 use serde_json::Value;
 use url::Url;
@@ -22,16 +21,14 @@ use self::{
     caller::DemoCaller, progress::say, recording::Recording, transcript::transcript,
     upstream::Upstream,
 };
-use super::output;
+use super::{
+    local_gateway::{self, Account},
+    output,
+};
 use crate::{
-    app::{Gateway, Listeners},
-    config::{DatabaseUrl, ServeSettings, base_url, header_secret},
-    db::{self, api_keys::NewApiKey},
+    config::{DatabaseUrl, base_url, header_secret},
+    db,
     dev_tools::postgres::{EmbeddedPostgres, Options},
-    domain::{
-        access::{ApiKey, Scope, TenantName},
-        ids::Ids,
-    },
     shutdown::Shutdown,
 };
 
@@ -151,8 +148,13 @@ async fn show(
     upstream: &Upstream,
     shutdown: &Shutdown,
 ) -> anyhow::Result<bool> {
-    let (gateway, base) = start_gateway(database_url, upstream, shutdown).await?;
-    let key = make_key(&gateway).await?;
+    let account = Account {
+        key: upstream.key(),
+        url: upstream.url(),
+        completion: upstream.completion(),
+    };
+    let (gateway, base) = local_gateway::start(database_url, &account, &[], shutdown).await?;
+    let key = local_gateway::make_key(&gateway, "demo").await?;
     let demo = DemoCaller::new(base.clone(), key)?;
     say(&format!(
         "The gateway listens on {base}, with {}",
@@ -187,51 +189,4 @@ async fn show(
     shutdown.soft.cancelled().await;
     say("Stopping …");
     Ok(failed == 0)
-}
-
-/// Starts the service as `serve` would, on a free port.
-async fn start_gateway(
-    database_url: DatabaseUrl,
-    upstream: &Upstream,
-    shutdown: &Shutdown,
-) -> anyhow::Result<(Gateway, Url)> {
-    let callback_keys = format!(
-        "demo:{}",
-        BASE64_URL_SAFE_NO_PAD.encode(rand::random::<[u8; 32]>())
-    );
-    let mut settings = ServeSettings::from_values([
-        ("DATABASE_URL", "postgres://replaced.below/"),
-        ("GLADIA_API_KEY", upstream.key()),
-        ("GLADIA_API_URL", upstream.url().as_str()),
-        ("COMPLETION", upstream.completion()),
-        ("PUBLIC_URL", "http://replaced.below/"),
-        ("CALLBACK_KEYS", &callback_keys),
-        ("LISTEN_ADDR", "127.0.0.1:0"),
-        // Receivers run on the same machine.
-        ("WEBHOOK_ALLOWED_NETWORKS", "127.0.0.0/8,::1"),
-    ])?;
-    settings.database.database_url = database_url;
-    let listeners = Listeners::bind(&settings.addresses).await?;
-    let base = Url::parse(&format!("http://{}/", listeners.main_addr()?))?;
-    settings.addresses.public_url = Some(base.clone());
-    let gateway = Gateway::start(settings, listeners, shutdown.clone()).await?;
-    Ok((gateway, base))
-}
-
-/// Makes an API key for this run.
-async fn make_key(gateway: &Gateway) -> anyhow::Result<SecretString> {
-    let ids = Ids::random();
-    let key = ApiKey::from_random(rand::random());
-    let tenant: TenantName = "demo".parse().map_err(|error: &str| anyhow!(error))?;
-    let mut conn = gateway.pool.acquire().await?;
-    let tenant_id = db::api_keys::find_or_insert_tenant(&mut conn, ids.next(), &tenant).await?;
-    let new = NewApiKey {
-        id: ids.next(),
-        tenant_id,
-        name: "demo",
-        scope: Scope::Write,
-        hash: key.hash(),
-    };
-    db::api_keys::insert(&mut conn, new).await?;
-    Ok(key.expose().into())
 }

@@ -16,7 +16,6 @@
 mod api;
 mod bucket;
 mod clock;
-mod connection;
 mod control;
 mod engine;
 mod faults;
@@ -38,11 +37,12 @@ use axum::Router;
 use tokio::{net::TcpListener, task::JoinHandle};
 use url::Url;
 
-use self::{connection::SeverableListener, state::State};
+use self::state::State;
 pub use self::{
     script::{BUNDLED_RECORDING, BUNDLED_RECORDING_NAME, Script},
     settings::{SimulatorSettings, WebhookSettings},
 };
+use super::connection::{Line, SeverableListener};
 
 /// How long a stopping simulator waits for its connections before it leaves them.
 const SHUTDOWN_BOUND: Duration = Duration::from_secs(2);
@@ -144,7 +144,7 @@ fn own_url(address: std::net::SocketAddr) -> anyhow::Result<Url> {
 
 fn serve(state: &Arc<State>, listener: TcpListener, router: Router) -> JoinHandle<()> {
     let stop = state.stop.clone();
-    let service = router.into_make_service_with_connect_info::<connection::Line>();
+    let service = router.into_make_service_with_connect_info::<Line>();
     tokio::spawn(async move {
         let stopped = stop.clone();
         let served = axum::serve(SeverableListener::new(listener), service)

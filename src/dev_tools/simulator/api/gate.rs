@@ -12,10 +12,12 @@ use axum::{
 use http_body_util::{BodyExt as _, Limited};
 
 use super::{entry::Entry, envelope::ApiError, list::Flaws};
-use crate::dev_tools::simulator::{
+use crate::dev_tools::{
     connection::Line,
-    faults::{Answer, Effect, Operation},
-    state,
+    simulator::{
+        faults::{Answer, Effect, Operation},
+        state,
+    },
 };
 
 /// A create is options and URLs; anything larger is no create.
