@@ -1,16 +1,10 @@
-# For the runs of docs/examples: source it, install, and end with `try_example COMMAND...`.
-# shellcheck shell=bash
+# For the runs of docs/examples: source it after common.sh, install, and end with `try_example COMMAND...`.
 
-clients=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
-# shellcheck disable=SC2034
-examples=$clients/../../docs/examples
+support=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+# What is installed and run is the example itself, not a copy.
+client=$client/../../../docs/examples/${client##*/example-}
 
-skip() {
-    echo "$*"
-    exit 77
-}
-
-needs() {
+need() {
     local program
     for program in "$@"; do
         command -v "$program" >/dev/null || skip "$program is missing"
@@ -20,11 +14,11 @@ needs() {
 # Runs the program as a reader would, and then with everything going wrong that may.
 try_example() {
     local transcript
-    needs python3
+    need python3
     echo "==> As it is"
-    transcript=$(timeout 120 "$@" "$AUDIO" </dev/null)
+    transcript=$(bounded "$@" "$AUDIO")
     echo "$transcript"
-    grep -q 'Speaker 1: Good morning, this is Anna from Northwind Freight' <<<"$transcript"
+    [[ $transcript == *'Speaker 1: Good morning, this is Anna from Northwind Freight.'* ]]
     echo "==> Over a rough network"
-    python3 "$clients/support/rough_network.py" "$@" "$AUDIO"
+    python3 "$support/rough_network.py" "$@" "$AUDIO"
 }
