@@ -51,8 +51,11 @@ class Connection(BaseHTTPRequestHandler):
         self.pass_on()
 
     def do_DELETE(self):
-        if self.pass_on() < 300:
+        status, headers, body = self.ask_gateway(self.body())
+        # Before the answer, after which the program may end.
+        if status < 300:
             self.server.deleted.add(self.path)
+        self.answer(status, headers, body)
 
     def do_POST(self):
         if self.path == "/receiver":
@@ -94,7 +97,10 @@ class Connection(BaseHTTPRequestHandler):
         with self.server.lock:
             if not self.server.has_forged:
                 self.server.has_forged = True
-                self.forge(headers, body)
+                try:
+                    self.forge(headers, body)
+                except OSError:
+                    self.server.wrong.append("its receiver did not wait for the genuine webhook")
         self.answer(self.send_to_receiver(headers, body), {}, b"")
         # What was delivered may come again. The program may be gone by then.
         try:
@@ -146,7 +152,6 @@ class Connection(BaseHTTPRequestHandler):
     def pass_on(self):
         status, headers, body = self.ask_gateway(self.body())
         self.answer(status, headers, body)
-        return status
 
     def ask_gateway(self, body):
         headers = {

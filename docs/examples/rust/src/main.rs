@@ -154,7 +154,7 @@ async fn main() -> Result<()> {
     let gateway = Gateway {
         client: Client::builder()
             .connect_timeout(Duration::from_secs(10))
-            .read_timeout(Duration::from_secs(60))
+            .read_timeout(Duration::from_mins(1))
             .build()?,
         url: env::var("GATEWAY_URL")?.trim_end_matches('/').to_owned(),
         key: env::var("GATEWAY_KEY")?,
