@@ -6,6 +6,7 @@
 # Needs curl, jq, openssl, and socat for the receiver.
 set -euo pipefail
 : "${GATEWAY_URL:?}" "${GATEWAY_KEY:?}" "${1:?which file?}"
+GATEWAY_URL=${GATEWAY_URL%/}
 [ -r "$1" ] || { echo "$1 cannot be read" >&2; exit 1; }
 
 umask 077
@@ -101,9 +102,10 @@ endpoint=$(jq -r .id "$WORK/endpoint")
 # With the key, a request that got no answer may be repeated and makes one transcription all the same. A service takes
 # the id of a record of its own, which survives a crash. 409: the first request is still under way.
 idempotency_key=$(openssl rand -hex 16)
+file=${1//\\/\\\\} file=${file//\"/\\\"}    # curl reads "…" as C does
 for pause in 1 2 4 8 16 32 0; do
     read -r status retry_after <<<"$(gateway -X POST "$GATEWAY_URL/v1/transcriptions/upload" \
-        -H "Idempotency-Key: $idempotency_key" -F 'options={"diarization": true};type=application/json' -F audio=@"$1" \
+        -H "Idempotency-Key: $idempotency_key" -F 'options={"diarization": true};type=application/json' -F "audio=@\"$file\"" \
         -o "$WORK/transcription" -w '%{http_code} %header{retry-after}')"
     [[ $status =~ ^(000|409|5..)$ ]] || break
     sleep "${retry_after:-$pause}"

@@ -61,7 +61,7 @@ async function receive(request: IncomingMessage, response: ServerResponse) {
 
 function gateway(path: string, init: RequestInit = {}) {
   const headers = { ...init.headers, authorization: `Bearer ${GATEWAY_KEY}` };
-  return fetch(new URL(path, GATEWAY_URL), { ...init, headers });
+  return fetch(GATEWAY_URL!.replace(/\/$/, "") + path, { ...init, headers });
 }
 
 // A refusal is a problem (RFC 9457), which says what to do about it.
