@@ -50,9 +50,11 @@ impl Wakeups {
         self.0.events.notify_one();
     }
 
-    /// Events have got their numbers. Call it after the commit.
-    pub fn events_numbered(&self) {
-        self.0.numbered.notify_one();
+    /// Events have got their numbers. Call it after the commit, and say whether those who wait here have them already.
+    pub fn events_numbered(&self, are_handed_over: bool) {
+        if !are_handed_over {
+            self.0.numbered.notify_one();
+        }
         self.0.numbered_outgoing.notify_one();
     }
 
