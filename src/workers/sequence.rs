@@ -6,7 +6,7 @@
 //! The same commit leases what it makes to the deliverer of this process, and those who wait here are handed what it has
 //! numbered: between the end of a job and those who are told of it stand two commits, and no more.
 
-use sqlx::{Connection, PgPool};
+use sqlx::{PgConnection, PgPool};
 use tokio_util::sync::CancellationToken;
 
 use super::{
@@ -15,7 +15,11 @@ use super::{
     sweep_interval,
 };
 use crate::{
-    db::{deliveries, events, wakeups::Wakeups},
+    db::{
+        deliveries,
+        events::{self, Numbered},
+        wakeups::Wakeups,
+    },
     domain::ids::Ids,
     feed::Handover,
 };
@@ -83,28 +87,62 @@ impl Sequencer {
         if !is_woken && !events::is_any_unnumbered(&mut conn).await? {
             return Ok(false);
         }
-        let mut tx = conn.begin().await?;
-        let Some(numbered) = events::number_next(&mut tx, BATCH).await? else {
-            tx.rollback().await?;
+        let committed = self.number_next(&mut conn, claims).await;
+        if committed.is_err() {
+            // Where not even its beginning is known to have succeeded, nobody else is to find it.
+            conn.close_on_drop();
+        }
+        drop(conn);
+        let Some(Committed {
+            numbered,
+            made,
+            claim,
+        }) = committed?
+        else {
             return Ok(false);
         };
-        let made = deliveries::fan_out(&mut tx, &self.ids, &numbered.events).await?;
+        let has_more = numbered.has_more;
+        let claimed = claim.as_ref().map_or(0, Claim::count);
+        if let Some(claim) = claim {
+            claim.begin();
+        }
+        self.wakeups.events_numbered(self.handover.hand(numbered));
+        if claimed < made {
+            self.wakeups.deliveries_due();
+        }
+        Ok(has_more)
+    }
+
+    async fn number_next(
+        &self,
+        conn: &mut PgConnection,
+        claims: bool,
+    ) -> sqlx::Result<Option<Committed>> {
+        let mut tx = events::begin_numbering(conn).await?;
+        let Some(numbered) = events::number_next(&mut tx, BATCH).await? else {
+            tx.rollback().await?;
+            return Ok(None);
+        };
+        let made = deliveries::fan_out(&mut tx, &self.ids, &numbered).await?;
         let claim = if claims && (1..=LANES).contains(&made.lanes.len()) {
             Some(self.claimer.claim(&mut tx, Some(&made.lanes)).await?)
         } else {
             None
         };
         tx.commit().await?;
-        drop(conn);
-        let has_more = numbered.has_more;
-        self.wakeups.events_numbered(self.handover.hand(numbered));
-        let claimed = claim.as_ref().map_or(0, Claim::count);
-        if let Some(claim) = claim {
-            claim.begin();
-        }
-        if claimed < made.count {
-            self.wakeups.deliveries_due();
-        }
-        Ok(has_more)
+        Ok(Some(Committed {
+            numbered,
+            made: made.count,
+            claim,
+        }))
     }
+}
+
+/// What one commit has changed.
+struct Committed {
+    numbered: Numbered,
+    /// How many deliveries it has made.
+    made: usize,
+    /// Those of them, and others of the same receivers, that are to be sent now.
+    claim: Option<Claim>,
 }
