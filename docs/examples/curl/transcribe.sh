@@ -47,6 +47,7 @@ answer() { printf 'HTTP/1.1 %s\r\nConnection: close\r\n\r\n' "$1"; }
 is_signed() {
     local key expected signature now
     now=$(date +%s)
+    [ -s "$WORK/secret" ] || return 1
     [[ $1 =~ ^[A-Za-z0-9_]+$ && $2 =~ ^[1-9][0-9]{0,11}$ ]] || return 1
     (($2 >= now - 300 && $2 <= now + 300)) || return 1
     key=$(sed 's/^whsec_//' "$WORK/secret" | openssl base64 -d -A | od -An -v -tx1 | tr -d ' \n')
@@ -110,7 +111,7 @@ for pause in 1 2 4 8 16 32 0; do
     [[ $status =~ ^(000|409|5..)$ ]] || break
     sleep "${retry_after:-$pause}"
 done
-[ "$status" = 202 ] || { cat "$WORK/transcription" >&2; exit 1; }
+[ "$status" = 202 ] || { [ "$status" = 000 ] || cat "$WORK/transcription" >&2; exit 1; }
 transcription=$(jq -r .id "$WORK/transcription")
 echo "Submitted $transcription" >&2
 
@@ -120,7 +121,8 @@ until [ -n "$told" ]; do
     ((SECONDS < deadline)) || { echo 'Not told in time' >&2; exit 1; }
     sleep 0.2
     for event in "$WORK"/events/*.json; do
-        [ -e "$event" ] && [ ! -e "$event.known" ] || continue
+        [ -e "$event" ] || continue
+        [ ! -e "$event.known" ] || continue
         touch "$event.known"
         jq -r '"Told: \(.type) of \(.data.transcription_id)"' "$event" >&2
         [ "$(jq -r .data.transcription_id "$event")" != "$transcription" ] || told=$(jq -r .type "$event")
