@@ -82,6 +82,8 @@ mod uploads;
 mod usage;
 mod v2_create;
 mod v2_envelope;
+mod v2_jobs;
+mod v2_list;
 mod v2_second_create;
 mod v2_upload;
 mod validate;
