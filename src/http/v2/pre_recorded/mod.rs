@@ -7,4 +7,6 @@ pub(super) mod get_file;
 pub(super) mod list;
 mod params;
 mod query;
+mod repeats;
+mod request;
 mod view;

@@ -1,6 +1,9 @@
 //! The query of the list, in every spelling that Gladia's clients use. A parameter that is not known changes nothing.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    borrow::Cow,
+    collections::{BTreeMap, BTreeSet},
+};
 
 use chrono::{DateTime, Days, NaiveDate, NaiveDateTime, NaiveTime, Utc};
 use serde_json::{Map, Value};
@@ -251,10 +254,15 @@ fn is_same(kept: &Value, wanted: &Value) -> bool {
                     .zip(wanted)
                     .all(|(kept, wanted)| is_same(kept, wanted))
         }
-        (Value::String(kept), Value::String(wanted)) => kept == wanted,
-        (Value::String(kept), wanted) => *kept == wanted.to_string(),
-        (kept, Value::String(wanted)) => kept.to_string() == *wanted,
+        (Value::String(_), _) | (_, Value::String(_)) => text(kept) == text(wanted),
         _ => kept == wanted,
+    }
+}
+
+fn text(value: &Value) -> Cow<'_, str> {
+    match value {
+        Value::String(text) => text.into(),
+        other => other.to_string().into(),
     }
 }
 
