@@ -41,7 +41,7 @@ assert.ok(done.durationInSeconds > 32 && done.segments.length > 5);
 console.log('a recording is transcribed with options of every age');
 
 await assert.rejects(model('somebody').doGenerate({ audio, mediaType: 'audio/ogg' }), (error) => {
-  assert.equal(error.statusCode, 401);
+  assert.equal(error.statusCode ?? error.cause?.statusCode, 401, error);
   return true;
 });
 console.log('a wrong key is refused');
