@@ -79,7 +79,7 @@ enum Command {
     /// `serve` does the same at its start, unless told not to.
     Migrate(migrate::MigrateArgs),
     /// Print the machine-readable description of the REST API.
-    Openapi,
+    Openapi(openapi::OpenapiArgs),
     /// Make, list and revoke the API keys of callers.
     #[command(subcommand)]
     Keys(keys::Command),
@@ -167,7 +167,7 @@ impl Cli {
         match self.command {
             Command::Serve(settings) => serve::run(*settings, Shutdown::on_signals()?).await,
             Command::Migrate(args) => migrate::run(&args).await,
-            Command::Openapi => openapi::run(),
+            Command::Openapi(args) => openapi::run(&args),
             Command::Keys(command) => keys::run(command).await,
             Command::Callbacks(command) => callbacks::run(command).await,
             Command::CheckCallback(settings) => check_callback::run(settings).await,

@@ -8,8 +8,8 @@ use uuid::Uuid;
 
 macro_rules! id {
     ($(#[$doc:meta])* $name:ident) => {
-        $(#[$doc])*
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, ToSchema)]
+        $(#[$doc])*
         #[serde(transparent)]
         pub struct $name(pub Uuid);
 
@@ -43,6 +43,7 @@ macro_rules! id {
 
 id!(
     /// A transcription, from its acceptance on. The id that callers see.
+    #[schema(as = TranscriptionId)]
     JobId
 );
 id!(
@@ -63,6 +64,7 @@ id!(
 );
 id!(
     /// Where a tenant wants its events sent.
+    #[schema(as = WebhookEndpointId)]
     EndpointId
 );
 id!(

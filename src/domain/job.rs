@@ -112,6 +112,7 @@ pub struct UnknownName(pub String);
 /// `queued` covers everything before Gladia is known to have it; `status_reason` then says more.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
+#[schema(as = TranscriptionStatus)]
 pub enum PublicStatus {
     /// Accepted and durable; waits for one of the account's slots, or for certainty that Gladia has it.
     Queued,
@@ -231,6 +232,7 @@ impl FromStr for StatusReason {
 /// What kind of failure ended a job. A stable code.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
+#[schema(as = TranscriptionErrorType)]
 pub enum JobErrorType {
     /// Gladia refused the request. Nothing is billed; the message says what to change.
     GladiaRefused,

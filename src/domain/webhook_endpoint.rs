@@ -40,6 +40,7 @@ impl WantedEvents {
 /// Whether a webhook endpoint is sent events.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
+#[schema(as = WebhookEndpointStatus)]
 pub enum EndpointStatus {
     /// It is.
     Enabled,

@@ -80,7 +80,7 @@ pub fn router(state: AppState, serves: Serves) -> Router {
         let (api, document) = openapi::api();
         router = router
             .merge(api.layer(started.clone()))
-            .merge(openapi::router(document))
+            .merge(openapi::router(&document))
             .merge(
                 v2::router()
                     .layer(started.clone())

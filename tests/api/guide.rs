@@ -134,9 +134,9 @@ fn every_code_stands_in_the_guide() {
     let document = serde_json::to_value(openapi::document()).unwrap();
     let page = page();
     for (heading, schema, column) in [
-        ("Status", "PublicStatus", 0),
+        ("Status", "TranscriptionStatus", 0),
         ("Status", "StatusReason", 1),
-        ("Errors of transcriptions", "JobErrorType", 0),
+        ("Errors of transcriptions", "TranscriptionErrorType", 0),
         ("Warnings", "WarningCode", 0),
         ("Steps of a timeline", "StepCode", 0),
         ("Steps of a timeline", "StepReason", 1),
@@ -212,11 +212,8 @@ fn every_filter_and_everything_that_an_export_takes_stands_in_the_guide() {
             .collect();
         assert_eq!(told(heading), expected, "{heading}");
     }
-    let format = export
-        .iter()
-        .find(|parameter| parameter["name"] == "format");
-    let formats: BTreeSet<String> =
-        serde_json::from_value(format.unwrap()["schema"]["enum"].clone()).unwrap();
+    let formats = &document["components"]["schemas"]["ExportFormat"]["enum"];
+    let formats: BTreeSet<String> = serde_json::from_value(formats.clone()).unwrap();
     assert_eq!(told("Exporting"), formats);
 }
 

@@ -36,6 +36,7 @@ mod connections;
 mod crash_points;
 mod deliveries;
 mod deliveries_api;
+mod documented;
 mod endpoint_switches;
 mod erasing;
 mod event_list;

@@ -17,7 +17,7 @@ use crate::{
     http::{
         auth::Admin,
         page::{Page, Unfiltered},
-        problem::{Problem, ProblemBody},
+        problem::Problem,
         state::AppState,
     },
 };
@@ -78,10 +78,6 @@ pub struct AdminCallbackList {
     ),
     responses(
         (status = 200, description = "A page.", body = AdminCallbackList),
-        (status = 400, description = "A parameter breaks a rule.", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 401, description = "No valid API key.", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 403, description = "The API key's scope is not `admin`.", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 503, description = "The database is not available.", body = ProblemBody, content_type = "application/problem+json"),
     ),
 )]
 pub async fn list_callbacks(

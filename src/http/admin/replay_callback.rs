@@ -14,7 +14,7 @@ use crate::{
     domain::ids::CallbackId,
     http::{
         auth::Admin,
-        problem::{Problem, ProblemBody, ProblemType},
+        problem::{Problem, ProblemType},
         state::AppState,
     },
     journal::replay::{ReplayError, replay},
@@ -38,10 +38,7 @@ pub struct ReplayedCallback {
     params(("id" = String, Path, format = Uuid, description = "The callback's id.")),
     responses(
         (status = 200, description = "It was tried.", body = ReplayedCallback),
-        (status = 401, description = "No valid API key.", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 403, description = "The API key's scope is not `admin`.", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 404, description = "There is no quarantined callback of this id.", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 503, description = "The database is not available.", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 404, description = "There is no quarantined callback of this id."),
     ),
 )]
 pub async fn replay_callback(

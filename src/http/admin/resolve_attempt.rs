@@ -22,7 +22,7 @@ use crate::{
     http::{
         auth::Admin,
         body::read_json_object,
-        problem::{Problem, ProblemBody, ProblemType},
+        problem::{Problem, ProblemType},
         state::AppState,
     },
 };
@@ -76,16 +76,8 @@ pub struct ResolvedAttempt {
     request_body(content = ResolveAttempt, description = "The decision."),
     responses(
         (status = 200, description = "It is carried out.", body = ResolvedAttempt),
-        (status = 400, description = "The body is no JSON object.", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 401, description = "No valid API key.", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 403, description = "The API key's scope is not `admin`.", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 404, description = "There is no such attempt.", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 408, description = "The body did not arrive in time.", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 409, description = "Its outcome is known; or the Gladia job belongs to another attempt.", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 413, description = "The body is too large.", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 415, description = "The body is not declared as JSON.", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 422, description = "Fields break rules, all named.", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 503, description = "The database is not available.", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 404, description = "There is no such attempt."),
+        (status = 409, description = "Its outcome is known (`attempt-settled`); or the Gladia job belongs to another attempt (`gladia-id-taken`)."),
     ),
 )]
 pub async fn resolve_attempt(

@@ -18,7 +18,7 @@ use crate::{
     http::{
         auth::Reader,
         page::{Page, Unfiltered},
-        problem::{Problem, ProblemBody},
+        problem::Problem,
         state::AppState,
     },
 };
@@ -53,10 +53,7 @@ impl FromRequestParts<AppState> for BatchPath {
     ),
     responses(
         (status = 200, description = "The batch, with a page of its transcriptions.", body = Batch),
-        (status = 400, description = "A parameter breaks a rule.", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 401, description = "No valid API key.", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 404, description = "There is no such batch.", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 503, description = "The database is not available.", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 404, description = "There is no such batch."),
     ),
 )]
 pub async fn get_batch(

@@ -41,6 +41,7 @@ pub struct CreatedBatch {
 #[serde(tag = "status", rename_all = "lowercase")]
 pub enum RequestOutcome {
     /// It is a transcription.
+    #[schema(title = "AcceptedRequest")]
     Accepted {
         /// The request's place, from 0.
         index: i32,
@@ -51,6 +52,7 @@ pub enum RequestOutcome {
         warnings: Value,
     },
     /// It is not.
+    #[schema(title = "RefusedRequest")]
     Refused {
         /// The request's place, from 0.
         index: i32,

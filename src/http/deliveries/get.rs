@@ -10,11 +10,7 @@ use super::{
 };
 use crate::{
     db::deliveries,
-    http::{
-        auth::Reader,
-        problem::{Problem, ProblemBody},
-        state::AppState,
-    },
+    http::{auth::Reader, problem::Problem, state::AppState},
 };
 
 /// A delivery with its tries.
@@ -37,9 +33,7 @@ pub struct DeliveryWithAttempts {
     params(("id" = String, Path, format = Uuid, description = "The delivery's id.")),
     responses(
         (status = 200, description = "The delivery.", body = DeliveryWithAttempts),
-        (status = 401, description = "No valid API key.", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 404, description = "There is no such delivery.", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 503, description = "The database is not available.", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 404, description = "There is no such delivery."),
     ),
 )]
 pub async fn get_delivery(

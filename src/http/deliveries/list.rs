@@ -17,12 +17,7 @@ use crate::{
         event::EventId,
         ids::{EndpointId, JobId},
     },
-    http::{
-        auth::Reader,
-        page::Page,
-        problem::{Problem, ProblemBody},
-        state::AppState,
-    },
+    http::{auth::Reader, page::Page, problem::Problem, state::AppState},
 };
 
 /// A page of deliveries.
@@ -53,9 +48,6 @@ pub struct DeliveryList {
     ),
     responses(
         (status = 200, description = "A page.", body = DeliveryList),
-        (status = 400, description = "Parameters break rules, all named.", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 401, description = "No valid API key.", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 503, description = "The database is not available.", body = ProblemBody, content_type = "application/problem+json"),
     ),
 )]
 pub async fn list_deliveries(

@@ -15,7 +15,7 @@ use crate::{
     },
     http::{
         auth::Writer,
-        problem::{Problem, ProblemBody, ProblemType},
+        problem::{Problem, ProblemType},
         state::AppState,
     },
 };
@@ -35,12 +35,9 @@ const TRY_TAKES: Duration = Duration::from_secs(20);
     params(("id" = String, Path, format = Uuid, description = "The delivery's id.")),
     responses(
         (status = 202, description = "It is due.", body = Delivery),
-        (status = 401, description = "No valid API key.", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 403, description = "The API key's scope does not include this.", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 404, description = "There is no such delivery.", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 409, description = "It is being sent at this moment (`delivery-in-progress`), or its endpoint is disabled (`webhook-endpoint-disabled`) or deleted (`webhook-endpoint-deleted`).", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 410, description = "It is the callback of a transcription that was erased, of which `erased` is the receipt (`transcription-deleted`); or its event is not kept any more (`event-expired`).", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 503, description = "The database is not available.", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 404, description = "There is no such delivery."),
+        (status = 409, description = "It is being sent at this moment (`delivery-in-progress`), or its endpoint is disabled (`webhook-endpoint-disabled`) or deleted (`webhook-endpoint-deleted`)."),
+        (status = 410, description = "It is the callback of a transcription that was erased, of which `erased` is the receipt (`transcription-deleted`); or its event is not kept any more (`event-expired`)."),
     ),
 )]
 pub async fn replay_delivery(

@@ -21,13 +21,13 @@ use super::{
 use crate::{
     db::events,
     domain::{
-        event::{EventId, EventView},
+        event::{EventId, EventView, PublicEventType},
         ids::TenantId,
     },
     feed::{self, Next, Subscription, Told, Topic},
     http::{
         auth::Reader,
-        problem::{Problem, ProblemBody, ProblemType},
+        problem::{Problem, ProblemType},
         state::AppState,
     },
 };
@@ -62,19 +62,15 @@ pub struct EventList<'a> {
     path = "/v1/events",
     tag = "events",
     params(
-        ("after" = Option<String>, Query, description = "Only events after this one: `next_after` of the page before, or the id of the last event seen anywhere. `latest`: only what comes from now on. The oldest that are kept, if not given.", example = "evt_42"),
-        ("types" = Option<String>, Query, description = "Only events of these types, separated by commas. All, if not given.", example = "transcription.done,transcription.error"),
+        ("after" = Option<String>, Query, description = "Only events after this one: `next_after` of the page before, or the id of the last event seen anywhere. `latest`: only what comes from now on. The oldest that are kept, if not given.", example = "evt_0"),
+        ("types" = Option<Vec<PublicEventType>>, Query, description = "Only events of these types, separated by commas. All, if not given.", example = json!(["transcription.done", "transcription.error"])),
         ("limit" = Option<u32>, Query, minimum = 1, maximum = 500, description = "How many at most. 100 if not given."),
         ("wait" = Option<u32>, Query, minimum = 0, maximum = 60, description = "How many seconds to wait where there is nothing yet."),
     ),
     responses(
         (status = 200, description = "What there is, which may be nothing.", body = EventList),
-        (status = 400, description = "Parameters break rules, all named.", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 401, description = "No valid API key.", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 410, description = "Events after `after` are gone; the problem says how to start again, and `oldest_after` from where.", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 503, description = "The database is not available, or as many requests wait as may.", body = ProblemBody, content_type = "application/problem+json", headers(
-            ("Retry-After" = u32, description = "Seconds after which to come back."),
-        )),
+        (status = 410, description = "Events after `after` are gone; the problem says how to start again, and `oldest_after` from where (`event-cursor-expired`)."),
+        (status = 503, description = "The database is not available (`database-unavailable`), or as many requests wait as may (`too-many-waiting`)."),
     ),
 )]
 pub async fn list_events(

@@ -3,10 +3,10 @@
 use axum::{Extension, extract::State, response::Response};
 
 use crate::{
-    domain::event::{EventId, EventView},
+    domain::event::{EventId, EventView, PublicEventType},
     http::{
         auth::Reader,
-        problem::{Problem, ProblemBody},
+        problem::Problem,
         serve::CutOff,
         sse::{self, Source, TenantStreamQuery},
         state::AppState,
@@ -28,9 +28,9 @@ use crate::{
     path = "/v1/events/stream",
     tag = "events",
     params(
-        ("types" = Option<String>, Query, description = "Only events of these types, separated by commas: `transcription.done,transcription.error`."),
+        ("types" = Option<Vec<PublicEventType>>, Query, description = "Only events of these types, separated by commas: `transcription.done,transcription.error`."),
         ("after" = Option<EventId>, Query, description = "Only events after this one. For those who cannot set a header; the header wins."),
-        ("Last-Event-ID" = Option<String>, Header, description = "Only events after this one: the last that the caller has seen."),
+        ("Last-Event-ID" = Option<EventId>, Header, description = "Only events after this one: the last that the caller has seen."),
     ),
     responses(
         (
@@ -38,12 +38,8 @@ use crate::{
             description = "Frames without an end. The schema is that of the `data` of one frame; `retry: 2000` comes before the first.",
             headers(("X-Accel-Buffering" = String, description = "`no`, so that no proxy holds events back.")),
         ),
-        (status = 400, description = "Parameters or the header break rules, all named.", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 401, description = "No valid API key.", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 410, description = "Events after that id are gone; `oldest_after` says where to go on.", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 503, description = "The database is not available, or as many streams are open as may be.", body = ProblemBody, content_type = "application/problem+json", headers(
-            ("Retry-After" = u32, description = "Seconds after which to come back."),
-        )),
+        (status = 410, description = "Events after that id are gone; `oldest_after` says where to go on (`event-cursor-expired`)."),
+        (status = 503, description = "The database is not available (`database-unavailable`), or as many streams are open as may be (`too-many-streams`)."),
     ),
 )]
 pub async fn stream_events(

@@ -1,8 +1,20 @@
-//! The OpenAPI document: assembled from the handlers themselves, served and committed.
+//! The `OpenAPI` document: assembled from the handlers themselves, served and committed.
+//!
+//! Handlers say what is theirs. What all have in common is added in one place each: what is sent to callers ([`told`]), names and
+//! shapes that generators understand ([`names`], [`shape`]), the refusals ([`refusals`]) and the examples ([`examples`]). The twin for
+//! programs that read no newer version than 3.0 is derived from it ([`v3_0`]).
 
+mod document;
+mod examples;
+mod names;
+mod refusals;
+mod shape;
+mod streams;
 mod told;
+mod v3_0;
+mod walk;
 
-use axum::{Json, Router, response::Redirect, routing::get};
+use axum::{Router, body::Bytes, http::header, response::Redirect, routing::get};
 use utoipa::{
     Modify, OpenApi,
     openapi::security::{HttpAuthScheme, HttpBuilder, SecurityRequirement, SecurityScheme},
@@ -10,10 +22,14 @@ use utoipa::{
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_swagger_ui::{Config, SwaggerUi};
 
+pub use self::document::{Document, Version};
 use self::told::Told;
 use super::{
-    admin, batches, callback_secret, deliveries, events, problem::ProblemBody, state::AppState,
-    transcriptions, uploads, usage, webhook_endpoints,
+    admin, batches, callback_secret, deliveries, events,
+    problem::ProblemBody,
+    state::AppState,
+    transcriptions::{self, export_query::ExportFormat},
+    uploads, usage, webhook_endpoints,
 };
 
 #[derive(OpenApi)]
@@ -21,10 +37,16 @@ use super::{
     info(
         title = "gladia-gateway",
         description = "A durable gateway to Gladia's speech-to-text API: audio in, transcript out, without polling Gladia, without \
-                       losing a paid transcript, without paying for one twice.",
+                       losing a paid transcript, without paying for one twice.\n\n\
+                       Every refusal is a problem (RFC 9457, `application/problem+json`), whose `type` is stable; more types may come. \
+                       Lists come in pages: send `next_cursor` as `cursor`, until it is null. New fields and new values of \
+                       enumerations may come, and are no break of this version.",
+        contact(name = "Whoever runs this gateway"),
     ),
+    servers((url = "/", description = "The gateway that serves this document.")),
     modifiers(&ApiKeys),
-    components(schemas(ProblemBody)),
+    // Parameters refer to the two that no body has.
+    components(schemas(ProblemBody, ExportFormat, usage::query::Format)),
     tags(
         (name = "transcriptions", description = "Audio in, transcript out."),
         (name = "batches", description = "Many transcriptions in one call."),
@@ -59,7 +81,10 @@ impl Modify for ApiKeys {
 }
 
 /// The API's routes with their document.
-pub fn api() -> (Router<AppState>, utoipa::openapi::OpenApi) {
+///
+/// # Panics
+/// Where the document cannot be written as JSON, which tests would show.
+pub fn api() -> (Router<AppState>, Document) {
     let (router, mut document) = OpenApiRouter::with_openapi(Base::openapi())
         .merge(transcriptions::router())
         .merge(batches::router())
@@ -72,21 +97,35 @@ pub fn api() -> (Router<AppState>, utoipa::openapi::OpenApi) {
         .merge(admin::router())
         .split_for_parts();
     Told.modify(&mut document);
-    (router, document)
+    let mut document = serde_json::to_value(document).expect("a document is JSON");
+    names::add(&mut document);
+    shape::mend(&mut document);
+    refusals::add(&mut document);
+    examples::add(&mut document);
+    streams::add(&mut document);
+    (router, Document::newest(document))
 }
 
 /// The document.
 #[must_use]
-pub fn document() -> utoipa::openapi::OpenApi {
+pub fn document() -> Document {
     api().1
 }
 
-/// `/openapi.json`, and `/docs` to browse it. The page needs nothing from elsewhere.
-pub fn router(document: utoipa::openapi::OpenApi) -> Router<AppState> {
+/// `/openapi.json` and its twin, and `/docs` to browse it. The page needs nothing from elsewhere.
+pub fn router(document: &Document) -> Router<AppState> {
     let page = SwaggerUi::new("/docs").config(Config::from("/openapi.json").validator_url("none"));
-    Router::new()
+    let mut router = Router::new()
         // Whoever opens the address in a browser finds something to read.
         .route("/", get(|| async { Redirect::temporary("/docs") }))
-        .route("/openapi.json", get(|| async move { Json(document) }))
-        .merge(page)
+        .merge(page);
+    for (path, version) in [
+        ("/openapi.json", Version::V3_1),
+        ("/openapi-3.0.json", Version::V3_0),
+    ] {
+        let text = Bytes::from(document.in_version(version).to_json());
+        let answer = move || async move { ([(header::CONTENT_TYPE, "application/json")], text) };
+        router = router.route(path, get(answer));
+    }
+    router
 }

@@ -63,10 +63,6 @@ struct TranscriptionEventDataWithResult {
 /// The end of a transcription, in the form of Gladia's callbacks, to the `callback_config` of its request.
 #[derive(Serialize, ToSchema)]
 #[serde(untagged)]
-#[schema(discriminator(property_name = "event", mapping(
-    ("transcription.success" = "#/components/schemas/TranscriptionSuccessCallback"),
-    ("transcription.error" = "#/components/schemas/TranscriptionErrorCallback"),
-)))]
 enum TranscriptionCallback {
     /// It is done.
     Success(TranscriptionSuccessCallback),
@@ -139,8 +135,13 @@ enum TranscriptionFailure {
 struct Bodies;
 
 /// The creates, and where in their bodies the address stands that is called.
-const CREATES: [(&str, &str); 2] = [
+const CREATES: [(&str, &str); 3] = [
     ("/v1/transcriptions", "{$request.body#/callback_config/url}"),
+    // Of each request; an expression can name one only.
+    (
+        "/v1/batches",
+        "{$request.body#/requests/0/callback_config/url}",
+    ),
     (
         "/v1/transcriptions/upload",
         "{$request.body#/options/callback_config/url}",
@@ -174,6 +175,7 @@ fn webhooks() -> Paths {
         (
             "transcriptionEvent".to_owned(),
             of(sent(
+                Some("receive_transcription_event"),
                 "Something happened to a transcription",
                 "To webhook endpoints whose `event_types` have it.",
                 "TranscriptionEvent",
@@ -183,6 +185,7 @@ fn webhooks() -> Paths {
         (
             "transcriptionEventWithResult".to_owned(),
             of(sent(
+                Some("receive_transcription_event_with_result"),
                 "Something happened to a transcription, told with its result",
                 "The same to webhook endpoints with `include_result`.",
                 "TranscriptionEventWithResult",
@@ -192,6 +195,7 @@ fn webhooks() -> Paths {
         (
             "webhookEndpointEvent".to_owned(),
             of(sent(
+                Some("receive_webhook_endpoint_event"),
                 "Something happened to a webhook endpoint",
                 "To webhook endpoints whose `event_types` have it; a test to the one that is tested.",
                 "WebhookEndpointEvent",
@@ -203,7 +207,9 @@ fn webhooks() -> Paths {
 }
 
 fn callback() -> PathItem {
+    // It stands in several places, and an id may stand in one.
     let operation = sent(
+        None,
         "The transcription has ended",
         "By the method in `callback_config`, and `POST` to a `callback_url`. A transcription that fails and succeeds later, \
          by a retry or because its result arrives late, is told of twice.",
@@ -217,7 +223,7 @@ const GONE_ENDPOINT: &str =
     "It does not want to be told any more: the webhook endpoint is disabled.";
 
 /// A request that the gateway makes.
-fn sent(summary: &str, description: &str, schema: &str, gone: &str) -> Operation {
+fn sent(id: Option<&str>, summary: &str, description: &str, schema: &str, gone: &str) -> Operation {
     let content = Content::new(Some(Ref::from_schema_name(schema)));
     let body = RequestBodyBuilder::new()
         .content("application/json", content)
@@ -225,6 +231,8 @@ fn sent(summary: &str, description: &str, schema: &str, gone: &str) -> Operation
         .build();
     let answer = |description: &str| ResponseBuilder::new().description(description).build();
     OperationBuilder::new()
+        .operation_id(id)
+        .tag("webhooks")
         .summary(Some(summary))
         .description(Some(format!("{description} {AT_LEAST_ONCE}")))
         .parameters(Some(signature_headers()))

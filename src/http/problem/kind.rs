@@ -141,10 +141,22 @@ impl ProblemType {
         self.parts().0
     }
 
+    /// The kind whose `type` ends like this.
+    #[must_use]
+    pub fn find(slug: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| kind.slug() == slug)
+    }
+
     /// Its HTTP status.
     #[must_use]
     pub fn status(self) -> StatusCode {
         self.parts().1
+    }
+
+    /// What it is, for people.
+    #[must_use]
+    pub fn title(self) -> &'static str {
+        self.parts().2
     }
 
     #[expect(

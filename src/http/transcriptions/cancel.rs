@@ -10,7 +10,7 @@ use crate::{
     db::{self, job_endings::Moved},
     http::{
         auth::Writer,
-        problem::{Problem, ProblemBody, ProblemType},
+        problem::{Problem, ProblemType},
         state::AppState,
     },
 };
@@ -26,12 +26,9 @@ use crate::{
     params(("id" = String, Path, format = Uuid, description = "The transcription's id.")),
     responses(
         (status = 200, description = "It is canceled.", body = Transcription),
-        (status = 401, description = "No valid API key.", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 403, description = "The API key's scope does not include this.", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 404, description = "There is no such transcription.", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 409, description = "It has ended already.", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 410, description = "It was erased; `erased` is the receipt.", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 503, description = "The database is not available.", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 404, description = "There is no such transcription."),
+        (status = 409, description = "It has ended already (`already-ended`)."),
+        (status = 410, description = "It was erased; `erased` is the receipt (`transcription-deleted`)."),
     ),
 )]
 pub async fn cancel_transcription(

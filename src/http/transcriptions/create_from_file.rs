@@ -15,7 +15,7 @@ use crate::{
         auth::Writer,
         form::{Destination, receive},
         idempotency::{Claimed, HeldKey, give_back, key_of},
-        problem::{Problem, ProblemBody},
+        problem::Problem,
         state::AppState,
         uploads,
         wait::Wait,
@@ -33,6 +33,7 @@ pub struct TranscriptionForm {
     #[schema(value_type = String, format = Binary, content_media_type = "application/octet-stream")]
     audio: Vec<u8>,
     /// The options, as JSON. Send them before the file, and they are checked before it is sent on.
+    #[schema(nullable = false)]
     options: Option<CreateTranscriptionOptions>,
 }
 
@@ -62,18 +63,10 @@ pub struct TranscriptionForm {
             ("Retry-After" = Option<u32>, description = "Where it was waited for: after how many seconds to look again."),
             ("Preference-Applied" = Option<String>, description = "`wait=` and the seconds, where `Prefer` asked for them."),
         )),
-        (status = 400, description = "The form cannot be read, breaks off, misses its part `audio`, or the file is empty; or a parameter or header breaks a rule.", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 401, description = "No valid API key.", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 403, description = "The API key's scope does not include this; or the Gladia account has zero data retention and takes no files.", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 404, description = "The file was erased in this very moment, by the end of another transcription of it.", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 408, description = "The file did not arrive in time.", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 409, description = "A request with this idempotency key is under way.", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 410, description = "The transcription of this idempotency key was erased; `erased` is the receipt. Use a new key for a new one.", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 413, description = "The file is too large.", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 415, description = "The body is no form.", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 422, description = "Options break rules, all named; Gladia refuses the file, or it is longer than the account's plan allows; or the idempotency key belongs to another request.", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 502, description = "Gladia broke off. Nothing was kept.", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 503, description = "Gladia or the database is not available. Nothing was kept.", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 400, description = "The part `options` is no JSON object (`malformed-json`)."),
+        (status = 404, description = "The file was erased in this very moment, by the end of another transcription of it (`audio-not-found`)."),
+        (status = 410, description = "The transcription of this idempotency key was erased; `erased` is the receipt (`transcription-deleted`). Use a new key for a new one."),
+        (status = 422, description = "Options break rules, all named, or the file is longer than the account's plan allows (`invalid-request`); Gladia refuses the file (`file-refused`); or the idempotency key belongs to another request (`idempotency-key-reused`)."),
     ),
 )]
 pub async fn create_transcription_from_file(

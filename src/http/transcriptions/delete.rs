@@ -5,11 +5,7 @@ use axum::{extract::State, http::StatusCode};
 use super::lookup::JobPath;
 use crate::{
     db::{self, job_endings::Moved},
-    http::{
-        auth::Writer,
-        problem::{Problem, ProblemBody},
-        state::AppState,
-    },
+    http::{auth::Writer, problem::Problem, state::AppState},
 };
 
 /// Delete a transcription.
@@ -24,10 +20,7 @@ use crate::{
     params(("id" = String, Path, format = Uuid, description = "The transcription's id.")),
     responses(
         (status = 204, description = "It is erased."),
-        (status = 401, description = "No valid API key.", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 403, description = "The API key's scope does not include this.", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 404, description = "There is no such transcription.", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 503, description = "The database is not available.", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 404, description = "There is no such transcription."),
     ),
 )]
 pub async fn delete_transcription(

@@ -12,13 +12,7 @@ use super::{
     result::read,
     view::{Transcription, with_result},
 };
-use crate::http::{
-    auth::Reader,
-    etag::ETag,
-    problem::{Problem, ProblemBody},
-    state::AppState,
-    wait::Wait,
-};
+use crate::http::{auth::Reader, etag::ETag, problem::Problem, state::AppState, wait::Wait};
 
 /// Get a transcription.
 ///
@@ -47,11 +41,8 @@ use crate::http::{
             status = 304, description = "It is what the caller has.",
             headers(("ETag" = String, description = "The same one.")),
         ),
-        (status = 400, description = "A parameter breaks a rule.", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 401, description = "No valid API key.", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 404, description = "There is no such transcription.", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 410, description = "It was erased; `erased` is the receipt.", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 503, description = "The database is not available.", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 404, description = "There is no such transcription."),
+        (status = 410, description = "It was erased; `erased` is the receipt (`transcription-deleted`)."),
     ),
 )]
 pub async fn get_transcription(

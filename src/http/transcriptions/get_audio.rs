@@ -14,7 +14,7 @@ use crate::{
     http::{
         auth::Reader,
         compression::AsItIs,
-        problem::{Problem, ProblemBody, ProblemType},
+        problem::{Problem, ProblemType},
         state::AppState,
     },
 };
@@ -43,14 +43,13 @@ const PASSED_ON: [HeaderName; 6] = [
     responses(
         (status = 200, description = "The audio.", body = Vec<u8>, content_type = "application/octet-stream"),
         (status = 206, description = "The part that was asked for.", body = Vec<u8>, content_type = "application/octet-stream"),
-        (status = 401, description = "No valid API key.", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 403, description = "The Gladia account has zero data retention and keeps no audio.", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 404, description = "There is no such transcription, or Gladia no longer has its audio.", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 409, description = "Gladia does not have it yet.", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 410, description = "The transcription was erased; `erased` is the receipt.", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 403, description = "The Gladia account has zero data retention and keeps no audio (`zero-data-retention`)."),
+        (status = 404, description = "There is no such transcription (`not-found`), or Gladia no longer has its audio (`audio-not-found`)."),
+        (status = 409, description = "Gladia does not have it yet (`audio-not-ready`)."),
+        (status = 410, description = "The transcription was erased; `erased` is the receipt (`transcription-deleted`)."),
         (status = 416, description = "The file has no such part."),
-        (status = 502, description = "Gladia failed.", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 503, description = "Gladia or the database is not available.", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 502, description = "Gladia failed (`upstream-failed`)."),
+        (status = 503, description = "Gladia (`upstream-unavailable`) or the database (`database-unavailable`) is not available."),
     ),
 )]
 pub async fn get_transcription_audio(

@@ -23,7 +23,7 @@ use crate::{
         auth::Reader,
         compression::Preferred,
         etag::ETag,
-        problem::{Problem, ProblemBody, ProblemType},
+        problem::{Problem, ProblemType},
         state::AppState,
     },
 };
@@ -69,7 +69,7 @@ impl FromRequestParts<AppState> for ExportPath {
     tag = "transcriptions",
     params(
         ("id" = String, Path, format = Uuid, description = "The transcription's id."),
-        ("format" = inline(ExportFormat), Path, description = "What to export it as."),
+        ("format" = ExportFormat, Path, description = "What to export it as."),
         ("If-None-Match" = Option<String>, Header, description = "The `ETag` of what the caller has."),
         ("language" = Option<String>, Query, example = "fr", description = "A language that it was translated into. The original if not given."),
         ("speaker" = Option<Vec<u32>>, Query, description = "Only this speaker, by Gladia's number from 0. May be given several times."),
@@ -102,12 +102,9 @@ impl FromRequestParts<AppState> for ExportPath {
             status = 304, description = "It is what the caller has.",
             headers(("ETag" = String, description = "The same one.")),
         ),
-        (status = 400, description = "Parameters break rules; `errors` names each.", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 401, description = "No valid API key.", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 404, description = "There is no such transcription, format or translation.", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 409, description = "It has no result, or none yet; its result holds no transcript; or the translation failed.", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 410, description = "It was erased; `erased` is the receipt.", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 503, description = "The database is not available.", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 404, description = "There is no such transcription or format (`not-found`), or no such translation (`translation-not-found`)."),
+        (status = 409, description = "It has no result, or none yet (`result-not-ready`); its result holds no transcript (`transcript-missing`); or the translation failed (`translation-failed`)."),
+        (status = 410, description = "It was erased; `erased` is the receipt (`transcription-deleted`)."),
     ),
 )]
 pub async fn get_transcription_export(

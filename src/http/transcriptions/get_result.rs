@@ -12,13 +12,7 @@ use super::{
 };
 use crate::{
     domain::transcript::TranscriptionResult,
-    http::{
-        auth::Reader,
-        compression::Preferred,
-        etag::ETag,
-        problem::{Problem, ProblemBody},
-        state::AppState,
-    },
+    http::{auth::Reader, compression::Preferred, etag::ETag, problem::Problem, state::AppState},
 };
 
 /// Get a transcription's result.
@@ -41,11 +35,9 @@ use crate::{
             status = 304, description = "It is what the caller has.",
             headers(("ETag" = String, description = "The same one.")),
         ),
-        (status = 401, description = "No valid API key.", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 404, description = "There is no such transcription.", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 409, description = "It has no result, or none yet.", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 410, description = "It was erased; `erased` is the receipt.", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 503, description = "The database is not available.", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 404, description = "There is no such transcription."),
+        (status = 409, description = "It has no result, or none yet (`result-not-ready`)."),
+        (status = 410, description = "It was erased; `erased` is the receipt (`transcription-deleted`)."),
     ),
 )]
 pub async fn get_transcription_result(

@@ -13,11 +13,7 @@ use crate::{
         job::{PublicStatus, StatusReason},
         timeline::{Step, Timeline},
     },
-    http::{
-        auth::Reader,
-        problem::{Problem, ProblemBody},
-        state::AppState,
-    },
+    http::{auth::Reader, problem::Problem, state::AppState},
 };
 
 /// What happened to a transcription, step by step.
@@ -60,10 +56,8 @@ pub struct Standing {
     params(("id" = String, Path, format = Uuid, description = "The transcription's id.")),
     responses(
         (status = 200, description = "Its steps, and where it stands.", body = TranscriptionTimeline),
-        (status = 401, description = "No valid API key.", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 404, description = "There is no such transcription.", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 410, description = "It was erased; `erased` is the receipt.", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 503, description = "The database is not available.", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 404, description = "There is no such transcription."),
+        (status = 410, description = "It was erased; `erased` is the receipt (`transcription-deleted`)."),
     ),
 )]
 pub async fn get_transcription_timeline(

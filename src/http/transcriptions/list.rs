@@ -16,12 +16,7 @@ use crate::{
         job::{JobErrorType, PublicStatus},
         job_filter::JobFilter,
     },
-    http::{
-        auth::Reader,
-        page::Page,
-        problem::{Problem, ProblemBody},
-        state::AppState,
-    },
+    http::{auth::Reader, page::Page, problem::Problem, state::AppState},
 };
 
 /// A page of transcriptions.
@@ -54,9 +49,6 @@ pub struct TranscriptionList {
     ),
     responses(
         (status = 200, description = "A page.", body = TranscriptionList),
-        (status = 400, description = "Parameters break rules, all named.", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 401, description = "No valid API key.", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 503, description = "The database is not available.", body = ProblemBody, content_type = "application/problem+json"),
     ),
 )]
 pub async fn list_transcriptions(

@@ -12,7 +12,7 @@ mod create;
 mod create_from_file;
 mod delete;
 mod ending;
-mod export_query;
+pub(super) mod export_query;
 mod filters;
 mod get;
 pub(super) mod get_audio;

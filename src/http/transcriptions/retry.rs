@@ -20,7 +20,7 @@ use crate::{
     http::{
         auth::Writer,
         body::read_optional_json_object,
-        problem::{Problem, ProblemBody, ProblemType},
+        problem::{Problem, ProblemType},
         state::AppState,
     },
 };
@@ -66,17 +66,9 @@ pub struct RetriedTranscription {
     request_body(content = Option<RetryTranscription>, description = "What it may cost. May be left out."),
     responses(
         (status = 202, description = "It is in line again, or has not ended anyway.", body = RetriedTranscription),
-        (status = 400, description = "The body is no JSON object.", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 401, description = "No valid API key.", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 403, description = "The API key's scope does not include this.", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 404, description = "There is no such transcription.", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 408, description = "The body did not arrive in time.", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 409, description = "It may be billed twice, and the body does not accept that (`second-bill-not-accepted`), or only an operator may (`second-bill-not-allowed`); or it is done or canceled (`already-ended`).", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 410, description = "It was erased; `erased` is the receipt.", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 413, description = "The body is too large.", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 415, description = "The body is not declared as JSON.", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 422, description = "A field breaks a rule.", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 503, description = "The database is not available.", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 404, description = "There is no such transcription."),
+        (status = 409, description = "It may be billed twice, and the body does not accept that (`second-bill-not-accepted`), or only an operator may (`second-bill-not-allowed`); or it is done or canceled (`already-ended`)."),
+        (status = 410, description = "It was erased; `erased` is the receipt (`transcription-deleted`)."),
     ),
 )]
 pub async fn retry_transcription(

@@ -7,7 +7,7 @@ use crate::{
     domain::event::{EventId, TranscriptionEvent},
     http::{
         auth::Reader,
-        problem::{Problem, ProblemBody},
+        problem::Problem,
         serve::CutOff,
         sse::{self, JobStreamQuery, Source},
         state::AppState,
@@ -28,7 +28,7 @@ use crate::{
     params(
         ("id" = String, Path, format = Uuid, description = "The transcription's id."),
         ("after" = Option<EventId>, Query, description = "Only events after this one. For those who cannot set a header; the header wins."),
-        ("Last-Event-ID" = Option<String>, Header, description = "Only events after this one: the last that the caller has seen."),
+        ("Last-Event-ID" = Option<EventId>, Header, description = "Only events after this one: the last that the caller has seen."),
     ),
     responses(
         (
@@ -37,13 +37,9 @@ use crate::{
             headers(("X-Accel-Buffering" = String, description = "`no`, so that no proxy holds events back.")),
         ),
         (status = 204, description = "It has ended, and nothing more is to come."),
-        (status = 400, description = "Parameters or the header break rules, all named.", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 401, description = "No valid API key.", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 404, description = "There is no such transcription.", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 410, description = "Events after that id are gone; without it, the stream begins with the oldest that is kept.", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 503, description = "The database is not available, or as many streams are open as may be.", body = ProblemBody, content_type = "application/problem+json", headers(
-            ("Retry-After" = u32, description = "Seconds after which to come back."),
-        )),
+        (status = 404, description = "There is no such transcription."),
+        (status = 410, description = "Events after that id are gone; without it, the stream begins with the oldest that is kept (`event-cursor-expired`)."),
+        (status = 503, description = "The database is not available (`database-unavailable`), or as many streams are open as may be (`too-many-streams`)."),
     ),
 )]
 pub async fn stream_transcription_events(

@@ -15,12 +15,7 @@ use crate::{
         options::{TranscriptionOptions, Warning},
     },
     gladia::create::requested_body,
-    http::{
-        auth::Reader,
-        body::read_json_object,
-        problem::{Problem, ProblemBody},
-        state::AppState,
-    },
+    http::{auth::Reader, body::read_json_object, problem::Problem, state::AppState},
 };
 
 /// What a request would become.
@@ -53,14 +48,8 @@ pub struct ValidatedTranscription {
     request_body(content = ValidateTranscription, description = "The body of a create, with or without its audio."),
     responses(
         (status = 200, description = "It would be accepted.", body = ValidatedTranscription),
-        (status = 400, description = "The body is no JSON object.", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 401, description = "No valid API key.", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 404, description = "`audio_url` names a file that this tenant has not uploaded.", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 408, description = "The body did not arrive in time.", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 413, description = "The body is too large.", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 415, description = "The body is not declared as JSON.", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 422, description = "Fields break rules, all named, or the upload is longer than the account's plan allows.", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 503, description = "The database is not available.", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 404, description = "`audio_url` names a file that this tenant has not uploaded (`audio-not-found`)."),
+        (status = 422, description = "Fields break rules, all named, or the upload is longer than the account's plan allows (`invalid-request`)."),
     ),
 )]
 pub async fn validate_transcription(

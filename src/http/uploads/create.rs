@@ -16,7 +16,7 @@ use crate::{
     http::{
         auth::Writer,
         form::{Destination, ReceivedFile, receive},
-        problem::{Problem, ProblemBody, ProblemType},
+        problem::{Problem, ProblemType},
         state::AppState,
     },
 };
@@ -65,15 +65,6 @@ pub struct UploadedAudio {
     request_body(content = UploadForm, content_type = "multipart/form-data", description = "The file in the part `audio`."),
     responses(
         (status = 201, description = "Gladia has the file.", body = UploadedAudio),
-        (status = 400, description = "The form cannot be read, breaks off, misses its part `audio`, or the file is empty.", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 401, description = "No valid API key.", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 403, description = "The API key's scope does not include this; or the Gladia account has zero data retention and takes no files.", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 408, description = "The file did not arrive in time.", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 413, description = "The file is too large.", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 415, description = "The body is no form.", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 422, description = "Gladia refuses the file.", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 502, description = "Gladia broke off. Nothing was kept.", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 503, description = "Gladia or the database is not available. Nothing was kept.", body = ProblemBody, content_type = "application/problem+json"),
     ),
 )]
 pub async fn create_upload(

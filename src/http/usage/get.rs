@@ -15,7 +15,7 @@ use crate::{
     domain::access::Scope,
     http::{
         auth::Reader,
-        problem::{Problem, ProblemBody, ProblemType},
+        problem::{Problem, ProblemType},
         state::AppState,
     },
 };
@@ -36,14 +36,12 @@ const MOST_ROWS: i64 = 10_000;
         ("to" = Option<String>, Query, description = "The first instant after it that does not count: a date or an instant, 366 days after `from` at most. The end of today in UTC, if not given.", example = "2026-12-01"),
         ("group_by" = Option<String>, Query, description = "What a row is counted for: `tenant`, `day` (UTC), or `metadata.KEY` for a key at the top of `custom_metadata`, of which there may be 3. Several are separated by commas, or given one by one.", example = "day,metadata.team"),
         ("tenant" = Option<String>, Query, description = "Only what this tenant used. For keys of scope `admin`.", example = "acme"),
-        ("format" = inline(Option<Format>), Query, description = "The form of the answer. What the header `Accept` asks for, if not given."),
+        ("format" = Option<Format>, Query, description = "The form of the answer. What the header `Accept` asks for, if not given."),
     ),
     responses(
         (status = 200, description = "What was used. As CSV (RFC 4180): a line of names, then the rows, without totals; a value that a spreadsheet would run as a formula begins with an apostrophe.", content((UsageReport = "application/json"), (String = "text/csv"))),
-        (status = 400, description = "Parameters break rules, all named; or there would be more than 10000 rows.", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 401, description = "No valid API key.", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 403, description = "`tenant` was given with a key whose scope is not `admin`.", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 503, description = "The database is not available.", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 400, description = "Parameters break rules, all named; or there would be more than 10000 rows (`invalid-parameter`)."),
+        (status = 403, description = "`tenant` was given with a key whose scope is not `admin` (`forbidden`)."),
     ),
 )]
 pub async fn get_usage(

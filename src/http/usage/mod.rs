@@ -6,7 +6,7 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 use super::state::AppState;
 
 mod get;
-mod query;
+pub(super) mod query;
 mod report;
 
 /// The routes.

@@ -18,7 +18,7 @@ use crate::{
 
 /// The form of a report.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ToSchema)]
-#[schema(rename_all = "lowercase")]
+#[schema(as = UsageFormat, rename_all = "lowercase")]
 pub enum Format {
     /// `application/json`.
     Json,

@@ -19,7 +19,7 @@ use crate::{
     http::{
         auth::Writer,
         body::read_json_object,
-        problem::{Problem, ProblemBody, ProblemType},
+        problem::{Problem, ProblemType},
         signing_secret,
         state::AppState,
     },
@@ -39,15 +39,7 @@ use crate::{
         (status = 201, description = "It is there, and enabled.", body = WebhookEndpointWithSecret, headers(
             ("Location" = String, description = "Where the endpoint is."),
         )),
-        (status = 400, description = "The body is no JSON object.", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 401, description = "No valid API key.", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 403, description = "The API key's scope does not include this.", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 408, description = "The body did not arrive in time.", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 409, description = "The tenant has 20 endpoints, which is as many as it may have.", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 413, description = "The body is too large.", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 415, description = "The body is not declared as JSON.", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 422, description = "Fields break rules, all named.", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 503, description = "The database is not available.", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 409, description = "The tenant has 20 endpoints, which is as many as it may have (`too-many-webhook-endpoints`)."),
     ),
 )]
 pub async fn create_webhook_endpoint(

@@ -6,11 +6,7 @@ use super::lookup::{EndpointPath, no_such_endpoint};
 use crate::{
     db::{self, deliveries},
     domain::delivery::DeadReason,
-    http::{
-        auth::Writer,
-        problem::{Problem, ProblemBody},
-        state::AppState,
-    },
+    http::{auth::Writer, problem::Problem, state::AppState},
 };
 
 /// Delete a webhook endpoint.
@@ -24,10 +20,7 @@ use crate::{
     params(("id" = String, Path, format = Uuid, description = "The endpoint's id.")),
     responses(
         (status = 204, description = "It is gone."),
-        (status = 401, description = "No valid API key.", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 403, description = "The API key's scope does not include this.", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 404, description = "There is no such endpoint.", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 503, description = "The database is not available.", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 404, description = "There is no such endpoint."),
     ),
 )]
 pub async fn delete_webhook_endpoint(

@@ -9,11 +9,7 @@ use super::{
 use crate::{
     db::{self, deliveries},
     domain::webhook_endpoint::{DisabledReason, EndpointStatus},
-    http::{
-        auth::Writer,
-        problem::{Problem, ProblemBody},
-        state::AppState,
-    },
+    http::{auth::Writer, problem::Problem, state::AppState},
 };
 
 /// Disable a webhook endpoint.
@@ -27,10 +23,7 @@ use crate::{
     params(("id" = String, Path, format = Uuid, description = "The endpoint's id.")),
     responses(
         (status = 200, description = "It is disabled.", body = WebhookEndpoint),
-        (status = 401, description = "No valid API key.", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 403, description = "The API key's scope does not include this.", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 404, description = "There is no such endpoint.", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 503, description = "The database is not available.", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 404, description = "There is no such endpoint."),
     ),
 )]
 pub async fn disable_webhook_endpoint(

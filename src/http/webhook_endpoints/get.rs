@@ -6,11 +6,7 @@ use super::{
     lookup::{EndpointPath, find},
     view::WebhookEndpoint,
 };
-use crate::http::{
-    auth::Reader,
-    problem::{Problem, ProblemBody},
-    state::AppState,
-};
+use crate::http::{auth::Reader, problem::Problem, state::AppState};
 
 /// Get a webhook endpoint.
 ///
@@ -22,9 +18,7 @@ use crate::http::{
     params(("id" = String, Path, format = Uuid, description = "The endpoint's id.")),
     responses(
         (status = 200, description = "The endpoint.", body = WebhookEndpoint),
-        (status = 401, description = "No valid API key.", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 404, description = "There is no such endpoint.", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 503, description = "The database is not available.", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 404, description = "There is no such endpoint."),
     ),
 )]
 pub async fn get_webhook_endpoint(

@@ -14,7 +14,7 @@ use crate::{
     http::{
         auth::Reader,
         page::{Page, Unfiltered},
-        problem::{Problem, ProblemBody},
+        problem::Problem,
         state::AppState,
     },
 };
@@ -29,6 +29,8 @@ pub struct WebhookEndpointList {
 }
 
 /// List webhook endpoints.
+///
+/// Newest first, disabled ones too. Their secrets are not shown.
 #[utoipa::path(
     get,
     path = "/v1/webhook-endpoints",
@@ -39,9 +41,6 @@ pub struct WebhookEndpointList {
     ),
     responses(
         (status = 200, description = "A page.", body = WebhookEndpointList),
-        (status = 400, description = "Parameters break rules, all named.", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 401, description = "No valid API key.", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 503, description = "The database is not available.", body = ProblemBody, content_type = "application/problem+json"),
     ),
 )]
 pub async fn list_webhook_endpoints(

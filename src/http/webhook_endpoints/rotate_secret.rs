@@ -7,7 +7,7 @@ use crate::{
     db,
     http::{
         auth::Writer,
-        problem::{Problem, ProblemBody},
+        problem::Problem,
         signing_secret::{self, RotateSecret, RotatedSecret},
         state::AppState,
     },
@@ -26,15 +26,7 @@ use crate::{
     request_body(content = Option<RotateSecret>, description = "How long both sign. May be left out."),
     responses(
         (status = 200, description = "The new secret. It signs from now on.", body = RotatedSecret),
-        (status = 400, description = "The body is no JSON object.", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 401, description = "No valid API key.", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 403, description = "The API key's scope does not include this.", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 404, description = "There is no such endpoint.", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 408, description = "The body did not arrive in time.", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 413, description = "The body is too large.", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 415, description = "The body is not declared as JSON.", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 422, description = "A field breaks a rule.", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 503, description = "The database is not available.", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 404, description = "There is no such endpoint."),
     ),
 )]
 pub async fn rotate_webhook_endpoint_secret(

@@ -14,7 +14,7 @@ use crate::{
     feed::{Subscription, Topic},
     http::{
         auth::Writer,
-        problem::{Problem, ProblemBody, ProblemType},
+        problem::{Problem, ProblemType},
         state::AppState,
     },
 };
@@ -43,11 +43,8 @@ pub struct TestedWebhookEndpoint {
     params(("id" = String, Path, format = Uuid, description = "The endpoint's id.")),
     responses(
         (status = 202, description = "The event is on its way.", body = TestedWebhookEndpoint),
-        (status = 401, description = "No valid API key.", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 403, description = "The API key's scope does not include this.", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 404, description = "There is no such endpoint.", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 409, description = "It is disabled.", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 503, description = "The database is not available.", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 404, description = "There is no such endpoint."),
+        (status = 409, description = "It is disabled (`webhook-endpoint-disabled`)."),
     ),
 )]
 pub async fn test_webhook_endpoint(

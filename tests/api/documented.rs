@@ -1,0 +1,137 @@
+//! What the document says of every operation, held against what the gateway answers.
+
+use gladia_gateway::{domain::access::Scope, http::openapi};
+use reqwest::Method;
+use serde_json::{Value, json};
+
+use crate::support::{Answer, Caller, TestApp};
+
+const NOBODY: &str = "01890000-0000-7000-8000-000000000000";
+
+/// An operation as it is asked for things that do not exist.
+struct Operation {
+    name: String,
+    method: Method,
+    path: String,
+    responses: Value,
+    body: Option<&'static str>,
+}
+
+fn operations() -> Vec<Operation> {
+    let document = serde_json::to_value(openapi::document()).unwrap();
+    let mut all = Vec::new();
+    for (path, item) in document["paths"].as_object().unwrap() {
+        for (method, operation) in item.as_object().unwrap() {
+            let content = operation["requestBody"]["content"].as_object();
+            let body = content.map(|content| {
+                if content.contains_key("application/json") {
+                    "application/json"
+                } else {
+                    "multipart/form-data; boundary=b"
+                }
+            });
+            all.push(Operation {
+                name: operation["operationId"].as_str().unwrap().to_owned(),
+                method: method.to_uppercase().parse().unwrap(),
+                path: path.replace("{id}", NOBODY).replace("{format}", "txt"),
+                responses: operation["responses"].clone(),
+                body,
+            });
+        }
+    }
+    all
+}
+
+impl Operation {
+    /// Asks as this caller, with this body where the operation has one.
+    async fn ask(&self, caller: &Caller, query: &str, body: &str) -> Answer {
+        let path = format!("{}{query}", self.path);
+        let mut request = caller.request(self.method.clone(), &path);
+        if let Some(content_type) = self.body {
+            request = request
+                .header("content-type", content_type)
+                .body(body.to_owned());
+        }
+        Answer::to(request).await
+    }
+
+    /// Panics unless the document has this answer: its status, and the type of its problem.
+    fn check(&self, answer: &Answer) {
+        let Self { name, .. } = self;
+        let declared = &self.responses[answer.status.to_string()];
+        assert!(
+            declared.is_object(),
+            "{name}: {} {}",
+            answer.status,
+            answer.text()
+        );
+        if answer.status >= 400 {
+            let kind = answer.json()["type"].as_str().unwrap().to_owned();
+            let slug = kind.rsplit(':').next().unwrap();
+            let known = &declared["content"]["application/problem+json"]["examples"];
+            assert!(known[slug].is_object(), "{name}: {} {slug}", answer.status);
+        }
+        assert!(declared["headers"]["X-Request-Id"].is_object());
+        assert!(answer.header("x-request-id").is_some(), "{name}");
+    }
+
+    fn refuses_as(&self, status: &str, slug: &str) -> bool {
+        let examples = &self.responses[status]["content"]["application/problem+json"]["examples"];
+        examples[slug].is_object()
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_operation_refuses_what_the_document_says_and_as_that() {
+    let app = TestApp::start().await;
+    let reader = app.caller("acme", Scope::Read).await;
+    let admin = app.caller("acme", Scope::Admin).await;
+    let anonymous = app.acme.with_key(None);
+    let all = operations();
+    assert!(all.len() > 30, "{}", all.len());
+    for operation in &all {
+        let name = &operation.name;
+        let answer = operation.ask(&anonymous, "", "{}").await;
+        operation.check(&answer);
+        assert_eq!(answer.status, 401, "{name}");
+        // A stream without an end is looked at elsewhere.
+        if name == "stream_events" {
+            continue;
+        }
+        let answer = operation.ask(&reader, "", "{}").await;
+        operation.check(&answer);
+        // Of a report only a part takes another scope.
+        let forbidden = operation.refuses_as("403", "forbidden") && name != "get_usage";
+        assert_eq!(answer.status == 403, forbidden, "{name}");
+        for (query, body) in [
+            ("", "{}"),
+            ("", "[1"),
+            ("?limit=0&nonsense=1", "{}"),
+            ("", "{\"nonsense\":1}"),
+        ] {
+            let answer = operation.ask(&admin, query, body).await;
+            operation.check(&answer);
+            let has_query = operation.refuses_as("400", "invalid-parameter");
+            if query.is_empty() && body == "[1" && operation.body == Some("application/json") {
+                answer.problem(400, "malformed-json");
+            }
+            if !query.is_empty()
+                && operation.method == Method::GET
+                && has_query
+                && name != "get_transcription"
+            {
+                answer.problem(400, "invalid-parameter");
+            }
+        }
+        if operation.body.is_some() {
+            let path = &operation.path;
+            let request = admin.raw(path, "text/plain", json!({}).to_string());
+            let answer = Answer::to(request).await;
+            if operation.method == Method::POST {
+                operation.check(&answer);
+                answer.problem(415, "unsupported-media-type");
+            }
+        }
+    }
+    app.stop().await;
+}
