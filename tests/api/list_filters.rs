@@ -96,6 +96,10 @@ async fn the_list_can_be_filtered_by_metadata() {
     for (query, expected) in [
         ("metadata[team]=sales", vec![1, 0]),
         ("metadata%5Bteam%5D=sales", vec![1, 0]),
+        ("metadata=team:sales", vec![1, 0]),
+        ("metadata=team%3Asales&metadata=order:7", vec![1, 0]),
+        ("metadata=order:7.5&metadata[team]=support", vec![3]),
+        ("metadata=team:sales:north", vec![]),
         ("metadata[order]=7", vec![1, 0]),
         ("metadata[order]=7.5", vec![3]),
         ("metadata[urgent]=true", vec![2]),

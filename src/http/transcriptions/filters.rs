@@ -15,8 +15,8 @@ use crate::{
 };
 
 impl Filters for JobFilter {
-    const NAMES: &'static str = "status, error_type, batch_id, created_after, created_before, metadata[key], limit and \
-                                 cursor";
+    const NAMES: &'static str = "status, error_type, batch_id, created_after, created_before, metadata, metadata[key], \
+                                 limit and cursor";
 
     fn take(&mut self, name: &str, value: &str) -> Result<Taken, String> {
         match name {
@@ -41,8 +41,19 @@ impl Filters for JobFilter {
                 self.created_before = Some(parse_instant(value)?);
                 Ok(Taken::Once)
             }
+            // What every generated client can send. A key with a colon in it takes the form with brackets.
+            "metadata" => {
+                let (key, value) = value
+                    .split_once(':')
+                    .ok_or("must be a key and a value with a colon between them, as in metadata=team:sales")?;
+                take_metadata(self, key, value)?;
+                Ok(Taken::Repeatable)
+            }
             name => match metadata_key(name) {
-                Some(key) => take_metadata(self, key, value),
+                Some(key) => {
+                    take_metadata(self, key, value)?;
+                    Ok(Taken::Once)
+                }
                 None => Ok(Taken::Unknown),
             },
         }
@@ -53,9 +64,9 @@ impl Filters for JobFilter {
     }
 }
 
-fn take_metadata(filter: &mut JobFilter, key: &str, value: &str) -> Result<Taken, String> {
+fn take_metadata(filter: &mut JobFilter, key: &str, value: &str) -> Result<(), String> {
     if key.is_empty() {
-        return Err("must name a key, as in metadata[team]=sales".to_owned());
+        return Err("must name a key, as in metadata=team:sales or metadata[team]=sales".to_owned());
     }
     if key.len() > MOST_KEY_BYTES || value.len() > MOST_VALUE_BYTES {
         return Err(format!(
@@ -65,13 +76,16 @@ fn take_metadata(filter: &mut JobFilter, key: &str, value: &str) -> Result<Taken
     if key.contains('\0') || value.contains('\0') {
         return Err("must hold no NUL, which nothing that can be searched does".to_owned());
     }
-    if !filter.metadata.contains_key(key) && filter.metadata.len() == MOST_METADATA {
+    if filter.metadata.contains_key(key) {
+        return Err("names a key that is filtered by already".to_owned());
+    }
+    if filter.metadata.len() == MOST_METADATA {
         return Err(format!(
             "is one too many: a list is filtered by {MOST_METADATA} metadata keys at most"
         ));
     }
     filter.metadata.insert(key.to_owned(), value.to_owned());
-    Ok(Taken::Once)
+    Ok(())
 }
 
 /// The key in `metadata[key]`, which may hold brackets itself.

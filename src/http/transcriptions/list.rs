@@ -43,7 +43,7 @@ pub struct TranscriptionList {
         ("batch_id" = Option<BatchId>, Query, description = "Only those that came with this batch."),
         ("created_after" = Option<DateTime<Utc>>, Query, description = "Only those accepted at this time or later. RFC 3339."),
         ("created_before" = Option<DateTime<Utc>>, Query, description = "Only those accepted before this time, which itself is left out. RFC 3339."),
-        ("metadata" = Option<BTreeMap<String, String>>, Query, style = DeepObject, explode, description = "Only those whose `custom_metadata` has this value under this key: `metadata[team]=sales`. Of several keys, 10 at most, all have to match. Searched are strings, numbers and booleans at the top, of 512 bytes at most under keys of 256 at most; they are compared as text, so `metadata[order]=7` finds `7` and `\"7\"`."),
+        ("metadata" = Option<Vec<String>>, Query, pattern = "^[^:]+:", max_items = 10, example = json!(["team:sales"]), description = "Only those whose `custom_metadata` has this value under this key: `metadata=team:sales`, or `metadata[team]=sales`. Of several keys, 10 at most, all have to match. Searched are strings, numbers and booleans at the top, of 512 bytes at most under keys of 256 at most; they are compared as text, so `metadata=order:7` finds `7` and `\"7\"`."),
         ("limit" = Option<u32>, Query, minimum = 1, maximum = 100, description = "How many to a page. 20 if not given."),
         ("cursor" = Option<String>, Query, description = "`next_cursor` of the page before."),
     ),
