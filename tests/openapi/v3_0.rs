@@ -164,4 +164,10 @@ fn what_may_be_null_may_be_null_there() {
         "#/components/schemas/TranscriptionError"
     );
     assert_eq!(fields["status"].get("nullable"), None);
+    // What may be left out is not null; but of what Gladia sends, it may be both.
+    let schemas = &document["components"]["schemas"];
+    let sent = &schemas["CreateTranscription"]["properties"]["model"];
+    assert_eq!(sent.get("nullable"), None);
+    let received = &schemas["TranscriptionResult"]["properties"]["summarization"];
+    assert_eq!(received["nullable"], true);
 }

@@ -134,6 +134,7 @@ impl From<JobErrorType> for StepReason {
 
 /// A step.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+#[schema(as = TimelineStep)]
 pub struct Step {
     /// When.
     pub at: DateTime<Utc>,

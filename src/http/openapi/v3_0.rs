@@ -9,7 +9,7 @@ use serde_json::{Map, Value, json};
 
 use super::{
     streams,
-    walk::{inside, members, outermost_schemas, referred},
+    walk::{inside, members, outermost_schemas, reference, referred},
 };
 
 /// Components that are one of two things, of which a list makes old generators write programs that do not compile. Here they
@@ -35,6 +35,10 @@ pub(super) fn derive(mut document: Value) -> Value {
         take_the_first(&mut document["components"]["schemas"][name]);
     }
     outermost_schemas(&mut document, &mut convert);
+    for component in members(&mut document["components"]["schemas"]) {
+        leave_out_instead_of_null(component);
+    }
+    write_options_as_text(&mut document);
     leave_out_examples(&mut document);
     document
 }
@@ -47,6 +51,40 @@ fn take_the_first(schema: &mut Value) {
             fields.entry(key).or_insert(value);
         }
     }
+}
+
+/// What may be left out need not be null as well, for which some languages need a type in a type. But of what Gladia sends,
+/// which may have fields that nobody knows, a field may be both.
+fn leave_out_instead_of_null(component: &mut Value) {
+    let is_gladias = component["additionalProperties"].is_object();
+    let required = component["required"].clone();
+    let is_required = |name: &str| {
+        let mut names = required.as_array().into_iter().flatten();
+        names.any(|required| required == name)
+    };
+    let fields = component
+        .get_mut("properties")
+        .and_then(Value::as_object_mut);
+    for (name, field) in fields.into_iter().flatten() {
+        if let Some(field) = field.as_object_mut()
+            && !is_gladias
+            && !is_required(name)
+        {
+            field.remove("nullable");
+        }
+    }
+}
+
+/// Of a part of a form that is JSON, old generators make something else. They write text as it is.
+fn write_options_as_text(document: &mut Value) {
+    let form = &mut document["components"]["schemas"]["TranscriptionForm"];
+    form["properties"]["options"] = json!({
+        "type": "string",
+        "description": "`CreateTranscriptionOptions`, as JSON. Send them before the file, and they are checked before it is sent on.",
+        "x-content-schema": reference("CreateTranscriptionOptions"),
+    });
+    document["paths"]["/v1/transcriptions/upload"]["post"]["requestBody"]["content"]["multipart/form-data"]
+        ["examples"]["with_options"]["value"]["options"] = "{\"diarization\":true}".into();
 }
 
 /// Generators take a reference beside `nullable` for something that may be null; those who check examples do not. What holds
