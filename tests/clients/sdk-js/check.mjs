@@ -108,6 +108,8 @@ const checks = {
   async 'what is wrong is said as Gladia says it'() {
     const stranger = await refused(() => at(GATEWAY_URL, 'somebody').create({ audio_url: AUDIO_URL }), 401);
     assert.match(stranger.message, /gladia user not found/);
+    // Also where the file has not been read to its end.
+    await refused(() => at(GATEWAY_URL, 'somebody').uploadFile(AUDIO), 401);
     const wrong = await refused(
       () => sdk.create({ audio_url: AUDIO_URL, language_config: { languages: ['xx'] } }),
       400,

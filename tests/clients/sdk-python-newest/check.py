@@ -161,6 +161,8 @@ def what_is_wrong_is_said_as_gladia_says_it() -> None:
     stranger = GladiaClient(api_key="somebody", api_url=URL).prerecorded()
     error = refused(lambda: stranger.create({"audio_url": AUDIO_URL}), 401)
     assert "gladia user not found" in str(error), error
+    # Also where the file has not been read to its end.
+    refused(lambda: stranger.upload_file(AUDIO), 401)
 
     error = refused(
         lambda: sdk.create({"audio_url": AUDIO_URL, "language_config": {"languages": ["xx"]}}), 400
