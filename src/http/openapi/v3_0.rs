@@ -69,6 +69,8 @@ fn leave_out_instead_of_null(component: &mut Value) {
         if let Some(field) = field.as_object_mut()
             && !is_gladias
             && !is_required(name)
+            // Generated Java sends an empty list where one that may not be null is left out.
+            && field.get("type").is_none_or(|kind| kind != "array")
         {
             field.remove("nullable");
         }
