@@ -68,9 +68,16 @@ fn broken(file: &Path, page: &str) -> Vec<String> {
 
 fn documents() -> Vec<PathBuf> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let mut documents = vec![root.join("README.md"), root.join("migrations/README.md")];
+    let mut documents = vec![
+        root.join("README.md"),
+        root.join("migrations/README.md"),
+        root.join("docs/examples/README.md"),
+    ];
     for entry in fs::read_dir(root.join("docs")).unwrap() {
-        documents.push(entry.unwrap().path());
+        let path = entry.unwrap().path();
+        if path.is_file() {
+            documents.push(path);
+        }
     }
     documents
 }

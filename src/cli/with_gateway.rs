@@ -7,8 +7,8 @@
 //! - `AUDIO`: the path of a recording of half a minute, between two people.
 //! - `AUDIO_URL`, `FAILING_AUDIO_URL`, `LONG_AUDIO_URL`: recordings that the simulator knows by their address. The first is
 //!   done at once, the second ends in an error, the third is processed for longer than any command runs.
-//! - `GATEWAY_CUT_URL`, `GATEWAY_LOST_URL`: the gateway by a line that breaks once for each create, before its answer and
-//!   with it.
+//! - `GATEWAY_CUT_URL`, `GATEWAY_LOST_URL`, `GATEWAY_503_URL`: the gateway by a line that fails once for each create: it
+//!   breaks before the answer, or with the answer on it, or says 503 in its place.
 //! - `SIMULATOR_URL`: what reached Gladia is at `/_simulator/ledger` there.
 
 use std::{
@@ -27,7 +27,7 @@ use super::{
 };
 use crate::{
     dev_tools::{
-        lossy_line::{Loses, LossyLine},
+        lossy_line::{Fails, LossyLine},
         postgres::{EmbeddedPostgres, Options},
         simulator::{BUNDLED_RECORDING, BUNDLED_RECORDING_NAME, Simulator, SimulatorSettings},
     },
@@ -119,12 +119,14 @@ async fn beside_gateway(
         .collect();
     let (gateway, base) = local_gateway::start(database_url, &account, &settings, shutdown).await?;
     let key: SecretString = local_gateway::make_key(&gateway, TENANT).await?;
-    let cut = LossyLine::start(&base, Loses::Request).await?;
-    let lost = LossyLine::start(&base, Loses::Answer).await?;
+    let cut = LossyLine::start(&base, Fails::BeforeTheAnswer).await?;
+    let lost = LossyLine::start(&base, Fails::AtTheAnswer).await?;
+    let unavailable = LossyLine::start(&base, Fails::AfterTheAnswer).await?;
     let variables = [
         ("GATEWAY_URL", without_slash(&base)),
         ("GATEWAY_CUT_URL", without_slash(cut.url())),
         ("GATEWAY_LOST_URL", without_slash(lost.url())),
+        ("GATEWAY_503_URL", without_slash(unavailable.url())),
         ("GATEWAY_KEY", key.expose_secret().to_owned()),
         ("SIMULATOR_URL", without_slash(&simulator.url())),
         ("AUDIO", recording.path()?.to_owned()),

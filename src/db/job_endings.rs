@@ -28,6 +28,17 @@ pub enum Moved {
     NotFound,
 }
 
+/// What came of deleting a job only if it has ended.
+#[derive(Debug, PartialEq, Eq)]
+pub enum DeletedEnded {
+    /// Its content is erased now.
+    Done,
+    /// It has not ended, and stays as it is.
+    StillRuns,
+    /// The tenant has no such job, or none any more.
+    NotFound,
+}
+
 /// Cancels a job. In flight, its attempt is still settled and keeps its slot; its content is discarded.
 ///
 /// # Errors
@@ -75,16 +86,34 @@ pub async fn delete(
     if !locked.status.is_terminal() {
         mark_as_canceled(&mut tx, id).await?;
     }
-    erase(
-        &mut tx,
-        id,
-        locked.upload_id,
-        ErasedBy::Request,
-        deletes_at_gladia,
-    )
-    .await?;
+    let upload_id = locked.upload_id;
+    erase(&mut tx, id, upload_id, ErasedBy::Request, deletes_at_gladia).await?;
     tx.commit().await?;
     Ok(Moved::Done)
+}
+
+/// The same, of a job that has ended and of no other.
+///
+/// # Errors
+/// Where the database does not answer.
+pub async fn delete_ended(
+    conn: &mut PgConnection,
+    tenant_id: TenantId,
+    id: JobId,
+    deletes_at_gladia: bool,
+) -> sqlx::Result<DeletedEnded> {
+    let mut tx = conn.begin().await?;
+    let locked = lock(&mut tx, tenant_id, id).await?;
+    let Some(locked) = locked.filter(|job| !job.is_deleted) else {
+        return Ok(DeletedEnded::NotFound);
+    };
+    if !locked.status.is_terminal() {
+        return Ok(DeletedEnded::StillRuns);
+    }
+    let upload_id = locked.upload_id;
+    erase(&mut tx, id, upload_id, ErasedBy::Request, deletes_at_gladia).await?;
+    tx.commit().await?;
+    Ok(DeletedEnded::Done)
 }
 
 /// Finds jobs that ended longer ago than the retention, the oldest first.

@@ -175,6 +175,8 @@ pub struct Job {
 /// The file of a job.
 #[derive(Debug)]
 pub struct JobUpload {
+    /// Our id of it.
+    pub id: UploadId,
     /// The name that it came with.
     pub filename: String,
     /// Its size.
@@ -222,6 +224,7 @@ struct JobRow {
     finished_at: Option<DateTime<Utc>>,
     deleted_at: Option<DateTime<Utc>>,
     may_have_succeeded: bool,
+    upload_id: Option<Uuid>,
     upload_filename: Option<String>,
     upload_size_bytes: Option<i64>,
     upload_audio_duration_seconds: Option<f64>,
@@ -245,8 +248,9 @@ impl TryFrom<JobRow> for Job {
                 })
             })
             .transpose()?;
-        let upload = match (row.upload_filename, row.upload_size_bytes) {
-            (Some(filename), Some(size_bytes)) => Some(JobUpload {
+        let upload = match (row.upload_id, row.upload_filename, row.upload_size_bytes) {
+            (Some(id), Some(filename), Some(size_bytes)) => Some(JobUpload {
+                id: id.into(),
                 filename,
                 size_bytes,
                 audio_duration_seconds: row.upload_audio_duration_seconds,
@@ -300,7 +304,7 @@ macro_rules! select_jobs {
                        SELECT FROM attempts a
                        WHERE a.job_id = j.id AND (a.state = 'expired' OR a.gladia_id IS NOT NULL AND a.state <> 'error')
                    ) ELSE false END AS "may_have_succeeded!",
-                   u.filename AS "upload_filename?", u.size_bytes AS "upload_size_bytes?",
+                   u.id AS "upload_id?", u.filename AS "upload_filename?", u.size_bytes AS "upload_size_bytes?",
                    u.audio_duration_seconds AS upload_audio_duration_seconds,
                    u.number_of_channels AS upload_number_of_channels
             FROM jobs j LEFT JOIN uploads u ON u.id = j.upload_id
@@ -312,7 +316,7 @@ macro_rules! select_jobs {
 
 mod list;
 
-pub use list::list;
+pub use list::{Slice, list};
 
 /// Finds a tenant's job, deleted ones too. Another tenant's job is not found.
 ///

@@ -1,6 +1,6 @@
-//! A line to a gateway that breaks once for each create, so that its caller does not know what became of it.
+//! A line to a gateway that fails once for each create, so that its caller does not know what became of it.
 //!
-//! A create is told by its path and body: the first of its kind is lost, the second and all other requests get through.
+//! A create is told by its path and body: the first of its kind fails, the second and all other requests get through.
 
 use std::{
     collections::HashSet,
@@ -14,11 +14,11 @@ use axum::{
     Router,
     body::{Body, Bytes},
     extract::{ConnectInfo, Request, State},
-    http::{Method, StatusCode, header, request::Parts},
+    http::{HeaderName, Method, StatusCode, header, request::Parts},
     response::{IntoResponse as _, Response},
 };
 use tokio::{
-    io::AsyncWriteExt as _,
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::{TcpListener, TcpStream},
 };
 use tokio_util::sync::{CancellationToken, DropGuard};
@@ -29,13 +29,23 @@ use super::connection::{Line, SeverableListener};
 /// A create is options and URLs.
 const CREATE_LIMIT: usize = 2 * 1024 * 1024;
 
-/// When the line breaks.
+/// What is said anew on the way to the gateway.
+const OF_THE_CONNECTION: [HeaderName; 4] = [
+    header::HOST,
+    header::CONNECTION,
+    header::CONTENT_LENGTH,
+    header::TRANSFER_ENCODING,
+];
+
+/// When the line fails.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Loses {
-    /// As soon as the create is through, before it is answered.
-    Request,
-    /// Once it is answered, with nothing of the answer read.
-    Answer,
+pub enum Fails {
+    /// It breaks as soon as the create is through, before it is answered.
+    BeforeTheAnswer,
+    /// It breaks once the create is answered, with nothing of the answer read.
+    AtTheAnswer,
+    /// It takes the whole answer, as a load balancer does, and says 503 instead.
+    AfterTheAnswer,
 }
 
 /// The line. Dropping it closes it.
@@ -47,7 +57,7 @@ pub struct LossyLine {
 
 #[derive(Debug)]
 struct Ends {
-    loses: Loses,
+    fails: Fails,
     gateway: Url,
     address: SocketAddr,
     http: reqwest::Client,
@@ -59,7 +69,7 @@ impl LossyLine {
     ///
     /// # Errors
     /// Where it cannot listen, or the gateway has no address.
-    pub async fn start(gateway: &Url, loses: Loses) -> anyhow::Result<Self> {
+    pub async fn start(gateway: &Url, fails: Fails) -> anyhow::Result<Self> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
         let url = format!("http://{}/", listener.local_addr()?).parse()?;
         let address = *gateway
@@ -67,7 +77,7 @@ impl LossyLine {
             .first()
             .context("the gateway has no address")?;
         let ends = Arc::new(Ends {
-            loses,
+            fails,
             gateway: gateway.clone(),
             address,
             http: reqwest::Client::builder()
@@ -109,9 +119,12 @@ async fn pass(
     let passed = if parts.method == Method::POST && is_create(parts.uri.path()) {
         match axum::body::to_bytes(body, CREATE_LIMIT).await {
             Ok(body) if ends.is_first(parts.uri.path(), &body) => {
-                let lost = ends.lose(&parts, &body).await;
-                line.sever();
-                lost.map(|()| StatusCode::BAD_GATEWAY.into_response())
+                let failed = ends.fail(&parts, &body).await;
+                if ends.fails != Fails::AfterTheAnswer {
+                    line.sever();
+                }
+                failed
+                    .map(|()| StatusCode::SERVICE_UNAVAILABLE.into_response())
                     .map_err(anyhow::Error::from)
             }
             Ok(body) => ends.forward(parts, body.into()).await,
@@ -144,32 +157,32 @@ impl Ends {
             .insert((path.to_owned(), body.clone()))
     }
 
-    /// Sends a request on and breaks the connection.
-    async fn lose(&self, parts: &Parts, body: &[u8]) -> io::Result<()> {
+    /// Sends a request on, and loses the answer with the connection.
+    async fn fail(&self, parts: &Parts, body: &[u8]) -> io::Result<()> {
         let target = parts.uri.path_and_query().map_or("/", |uri| uri.as_str());
         let mut head = format!(
-            "{} {target} HTTP/1.1\r\nhost: {}\r\ncontent-length: {}\r\n",
+            "{} {target} HTTP/1.1\r\nhost: {}\r\nconnection: close\r\ncontent-length: {}\r\n",
             parts.method,
             self.address,
             body.len()
         )
         .into_bytes();
         for (name, value) in &parts.headers {
-            if ![
-                header::HOST,
-                header::CONTENT_LENGTH,
-                header::TRANSFER_ENCODING,
-            ]
-            .contains(name)
-            {
+            if !OF_THE_CONNECTION.contains(name) {
                 head.extend([name.as_str().as_bytes(), b": ", value.as_bytes(), b"\r\n"].concat());
             }
         }
         head.extend(b"\r\n");
         let mut stream = TcpStream::connect(self.address).await?;
         stream.write_all(&[&head, body].concat()).await?;
-        if self.loses == Loses::Answer {
-            stream.peek(&mut [0]).await?;
+        match self.fails {
+            Fails::BeforeTheAnswer => {}
+            Fails::AtTheAnswer => {
+                stream.peek(&mut [0]).await?;
+            }
+            Fails::AfterTheAnswer => {
+                stream.read_to_end(&mut Vec::new()).await?;
+            }
         }
         Ok(())
     }
@@ -178,9 +191,9 @@ impl Ends {
         let target = parts.uri.path_and_query().map_or("/", |uri| uri.as_str());
         let mut headers = parts.headers;
         // The client says what fits its own connection.
-        headers.remove(header::HOST);
-        headers.remove(header::CONNECTION);
-        headers.remove(header::TRANSFER_ENCODING);
+        for name in [header::HOST, header::CONNECTION, header::TRANSFER_ENCODING] {
+            headers.remove(name);
+        }
         let answer = self
             .http
             .request(parts.method, self.gateway.join(target)?)
@@ -204,8 +217,8 @@ mod tests {
 
     use super::*;
 
-    /// A gateway that counts, and the line to it.
-    async fn line(loses: Loses) -> anyhow::Result<(LossyLine, Arc<AtomicUsize>)> {
+    /// The line to a gateway that counts its answers.
+    async fn line(fails: Fails) -> anyhow::Result<(LossyLine, Arc<AtomicUsize>)> {
         let answered = Arc::new(AtomicUsize::new(0));
         let count = Arc::clone(&answered);
         let create = post(move |body: String| async move {
@@ -216,7 +229,7 @@ mod tests {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
         let gateway: Url = format!("http://{}/", listener.local_addr()?).parse()?;
         tokio::spawn(async move { axum::serve(listener, router).await });
-        Ok((LossyLine::start(&gateway, loses).await?, answered))
+        Ok((LossyLine::start(&gateway, fails).await?, answered))
     }
 
     async fn create(line: &LossyLine, body: &'static str) -> reqwest::Result<reqwest::Response> {
@@ -227,8 +240,8 @@ mod tests {
     #[tokio::test]
     async fn the_first_create_with_a_body_gets_no_answer_and_the_second_does() -> anyhow::Result<()>
     {
-        for loses in [Loses::Request, Loses::Answer] {
-            let (line, _) = line(loses).await?;
+        for fails in [Fails::BeforeTheAnswer, Fails::AtTheAnswer] {
+            let (line, _) = line(fails).await?;
             for body in ["a", "b"] {
                 let error = create(&line, body).await.expect_err("the line breaks");
                 assert!(error.is_request(), "{error:?}");
@@ -242,9 +255,19 @@ mod tests {
 
     #[tokio::test]
     async fn an_answer_that_is_lost_was_given() -> anyhow::Result<()> {
-        let (line, answered) = line(Loses::Answer).await?;
+        let (line, answered) = line(Fails::AtTheAnswer).await?;
         create(&line, "a").await.expect_err("the line breaks");
         assert_eq!(answered.load(Ordering::SeqCst), 1);
+        Ok(())
+    }
+
+    #[tokio::test]
+    async fn an_answer_can_be_taken_and_another_given() -> anyhow::Result<()> {
+        let (line, answered) = line(Fails::AfterTheAnswer).await?;
+        let answer = create(&line, "a").await?;
+        assert_eq!(answer.status(), StatusCode::SERVICE_UNAVAILABLE);
+        assert_eq!(answered.load(Ordering::SeqCst), 1);
+        assert_eq!(create(&line, "a").await?.status(), StatusCode::CREATED);
         Ok(())
     }
 }

@@ -63,10 +63,24 @@ async fn authenticate(parts: &Parts, state: &AppState, needed: Scope) -> Result<
                 "The header Authorization must hold the word Bearer, a space, and an API key, which is ASCII throughout.",
             )
         })?;
+    let unknown = "This API key is not known, or it was revoked.";
+    find_caller(state, &key, needed, unknown).await
+}
+
+/// Finds whose key this is, and whether it is enough.
+///
+/// # Errors
+/// 401 with `unknown` as its detail where it is nobody's, 403 where its scope is too small.
+pub async fn find_caller(
+    state: &AppState,
+    key: &ApiKey,
+    needed: Scope,
+    unknown: &str,
+) -> Result<Caller, Problem> {
     let mut conn = state.pool.acquire().await?;
     let caller = db::api_keys::find_caller(&mut conn, &key.hash())
         .await?
-        .ok_or_else(|| unauthorized("This API key is not known, or it was revoked."))?;
+        .ok_or_else(|| Problem::new(ProblemType::Unauthorized, unknown))?;
     if caller.scope < needed {
         return Err(Problem::new(
             ProblemType::Forbidden,

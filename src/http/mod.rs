@@ -1,7 +1,8 @@
 //! The service over HTTP: one folder a resource, one file a verb.
 //!
 //! Callers meet the [`transcriptions`], [`batches`], [`events`], [`uploads`], [`webhook_endpoints`], [`deliveries`] and [`usage`] of
-//! API version 1, described by [`openapi`]; those who want to [`wait`] for what comes next do.
+//! API version 1, described by [`openapi`]; those who want to [`wait`] for what comes next do. Programs that were written for
+//! Gladia meet [`v2`].
 //! Gladia meets [`callbacks`] and [`webhooks`]. Whoever runs the service meets [`admin`] and [`ops`]. Every error is a
 //! [`problem`]; every request has an id ([`request_id`]); what callers have is not sent again ([`etag`]), and the rest as
 //! briefly as they can take it ([`compression`]). What happens is told as it happens ([`sse`]). [`serve`] has the connections.
@@ -52,6 +53,7 @@ pub mod trace_context;
 pub mod transcriptions;
 pub mod uploads;
 pub mod usage;
+pub mod v2;
 pub mod wait;
 pub mod webhook_endpoints;
 pub mod webhooks;
@@ -78,7 +80,12 @@ pub fn router(state: AppState, serves: Serves) -> Router {
         let (api, document) = openapi::api();
         router = router
             .merge(api.layer(started.clone()))
-            .merge(openapi::router(&document));
+            .merge(openapi::router(&document))
+            .merge(
+                v2::router()
+                    .layer(started.clone())
+                    .layer(middleware::from_fn(v2::error::layer)),
+            );
     }
     if serves.ops {
         router = router.merge(ops::router());

@@ -114,7 +114,8 @@ fn is_acceptable(id: &str) -> bool {
     (1..=128).contains(&id.len()) && id.bytes().all(|byte| byte.is_ascii_graphic())
 }
 
-fn after_panic(panic: &(dyn Any + Send)) -> Response {
+/// The problem of a handler that panicked, which is logged.
+pub fn after_panic(panic: &(dyn Any + Send)) -> Response {
     let message = panic
         .downcast_ref::<&str>()
         .copied()

@@ -81,6 +81,8 @@ mod timeline;
 mod tracing;
 mod uploads;
 mod usage;
+mod v2_jobs;
+mod v2_list;
 mod validate;
 mod waiting;
 mod webhook_endpoints;

@@ -21,6 +21,17 @@ const COUNTED: i64 = 10_000;
 /// So many are walked through without asking whether there is a shorter way.
 const FEW: i64 = 500;
 
+/// Which part of a list is read.
+#[derive(Debug, Clone, Copy)]
+pub struct Slice {
+    /// Only what comes after this.
+    pub after: Option<Cursor<JobId>>,
+    /// So many of that are passed over. They cost a walk along the index, so whoever can goes on by a cursor.
+    pub offset: i64,
+    /// So many are read at most.
+    pub limit: i64,
+}
+
 /// What every statement is asked for.
 struct Asked {
     tenant_id: TenantId,
@@ -29,6 +40,9 @@ struct Asked {
     after_at: Option<DateTime<Utc>>,
     after_id: Option<Uuid>,
     limit: i64,
+    offset: i64,
+    /// How far each of several walks may have to go that are then merged.
+    reach: i64,
     statuses: Option<Vec<String>>,
     error_types: Option<Vec<String>>,
     metadata_keys: Vec<String>,
@@ -43,8 +57,7 @@ pub async fn list(
     conn: &mut PgConnection,
     tenant_id: TenantId,
     filter: &JobFilter,
-    after: Option<Cursor<JobId>>,
-    limit: i64,
+    slice: Slice,
 ) -> sqlx::Result<Vec<Job>> {
     if filter.contradicts_itself() {
         return Ok(Vec::new());
@@ -53,9 +66,11 @@ pub async fn list(
         tenant_id,
         created_after: filter.created_after,
         created_before: filter.created_before,
-        after_at: after.map(|cursor| cursor.created_at),
-        after_id: after.map(|cursor| cursor.id.0),
-        limit,
+        after_at: slice.after.map(|cursor| cursor.created_at),
+        after_id: slice.after.map(|cursor| cursor.id.0),
+        limit: slice.limit,
+        offset: slice.offset,
+        reach: slice.limit.saturating_add(slice.offset),
         statuses: names(filter.internal_statuses(), JobStatus::as_str),
         error_types: names(filter.error_types.iter().copied(), JobErrorType::as_str),
         metadata_keys: filter.metadata.keys().cloned().collect(),
@@ -87,14 +102,17 @@ fn names<T>(
 async fn all(conn: &mut PgConnection, asked: &Asked) -> sqlx::Result<Vec<JobRow>> {
     select_jobs!(
         r#"
-        WHERE j.tenant_id = $1 AND j.deleted_at IS NULL
-          -- As values rather than alternatives, so that the index begins and ends the walk.
-          AND j.created_at >= coalesce($2::timestamptz, '-infinity')
-          AND j.created_at < coalesce($3::timestamptz, 'infinity')
-          AND (j.created_at, j.id) < (coalesce($4::timestamptz, 'infinity'),
-                                      coalesce($5::uuid, 'ffffffff-ffff-ffff-ffff-ffffffffffff'))
+        WHERE j.id IN (
+            SELECT k.id FROM jobs k
+            WHERE k.tenant_id = $1 AND k.deleted_at IS NULL
+              -- As values rather than alternatives, so that the index begins and ends the walk.
+              AND k.created_at >= coalesce($2::timestamptz, '-infinity')
+              AND k.created_at < coalesce($3::timestamptz, 'infinity')
+              AND (k.created_at, k.id) < (coalesce($4::timestamptz, 'infinity'),
+                                          coalesce($5::uuid, 'ffffffff-ffff-ffff-ffff-ffffffffffff'))
+            ORDER BY k.created_at DESC, k.id DESC LIMIT $6 OFFSET $7
+        )
         ORDER BY j.created_at DESC, j.id DESC
-        LIMIT $6
         "#,
         asked.tenant_id.0,
         asked.created_after,
@@ -102,6 +120,7 @@ async fn all(conn: &mut PgConnection, asked: &Asked) -> sqlx::Result<Vec<JobRow>
         asked.after_at,
         asked.after_id,
         asked.limit,
+        asked.offset,
     )
     .fetch_all(conn)
     .await
@@ -129,9 +148,9 @@ async fn of_statuses(
                       WHERE NOT EXISTS (SELECT FROM job_metadata m
                                         WHERE m.job_id = s.id AND m.key = entry.key AND m.value = entry.value)
                   )
-                ORDER BY s.created_at DESC, s.id DESC LIMIT $6
+                ORDER BY s.created_at DESC, s.id DESC LIMIT $10
             ) newest
-            ORDER BY newest.created_at DESC, newest.id DESC LIMIT $6
+            ORDER BY newest.created_at DESC, newest.id DESC LIMIT $6 OFFSET $11
         )
         ORDER BY j.created_at DESC, j.id DESC
         "#,
@@ -144,6 +163,8 @@ async fn of_statuses(
         statuses,
         &asked.metadata_keys,
         &asked.metadata_values,
+        asked.reach,
+        asked.offset,
     )
     .fetch_all(conn)
     .await
@@ -171,9 +192,9 @@ async fn of_error_types(
                       WHERE NOT EXISTS (SELECT FROM job_metadata m
                                         WHERE m.job_id = s.id AND m.key = entry.key AND m.value = entry.value)
                   )
-                ORDER BY s.created_at DESC, s.id DESC LIMIT $6
+                ORDER BY s.created_at DESC, s.id DESC LIMIT $10
             ) newest
-            ORDER BY newest.created_at DESC, newest.id DESC LIMIT $6
+            ORDER BY newest.created_at DESC, newest.id DESC LIMIT $6 OFFSET $11
         )
         ORDER BY j.created_at DESC, j.id DESC
         "#,
@@ -186,6 +207,8 @@ async fn of_error_types(
         error_types,
         &asked.metadata_keys,
         &asked.metadata_values,
+        asked.reach,
+        asked.offset,
     )
     .fetch_all(conn)
     .await
@@ -218,7 +241,7 @@ async fn of_batch(
                   WHERE NOT EXISTS (SELECT FROM job_metadata m
                                     WHERE m.job_id = b.id AND m.key = entry.key AND m.value = entry.value)
               )
-            ORDER BY b.created_at DESC, b.id DESC LIMIT $6
+            ORDER BY b.created_at DESC, b.id DESC LIMIT $6 OFFSET $12
         )
         ORDER BY j.created_at DESC, j.id DESC
         "#,
@@ -233,6 +256,7 @@ async fn of_batch(
         asked.error_types.as_deref(),
         &asked.metadata_keys,
         &asked.metadata_values,
+        asked.offset,
     )
     .fetch_all(conn)
     .await
@@ -289,7 +313,7 @@ async fn along_metadata(
                   WHERE NOT EXISTS (SELECT FROM job_metadata o
                                     WHERE o.job_id = m.job_id AND o.key = entry.key AND o.value = entry.value)
               )
-            ORDER BY m.created_at DESC, m.job_id DESC LIMIT $6
+            ORDER BY m.created_at DESC, m.job_id DESC LIMIT $6 OFFSET $13
         )
         ORDER BY j.created_at DESC, j.id DESC
         "#,
@@ -305,6 +329,7 @@ async fn along_metadata(
         asked.error_types.as_deref(),
         &asked.metadata_keys,
         &asked.metadata_values,
+        asked.offset,
     )
     .fetch_all(&mut *tx)
     .await?;

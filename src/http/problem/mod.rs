@@ -235,6 +235,12 @@ impl Problem {
         self
     }
 
+    /// When to come back, where that was said.
+    #[must_use]
+    pub fn comes_again_after(&self) -> Option<Duration> {
+        self.retry_after
+    }
+
     /// A transcription that the caller does not have.
     #[must_use]
     pub fn no_such_transcription() -> Self {

@@ -3,12 +3,13 @@
 use axum::{
     body::Body,
     extract::State,
-    http::{HeaderMap, HeaderName, header},
+    http::{HeaderMap, HeaderName, HeaderValue, header},
     response::Response,
 };
 
 use super::lookup::{JobPath, find};
 use crate::{
+    domain::ids::{JobId, TenantId},
     gladia::error::GladiaError,
     http::{
         auth::Reader,
@@ -57,7 +58,20 @@ pub async fn get_transcription_audio(
     JobPath(id): JobPath,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
-    let job = find(&mut *state.pool.acquire().await?, caller.tenant_id, id).await?;
+    open(&state, caller.tenant_id, id, headers.get(header::RANGE)).await
+}
+
+/// Opens a transcription's audio where Gladia keeps it. `range` is the caller's `Range` header.
+///
+/// # Errors
+/// Where Gladia does not have it, not yet or not any more, or cannot be reached.
+pub async fn open(
+    state: &AppState,
+    tenant_id: TenantId,
+    id: JobId,
+    range: Option<&HeaderValue>,
+) -> Result<Response, Problem> {
+    let job = find(&mut *state.pool.acquire().await?, tenant_id, id).await?;
     if state.zero_data_retention {
         return Err(Problem::zero_data_retention(
             "The Gladia account has zero data retention, so Gladia keeps no audio. It is where audio_url says.",
@@ -69,11 +83,7 @@ pub async fn get_transcription_audio(
             "Gladia does not have the audio, or not yet. Ask again later.",
         )
     })?;
-    let upstream = match state
-        .gladia
-        .audio(&gladia_id, headers.get(header::RANGE))
-        .await
-    {
+    let upstream = match state.gladia.audio(&gladia_id, range).await {
         Ok(response) => response,
         Err(GladiaError::Refused { .. }) => {
             return Err(Problem::new(
@@ -93,7 +103,7 @@ pub async fn get_transcription_audio(
     // A browser must not run what somebody uploaded; that it must not guess either is said in every answer.
     response.headers_mut().insert(
         header::CONTENT_DISPOSITION,
-        header::HeaderValue::from_static("attachment"),
+        HeaderValue::from_static("attachment"),
     );
     // Its length, its parts and its tag are those of the file as it is.
     response.extensions_mut().insert(AsItIs);

@@ -63,8 +63,11 @@ pub async fn list_transcriptions(
         &mut conn,
         caller.tenant_id,
         &filter,
-        page.cursor,
-        page.rows_to_read(),
+        db::jobs::Slice {
+            after: page.cursor,
+            offset: 0,
+            limit: page.rows_to_read(),
+        },
     )
     .await?;
     let next_cursor = page.cut(&mut jobs, |job| Cursor {

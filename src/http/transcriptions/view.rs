@@ -86,24 +86,35 @@ impl Transcription {
     /// # Errors
     /// Where it cannot be written as JSON.
     pub fn written(&self) -> Result<Vec<u8>, Problem> {
-        serde_json::to_vec(self).map_err(|error| {
-            tracing::error!(%error, "A transcription cannot be written as JSON");
-            Problem::new(ProblemType::Internal, "The transcription cannot be shown.")
-        })
+        written(self)
     }
 }
 
-/// A transcription that is written, with its result, which is sent as it is in memory, without a copy in between.
-pub fn with_result(mut written: Vec<u8>, result: Option<Bytes>) -> Response {
-    let mut pieces = Vec::with_capacity(3);
-    if let Some(result) = result {
-        // Before the brace that closes the object.
-        written.pop();
-        written.extend_from_slice(b",\"result\":");
-        pieces.extend([written.into(), result, Bytes::from_static(b"}")]);
-    } else {
-        pieces.push(Bytes::from(written));
-    }
+/// A view of a transcription, without the result.
+///
+/// # Errors
+/// Where it cannot be written as JSON.
+pub fn written(view: &impl Serialize) -> Result<Vec<u8>, Problem> {
+    serde_json::to_vec(view).map_err(|error| {
+        tracing::error!(%error, "A transcription cannot be written as JSON");
+        Problem::new(ProblemType::Internal, "The transcription cannot be shown.")
+    })
+}
+
+/// A transcription that is written, with its result put where the object ends, without a copy in between.
+pub fn pieces(mut written: Vec<u8>, result: Bytes) -> [Bytes; 3] {
+    // Before the brace that closes the object.
+    written.pop();
+    written.extend_from_slice(b",\"result\":");
+    [written.into(), result, Bytes::from_static(b"}")]
+}
+
+/// A transcription that is written, with its result, which is sent as it is in memory.
+pub fn with_result(written: Vec<u8>, result: Option<Bytes>) -> Response {
+    let pieces = match result {
+        Some(result) => pieces(written, result).to_vec(),
+        None => vec![written.into()],
+    };
     let length: usize = pieces.iter().map(Bytes::len).sum();
     let headers = [
         (

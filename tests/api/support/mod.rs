@@ -28,6 +28,7 @@ pub mod spool;
 pub mod sse;
 pub mod trickle;
 pub mod upstream;
+pub mod v2;
 pub mod waiting;
 pub mod webhooks;
 

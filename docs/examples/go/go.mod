@@ -1,0 +1,3 @@
+module example/transcribe
+
+go 1.19

@@ -1,0 +1,3 @@
+//! `/v2/upload`: files for use in jobs.
+
+pub(super) mod create;
