@@ -41,7 +41,7 @@ use crate::{
         (status = 400, description = "Parameters or the header break rules, all named.", body = ProblemBody, content_type = "application/problem+json"),
         (status = 401, description = "No valid API key.", body = ProblemBody, content_type = "application/problem+json"),
         (status = 410, description = "Events after that id are gone; `oldest_after` says where to go on.", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 503, description = "The database is not available, or as many streams are open as may be.", body = ProblemBody, content_type = "application/problem+json", headers(
+        (status = 503, description = "The database is not available, or as many streams are open as may be, of all or of the tenant.", body = ProblemBody, content_type = "application/problem+json", headers(
             ("Retry-After" = u32, description = "Seconds after which to come back."),
         )),
     ),

@@ -36,7 +36,7 @@ pub async fn find_ended(
     if job.status.is_terminal() || wait.at_most().is_zero() {
         return Ok((job, wait));
     }
-    let Ok(_place) = state.waiting_room.enter() else {
+    let Ok(_place) = state.waiting_room.enter(tenant_id) else {
         return Ok((job, wait.declined()));
     };
     let mut news = state.feed.subscribe(Topic::Job(id));
