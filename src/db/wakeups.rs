@@ -2,7 +2,8 @@
 //!
 //! A NOTIFY inside a transaction holds an instance-wide lock until the commit is on disk and halves throughput. So it is
 //! sent after the commit, by one task a process, and whatever happened meanwhile goes out as one. A lost one costs one
-//! sweep of at most a second: every worker also looks on a timer.
+//! sweep of at most a second: every worker also looks on a timer. Each carries the name of its sender, who has woken its own
+//! workers already.
 
 use std::{sync::Arc, time::Duration};
 
@@ -23,8 +24,19 @@ const RECONNECT_DELAY: Duration = Duration::from_secs(1);
 #[derive(Debug, Clone, Default)]
 pub struct Wakeups(Arc<Inner>);
 
+/// By which a process knows what it has sent itself.
+#[derive(Debug)]
+struct Name(String);
+
+impl Default for Name {
+    fn default() -> Self {
+        Self(format!("{:016x}", rand::random::<u64>()))
+    }
+}
+
 #[derive(Debug, Default)]
 struct Inner {
+    name: Name,
     /// Jobs were queued, or slots given back.
     jobs: Notify,
     /// Events wait for their numbers.
@@ -50,9 +62,11 @@ impl Wakeups {
         self.0.events.notify_one();
     }
 
-    /// Events have got their numbers. Call it after the commit.
-    pub fn events_numbered(&self) {
-        self.0.numbered.notify_one();
+    /// Events have got their numbers. Call it after the commit, and say whether those who wait here have them already.
+    pub fn events_numbered(&self, are_handed_over: bool) {
+        if !are_handed_over {
+            self.0.numbered.notify_one();
+        }
         self.0.numbered_outgoing.notify_one();
     }
 
@@ -89,7 +103,7 @@ impl Wakeups {
                 () = self.0.numbered_outgoing.notified() => EVENTS_CHANNEL,
                 () = self.0.jobs_outgoing.notified() => JOBS_CHANNEL,
             };
-            let sent = sqlx::query!("SELECT pg_notify($1, '')", channel)
+            let sent = sqlx::query!("SELECT pg_notify($1, $2)", channel, self.0.name.0)
                 .execute(&pool)
                 .await;
             if let Err(error) = sent {
@@ -121,6 +135,12 @@ impl Wakeups {
         listener.listen_all([JOBS_CHANNEL, EVENTS_CHANNEL]).await?;
         loop {
             let received = listener.try_recv().await?;
+            let sender = received
+                .as_ref()
+                .map(sqlx::postgres::PgNotification::payload);
+            if sender == Some(self.0.name.0.as_str()) {
+                continue;
+            }
             let channel = received
                 .as_ref()
                 .map(sqlx::postgres::PgNotification::channel);

@@ -2,18 +2,29 @@
 //!
 //! Until then nobody is told of it, so that no reader of the log ever misses a smaller number than one that it has seen.
 //! Any replica does this; a row lock lets one at a time. A process that dies before it leaves its events to the others.
+//!
+//! The same commit leases what it makes to the deliverer of this process, and those who wait here are handed what it has
+//! numbered: between the end of a job and those who are told of it stand two commits, and no more.
 
 use sqlx::{Connection, PgPool};
 use tokio_util::sync::CancellationToken;
 
-use super::{ERROR_PAUSE, sweep_interval};
+use super::{
+    ERROR_PAUSE,
+    deliver::{CLAIM_TIMEOUT, Claim, Claimer},
+    sweep_interval,
+};
 use crate::{
     db::{deliveries, events, wakeups::Wakeups},
     domain::ids::Ids,
+    feed::Handover,
 };
 
 /// How many events get their numbers in one commit.
 const BATCH: i64 = 500;
+
+/// In how many lanes at most deliveries are claimed by the way: all replicas wait for this commit.
+const LANES: usize = 16;
 
 /// Numbers events.
 pub struct Sequencer {
@@ -23,17 +34,29 @@ pub struct Sequencer {
     pub wakeups: Wakeups,
     /// Where the ids of deliveries come from.
     pub ids: Ids,
+    /// Sends what is to be delivered.
+    pub claimer: Claimer,
+    /// Tells those who wait in this process.
+    pub handover: Handover,
 }
 
 impl Sequencer {
     /// Numbers events until told to stop. A transaction that is cut off is rolled back, and another look finds the same.
     pub async fn run(self, stop: CancellationToken) {
-        let mut is_woken = false;
-        loop {
+        // What is leased in the last commit is to be sent, so it gets a while.
+        let last_moment = async {
+            stop.cancelled().await;
+            tokio::time::sleep(CLAIM_TIMEOUT).await;
+        };
+        tokio::pin!(last_moment);
+        let (mut is_woken, mut claims) = (false, true);
+        while !stop.is_cancelled() {
             let numbered = tokio::select! {
-                () = stop.cancelled() => return,
-                numbered = self.number(is_woken) => numbered,
+                () = &mut last_moment => return,
+                numbered = self.number(is_woken, claims) => numbered,
             };
+            // Whatever keeps deliveries from being claimed, events get their numbers.
+            claims = numbered.is_ok() || !claims;
             let rest = match numbered {
                 Ok(true) => {
                     is_woken = true;
@@ -54,22 +77,32 @@ impl Sequencer {
     }
 
     /// Numbers a batch. Whether there may be more.
-    async fn number(&self, is_woken: bool) -> sqlx::Result<bool> {
+    async fn number(&self, is_woken: bool, claims: bool) -> sqlx::Result<bool> {
         let mut conn = self.pool.acquire().await?;
         // Whoever only looks by takes no lock for it.
         if !is_woken && !events::is_any_unnumbered(&mut conn).await? {
             return Ok(false);
         }
         let mut tx = conn.begin().await?;
-        let (numbered, has_more) = events::number_next(&mut tx, BATCH).await?;
-        if numbered.is_empty() {
+        let Some(numbered) = events::number_next(&mut tx, BATCH).await? else {
             tx.rollback().await?;
             return Ok(false);
-        }
-        let made = deliveries::fan_out(&mut tx, &self.ids, &numbered).await?;
+        };
+        let made = deliveries::fan_out(&mut tx, &self.ids, &numbered.events).await?;
+        let claim = if claims && (1..=LANES).contains(&made.lanes.len()) {
+            Some(self.claimer.claim(&mut tx, Some(&made.lanes)).await?)
+        } else {
+            None
+        };
         tx.commit().await?;
-        self.wakeups.events_numbered();
-        if made > 0 {
+        drop(conn);
+        let has_more = numbered.has_more;
+        self.wakeups.events_numbered(self.handover.hand(numbered));
+        let claimed = claim.as_ref().map_or(0, Claim::count);
+        if let Some(claim) = claim {
+            claim.begin();
+        }
+        if claimed < made.count {
             self.wakeups.deliveries_due();
         }
         Ok(has_more)

@@ -23,18 +23,31 @@ struct NewDelivery<'a> {
     endpoint_id: Option<EndpointId>,
 }
 
-/// Makes the deliveries of numbered events. Says how many there are.
+/// What was made.
+#[derive(Debug, Default)]
+pub struct FannedOut {
+    /// How many deliveries.
+    pub count: usize,
+    /// In which lanes.
+    pub lanes: Vec<LaneId>,
+}
+
+/// Makes the deliveries of numbered events.
 ///
 /// # Errors
 /// Where the database does not answer.
-pub async fn fan_out(conn: &mut PgConnection, ids: &Ids, events: &[Event]) -> sqlx::Result<usize> {
+pub async fn fan_out(
+    conn: &mut PgConnection,
+    ids: &Ids,
+    events: &[Event],
+) -> sqlx::Result<FannedOut> {
     if events.is_empty() {
-        return Ok(0);
+        return Ok(FannedOut::default());
     }
     let mut new = to_endpoints(conn, events).await?;
     new.extend(to_callbacks(conn, ids, events).await?);
     if new.is_empty() {
-        return Ok(0);
+        return Ok(FannedOut::default());
     }
     let delivery_ids: Vec<Uuid> = new.iter().map(|_| ids.next::<DeliveryId>().0).collect();
     let tenant_ids: Vec<Uuid> = new.iter().map(|one| one.event.tenant_id.0).collect();
@@ -66,7 +79,11 @@ pub async fn fan_out(conn: &mut PgConnection, ids: &Ids, events: &[Event]) -> sq
     )
     .execute(conn)
     .await?;
-    Ok(new.len())
+    let lanes: BTreeSet<Uuid> = lane_ids.into_iter().collect();
+    Ok(FannedOut {
+        count: new.len(),
+        lanes: lanes.into_iter().map(LaneId).collect(),
+    })
 }
 
 /// To the endpoints that want them. One that is disabled at this moment may still get one: the claim looks again.
@@ -121,6 +138,9 @@ async fn to_callbacks<'a>(
         .filter(|event| matches!(event.kind, PublicEventType::Done | PublicEventType::Error))
         .filter_map(|event| Some((event, event.job_id()?)))
         .collect();
+    if ended.is_empty() {
+        return Ok(Vec::new());
+    }
     let job_ids: Vec<Uuid> = ended.iter().map(|(_, id)| id.0).collect();
     let rows = sqlx::query!(
         r#"SELECT id, callback AS "callback!" FROM jobs WHERE id = ANY ($1) AND callback IS NOT NULL"#,

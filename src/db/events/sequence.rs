@@ -3,7 +3,7 @@
 use sqlx::PgConnection;
 
 use super::read::{EventRow, understood};
-use crate::domain::event::{Event, EventType};
+use crate::domain::event::{Event, EventId, EventType};
 
 /// Whether events wait for their numbers.
 ///
@@ -28,19 +28,32 @@ pub async fn is_any_unnumbered(conn: &mut PgConnection) -> sqlx::Result<bool> {
     .map(|row| row.any)
 }
 
-/// Numbers committed events, `limit` at most, in the order in which they were added. Gives them in the order of their
-/// numbers, and says whether there may be more. The caller's transaction makes it true for everybody.
+/// Events that have just got their numbers: all after one, through another.
+#[derive(Debug)]
+pub struct Numbered {
+    /// The last number before them.
+    pub after: EventId,
+    /// The last of theirs.
+    pub through: EventId,
+    /// They, in the order of their numbers, without those that only a newer version understands.
+    pub events: Vec<Event>,
+    /// Whether there may be more.
+    pub has_more: bool,
+}
+
+/// Numbers committed events, `limit` at most, in the order in which they were added. The caller's transaction makes it true
+/// for everybody. `None`: there are none.
 ///
 /// # Errors
 /// Where the database does not answer.
-pub async fn number_next(conn: &mut PgConnection, limit: i64) -> sqlx::Result<(Vec<Event>, bool)> {
+pub async fn number_next(conn: &mut PgConnection, limit: i64) -> sqlx::Result<Option<Numbered>> {
     // One at a time, in all replicas, until its commit. A statement of its own: the next one begins after whoever had the
     // lock before has committed, and so sees every event that got a number.
     let last = sqlx::query!("SELECT last_number FROM event_sequence FOR UPDATE")
         .fetch_one(&mut *conn)
         .await?
         .last_number;
-    let mut rows = sqlx::query_as!(
+    let rows = sqlx::query_as!(
         EventRow,
         r#"
         WITH unnumbered AS (
@@ -53,12 +66,18 @@ pub async fn number_next(conn: &mut PgConnection, limit: i64) -> sqlx::Result<(V
             ORDER BY position LIMIT $2
         ), next AS (
             SELECT position, $1 + row_number() OVER (ORDER BY position) AS number FROM unnumbered
+        ), numbered AS (
+            UPDATE events e
+            SET number = next.number
+            FROM next WHERE e.position = next.position
+            RETURNING next.number, e.tenant_id, e.job_id, e.endpoint_id, e.type AS event_type, e.occurred_at, e.data
+        ), noted AS (
+            UPDATE event_sequence SET last_number = (SELECT max(number) FROM numbered)
+            WHERE EXISTS (SELECT FROM numbered)
         )
-        UPDATE events e
-        SET number = next.number
-        FROM next WHERE e.position = next.position
-        RETURNING next.number AS "number!", e.tenant_id, e.job_id, e.endpoint_id, e.type AS event_type,
-                  e.occurred_at, e.data
+        SELECT number AS "number!", tenant_id AS "tenant_id!", job_id, endpoint_id, event_type AS "event_type!",
+               occurred_at AS "occurred_at!", data
+        FROM numbered ORDER BY number
         "#,
         last,
         limit,
@@ -66,15 +85,15 @@ pub async fn number_next(conn: &mut PgConnection, limit: i64) -> sqlx::Result<(V
     )
     .fetch_all(&mut *conn)
     .await?;
-    rows.sort_by_key(|row| row.number);
     let Some(newest) = rows.last().map(|row| row.number) else {
-        return Ok((Vec::new(), false));
+        return Ok(None);
     };
-    sqlx::query!("UPDATE event_sequence SET last_number = $1", newest)
-        .execute(conn)
-        .await?;
-    let is_full = i64::try_from(rows.len()).is_ok_and(|count| count == limit);
-    Ok((understood(rows), is_full))
+    Ok(Some(Numbered {
+        after: EventId(last),
+        through: EventId(newest),
+        has_more: i64::try_from(rows.len()).is_ok_and(|count| count == limit),
+        events: understood(rows),
+    }))
 }
 
 /// The types that this version tells of.
