@@ -90,7 +90,7 @@ impl Sequencer {
         };
         let made = deliveries::fan_out(&mut tx, &self.ids, &numbered.events).await?;
         let claim = if claims && (1..=LANES).contains(&made.lanes.len()) {
-            Some(self.claimer.claim(&mut tx, Some(&made.lanes)).await?)
+            Some(self.claimer.claim(&mut tx, &made.lanes).await?)
         } else {
             None
         };
@@ -103,7 +103,7 @@ impl Sequencer {
             claim.begin();
         }
         if claimed < made.count {
-            self.wakeups.deliveries_due();
+            self.claimer.note(&made.lanes);
         }
         Ok(has_more)
     }

@@ -55,31 +55,25 @@ impl Claimer {
         }
     }
 
-    /// Leases what is due, as far as there is room: in these lanes, or in all. The caller owns the transaction.
+    /// Leases what is due, as far as there is room: in these lanes. The caller owns the transaction.
     ///
     /// # Errors
     /// Where the database does not answer.
-    pub async fn claim(
-        &self,
-        conn: &mut PgConnection,
-        lanes: Option<&[LaneId]>,
-    ) -> sqlx::Result<Claim> {
+    pub async fn claim(&self, conn: &mut PgConnection, lanes: &[LaneId]) -> sqlx::Result<Claim> {
         let inner = &self.deliverer.0;
         let reserved = inner.places.reserve();
         let before = Instant::now();
         let deliveries = match &reserved {
-            Some(reserved) => {
-                let (room, unproven_room) = reserved.room();
+            Some(reserved) if !lanes.is_empty() => {
                 let claimant = Claimant {
                     worker: &inner.parts.worker,
                     lease: LEASE,
-                    room,
-                    unproven_room,
+                    room: &reserved.room(),
                     lanes,
                 };
                 deliveries::claim(conn, &claimant).await?
             }
-            None => Vec::new(),
+            _ => Vec::new(),
         };
         Ok(Claim {
             claimer: self.clone(),
@@ -93,11 +87,25 @@ impl Claimer {
     }
 }
 
+impl Claimer {
+    /// Says that something waits in lanes, for the next claim.
+    pub fn note(&self, lanes: &[LaneId]) {
+        self.deliverer.0.lanes.note(lanes.iter().copied());
+        self.deliverer.0.parts.wakeups.deliveries_due();
+    }
+}
+
 impl Claim {
     /// How many deliveries.
     #[must_use]
     pub fn count(&self) -> usize {
         self.deliveries.len()
+    }
+
+    /// Whether it took all that there was room for, so that there may be more.
+    pub(super) fn is_full(&self) -> bool {
+        let reserved = self.reserved.as_ref();
+        reserved.is_none_or(|reserved| reserved.room().places <= self.deliveries.len())
     }
 
     /// Begins to send.
@@ -113,7 +121,7 @@ impl Claim {
         };
         CrashPoint::DeliverClaimed.reach();
         for delivery in deliveries {
-            let mut place = reserved.take(delivery.is_unproven);
+            let mut place = reserved.take(delivery.tenant_id, delivery.is_unproven);
             let claimer = claimer.clone();
             claimer.tasks.clone().spawn(async move {
                 let endpoint = delivery.endpoint();

@@ -6,7 +6,7 @@
 //! this process in between, the lease runs out and another one sends again, with the same `webhook-id`: at least once.
 //!
 //! Receivers that hang or fail delay nobody else. Each lane has a few places at most, a lane that fails fewer, and all that
-//! fail together half ([`places`]); a send that takes long moves to places of its own.
+//! fail together half, and no tenant can have all of them ([`places`]); a send that takes long moves to places of its own.
 
 use std::{sync::Arc, time::Duration};
 
@@ -15,7 +15,7 @@ use tokio::sync::Mutex;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 pub use self::claim::{Claim, Claimer};
-use self::{places::Places, results::Results};
+use self::{lanes::Lanes, places::Places, results::Results};
 use super::{ERROR_PAUSE, sweep_interval};
 use crate::{
     db::wakeups::Wakeups,
@@ -25,6 +25,7 @@ use crate::{
 
 mod body;
 mod claim;
+mod lanes;
 mod places;
 mod record;
 mod results;
@@ -60,6 +61,7 @@ pub struct Parts {
 
 struct Inner {
     parts: Parts,
+    lanes: Lanes,
     places: Places,
     results: Results,
     /// One receiver at a time is given up.
@@ -72,6 +74,7 @@ impl Deliverer {
     pub fn new(parts: Parts) -> Self {
         Self(Arc::new(Inner {
             parts,
+            lanes: Lanes::default(),
             places: Places::new(),
             results: Results::new(),
             giving_up: Mutex::default(),
@@ -89,6 +92,7 @@ impl Deliverer {
     pub async fn run(self, claimer: Claimer, stop: CancellationToken) {
         while !stop.is_cancelled() {
             let rest = match self.claim(&claimer).await {
+                Ok(()) if self.0.lanes.are_many() => lanes::PAUSE,
                 Ok(()) => sweep_interval(),
                 Err(error) => {
                     tracing::warn!(%error, "Could not claim deliveries; trying again");
@@ -105,8 +109,19 @@ impl Deliverer {
 
     /// Claims what is due, as far as there is room, and begins to send it. Whatever makes room wakes the next claim.
     async fn claim(&self, claimer: &Claimer) -> sqlx::Result<()> {
+        if self.0.places.are_taken() {
+            return Ok(());
+        }
         let mut conn = self.0.parts.pool.acquire().await?;
-        let claim = tokio::time::timeout(CLAIM_TIMEOUT, claimer.claim(&mut conn, None)).await;
+        let claim = async {
+            let lanes = self.0.lanes.find(&mut conn).await?;
+            let claim = claimer.claim(&mut conn, &lanes).await;
+            if claim.as_ref().map_or(true, Claim::is_full) {
+                self.0.lanes.note(lanes);
+            }
+            claim
+        };
+        let claim = tokio::time::timeout(CLAIM_TIMEOUT, claim).await;
         let claim = claim.map_err(|_| sqlx::Error::PoolTimedOut)??;
         drop(conn);
         claim.begin();

@@ -1,4 +1,4 @@
-//! Places of which there are so many in this process, and of which no tenant can take all.
+//! SharedPlaces of which there are so many in this process, and of which no tenant can take all.
 //!
 //! A tenant gets one more for as long as it holds fewer than are free. So a single one gets half, `n` that want all they can
 //! get each come to about one in `n + 1`, and whoever has none finds one: only as many tenants as there are places fill them.
@@ -8,7 +8,7 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use crate::domain::ids::TenantId;
+use super::ids::TenantId;
 
 /// The places. Clones are the same.
 #[derive(Debug, Clone)]
@@ -26,7 +26,7 @@ struct Held {
 
 /// One of the places. Given back when dropped.
 #[derive(Debug)]
-pub struct Place {
+pub struct SharedPlace {
     tenant_id: TenantId,
     shares: Shares,
 }
@@ -54,7 +54,7 @@ impl Shares {
     ///
     /// # Errors
     /// Where there is none for it.
-    pub fn take(&self, tenant_id: TenantId) -> Result<Place, NoPlace> {
+    pub fn take(&self, tenant_id: TenantId) -> Result<SharedPlace, NoPlace> {
         let mut held = self.lock();
         let free = self.size.saturating_sub(held.all);
         if free == 0 {
@@ -66,7 +66,7 @@ impl Shares {
         }
         held.by_tenant.insert(tenant_id, own + 1);
         held.all += 1;
-        Ok(Place {
+        Ok(SharedPlace {
             tenant_id,
             shares: self.clone(),
         })
@@ -83,7 +83,7 @@ impl Shares {
     }
 }
 
-impl Drop for Place {
+impl Drop for SharedPlace {
     fn drop(&mut self) {
         let mut held = self.shares.lock();
         held.all = held.all.saturating_sub(1);
@@ -106,7 +106,7 @@ mod tests {
         TenantId(Uuid::from_u128(number))
     }
 
-    fn take_all(shares: &Shares, tenant_id: TenantId) -> Vec<Place> {
+    fn take_all(shares: &Shares, tenant_id: TenantId) -> Vec<SharedPlace> {
         std::iter::from_fn(|| shares.take(tenant_id).ok()).collect()
     }
 
@@ -128,7 +128,7 @@ mod tests {
     #[test]
     fn only_as_many_tenants_as_there_are_places_fill_them() {
         let shares = Shares::new(3);
-        let held: Vec<Place> = (1..=3)
+        let held: Vec<SharedPlace> = (1..=3)
             .flat_map(|number| shares.take(tenant(number)))
             .collect();
         assert_eq!(held.len(), 3);
