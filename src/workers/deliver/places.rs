@@ -42,7 +42,6 @@ struct Tally(Arc<Mutex<HashMap<TenantId, Held>>>);
 /// One of the places, held until what came of it is recorded.
 pub(super) struct Place {
     tenant_id: TenantId,
-    #[expect(dead_code, reason = "held until it is dropped")]
     held: Holding,
 }
 

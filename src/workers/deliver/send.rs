@@ -165,7 +165,13 @@ impl Deliverer {
             Err(_) => return Tried::NotSent,
         };
         let now = delivery.claimed_at + claimed.after.elapsed();
-        Tried::Sent(self.0.parts.notifier.send(&composed.message, now).await)
+        match self.0.parts.notifier.send(&composed.message, now).await {
+            Ok(sent) => Tried::Sent(sent),
+            Err(error) => {
+                tracing::warn!(%error, delivery.id = %delivery.id, tenant.id = %delivery.tenant_id, "Could not send delivery {} now; trying again", delivery.id);
+                Tried::NotSent
+            }
+        }
     }
 
     async fn compose(
@@ -181,6 +187,7 @@ impl Deliverer {
             .parse()
             .map_err(|_| NoResult::Unreadable("its address is none"))?;
         let message = Message {
+            tenant_id: delivery.tenant_id,
             id,
             url,
             method,
