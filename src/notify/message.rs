@@ -98,13 +98,15 @@ pub enum SendErrorCode {
     AddressRefused,
     /// Its port is none that the gateway calls.
     PortRefused,
+    /// The gateway could not put the request together.
+    Internal,
     /// The process that tried ended before it knew.
     Interrupted,
 }
 
 impl SendErrorCode {
     /// Every kind.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::HttpStatus,
         Self::Redirect,
         Self::Timeout,
@@ -113,6 +115,7 @@ impl SendErrorCode {
         Self::Tls,
         Self::AddressRefused,
         Self::PortRefused,
+        Self::Internal,
         Self::Interrupted,
     ];
 
@@ -128,6 +131,7 @@ impl SendErrorCode {
             Self::Tls => "tls",
             Self::AddressRefused => "address_refused",
             Self::PortRefused => "port_refused",
+            Self::Internal => "internal",
             Self::Interrupted => "interrupted",
         }
     }

@@ -2,9 +2,12 @@
 
 use std::time::Instant;
 
+use reqwest::Method;
+
 use crate::support::{
-    Caller, TestApp, eventually,
+    Answer, Caller, TestApp, eventually,
     receiver::{Receiver, Reply},
+    sse::EventStream,
 };
 
 const DONE: &[&str] = &["transcription.done"];
@@ -146,4 +149,130 @@ async fn a_host_at_which_nobody_was_called_for_as_long_as_events_are_kept_is_for
     })
     .await;
     app.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_event_of_which_no_delivery_can_be_made_keeps_nobody_else_from_being_told() {
+    let app = TestApp::start().await;
+    let receiver = Receiver::start().await;
+    app.pause_dispatch().await;
+    let broken = app.acme.start("a.mp3").await;
+    app.execute(
+        "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS
+             $$ BEGIN RAISE EXCEPTION 'nobody foresaw this'; END $$",
+    )
+    .await;
+    app.execute(&format!(
+        "CREATE TRIGGER refuse BEFORE INSERT ON deliveries
+             FOR EACH ROW WHEN (NEW.job_id = '{broken}') EXECUTE FUNCTION refuse()"
+    ))
+    .await;
+    let endpoint = app.add_endpoint(&app.globex, &receiver.url(), DONE).await;
+    app.add_endpoint(&app.acme, &receiver.url(), DONE).await;
+    app.resume_dispatch().await;
+    app.acme.wait_until_done(&broken).await;
+    app.globex.start("b.mp3").await;
+    app.wait_for_deliveries(&endpoint, &["delivered"]).await;
+    // It is told of in every other way, and what comes after it in all of them.
+    app.all_numbered().await;
+    let page = app.acme.get("/v1/events?types=transcription.done").await;
+    let events = page.expect(200)["events"].clone();
+    assert_eq!(events[0]["data"]["transcription_id"], broken);
+    app.acme.start("c.mp3").await;
+    receiver.wait_for(2).await;
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_delivery_whose_secret_cannot_be_opened_shows_so_and_is_no_failure_of_its_receiver() {
+    let app = TestApp::start().await;
+    let receiver = Receiver::start().await;
+    let endpoint = app.add_endpoint(&app.acme, &receiver.url(), DONE).await;
+    app.execute("CREATE TABLE kept AS SELECT id, sealed FROM signing_secrets")
+        .await;
+    app.execute("UPDATE signing_secrets SET sealed = '\\x00'")
+        .await;
+    app.acme.start("a.mp3").await;
+    app.wait_for_tries("true", 1).await;
+    let delivery = app.deliveries_to(&endpoint).await[0].clone();
+    assert_eq!((delivery.status.as_str(), delivery.tries), ("pending", 1));
+    let shown = app
+        .acme
+        .get(&format!("/v1/deliveries/{}", delivery.id))
+        .await;
+    assert_eq!(shown.expect(200)["attempts"][0]["error"], "internal");
+    assert_eq!(app.lane(&endpoint).await, (0, false));
+    app.execute("UPDATE signing_secrets s SET sealed = k.sealed FROM kept k WHERE k.id = s.id")
+        .await;
+    app.set_clock_ahead("7 seconds").await;
+    app.wait_for_deliveries(&endpoint, &["delivered"]).await;
+    assert_eq!(receiver.received().len(), 1);
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn processes_that_die_again_and_again_do_not_use_up_the_schedule() {
+    let app = TestApp::start().await;
+    let receiver = Receiver::answering(Reply::Status(500)).await;
+    let endpoint = app.add_endpoint(&app.acme, &receiver.url(), DONE).await;
+    app.acme.start("a.mp3").await;
+    app.wait_for_tries("true", 1).await;
+    // The tenth try, of eleven, whose process has died like two before it; and the same with one.
+    for (interrupted, status, tries) in [(3, "pending", 10), (1, "dead", 11)] {
+        app.execute("DELETE FROM delivery_attempts").await;
+        app.execute(&format!(
+            "INSERT INTO delivery_attempts (delivery_id, number, started_at, duration_ms, error)
+             SELECT id, n, gateway_now(), 1, 'interrupted' FROM deliveries, generate_series(1, {interrupted}) n"
+        ))
+        .await;
+        app.execute(
+            "UPDATE deliveries SET tries = 10, lease_until = gateway_now() - interval '1 second',
+                                   next_try_at = gateway_now()",
+        )
+        .await;
+        let delivery = eventually("another try", async || {
+            let row = app.deliveries_to(&endpoint).await[0].clone();
+            let tried = app.tries(row.id).await.last()?.http_status;
+            (tried == Some(500)).then_some(row)
+        })
+        .await;
+        assert_eq!((delivery.status.as_str(), delivery.tries), (status, tries));
+    }
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_time_until_callers_know_is_measured_from_the_callback_in_each_way() {
+    let app = TestApp::start().await;
+    let receiver = Receiver::start().await;
+    let endpoint = app.add_endpoint(&app.acme, &receiver.url(), DONE).await;
+    let mut stream = EventStream::open(&app.acme, "/v1/events/stream").await;
+    let body = serde_json::json!({ "audio_url": "https://audio.example/a.mp3" });
+    let waiting = app
+        .acme
+        .request(Method::POST, "/v1/transcriptions?wait=15")
+        .json(&body);
+    Answer::to(waiting).await.expect(200);
+    app.wait_for_deliveries(&endpoint, &["delivered"]).await;
+    while stream.next().await.kind != "transcription.done" {}
+    let is_of_the_callback: bool = app
+        .scalar(
+            "SELECT (e.data ->> 'received_at')::timestamptz = c.received_at
+             FROM events e JOIN jobs j ON j.id = e.job_id JOIN callbacks c ON c.id = j.result_callback_id
+             WHERE e.type = 'transcription.done'",
+        )
+        .await;
+    assert!(is_of_the_callback);
+    for way in ["webhook", "stream", "wait"] {
+        let metrics = app.acme.get("/metrics").await.text();
+        let name = format!("gateway_told_seconds_count{{way=\"{way}\"}}");
+        let told = metrics.lines().find_map(|line| line.strip_prefix(&name));
+        let told: u64 = told
+            .unwrap_or_else(|| panic!("no {name}"))
+            .trim()
+            .parse()
+            .unwrap();
+        assert!(told > 0, "{name}");
+    }
+    app.finish().await;
 }

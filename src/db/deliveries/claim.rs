@@ -17,6 +17,9 @@ const LANE_WIDTH: i32 = 8;
 /// The same for a lane that fails, or of which it is not known yet whether it works: its receivers may hang.
 const UNPROVEN_WIDTH: i32 = 2;
 
+/// How many tries in a row count although their process ended before it knew how they went.
+const MOST_INTERRUPTED: i64 = 3;
+
 /// What the claiming process brings along.
 #[derive(Debug)]
 pub struct Claimant<'a> {
@@ -125,7 +128,14 @@ pub async fn claim(
             ORDER BY is_unproven, share, failures, place LIMIT $1
         ),
         locked AS (
-            SELECT id, lease_until FROM deliveries
+            SELECT id, lease_until,
+                   -- Processes that die again and again do not use up its tries.
+                   lease_until IS NOT NULL AND (
+                       SELECT count(*) = $13
+                       FROM (SELECT error FROM delivery_attempts a WHERE a.delivery_id = deliveries.id
+                             ORDER BY number DESC LIMIT $13) last
+                       WHERE error = 'interrupted') AS is_cut_off_again
+            FROM deliveries
             -- As an array, so that each is found by its id, however few or many Postgres expects.
             WHERE id = ANY (ARRAY(SELECT id FROM picked))
               -- Asked again: another replica may have been faster.
@@ -143,7 +153,7 @@ pub async fn claim(
         ),
         claimed AS (
             UPDATE deliveries d
-            SET tries = d.tries + 1, worker = $3,
+            SET tries = d.tries + CASE WHEN locked.is_cut_off_again THEN 0 ELSE 1 END, worker = $3,
                 lease_until = clock.now + make_interval(secs => $4),
                 next_try_at = clock.now + make_interval(secs => $4)
             FROM clock, locked JOIN picked USING (id)
@@ -196,6 +206,7 @@ pub async fn claim(
         &unproven_places,
         count(claimant.room.free),
         count(claimant.room.unproven_free),
+        MOST_INTERRUPTED,
     )
     .fetch_all(conn)
     .await?;

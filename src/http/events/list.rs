@@ -25,7 +25,7 @@ use crate::{
         event::{EventId, EventView},
         ids::TenantId,
     },
-    feed::{self, Next, Subscription, Told, Topic},
+    feed::{self, Next, Subscription, Told, Topic, Way},
     http::{
         auth::Reader,
         problem::{Problem, ProblemBody, ProblemType},
@@ -134,6 +134,7 @@ impl Found {
         if told.id > self.through {
             self.through = told.id;
             if asked.wants(told.kind) {
+                told.observe(Way::Wait);
                 self.events.push(told);
             }
         }

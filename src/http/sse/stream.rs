@@ -18,7 +18,7 @@ use super::{
 use crate::{
     db,
     domain::{event::EventId, links::Links},
-    feed::{self, Next, Subscription, Told},
+    feed::{self, Next, Subscription, Told, Way},
     http::serve::CutOff,
 };
 
@@ -156,6 +156,7 @@ impl Stream {
             }
             if self.reader.source.tells(&told) {
                 self.send(frame(&told)).await?;
+                told.observe(Way::Stream);
             }
             self.through = told.id;
             has_ended = self.reader.source.ends_with(&told);

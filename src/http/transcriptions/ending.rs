@@ -11,7 +11,7 @@ use super::{
 use crate::{
     db::jobs::Job,
     domain::ids::{JobId, TenantId},
-    feed::{Next, Topic},
+    feed::{Next, Topic, Way},
     http::{
         accepted,
         problem::{Problem, ProblemType},
@@ -56,7 +56,8 @@ pub async fn find_ended(
             match next {
                 None => is_over = true,
                 Some(Next::Event(told)) if !told.kind.is_terminal() => continue,
-                Some(Next::Event(_) | Next::Missed) => {}
+                Some(Next::Event(told)) => told.observe(Way::Wait),
+                Some(Next::Missed) => {}
             }
             break;
         }

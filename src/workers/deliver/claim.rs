@@ -40,19 +40,20 @@ pub struct Claim {
 }
 
 impl Claimer {
+    /// And where to the outcomes go.
     pub(super) fn new(
         deliverer: Deliverer,
         tasks: TaskTracker,
         give_up: CancellationToken,
-    ) -> Self {
+    ) -> (Self, mpsc::UnboundedReceiver<Finished>) {
         let (finished, queue) = mpsc::unbounded_channel();
-        tasks.spawn(deliverer.clone().record_all(queue, give_up.clone()));
-        Self {
+        let claimer = Self {
             deliverer,
             tasks,
             finished,
             give_up,
-        }
+        };
+        (claimer, queue)
     }
 
     /// Leases what is due, as far as there is room: in these lanes. The caller owns the transaction.

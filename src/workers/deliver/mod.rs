@@ -28,6 +28,7 @@ mod claim;
 mod lanes;
 mod places;
 mod record;
+mod report;
 mod results;
 mod send;
 
@@ -81,11 +82,16 @@ impl Deliverer {
         }))
     }
 
-    /// What claims for it, and begins to send. Sends run on in `tasks`, and so does the recorder, for as long as there is one of
-    /// these; `give_up` ends them.
+    /// What claims for it, and begins to send; and the recorder, to be run beside it, which ends once there are no more of those.
+    /// Sends run on in `tasks`; `give_up` ends them.
     #[must_use]
-    pub fn claimer(&self, tasks: TaskTracker, give_up: CancellationToken) -> Claimer {
-        Claimer::new(self.clone(), tasks, give_up)
+    pub fn claimer(
+        &self,
+        tasks: TaskTracker,
+        give_up: CancellationToken,
+    ) -> (Claimer, impl Future<Output = ()> + Send + use<>) {
+        let (claimer, queue) = Claimer::new(self.clone(), tasks, give_up.clone());
+        (claimer, self.clone().record_all(queue, give_up))
     }
 
     /// Claims what is due and sends it, until told to stop.
