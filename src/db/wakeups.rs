@@ -17,6 +17,10 @@ const JOBS_CHANNEL: &str = "gladia_gateway_jobs";
 /// The one by which they learn that events have got their numbers.
 const EVENTS_CHANNEL: &str = "gladia_gateway_events";
 
+/// How long changes of jobs are gathered before others are woken. Whoever made them looks itself at once, and a NOTIFY is a
+/// commit, which would stand in the way of those that tell callers.
+const GATHERING_TIME: Duration = Duration::from_millis(10);
+
 /// How long after the loss of the connection it is tried anew.
 const RECONNECT_DELAY: Duration = Duration::from_secs(1);
 
@@ -97,14 +101,39 @@ impl Wakeups {
 
     /// Sends changes to other processes until told to stop.
     pub async fn send_to_others(&self, pool: PgPool, stop: CancellationToken) {
+        let Inner {
+            numbered_outgoing,
+            jobs_outgoing,
+            ..
+        } = &*self.0;
+        tokio::join!(
+            self.send(
+                &pool,
+                EVENTS_CHANNEL,
+                numbered_outgoing,
+                Duration::ZERO,
+                &stop
+            ),
+            self.send(&pool, JOBS_CHANNEL, jobs_outgoing, GATHERING_TIME, &stop),
+        );
+    }
+
+    async fn send(
+        &self,
+        pool: &PgPool,
+        channel: &str,
+        changes: &Notify,
+        gathering_time: Duration,
+        stop: &CancellationToken,
+    ) {
         loop {
-            let channel = tokio::select! {
+            tokio::select! {
                 () = stop.cancelled() => return,
-                () = self.0.numbered_outgoing.notified() => EVENTS_CHANNEL,
-                () = self.0.jobs_outgoing.notified() => JOBS_CHANNEL,
-            };
+                () = changes.notified() => {}
+            }
+            tokio::time::sleep(gathering_time).await;
             let sent = sqlx::query!("SELECT pg_notify($1, $2)", channel, self.0.name.0)
-                .execute(&pool)
+                .execute(pool)
                 .await;
             if let Err(error) = sent {
                 tracing::debug!(%error, "Could not wake other replicas; they look by themselves within a second");

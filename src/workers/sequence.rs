@@ -18,13 +18,10 @@ use crate::{
     db::{
         self,
         deliveries::{self, FannedOut},
-        events,
+        events::{self, Numbered},
         wakeups::Wakeups,
     },
-    domain::{
-        event::{Event, EventId},
-        ids::Ids,
-    },
+    domain::ids::Ids,
     feed::Handover,
 };
 
@@ -34,7 +31,7 @@ const BATCH: i64 = 500;
 /// In how many lanes at most deliveries are claimed by the way: all replicas wait for this commit.
 const LANES: usize = 16;
 
-/// How it is numbered.
+/// How events are numbered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Mode {
     /// How many more events are numbered one at a time, since of several one made trouble.
@@ -103,16 +100,47 @@ impl Sequencer {
         if !is_woken && !events::is_any_unnumbered(&mut conn).await? {
             return Ok(false);
         }
-        let mut tx = conn.begin().await?;
+        let committed = self.number_next(&mut conn, mode).await;
+        if committed.is_err() {
+            // Where not even its beginning is known to have succeeded, nobody else is to find it.
+            conn.close_on_drop();
+        }
+        drop(conn);
+        let Some(Committed {
+            numbered,
+            made,
+            claim,
+        }) = committed?
+        else {
+            return Ok(false);
+        };
+        let has_more = numbered.has_more;
+        let claimed = claim.as_ref().map_or(0, Claim::count);
+        if let Some(claim) = claim {
+            claim.begin();
+        }
+        self.wakeups.events_numbered(self.handover.hand(numbered));
+        if claimed < made.count {
+            self.claimer.note(&made.lanes);
+        }
+        Ok(has_more)
+    }
+
+    async fn number_next(
+        &self,
+        conn: &mut PgConnection,
+        mode: Mode,
+    ) -> sqlx::Result<Option<Committed>> {
+        let mut tx = events::begin_numbering(conn).await?;
         let limit = if mode.alone > 0 { 1 } else { BATCH };
         let Some(numbered) = events::number_next(&mut tx, limit).await? else {
             tx.rollback().await?;
-            return Ok(false);
+            return Ok(None);
         };
         let made = if mode.alone > 0 {
-            self.fan_out_alone(&mut tx, &numbered.events).await?
+            self.fan_out_alone(&mut tx, &numbered).await?
         } else {
-            deliveries::fan_out(&mut tx, &self.ids, &numbered.events).await?
+            deliveries::fan_out(&mut tx, &self.ids, &numbered).await?
         };
         let claim = if mode.claims && (1..=LANES).contains(&made.lanes.len()) {
             Some(self.claimer.claim(&mut tx, &made.lanes).await?)
@@ -120,17 +148,11 @@ impl Sequencer {
             None
         };
         tx.commit().await?;
-        drop(conn);
-        let has_more = numbered.has_more;
-        self.wakeups.events_numbered(self.handover.hand(numbered));
-        let claimed = claim.as_ref().map_or(0, Claim::count);
-        if let Some(claim) = claim {
-            claim.begin();
-        }
-        if claimed < made.count {
-            self.claimer.note(&made.lanes);
-        }
-        Ok(has_more)
+        Ok(Some(Committed {
+            numbered,
+            made,
+            claim,
+        }))
     }
 
     /// Makes the deliveries of one event. One of which none can be made is set aside, so that nobody else waits for it: it has
@@ -138,10 +160,10 @@ impl Sequencer {
     async fn fan_out_alone(
         &self,
         conn: &mut PgConnection,
-        events: &[Event],
+        numbered: &Numbered,
     ) -> sqlx::Result<FannedOut> {
         let mut part = conn.begin().await?;
-        match deliveries::fan_out(&mut part, &self.ids, events).await {
+        match deliveries::fan_out(&mut part, &self.ids, numbered).await {
             Ok(made) => {
                 part.commit().await?;
                 Ok(made)
@@ -149,8 +171,7 @@ impl Sequencer {
             Err(error) if is_passing(&error) => Err(error),
             Err(error) => {
                 part.rollback().await?;
-                let ids: Vec<EventId> = events.iter().map(|event| event.id).collect();
-                tracing::error!(%error, events = ?ids, "No deliveries can be made of an event; it is set aside");
+                tracing::error!(%error, event.id = %numbered.through, "No deliveries can be made of an event; it is set aside");
                 metrics::counter!("gateway_events_set_aside_total").increment(1);
                 Ok(FannedOut::default())
             }
@@ -181,4 +202,13 @@ impl Mode {
 /// Whether the same may go well the next time.
 fn is_passing(error: &sqlx::Error) -> bool {
     db::is_unavailable(error) || db::is_conflict(error)
+}
+
+/// What one commit has changed.
+struct Committed {
+    numbered: Numbered,
+    /// The deliveries that it has made.
+    made: FannedOut,
+    /// Those of them, and others of the same receivers, that are to be sent now.
+    claim: Option<Claim>,
 }
