@@ -67,9 +67,9 @@ pub fn observe(way: Way, known_since: Option<DateTime<Utc>>, told_at: DateTime<U
 }
 
 impl Told {
-    /// Measures how long it took to tell of this one, by this machine's clock.
-    pub fn observe(&self, way: Way) {
-        observe(way, self.known_since, SystemTime::now().into());
+    /// Measures how long it took to tell of this one, by the clock of whoever tells.
+    pub fn observe(&self, way: Way, told_at: SystemTime) {
+        observe(way, self.known_since, told_at.into());
     }
 }
 

@@ -137,20 +137,20 @@ impl Sequencer {
             tx.rollback().await?;
             return Ok(None);
         };
-        let made = if mode.alone > 0 {
+        let fanned_out = if mode.alone > 0 {
             self.fan_out_alone(&mut tx, &numbered).await?
         } else {
             deliveries::fan_out(&mut tx, &self.ids, &numbered).await?
         };
-        let claim = if mode.claims && (1..=LANES).contains(&made.lanes.len()) {
-            Some(self.claimer.claim(&mut tx, &made.lanes).await?)
+        let claim = if mode.claims && (1..=LANES).contains(&fanned_out.lanes.len()) {
+            Some(self.claimer.claim(&mut tx, &fanned_out.lanes).await?)
         } else {
             None
         };
         tx.commit().await?;
         Ok(Some(Committed {
             numbered,
-            made,
+            made: fanned_out,
             claim,
         }))
     }

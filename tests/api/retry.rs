@@ -378,6 +378,8 @@ async fn an_endpoint_that_wants_to_know_what_is_queued_is_told_of_a_retry() {
     for request in receiver.received() {
         assert_eq!(request.json()["type"], "transcription.queued");
     }
+    app.acme.wait_until(&id, "processing").await;
+    app.end(&id).await;
     app.acme.wait_until_done(&id).await;
     app.finish().await;
 }

@@ -193,8 +193,9 @@ async fn write(
                json_strip_nulls(json_build_object(
                    'status', status, 'status_reason', status_reason, 'error_type', error_type,
                    'error_code', error_code, 'batch_id', batch_id,
-                   'received_at', (SELECT received_at FROM kept)))
-        FROM ended
+                   'received_at', received_at))
+        -- Both, so that what was received was so before what it ended.
+        FROM ended CROSS JOIN kept
         ",
         callback.attempt_id.0,
         job_status,

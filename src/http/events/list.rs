@@ -32,6 +32,7 @@ use crate::{
         state::AppState,
         wait::Wait,
     },
+    trace,
 };
 
 /// How often the log is looked at for one page of events of rare types.
@@ -134,7 +135,7 @@ impl Found {
         if told.id > self.through {
             self.through = told.id;
             if asked.wants(told.kind) {
-                told.observe(Way::Wait);
+                told.observe(Way::Wait, trace::now());
                 self.events.push(told);
             }
         }

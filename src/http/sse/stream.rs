@@ -20,6 +20,7 @@ use crate::{
     domain::{event::EventId, links::Links},
     feed::{self, Next, Subscription, Told, Way},
     http::serve::CutOff,
+    trace,
 };
 
 /// How many frames may wait for the connection to take them.
@@ -156,7 +157,7 @@ impl Stream {
             }
             if self.reader.source.tells(&told) {
                 self.send(frame(&told)).await?;
-                told.observe(Way::Stream);
+                told.observe(Way::Stream, trace::now());
             }
             self.through = told.id;
             has_ended = self.reader.source.ends_with(&told);

@@ -18,6 +18,7 @@ use crate::{
         state::AppState,
         wait::Wait,
     },
+    trace,
 };
 
 /// Finds a job that has ended; or as it stands when the time is up, the process is to end, or as many wait as may. Says
@@ -56,7 +57,7 @@ pub async fn find_ended(
             match next {
                 None => is_over = true,
                 Some(Next::Event(told)) if !told.kind.is_terminal() => continue,
-                Some(Next::Event(told)) => told.observe(Way::Wait),
+                Some(Next::Event(told)) => told.observe(Way::Wait, trace::now()),
                 Some(Next::Missed) => {}
             }
             break;

@@ -84,7 +84,6 @@ impl Deliverer {
 
     /// What claims for it, and begins to send; and the recorder, to be run beside it, which ends once there are no more of those.
     /// Sends run on in `tasks`; `give_up` ends them.
-    #[must_use]
     pub fn claimer(
         &self,
         tasks: TaskTracker,

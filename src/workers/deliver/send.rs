@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
-use tokio::{sync::OwnedSemaphorePermit, time::Instant};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use url::Url;
 
@@ -13,7 +13,7 @@ use super::{
     claim::Claimed,
     places::Place,
     report::{begin_span, count, describe, report},
-    results::{NoResult, Unpacked},
+    results::{NoResult, Taken, Unpacked},
 };
 use crate::{
     crash_points::CrashPoint,
@@ -68,7 +68,7 @@ enum Tried {
 struct Composed {
     message: Message,
     /// What its result takes.
-    _room: Option<OwnedSemaphorePermit>,
+    _room: Option<Taken>,
 }
 
 impl Deliverer {
@@ -213,14 +213,14 @@ impl Deliverer {
         &self,
         contents: &Contents,
         is_unproven: bool,
-    ) -> Result<(Bytes, Option<OwnedSemaphorePermit>), NoResult> {
+    ) -> Result<(Bytes, Option<Taken>), NoResult> {
         match &contents.to {
             To::Endpoint { result, .. } => {
                 let thin = feed::write(&contents.event, &self.0.parts.links).body;
                 let Some(at) = result else {
                     return Ok((thin, None));
                 };
-                match self.read(*at, is_unproven).await {
+                match self.read(contents.event.tenant_id, *at, is_unproven).await {
                     Ok(Unpacked { result, room }) => {
                         Ok((body::with_result(&thin, &result), Some(room)))
                     }
@@ -234,7 +234,9 @@ impl Deliverer {
                 custom_metadata,
                 ..
             } => {
-                let Unpacked { result, room } = self.read(*result, is_unproven).await?;
+                let Unpacked { result, room } = self
+                    .read(contents.event.tenant_id, *result, is_unproven)
+                    .await?;
                 let body = body::success(*job_id, &result, custom_metadata.as_deref());
                 Ok((body, Some(room)))
             }
@@ -250,9 +252,14 @@ impl Deliverer {
         }
     }
 
-    async fn read(&self, at: ResultAt, is_unproven: bool) -> Result<Unpacked, NoResult> {
+    async fn read(
+        &self,
+        tenant_id: TenantId,
+        at: ResultAt,
+        is_unproven: bool,
+    ) -> Result<Unpacked, NoResult> {
         let (results, pool) = (&self.0.results, &self.0.parts.pool);
-        results.read(pool, at, is_unproven).await
+        results.read(pool, tenant_id, at, is_unproven).await
     }
 
     /// What signs the message. A tenant gets its secret with its first callback, so that every callback is signed.
