@@ -56,9 +56,9 @@ struct Inner {
 impl Wakeups {
     /// A job changed: something can be claimed, or told. Call it after the commit.
     pub fn jobs_changed(&self) {
+        self.events_added();
         self.0.jobs.notify_one();
         self.0.jobs_outgoing.notify_one();
-        self.events_added();
     }
 
     /// Something is to be told. Call it after the commit.

@@ -158,7 +158,7 @@ async fn write(
             FOR UPDATE
         ), attempt AS MATERIALIZED (
             -- After the job, in the order of all locks.
-            SELECT id, job_id FROM attempts
+            SELECT id, job_id, gateway_now() AS now FROM attempts
             WHERE id = $1 AND job_id = (SELECT id FROM job) AND state = $3 AND finished_at IS NULL AND gladia_id = $4
             FOR UPDATE
         ), kept AS (
@@ -166,12 +166,12 @@ async fn write(
             INSERT INTO callbacks
                 (id, attempt_id, method, outcome, gladia_id, body, body_bytes, body_sha256, received_at,
                  result_frame_start, result_frame_length)
-            SELECT $5, id, $6, $7, $4, $8, $9, $10, least(coalesce($11, gateway_now()), gateway_now()), $12, $13
+            SELECT $5, id, $6, $7, $4, $8, $9, $10, least(coalesce($11, now), now), $12, $13
             FROM attempt
             RETURNING received_at
         ), settled AS (
             UPDATE attempts
-            SET state = $14, finished_at = gateway_now(), next_look_at = NULL, unknown_reason = NULL,
+            SET state = $14, finished_at = (SELECT now FROM attempt), next_look_at = NULL, unknown_reason = NULL,
                 audio_duration_seconds = $15, billing_time_seconds = $16
             WHERE id = (SELECT id FROM attempt)
         ), freed AS (
@@ -179,7 +179,7 @@ async fn write(
             WHERE attempt_id = (SELECT id FROM attempt)
         ), ended AS (
             UPDATE jobs
-            SET status = $14, status_reason = NULL, finished_at = gateway_now(), gladia_id = $4,
+            SET status = $14, status_reason = NULL, finished_at = (SELECT now FROM attempt), gladia_id = $4,
                 result_callback_id = CASE WHEN $14 = 'done' THEN $5 END,
                 audio_duration_seconds = CASE WHEN $14 = 'done' THEN $15 ELSE audio_duration_seconds END,
                 billing_time_seconds = CASE WHEN $14 = 'done' THEN $16 ELSE billing_time_seconds END,
