@@ -85,7 +85,8 @@ pub struct RequestSettings {
 
     /// How many requests may wait for news (`wait=`) in this process at once (1 to 100000). One more is told to come back.
     ///
-    /// Each holds a connection to its caller, and nothing else.
+    /// A tenant gets one more for as long as it holds fewer than are free: half of all, where it is the only one. Each holds
+    /// a connection to its caller, and nothing else.
     ///
     /// Example: MAX_WAITING_REQUESTS=2000
     #[arg(long, env, value_name = "REQUESTS", default_value = "2000", value_parser = whole(1_usize..=100_000))]

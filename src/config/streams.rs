@@ -12,7 +12,8 @@ use super::values::whole;
 pub struct StreamSettings {
     /// How many streams of events may be open at once in this process (1 to 1000000). Further ones are answered 503.
     ///
-    /// Each holds a connection, and with it a file descriptor: the limit of those (ulimit -n) has to be larger.
+    /// A tenant gets one more for as long as it holds fewer than are free: half of all, where it is the only one. Each holds
+    /// a connection, and with it a file descriptor: the limit of those (ulimit -n) has to be larger.
     ///
     /// Example: MAX_STREAMS=10000
     #[arg(long, env, value_name = "NUMBER", default_value = "10000", value_parser = whole(1_usize..=1_000_000))]

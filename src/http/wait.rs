@@ -3,19 +3,22 @@
 //! `?wait=20` says it, or the header `Prefer: wait=20` (RFC 7240), which is answered with `Preference-Applied`. Whoever waits
 //! holds a place in the [`WaitingRoom`] and one in the feed, and no connection of the database's.
 
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
 use axum::{
     extract::FromRequestParts,
     http::{HeaderMap, HeaderName, HeaderValue, header, request::Parts},
     response::Response,
 };
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use url::form_urlencoded;
 
 use super::{
     problem::{Problem, ProblemType},
     state::AppState,
+};
+use crate::domain::{
+    ids::TenantId,
+    shares::{NoPlace, SharedPlace, Shares},
 };
 
 /// The longest wait, in seconds. Load balancers that end silent requests after 60 s or less are asked for less.
@@ -31,45 +34,41 @@ const PREFER: HeaderName = HeaderName::from_static("prefer");
 
 const PREFERENCE_APPLIED: HeaderName = HeaderName::from_static("preference-applied");
 
-/// Bounds how many requests wait at once. Clones are the same.
+/// Bounds how many requests wait at once, and how many of one tenant. Clones are the same.
 #[derive(Debug, Clone)]
-pub struct WaitingRoom {
-    places: Arc<Semaphore>,
-    size: usize,
-}
-
-/// Given back when dropped, as it is with the request of a caller who hangs up.
-#[derive(Debug)]
-pub struct Place {
-    _permit: OwnedSemaphorePermit,
-}
+pub struct WaitingRoom(Shares);
 
 impl WaitingRoom {
     /// A room for so many.
     #[must_use]
     pub fn new(size: usize) -> Self {
-        let places = Arc::new(Semaphore::new(size));
-        Self { places, size }
+        Self(Shares::new(size))
     }
 
-    /// Takes a place.
+    /// Takes a place. It is given back with the request, also where the caller hangs up.
     ///
     /// # Errors
-    /// 503 where there is none.
-    pub fn enter(&self) -> Result<Place, Problem> {
-        let place = Arc::clone(&self.places).try_acquire_owned();
-        place
-            .map(|permit| Place { _permit: permit })
-            .map_err(|_| {
-                let detail = "As many requests wait for news here as may. Repeat this one in a moment, or without wait.";
-                Problem::new(ProblemType::TooManyWaiting, detail).retry_after(FULL_RETRY_AFTER)
-            })
+    /// 503 where there is none for this tenant.
+    pub fn enter(&self, tenant_id: TenantId) -> Result<SharedPlace, Problem> {
+        self.0.take(tenant_id).map_err(|none| {
+            let detail = match none {
+                NoPlace::Full => {
+                    "As many requests wait for news here as may (MAX_WAITING_REQUESTS). Repeat this one in a moment, or \
+                     without wait."
+                }
+                NoPlace::ShareTaken => {
+                    "As many requests of your tenant wait for news here as may of one tenant: no more than there are places \
+                     left of MAX_WAITING_REQUESTS. Repeat this one in a moment, or without wait."
+                }
+            };
+            Problem::new(ProblemType::TooManyWaiting, detail).retry_after(FULL_RETRY_AFTER)
+        })
     }
 
     /// How many wait.
     #[must_use]
     pub fn taken(&self) -> usize {
-        self.size.saturating_sub(self.places.available_permits())
+        self.0.taken()
     }
 }
 
@@ -90,12 +89,19 @@ impl Wait {
         let mut values =
             form_urlencoded::parse(query.as_bytes()).filter(|(name, _)| name == "wait");
         match (values.next(), values.next()) {
-            (None, _) => Ok(preferred_seconds(headers).map_or(Self::Unasked, Self::Preferred)),
+            (None, _) => Ok(Self::of(None, headers)),
             (Some(_), Some(_)) => Err(Problem::parameter("wait", "must be given once")),
             (Some((_, value)), None) => parse_seconds(&value)
                 .map(Self::Asked)
                 .map_err(|rule| Problem::parameter("wait", rule)),
         }
+    }
+
+    /// What the query asks for, where it does, else the headers.
+    #[must_use]
+    pub fn of(asked: Option<Duration>, headers: &HeaderMap) -> Self {
+        let preferred = || preferred_seconds(headers).map_or(Self::Unasked, Self::Preferred);
+        asked.map_or_else(preferred, Self::Asked)
     }
 
     /// How long at most.
@@ -272,16 +278,5 @@ mod tests {
         ] {
             assert!(asked(query).is_err(), "{query}");
         }
-    }
-
-    #[test]
-    fn a_place_is_given_back() {
-        let room = WaitingRoom::new(1);
-        let place = room.enter().unwrap();
-        assert!(room.enter().is_err());
-        assert_eq!(room.taken(), 1);
-        drop(place);
-        assert!(room.enter().is_ok());
-        assert_eq!(room.taken(), 0);
     }
 }

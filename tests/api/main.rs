@@ -42,6 +42,7 @@ mod erasing;
 mod event_list;
 mod event_retention;
 mod exports;
+mod fair_deliveries;
 mod guide;
 mod idempotency;
 mod large_callbacks;

@@ -462,15 +462,19 @@ async fn a_stopping_replica_ends_its_streams_at_once() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn no_more_streams_are_open_than_may_be() {
-    let app = TestApp::builder().set("MAX_STREAMS", 2).start().await;
+    let app = TestApp::builder().set("MAX_STREAMS", 3).start().await;
     let (id, attempt, gladia_id) = processing(&app).await;
     let stream = EventStream::open(&app.acme, STREAM).await;
     let mut job_stream = EventStream::open(&app.acme, &of_job(&id)).await;
+    let of_another = EventStream::open(&app.globex, STREAM).await;
     for path in [STREAM, &of_job(&id)] {
         let answer = app.globex.get(path).await;
-        answer.problem(503, "too-many-streams");
+        let problem = answer.problem(503, "too-many-streams");
+        let detail = problem["detail"].as_str().unwrap();
+        assert!(detail.contains("(MAX_STREAMS)"), "{detail}");
         assert!(answer.header("retry-after").is_some());
     }
+    drop(of_another);
     let opens = async || {
         let request = app.acme.request(Method::GET, STREAM);
         (request.send().await.unwrap().status() == 200).then_some(())
@@ -516,5 +520,29 @@ async fn many_listeners_of_one_tenant_hear_the_same() {
         heard.insert(ids(&stream.take(expected.len()).await));
     }
     assert_eq!(heard, BTreeSet::from([expected]));
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_tenant_that_opens_all_the_streams_it_can_leaves_some_to_others() {
+    let app = TestApp::builder().set("MAX_STREAMS", 4).start().await;
+    let initech = app.caller("initech", Scope::Read).await;
+    let mut open = Vec::new();
+    for (caller, may_open) in [(&app.acme, 2), (&app.globex, 1), (&initech, 1)] {
+        for _ in 0..may_open {
+            open.push(EventStream::open(caller, STREAM).await);
+        }
+        let problem = caller.get(STREAM).await.problem(503, "too-many-streams");
+        let detail = problem["detail"].as_str().unwrap();
+        let names_the_tenants_share = detail.contains("as may be of one tenant");
+        assert_eq!(names_the_tenants_share, open.len() < 4, "{detail}");
+    }
+    // What one gives back is there for all.
+    open.truncate(1);
+    eventually("free place", async || {
+        let request = app.globex.request(Method::GET, STREAM);
+        (request.send().await.unwrap().status() == 200).then_some(())
+    })
+    .await;
     app.finish().await;
 }

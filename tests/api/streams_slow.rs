@@ -31,7 +31,7 @@ fn ascending(count: usize) -> Vec<i64> {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_reader_who_takes_nothing_is_cut_off_and_others_go_on() {
     let app = wordy()
-        .set("MAX_STREAMS", 2)
+        .set("MAX_STREAMS", 3)
         .tune(|settings| settings.streams.stream_send_timeout = Duration::from_millis(500))
         .start()
         .await;

@@ -394,3 +394,55 @@ async fn the_end_of_the_process_ends_every_wait_with_what_is_there() {
     app.acme.wait_until_done(id_of(&job)).await;
     app.finish().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_tenant_whose_requests_wait_leaves_places_to_others() {
+    let app = TestApp::builder()
+        .set("MAX_WAITING_REQUESTS", 2)
+        .start()
+        .await;
+    let greedy = look_in_place(&app.acme, "/v1/events?after=latest&wait=18");
+    until_somebody_waits(&app.acme).await;
+    let refused = app.acme.get("/v1/events?after=latest&wait=1").await;
+    let problem = refused.problem(503, "too-many-waiting");
+    let detail = problem["detail"].as_str().unwrap();
+    assert!(detail.contains("as may of one tenant"), "{detail}");
+    let waited = app.globex.get("/v1/events?after=latest&wait=1").await;
+    assert_eq!(waited.expect(200)["events"], json!([]));
+    assert!(!greedy.is_finished());
+    greedy.abort();
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_change_list_heeds_a_preference_where_there_is_a_place() {
+    let app = TestApp::builder()
+        .set("MAX_WAITING_REQUESTS", 1)
+        .start()
+        .await;
+    let preferring = |path: &str, preference: &str| {
+        let request = app.acme.request(Method::GET, path);
+        Answer::to(request.header("prefer", preference.to_owned()))
+    };
+    let started = Instant::now();
+    let nothing = preferring("/v1/events?after=latest", "wait=1").await;
+    assert_eq!(nothing.expect(200)["events"], json!([]));
+    assert!(started.elapsed() >= Duration::from_secs(1));
+    assert_eq!(nothing.header("preference-applied"), Some("wait=1"));
+    assert_eq!(nothing.header("retry-after"), None);
+    // The query wins.
+    let asked = preferring("/v1/events?after=latest&wait=0", "wait=18").await;
+    assert_eq!(asked.expect(200)["events"], json!([]));
+    assert_eq!(asked.header("preference-applied"), None);
+
+    let waiting = look_in_place(&app.acme, "/v1/events?after=latest&wait=18");
+    until_somebody_waits(&app.acme).await;
+    let declined = preferring("/v1/events?after=latest", "wait=18").await;
+    assert_eq!(declined.expect(200)["events"], json!([]));
+    assert_eq!(declined.header("preference-applied"), None);
+    assert_eq!(declined.header("retry-after"), Some("3"));
+    app.acme.start("a.mp3").await;
+    let told = waiting.await.unwrap().expect(200);
+    assert_eq!(told["events"][0]["type"], "transcription.queued");
+    app.finish().await;
+}

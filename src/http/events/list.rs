@@ -5,6 +5,7 @@ use std::sync::Arc;
 use axum::{
     Json,
     extract::{RawQuery, State},
+    http::HeaderMap,
     response::{IntoResponse, Response},
 };
 use futures_util::FutureExt;
@@ -24,12 +25,14 @@ use crate::{
         event::{EventId, EventView, PublicEventType},
         ids::TenantId,
     },
-    feed::{self, Next, Subscription, Told, Topic},
+    feed::{self, Next, Subscription, Told, Topic, Way},
     http::{
         auth::Reader,
         problem::{Problem, ProblemType},
         state::AppState,
+        wait::Wait,
     },
+    trace,
 };
 
 /// How often the log is looked at for one page of events of rare types.
@@ -52,7 +55,7 @@ pub struct EventList<'a> {
 /// What happened to the tenant's transcriptions and webhook endpoints, in the order of the events' ids: the same events with
 /// the same ids as in webhooks and streams. Whoever goes on with `next_after` misses none and sees none twice.
 ///
-/// With `wait`, a request that finds nothing is answered as soon as there is something, or with an empty page in the end. So
+/// With `wait`, or the header `Prefer: wait=…`, a request that finds nothing is answered as soon as there is something, or with an empty page in the end. So
 /// a loop of `after=<next_after>&wait=60` follows what happens without asking in vain.
 ///
 /// Events are kept for a while (`EVENT_RETENTION_SECONDS`, 30 days unless the operator has chosen otherwise). Whoever was away
@@ -66,26 +69,48 @@ pub struct EventList<'a> {
         ("types" = Option<Vec<PublicEventType>>, Query, description = "Only events of these types, separated by commas. All, if not given.", example = json!(["transcription.done", "transcription.error"])),
         ("limit" = Option<u32>, Query, minimum = 1, maximum = 500, description = "How many at most. 100 if not given."),
         ("wait" = Option<u32>, Query, minimum = 0, maximum = 60, description = "How many seconds to wait where there is nothing yet."),
+        ("Prefer" = Option<String>, Header, description = "`wait=20` (RFC 7240): as the parameter `wait`, which wins over it. More than 60 means 60. Where as many requests wait as may, the answer comes at once and names no preference.", example = "wait=20"),
     ),
     responses(
-        (status = 200, description = "What there is, which may be nothing.", body = EventList),
+        (
+            status = 200, description = "What there is, which may be nothing.", body = EventList,
+            headers(
+                ("Preference-Applied" = Option<String>, description = "`wait=` and the seconds, where `Prefer` asked for them."),
+                ("Retry-After" = Option<u32>, description = "Where `Prefer` asked for a wait and there was no place: after how many seconds to ask again."),
+            ),
+        ),
         (status = 410, description = "Events after `after` are gone; the problem says how to start again, and `oldest_after` from where (`event-cursor-expired`)."),
-        (status = 503, description = "The database is not available (`database-unavailable`), or as many requests wait as may (`too-many-waiting`)."),
+        (status = 503, description = "The database is not available (`database-unavailable`), or as many requests wait as may, of all or of the tenant (`too-many-waiting`)."),
     ),
 )]
 pub async fn list_events(
     State(state): State<AppState>,
     Reader(caller): Reader,
     RawQuery(query): RawQuery,
+    headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let asked = EventQuery::parse(query.as_deref().unwrap_or_default())?;
-    let deadline = Instant::now() + asked.wait;
+    let mut wait = Wait::of(asked.wait, &headers);
+    let deadline = Instant::now() + wait.at_most();
+    let mut has_waited = true;
     let mut found = read(&state, caller.tenant_id, &asked, asked.start).await?;
-    if found.is_nothing() && !asked.wait.is_zero() {
-        let _place = state.waiting_room.enter()?;
-        found = wait_for_news(&state, caller.tenant_id, &asked, found, deadline).await?;
+    if found.is_nothing() && !wait.at_most().is_zero() {
+        match (state.waiting_room.enter(caller.tenant_id), wait) {
+            (Ok(_place), _) => {
+                found = wait_for_news(&state, caller.tenant_id, &asked, found, deadline).await?;
+            }
+            // No more than a preference.
+            (Err(_), Wait::Preferred(_)) => {
+                wait = wait.declined();
+                has_waited = false;
+            }
+            (Err(problem), _) => return Err(problem),
+        }
     }
-    found.answer()
+    let mut response = found.answer()?;
+    // Whoever was waited for asks again at once.
+    wait.mark(&mut response, has_waited);
+    Ok(response)
 }
 
 /// What was found.
@@ -106,6 +131,7 @@ impl Found {
         if told.id > self.through {
             self.through = told.id;
             if asked.wants(told.kind) {
+                told.observe(Way::Wait, trace::now());
                 self.events.push(told);
             }
         }

@@ -41,8 +41,8 @@ pub struct EventQuery {
     pub types: Option<Vec<PublicEventType>>,
     /// How many at most.
     pub limit: usize,
-    /// How long to wait for the first.
-    pub wait: Duration,
+    /// How long to wait for the first. `None`: not said here.
+    pub wait: Option<Duration>,
 }
 
 impl EventQuery {
@@ -55,7 +55,7 @@ impl EventQuery {
             start: Start::Oldest,
             types: None,
             limit: DEFAULT_LIMIT,
-            wait: Duration::ZERO,
+            wait: None,
         };
         let mut seen: Vec<String> = Vec::new();
         let mut errors: Vec<(String, String)> = Vec::new();
@@ -104,7 +104,7 @@ impl EventQuery {
                     .filter(|limit| (1..=MAX_LIMIT).contains(limit))
                     .ok_or_else(|| format!("must be a whole number from 1 to {MAX_LIMIT}"))?;
             }
-            "wait" => self.wait = wait::parse_seconds(value)?,
+            "wait" => self.wait = Some(wait::parse_seconds(value)?),
             _ => return Err("is not known here: use after, types, limit and wait".to_owned()),
         }
         Ok(())
@@ -160,7 +160,7 @@ mod tests {
                     PublicEventType::Queued
                 ]),
                 limit: 2,
-                wait: Duration::from_secs(5),
+                wait: Some(Duration::from_secs(5)),
             }
         );
         let nothing = EventQuery::parse("").unwrap();

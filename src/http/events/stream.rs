@@ -39,7 +39,7 @@ use crate::{
             headers(("X-Accel-Buffering" = String, description = "`no`, so that no proxy holds events back.")),
         ),
         (status = 410, description = "Events after that id are gone; `oldest_after` says where to go on (`event-cursor-expired`)."),
-        (status = 503, description = "The database is not available (`database-unavailable`), or as many streams are open as may be (`too-many-streams`)."),
+        (status = 503, description = "The database is not available (`database-unavailable`), or as many streams are open as may be, of all or of the tenant (`too-many-streams`)."),
     ),
 )]
 pub async fn stream_events(

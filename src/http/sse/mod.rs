@@ -25,7 +25,7 @@ use axum::{
 };
 use futures_util::{StreamExt, stream::poll_fn};
 use metrics::gauge;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
+use tokio::sync::{Semaphore, mpsc};
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 
@@ -43,7 +43,11 @@ use super::{
     serve::CutOff,
     state::AppState,
 };
-use crate::domain::event::EventId;
+use crate::domain::{
+    event::EventId,
+    ids::TenantId,
+    shares::{NoPlace, SharedPlace, Shares},
+};
 
 /// The header by which a stream goes on.
 pub const LAST_EVENT_ID: &str = "last-event-id";
@@ -71,7 +75,7 @@ pub struct StreamTiming {
 /// The streams of this process. Clones are the same.
 #[derive(Debug, Clone)]
 pub struct Streams {
-    places: Arc<Semaphore>,
+    places: Shares,
     reads: Arc<Semaphore>,
     timing: StreamTiming,
     stop: CancellationToken,
@@ -84,29 +88,35 @@ impl Streams {
         // Shown from the start.
         gauge!("gateway_streams_open").increment(0.0);
         Self {
-            places: Arc::new(Semaphore::new(most)),
+            places: Shares::new(most),
             reads: Arc::new(Semaphore::new(READS_AT_ONCE)),
             timing,
             stop,
         }
     }
 
-    fn admit(&self) -> Result<Place, Problem> {
-        let permit = Arc::clone(&self.places).try_acquire_owned().map_err(|_| {
-            Problem::new(
-                ProblemType::TooManyStreams,
-                "As many streams are open here as may be. Come back in a moment: another replica may have room.",
-            )
-            .retry_after(FULL_RETRY_AFTER)
+    fn admit(&self, tenant_id: TenantId) -> Result<Place, Problem> {
+        let held = self.places.take(tenant_id).map_err(|none| {
+            let detail = match none {
+                NoPlace::Full => {
+                    "As many streams are open here as may be (MAX_STREAMS). Come back in a moment: another replica may have \
+                     room."
+                }
+                NoPlace::ShareTaken => {
+                    "As many streams of your tenant are open here as may be of one tenant: no more than there are places left \
+                     of MAX_STREAMS. Come back in a moment: another replica may have room."
+                }
+            };
+            Problem::new(ProblemType::TooManyStreams, detail).retry_after(FULL_RETRY_AFTER)
         })?;
         gauge!("gateway_streams_open").increment(1.0);
-        Ok(Place { _permit: permit })
+        Ok(Place { _held: held })
     }
 }
 
 /// One of the streams that may be open. Given back when dropped.
 struct Place {
-    _permit: OwnedSemaphorePermit,
+    _held: SharedPlace,
 }
 
 impl Drop for Place {
@@ -118,7 +128,7 @@ impl Drop for Place {
 /// Opens a stream behind an event. `cut_off`: what ends its connection.
 ///
 /// # Errors
-/// Where there are too many, there is nothing of that kind, or events behind that one are gone.
+/// Where there are too many, or too many of the tenant, there is nothing of that kind, or events behind that one are gone.
 pub async fn open(
     state: &AppState,
     source: Source,
@@ -126,7 +136,7 @@ pub async fn open(
     cut_off: Option<Extension<CutOff>>,
 ) -> Result<Response, Problem> {
     let streams = &state.streams;
-    let place = streams.admit()?;
+    let place = streams.admit(source.tenant_id())?;
     // Before the database is read: what is committed later is handed over, what was committed earlier is found.
     let subscription = state.feed.subscribe(source.topic());
     let reader = Reader {

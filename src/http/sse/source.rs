@@ -72,6 +72,13 @@ impl From<Problem> for Unreadable {
 }
 
 impl Source {
+    /// Whose stream it is.
+    pub(super) fn tenant_id(&self) -> TenantId {
+        match self {
+            Self::Tenant { tenant_id, .. } | Self::Job { tenant_id, .. } => *tenant_id,
+        }
+    }
+
     /// What its stream waits for.
     pub(super) fn topic(&self) -> Topic {
         match self {
