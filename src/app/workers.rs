@@ -7,7 +7,7 @@ use super::Gateway;
 use crate::{
     config::{CompletionMode, PublicUrlCheck, ResendUnknown, ServeSettings},
     domain::expected::Pace,
-    feed::Follower,
+    feed::{Follower, Handover},
     gladia::canary::Canary,
     http::state::AppState,
     shutdown::Shutdown,
@@ -128,12 +128,6 @@ fn tell(gateway: &Gateway, state: &AppState, worker: String) {
         hard,
         tracker,
     } = gateway.shutdown.clone();
-    let sequencer = Sequencer {
-        pool: state.pool.clone(),
-        wakeups: state.wakeups.clone(),
-        ids: state.ids.clone(),
-    };
-    gateway.spawn("sequence", sequencer.run(soft.clone()));
     let deliverer = Deliverer::new(deliver::Parts {
         pool: state.pool.clone(),
         notifier: state.notifier.clone(),
@@ -143,11 +137,21 @@ fn tell(gateway: &Gateway, state: &AppState, worker: String) {
         links: state.links.clone(),
         worker,
     });
-    let run = deliverer.run(tracker, soft.clone(), hard);
-    gateway.spawn("deliver", run);
+    let claimer = deliverer.claimer(tracker, hard);
+    let (handover, handed_over) = Handover::new();
+    let sequencer = Sequencer {
+        pool: state.pool.clone(),
+        wakeups: state.wakeups.clone(),
+        ids: state.ids.clone(),
+        claimer: claimer.clone(),
+        handover,
+    };
+    gateway.spawn("sequence", sequencer.run(soft.clone()));
+    gateway.spawn("deliver", deliverer.run(claimer, soft.clone()));
     let follower = Follower {
         pool: state.pool.clone(),
         wakeups: state.wakeups.clone(),
+        handed_over,
         feed: state.feed.clone(),
         links: state.links.clone(),
     };

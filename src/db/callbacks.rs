@@ -18,6 +18,8 @@ use crate::domain::{
     trace_context::TraceContext,
 };
 
+mod at_once;
+
 /// A verified callback.
 #[derive(Debug)]
 pub struct ReceivedCallback<'a> {
@@ -117,6 +119,9 @@ pub async fn record(
     conn: &mut PgConnection,
     callback: &ReceivedCallback<'_>,
 ) -> sqlx::Result<Recorded> {
+    if let Some(recorded) = at_once::record(conn, callback).await? {
+        return Ok(recorded);
+    }
     let mut tx = conn.begin().await?;
     // The job's lock comes first: two callbacks of one job are handled one after the other.
     let job = sqlx::query!(

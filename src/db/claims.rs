@@ -76,6 +76,10 @@ pub struct ClaimedJob {
 /// # Errors
 /// Where the database does not answer.
 pub async fn claim(conn: &mut PgConnection, claimant: &Claimant<'_>) -> sqlx::Result<Claim> {
+    // Each slot that is given back asks, mostly for nothing: all claims wait for the lock that follows.
+    if !is_any_queued(conn).await? {
+        return Ok(Claim::NothingQueued);
+    }
     let mut tx = conn.begin().await?;
     let dispatch = sqlx::query!(
         r#"
@@ -195,6 +199,13 @@ async fn add_attempt(
     )
     .fetch_one(conn)
     .await
+}
+
+async fn is_any_queued(conn: &mut PgConnection) -> sqlx::Result<bool> {
+    sqlx::query!(r#"SELECT EXISTS (SELECT FROM jobs WHERE status = 'queued') AS "any!""#)
+        .fetch_one(conn)
+        .await
+        .map(|row| row.any)
 }
 
 async fn is_any_submitting(conn: &mut PgConnection) -> sqlx::Result<bool> {

@@ -61,6 +61,10 @@ pub static MIGRATOR: LazyLock<Migrator> = LazyLock::new(|| {
 /// How long a request waits for a connection before it is answered 503.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);
 
+/// How long a connection may have been idle and is used unasked. Each is asked when it is given back, and one that has died
+/// since fails whoever uses it, as it does whoever is using it then.
+const TRUSTED_IDLE_TIME: Duration = Duration::from_millis(250);
+
 /// Parses a database URL.
 ///
 /// # Errors
@@ -118,6 +122,12 @@ pub fn lazy_pool(options: PgConnectOptions, max_connections: u32) -> PgPool {
         .max_connections(max_connections)
         .acquire_timeout(ACQUIRE_TIMEOUT)
         .after_connect(|conn, _| Box::pin(bound_session(conn)))
+        .test_before_acquire(false)
+        .before_acquire(|conn, meta| {
+            Box::pin(
+                async move { Ok(meta.idle_for <= TRUSTED_IDLE_TIME || conn.ping().await.is_ok()) },
+            )
+        })
         .connect_lazy_with(options)
 }
 

@@ -2,7 +2,8 @@
 //!
 //! A NOTIFY inside a transaction holds an instance-wide lock until the commit is on disk and halves throughput. So it is
 //! sent after the commit, by one task a process, and whatever happened meanwhile goes out as one. A lost one costs one
-//! sweep of at most a second: every worker also looks on a timer.
+//! sweep of at most a second: every worker also looks on a timer. Each carries the name of its sender, who has woken its own
+//! workers already.
 
 use std::{sync::Arc, time::Duration};
 
@@ -16,6 +17,10 @@ const JOBS_CHANNEL: &str = "gladia_gateway_jobs";
 /// The one by which they learn that events have got their numbers.
 const EVENTS_CHANNEL: &str = "gladia_gateway_events";
 
+/// How long changes of jobs are gathered before others are woken. Whoever made them looks itself at once, and a NOTIFY is a
+/// commit, which would stand in the way of those that tell callers.
+const GATHERING_TIME: Duration = Duration::from_millis(10);
+
 /// How long after the loss of the connection it is tried anew.
 const RECONNECT_DELAY: Duration = Duration::from_secs(1);
 
@@ -23,8 +28,19 @@ const RECONNECT_DELAY: Duration = Duration::from_secs(1);
 #[derive(Debug, Clone, Default)]
 pub struct Wakeups(Arc<Inner>);
 
+/// By which a process knows what it has sent itself.
+#[derive(Debug)]
+struct Name(String);
+
+impl Default for Name {
+    fn default() -> Self {
+        Self(format!("{:016x}", rand::random::<u64>()))
+    }
+}
+
 #[derive(Debug, Default)]
 struct Inner {
+    name: Name,
     /// Jobs were queued, or slots given back.
     jobs: Notify,
     /// Events wait for their numbers.
@@ -40,9 +56,9 @@ struct Inner {
 impl Wakeups {
     /// A job changed: something can be claimed, or told. Call it after the commit.
     pub fn jobs_changed(&self) {
+        self.events_added();
         self.0.jobs.notify_one();
         self.0.jobs_outgoing.notify_one();
-        self.events_added();
     }
 
     /// Something is to be told. Call it after the commit.
@@ -50,9 +66,11 @@ impl Wakeups {
         self.0.events.notify_one();
     }
 
-    /// Events have got their numbers. Call it after the commit.
-    pub fn events_numbered(&self) {
-        self.0.numbered.notify_one();
+    /// Events have got their numbers. Call it after the commit, and say whether those who wait here have them already.
+    pub fn events_numbered(&self, are_handed_over: bool) {
+        if !are_handed_over {
+            self.0.numbered.notify_one();
+        }
         self.0.numbered_outgoing.notify_one();
     }
 
@@ -83,14 +101,39 @@ impl Wakeups {
 
     /// Sends changes to other processes until told to stop.
     pub async fn send_to_others(&self, pool: PgPool, stop: CancellationToken) {
+        let Inner {
+            numbered_outgoing,
+            jobs_outgoing,
+            ..
+        } = &*self.0;
+        tokio::join!(
+            self.send(
+                &pool,
+                EVENTS_CHANNEL,
+                numbered_outgoing,
+                Duration::ZERO,
+                &stop
+            ),
+            self.send(&pool, JOBS_CHANNEL, jobs_outgoing, GATHERING_TIME, &stop),
+        );
+    }
+
+    async fn send(
+        &self,
+        pool: &PgPool,
+        channel: &str,
+        changes: &Notify,
+        gathering_time: Duration,
+        stop: &CancellationToken,
+    ) {
         loop {
-            let channel = tokio::select! {
+            tokio::select! {
                 () = stop.cancelled() => return,
-                () = self.0.numbered_outgoing.notified() => EVENTS_CHANNEL,
-                () = self.0.jobs_outgoing.notified() => JOBS_CHANNEL,
-            };
-            let sent = sqlx::query!("SELECT pg_notify($1, '')", channel)
-                .execute(&pool)
+                () = changes.notified() => {}
+            }
+            tokio::time::sleep(gathering_time).await;
+            let sent = sqlx::query!("SELECT pg_notify($1, $2)", channel, self.0.name.0)
+                .execute(pool)
                 .await;
             if let Err(error) = sent {
                 tracing::debug!(%error, "Could not wake other replicas; they look by themselves within a second");
@@ -121,6 +164,12 @@ impl Wakeups {
         listener.listen_all([JOBS_CHANNEL, EVENTS_CHANNEL]).await?;
         loop {
             let received = listener.try_recv().await?;
+            let sender = received
+                .as_ref()
+                .map(sqlx::postgres::PgNotification::payload);
+            if sender == Some(self.0.name.0.as_str()) {
+                continue;
+            }
             let channel = received
                 .as_ref()
                 .map(sqlx::postgres::PgNotification::channel);

@@ -3,11 +3,15 @@
 use std::{sync::Arc, time::Duration};
 
 use sqlx::PgPool;
+use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use super::{Feed, Told};
 use crate::{
-    db::{events, wakeups::Wakeups},
+    db::{
+        events::{self, Numbered},
+        wakeups::Wakeups,
+    },
     domain::{
         event::{Event, EventId},
         links::Links,
@@ -20,12 +24,36 @@ const BATCH: i64 = 500;
 /// How long until the next look when nothing wakes it, since a wake-up may be lost.
 const SWEEP_INTERVAL: Duration = Duration::from_secs(1);
 
+/// How many batches wait for the follower. It reads the log where there were more.
+const HANDED_OVER: usize = 16;
+
+/// Takes what was numbered in this process.
+#[derive(Debug)]
+pub struct Handover(mpsc::Sender<Numbered>);
+
+impl Handover {
+    /// Makes one, and what goes to the follower.
+    #[must_use]
+    pub fn new() -> (Self, mpsc::Receiver<Numbered>) {
+        let (sender, receiver) = mpsc::channel(HANDED_OVER);
+        (Self(sender), receiver)
+    }
+
+    /// Hands events over whose numbers are committed. Whether there was room; else they are to be read.
+    #[must_use]
+    pub fn hand(&self, numbered: Numbered) -> bool {
+        self.0.try_send(numbered).is_ok()
+    }
+}
+
 /// Follows the log for the feed.
 pub struct Follower {
     /// The database.
     pub pool: PgPool,
     /// Tells of events that have got their numbers.
     pub wakeups: Wakeups,
+    /// Events that have got them in this process.
+    pub handed_over: mpsc::Receiver<Numbered>,
     /// To whom they are handed.
     pub feed: Feed,
     /// Where callers find what they are told of.
@@ -34,7 +62,7 @@ pub struct Follower {
 
 impl Follower {
     /// Follows until told to stop.
-    pub async fn run(self, stop: CancellationToken) {
+    pub async fn run(mut self, stop: CancellationToken) {
         let mut seen = None;
         loop {
             let read = tokio::select! {
@@ -48,12 +76,46 @@ impl Follower {
                     tracing::warn!(%error, "Could not read the event log; trying again");
                 }
             }
-            tokio::select! {
-                () = stop.cancelled() => return,
-                () = self.wakeups.wait_for_numbered() => {}
-                () = tokio::time::sleep(SWEEP_INTERVAL) => {}
+            let sweep = tokio::time::sleep(SWEEP_INTERVAL);
+            tokio::pin!(sweep);
+            loop {
+                tokio::select! {
+                    () = stop.cancelled() => return,
+                    Some(numbered) = self.handed_over.recv() => {
+                        if self.take(&numbered, &mut seen) {
+                            continue;
+                        }
+                    }
+                    () = self.wakeups.wait_for_numbered() => {}
+                    () = &mut sweep => {}
+                }
+                break;
             }
         }
+    }
+
+    /// Hands on what was numbered here, if it is what comes next. Where not, the log is to be read.
+    fn take(&self, numbered: &Numbered, seen: &mut Option<EventId>) -> bool {
+        match *seen {
+            // It was read meanwhile.
+            Some(seen) if numbered.through <= seen => return true,
+            Some(seen) if numbered.after == seen => {}
+            _ => return false,
+        }
+        // Whoever subscribes after this look finds them in the database, where they are committed.
+        if !self.feed.is_idle() {
+            self.publish(&numbered.events);
+        }
+        *seen = Some(numbered.through);
+        true
+    }
+
+    fn publish(&self, events: &[Event]) {
+        let told: Vec<Arc<Told>> = events
+            .iter()
+            .map(|event| Arc::new(write(event, &self.links)))
+            .collect();
+        self.feed.publish(&told);
     }
 
     /// Hands on what is new. Whether there may be more.
@@ -84,11 +146,7 @@ impl Follower {
             }
         }
         drop(conn);
-        let told: Vec<Arc<Told>> = found
-            .iter()
-            .map(|event| Arc::new(write(event, &self.links)))
-            .collect();
-        self.feed.publish(&told);
+        self.publish(&found);
         *seen = Some(looked);
         Ok(looked.0 - after.0 >= BATCH)
     }

@@ -1,9 +1,10 @@
 //! What has happened, for those of this process who wait for it: streams, waiting requests, the change list.
 //!
 //! One reader a process follows the event log by its public numbers ([`follow`]) and hands each event to whoever has
-//! subscribed to its tenant or its job ([`Feed`]). Thousands of waiting callers cost one query a batch, and none of them
-//! holds a connection. Whoever waits subscribes first and then reads the database: what is committed later is handed over,
-//! what was committed earlier is found. A subscriber who falls behind is told so, and reads the database again.
+//! subscribed to its tenant or its job ([`Feed`]). What this process has numbered itself it is handed; the rest it reads.
+//! Thousands of waiting callers cost one query a batch, and none of them holds a connection. Whoever waits subscribes
+//! first and then reads the database: what is committed later is handed over, what was committed earlier is found. A
+//! subscriber who falls behind is told so, and reads the database again.
 
 use std::sync::Arc;
 
@@ -18,7 +19,7 @@ mod follow;
 mod hub;
 
 pub use self::{
-    follow::{Follower, write},
+    follow::{Follower, Handover, write},
     hub::{Feed, Next, Subscription, Topic},
 };
 

@@ -284,6 +284,8 @@ impl Intake {
         match outcome {
             Ok(CallbackOutcome::UnknownAttempt) => {}
             Ok(outcome) => {
+                // First of all, since callers wait: there is something to tell, and a slot is free, whatever became of the job.
+                self.wakeups.jobs_changed();
                 metrics::counter!("gateway_callbacks_total", "outcome" => outcome.as_str())
                     .increment(1);
                 tracing::info!(
@@ -294,8 +296,6 @@ impl Intake {
                     received.attempt_id,
                     outcome.as_str()
                 );
-                // A slot is free, whatever became of the job.
-                self.wakeups.jobs_changed();
             }
             Err(ref error) if db::is_unavailable(error) => self.set_away(true),
             Err(_) => {}

@@ -1,14 +1,15 @@
 //! The claim: what is due is leased, with everything that is needed to send it, in one statement.
 //!
-//! From the commit of the event's number to the request at its receiver stands this one way to the database. A claim moves
-//! `next_try_at` to the end of the lease: what its process never answers for is due again then, and until then it is in
-//! nobody's way.
+//! Part of the commit that makes the deliveries, or of one of its own. A claim moves `next_try_at` to the end of the lease: what
+//! its process never answers for is due again then, and until then it is in nobody's way.
 
 use std::time::Duration;
 
 use sqlx::PgConnection;
+use uuid::Uuid;
 
 use super::claimed::{ClaimedDelivery, ClaimedRow};
+use crate::domain::ids::LaneId;
 
 /// How many deliveries of a lane are under way at once, in all replicas.
 const LANE_WIDTH: i32 = 8;
@@ -27,6 +28,8 @@ pub struct Claimant<'a> {
     pub room: usize,
     /// How many of them may be of lanes that are not known to work.
     pub unproven_room: usize,
+    /// Only of these lanes; `None`: of all.
+    pub lanes: Option<&'a [LaneId]>,
 }
 
 /// Claims what is due, those first whose lanes fail least. The cost follows the number of lanes in which something waits, not
@@ -39,6 +42,9 @@ pub async fn claim(
     conn: &mut PgConnection,
     claimant: &Claimant<'_>,
 ) -> sqlx::Result<Vec<ClaimedDelivery>> {
+    let only: Option<Vec<Uuid>> = claimant
+        .lanes
+        .map(|lanes| lanes.iter().map(|lane| lane.0).collect());
     let rows = sqlx::query_as!(
         ClaimedRow,
         r#"
@@ -47,26 +53,30 @@ pub async fn claim(
         ),
         waiting AS (
             -- Hops from lane to lane along the index: one probe each, whatever their backlog.
-            (SELECT lane_id FROM deliveries WHERE status = 'pending' ORDER BY lane_id LIMIT 1)
+            (SELECT lane_id FROM deliveries WHERE status = 'pending' AND $7::uuid[] IS NULL ORDER BY lane_id LIMIT 1)
             UNION ALL
             SELECT (SELECT d.lane_id FROM deliveries d
                     WHERE d.status = 'pending' AND d.lane_id > w.lane_id
                     ORDER BY d.lane_id LIMIT 1)
             FROM waiting w WHERE w.lane_id IS NOT NULL
         ),
+        asked AS (
+            SELECT lane_id FROM waiting WHERE lane_id IS NOT NULL
+            UNION ALL
+            SELECT unnest($7)
+        ),
         lanes AS (
-            SELECT w.lane_id, coalesce(l.failures, 0) AS failures,
+            SELECT a.lane_id, coalesce(l.failures, 0) AS failures,
                    l.failures > 0 OR l.last_success_at IS NULL AS is_unproven,
                    -- Half open: one at a time.
                    CASE WHEN l.open_until IS NOT NULL THEN 1
                         WHEN l.failures > 0 OR l.last_success_at IS NULL THEN $6
                         ELSE $5 END
                    - (SELECT count(*) FROM deliveries d
-                      WHERE d.lane_id = w.lane_id AND d.status = 'pending'
+                      WHERE d.lane_id = a.lane_id AND d.status = 'pending'
                         AND d.lease_until IS NOT NULL AND d.lease_until > (SELECT now FROM clock)) AS room
-            FROM waiting w LEFT JOIN delivery_lanes l ON l.id = w.lane_id
-            WHERE w.lane_id IS NOT NULL
-              AND (l.open_until IS NULL OR l.open_until <= (SELECT now FROM clock))
+            FROM asked a LEFT JOIN delivery_lanes l ON l.id = a.lane_id
+            WHERE l.open_until IS NULL OR l.open_until <= (SELECT now FROM clock)
         ),
         due AS (
             SELECT d.id, l.is_unproven, l.failures, d.place
@@ -151,6 +161,7 @@ pub async fn claim(
         claimant.lease.as_secs_f64(),
         LANE_WIDTH,
         UNPROVEN_WIDTH,
+        only.as_deref(),
     )
     .fetch_all(conn)
     .await?;

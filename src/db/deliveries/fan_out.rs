@@ -2,16 +2,17 @@
 
 use std::collections::{BTreeSet, HashMap};
 
+use serde::Deserialize;
 use serde_json::Value;
 use sqlx::PgConnection;
 use url::Url;
 use uuid::Uuid;
 
 use crate::{
-    db::corrupt,
+    db::{corrupt, events::Numbered},
     domain::{
         delivery::Callback,
-        event::{Event, PublicEventType, Subject},
+        event::Event,
         ids::{DeliveryId, EndpointId, Ids, JobId, LaneId, TenantId},
     },
 };
@@ -23,18 +24,41 @@ struct NewDelivery<'a> {
     endpoint_id: Option<EndpointId>,
 }
 
-/// Makes the deliveries of numbered events. Says how many there are.
+/// What was made.
+#[derive(Debug, Default)]
+pub struct FannedOut {
+    /// How many deliveries.
+    pub count: usize,
+    /// In which lanes.
+    pub lanes: Vec<LaneId>,
+}
+
+/// Makes the deliveries of numbered events.
 ///
 /// # Errors
 /// Where the database does not answer.
-pub async fn fan_out(conn: &mut PgConnection, ids: &Ids, events: &[Event]) -> sqlx::Result<usize> {
-    if events.is_empty() {
-        return Ok(0);
-    }
-    let mut new = to_endpoints(conn, events).await?;
-    new.extend(to_callbacks(conn, ids, events).await?);
+pub async fn fan_out(
+    conn: &mut PgConnection,
+    ids: &Ids,
+    numbered: &Numbered,
+) -> sqlx::Result<FannedOut> {
+    let told = || numbered.events.iter().zip(&numbered.audiences);
+    let to_endpoints = told().flat_map(|(event, audience)| {
+        let endpoint_ids = audience.endpoint_ids.iter();
+        endpoint_ids.map(move |id| NewDelivery {
+            event,
+            lane_id: id.0.into(),
+            endpoint_id: Some(*id),
+        })
+    });
+    let mut new: Vec<NewDelivery<'_>> = to_endpoints.collect();
+    let callbacks = told().filter_map(|(event, audience)| {
+        let callback = audience.callback.as_ref()?;
+        Some((event, event.job_id()?, callback))
+    });
+    new.extend(to_callbacks(conn, ids, callbacks).await?);
     if new.is_empty() {
-        return Ok(0);
+        return Ok(FannedOut::default());
     }
     let delivery_ids: Vec<Uuid> = new.iter().map(|_| ids.next::<DeliveryId>().0).collect();
     let tenant_ids: Vec<Uuid> = new.iter().map(|one| one.event.tenant_id.0).collect();
@@ -66,93 +90,40 @@ pub async fn fan_out(conn: &mut PgConnection, ids: &Ids, events: &[Event]) -> sq
     )
     .execute(conn)
     .await?;
-    Ok(new.len())
-}
-
-/// To the endpoints that want them. One that is disabled at this moment may still get one: the claim looks again.
-async fn to_endpoints<'a>(
-    conn: &mut PgConnection,
-    events: &'a [Event],
-) -> sqlx::Result<Vec<NewDelivery<'a>>> {
-    let tenants: BTreeSet<Uuid> = events.iter().map(|event| event.tenant_id.0).collect();
-    let tenants: Vec<Uuid> = tenants.into_iter().collect();
-    let endpoints = sqlx::query!(
-        "
-        SELECT id, tenant_id, event_types FROM webhook_endpoints
-        WHERE tenant_id = ANY ($1) AND status = 'enabled'
-        ",
-        &tenants,
-    )
-    .fetch_all(conn)
-    .await?;
-    let mut new = Vec::new();
-    for event in events {
-        for endpoint in &endpoints {
-            let id = EndpointId(endpoint.id);
-            let is_theirs = TenantId(endpoint.tenant_id) == event.tenant_id;
-            if is_theirs && wants(id, endpoint.event_types.as_deref(), event) {
-                new.push(NewDelivery {
-                    event,
-                    lane_id: id.0.into(),
-                    endpoint_id: Some(id),
-                });
-            }
-        }
-    }
-    Ok(new)
-}
-
-/// Whether an endpoint is to get an event: a test goes to the one that is tested, and there always.
-fn wants(id: EndpointId, types: Option<&[String]>, event: &Event) -> bool {
-    if event.kind == PublicEventType::EndpointTest {
-        return event.subject == Subject::Endpoint(id);
-    }
-    types.is_none_or(|types| types.iter().any(|name| name == event.kind.as_str()))
+    let lanes: BTreeSet<Uuid> = lane_ids.into_iter().collect();
+    Ok(FannedOut {
+        count: new.len(),
+        lanes: lanes.into_iter().map(LaneId).collect(),
+    })
 }
 
 /// To the callers who asked to be called when their job ends.
 async fn to_callbacks<'a>(
     conn: &mut PgConnection,
     ids: &Ids,
-    events: &'a [Event],
+    callbacks: impl Iterator<Item = (&'a Event, JobId, &'a Value)>,
 ) -> sqlx::Result<Vec<NewDelivery<'a>>> {
-    let ended: Vec<(&Event, JobId)> = events
-        .iter()
-        .filter(|event| matches!(event.kind, PublicEventType::Done | PublicEventType::Error))
-        .filter_map(|event| Some((event, event.job_id()?)))
-        .collect();
-    let job_ids: Vec<Uuid> = ended.iter().map(|(_, id)| id.0).collect();
-    let rows = sqlx::query!(
-        r#"SELECT id, callback AS "callback!" FROM jobs WHERE id = ANY ($1) AND callback IS NOT NULL"#,
-        &job_ids,
-    )
-    .fetch_all(&mut *conn)
-    .await?;
-    let mut origins: HashMap<JobId, String> = HashMap::new();
-    for row in rows {
-        let id: JobId = row.id.into();
+    let mut called: Vec<(&Event, String)> = Vec::new();
+    for (event, id, callback) in callbacks {
         // One that cannot be understood must not keep everybody from being told of everything else.
-        match origin_of(row.callback) {
-            Ok(origin) => {
-                origins.insert(id, origin);
-            }
+        match origin_of(callback) {
+            Ok(origin) => called.push((event, origin)),
             Err(error) => {
                 tracing::error!(%error, job.id = %id, "The callback of job {id} cannot be understood; nobody is called");
             }
         }
     }
-    if origins.is_empty() {
+    if called.is_empty() {
         return Ok(Vec::new());
     }
-    let wanted: BTreeSet<(TenantId, &String)> = ended
+    let wanted: BTreeSet<(TenantId, &String)> = called
         .iter()
-        .filter_map(|(event, id)| Some((event.tenant_id, origins.get(id)?)))
+        .map(|(event, origin)| (event.tenant_id, origin))
         .collect();
     let lanes = lanes_of(conn, ids, &wanted).await?;
-    Ok(ended
+    Ok(called
         .into_iter()
-        .filter_map(|(event, id)| {
-            let origin = origins.get(&id)?.clone();
+        .filter_map(|(event, origin)| {
             Some(NewDelivery {
                 event,
                 lane_id: *lanes.get(&(event.tenant_id, origin))?,
@@ -166,8 +137,8 @@ async fn to_callbacks<'a>(
 const MOST_ORIGIN_BYTES: usize = 512;
 
 /// Scheme, host and port.
-fn origin_of(callback: Value) -> sqlx::Result<String> {
-    let callback: Callback = serde_json::from_value(callback).map_err(corrupt)?;
+fn origin_of(callback: &Value) -> sqlx::Result<String> {
+    let callback = Callback::deserialize(callback).map_err(corrupt)?;
     let url: Url = callback.url.parse().map_err(corrupt)?;
     let origin = url.origin().ascii_serialization();
     if origin.len() > MOST_ORIGIN_BYTES {

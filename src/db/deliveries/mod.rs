@@ -19,7 +19,7 @@ pub use self::{
     claimed::{ClaimedDelivery, Content, Contents, Failure, ResultAt, To},
     ending::end_pending,
     erase::erase_of_job,
-    fan_out::fan_out,
+    fan_out::{FannedOut, fan_out},
     forget::forget,
     read::{Delivery, DeliveryAttempt, find, list, list_attempts},
     record::{Attempt, Next, Outcome, Recorded, expire, record},

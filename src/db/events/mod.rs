@@ -20,7 +20,7 @@ pub use self::{
     forget::{Forgotten, forget},
     pages::{Bounds, EventPage, bounds, horizon, list_of_job_after, list_of_tenant_after},
     read::{find_id, last_id, list_after, may_go_on},
-    sequence::{is_any_unnumbered, number_next},
+    sequence::{Audience, Numbered, begin_numbering, is_any_unnumbered, number_next},
 };
 
 /// Adds an event.

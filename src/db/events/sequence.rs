@@ -1,9 +1,13 @@
 //! The sequencer: committed events get their public numbers.
 
-use sqlx::PgConnection;
+use serde_json::Value;
+use sqlx::{Connection, PgConnection, Postgres, Transaction};
 
-use super::read::{EventRow, understood};
-use crate::domain::event::{Event, EventType};
+use super::read::EventRow;
+use crate::domain::{
+    event::{Event, EventId, EventType, PublicEventType},
+    ids::EndpointId,
+};
 
 /// Whether events wait for their numbers.
 ///
@@ -28,53 +32,122 @@ pub async fn is_any_unnumbered(conn: &mut PgConnection) -> sqlx::Result<bool> {
     .map(|row| row.any)
 }
 
-/// Numbers committed events, `limit` at most, in the order in which they were added. Gives them in the order of their
-/// numbers, and says whether there may be more. The caller's transaction makes it true for everybody.
+/// Events that have just got their numbers: all after one, through another.
+#[derive(Debug)]
+pub struct Numbered {
+    /// The last number before them.
+    pub after: EventId,
+    /// The last of theirs.
+    pub through: EventId,
+    /// They, in the order of their numbers, without those that only a newer version understands.
+    pub events: Vec<Event>,
+    /// Who wants to be told of each of them, in the same order.
+    pub audiences: Vec<Audience>,
+    /// Whether there may be more.
+    pub has_more: bool,
+}
+
+/// Who wants to be told of an event.
+#[derive(Debug)]
+pub struct Audience {
+    /// The endpoints. One that is disabled at this moment may still be among them.
+    pub endpoint_ids: Vec<EndpointId>,
+    /// Where the caller wants to be called now that the job has ended, as stored.
+    pub callback: Option<Value>,
+}
+
+/// Begins a transaction that numbers events: one at a time, in all replicas, until its commit.
+///
+/// The lock is in the same message as the beginning, and in a statement of its own: the next one begins after whoever had
+/// the lock before has committed, and so sees every event that got a number.
+///
+/// # Errors
+/// Where the database does not answer. The connection may have begun all the same, so it is of no use any more.
+pub async fn begin_numbering(conn: &mut PgConnection) -> sqlx::Result<Transaction<'_, Postgres>> {
+    conn.begin_with("BEGIN; SELECT FROM event_sequence FOR UPDATE")
+        .await
+}
+
+/// Numbers committed events, `limit` at most, in the order in which they were added, and finds who is to be told. The caller's
+/// transaction holds the lock, and makes it true for everybody. `None`: there are none.
 ///
 /// # Errors
 /// Where the database does not answer.
-pub async fn number_next(conn: &mut PgConnection, limit: i64) -> sqlx::Result<(Vec<Event>, bool)> {
-    // One at a time, in all replicas, until its commit. A statement of its own: the next one begins after whoever had the
-    // lock before has committed, and so sees every event that got a number.
-    let last = sqlx::query!("SELECT last_number FROM event_sequence FOR UPDATE")
-        .fetch_one(&mut *conn)
-        .await?
-        .last_number;
-    let mut rows = sqlx::query_as!(
-        EventRow,
+pub async fn number_next(
+    tx: &mut Transaction<'_, Postgres>,
+    limit: i64,
+) -> sqlx::Result<Option<Numbered>> {
+    let rows = sqlx::query!(
         r#"
-        WITH unnumbered AS (
+        WITH last AS (
+            SELECT last_number AS number FROM event_sequence
+        ), unnumbered AS (
             SELECT position FROM events
             -- In the words of the index that has them.
             WHERE number IS NULL
               AND type NOT IN ('transcription.submitting', 'transcription.requeued', 'transcription.unknown')
               -- What a newer version tells of is for that one to number, since it alone knows whom to tell.
-              AND type = ANY ($3)
-            ORDER BY position LIMIT $2
+              AND type = ANY ($2)
+            ORDER BY position LIMIT $1
         ), next AS (
-            SELECT position, $1 + row_number() OVER (ORDER BY position) AS number FROM unnumbered
+            SELECT position, (SELECT number FROM last) + row_number() OVER (ORDER BY position) AS number FROM unnumbered
+        ), numbered AS (
+            UPDATE events e
+            SET number = next.number
+            FROM next WHERE e.position = next.position
+            RETURNING next.number, e.tenant_id, e.job_id, e.endpoint_id, e.type, e.occurred_at, e.data
+        ), noted AS (
+            UPDATE event_sequence SET last_number = (SELECT max(number) FROM numbered)
+            WHERE EXISTS (SELECT FROM numbered)
         )
-        UPDATE events e
-        SET number = next.number
-        FROM next WHERE e.position = next.position
-        RETURNING next.number AS "number!", e.tenant_id, e.job_id, e.endpoint_id, e.type AS event_type,
-                  e.occurred_at, e.data
+        SELECT n.number AS "number!", n.tenant_id AS "tenant_id!", n.job_id, n.endpoint_id, n.type AS "event_type!",
+               n.occurred_at AS "occurred_at!", n.data, (SELECT number FROM last) AS "after!",
+               ARRAY(SELECT w.id FROM webhook_endpoints w
+                     WHERE w.tenant_id = n.tenant_id AND w.status = 'enabled'
+                       -- A test goes to the one that is tested, and there always.
+                       AND CASE WHEN n.type = $3 THEN w.id = n.endpoint_id
+                                ELSE w.event_types IS NULL OR n.type = ANY (w.event_types) END) AS "endpoint_ids!",
+               (SELECT j.callback FROM jobs j WHERE j.id = n.job_id AND n.type = ANY ($4)) AS callback
+        FROM numbered n ORDER BY n.number
         "#,
-        last,
         limit,
         &known_types() as &[&str],
+        PublicEventType::EndpointTest.as_str(),
+        &[PublicEventType::Done.as_str(), PublicEventType::Error.as_str()] as &[&str],
     )
-    .fetch_all(&mut *conn)
+    .fetch_all(&mut **tx)
     .await?;
-    rows.sort_by_key(|row| row.number);
-    let Some(newest) = rows.last().map(|row| row.number) else {
-        return Ok((Vec::new(), false));
+    let (Some(first), Some(last)) = (rows.first(), rows.last()) else {
+        return Ok(None);
     };
-    sqlx::query!("UPDATE event_sequence SET last_number = $1", newest)
-        .execute(conn)
-        .await?;
-    let is_full = i64::try_from(rows.len()).is_ok_and(|count| count == limit);
-    Ok((understood(rows), is_full))
+    let (after, through) = (EventId(first.after), EventId(last.number));
+    let has_more = i64::try_from(rows.len()).is_ok_and(|count| count == limit);
+    let (events, audiences) = rows
+        .into_iter()
+        .filter_map(|row| {
+            let audience = Audience {
+                endpoint_ids: row.endpoint_ids.into_iter().map(EndpointId).collect(),
+                callback: row.callback,
+            };
+            let event = EventRow {
+                number: row.number,
+                tenant_id: row.tenant_id,
+                job_id: row.job_id,
+                endpoint_id: row.endpoint_id,
+                event_type: row.event_type,
+                occurred_at: row.occurred_at,
+                data: row.data,
+            };
+            Some((event.understood()?, audience))
+        })
+        .unzip();
+    Ok(Some(Numbered {
+        after,
+        through,
+        events,
+        audiences,
+        has_more,
+    }))
 }
 
 /// The types that this version tells of.

@@ -1,7 +1,8 @@
 //! The deliverer: what is due is sent to its receiver, signed, and what came of it is written down.
 //!
-//! Lease, send, record. [`db::deliveries::claim`] leases what is due in one statement, with everything that it takes to send it
-//! ([`send`], [`body`]); outcomes go to one recorder ([`record`]), which writes what has come in one commit. Whatever happens to
+//! Lease, send, record. [`claim`] leases what is due in one statement, with everything that it takes to send it: in the commit
+//! that makes a delivery ([`super::sequence`]), or here, where it has waited. It is sent ([`send`], [`body`]); outcomes go to
+//! one recorder ([`record`]), which writes what has come in one commit. Whatever happens to
 //! this process in between, the lease runs out and another one sends again, with the same `webhook-id`: at least once.
 //!
 //! Receivers that hang or fail delay nobody else. Each lane has a few places at most, a lane that fails fewer, and all that
@@ -10,25 +11,20 @@
 use std::{sync::Arc, time::Duration};
 
 use sqlx::PgPool;
-use tokio::{
-    sync::{Mutex, mpsc},
-    time::Instant,
-};
+use tokio::sync::Mutex;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use self::{places::Places, record::Finished, results::Results};
+pub use self::claim::{Claim, Claimer};
+use self::{places::Places, results::Results};
 use super::{ERROR_PAUSE, sweep_interval};
 use crate::{
-    crash_points::CrashPoint,
-    db::{
-        deliveries::{self, Claimant},
-        wakeups::Wakeups,
-    },
+    db::wakeups::Wakeups,
     domain::{ids::Ids, links::Links},
     notify::{client::Notifier, sealing::Sealer},
 };
 
 mod body;
+mod claim;
 mod places;
 mod record;
 mod results;
@@ -38,7 +34,7 @@ mod send;
 const LEASE: Duration = Duration::from_secs(45);
 
 /// A claim that takes longer has lost its way to the database. What it has leased all the same is due again after the lease.
-const CLAIM_TIMEOUT: Duration = Duration::from_secs(15);
+pub(super) const CLAIM_TIMEOUT: Duration = Duration::from_secs(15);
 
 /// Sends deliveries. Clones are the same.
 #[derive(Clone)]
@@ -70,15 +66,6 @@ struct Inner {
     giving_up: Mutex<()>,
 }
 
-/// When a claim was made, on this process's own clock.
-#[derive(Debug, Clone, Copy)]
-struct Claimed {
-    /// Not after the lease began.
-    before: Instant,
-    /// When the database had answered.
-    after: Instant,
-}
-
 impl Deliverer {
     /// Makes one.
     #[must_use]
@@ -91,17 +78,17 @@ impl Deliverer {
         }))
     }
 
-    /// Claims and sends until told to stop. Sends under way run on in `tasks`, and so does the recorder; `give_up` ends them.
-    pub async fn run(
-        self,
-        tasks: TaskTracker,
-        stop: CancellationToken,
-        give_up: CancellationToken,
-    ) {
-        let (finished, queue) = mpsc::unbounded_channel();
-        tasks.spawn(self.clone().record_all(queue, give_up.clone()));
+    /// What claims for it, and begins to send. Sends run on in `tasks`, and so does the recorder, for as long as there is one of
+    /// these; `give_up` ends them.
+    #[must_use]
+    pub fn claimer(&self, tasks: TaskTracker, give_up: CancellationToken) -> Claimer {
+        Claimer::new(self.clone(), tasks, give_up)
+    }
+
+    /// Claims what is due and sends it, until told to stop.
+    pub async fn run(self, claimer: Claimer, stop: CancellationToken) {
         while !stop.is_cancelled() {
-            let rest = match self.claim(&tasks, &finished, &give_up).await {
+            let rest = match self.claim(&claimer).await {
                 Ok(()) => sweep_interval(),
                 Err(error) => {
                     tracing::warn!(%error, "Could not claim deliveries; trying again");
@@ -117,50 +104,12 @@ impl Deliverer {
     }
 
     /// Claims what is due, as far as there is room, and begins to send it. Whatever makes room wakes the next claim.
-    async fn claim(
-        &self,
-        tasks: &TaskTracker,
-        finished: &mpsc::UnboundedSender<Finished>,
-        give_up: &CancellationToken,
-    ) -> sqlx::Result<()> {
-        let (room, unproven_room) = self.0.places.room();
-        if room == 0 {
-            return Ok(());
-        }
-        let claimant = Claimant {
-            worker: &self.0.parts.worker,
-            lease: LEASE,
-            room,
-            unproven_room,
-        };
-        let before = Instant::now();
+    async fn claim(&self, claimer: &Claimer) -> sqlx::Result<()> {
         let mut conn = self.0.parts.pool.acquire().await?;
-        let claim =
-            tokio::time::timeout(CLAIM_TIMEOUT, deliveries::claim(&mut conn, &claimant)).await;
-        let claimed = claim.map_err(|_| sqlx::Error::PoolTimedOut)??;
+        let claim = tokio::time::timeout(CLAIM_TIMEOUT, claimer.claim(&mut conn, None)).await;
+        let claim = claim.map_err(|_| sqlx::Error::PoolTimedOut)??;
         drop(conn);
-        if claimed.is_empty() {
-            return Ok(());
-        }
-        CrashPoint::DeliverClaimed.reach();
-        let at = Claimed {
-            before,
-            after: Instant::now(),
-        };
-        for delivery in claimed {
-            let mut place = self.0.places.take(delivery.is_unproven);
-            let (this, finished, give_up) = (self.clone(), finished.clone(), give_up.clone());
-            tasks.spawn(async move {
-                let endpoint = delivery.endpoint();
-                let outcome = this.deliver(delivery, at, &mut place, &give_up).await;
-                // The recorder outlives every sender.
-                let _ = finished.send(Finished {
-                    outcome,
-                    endpoint,
-                    _place: place,
-                });
-            });
-        }
+        claim.begin();
         Ok(())
     }
 }

@@ -9,7 +9,8 @@ use tokio_util::sync::CancellationToken;
 use url::Url;
 
 use super::{
-    Claimed, Deliverer, LEASE, body,
+    Deliverer, LEASE, body,
+    claim::Claimed,
     places::Place,
     results::{NoResult, Unpacked},
 };

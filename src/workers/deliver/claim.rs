@@ -1,0 +1,136 @@
+//! From what is due to sends that have begun.
+
+use sqlx::PgConnection;
+use tokio::{sync::mpsc, time::Instant};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use super::{Deliverer, LEASE, places::Reserved, record::Finished};
+use crate::{
+    crash_points::CrashPoint,
+    db::deliveries::{self, Claimant, ClaimedDelivery},
+    domain::ids::LaneId,
+};
+
+/// Claims deliveries. Clones are the same.
+#[derive(Clone)]
+pub struct Claimer {
+    deliverer: Deliverer,
+    tasks: TaskTracker,
+    finished: mpsc::UnboundedSender<Finished>,
+    give_up: CancellationToken,
+}
+
+/// When a claim was made, on this process's own clock.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Claimed {
+    /// Not after the lease began.
+    pub(super) before: Instant,
+    /// When the database had answered.
+    pub(super) after: Instant,
+}
+
+/// What was claimed, to be sent once that is committed. Dropped, it is due again when the lease has run out.
+#[must_use]
+pub struct Claim {
+    claimer: Claimer,
+    deliveries: Vec<ClaimedDelivery>,
+    at: Claimed,
+    /// `None`: there was no room.
+    reserved: Option<Reserved>,
+}
+
+impl Claimer {
+    pub(super) fn new(
+        deliverer: Deliverer,
+        tasks: TaskTracker,
+        give_up: CancellationToken,
+    ) -> Self {
+        let (finished, queue) = mpsc::unbounded_channel();
+        tasks.spawn(deliverer.clone().record_all(queue, give_up.clone()));
+        Self {
+            deliverer,
+            tasks,
+            finished,
+            give_up,
+        }
+    }
+
+    /// Leases what is due, as far as there is room: in these lanes, or in all. The caller owns the transaction.
+    ///
+    /// # Errors
+    /// Where the database does not answer.
+    pub async fn claim(
+        &self,
+        conn: &mut PgConnection,
+        lanes: Option<&[LaneId]>,
+    ) -> sqlx::Result<Claim> {
+        let inner = &self.deliverer.0;
+        let reserved = inner.places.reserve();
+        let before = Instant::now();
+        let deliveries = match &reserved {
+            Some(reserved) => {
+                let (room, unproven_room) = reserved.room();
+                let claimant = Claimant {
+                    worker: &inner.parts.worker,
+                    lease: LEASE,
+                    room,
+                    unproven_room,
+                    lanes,
+                };
+                deliveries::claim(conn, &claimant).await?
+            }
+            None => Vec::new(),
+        };
+        Ok(Claim {
+            claimer: self.clone(),
+            deliveries,
+            at: Claimed {
+                before,
+                after: Instant::now(),
+            },
+            reserved,
+        })
+    }
+}
+
+impl Claim {
+    /// How many deliveries.
+    #[must_use]
+    pub fn count(&self) -> usize {
+        self.deliveries.len()
+    }
+
+    /// Begins to send.
+    pub fn begin(self) {
+        let Self {
+            claimer,
+            deliveries,
+            at,
+            reserved,
+        } = self;
+        let Some(mut reserved) = reserved.filter(|_| !deliveries.is_empty()) else {
+            return;
+        };
+        CrashPoint::DeliverClaimed.reach();
+        for delivery in deliveries {
+            let mut place = reserved.take(delivery.is_unproven);
+            let claimer = claimer.clone();
+            claimer.tasks.clone().spawn(async move {
+                let endpoint = delivery.endpoint();
+                let Claimer {
+                    deliverer,
+                    finished,
+                    give_up,
+                    ..
+                } = claimer;
+                let outcome = deliverer.deliver(delivery, at, &mut place, &give_up).await;
+                // The recorder outlives every sender.
+                let _ = finished.send(Finished {
+                    outcome,
+                    endpoint,
+                    _place: place,
+                });
+            });
+        }
+    }
+}
