@@ -27,6 +27,7 @@ pub mod rendering;
 pub mod retry;
 pub mod searchable;
 pub mod settling;
+pub mod shares;
 pub mod signing_secret;
 pub mod spreadsheet;
 pub mod timeline;

@@ -45,7 +45,6 @@ pub mod page;
 pub mod problem;
 pub mod request_id;
 pub mod serve;
-pub mod shares;
 pub mod signing_secret;
 pub mod sse;
 pub mod state;

@@ -14,10 +14,12 @@ use url::form_urlencoded;
 
 use super::{
     problem::{Problem, ProblemType},
-    shares::{NoPlace, Place, Shares},
     state::AppState,
 };
-use crate::domain::ids::TenantId;
+use crate::domain::{
+    ids::TenantId,
+    shares::{NoPlace, SharedPlace, Shares},
+};
 
 /// The longest wait, in seconds. Load balancers that end silent requests after 60 s or less are asked for less.
 pub const MOST_SECONDS: u64 = 60;
@@ -47,7 +49,7 @@ impl WaitingRoom {
     ///
     /// # Errors
     /// 503 where there is none for this tenant.
-    pub fn enter(&self, tenant_id: TenantId) -> Result<Place, Problem> {
+    pub fn enter(&self, tenant_id: TenantId) -> Result<SharedPlace, Problem> {
         self.0.take(tenant_id).map_err(|none| {
             let detail = match none {
                 NoPlace::Full => {

@@ -41,10 +41,13 @@ use super::{
     compression::AsItIs,
     problem::{Problem, ProblemType},
     serve::CutOff,
-    shares::{self, NoPlace, Shares},
     state::AppState,
 };
-use crate::domain::{event::EventId, ids::TenantId};
+use crate::domain::{
+    event::EventId,
+    ids::TenantId,
+    shares::{NoPlace, SharedPlace, Shares},
+};
 
 /// The header by which a stream goes on.
 pub const LAST_EVENT_ID: &str = "last-event-id";
@@ -113,7 +116,7 @@ impl Streams {
 
 /// One of the streams that may be open. Given back when dropped.
 struct Place {
-    _held: shares::Place,
+    _held: SharedPlace,
 }
 
 impl Drop for Place {
