@@ -23,12 +23,12 @@ use url::{Host, Url};
 
 use super::{
     answer, failure,
-    guard::Guard,
-    lookup::Lookup,
-    message::{Message, SendError, Sent},
+    guard::{Guard, Refusal},
+    lookup::{Lookup, LookupError},
+    message::{Message, NotTried, SendError, Sent},
     signature,
 };
-use crate::domain::delivery::CallbackMethod;
+use crate::domain::{delivery::CallbackMethod, ids::TenantId};
 
 /// How long a try may take, from looking up the receiver's name to the head of its answer.
 pub const TIMEOUT: Duration = Duration::from_secs(15);
@@ -113,15 +113,19 @@ impl Notifier {
     }
 
     /// Sends a message once. `now` is when, for the signature and for pauses that end at a date.
-    pub async fn send(&self, message: &Message, now: DateTime<Utc>) -> Sent {
+    ///
+    /// # Errors
+    /// Where it was not tried.
+    pub async fn send(&self, message: &Message, now: DateTime<Utc>) -> Result<Sent, NotTried> {
         let started = Instant::now();
         let deadline = started + self.timeout;
         let answered = timeout_at(deadline, self.exchange(message, now)).await;
         let duration = started.elapsed();
         let answer = match answered {
             Ok(Ok(answer)) => answer,
-            Ok(Err(error)) => return Sent::unanswered(duration, error),
-            Err(_) => return Sent::unanswered(duration, failure::timed_out(self.timeout)),
+            Ok(Err(Unanswered::NotTried)) => return Err(NotTried),
+            Ok(Err(Unanswered::Failed(error))) => return Ok(Sent::unanswered(duration, error)),
+            Err(_) => return Ok(Sent::unanswered(duration, failure::timed_out(self.timeout))),
         };
         let status = answer.status();
         let retry_after = answer::retry_after(answer.headers(), now);
@@ -129,18 +133,24 @@ impl Notifier {
         let mut start = Vec::new();
         // The status is what counts, so it does not matter how this ends.
         let _ = timeout_at(patience, answer::read_start(answer, &mut start)).await;
-        Sent {
+        Ok(Sent {
             duration,
             http_status: Some(status.as_u16()),
             retry_after,
             response_start: answer::to_text(&start),
             error: failure::of_status(status),
-        }
+        })
     }
 
     /// Sends it to where it may go, and waits for the head of the answer.
-    async fn exchange(&self, message: &Message, now: DateTime<Utc>) -> Result<Response, SendError> {
-        let addresses = self.judged_addresses(&message.url).await?;
+    async fn exchange(
+        &self,
+        message: &Message,
+        now: DateTime<Utc>,
+    ) -> Result<Response, Unanswered> {
+        let addresses = self
+            .judged_addresses(&message.url, message.tenant_id)
+            .await?;
         let method = match message.method {
             CallbackMethod::Post => Method::POST,
             CallbackMethod::Put => Method::PUT,
@@ -151,28 +161,53 @@ impl Notifier {
             .headers(headers(message, now.timestamp()))
             .body(message.body.clone());
         let answer = JUDGED.scope(addresses, request.send()).await;
-        answer.map_err(failure::of_exchange)
+        answer.map_err(|error| failure::of_exchange(error).into())
     }
 
     /// The addresses that the host's name has now, all of which may be called. None for a literal address, which is
     /// dialled as it is.
-    async fn judged_addresses(&self, url: &Url) -> Result<Vec<SocketAddr>, SendError> {
-        self.guard.judge_url(url)?;
+    async fn judged_addresses(
+        &self,
+        url: &Url,
+        tenant_id: TenantId,
+    ) -> Result<Vec<SocketAddr>, Unanswered> {
+        self.guard.judge_url(url).map_err(SendError::from)?;
         let (Some(Host::Domain(name)), Some(port)) = (url.host(), url.port_or_known_default())
         else {
             return Ok(Vec::new());
         };
-        let addresses: Vec<IpAddr> = self
-            .lookup
-            .look_up(name)
-            .await
-            .map_err(|error| failure::no_address(Some(&error)))?;
-        if addresses.is_empty() {
-            return Err(failure::no_address(None));
+        let addresses: Vec<IpAddr> = match self.lookup.look_up(name, tenant_id).await {
+            Ok(addresses) if !addresses.is_empty() => addresses,
+            Ok(_) => return Err(failure::no_address().into()),
+            Err(LookupError::Busy) => return Err(Unanswered::NotTried),
+            Err(LookupError::Failed(error)) => {
+                tracing::info!(%error, "The name of a receiver could not be looked up");
+                return Err(failure::no_address().into());
+            }
+        };
+        match self.guard.judge(&addresses, port) {
+            Ok(()) => {}
+            // Told apart, the two would tell callers which names there are inside.
+            Err(Refusal::Address) => {
+                tracing::info!("The name of a receiver leads into a network that is not called");
+                return Err(failure::no_address().into());
+            }
+            Err(refusal) => return Err(SendError::from(refusal).into()),
         }
-        self.guard.judge(&addresses, port)?;
         let dialled = addresses.iter().map(|address| (*address, port).into());
         Ok(dialled.collect())
+    }
+}
+
+/// Why there is no answer.
+enum Unanswered {
+    NotTried,
+    Failed(SendError),
+}
+
+impl From<SendError> for Unanswered {
+    fn from(error: SendError) -> Self {
+        Self::Failed(error)
     }
 }
 

@@ -26,15 +26,13 @@ impl From<Refusal> for SendError {
     }
 }
 
-/// The name could not be looked up, or has no address.
-pub(super) fn no_address(error: Option<&io::Error>) -> SendError {
-    let detail = match error {
-        Some(error) => format!("its name has no address: {}", bounded(error)),
-        None => "its name has no address".to_owned(),
-    };
+/// The name has no address that is called. One that cannot be looked up, and one that leads inside, are told in the same words:
+/// callers must not learn which names there are inside.
+pub(super) fn no_address() -> SendError {
     SendError {
         code: SendErrorCode::NameResolution,
-        detail,
+        detail: "was not called: its name has no public address, or could not be looked up"
+            .to_owned(),
     }
 }
 

@@ -4,49 +4,117 @@ use std::{
     fmt,
     io::{self, ErrorKind},
     net::{IpAddr, ToSocketAddrs},
-    sync::Arc,
+    time::Duration,
 };
 
 use futures_util::future::BoxFuture;
-use tokio::sync::Semaphore;
+use tokio::time::{Instant, sleep};
+
+use crate::domain::{
+    ids::TenantId,
+    shares::{SharedPlace, Shares},
+};
 
 /// How many names are looked up at once. The system's resolver blocks a thread for each, for half a minute where a name's
 /// servers are silent; there are 512 such threads, and other work needs some.
 const LOOKUPS_AT_ONCE: usize = 256;
 
+/// How long a lookup waits for its turn.
+const PATIENCE: Duration = Duration::from_secs(3);
+
+/// How long between two looks whether it is its turn.
+const PAUSE: Duration = Duration::from_millis(20);
+
 /// Looks names up. Tests bring their own.
 pub trait Lookup: fmt::Debug + Send + Sync {
-    /// The addresses of a name, each once or more.
-    fn look_up(&self, name: &str) -> BoxFuture<'static, io::Result<Vec<IpAddr>>>;
+    /// The addresses of a name, each once or more, on behalf of a tenant.
+    fn look_up(
+        &self,
+        name: &str,
+        tenant_id: TenantId,
+    ) -> BoxFuture<'static, Result<Vec<IpAddr>, LookupError>>;
 }
 
+/// Why there are no addresses.
+#[derive(Debug, thiserror::Error)]
+pub enum LookupError {
+    /// As many names are looked up as may be, of all tenants or of this one. It says nothing of the name.
+    #[error("too many names are looked up")]
+    Busy,
+    /// The name has none, or nobody says which.
+    #[error(transparent)]
+    Failed(#[from] io::Error),
+}
+
+/// Asks for the addresses of a name, and blocks until there is an answer.
+pub type Ask = fn(&str) -> io::Result<Vec<IpAddr>>;
+
 /// The system's resolver, with its hosts file and search domains.
+///
+/// A tenant whose names have silent servers holds up to half of what may be under way, and others find the rest free.
 #[derive(Debug)]
 pub struct SystemLookup {
-    permits: Arc<Semaphore>,
+    places: Shares,
+    ask: Ask,
+    patience: Duration,
 }
 
 impl Default for SystemLookup {
     fn default() -> Self {
+        Self::new(LOOKUPS_AT_ONCE, ask_system, PATIENCE)
+    }
+}
+
+impl SystemLookup {
+    /// So many at once, of this resolver.
+    #[must_use]
+    pub fn new(at_once: usize, ask: Ask, patience: Duration) -> Self {
         Self {
-            permits: Arc::new(Semaphore::new(LOOKUPS_AT_ONCE)),
+            places: Shares::new(at_once),
+            ask,
+            patience,
+        }
+    }
+}
+
+fn ask_system(name: &str) -> io::Result<Vec<IpAddr>> {
+    let addresses = (name, 0).to_socket_addrs()?;
+    Ok(addresses.map(|address| address.ip()).collect())
+}
+
+/// Waits for a place, but not for long: whoever waits holds a place of another kind.
+async fn take_place(
+    places: &Shares,
+    tenant_id: TenantId,
+    patience: Duration,
+) -> Result<SharedPlace, LookupError> {
+    let deadline = Instant::now() + patience;
+    loop {
+        match places.take(tenant_id) {
+            Ok(place) => return Ok(place),
+            Err(_) if Instant::now() >= deadline => return Err(LookupError::Busy),
+            Err(_) => sleep(PAUSE).await,
         }
     }
 }
 
 impl Lookup for SystemLookup {
-    fn look_up(&self, name: &str) -> BoxFuture<'static, io::Result<Vec<IpAddr>>> {
-        let (permits, name) = (Arc::clone(&self.permits), name.to_owned());
+    fn look_up(
+        &self,
+        name: &str,
+        tenant_id: TenantId,
+    ) -> BoxFuture<'static, Result<Vec<IpAddr>, LookupError>> {
+        let (places, name) = (self.places.clone(), name.to_owned());
+        let (ask, patience) = (self.ask, self.patience);
         Box::pin(async move {
-            let permit = permits.acquire_owned().await;
-            let permit = permit.map_err(|error| io::Error::new(ErrorKind::Interrupted, error))?;
+            let place = take_place(&places, tenant_id, patience).await?;
             let looked_up = tokio::task::spawn_blocking(move || {
                 // Held until the thread is free again: nobody may be waiting for it any more.
-                let _permit = permit;
-                let addresses = (name.as_str(), 0).to_socket_addrs()?;
-                Ok(addresses.map(|address| address.ip()).collect())
+                let _place = place;
+                ask(&name)
             });
-            looked_up.await?
+            let looked_up = looked_up.await;
+            Ok(looked_up.map_err(|error| io::Error::new(ErrorKind::Interrupted, error))??)
         })
     }
 }

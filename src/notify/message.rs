@@ -5,11 +5,13 @@ use std::time::Duration;
 use bytes::Bytes;
 use url::Url;
 
-use crate::domain::delivery::CallbackMethod;
+use crate::domain::{delivery::CallbackMethod, ids::TenantId};
 
 /// What is sent.
 #[derive(Debug, Clone)]
 pub struct Message {
+    /// Whose it is.
+    pub tenant_id: TenantId,
     /// `webhook-id`: the same at every try, so that receivers can tell repetitions.
     pub id: String,
     /// Where to.
@@ -62,6 +64,11 @@ impl Sent {
     }
 }
 
+/// A message was not tried, for want of room here. It says nothing of the receiver.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("too many names are looked up")]
+pub struct NotTried;
+
 /// Why a try did not get through.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SendError {
@@ -82,21 +89,24 @@ pub enum SendErrorCode {
     Timeout,
     /// It did not take the connection, or broke it off.
     Connection,
-    /// Its name has no address.
+    /// Its name has no address, or one in a network that the gateway does not call: which of the two is nobody's business
+    /// outside.
     NameResolution,
     /// No TLS connection came about.
     Tls,
-    /// One of its addresses is in a network that the gateway does not call.
+    /// Its address, as its URL has it, is in a network that the gateway does not call.
     AddressRefused,
     /// Its port is none that the gateway calls.
     PortRefused,
+    /// The gateway could not put the request together.
+    Internal,
     /// The process that tried ended before it knew.
     Interrupted,
 }
 
 impl SendErrorCode {
     /// Every kind.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::HttpStatus,
         Self::Redirect,
         Self::Timeout,
@@ -105,6 +115,7 @@ impl SendErrorCode {
         Self::Tls,
         Self::AddressRefused,
         Self::PortRefused,
+        Self::Internal,
         Self::Interrupted,
     ];
 
@@ -120,6 +131,7 @@ impl SendErrorCode {
             Self::Tls => "tls",
             Self::AddressRefused => "address_refused",
             Self::PortRefused => "port_refused",
+            Self::Internal => "internal",
             Self::Interrupted => "interrupted",
         }
     }

@@ -3,6 +3,7 @@
 use std::{collections::VecDeque, net::Ipv4Addr, process::Command, sync::Mutex};
 
 use super::*;
+use crate::notify::lookup::SystemLookup;
 
 /// What a name has for addresses, answer by answer; the last one stays.
 #[derive(Debug, Clone)]
@@ -17,7 +18,11 @@ impl Names {
 }
 
 impl Lookup for Names {
-    fn look_up(&self, _name: &str) -> BoxFuture<'static, io::Result<Vec<IpAddr>>> {
+    fn look_up(
+        &self,
+        _name: &str,
+        _tenant_id: TenantId,
+    ) -> BoxFuture<'static, Result<Vec<IpAddr>, LookupError>> {
         let mut answers = self.0.lock().unwrap();
         let next = if answers.len() > 1 {
             answers.pop_front()
@@ -33,7 +38,11 @@ impl Lookup for Names {
 struct Never;
 
 impl Lookup for Never {
-    fn look_up(&self, _name: &str) -> BoxFuture<'static, io::Result<Vec<IpAddr>>> {
+    fn look_up(
+        &self,
+        _name: &str,
+        _tenant_id: TenantId,
+    ) -> BoxFuture<'static, Result<Vec<IpAddr>, LookupError>> {
         std::future::pending().boxed()
     }
 }
@@ -62,13 +71,13 @@ async fn a_name_is_judged_at_each_try() {
         let names = Names::of([&["127.0.0.1"], &["10.0.0.1"], &["127.0.0.1"]]);
         let notifier = notifier(TIMEOUT, names);
         let message = message(receiver.url_by_name(NAME));
-        assert_eq!(notifier.send(&message, now()).await.error, None);
+        assert_eq!(notifier.send(&message, now()).await.unwrap().error, None);
 
-        let second = notifier.send(&message, now()).await;
-        assert_eq!(code(&second), Some(SendErrorCode::AddressRefused));
+        let second = notifier.send(&message, now()).await.unwrap();
+        assert_eq!(code(&second), Some(SendErrorCode::NameResolution));
         assert_eq!(receiver.heard().len(), 1);
 
-        assert_eq!(notifier.send(&message, now()).await.error, None);
+        assert_eq!(notifier.send(&message, now()).await.unwrap().error, None);
         assert_eq!(receiver.heard().len(), 2);
     }
 }
@@ -84,17 +93,17 @@ async fn a_name_that_turns_to_this_machine_is_not_followed_there() {
     let notifier = notifier(TIMEOUT, Names::of([&["127.0.0.1"], &["127.0.0.2"]]));
     let message = message(public.url_by_name(NAME));
 
-    let first = notifier.send(&message, now()).await;
+    let first = notifier.send(&message, now()).await.unwrap();
     assert_eq!(code(&first), Some(SendErrorCode::HttpStatus));
     for _ in 0..3 {
-        let sent = notifier.send(&message, now()).await;
-        assert_eq!(code(&sent), Some(SendErrorCode::AddressRefused));
+        let sent = notifier.send(&message, now()).await.unwrap();
+        assert_eq!(code(&sent), Some(SendErrorCode::NameResolution));
         assert_eq!(sent.http_status, None);
         let detail = sent.error.unwrap().detail;
         assert!(!detail.contains("127."), "{detail}");
     }
     let literal = message_to(&private);
-    let sent = notifier.send(&literal, now()).await;
+    let sent = notifier.send(&literal, now()).await.unwrap();
     assert_eq!(code(&sent), Some(SendErrorCode::AddressRefused));
     assert_eq!((public.connections(), private.connections()), (1, 0));
 }
@@ -114,7 +123,7 @@ async fn one_private_address_among_others_refuses_the_name() {
     ] {
         let notifier = notifier(TIMEOUT, Names::of([addresses]));
         let sent = send(&notifier, receiver.url_by_name(NAME)).await;
-        assert_eq!(code(&sent), Some(SendErrorCode::AddressRefused));
+        assert_eq!(code(&sent), Some(SendErrorCode::NameResolution));
     }
     assert_eq!(receiver.connections(), 0);
 }
@@ -138,7 +147,7 @@ async fn of_several_addresses_one_that_answers_is_enough() {
 async fn a_port_that_is_not_called_is_told() {
     let notifier = notifier(TIMEOUT, Names::of([&["93.184.215.14"]]));
     let message = message("http://hooks.example.com:22/".parse().unwrap());
-    let sent = notifier.send(&message, now()).await;
+    let sent = notifier.send(&message, now()).await.unwrap();
     assert_eq!(code(&sent), Some(SendErrorCode::PortRefused));
     let detail = sent.error.unwrap().detail;
     let told = "was not called: its URL must have one of the ports 80, 443";
@@ -172,13 +181,15 @@ async fn private_literals_are_refused_before_anything_is_dialled() {
 async fn a_name_without_an_address_is_told() {
     let message = message("https://hooks.example.com/".parse().unwrap());
     let sent = notifier(TIMEOUT, NoNames).send(&message, now()).await;
-    assert_eq!(code(&sent), Some(SendErrorCode::NameResolution));
-    let detail = sent.error.unwrap().detail;
-    assert_eq!(detail, "its name has no address: no such name");
-    let sent = notifier(TIMEOUT, Names::of([&[]]))
-        .send(&message, now())
-        .await;
-    assert_eq!(code(&sent), Some(SendErrorCode::NameResolution));
+    let error = sent.unwrap().error.unwrap();
+    assert_eq!(error.code, SendErrorCode::NameResolution);
+    // What is told of a name inside is the same, so that nobody outside learns which there are.
+    for addresses in [&[][..], &["10.0.0.1"], &["93.184.215.14", "fd00::1"]] {
+        let sent = notifier(TIMEOUT, Names::of([addresses]))
+            .send(&message, now())
+            .await;
+        assert_eq!(sent.unwrap().error, Some(error.clone()), "{addresses:?}");
+    }
 }
 
 #[tokio::test]
@@ -189,7 +200,7 @@ async fn the_system_knows_this_machine_by_name() {
         allowed_ports: vec![],
         timeout: TIMEOUT,
     };
-    let lookup = Arc::new(crate::notify::lookup::SystemLookup::default());
+    let lookup = Arc::new(SystemLookup::default());
     let notifier = Notifier::new(&settings, lookup).unwrap();
     let sent = send(&notifier, receiver.url_by_name("localhost")).await;
     assert_eq!(sent.error, None);
@@ -200,8 +211,50 @@ async fn a_name_that_takes_forever_is_given_up_like_a_receiver() {
     let message = message("https://hooks.example.com/".parse().unwrap());
     let patience = Duration::from_millis(100);
     let sent = notifier(patience, Never).send(&message, now()).await;
+    let sent = sent.unwrap();
     assert_eq!(code(&sent), Some(SendErrorCode::Timeout));
     assert!(sent.duration >= patience && sent.duration < TIMEOUT);
+}
+
+/// Names of this zone have silent servers.
+fn ask_with_a_silent_zone(name: &str) -> io::Result<Vec<IpAddr>> {
+    if name.ends_with(".silent") {
+        std::thread::sleep(Duration::from_secs(2));
+        return Err(ErrorKind::TimedOut.into());
+    }
+    Ok(vec![Ipv4Addr::LOCALHOST.into()])
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_tenant_whose_names_have_silent_servers_keeps_nobody_from_looking_up_theirs() {
+    let receiver = Receiver::start(Says::ok()).await;
+    let patience = Duration::from_millis(100);
+    let lookup = SystemLookup::new(4, ask_with_a_silent_zone, patience);
+    let notifier = notifier(TIMEOUT, lookup);
+    let tries = (0..8).map(|number| {
+        let (notifier, url) = (
+            notifier.clone(),
+            receiver.url_by_name(&format!("{number}.silent")),
+        );
+        tokio::spawn(async move { notifier.send(&message(url), now()).await })
+    });
+    let tries: Vec<_> = tries.collect();
+    let other = Message {
+        tenant_id: TenantId(Uuid::from_u128(1)),
+        ..message(receiver.url_by_name(NAME))
+    };
+    let started = std::time::Instant::now();
+    assert_eq!(notifier.send(&other, now()).await.unwrap().error, None);
+    assert!(started.elapsed() < Duration::from_secs(2));
+    // Half of the places are for the one; what found none was not tried, and says nothing of its receiver.
+    let mut looked_up = 0;
+    for one in tries {
+        if let Ok(sent) = one.await.unwrap() {
+            assert_eq!(code(&sent), Some(SendErrorCode::NameResolution));
+            looked_up += 1;
+        }
+    }
+    assert_eq!(looked_up, 2);
 }
 
 /// Runs a test again in a process of its own, whose environment names a proxy that does not exist.

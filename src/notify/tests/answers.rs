@@ -63,7 +63,10 @@ async fn a_receiver_may_ask_for_a_pause() {
         let receiver = Receiver::start(Says::status("429 Too Many", header)).await;
         let new_year = "2026-01-01T00:00:00Z".parse().unwrap();
         let notifier = notifier(TIMEOUT, NoNames);
-        let sent = notifier.send(&message(receiver.url()), new_year).await;
+        let sent = notifier
+            .send(&message(receiver.url()), new_year)
+            .await
+            .unwrap();
         assert_eq!(
             sent.retry_after,
             seconds.map(Duration::from_secs),
@@ -223,7 +226,10 @@ async fn nobody_listening_is_told_without_an_address() {
     let url = format!("http://{}/?key=secret", listener.local_addr().unwrap());
     drop(listener);
     let message = message(url.parse().unwrap());
-    let sent = notifier(TIMEOUT, NoNames).send(&message, now()).await;
+    let sent = notifier(TIMEOUT, NoNames)
+        .send(&message, now())
+        .await
+        .unwrap();
     assert_eq!(code(&sent), Some(SendErrorCode::Connection));
     let detail = sent.error.unwrap().detail;
     assert!(detail.starts_with("took no connection: "), "{detail}");
@@ -250,7 +256,7 @@ async fn receivers_that_hang_hold_up_nobody_else() {
     let stuck: Vec<_> = (0..50)
         .map(|_| {
             let (notifier, message) = (notifier.clone(), message(hanging.url()));
-            tokio::spawn(async move { notifier.send(&message, now()).await })
+            tokio::spawn(async move { notifier.send(&message, now()).await.unwrap() })
         })
         .collect();
     // All of them are on their way.

@@ -15,23 +15,28 @@ use std::{
 use chrono::{DateTime, Utc};
 use futures_util::{FutureExt, future::BoxFuture};
 use url::Url;
+use uuid::Uuid;
 
 use self::receiver::{Receiver, Says};
 use super::{
     client::{Notifier, NotifierSettings, TIMEOUT},
-    lookup::Lookup,
+    lookup::{Lookup, LookupError},
     message::{Message, SendErrorCode, Sent, SigningSecret},
 };
-use crate::domain::delivery::CallbackMethod;
+use crate::domain::{delivery::CallbackMethod, ids::TenantId};
 
 /// No name has an address.
 #[derive(Debug)]
 struct NoNames;
 
 impl Lookup for NoNames {
-    fn look_up(&self, _name: &str) -> BoxFuture<'static, io::Result<Vec<IpAddr>>> {
+    fn look_up(
+        &self,
+        _name: &str,
+        _tenant_id: TenantId,
+    ) -> BoxFuture<'static, Result<Vec<IpAddr>, LookupError>> {
         let error = io::Error::new(ErrorKind::NotFound, "no such name");
-        async { Err(error) }.boxed()
+        async { Err(error.into()) }.boxed()
     }
 }
 
@@ -47,6 +52,7 @@ fn notifier(timeout: Duration, lookup: impl Lookup + 'static) -> Notifier {
 
 fn message(url: Url) -> Message {
     Message {
+        tenant_id: TenantId(Uuid::nil()),
         id: "evt_42".into(),
         url,
         method: CallbackMethod::Post,
@@ -62,7 +68,7 @@ fn now() -> DateTime<Utc> {
 }
 
 async fn send(notifier: &Notifier, url: Url) -> Sent {
-    notifier.send(&message(url), now()).await
+    notifier.send(&message(url), now()).await.unwrap()
 }
 
 /// Sends a message to a receiver of its own, which answers so.

@@ -30,7 +30,10 @@ async fn a_message_arrives_as_it_was_made() {
         ..message(receiver.url())
     };
     let now = now();
-    let sent = notifier(TIMEOUT, NoNames).send(&message, now).await;
+    let sent = notifier(TIMEOUT, NoNames)
+        .send(&message, now)
+        .await
+        .unwrap();
     assert_eq!((sent.http_status, &sent.error), (Some(200), &None));
     assert_eq!(sent.response_start.as_deref(), Some("ok"));
     assert_eq!(sent.retry_after, None);
@@ -70,7 +73,7 @@ async fn bytes_of_any_kind_arrive_unchanged_and_signed() {
             body: body.clone(),
             ..message(receiver.url())
         };
-        assert_eq!(notifier.send(&message, now()).await.error, None);
+        assert_eq!(notifier.send(&message, now()).await.unwrap().error, None);
         let heard = receiver.heard().pop().unwrap();
         assert!(heard.body == body, "{} bytes", body.len());
         assert!(is_genuine(&heard, &message.secrets[0]));
@@ -84,7 +87,10 @@ async fn a_message_may_be_put() {
         method: CallbackMethod::Put,
         ..message(receiver.url())
     };
-    let sent = notifier(TIMEOUT, NoNames).send(&message, now()).await;
+    let sent = notifier(TIMEOUT, NoNames)
+        .send(&message, now())
+        .await
+        .unwrap();
     assert_eq!(sent.error, None);
     let heard = receiver.heard().pop().unwrap();
     assert!(heard.head.starts_with("PUT /hook"), "{}", heard.head);
@@ -98,7 +104,10 @@ async fn while_a_secret_rotates_both_sign() {
         secrets: vec![SigningSecret(vec![1; 32]), SigningSecret(vec![2; 24])],
         ..message(receiver.url())
     };
-    notifier(TIMEOUT, NoNames).send(&message, now()).await;
+    notifier(TIMEOUT, NoNames)
+        .send(&message, now())
+        .await
+        .unwrap();
     let heard = receiver.heard().pop().unwrap();
     assert_eq!(heard.headers("webhook-signature")[0].split(' ').count(), 2);
     for secret in &message.secrets {
@@ -113,8 +122,8 @@ async fn each_try_is_signed_anew_under_the_same_id() {
     let message = message(receiver.url());
     let now = now();
     let hour_ago = now - Duration::from_hours(1);
-    notifier.send(&message, hour_ago).await;
-    notifier.send(&message, now).await;
+    notifier.send(&message, hour_ago).await.unwrap();
+    notifier.send(&message, now).await.unwrap();
     let [old, new] = &receiver.heard()[..] else {
         panic!("two requests");
     };
@@ -131,7 +140,10 @@ async fn a_trace_that_no_header_can_carry_is_left_out() {
         traceparent: Some("00-a\r\nx-injected: 1".into()),
         ..message(receiver.url())
     };
-    let sent = notifier(TIMEOUT, NoNames).send(&message, now()).await;
+    let sent = notifier(TIMEOUT, NoNames)
+        .send(&message, now())
+        .await
+        .unwrap();
     assert_eq!(sent.error, None);
     let heard = receiver.heard().pop().unwrap();
     assert!(!heard.head.contains("injected"), "{}", heard.head);
