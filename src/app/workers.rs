@@ -137,7 +137,7 @@ fn tell(gateway: &Gateway, state: &AppState, worker: String) {
         links: state.links.clone(),
         worker,
     });
-    let claimer = deliverer.claimer(tracker, hard);
+    let (claimer, recorder) = deliverer.claimer(tracker, hard);
     let (handover, handed_over) = Handover::new();
     let sequencer = Sequencer {
         pool: state.pool.clone(),
@@ -147,6 +147,7 @@ fn tell(gateway: &Gateway, state: &AppState, worker: String) {
         handover,
     };
     gateway.spawn("sequence", sequencer.run(soft.clone()));
+    gateway.spawn("record", recorder);
     gateway.spawn("deliver", deliverer.run(claimer, soft.clone()));
     let follower = Follower {
         pool: state.pool.clone(),

@@ -4,6 +4,7 @@
 //! has missed something. Events of a job that has not ended, or ended lately, stay however old they are; a job that is older
 //! than that loses all of them about together, and its timeline then tells its beginning and its end as its row has them.
 //! What somebody has still to be told of stays, too.
+//! The lane of a host that nobody has been called at for that long goes with its deliveries.
 
 use std::time::Duration;
 
@@ -17,7 +18,10 @@ use crate::db::{deliveries, events};
 /// How many rows are looked at in one go.
 const BATCH: i64 = 500;
 
-/// How often events are looked at again that were old and had to stay.
+/// How many lanes are deleted in one go.
+const LANES: usize = 500;
+
+/// How often events are looked at again that were old and had to stay, and lanes, of which few are ever idle.
 const SECOND_LOOK_INTERVAL: Duration = Duration::from_mins(10);
 
 /// Deletes what is older than the retention of events.
@@ -33,11 +37,18 @@ impl Forgetter {
     /// Looks until told to stop. A statement that is cut off changes nothing, and another look finds the same.
     pub async fn run(self, stop: CancellationToken) {
         let mut looked_through = 0;
-        let mut second_look_at = Instant::now() + SECOND_LOOK_INTERVAL;
+        let mut second_look_at = Instant::now();
         loop {
             if Instant::now() >= second_look_at {
                 looked_through = 0;
                 second_look_at = Instant::now() + SECOND_LOOK_INTERVAL;
+                let forgotten = tokio::select! {
+                    () = stop.cancelled() => return,
+                    forgotten = self.forget_lanes() => forgotten,
+                };
+                if let Err(error) = forgotten {
+                    tracing::warn!(%error, "Could not delete idle lanes; trying again later");
+                }
             }
             let swept = tokio::select! {
                 () = stop.cancelled() => return,
@@ -55,6 +66,13 @@ impl Forgetter {
                 () = tokio::time::sleep(rest) => {}
             }
         }
+    }
+
+    /// Deletes the lanes of hosts that nobody has been called at for long.
+    async fn forget_lanes(&self) -> sqlx::Result<()> {
+        let mut conn = self.pool.acquire().await?;
+        while deliveries::forget_lanes(&mut conn, self.keeps_for, LANES).await? == LANES {}
+        Ok(())
     }
 
     /// Deletes what is due behind a position of the log, a batch a statement.

@@ -3,19 +3,22 @@
 //! Part of the commit that makes the deliveries, or of one of its own. A claim moves `next_try_at` to the end of the lease: what
 //! its process never answers for is due again then, and until then it is in nobody's way.
 
-use std::time::Duration;
+use std::{collections::HashMap, time::Duration};
 
 use sqlx::PgConnection;
 use uuid::Uuid;
 
 use super::claimed::{ClaimedDelivery, ClaimedRow};
-use crate::domain::ids::LaneId;
+use crate::domain::ids::{LaneId, TenantId};
 
 /// How many deliveries of a lane are under way at once, in all replicas.
 const LANE_WIDTH: i32 = 8;
 
 /// The same for a lane that fails, or of which it is not known yet whether it works: its receivers may hang.
 const UNPROVEN_WIDTH: i32 = 2;
+
+/// How many tries in a row count although their process ended before it knew how they went.
+const MOST_INTERRUPTED: i64 = 3;
 
 /// What the claiming process brings along.
 #[derive(Debug)]
@@ -24,16 +27,38 @@ pub struct Claimant<'a> {
     pub worker: &'a str,
     /// After this it is taken for dead.
     pub lease: Duration,
-    /// How many deliveries it can take.
-    pub room: usize,
-    /// How many of them may be of lanes that are not known to work.
-    pub unproven_room: usize,
-    /// Only of these lanes; `None`: of all.
-    pub lanes: Option<&'a [LaneId]>,
+    /// What it can take.
+    pub room: &'a Room,
+    /// Only of these lanes.
+    pub lanes: &'a [LaneId],
 }
 
-/// Claims what is due, those first whose lanes fail least. The cost follows the number of lanes in which something waits, not
-/// how much waits there.
+/// How many deliveries a process can take, and how many it has taken for whom.
+#[derive(Debug)]
+pub struct Room {
+    /// How many in this claim.
+    pub places: usize,
+    /// How many of them may be of lanes that are not known to work.
+    pub unproven_places: usize,
+    /// How many places are free in all. A tenant gets one more for as long as it holds fewer than are.
+    pub free: usize,
+    /// The same of those for lanes that are not known to work.
+    pub unproven_free: usize,
+    /// Who holds any.
+    pub held: HashMap<TenantId, Held>,
+}
+
+/// What a tenant holds.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Held {
+    /// How many places.
+    pub places: usize,
+    /// How many of them for lanes that are not known to work.
+    pub unproven_places: usize,
+}
+
+/// Claims what is due in lanes: of every tenant something before more of any, and of a tenant that first whose lanes fail
+/// least. The cost follows the number of lanes, not how much waits there.
 ///
 /// # Errors
 /// Where the database does not answer.
@@ -42,28 +67,19 @@ pub async fn claim(
     conn: &mut PgConnection,
     claimant: &Claimant<'_>,
 ) -> sqlx::Result<Vec<ClaimedDelivery>> {
-    let only: Option<Vec<Uuid>> = claimant
-        .lanes
-        .map(|lanes| lanes.iter().map(|lane| lane.0).collect());
+    let lanes: Vec<Uuid> = claimant.lanes.iter().map(|lane| lane.0).collect();
+    let Room { held, .. } = claimant.room;
+    let tenants: Vec<Uuid> = held.keys().map(|tenant| tenant.0).collect();
+    let places: Vec<i64> = held.values().map(|held| count(held.places)).collect();
+    let unproven_places: Vec<i64> = held
+        .values()
+        .map(|held| count(held.unproven_places))
+        .collect();
     let rows = sqlx::query_as!(
         ClaimedRow,
         r#"
-        WITH RECURSIVE clock AS MATERIALIZED (
+        WITH clock AS MATERIALIZED (
             SELECT gateway_now() AS now
-        ),
-        waiting AS (
-            -- Hops from lane to lane along the index: one probe each, whatever their backlog.
-            (SELECT lane_id FROM deliveries WHERE status = 'pending' AND $7::uuid[] IS NULL ORDER BY lane_id LIMIT 1)
-            UNION ALL
-            SELECT (SELECT d.lane_id FROM deliveries d
-                    WHERE d.status = 'pending' AND d.lane_id > w.lane_id
-                    ORDER BY d.lane_id LIMIT 1)
-            FROM waiting w WHERE w.lane_id IS NOT NULL
-        ),
-        asked AS (
-            SELECT lane_id FROM waiting WHERE lane_id IS NOT NULL
-            UNION ALL
-            SELECT unnest($7)
         ),
         lanes AS (
             SELECT a.lane_id, coalesce(l.failures, 0) AS failures,
@@ -75,28 +91,51 @@ pub async fn claim(
                    - (SELECT count(*) FROM deliveries d
                       WHERE d.lane_id = a.lane_id AND d.status = 'pending'
                         AND d.lease_until IS NOT NULL AND d.lease_until > (SELECT now FROM clock)) AS room
-            FROM asked a LEFT JOIN delivery_lanes l ON l.id = a.lane_id
+            FROM unnest($7::uuid[]) AS a (lane_id) LEFT JOIN delivery_lanes l ON l.id = a.lane_id
             WHERE l.open_until IS NULL OR l.open_until <= (SELECT now FROM clock)
         ),
         due AS (
-            SELECT d.id, l.is_unproven, l.failures, d.place
+            SELECT d.id, d.tenant_id, l.is_unproven, l.failures, d.place
             FROM lanes l
             CROSS JOIN LATERAL (
-                SELECT head.id, row_number() OVER (ORDER BY head.next_try_at) AS place
-                FROM (SELECT id, next_try_at FROM deliveries
+                SELECT head.id, head.tenant_id, row_number() OVER (ORDER BY head.next_try_at) AS place
+                FROM (SELECT id, tenant_id, next_try_at FROM deliveries
                       WHERE lane_id = l.lane_id AND status = 'pending' AND next_try_at <= (SELECT now FROM clock)
                       ORDER BY next_try_at LIMIT greatest(l.room, 0)) head
             ) d
         ),
+        shared AS (
+            -- Which place of its tenant's each would take, after those that the tenant holds.
+            SELECT d.*, coalesce(h.places, 0) AS held, coalesce(h.unproven_places, 0) AS unproven_held,
+                   coalesce(h.places, 0)
+                   + row_number() OVER (PARTITION BY d.tenant_id ORDER BY d.is_unproven, d.failures, d.place) AS share,
+                   coalesce(h.unproven_places, 0)
+                   + row_number() OVER (PARTITION BY d.tenant_id, d.is_unproven ORDER BY d.failures, d.place)
+                       AS unproven_share
+            FROM due d
+            LEFT JOIN unnest($8::uuid[], $9::bigint[], $10::bigint[]) AS h (tenant_id, places, unproven_places)
+                 ON h.tenant_id = d.tenant_id
+        ),
         picked AS (
             SELECT id, is_unproven
-            -- The first of each lane before the second of any.
-            FROM (SELECT *, row_number() OVER (PARTITION BY is_unproven ORDER BY failures, place) AS nth FROM due) d
+            -- The first of each tenant before the second of any, and so with its lanes.
+            FROM (SELECT *, row_number() OVER (PARTITION BY is_unproven ORDER BY share, failures, place) AS nth
+                  FROM shared
+                  -- Before it, its tenant holds fewer than are free.
+                  WHERE share - 1 < $11 - (share - held - 1)
+                    AND (NOT is_unproven OR unproven_share - 1 < $12 - (unproven_share - unproven_held - 1))) s
             WHERE NOT is_unproven OR nth <= $2
-            ORDER BY is_unproven, failures, place LIMIT $1
+            ORDER BY is_unproven, share, failures, place LIMIT $1
         ),
         locked AS (
-            SELECT id, lease_until FROM deliveries
+            SELECT id, lease_until,
+                   -- Processes that die again and again do not use up its tries.
+                   lease_until IS NOT NULL AND (
+                       SELECT count(*) = $13
+                       FROM (SELECT error FROM delivery_attempts a WHERE a.delivery_id = deliveries.id
+                             ORDER BY number DESC LIMIT $13) last
+                       WHERE error = 'interrupted') AS is_cut_off_again
+            FROM deliveries
             -- As an array, so that each is found by its id, however few or many Postgres expects.
             WHERE id = ANY (ARRAY(SELECT id FROM picked))
               -- Asked again: another replica may have been faster.
@@ -114,7 +153,7 @@ pub async fn claim(
         ),
         claimed AS (
             UPDATE deliveries d
-            SET tries = d.tries + 1, worker = $3,
+            SET tries = d.tries + CASE WHEN locked.is_cut_off_again THEN 0 ELSE 1 END, worker = $3,
                 lease_until = clock.now + make_interval(secs => $4),
                 next_try_at = clock.now + make_interval(secs => $4)
             FROM clock, locked JOIN picked USING (id)
@@ -155,15 +194,25 @@ pub async fn claim(
                   WHERE expires_at IS NULL OR expires_at > c.claimed_at) usable
         ) s
         "#,
-        i64::try_from(claimant.room).unwrap_or(i64::MAX),
-        i64::try_from(claimant.unproven_room).unwrap_or(i64::MAX),
+        count(claimant.room.places),
+        count(claimant.room.unproven_places),
         claimant.worker,
         claimant.lease.as_secs_f64(),
         LANE_WIDTH,
         UNPROVEN_WIDTH,
-        only.as_deref(),
+        &lanes,
+        &tenants,
+        &places,
+        &unproven_places,
+        count(claimant.room.free),
+        count(claimant.room.unproven_free),
+        MOST_INTERRUPTED,
     )
     .fetch_all(conn)
     .await?;
     rows.into_iter().map(ClaimedDelivery::try_from).collect()
+}
+
+fn count(places: usize) -> i64 {
+    i64::try_from(places).unwrap_or(i64::MAX)
 }

@@ -153,6 +153,20 @@ async fn lanes_of(
     ids: &Ids,
     wanted: &BTreeSet<(TenantId, &String)>,
 ) -> sqlx::Result<HashMap<(TenantId, String), LaneId>> {
+    loop {
+        let lanes = insert_lanes(conn, ids, wanted).await?;
+        // One that had been idle may be forgotten in between.
+        if lanes.len() == wanted.len() {
+            return Ok(lanes);
+        }
+    }
+}
+
+async fn insert_lanes(
+    conn: &mut PgConnection,
+    ids: &Ids,
+    wanted: &BTreeSet<(TenantId, &String)>,
+) -> sqlx::Result<HashMap<(TenantId, String), LaneId>> {
     let lane_ids: Vec<Uuid> = wanted.iter().map(|_| ids.next::<LaneId>().0).collect();
     let tenant_ids: Vec<Uuid> = wanted.iter().map(|(tenant_id, _)| tenant_id.0).collect();
     let origins: Vec<String> = wanted.iter().map(|(_, origin)| (*origin).clone()).collect();
@@ -174,6 +188,8 @@ async fn lanes_of(
         FROM delivery_lanes l
         JOIN unnest($1::uuid[], $2::text[]) AS w (tenant_id, origin)
           ON w.tenant_id = l.tenant_id AND w.origin = l.origin
+        -- Until the commit nobody forgets them.
+        FOR KEY SHARE OF l
         "#,
         &tenant_ids,
         &origins,

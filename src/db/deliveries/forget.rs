@@ -1,8 +1,9 @@
-//! The end of the retention of deliveries.
+//! The end of the retention of deliveries, and of lanes that nobody uses any more.
 
 use std::time::Duration;
 
-use sqlx::PgConnection;
+use sqlx::{Connection, PgConnection};
+use uuid::Uuid;
 
 /// Deletes deliveries that were through, one way or the other, longer ago than the retention: `limit` at most, with all
 /// that is known of their tries. Says how many.
@@ -27,4 +28,48 @@ pub async fn forget(conn: &mut PgConnection, retention: Duration, limit: i64) ->
     .execute(conn)
     .await
     .map(|done| done.rows_affected())
+}
+
+/// Deletes lanes of callbacks in which nothing waits and nothing was sent for as long as the retention: `limit` at most. Says
+/// how many were looked at. Lanes of endpoints go with their endpoints.
+///
+/// # Errors
+/// Where the database does not answer.
+pub async fn forget_lanes(
+    conn: &mut PgConnection,
+    retention: Duration,
+    limit: usize,
+) -> sqlx::Result<usize> {
+    let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+    let mut tx = conn.begin().await?;
+    let idle = sqlx::query!(
+        "
+        SELECT l.id FROM delivery_lanes l
+        WHERE l.origin IS NOT NULL
+          AND coalesce(greatest(l.last_success_at, l.last_failure_at), '-infinity')
+              < (SELECT gateway_now() - make_interval(secs => $1))
+          AND NOT EXISTS (SELECT FROM deliveries d WHERE d.lane_id = l.id AND d.status = 'pending')
+        LIMIT $2
+        -- Whoever makes a delivery for it holds it.
+        FOR UPDATE OF l SKIP LOCKED
+        ",
+        retention.as_secs_f64(),
+        limit,
+    )
+    .fetch_all(&mut *tx)
+    .await?;
+    let ids: Vec<Uuid> = idle.iter().map(|row| row.id).collect();
+    // A statement of its own: it sees the deliveries of whoever held a lane until just now.
+    sqlx::query!(
+        "
+        DELETE FROM delivery_lanes l
+        WHERE l.id = ANY ($1)
+          AND NOT EXISTS (SELECT FROM deliveries d WHERE d.lane_id = l.id AND d.status = 'pending')
+        ",
+        &ids,
+    )
+    .execute(&mut *tx)
+    .await?;
+    tx.commit().await?;
+    Ok(ids.len())
 }

@@ -13,15 +13,17 @@ mod forget;
 mod read;
 mod record;
 mod replay;
+mod waiting;
 
 pub use self::{
-    claim::{Claimant, claim},
+    claim::{Claimant, Held, Room, claim},
     claimed::{ClaimedDelivery, Content, Contents, Failure, ResultAt, To},
     ending::end_pending,
     erase::erase_of_job,
     fan_out::{FannedOut, fan_out},
-    forget::forget,
+    forget::{forget, forget_lanes},
     read::{Delivery, DeliveryAttempt, find, list, list_attempts},
     record::{Attempt, Next, Outcome, Recorded, expire, record},
     replay::{Replayed, has_dead, replay, replay_dead},
+    waiting::{DueLanes, list_due_lanes},
 };

@@ -91,7 +91,7 @@ pub struct DeliveryAttempt {
     /// The HTTP status of the answer, where there was one.
     pub http_status: Option<i32>,
     /// Why it did not get through, as a stable code: `http_status`, `redirect`, `timeout`, `connection`, `name_resolution`,
-    /// `tls`, `address_refused`, `port_refused`, `interrupted`; more may come. Null: it got through.
+    /// `tls`, `address_refused`, `port_refused`, `internal`, `interrupted`; more may come. Null: it got through.
     #[schema(example = "http_status")]
     pub error: Option<String>,
     /// The same for people.

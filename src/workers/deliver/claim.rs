@@ -40,46 +40,41 @@ pub struct Claim {
 }
 
 impl Claimer {
+    /// And where to the outcomes go.
     pub(super) fn new(
         deliverer: Deliverer,
         tasks: TaskTracker,
         give_up: CancellationToken,
-    ) -> Self {
+    ) -> (Self, mpsc::UnboundedReceiver<Finished>) {
         let (finished, queue) = mpsc::unbounded_channel();
-        tasks.spawn(deliverer.clone().record_all(queue, give_up.clone()));
-        Self {
+        let claimer = Self {
             deliverer,
             tasks,
             finished,
             give_up,
-        }
+        };
+        (claimer, queue)
     }
 
-    /// Leases what is due, as far as there is room: in these lanes, or in all. The caller owns the transaction.
+    /// Leases what is due, as far as there is room: in these lanes. The caller owns the transaction.
     ///
     /// # Errors
     /// Where the database does not answer.
-    pub async fn claim(
-        &self,
-        conn: &mut PgConnection,
-        lanes: Option<&[LaneId]>,
-    ) -> sqlx::Result<Claim> {
+    pub async fn claim(&self, conn: &mut PgConnection, lanes: &[LaneId]) -> sqlx::Result<Claim> {
         let inner = &self.deliverer.0;
         let reserved = inner.places.reserve();
         let before = Instant::now();
         let deliveries = match &reserved {
-            Some(reserved) => {
-                let (room, unproven_room) = reserved.room();
+            Some(reserved) if !lanes.is_empty() => {
                 let claimant = Claimant {
                     worker: &inner.parts.worker,
                     lease: LEASE,
-                    room,
-                    unproven_room,
+                    room: &reserved.room(),
                     lanes,
                 };
                 deliveries::claim(conn, &claimant).await?
             }
-            None => Vec::new(),
+            _ => Vec::new(),
         };
         Ok(Claim {
             claimer: self.clone(),
@@ -93,11 +88,25 @@ impl Claimer {
     }
 }
 
+impl Claimer {
+    /// Says that something waits in lanes, for the next claim.
+    pub fn note(&self, lanes: &[LaneId]) {
+        self.deliverer.0.lanes.note(lanes.iter().copied());
+        self.deliverer.0.parts.wakeups.deliveries_due();
+    }
+}
+
 impl Claim {
     /// How many deliveries.
     #[must_use]
     pub fn count(&self) -> usize {
         self.deliveries.len()
+    }
+
+    /// Whether it took all that there was room for, so that there may be more.
+    pub(super) fn is_full(&self) -> bool {
+        let reserved = self.reserved.as_ref();
+        reserved.is_none_or(|reserved| reserved.room().places <= self.deliveries.len())
     }
 
     /// Begins to send.
@@ -113,7 +122,7 @@ impl Claim {
         };
         CrashPoint::DeliverClaimed.reach();
         for delivery in deliveries {
-            let mut place = reserved.take(delivery.is_unproven);
+            let mut place = reserved.take(delivery.tenant_id, delivery.is_unproven);
             let claimer = claimer.clone();
             claimer.tasks.clone().spawn(async move {
                 let endpoint = delivery.endpoint();

@@ -6,7 +6,7 @@
 //! this process in between, the lease runs out and another one sends again, with the same `webhook-id`: at least once.
 //!
 //! Receivers that hang or fail delay nobody else. Each lane has a few places at most, a lane that fails fewer, and all that
-//! fail together half ([`places`]); a send that takes long moves to places of its own.
+//! fail together half, and no tenant can have all of them ([`places`]); a send that takes long moves to places of its own.
 
 use std::{sync::Arc, time::Duration};
 
@@ -15,7 +15,7 @@ use tokio::sync::Mutex;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 pub use self::claim::{Claim, Claimer};
-use self::{places::Places, results::Results};
+use self::{lanes::Lanes, places::Places, results::Results};
 use super::{ERROR_PAUSE, sweep_interval};
 use crate::{
     db::wakeups::Wakeups,
@@ -25,8 +25,10 @@ use crate::{
 
 mod body;
 mod claim;
+mod lanes;
 mod places;
 mod record;
+mod report;
 mod results;
 mod send;
 
@@ -60,6 +62,7 @@ pub struct Parts {
 
 struct Inner {
     parts: Parts,
+    lanes: Lanes,
     places: Places,
     results: Results,
     /// One receiver at a time is given up.
@@ -72,23 +75,29 @@ impl Deliverer {
     pub fn new(parts: Parts) -> Self {
         Self(Arc::new(Inner {
             parts,
+            lanes: Lanes::default(),
             places: Places::new(),
             results: Results::new(),
             giving_up: Mutex::default(),
         }))
     }
 
-    /// What claims for it, and begins to send. Sends run on in `tasks`, and so does the recorder, for as long as there is one of
-    /// these; `give_up` ends them.
-    #[must_use]
-    pub fn claimer(&self, tasks: TaskTracker, give_up: CancellationToken) -> Claimer {
-        Claimer::new(self.clone(), tasks, give_up)
+    /// What claims for it, and begins to send; and the recorder, to be run beside it, which ends once there are no more of those.
+    /// Sends run on in `tasks`; `give_up` ends them.
+    pub fn claimer(
+        &self,
+        tasks: TaskTracker,
+        give_up: CancellationToken,
+    ) -> (Claimer, impl Future<Output = ()> + Send + use<>) {
+        let (claimer, queue) = Claimer::new(self.clone(), tasks, give_up.clone());
+        (claimer, self.clone().record_all(queue, give_up))
     }
 
     /// Claims what is due and sends it, until told to stop.
     pub async fn run(self, claimer: Claimer, stop: CancellationToken) {
         while !stop.is_cancelled() {
             let rest = match self.claim(&claimer).await {
+                Ok(()) if self.0.lanes.are_many() => lanes::PAUSE,
                 Ok(()) => sweep_interval(),
                 Err(error) => {
                     tracing::warn!(%error, "Could not claim deliveries; trying again");
@@ -105,8 +114,19 @@ impl Deliverer {
 
     /// Claims what is due, as far as there is room, and begins to send it. Whatever makes room wakes the next claim.
     async fn claim(&self, claimer: &Claimer) -> sqlx::Result<()> {
+        if self.0.places.are_taken() {
+            return Ok(());
+        }
         let mut conn = self.0.parts.pool.acquire().await?;
-        let claim = tokio::time::timeout(CLAIM_TIMEOUT, claimer.claim(&mut conn, None)).await;
+        let claim = async {
+            let lanes = self.0.lanes.find(&mut conn).await?;
+            let claim = claimer.claim(&mut conn, &lanes).await;
+            if claim.as_ref().map_or(true, Claim::is_full) {
+                self.0.lanes.note(lanes);
+            }
+            claim
+        };
+        let claim = tokio::time::timeout(CLAIM_TIMEOUT, claim).await;
         let claim = claim.map_err(|_| sqlx::Error::PoolTimedOut)??;
         drop(conn);
         claim.begin();

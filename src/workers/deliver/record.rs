@@ -89,8 +89,10 @@ impl Deliverer {
                 Err(error) => cannot_record(&batch, &error),
                 Ok(()) => {}
             }
-            batch.clear();
             // There is room again, in this process and in the lanes.
+            let lanes = batch.iter().map(|finished| finished.outcome.lane_id);
+            self.0.lanes.note(lanes);
+            batch.clear();
             self.0.parts.wakeups.deliveries_due();
         }
     }

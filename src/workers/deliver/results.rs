@@ -1,13 +1,17 @@
 //! Results that go along with deliveries: how much of them is in memory at once.
 
-use std::sync::Arc;
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, PoisonError, Weak},
+};
 
 use bytes::Bytes;
 use sqlx::PgPool;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{AcquireError, OwnedSemaphorePermit, Semaphore};
 
 use crate::{
     db::{deliveries::ResultAt, jobs},
+    domain::ids::TenantId,
     journal::result::unpacked,
 };
 
@@ -35,10 +39,19 @@ pub(super) struct Results {
     unproven_large: Room,
 }
 
-/// How much may be unpacked at once of one kind.
+/// How much may be unpacked at once of one kind. A tenant whose receivers take their time gets half of it.
 struct Room {
     free: Arc<Semaphore>,
     kib: u32,
+    /// The halves of those who have something in it, or wait for that.
+    halves: Mutex<HashMap<TenantId, Weak<Semaphore>>>,
+}
+
+/// What a result takes of it. Given back when dropped.
+#[derive(Debug)]
+pub(super) struct Taken {
+    _of_tenant: OwnedSemaphorePermit,
+    _of_all: OwnedSemaphorePermit,
 }
 
 impl Room {
@@ -46,7 +59,30 @@ impl Room {
         Self {
             free: Arc::new(Semaphore::new(kib as usize)),
             kib,
+            halves: Mutex::default(),
         }
+    }
+
+    /// Waits for room for so much, or for all that there is.
+    async fn take(&self, tenant_id: TenantId, kib: u32) -> Result<Taken, AcquireError> {
+        let half = self.half_of(tenant_id);
+        Ok(Taken {
+            _of_tenant: half.acquire_many_owned(kib.min(self.kib / 2)).await?,
+            _of_all: Arc::clone(&self.free)
+                .acquire_many_owned(kib.min(self.kib))
+                .await?,
+        })
+    }
+
+    fn half_of(&self, tenant_id: TenantId) -> Arc<Semaphore> {
+        let mut halves = self.halves.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(half) = halves.get(&tenant_id).and_then(Weak::upgrade) {
+            return half;
+        }
+        halves.retain(|_, half| half.strong_count() > 0);
+        let half = Arc::new(Semaphore::new(self.kib as usize / 2));
+        halves.insert(tenant_id, Arc::downgrade(&half));
+        half
     }
 }
 
@@ -55,7 +91,7 @@ pub(super) struct Unpacked {
     /// Byte for byte as it came.
     pub(super) result: Bytes,
     /// To be held for as long as anything of it is in memory.
-    pub(super) room: OwnedSemaphorePermit,
+    pub(super) room: Taken,
 }
 
 /// Why there is none.
@@ -84,6 +120,7 @@ impl Results {
     pub(super) async fn read(
         &self,
         pool: &PgPool,
+        tenant_id: TenantId,
         at: ResultAt,
         is_unproven: bool,
     ) -> Result<Unpacked, NoResult> {
@@ -94,9 +131,8 @@ impl Results {
             (true, true) => &self.unproven_small,
             (false, true) => &self.unproven_large,
         };
-        let room = Arc::clone(&room.free).acquire_many_owned(kib.min(room.kib));
         let closed = |_| NoResult::Unreadable("no room");
-        let room = room.await.map_err(closed)?;
+        let room = room.take(tenant_id, kib).await.map_err(closed)?;
         let stored = {
             let _turn = self.reads.acquire().await.map_err(closed)?;
             let mut conn = pool.acquire().await?;
@@ -123,7 +159,27 @@ fn kib(body_bytes: i64) -> u32 {
 
 #[cfg(test)]
 mod tests {
+    use futures_util::FutureExt;
+    use uuid::Uuid;
+
     use super::*;
+
+    #[test]
+    fn a_tenant_leaves_half_of_the_room_to_others() {
+        let room = Room::new(8);
+        let take = |number: u128, kib| {
+            let taken = room.take(TenantId(Uuid::from_u128(number)), kib);
+            taken.now_or_never().map(Result::unwrap)
+        };
+        let held: Vec<Taken> = std::iter::from_fn(|| take(1, 2)).collect();
+        assert_eq!(held.len(), 2);
+        let other = take(2, 2);
+        assert!(other.is_some());
+        // One that is too large for all of it takes all of it.
+        assert!(take(3, 100).is_none());
+        drop((held, other));
+        assert!(take(3, 100).is_some());
+    }
 
     #[test]
     fn every_body_takes_room() {

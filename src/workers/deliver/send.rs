@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
-use tokio::{sync::OwnedSemaphorePermit, time::Instant};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use url::Url;
 
@@ -12,7 +12,8 @@ use super::{
     Deliverer, LEASE, body,
     claim::Claimed,
     places::Place,
-    results::{NoResult, Unpacked},
+    report::{begin_span, count, describe, report},
+    results::{NoResult, Taken, Unpacked},
 };
 use crate::{
     crash_points::CrashPoint,
@@ -27,12 +28,12 @@ use crate::{
         ids::{EndpointId, TenantId},
         signing_secret::StoredSecret,
     },
-    feed,
+    feed::{self, Way},
     notify::{
         client::TIMEOUT,
-        message::{Message, SendErrorCode, Sent, SigningSecret},
+        message::{Message, SendError, SendErrorCode, Sent, SigningSecret},
     },
-    trace::{Fact, Span, Stretch},
+    trace::Span,
 };
 
 /// A send must begin so early that it ends before the lease, with time to record it.
@@ -57,6 +58,8 @@ enum Tried {
     Interrupted,
     /// Nothing: what it would tell is erased.
     Erased,
+    /// Nothing, for a reason that may stay.
+    CannotSend(&'static str),
     /// Nothing, for now.
     NotSent,
 }
@@ -65,7 +68,7 @@ enum Tried {
 struct Composed {
     message: Message,
     /// What its result takes.
-    _room: Option<OwnedSemaphorePermit>,
+    _room: Option<Taken>,
 }
 
 impl Deliverer {
@@ -100,9 +103,14 @@ impl Deliverer {
                 count(&delivery, "interrupted");
                 let attempt = interrupted(started_at, started.elapsed());
                 let after = Duration::ZERO;
-                return outcome(&delivery, Some(attempt), None, Next::TryAgain { after });
+                // No fault of the receiver's, which may not have had it.
+                return outcome(&delivery, Some(attempt), None, Next::GiveBack { after });
             }
             Tried::Erased => return ended(&delivery, DeadReason::TranscriptionDeleted),
+            Tried::CannotSend(why) => {
+                tracing::error!(delivery.id = %delivery.id, tries = delivery.tries, "Could not put delivery {} together: {why}", delivery.id);
+                cannot_send(started.elapsed())
+            }
             Tried::NotSent => {
                 return outcome(&delivery, None, None, Next::GiveBack { after: REST });
             }
@@ -112,10 +120,7 @@ impl Deliverer {
         report(&delivery, &sent, next);
         if next == Next::Delivered && delivery.is_first_try {
             let told_at = delivery.claimed_at + claimed.after.elapsed();
-            let told_in = (told_at - contents.event.occurred_at)
-                .to_std()
-                .unwrap_or_default();
-            metrics::histogram!("gateway_told_seconds").record(told_in.as_secs_f64());
+            feed::observe(Way::Webhook, contents.event.known_since(), told_at);
         }
         let attempt = Attempt {
             started_at,
@@ -157,6 +162,7 @@ impl Deliverer {
         {
             Ok(Ok(composed)) => composed,
             Ok(Err(NoResult::Erased)) => return Tried::Erased,
+            Ok(Err(NoResult::Unreadable(why))) => return Tried::CannotSend(why),
             Ok(Err(error)) => {
                 tracing::warn!(%error, delivery.id = %delivery.id, "Could not put delivery {} together; trying again", delivery.id);
                 return Tried::NotSent;
@@ -165,7 +171,13 @@ impl Deliverer {
             Err(_) => return Tried::NotSent,
         };
         let now = delivery.claimed_at + claimed.after.elapsed();
-        Tried::Sent(self.0.parts.notifier.send(&composed.message, now).await)
+        match self.0.parts.notifier.send(&composed.message, now).await {
+            Ok(sent) => Tried::Sent(sent),
+            Err(error) => {
+                tracing::warn!(%error, delivery.id = %delivery.id, tenant.id = %delivery.tenant_id, "Could not send delivery {} now; trying again", delivery.id);
+                Tried::NotSent
+            }
+        }
     }
 
     async fn compose(
@@ -181,6 +193,7 @@ impl Deliverer {
             .parse()
             .map_err(|_| NoResult::Unreadable("its address is none"))?;
         let message = Message {
+            tenant_id: delivery.tenant_id,
             id,
             url,
             method,
@@ -200,14 +213,14 @@ impl Deliverer {
         &self,
         contents: &Contents,
         is_unproven: bool,
-    ) -> Result<(Bytes, Option<OwnedSemaphorePermit>), NoResult> {
+    ) -> Result<(Bytes, Option<Taken>), NoResult> {
         match &contents.to {
             To::Endpoint { result, .. } => {
                 let thin = feed::write(&contents.event, &self.0.parts.links).body;
                 let Some(at) = result else {
                     return Ok((thin, None));
                 };
-                match self.read(*at, is_unproven).await {
+                match self.read(contents.event.tenant_id, *at, is_unproven).await {
                     Ok(Unpacked { result, room }) => {
                         Ok((body::with_result(&thin, &result), Some(room)))
                     }
@@ -221,7 +234,9 @@ impl Deliverer {
                 custom_metadata,
                 ..
             } => {
-                let Unpacked { result, room } = self.read(*result, is_unproven).await?;
+                let Unpacked { result, room } = self
+                    .read(contents.event.tenant_id, *result, is_unproven)
+                    .await?;
                 let body = body::success(*job_id, &result, custom_metadata.as_deref());
                 Ok((body, Some(room)))
             }
@@ -237,9 +252,14 @@ impl Deliverer {
         }
     }
 
-    async fn read(&self, at: ResultAt, is_unproven: bool) -> Result<Unpacked, NoResult> {
+    async fn read(
+        &self,
+        tenant_id: TenantId,
+        at: ResultAt,
+        is_unproven: bool,
+    ) -> Result<Unpacked, NoResult> {
         let (results, pool) = (&self.0.results, &self.0.parts.pool);
-        results.read(pool, at, is_unproven).await
+        results.read(pool, tenant_id, at, is_unproven).await
     }
 
     /// What signs the message. A tenant gets its secret with its first callback, so that every callback is signed.
@@ -313,6 +333,7 @@ fn judge(delivery: &ClaimedDelivery, sent: &Sent) -> (Next, Option<Sign>) {
         let sign = delivery.endpoint_id.map(|_| Sign::Fails { rest: None });
         return (Next::Dead(DeadReason::EndpointGone), sign);
     }
+    let is_ours = |error: &SendError| error.code == SendErrorCode::Internal;
     let rest = sent
         .retry_after
         .filter(|_| matches!(sent.http_status, Some(429 | 503)));
@@ -320,27 +341,8 @@ fn judge(delivery: &ClaimedDelivery, sent: &Sent) -> (Next, Option<Sign>) {
         Some(after) => Next::TryAgain { after },
         None => Next::Dead(DeadReason::Exhausted),
     };
-    (next, Some(Sign::Fails { rest }))
-}
-
-fn begin_span(delivery: &ClaimedDelivery, contents: &Contents) -> Span {
-    let mut span = Span::begin(Stretch::Tell, contents.trace.as_ref());
-    if let Some(job_id) = contents.event.job_id() {
-        span.add(Fact::Job(job_id));
-    }
-    span.add(Fact::Delivery(delivery.id));
-    span.add(Fact::Try(delivery.tries));
-    span
-}
-
-fn describe(span: &mut Span, sent: &Sent) {
-    span.add(match &sent.error {
-        None => Fact::Outcome("delivered"),
-        Some(error) => Fact::Failure(error.code.as_str()),
-    });
-    if let Some(status) = sent.http_status {
-        span.add(Fact::HttpStatus(status));
-    }
+    let sign = (!sent.error.as_ref().is_some_and(is_ours)).then_some(Sign::Fails { rest });
+    (next, sign)
 }
 
 fn outcome(
@@ -366,6 +368,21 @@ fn ended(delivery: &ClaimedDelivery, reason: DeadReason) -> Outcome {
     outcome(delivery, None, None, Next::Dead(reason))
 }
 
+/// Counts as a try, so that it is seen and comes to an end, though not as one of its receiver's failures.
+fn cannot_send(duration: Duration) -> Sent {
+    Sent {
+        duration,
+        http_status: None,
+        retry_after: None,
+        response_start: None,
+        error: Some(SendError {
+            code: SendErrorCode::Internal,
+            detail: "was not called: the gateway could not put the request together, and its operator's log says why"
+                .to_owned(),
+        }),
+    }
+}
+
 fn interrupted(started_at: DateTime<Utc>, duration: Duration) -> Attempt {
     Attempt {
         started_at,
@@ -375,31 +392,4 @@ fn interrupted(started_at: DateTime<Utc>, duration: Duration) -> Attempt {
         error_detail: Some("the gateway was stopped while it sent the request".to_owned()),
         response_start: None,
     }
-}
-
-/// Tells operators of a try, without addresses and content.
-fn report(delivery: &ClaimedDelivery, sent: &Sent, next: Next) {
-    let name = match next {
-        Next::Delivered => "delivered",
-        Next::Dead(_) => "dead",
-        Next::TryAgain { .. } | Next::GiveBack { .. } => "failed",
-    };
-    count(delivery, name);
-    metrics::histogram!("gateway_delivery_duration_seconds").record(sent.duration.as_secs_f64());
-    let error = sent.error.as_ref().map(|error| error.code.as_str());
-    let endpoint_id = delivery.endpoint_id.map(tracing::field::display);
-    tracing::info!(
-        delivery.id = %delivery.id, endpoint.id = endpoint_id, tries = delivery.tries, outcome = name,
-        http.status = sent.http_status, error, elapsed_ms = sent.duration.as_millis(),
-        "Sent delivery {}: {name}", delivery.id
-    );
-}
-
-fn count(delivery: &ClaimedDelivery, outcome: &'static str) {
-    let kind = match delivery.endpoint_id {
-        Some(_) => "webhook",
-        None => "callback",
-    };
-    metrics::counter!("gateway_deliveries_total", "outcome" => outcome, "kind" => kind)
-        .increment(1);
 }
