@@ -160,6 +160,7 @@ pub fn write(event: &Event, links: &Links) -> Told {
         tenant_id: event.tenant_id,
         job_id: event.job_id(),
         kind: event.kind,
+        known_since: event.known_since(),
         // Text and numbers always become JSON.
         body: event.written(links).unwrap_or_default().into(),
     }

@@ -153,6 +153,7 @@ mod tests {
             tenant_id: TenantId(Uuid::nil()),
             job_id: Some(JobId(Uuid::from_u128(job))),
             kind: PublicEventType::Done,
+            known_since: None,
             body: Bytes::new(),
         })
     }

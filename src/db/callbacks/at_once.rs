@@ -168,6 +168,7 @@ async fn write(
                  result_frame_start, result_frame_length)
             SELECT $5, id, $6, $7, $4, $8, $9, $10, least(coalesce($11, now), now), $12, $13
             FROM attempt
+            RETURNING received_at
         ), settled AS (
             UPDATE attempts
             SET state = $14, finished_at = (SELECT now FROM attempt), next_look_at = NULL, unknown_reason = NULL,
@@ -191,8 +192,10 @@ async fn write(
         SELECT tenant_id, id, $21,
                json_strip_nulls(json_build_object(
                    'status', status, 'status_reason', status_reason, 'error_type', error_type,
-                   'error_code', error_code, 'batch_id', batch_id))
-        FROM ended
+                   'error_code', error_code, 'batch_id', batch_id,
+                   'received_at', received_at))
+        -- Both, so that what was received was so before what it ended.
+        FROM ended CROSS JOIN kept
         ",
         callback.attempt_id.0,
         job_status,

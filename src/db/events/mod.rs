@@ -47,7 +47,16 @@ pub async fn insert_all(
         SELECT tenant_id, id, $2,
                CASE WHEN $3 THEN json_strip_nulls(json_build_object(
                    'status', status, 'status_reason', status_reason, 'error_type', error_type,
-                   'error_code', error_code, 'batch_id', batch_id))
+                   'error_code', error_code, 'batch_id', batch_id,
+                   'received_at', CASE $2
+                       WHEN 'transcription.done' THEN
+                           (SELECT received_at FROM callbacks WHERE id = result_callback_id)
+                       WHEN 'transcription.error' THEN
+                           (SELECT max(c.received_at) FROM callbacks c JOIN attempts a ON a.id = c.attempt_id
+                            WHERE a.job_id = jobs.id AND c.outcome = 'failed'
+                              -- An earlier one is of another end.
+                              AND a.number = (SELECT max(number) FROM attempts WHERE job_id = jobs.id))
+                   END))
                END
         FROM jobs WHERE id = ANY ($1) ORDER BY id
         ",

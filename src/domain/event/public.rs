@@ -196,6 +196,8 @@ pub struct EventFacts {
     pub batch_id: Option<Uuid>,
     /// Why an endpoint is disabled.
     pub disabled_reason: Option<String>,
+    /// When the callback came that ended the job. For the metrics.
+    pub received_at: Option<DateTime<Utc>>,
 }
 
 /// An event that has its number.
@@ -213,6 +215,16 @@ pub struct Event {
     pub occurred_at: DateTime<Utc>,
     /// What else.
     pub facts: EventFacts,
+}
+
+impl Event {
+    /// Of the end of a transcription: since when callers wait to be told. That is the arrival of Gladia's callback, where one
+    /// brought it about.
+    #[must_use]
+    pub fn known_since(&self) -> Option<DateTime<Utc>> {
+        let is_end = matches!(self.kind, PublicEventType::Done | PublicEventType::Error);
+        is_end.then(|| self.facts.received_at.unwrap_or(self.occurred_at))
+    }
 }
 
 impl Event {

@@ -25,13 +25,14 @@ use crate::{
         event::{EventId, EventView},
         ids::TenantId,
     },
-    feed::{self, Next, Subscription, Told, Topic},
+    feed::{self, Next, Subscription, Told, Topic, Way},
     http::{
         auth::Reader,
         problem::{Problem, ProblemBody, ProblemType},
         state::AppState,
         wait::Wait,
     },
+    trace,
 };
 
 /// How often the log is looked at for one page of events of rare types.
@@ -134,6 +135,7 @@ impl Found {
         if told.id > self.through {
             self.through = told.id;
             if asked.wants(told.kind) {
+                told.observe(Way::Wait, trace::now());
                 self.events.push(told);
             }
         }

@@ -18,8 +18,9 @@ use super::{
 use crate::{
     db,
     domain::{event::EventId, links::Links},
-    feed::{self, Next, Subscription, Told},
+    feed::{self, Next, Subscription, Told, Way},
     http::serve::CutOff,
+    trace,
 };
 
 /// How many frames may wait for the connection to take them.
@@ -156,6 +157,7 @@ impl Stream {
             }
             if self.reader.source.tells(&told) {
                 self.send(frame(&told)).await?;
+                told.observe(Way::Stream, trace::now());
             }
             self.through = told.id;
             has_ended = self.reader.source.ends_with(&told);

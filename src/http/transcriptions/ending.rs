@@ -11,13 +11,14 @@ use super::{
 use crate::{
     db::jobs::Job,
     domain::ids::{JobId, TenantId},
-    feed::{Next, Topic},
+    feed::{Next, Topic, Way},
     http::{
         accepted,
         problem::{Problem, ProblemType},
         state::AppState,
         wait::Wait,
     },
+    trace,
 };
 
 /// Finds a job that has ended; or as it stands when the time is up, the process is to end, or as many wait as may. Says
@@ -56,7 +57,8 @@ pub async fn find_ended(
             match next {
                 None => is_over = true,
                 Some(Next::Event(told)) if !told.kind.is_terminal() => continue,
-                Some(Next::Event(_) | Next::Missed) => {}
+                Some(Next::Event(told)) => told.observe(Way::Wait, trace::now()),
+                Some(Next::Missed) => {}
             }
             break;
         }
