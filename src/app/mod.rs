@@ -91,6 +91,11 @@ impl Gateway {
         shutdown: Shutdown,
     ) -> anyhow::Result<Self> {
         settings.check()?;
+        if settings.addresses.api_url.is_none() {
+            tracing::warn!(
+                "API_URL is not set: links in webhooks, streams and the change list are paths without a host"
+            );
+        }
         let metrics = telemetry::metrics_handle()?;
         let spool = open_spool(&settings)?;
         let pool = db::lazy_pool(

@@ -6,7 +6,7 @@
 //! The same commit leases what it makes to the deliverer of this process, and those who wait here are handed what it has
 //! numbered: between the end of a job and those who are told of it stand two commits, and no more.
 
-use sqlx::{PgConnection, PgPool};
+use sqlx::{Connection, PgConnection, PgPool};
 use tokio_util::sync::CancellationToken;
 
 use super::{
@@ -16,7 +16,8 @@ use super::{
 };
 use crate::{
     db::{
-        deliveries,
+        self,
+        deliveries::{self, FannedOut},
         events::{self, Numbered},
         wakeups::Wakeups,
     },
@@ -29,6 +30,15 @@ const BATCH: i64 = 500;
 
 /// In how many lanes at most deliveries are claimed by the way: all replicas wait for this commit.
 const LANES: usize = 16;
+
+/// How events are numbered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Mode {
+    /// How many more events are numbered one at a time, since of several one made trouble.
+    alone: i64,
+    /// Whether deliveries are claimed by the way.
+    claims: bool,
+}
 
 /// Numbers events.
 pub struct Sequencer {
@@ -53,14 +63,17 @@ impl Sequencer {
             tokio::time::sleep(CLAIM_TIMEOUT).await;
         };
         tokio::pin!(last_moment);
-        let (mut is_woken, mut claims) = (false, true);
+        let mut is_woken = false;
+        let mut mode = Mode {
+            alone: 0,
+            claims: true,
+        };
         while !stop.is_cancelled() {
             let numbered = tokio::select! {
                 () = &mut last_moment => return,
-                numbered = self.number(is_woken, claims) => numbered,
+                numbered = self.number(is_woken, mode) => numbered,
             };
-            // Whatever keeps deliveries from being claimed, events get their numbers.
-            claims = numbered.is_ok() || !claims;
+            mode = mode.after(&numbered);
             let rest = match numbered {
                 Ok(true) => {
                     is_woken = true;
@@ -68,7 +81,7 @@ impl Sequencer {
                 }
                 Ok(false) => sweep_interval(),
                 Err(error) => {
-                    tracing::warn!(%error, "Could not number events; trying again");
+                    tracing::warn!(%error, one_by_one = mode.alone > 0, "Could not number events; trying again");
                     ERROR_PAUSE
                 }
             };
@@ -81,13 +94,13 @@ impl Sequencer {
     }
 
     /// Numbers a batch. Whether there may be more.
-    async fn number(&self, is_woken: bool, claims: bool) -> sqlx::Result<bool> {
+    async fn number(&self, is_woken: bool, mode: Mode) -> sqlx::Result<bool> {
         let mut conn = self.pool.acquire().await?;
         // Whoever only looks by takes no lock for it.
         if !is_woken && !events::is_any_unnumbered(&mut conn).await? {
             return Ok(false);
         }
-        let committed = self.number_next(&mut conn, claims).await;
+        let committed = self.number_next(&mut conn, mode).await;
         if committed.is_err() {
             // Where not even its beginning is known to have succeeded, nobody else is to find it.
             conn.close_on_drop();
@@ -107,8 +120,8 @@ impl Sequencer {
             claim.begin();
         }
         self.wakeups.events_numbered(self.handover.hand(numbered));
-        if claimed < made {
-            self.wakeups.deliveries_due();
+        if claimed < made.count {
+            self.claimer.note(&made.lanes);
         }
         Ok(has_more)
     }
@@ -116,33 +129,86 @@ impl Sequencer {
     async fn number_next(
         &self,
         conn: &mut PgConnection,
-        claims: bool,
+        mode: Mode,
     ) -> sqlx::Result<Option<Committed>> {
         let mut tx = events::begin_numbering(conn).await?;
-        let Some(numbered) = events::number_next(&mut tx, BATCH).await? else {
+        let limit = if mode.alone > 0 { 1 } else { BATCH };
+        let Some(numbered) = events::number_next(&mut tx, limit).await? else {
             tx.rollback().await?;
             return Ok(None);
         };
-        let made = deliveries::fan_out(&mut tx, &self.ids, &numbered).await?;
-        let claim = if claims && (1..=LANES).contains(&made.lanes.len()) {
-            Some(self.claimer.claim(&mut tx, Some(&made.lanes)).await?)
+        let fanned_out = if mode.alone > 0 {
+            self.fan_out_alone(&mut tx, &numbered).await?
+        } else {
+            deliveries::fan_out(&mut tx, &self.ids, &numbered).await?
+        };
+        let claim = if mode.claims && (1..=LANES).contains(&fanned_out.lanes.len()) {
+            Some(self.claimer.claim(&mut tx, &fanned_out.lanes).await?)
         } else {
             None
         };
         tx.commit().await?;
         Ok(Some(Committed {
             numbered,
-            made: made.count,
+            made: fanned_out,
             claim,
         }))
     }
+
+    /// Makes the deliveries of one event. One of which none can be made is set aside, so that nobody else waits for it: it has
+    /// its number, and is in streams and in the change list.
+    async fn fan_out_alone(
+        &self,
+        conn: &mut PgConnection,
+        numbered: &Numbered,
+    ) -> sqlx::Result<FannedOut> {
+        let mut part = conn.begin().await?;
+        match deliveries::fan_out(&mut part, &self.ids, numbered).await {
+            Ok(made) => {
+                part.commit().await?;
+                Ok(made)
+            }
+            Err(error) if is_passing(&error) => Err(error),
+            Err(error) => {
+                part.rollback().await?;
+                tracing::error!(%error, event.id = %numbered.through, "No deliveries can be made of an event; it is set aside");
+                metrics::counter!("gateway_events_set_aside_total").increment(1);
+                Ok(FannedOut::default())
+            }
+        }
+    }
+}
+
+impl Mode {
+    /// Whatever keeps deliveries from being claimed or made, events get their numbers.
+    fn after(self, numbered: &sqlx::Result<bool>) -> Self {
+        match numbered {
+            Ok(_) => Self {
+                alone: (self.alone - 1).max(0),
+                claims: true,
+            },
+            Err(error) if is_passing(error) || self.claims => Self {
+                claims: !self.claims,
+                ..self
+            },
+            Err(_) => Self {
+                alone: BATCH,
+                claims: false,
+            },
+        }
+    }
+}
+
+/// Whether the same may go well the next time.
+fn is_passing(error: &sqlx::Error) -> bool {
+    db::is_unavailable(error) || db::is_conflict(error)
 }
 
 /// What one commit has changed.
 struct Committed {
     numbered: Numbered,
-    /// How many deliveries it has made.
-    made: usize,
+    /// The deliveries that it has made.
+    made: FannedOut,
     /// Those of them, and others of the same receivers, that are to be sent now.
     claim: Option<Claim>,
 }

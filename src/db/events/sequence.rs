@@ -106,7 +106,11 @@ pub async fn number_next(
                      WHERE w.tenant_id = n.tenant_id AND w.status = 'enabled'
                        -- A test goes to the one that is tested, and there always.
                        AND CASE WHEN n.type = $3 THEN w.id = n.endpoint_id
-                                ELSE w.event_types IS NULL OR n.type = ANY (w.event_types) END) AS "endpoint_ids!",
+                                ELSE w.event_types IS NULL
+                                     -- By the name that callers know: a job that is tried again is in line again.
+                                     OR CASE n.type WHEN 'transcription.retried' THEN 'transcription.queued'
+                                                    ELSE n.type END = ANY (w.event_types)
+                                END) AS "endpoint_ids!",
                (SELECT j.callback FROM jobs j WHERE j.id = n.job_id AND n.type = ANY ($4)) AS callback
         FROM numbered n ORDER BY n.number
         "#,
