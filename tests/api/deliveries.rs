@@ -390,8 +390,9 @@ async fn what_a_hard_stop_cuts_off_is_noted_as_interrupted_and_sent_again_by_the
     assert_eq!((tries[1].number, tries[1].http_status), (2, Some(200)));
     let requests = ids(&receiver.received());
     assert_eq!(requests, vec![requests[0].clone(); 2]);
-    // It says nothing of the receiver.
+    // It says nothing of the receiver, and is no try of the schedule.
     assert_eq!(app.lane(&endpoint).await, (0, false));
+    assert_eq!(delivery.tries, 1);
     app.finish().await;
 }
 

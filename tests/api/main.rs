@@ -41,6 +41,7 @@ mod erasing;
 mod event_list;
 mod event_retention;
 mod exports;
+mod fair_deliveries;
 mod guide;
 mod idempotency;
 mod large_callbacks;

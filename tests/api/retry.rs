@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 use crate::support::{
     Answer, TestApp, audio,
     callbacks::processing,
+    receiver::Receiver,
     retries::{given_up, missing, surplus},
     rows::failure,
 };
@@ -361,5 +362,24 @@ async fn a_body_that_breaks_a_rule_retries_nothing() {
         answer.problem(status, slug);
     }
     assert_eq!(app.acme.job(&id).await["status"], "error");
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_endpoint_that_wants_to_know_what_is_queued_is_told_of_a_retry() {
+    let app = TestApp::start().await;
+    let receiver = Receiver::start().await;
+    let types = &["transcription.queued"];
+    let endpoint = app.add_endpoint(&app.acme, &receiver.url(), types).await;
+    let id = failed(&app).await;
+    app.wait_for_deliveries(&endpoint, &["delivered"]).await;
+    app.acme.retry_at_any_cost(&id).await.expect(202);
+    app.wait_for_deliveries(&endpoint, &["delivered"; 2]).await;
+    for request in receiver.received() {
+        assert_eq!(request.json()["type"], "transcription.queued");
+    }
+    app.acme.wait_until(&id, "processing").await;
+    app.end(&id).await;
+    app.acme.wait_until_done(&id).await;
     app.finish().await;
 }
