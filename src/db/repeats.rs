@@ -93,29 +93,39 @@ pub async fn take_over(
     .map(|done| done.rows_affected() == 1)
 }
 
-/// Notes that the answer left so long ago. Where it was `received`, nothing that comes after it is its second.
+/// What an answer's connection told.
+#[derive(Debug, Clone, Copy)]
+pub struct Told {
+    /// How long a create counts, counted from the statement that completed it.
+    pub counts_for: Duration,
+    /// How long after its commit its answer left.
+    pub left_after: Duration,
+    /// Whether its caller went on with it, so that nothing that comes later is its second.
+    pub is_received: bool,
+}
+
+/// Notes that the answer left. Its instant is counted from the commit's, so it is never later than the true one, however long
+/// this statement was under way: what comes after the answer is not taken for something that came before it.
 ///
 /// # Errors
 /// Where the database does not answer.
-pub async fn answered(
-    conn: &mut PgConnection,
-    row: &Row,
-    ago: Duration,
-    received: bool,
-) -> sqlx::Result<()> {
+pub async fn answered(conn: &mut PgConnection, row: &Row, told: Told) -> sqlx::Result<()> {
     sqlx::query!(
         "
-        UPDATE idempotency_keys
-        SET answered_at = coalesce(answered_at, gateway_now() - make_interval(secs => $4)),
-            reserved_until = CASE WHEN $5 THEN coalesce(answered_at, gateway_now() - make_interval(secs => $4))
-                                  ELSE reserved_until END
-        WHERE tenant_id = $1 AND key = $2 AND reserved_by = $3 AND fingerprint IS NOT NULL
+        UPDATE idempotency_keys k
+        SET answered_at = left_at, reserved_until = CASE WHEN $6 THEN left_at ELSE reserved_until END
+        FROM (
+            SELECT coalesce(answered_at, reserved_until - make_interval(secs => $4) + make_interval(secs => $5)) AS left_at
+            FROM idempotency_keys WHERE tenant_id = $1 AND key = $2
+        ) l
+        WHERE k.tenant_id = $1 AND k.key = $2 AND k.reserved_by = $3 AND k.fingerprint IS NOT NULL
         ",
         row.tenant_id.0,
         row.key.as_str(),
         row.holder,
-        ago.as_secs_f64(),
-        received,
+        told.counts_for.as_secs_f64(),
+        told.left_after.as_secs_f64(),
+        told.is_received,
     )
     .execute(conn)
     .await

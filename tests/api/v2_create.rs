@@ -55,7 +55,7 @@ async fn a_create_is_answered_as_gladia_answers_it_under_both_names() {
 async fn what_looks_like_a_mistake_goes_to_gladia_as_it_is() {
     let app = TestApp::start().await;
     let body = json!({
-        "audio_url": "https://user:password@audio.example/a.mp3",
+        "audio_url": audio("a.mp3"),
         "custom_vocabulary": ["Gladia", "Solaria"],
         "subtitles_config": { "formats": ["vtt"], "new_field": [1, 2.5] },
         "model": null,

@@ -22,7 +22,7 @@ use crate::{
     db::{
         self,
         idempotency::{Reservation, reserve},
-        repeats::{self, Row},
+        repeats::{self, Row, Told},
     },
     domain::{
         access::Caller,
@@ -104,6 +104,7 @@ impl CreateKey {
         let row = &self.row;
         let began = Instant::now();
         let arrived_at = db::clock::now(&mut *state.pool.acquire().await?).await?;
+        let mut was_under_way = false;
         while began.elapsed() < PATIENCE {
             // No connection is held while it waits.
             let mut conn = state.pool.acquire().await?;
@@ -111,7 +112,12 @@ impl CreateKey {
             if reserved == Reservation::Reserved {
                 return Ok(self.hold(state));
             }
+            was_under_way |= matches!(reserved, Reservation::InProgress { .. });
             if let Some(first) = repeats::find(&mut conn, row.tenant_id, &row.key).await? {
+                // Whatever became of it since, it was under way when this one came.
+                if was_under_way {
+                    return Ok(Claimed::Second(first.job_id));
+                }
                 match judge(first.first, arrived_at, self.comes_again_by_itself) {
                     Verdict::Second => return Ok(Claimed::Second(first.job_id)),
                     Verdict::SecondUnlessAnswered if began.elapsed() >= SETTLING => {
@@ -165,23 +171,23 @@ pub struct Note {
 }
 
 impl Note {
-    /// Sends the answer under observation. Where its connection cannot be observed, it counts as unanswered.
+    /// Sends the answer under observation, right after the commit. Where its connection cannot be observed, it counts as unanswered.
     pub fn follow(self, state: &AppState, line: Option<Line>, answer: Response) -> Response {
         let Some(line) = line else { return answer };
         let (answer, fate) = line.follow(answer);
-        state.tasks.spawn(self.observe(fate));
+        state.tasks.spawn(self.observe(fate, Instant::now()));
         answer
     }
 
     /// Notes what becomes of the answer as it is told, and forgets the create once it counts no more.
-    async fn observe(self, mut fate: watch::Receiver<Fate>) {
+    async fn observe(self, mut fate: watch::Receiver<Fate>, committed_at: Instant) {
         let counts_no_more = Instant::now() + self.window;
         let mut is_lost = true;
         let told = async {
             while fate.changed().await.is_ok() {
                 let now = *fate.borrow_and_update();
                 is_lost = matches!(now, Fate::UnderWay | Fate::Lost);
-                self.write(now).await;
+                self.write(now, committed_at).await;
                 if matches!(now, Fate::Received(_) | Fate::Lost) {
                     return;
                 }
@@ -202,17 +208,22 @@ impl Note {
         }
     }
 
-    async fn write(&self, fate: Fate) {
+    async fn write(&self, fate: Fate, committed_at: Instant) {
+        let told = |left_at: Instant, is_received| Told {
+            counts_for: self.window,
+            left_after: left_at - committed_at,
+            is_received,
+        };
         for tried in 1..=TRIES {
             let written = async {
                 let mut conn = self.pool.acquire().await?;
                 match fate {
                     Fate::UnderWay => Ok(()),
                     Fate::Left(at) => {
-                        repeats::answered(&mut conn, &self.row, at.elapsed(), false).await
+                        repeats::answered(&mut conn, &self.row, told(at, false)).await
                     }
                     Fate::Received(at) => {
-                        repeats::answered(&mut conn, &self.row, at.elapsed(), true).await
+                        repeats::answered(&mut conn, &self.row, told(at, true)).await
                     }
                     Fate::Lost => repeats::lost(&mut conn, &self.row).await,
                 }
