@@ -168,6 +168,9 @@ fn what_may_be_null_may_be_null_there() {
     let schemas = &document["components"]["schemas"];
     let sent = &schemas["CreateTranscription"]["properties"]["model"];
     assert_eq!(sent.get("nullable"), None);
+    // For a list that is left out, Java sends an empty one, unless it may be null.
+    let list = &schemas["LanguageConfig"]["properties"]["languages"];
+    assert_eq!(list["nullable"], true);
     let received = &schemas["TranscriptionResult"]["properties"]["summarization"];
     assert_eq!(received["nullable"], true);
 }

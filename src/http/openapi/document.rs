@@ -3,7 +3,7 @@
 use serde::{Serialize, Serializer};
 use serde_json::Value;
 
-use super::v3_0;
+use super::{examples, names, refusals, shape, streams, v3_0};
 
 /// How the document begins and goes on; objects inside are in the order of the alphabet.
 const ORDER: [&str; 9] = [
@@ -32,8 +32,17 @@ pub enum Version {
 pub struct Document(Value);
 
 impl Document {
-    /// The document in the version that it is written in.
-    pub(super) fn newest(document: Value) -> Self {
+    /// What handlers say, with what they have in common.
+    ///
+    /// # Panics
+    /// Never: a document is JSON.
+    pub(super) fn complete(said: &utoipa::openapi::OpenApi) -> Self {
+        let mut document = serde_json::to_value(said).expect("a document is JSON");
+        names::add(&mut document);
+        shape::mend(&mut document);
+        refusals::add(&mut document);
+        examples::add(&mut document);
+        streams::add(&mut document);
         Self(document)
     }
 

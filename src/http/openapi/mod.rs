@@ -39,6 +39,8 @@ use super::{
         description = "A durable gateway to Gladia's speech-to-text API: audio in, transcript out, without polling Gladia, without \
                        losing a paid transcript, without paying for one twice.\n\n\
                        Every refusal is a problem (RFC 9457, `application/problem+json`), whose `type` is stable; more types may come. \
+                       An address that is not there is answered 404 (`not-found`), a method that an address does not take 405 \
+                       (`method-not-allowed`), with those that it takes in `Allow`. \
                        Lists come in pages: send `next_cursor` as `cursor`, until it is null. New fields and new values of \
                        enumerations may come, and are no break of this version.",
         contact(name = "Whoever runs this gateway"),
@@ -81,9 +83,6 @@ impl Modify for ApiKeys {
 }
 
 /// The API's routes with their document.
-///
-/// # Panics
-/// Where the document cannot be written as JSON, which tests would show.
 pub fn api() -> (Router<AppState>, Document) {
     let (router, mut document) = OpenApiRouter::with_openapi(Base::openapi())
         .merge(transcriptions::router())
@@ -97,13 +96,7 @@ pub fn api() -> (Router<AppState>, Document) {
         .merge(admin::router())
         .split_for_parts();
     Told.modify(&mut document);
-    let mut document = serde_json::to_value(document).expect("a document is JSON");
-    names::add(&mut document);
-    shape::mend(&mut document);
-    refusals::add(&mut document);
-    examples::add(&mut document);
-    streams::add(&mut document);
-    (router, Document::newest(document))
+    (router, Document::complete(&document))
 }
 
 /// The document.

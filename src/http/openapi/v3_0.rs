@@ -54,7 +54,8 @@ fn take_the_first(schema: &mut Value) {
 }
 
 /// What may be left out need not be null as well, for which some languages need a type in a type. But of what Gladia sends,
-/// which may have fields that nobody knows, a field may be both.
+/// which may have fields that nobody knows, a field may be both; so may a list, for which generated Java sends an empty one where
+/// it is left out.
 fn leave_out_instead_of_null(component: &mut Value) {
     let is_gladias = component["additionalProperties"].is_object();
     let required = component["required"].clone();
@@ -69,6 +70,7 @@ fn leave_out_instead_of_null(component: &mut Value) {
         if let Some(field) = field.as_object_mut()
             && !is_gladias
             && !is_required(name)
+            && field.get("type").is_none_or(|kind| kind != "array")
         {
             field.remove("nullable");
         }

@@ -66,7 +66,9 @@ impl Filters for JobFilter {
 
 fn take_metadata(filter: &mut JobFilter, key: &str, value: &str) -> Result<(), String> {
     if key.is_empty() {
-        return Err("must name a key, as in metadata=team:sales or metadata[team]=sales".to_owned());
+        return Err(
+            "must name a key, as in metadata=team:sales or metadata[team]=sales".to_owned(),
+        );
     }
     if key.len() > MOST_KEY_BYTES || value.len() > MOST_VALUE_BYTES {
         return Err(format!(

@@ -39,7 +39,6 @@ pub struct UploadedAudio {
     /// Our id of it.
     pub id: UploadId,
     /// What to send as `audio_url`.
-    #[schema(format = Uri)]
     pub audio_url: String,
     /// The name that it came with.
     pub filename: String,

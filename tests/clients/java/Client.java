@@ -14,7 +14,6 @@ import gateway.model.TranscriptionStatus;
 import gateway.model.Utterance;
 import gateway.model.Word;
 import java.io.File;
-import java.net.URI;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
@@ -42,7 +41,7 @@ final class Client {
         File audio = new File(System.getenv("AUDIO"));
 
         // By URL: here that of an upload.
-        URI audioUrl = new UploadsApi(GATEWAY).createUpload(audio).getAudioUrl();
+        String audioUrl = new UploadsApi(GATEWAY).createUpload(audio).getAudioUrl();
         CreateTranscription request = new CreateTranscription()
                 .audioUrl(audioUrl)
                 .languageConfig(ENGLISH)

@@ -21,7 +21,7 @@ async fn main() -> Result<()> {
     let audio = PathBuf::from(env::var("AUDIO")?);
     let run = Uuid::new_v4().to_string();
     let english = LanguageConfig {
-        languages: Some(vec![Language::En]),
+        languages: Some(Some(vec![Language::En])),
         ..LanguageConfig::new()
     };
     let metadata: HashMap<String, Value> = HashMap::from([("run".to_owned(), run.as_str().into())]);
