@@ -120,7 +120,9 @@ def a_recording_is_transcribed_in_one_call() -> None:
 
 async def transcribe_without_blocking() -> None:
     client = GladiaClient(api_key=KEY, api_url=URL).prerecorded_async()
-    done = await asyncio.gather(*(client.transcribe(AUDIO_URL, interval=0.2) for _ in range(4)))
+    # Each says which it is: creates that are equal and in flight together are taken for one and its repetition.
+    each = [{"custom_metadata": {"turn": turn}} for turn in range(4)]
+    done = await asyncio.gather(*(client.transcribe(AUDIO_URL, options, interval=0.2) for options in each))
     assert len({job.id for job in done}) == 4
 
 
