@@ -338,6 +338,7 @@ fn rules(settings: &ServeSettings) -> RequestRules {
         },
         plan: settings.gladia.gladia_plan,
         callers_accept_second_bills: settings.settling.resend_unknown != ResendUnknown::Never,
+        create_repeat_window: settings.requests.v2_create_repeat_window,
         usage_metadata_keys: settings.requests.usage_metadata_keys.clone(),
     }
 }

@@ -70,6 +70,19 @@ pub struct RequestSettings {
     )]
     pub upload_idle_timeout: Duration,
 
+    /// How many seconds a create at /v2 whose answer did not get out counts, so that the second one that Gladia's own SDKs send
+    /// by themselves makes no second job (0 to 600). 0: every create makes a job.
+    ///
+    /// Example: V2_CREATE_REPEAT_SECONDS=30
+    #[arg(
+        long = "v2-create-repeat-seconds",
+        env = "V2_CREATE_REPEAT_SECONDS",
+        value_name = "SECONDS",
+        default_value = "30",
+        value_parser = seconds(0..=600),
+    )]
+    pub v2_create_repeat_window: Duration,
+
     /// How many requests may wait for news (`wait=`) in this process at once (1 to 100000). One more is told to come back.
     ///
     /// Each holds a connection to its caller, and nothing else.

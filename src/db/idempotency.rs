@@ -115,7 +115,7 @@ pub async fn renew(
     .map(|done| done.rows_affected() == 1)
 }
 
-/// Ties the key to what its request makes. Zero rows, and `false`, where the reservation was lost meanwhile: nothing must be
+/// Ties the key to what its request makes, and says how long it counts where that is not for good. Zero rows, and `false`, where the reservation was lost meanwhile: nothing must be
 /// made.
 ///
 /// # Errors
@@ -127,6 +127,7 @@ pub async fn complete(
     holder: Uuid,
     fingerprint: Fingerprint,
     made: Made,
+    counts_for: Duration,
 ) -> sqlx::Result<bool> {
     let (job_id, batch_id) = match made {
         Made::Job(id) => (Some(id.0), None),
@@ -134,7 +135,8 @@ pub async fn complete(
     };
     sqlx::query!(
         "
-        UPDATE idempotency_keys SET fingerprint = $4, job_id = $5, batch_id = $6
+        UPDATE idempotency_keys
+        SET fingerprint = $4, job_id = $5, batch_id = $6, reserved_until = gateway_now() + make_interval(secs => $7)
         WHERE tenant_id = $1 AND key = $2 AND reserved_by = $3 AND fingerprint IS NULL
         ",
         tenant_id.0,
@@ -143,6 +145,7 @@ pub async fn complete(
         fingerprint.as_bytes(),
         job_id,
         batch_id,
+        counts_for.as_secs_f64(),
     )
     .execute(conn)
     .await

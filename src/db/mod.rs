@@ -36,6 +36,7 @@ pub mod look_ups;
 pub mod looks;
 pub mod quarantine;
 pub mod receipts;
+pub mod repeats;
 pub mod retries;
 pub mod signing_secrets;
 pub mod surplus;

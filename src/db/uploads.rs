@@ -4,8 +4,12 @@ use std::{collections::HashMap, time::Duration};
 
 use chrono::{DateTime, Utc};
 use sqlx::{Connection, PgConnection};
+use uuid::Uuid;
 
-use crate::domain::ids::{TenantId, UploadId};
+use crate::domain::{
+    audio_url::AudioUrl,
+    ids::{TenantId, UploadId},
+};
 
 /// A file that Gladia has.
 #[derive(Debug, Clone)]
@@ -20,8 +24,8 @@ pub struct Upload {
     pub extension: Option<String>,
     /// Its size.
     pub size_bytes: i64,
-    /// Its hash.
-    pub sha256: Vec<u8>,
+    /// Its hash. `None` where it did not come through here.
+    pub sha256: Option<Vec<u8>>,
     /// As Gladia measured it.
     pub audio_duration_seconds: Option<f64>,
     /// As Gladia counted them.
@@ -54,7 +58,7 @@ pub async fn insert(
         upload.filename,
         upload.extension,
         upload.size_bytes,
-        upload.sha256,
+        upload.sha256.as_deref(),
         upload.audio_duration_seconds,
         upload.number_of_channels,
         upload.is_standalone,
@@ -69,6 +73,8 @@ pub async fn insert(
 pub struct OwnUpload {
     /// Our id of it.
     pub id: UploadId,
+    /// Gladia's URL of it.
+    pub audio_url: String,
     /// As Gladia measured it.
     pub audio_duration_seconds: Option<f64>,
     /// As Gladia counted them.
@@ -88,28 +94,31 @@ pub enum Ownership {
     NotOurs,
 }
 
-/// Finds who a file URL belongs to.
+/// Finds who a file URL belongs to: Gladia's, or one of ours.
 ///
 /// # Errors
 /// Where the database does not answer.
 pub async fn find_owner(
     conn: &mut PgConnection,
     tenant_id: TenantId,
-    audio_url: &str,
+    audio_url: &AudioUrl,
 ) -> sqlx::Result<Ownership> {
     let row = sqlx::query!(
         "
-        SELECT id, tenant_id, audio_duration_seconds, number_of_channels, extension FROM uploads WHERE audio_url = $1
+        SELECT id, tenant_id, audio_url, audio_duration_seconds, number_of_channels, extension FROM uploads
+        WHERE audio_url = $1 OR id = $3
         ORDER BY tenant_id = $2 DESC LIMIT 1
         ",
-        audio_url,
+        audio_url.as_str(),
         tenant_id.0,
+        audio_url.upload_id().map(|id| id.0),
     )
     .fetch_optional(conn)
     .await?;
     Ok(match row {
         Some(row) if row.tenant_id == tenant_id.0 => Ownership::Own(OwnUpload {
             id: row.id.into(),
+            audio_url: row.audio_url,
             audio_duration_seconds: row.audio_duration_seconds,
             number_of_channels: row.number_of_channels,
             extension: row.extension,
@@ -127,41 +136,64 @@ pub async fn find_owner(
 pub async fn find_owners(
     conn: &mut PgConnection,
     tenant_id: TenantId,
-    audio_urls: &[&str],
+    audio_urls: &[&AudioUrl],
 ) -> sqlx::Result<HashMap<String, Ownership>> {
+    let texts: Vec<&str> = audio_urls.iter().map(|url| url.as_str()).collect();
+    let ids: Vec<Uuid> = audio_urls
+        .iter()
+        .filter_map(|url| Some(url.upload_id()?.0))
+        .collect();
     let rows = sqlx::query!(
         r#"
         WITH own AS (
             SELECT id, audio_url, audio_duration_seconds, number_of_channels, extension FROM uploads
-            WHERE audio_url = ANY ($2) AND tenant_id = $1
+            WHERE tenant_id = $1 AND (audio_url = ANY ($2) OR id = ANY ($3))
             ORDER BY id
             -- Waits for whoever erases one, which is then not found.
             FOR KEY SHARE
         )
-        SELECT audio_url AS "audio_url!", id AS own_id, audio_duration_seconds, number_of_channels, extension FROM own
+        SELECT true AS "is_own!", id AS "id!", audio_url AS "audio_url!", audio_duration_seconds, number_of_channels, extension
+        FROM own
         UNION ALL
-        SELECT audio_url, NULL, NULL, NULL, NULL FROM uploads WHERE audio_url = ANY ($2) AND tenant_id <> $1
+        SELECT false, id, audio_url, NULL, NULL, NULL FROM uploads
+        WHERE tenant_id <> $1 AND (audio_url = ANY ($2) OR id = ANY ($3))
         "#,
         tenant_id.0,
-        audio_urls as &[&str],
+        &texts as &[&str],
+        &ids,
     )
     .fetch_all(conn)
     .await?;
-    let mut owners = HashMap::with_capacity(rows.len());
+    // Each under both of its names.
+    let mut found: HashMap<String, Ownership> = HashMap::with_capacity(2 * rows.len());
     for row in rows {
-        let Some(id) = row.own_id else {
-            owners.entry(row.audio_url).or_insert(Ownership::Another);
-            continue;
+        let names = [row.audio_url.clone(), row.id.to_string()];
+        let ownership = if row.is_own {
+            Ownership::Own(OwnUpload {
+                id: row.id.into(),
+                audio_url: row.audio_url,
+                audio_duration_seconds: row.audio_duration_seconds,
+                number_of_channels: row.number_of_channels,
+                extension: row.extension,
+            })
+        } else {
+            Ownership::Another
         };
-        let own = OwnUpload {
-            id: id.into(),
-            audio_duration_seconds: row.audio_duration_seconds,
-            number_of_channels: row.number_of_channels,
-            extension: row.extension,
-        };
-        owners.insert(row.audio_url, Ownership::Own(own));
+        for name in names {
+            if row.is_own {
+                found.insert(name, ownership.clone());
+            } else {
+                found.entry(name).or_insert(Ownership::Another);
+            }
+        }
     }
-    Ok(owners)
+    let owners = audio_urls.iter().filter_map(|url| {
+        let text = url.as_str();
+        let by_id = || found.get(&url.upload_id()?.to_string());
+        let ownership = found.get(text).or_else(by_id)?;
+        Some((text.to_owned(), ownership.clone()))
+    });
+    Ok(owners.collect())
 }
 
 /// Forgets one file that is older than the retention and that no job uses, one of its own as well as one whose job never

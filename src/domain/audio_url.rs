@@ -4,6 +4,8 @@ use std::fmt;
 
 use url::{Host, Url};
 
+use super::ids::UploadId;
+
 /// An absolute http(s) URL that Gladia can be asked to fetch.
 #[derive(Clone, PartialEq, Eq)]
 pub struct AudioUrl(String);
@@ -41,6 +43,23 @@ impl AudioUrl {
             );
         }
         Ok(Self(text.to_owned()))
+    }
+
+    /// Accepts what Gladia accepts: a user name and a password, too.
+    #[must_use]
+    pub fn as_gladia_takes_it(text: &str) -> Option<Self> {
+        let url = Url::parse(text).ok()?;
+        let is_one = matches!(url.scheme(), "http" | "https") && url.has_host();
+        (is_one && text.len() <= MAX_LENGTH).then(|| Self(text.to_owned()))
+    }
+
+    /// The upload that an address of ours names, whatever host we are known by: it ends in `/file/` and an id.
+    #[must_use]
+    pub fn upload_id(&self) -> Option<UploadId> {
+        let url = self.parsed()?;
+        let (before, id) = url.path().rsplit_once('/')?;
+        let names_a_file = before.ends_with("/file") && url.query().is_none();
+        names_a_file.then(|| id.parse().ok()).flatten()
     }
 
     /// The URL as it came.
@@ -112,6 +131,32 @@ mod tests {
         ] {
             assert!(AudioUrl::parse(bad).is_err(), "{bad:?}");
         }
+    }
+
+    #[test]
+    fn an_address_of_ours_names_its_upload() {
+        let id = "01890000-0000-7000-8000-000000000000";
+        for ours in [
+            "https://gateway.example/file/",
+            "http://10.0.0.7:8080/below/file/",
+        ] {
+            let url = AudioUrl::parse(&format!("{ours}{id}")).unwrap();
+            assert_eq!(url.upload_id(), id.parse().ok(), "{ours}");
+        }
+        for other in [
+            "https://gateway.example/file/call.mp3",
+            "https://gateway.example/01890000-0000-7000-8000-000000000000",
+            "https://a.example/file/01890000-0000-7000-8000-000000000000?signature=a",
+        ] {
+            assert_eq!(AudioUrl::parse(other).unwrap().upload_id(), None, "{other}");
+        }
+    }
+
+    #[test]
+    fn a_password_is_gladias_to_refuse() {
+        let url = "https://user:pass@example.com/a.mp3";
+        assert_eq!(AudioUrl::as_gladia_takes_it(url).unwrap().as_str(), url);
+        assert!(AudioUrl::as_gladia_takes_it("ftp://example.com/a").is_none());
     }
 
     #[test]

@@ -4,7 +4,7 @@ use std::fmt;
 
 use sha2::{Digest, Sha256};
 
-use super::ids::{BatchId, JobId};
+use super::ids::{ApiKeyId, BatchId, JobId};
 
 /// A caller's `Idempotency-Key`: 1 to 255 visible ASCII characters.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -26,6 +26,23 @@ impl IdempotencyKey {
         (visible && fits).then(|| Self(text.to_owned()))
     }
 
+    /// The key of a create that comes without one: whose it is, with which program, and every byte of its body. No caller's
+    /// own key is like it, since it is not ASCII.
+    #[must_use]
+    pub fn of_create(api_key_id: ApiKeyId, client: &[u8], body: &[u8]) -> (Self, Fingerprint) {
+        let mut parts = Parts::of(Operation::CreateAgain);
+        parts.add(api_key_id.0.as_bytes());
+        parts.add(client);
+        parts.add(body);
+        let fingerprint = parts.finish();
+        let digits: String = fingerprint
+            .0
+            .iter()
+            .map(|byte| format!("{byte:02x}"))
+            .collect();
+        (Self(format!("§{digits}")), fingerprint)
+    }
+
     /// The key.
     #[must_use]
     pub fn as_str(&self) -> &str {
@@ -42,6 +59,8 @@ pub enum Operation {
     CreateTranscriptionFromFile,
     /// `POST /v1/batches`.
     CreateBatch,
+    /// `POST /v2/pre-recorded`.
+    CreateAgain,
 }
 
 impl Operation {
@@ -50,6 +69,7 @@ impl Operation {
             Self::CreateTranscription => "create_transcription",
             Self::CreateTranscriptionFromFile => "create_transcription_from_file",
             Self::CreateBatch => "create_batch",
+            Self::CreateAgain => "create_again",
         }
     }
 }
@@ -135,6 +155,24 @@ mod tests {
         }
         for bad in ["", " ", " a", "a ", "tab\t", "ü", &"x".repeat(256)] {
             assert!(IdempotencyKey::parse(bad.as_bytes()).is_none(), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn the_key_of_a_create_is_no_callers_own() {
+        let of = |api_key_id, client: &[u8], body: &[u8]| {
+            let id = ApiKeyId(uuid::Uuid::from_u128(api_key_id));
+            IdempotencyKey::of_create(id, client, body).0
+        };
+        let base = of(1, b"SdkPython/2.2.1", b"{}");
+        assert!(IdempotencyKey::parse(base.as_str().as_bytes()).is_none());
+        assert_eq!(base, of(1, b"SdkPython/2.2.1", b"{}"));
+        for other in [
+            of(2, b"SdkPython/2.2.1", b"{}"),
+            of(1, b"", b"{}"),
+            of(1, b"SdkPython/2.2.1", b"{ }"),
+        ] {
+            assert_ne!(base, other);
         }
     }
 

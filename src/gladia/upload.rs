@@ -1,11 +1,16 @@
-//! `POST /v2/upload`: a file, as it arrives.
+//! `POST /v2/upload`: a file, as it arrives, or from where Gladia fetches it.
 
 use std::io;
 
 use bytes::Bytes;
 use futures_util::Stream;
-use reqwest::multipart::{Form, Part};
+use reqwest::{
+    Response,
+    header::CONTENT_TYPE,
+    multipart::{Form, Part},
+};
 use serde::Deserialize;
+use serde_json::json;
 
 use super::{
     client::GladiaClient,
@@ -40,6 +45,12 @@ impl UploadedFile {
 /// What Gladia found in a file.
 #[derive(Debug, Clone, Deserialize)]
 pub struct AudioMetadata {
+    /// Its name.
+    #[serde(default)]
+    pub filename: Option<String>,
+    /// Bytes.
+    #[serde(default)]
+    pub size: Option<i64>,
     /// The format.
     #[serde(default)]
     pub extension: Option<String>,
@@ -70,7 +81,7 @@ impl GladiaClient {
         let part = part
             .mime_str(content_type)
             .map_err(|_| GladiaError::Unexpected("a content type that cannot be sent".into()))?;
-        let mut response = self
+        let response = self
             .upload
             .post(self.url(&["v2", "upload"]))
             .timeout(self.upload_timeout)
@@ -84,20 +95,41 @@ impl GladiaClient {
                     GladiaError::Unavailable(describe_transport(&error))
                 }
             })?;
-        if !response.status().is_success() {
-            return Err(GladiaError::from_response(response).await);
-        }
-        let body = read_limited(&mut response, max_error_body_bytes())
-            .await
-            .ok_or_else(|| GladiaError::Unavailable("the answer to the upload broke off".into()))?;
-        let file: UploadedFile = serde_json::from_slice(&body).map_err(|_| {
-            GladiaError::Unexpected("an answer to the upload that holds no audio_url".into())
-        })?;
-        if url::Url::parse(&file.audio_url).is_err() {
-            return Err(GladiaError::Unexpected(
-                "an audio_url that is no URL".into(),
-            ));
-        }
-        Ok(file)
+        read_answer(response).await
     }
+
+    /// Has Gladia fetch a file.
+    ///
+    /// # Errors
+    /// Where Gladia refuses it, or cannot be reached.
+    pub async fn upload_from_url(&self, audio_url: &str) -> Result<UploadedFile, GladiaError> {
+        let response = self
+            .upload
+            .post(self.url(&["v2", "upload"]))
+            .timeout(self.upload_timeout)
+            .header(CONTENT_TYPE, "application/json")
+            .body(json!({ "audio_url": audio_url }).to_string())
+            .send()
+            .await
+            .map_err(|error| GladiaError::from_transport(&error))?;
+        read_answer(response).await
+    }
+}
+
+async fn read_answer(mut response: Response) -> Result<UploadedFile, GladiaError> {
+    if !response.status().is_success() {
+        return Err(GladiaError::from_response(response).await);
+    }
+    let body = read_limited(&mut response, max_error_body_bytes())
+        .await
+        .ok_or_else(|| GladiaError::Unavailable("the answer to the upload broke off".into()))?;
+    let file: UploadedFile = serde_json::from_slice(&body).map_err(|_| {
+        GladiaError::Unexpected("an answer to the upload that holds no audio_url".into())
+    })?;
+    if url::Url::parse(&file.audio_url).is_err() {
+        return Err(GladiaError::Unexpected(
+            "an audio_url that is no URL".into(),
+        ));
+    }
+    Ok(file)
 }

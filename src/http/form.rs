@@ -67,6 +67,16 @@ pub struct ReceivedFile {
 /// Reads the options of a form.
 pub type OptionsParser<'a, T> = &'a (dyn Fn(Map<String, Value>) -> Result<T, Problem> + Sync);
 
+/// Which parts a form has.
+pub enum Parts<'a, T> {
+    /// The file alone.
+    Audio,
+    /// The file, and options.
+    AudioAndOptions(OptionsParser<'a, T>),
+    /// The file, and whatever else nobody asks for.
+    AudioAmongOthers,
+}
+
 /// A form that arrived whole.
 #[derive(Debug)]
 pub struct ReceivedForm<T> {
@@ -76,7 +86,7 @@ pub struct ReceivedForm<T> {
     pub options: Option<T>,
 }
 
-/// Receives a form with the file part `audio` and, where `parse_options` is given, an optional JSON part `options`.
+/// Receives a form with the file part `audio` and, where there may be one, a JSON part `options`.
 ///
 /// Options that come first are checked before a byte of the file goes anywhere.
 ///
@@ -87,7 +97,7 @@ pub async fn receive<T>(
     body: Body,
     limits: &HttpLimits,
     destination: Destination<'_>,
-    parse_options: Option<OptionsParser<'_, T>>,
+    parts: Parts<'_, T>,
 ) -> Result<ReceivedForm<T>, Problem> {
     let boundary = boundary(headers)?;
     let most = limits.max_upload_bytes + limits.max_request_bytes as u64 + FORM_OVERHEAD_BYTES;
@@ -96,7 +106,7 @@ pub async fn receive<T>(
     }
     let mut body = FormBody::new(body);
     let mut form = Multipart::new(body.clone(), boundary);
-    let received = receive_parts(&mut form, &body, limits, destination, parse_options).await?;
+    let received = receive_parts(&mut form, &body, limits, destination, parts).await?;
     match tokio::time::timeout(limits.upload_idle_timeout, body.read_to_end()).await {
         Ok(Ok(())) => Ok(received),
         Ok(Err(error)) => Err(describe_body(&error)),
@@ -109,33 +119,33 @@ async fn receive_parts<T>(
     body: &FormBody,
     limits: &HttpLimits,
     destination: Destination<'_>,
-    parse_options: Option<OptionsParser<'_, T>>,
+    parts: Parts<'_, T>,
 ) -> Result<ReceivedForm<T>, Problem> {
     let mut file = None;
     let mut options = None;
     while let Some(field) = in_time(limits, form.next_field()).await? {
         body.begin_content();
-        match (field.name(), parse_options) {
-            (Some(AUDIO), _) if file.is_some() => {
-                return Err(wrong_part(AUDIO, "must stand in the form once"));
+        match (field.name(), &parts) {
+            (Some(AUDIO), _) if file.is_none() => {
+                file = Some(receive_file(field, limits, destination).await?);
             }
-            (Some(AUDIO), _) => file = Some(receive_file(field, limits, destination).await?),
-            (Some(OPTIONS), Some(_)) if options.is_some() => {
+            (_, Parts::AudioAmongOthers) => pass_over(field, limits).await?,
+            (Some(AUDIO), _) => return Err(wrong_part(AUDIO, "must stand in the form once")),
+            (Some(OPTIONS), Parts::AudioAndOptions(_)) if options.is_some() => {
                 return Err(wrong_part(OPTIONS, "must stand in the form at most once"));
             }
-            (Some(OPTIONS), Some(parse)) => {
+            (Some(OPTIONS), Parts::AudioAndOptions(parse)) => {
                 options = Some(parse(receive_options(field, limits).await?)?);
             }
-            (name, parse) => {
+            (name, parts) => {
                 let name = name
                     .unwrap_or_default()
                     .chars()
                     .take(100)
                     .collect::<String>();
-                let known = if parse.is_some() {
-                    "`audio` and `options`"
-                } else {
-                    "`audio`"
+                let known = match parts {
+                    Parts::AudioAndOptions(_) => "`audio` and `options`",
+                    Parts::Audio | Parts::AudioAmongOthers => "`audio`",
                 };
                 return Err(wrong_part(
                     &name,
@@ -148,6 +158,19 @@ async fn receive_parts<T>(
     let file =
         file.ok_or_else(|| wrong_part(AUDIO, "is missing: send the file as the part `audio`"))?;
     Ok(ReceivedForm { file, options })
+}
+
+/// Reads a part that nobody asks for.
+async fn pass_over(mut field: Field<'_>, limits: &HttpLimits) -> Result<(), Problem> {
+    let mut size = 0;
+    while let Some(chunk) = in_time(limits, field.chunk()).await? {
+        size += chunk.len();
+        if size > limits.max_request_bytes {
+            let detail = "The form has more besides the part `audio` than it may have.";
+            return Err(Problem::new(ProblemType::PayloadTooLarge, detail));
+        }
+    }
+    Ok(())
 }
 
 /// Reads the `options` part.

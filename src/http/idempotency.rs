@@ -106,6 +106,8 @@ pub struct HeldKey {
     holder: Uuid,
     renewal: Option<JoinHandle<()>>,
     completed: bool,
+    /// How long it counts once it is completed, where that is not for good.
+    counts_for: Duration,
 }
 
 impl HeldKey {
@@ -121,20 +123,34 @@ impl HeldKey {
     ) -> Result<Claimed, Problem> {
         let mut conn = pool.acquire().await?;
         match idempotency::reserve(&mut conn, tenant_id, &key, holder, LEASE).await? {
-            Reservation::Reserved => Ok(Claimed::Held(Self {
-                pool: pool.clone(),
-                tenant_id,
-                key,
-                holder,
-                renewal: None,
-                completed: false,
-            })),
+            Reservation::Reserved => Ok(Claimed::Held(Self::reserved(
+                pool, tenant_id, key, holder, Duration::ZERO,
+            ))),
             Reservation::Completed { made, fingerprint } => Ok(Claimed::Earlier(Earlier { made, fingerprint })),
             Reservation::InProgress { retry_after } => Err(Problem::new(
                 ProblemType::IdempotencyKeyInProgress,
                 "Another request with this Idempotency-Key has not ended. Repeat this one later to get what it makes.",
             )
             .retry_after(retry_after.min(Duration::from_secs(5)))),
+        }
+    }
+
+    /// A key that was reserved.
+    pub fn reserved(
+        pool: &PgPool,
+        tenant_id: TenantId,
+        key: IdempotencyKey,
+        holder: Uuid,
+        counts_for: Duration,
+    ) -> Self {
+        Self {
+            pool: pool.clone(),
+            tenant_id,
+            key,
+            holder,
+            renewal: None,
+            completed: false,
+            counts_for,
         }
     }
 
@@ -178,6 +194,7 @@ impl HeldKey {
             self.holder,
             fingerprint,
             made,
+            self.counts_for,
         )
         .await?;
         if completed {

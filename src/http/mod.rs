@@ -39,6 +39,7 @@ pub mod fields;
 pub mod form;
 pub mod form_body;
 pub mod idempotency;
+pub mod line;
 pub mod linger;
 pub mod openapi;
 pub mod ops;

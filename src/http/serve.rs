@@ -18,6 +18,8 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tower::ServiceExt;
 
+use super::line::{Line, Watched};
+
 /// How long a connection may take to deliver the head of a request, and so how long it may be idle between two. Load
 /// balancers keep idle connections for 60 s; if this were shorter, they would send requests on connections that are just
 /// being closed.
@@ -56,10 +58,13 @@ pub async fn serve(
                 let _ = stream.set_nodelay(true);
                 let cut_off = CutOff::default();
                 let of_request = cut_off.clone();
+                let line = Line::default();
+                let stream = Watched::new(stream, line.clone());
                 let service = router
                     .clone()
                     .map_request(move |mut request: Request<Incoming>| {
                         request.extensions_mut().insert(of_request.clone());
+                        request.extensions_mut().insert(line.clone());
                         request
                     });
                 let service = TowerToHyperService::new(service);
@@ -81,7 +86,7 @@ pub async fn serve(
 
 /// Serves one connection.
 async fn attend<S>(
-    connection: Connection<TokioIo<TcpStream>, S>,
+    connection: Connection<TokioIo<Watched<TcpStream>>, S>,
     soft: CancellationToken,
     hard: CancellationToken,
     cut_off: CutOff,

@@ -92,6 +92,8 @@ pub struct RequestRules {
     pub plan: Plan,
     /// Whether a caller's word is enough to send again what may be billed twice; else it takes an operator's.
     pub callers_accept_second_bills: bool,
+    /// How long a create at `/v2` whose answer did not get out counts as the first of the same one.
+    pub create_repeat_window: Duration,
     /// Keys of `custom_metadata` whose values outlive their job's content.
     pub usage_metadata_keys: Vec<String>,
 }

@@ -47,6 +47,29 @@ pub(super) fn check(body: &Map<String, Value>, checker: &mut Checker) {
     }
 }
 
+/// What the gateway has to refuse in metadata that Gladia would take, in class-validator's words: only what leaves no room for
+/// its own mark.
+#[must_use]
+pub fn metadata_errors(metadata: &Map<String, Value>) -> Vec<String> {
+    let mut errors = Vec::new();
+    if metadata.contains_key(RESERVED_METADATA_KEY) {
+        errors.push(format!(
+            "custom_metadata.{RESERVED_METADATA_KEY} should not exist"
+        ));
+    }
+    if is_too_deep(metadata) {
+        errors.push(format!(
+            "custom_metadata must nest no deeper than {MOST_LEVELS} levels"
+        ));
+    } else if length_with_mark(metadata) > MOST_CHARACTERS {
+        let room = MOST_CHARACTERS + 1 - length_with_mark(&Map::new());
+        errors.push(format!(
+            "custom_metadata must be shorter than or equal to {room} characters once stringified"
+        ));
+    }
+    errors
+}
+
 /// Whether the metadata nests too deeply. It is looked through without recursion, because it may nest without end.
 fn is_too_deep(metadata: &Map<String, Value>) -> bool {
     let mut waiting: Vec<(&Value, usize)> = metadata.values().map(|value| (value, 2)).collect();

@@ -50,7 +50,7 @@ pub use discontinued::{CodeSwitchingConfig, StructuredDataExtractionConfig};
 pub use extra::{merge_extra, warn_of_extra};
 pub use languages::{Language, LanguageConfig, TargetLanguage};
 pub use llm::AudioToLlmConfig;
-pub use metadata::RESERVED_METADATA_KEY;
+pub use metadata::{RESERVED_METADATA_KEY, metadata_errors};
 pub use model::Model;
 pub use pii::{PiiEntityType, PiiRedactionConfig, ProcessedTextType};
 pub use schema::known_names;
@@ -245,6 +245,28 @@ impl TranscriptionOptions {
             vec![Violation::new("", rule)]
         })?;
         Ok(CheckedOptions { options, warnings })
+    }
+
+    /// Divides a body that nobody checks: what these types hold just as it came, and the rest.
+    #[must_use]
+    pub fn sort(body: Map<String, Value>) -> (Self, Map<String, Value>) {
+        let (mut held, mut rest) = (Map::new(), Map::new());
+        for (name, value) in body {
+            let alone = Value::Object(Map::from_iter([(name.clone(), value.clone())]));
+            let options: Option<Self> = serde_json::from_value(alone).ok();
+            let is_held =
+                options.is_some_and(|options| options.to_upstream().get(&name) == Some(&value));
+            let side = if is_held { &mut held } else { &mut rest };
+            side.insert(name, value);
+        }
+        match serde_json::from_value(Value::Object(held.clone())) {
+            Ok(options) => (options, rest),
+            // Each was held alone, so together they are; should that ever end, nothing is lost.
+            Err(_) => {
+                rest.extend(held);
+                (Self::default(), rest)
+            }
+        }
     }
 
     /// The same options as JSON: only what was set. But for the callback, that is the upstream body.

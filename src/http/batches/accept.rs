@@ -26,7 +26,10 @@ use crate::{
         problem::{Problem, ProblemType},
         state::AppState,
         trace_context::accepting,
-        transcriptions::{audio, request::RequestedOptions},
+        transcriptions::{
+            audio::{self, TooLong},
+            request::RequestedOptions,
+        },
     },
     trace::Fact,
 };
@@ -141,9 +144,9 @@ async fn judge(
     requests: Vec<RequestedTranscription>,
 ) -> Result<(Vec<Accepted>, Vec<Refused>), Problem> {
     let now = db::clock::now(conn).await?;
-    let audio_urls: Vec<&str> = requests
+    let audio_urls: Vec<&AudioUrl> = requests
         .iter()
-        .filter_map(|request| Some(request.audio_url.as_ref()?.as_str()))
+        .filter_map(|request| request.audio_url.as_ref())
         .collect();
     let owners = db::uploads::find_owners(conn, caller.tenant_id, &audio_urls).await?;
     // Jobs of one instant stand in line by their ids, whatever order a source of ids has.
@@ -158,12 +161,11 @@ async fn judge(
                 audio_url,
                 ownership.unwrap_or(Ownership::NotOurs),
                 now,
+                TooLong::Refused,
             )
         };
         let judged = match request.parsed {
-            Ok((audio_url, options)) => {
-                judge_audio(&audio_url).map(|known| (audio_url, options, known))
-            }
+            Ok((audio_url, options)) => judge_audio(&audio_url).map(|known| (options, known)),
             // Whatever is wrong with the audio as well is told along.
             Err(problem) => Err(match request.audio_url.as_ref().map(judge_audio) {
                 Some(Err(more)) => problem.with_fields_of(more),
@@ -171,7 +173,7 @@ async fn judge(
             }),
         };
         match judged {
-            Ok((audio_url, options, known)) => {
+            Ok((options, known)) => {
                 let mut warnings = known.warnings;
                 warnings.extend_from_slice(options.warnings());
                 accepted.push(Accepted {
@@ -179,7 +181,7 @@ async fn judge(
                     job_id,
                     request: options.to_stored(),
                     options,
-                    audio_url: audio_url.as_str().to_owned(),
+                    audio_url: known.audio_url,
                     upload_id: known.upload_id,
                     warnings,
                 });

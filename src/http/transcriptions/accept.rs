@@ -4,7 +4,10 @@ use axum::response::Response;
 
 use super::{ending, lookup::find, request::RequestedOptions};
 use crate::{
-    db::{self, jobs::NewJob},
+    db::{
+        self,
+        jobs::{Job, NewJob},
+    },
     domain::{
         access::Caller,
         idempotency::{Fingerprint, Made},
@@ -36,12 +39,21 @@ pub struct Accepted<'a> {
     pub audio_warnings: Vec<Warning>,
     /// The reserved key with the request's fingerprint.
     pub key: Option<(HeldKey, Fingerprint)>,
-    /// How long its caller waits for its end.
-    pub wait: Wait,
 }
 
-/// Commits the job, wakes a worker, and answers: at once, or when the job has ended.
-pub async fn accept(state: &AppState, accepted: Accepted<'_>) -> Result<Response, Problem> {
+/// Commits the job, and answers: at once, or when the job has ended.
+pub async fn accept(
+    state: &AppState,
+    accepted: Accepted<'_>,
+    wait: Wait,
+) -> Result<Response, Problem> {
+    let tenant_id = accepted.caller.tenant_id;
+    let job = commit(state, accepted).await?;
+    ending::answer(state, tenant_id, job, wait).await
+}
+
+/// Commits the job, and wakes a worker.
+pub async fn commit(state: &AppState, accepted: Accepted<'_>) -> Result<Job, Problem> {
     let job_id: JobId = state.ids.next();
     let request = accepted.options.to_stored();
     let mut warnings = accepted.audio_warnings;
@@ -84,7 +96,7 @@ pub async fn accept(state: &AppState, accepted: Accepted<'_>) -> Result<Response
     }
     state.wakeups.jobs_changed();
     metrics::counter!("gateway_transcriptions_accepted_total").increment(1);
-    ending::answer(state, accepted.caller.tenant_id, job, accepted.wait).await
+    Ok(job)
 }
 
 /// Answers a repeated request with the job that its first time made.

@@ -1,6 +1,7 @@
 //! The audio of a request: whose it is, and what is known of it before Gladia has it.
 
 use chrono::{DateTime, Utc};
+use url::Url;
 
 use crate::{
     db::{self, uploads::Ownership},
@@ -33,8 +34,19 @@ const AUDIO_PART: &str = "audio";
 pub struct KnownAudio {
     /// The upload that brought it here.
     pub upload_id: Option<UploadId>,
+    /// Where Gladia finds it: of an upload, whatever name of it was given, Gladia's own.
+    pub audio_url: String,
     /// What may go wrong with it.
     pub warnings: Vec<Warning>,
+}
+
+/// What becomes of a file that is longer than the account's plan allows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TooLong {
+    /// It is refused here, before Gladia refuses it.
+    Refused,
+    /// It is Gladia's to refuse.
+    PassedOn,
 }
 
 /// Looks audio up, and judges it.
@@ -45,12 +57,12 @@ pub async fn look_up(
     state: &AppState,
     caller: Caller,
     audio_url: &AudioUrl,
+    too_long: TooLong,
 ) -> Result<KnownAudio, Problem> {
     let mut conn = state.pool.acquire().await?;
     let now = db::clock::now(&mut conn).await?;
-    let ownership =
-        db::uploads::find_owner(&mut conn, caller.tenant_id, audio_url.as_str()).await?;
-    judge(state, audio_url, ownership, now)
+    let ownership = db::uploads::find_owner(&mut conn, caller.tenant_id, audio_url).await?;
+    judge(state, audio_url, ownership, now, too_long)
 }
 
 /// Judges audio by what is known of it. A file URL of Gladia's opens the file for the whole account, so a tenant may use its
@@ -63,23 +75,34 @@ pub fn judge(
     audio_url: &AudioUrl,
     ownership: Ownership,
     now: DateTime<Utc>,
+    too_long: TooLong,
 ) -> Result<KnownAudio, Problem> {
     let plan = state.rules.plan;
     let is_gladias =
         audio_url.is_on_origin_of(state.gladia.base()) || is_gladias_host(&audio_url.host());
+    // An upload that is gone, or was never there.
+    let is_ours = audio_url.upload_id().is_some()
+        && Url::parse(&state.link("/")).is_ok_and(|base| audio_url.is_on_origin_of(&base));
     match ownership {
         Ownership::Own(upload) => {
             let file = MeasuredFile {
                 duration_seconds: upload.audio_duration_seconds,
                 extension: upload.extension.as_deref(),
             };
+            let warnings = match (review_file(AUDIO_URL, file, plan), too_long) {
+                (Ok(warnings), _) => warnings,
+                (Err(violation), TooLong::Refused) => return Err(broken(violation)),
+                (Err(_), TooLong::PassedOn) => Vec::new(),
+            };
             Ok(KnownAudio {
                 upload_id: Some(upload.id),
-                warnings: review_file(AUDIO_URL, file, plan).map_err(broken)?,
+                audio_url: upload.audio_url,
+                warnings,
             })
         }
-        Ownership::NotOurs if !is_gladias => Ok(KnownAudio {
+        Ownership::NotOurs if !is_gladias && !is_ours => Ok(KnownAudio {
             upload_id: None,
+            audio_url: audio_url.as_str().to_owned(),
             warnings: review_link(AUDIO_URL, audio_url, plan, now),
         }),
         Ownership::NotOurs | Ownership::Another => Err(Problem::new(
@@ -118,7 +141,7 @@ pub async fn refuse(
     let Some(audio_url) = audio_url else {
         return problem;
     };
-    match look_up(state, caller, audio_url).await {
+    match look_up(state, caller, audio_url, TooLong::Refused).await {
         Ok(_) => problem,
         Err(more) => problem.with_fields_of(more),
     }

@@ -4,7 +4,7 @@ use axum::{body::Body, extract::State, http::HeaderMap, response::Response};
 
 use super::{
     accept::{Accepted, accept, replay},
-    audio,
+    audio::{self, TooLong},
     request::{self, CreateTranscription, Judge},
     view::Transcription,
 };
@@ -82,18 +82,17 @@ pub async fn create_transcription(
             }
         }
     }
-    let known = match audio::look_up(&state, caller, &audio_url).await {
+    let known = match audio::look_up(&state, caller, &audio_url, TooLong::Refused).await {
         Ok(known) => known,
         Err(problem) => return Err(give_back(held.map(|(key, _)| key), problem).await),
     };
     let accepted = Accepted {
         caller,
         options: &options,
-        audio_url: audio_url.as_str(),
+        audio_url: &known.audio_url,
         upload_id: known.upload_id,
         audio_warnings: known.warnings,
         key: held,
-        wait,
     };
-    accept(&state, accepted).await
+    accept(&state, accepted, wait).await
 }

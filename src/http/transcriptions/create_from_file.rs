@@ -13,7 +13,7 @@ use crate::{
     domain::idempotency::{Fingerprint, Operation},
     http::{
         auth::Writer,
-        form::{Destination, receive},
+        form::{Destination, Parts, receive},
         idempotency::{Claimed, HeldKey, give_back, key_of},
         problem::Problem,
         state::AppState,
@@ -100,7 +100,7 @@ pub async fn create_transcription_from_file(
         body,
         &state.limits,
         destination,
-        Some(&|body| RequestedOptions::parse(body, &judge)),
+        Parts::AudioAndOptions(&|body| RequestedOptions::parse(body, &judge)),
     )
     .await;
     let form = match received {
@@ -134,7 +134,6 @@ pub async fn create_transcription_from_file(
         upload_id: Some(upload.id),
         audio_warnings,
         key: held.map(|key| (key, fingerprint)),
-        wait,
     };
-    accept(&state, accepted).await
+    accept(&state, accepted, wait).await
 }

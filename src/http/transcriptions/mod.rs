@@ -4,7 +4,7 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 
 use super::state::AppState;
 
-mod accept;
+pub(super) mod accept;
 mod attachment;
 pub(super) mod audio;
 mod cancel;

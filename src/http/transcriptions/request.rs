@@ -12,9 +12,10 @@ use crate::{
         canonical::canonical,
         delivery::Callback,
         options::{
-            CheckedOptions, OptionsPolicy, TranscriptionOptions, Violation, Warning, callback_urls,
-            merge_extra, warn_of_extra,
+            CallbackConfig, CheckedOptions, OptionsPolicy, TranscriptionOptions, Violation,
+            Warning, callback_urls, merge_extra, warn_of_extra,
         },
+        receiver_url::ReceiverUrl,
     },
     http::{problem::Problem, state::AppState},
     notify::guard::Guard,
@@ -86,6 +87,17 @@ impl Judge {
     }
 }
 
+impl Judge {
+    /// Whether a callback may go to an address.
+    ///
+    /// # Errors
+    /// Why not, as a sentence without its subject.
+    pub fn allows(&self, url: &ReceiverUrl) -> Result<(), String> {
+        let judged = self.guard.judge_url(url.url());
+        judged.map_err(|refusal| refusal.to_string())
+    }
+}
+
 /// Options that passed every check.
 #[derive(Debug, Default)]
 pub struct RequestedOptions {
@@ -110,6 +122,18 @@ impl RequestedOptions {
             warning.pointer.insert_str(0, OPTIONS_PART);
         }
         Ok(parsed)
+    }
+
+    /// Options of a caller who is refused only what Gladia refuses. What is no option of these types goes to Gladia as it is.
+    pub fn unchecked(body: Map<String, Value>, callback: Option<CallbackConfig>) -> Self {
+        let (mut options, extra_options) = TranscriptionOptions::sort(body);
+        options.callback = callback.as_ref().map(|_| true);
+        options.callback_config = callback;
+        Self {
+            options,
+            extra_options,
+            warnings: Vec::new(),
+        }
     }
 
     /// What may not do what the caller expects.

@@ -6,14 +6,11 @@ use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
 use super::{
-    audio,
+    audio::{self, TooLong},
     request::{self, Judge, ValidateTranscription},
 };
 use crate::{
-    domain::{
-        audio_url::AudioUrl,
-        options::{TranscriptionOptions, Warning},
-    },
+    domain::options::{TranscriptionOptions, Warning},
     gladia::create::requested_body,
     http::{auth::Reader, body::read_json_object, problem::Problem, state::AppState},
 };
@@ -66,15 +63,16 @@ pub async fn validate_transcription(
             return Err(audio::refuse(&state, caller, asked_url.as_ref(), violations).await);
         }
     };
-    let mut warnings = match &audio_url {
-        Some(audio_url) => audio::look_up(&state, caller, audio_url).await?.warnings,
-        None => Vec::new(),
+    let known = match &audio_url {
+        Some(audio_url) => Some(audio::look_up(&state, caller, audio_url, TooLong::Refused).await?),
+        None => None,
     };
+    let (audio_url, warnings) = known.map(|known| (known.audio_url, known.warnings)).unzip();
+    let mut warnings = warnings.unwrap_or_default();
     warnings.extend_from_slice(options.warnings());
     let mut request = options.to_stored();
-    let audio_url = audio_url.as_ref().map(AudioUrl::as_str);
     Ok(Json(ValidatedTranscription {
-        upstream_body: requested_body(&request, audio_url),
+        upstream_body: requested_body(&request, audio_url.as_deref()),
         options: request["options"].take(),
         extra_options: request["extra_options"].take(),
         warnings,

@@ -15,7 +15,7 @@ use crate::{
     domain::{access::Caller, ids::UploadId},
     http::{
         auth::Writer,
-        form::{Destination, ReceivedFile, receive},
+        form::{Destination, Parts, ReceivedFile, receive},
         problem::{Problem, ProblemType},
         state::AppState,
     },
@@ -79,7 +79,7 @@ pub async fn create_upload(
         body,
         &state.limits,
         Destination::Gladia(&state.gladia),
-        None,
+        Parts::Audio,
     )
     .await?;
     let upload = keep(&state, caller, form.file, true).await?;
@@ -118,7 +118,7 @@ pub async fn keep(
         filename: file.filename,
         extension: uploaded.extension().map(str::to_owned),
         size_bytes: i64::try_from(file.size_bytes).unwrap_or(i64::MAX),
-        sha256: file.sha256.to_vec(),
+        sha256: Some(file.sha256.to_vec()),
         audio_duration_seconds: uploaded.duration_seconds(),
         number_of_channels: uploaded
             .audio_metadata
@@ -127,10 +127,22 @@ pub async fn keep(
         audio_url: uploaded.audio_url,
         is_standalone,
     };
+    metrics::counter!("gateway_upload_bytes_total").increment(file.size_bytes);
+    note(state, caller, upload).await
+}
+
+/// Notes that a file belongs to the caller's tenant.
+///
+/// # Errors
+/// Where the database does not answer.
+pub async fn note(
+    state: &AppState,
+    caller: Caller,
+    upload: Upload,
+) -> Result<UploadedAudio, Problem> {
     let mut conn = state.pool.acquire().await?;
     let (id, created_at) = db::uploads::insert(&mut conn, caller.tenant_id, &upload).await?;
     metrics::counter!("gateway_uploads_total").increment(1);
-    metrics::counter!("gateway_upload_bytes_total").increment(file.size_bytes);
     Ok(UploadedAudio {
         id,
         audio_url: upload.audio_url,

@@ -76,7 +76,12 @@ impl V2Error {
     /// A file that Gladia can make nothing of. The blank at the end is Gladia's.
     #[must_use]
     pub fn unusable_file(reason: &str) -> Self {
-        let reason = reason.trim();
+        // Gladia's own id of the request leads nowhere for our callers.
+        let reason = reason
+            .split(" (Gladia request ")
+            .next()
+            .unwrap_or(reason)
+            .trim();
         let told = "Failed to download or upload the input file with error: ";
         let message = if reason.starts_with(told) {
             format!("{reason} ")
@@ -159,7 +164,7 @@ impl From<Problem> for V2Error {
             ProblemType::AudioNotFound => Self::invalid(vec![
                 "audio_url must be a file that was uploaded with this account, or audio that is elsewhere".to_owned(),
             ]),
-            ProblemType::FileRefused => Self::unusable_file(&body.detail),
+            ProblemType::FileRefused | ProblemType::EmptyFile => Self::unusable_file(&body.detail),
             ProblemType::MethodNotAllowed => Self::no_such_route(),
             ProblemType::PayloadTooLarge | ProblemType::Internal => Self::of_status(kind.status()),
             // To Gladia's clients these are requests that are wrong as they are.

@@ -7,7 +7,7 @@
 
 use axum::{
     Router,
-    routing::{MethodRouter, any, post},
+    routing::{MethodRouter, any, get, post},
 };
 
 use self::error::V2Error;
@@ -33,7 +33,18 @@ pub fn router() -> Router<AppState> {
     add("/v2/upload", &post(upload::create::create_upload));
     // The second is the older name of the first.
     for base in ["/v2/pre-recorded", "/v2/transcription"] {
-        add(base, &post(pre_recorded::create::create_job));
+        add(
+            base,
+            &post(pre_recorded::create::create_job).get(pre_recorded::list::list_jobs),
+        );
+        add(
+            &format!("{base}/{{id}}"),
+            &get(pre_recorded::get::get_job).delete(pre_recorded::delete::delete_job),
+        );
+        add(
+            &format!("{base}/{{id}}/file"),
+            &get(pre_recorded::get_file::get_file),
+        );
     }
     router
         .route("/v2", any(no_such_route))

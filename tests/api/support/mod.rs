@@ -29,6 +29,7 @@ pub mod sse;
 pub mod trickle;
 pub mod upstream;
 pub mod v2;
+pub mod v2_create;
 pub mod waiting;
 pub mod webhooks;
 

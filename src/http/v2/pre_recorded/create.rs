@@ -1,8 +1,87 @@
 //! `POST /v2/pre-recorded`: accepts a job.
 
-use crate::http::v2::{auth::KeyedWriter, error::V2Error};
+use axum::{
+    Extension, Json,
+    body::Body,
+    extract::State,
+    http::{HeaderMap, StatusCode},
+    response::{IntoResponse, Response},
+};
+use serde::Serialize;
+
+use super::{
+    repeats::{Claimed, CreateKey},
+    request,
+};
+use crate::{
+    domain::ids::JobId,
+    http::{
+        body,
+        idempotency::give_back,
+        line::Line,
+        state::AppState,
+        transcriptions::{
+            accept::{Accepted, commit},
+            audio::{self, TooLong},
+            request::Judge,
+        },
+        v2::{auth::KeyedWriter, error::V2Error, links::Base},
+    },
+};
+
+/// A job that was accepted.
+#[derive(Serialize)]
+struct Created {
+    id: JobId,
+    result_url: String,
+}
 
 /// Accepts a job.
-pub async fn create_job(KeyedWriter(_): KeyedWriter) -> V2Error {
-    V2Error::no_such_route()
+pub async fn create_job(
+    State(state): State<AppState>,
+    KeyedWriter(caller): KeyedWriter,
+    base: Base,
+    line: Option<Extension<Line>>,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Response, V2Error> {
+    let (limit, timeout) = (state.limits.max_request_bytes, state.limits.request_timeout);
+    let bytes = body::read(body, limit, timeout).await?;
+    let (audio_url, options) = request::parse(&bytes, &Judge::of(&state))?;
+    let (mut key, mut note) = (None, None);
+    if let Some(create) = CreateKey::of(&state, caller, &headers, &bytes) {
+        match create.claim(&state).await? {
+            Claimed::New(held, fingerprint, observed) => {
+                key = Some((held, fingerprint));
+                note = Some(observed);
+            }
+            Claimed::Second(id) => {
+                metrics::counter!("gateway_v2_second_creates_total").increment(1);
+                return Ok(answer(&base, id));
+            }
+        }
+    }
+    let known = match audio::look_up(&state, caller, &audio_url, TooLong::PassedOn).await {
+        Ok(known) => known,
+        Err(problem) => return Err(give_back(key.map(|(key, _)| key), problem).await.into()),
+    };
+    let accepted = Accepted {
+        caller,
+        options: &options,
+        audio_url: &known.audio_url,
+        upload_id: known.upload_id,
+        audio_warnings: known.warnings,
+        key,
+    };
+    let job = commit(&state, accepted).await?;
+    let answer = answer(&base, job.id);
+    Ok(match note {
+        Some(note) => note.follow(&state, line.map(|Extension(line)| line), answer),
+        None => answer,
+    })
+}
+
+fn answer(base: &Base, id: JobId) -> Response {
+    let result_url = base.job(id);
+    (StatusCode::CREATED, Json(Created { id, result_url })).into_response()
 }

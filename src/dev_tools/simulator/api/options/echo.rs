@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::values::{ECHOED_FLAGS, FLAGS};
+use crate::domain::gladia_rules::{ECHOED_FLAGS, FLAGS};
 
 /// The options as Gladia echoes them. Metadata is shown elsewhere, and not here.
 pub(in super::super) fn echo(body: &Map<String, Value>) -> Value {

@@ -1,7 +1,6 @@
 //! A create's options: checked as class-validator would, and echoed with their defaults.
 
-mod check;
 mod echo;
-mod values;
 
-pub(super) use self::{check::check, echo::echo, values::MODELS};
+pub(super) use self::echo::echo;
+pub(super) use crate::domain::gladia_rules::{MODELS, check};

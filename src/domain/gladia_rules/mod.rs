@@ -1,12 +1,19 @@
-//! What is wrong with a create's body, in the words of class-validator.
+//! What Gladia itself refuses in a create's body, in the words of class-validator.
+//!
+//! Far less than the rules of [`options`](super::options): nothing that only looks like a mistake.
+
+mod values;
 
 use serde_json::{Map, Value};
 use url::Url;
 
-use super::values::{ENTITY_TYPES, FLAGS, LANGUAGES, MODELS, OTHERS, TARGET_ONLY};
+use self::values::{ENTITY_TYPES, LANGUAGES, OTHERS, TARGET_ONLY};
 
-/// The errors, none if the body is valid.
-pub(in super::super) fn check(body: &Map<String, Value>, strict: bool) -> Vec<String> {
+pub use self::values::{ECHOED_FLAGS, FLAGS, MODELS};
+
+/// What is wrong with a body, nothing if it is valid. `strict`: names that are not known are wrong, too.
+#[must_use]
+pub fn check(body: &Map<String, Value>, strict: bool) -> Vec<String> {
     let mut errors = Vec::new();
     let mut top = Fields {
         prefix: "",

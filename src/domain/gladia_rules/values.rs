@@ -1,7 +1,7 @@
 //! The closed lists of values.
 
 /// Models that transcribe.
-pub(in super::super) const MODELS: &[&str] = &["solaria-1", "solaria-3", "solaria-fusion"];
+pub const MODELS: &[&str] = &["solaria-1", "solaria-3", "solaria-fusion"];
 
 /// Languages that can be spoken.
 #[rustfmt::skip]
@@ -34,7 +34,7 @@ pub(super) const ENTITY_TYPES: &[&str] = &[
 ];
 
 /// Options that are switched on by a plain boolean.
-pub(super) const FLAGS: &[&str] = &[
+pub const FLAGS: &[&str] = &[
     "callback",
     "custom_spelling",
     "subtitles",
@@ -69,7 +69,7 @@ pub(super) const OTHERS: &[&str] = &[
 ];
 
 /// Flags that the echo still lists although they were discontinued or never documented.
-pub(super) const ECHOED_FLAGS: &[&str] = &[
+pub const ECHOED_FLAGS: &[&str] = &[
     "moderation",
     "display_mode",
     "audio_enhancer",

@@ -1,0 +1,123 @@
+//! Whether a create is the second of one that came just before, or a create of its own.
+//!
+//! Gladia's own SDKs send a create again by themselves when its connection breaks or the answer is a 5xx, with nothing that
+//! says so. What tells the two apart is what is known of the first one's answer.
+
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+
+/// SDKs rest for 300 ms before they come again. What comes sooner comes by somebody's own will.
+const SOONEST: Duration = Duration::from_millis(250);
+
+/// When they have come at the latest.
+const LATEST: Duration = Duration::from_secs(3);
+
+/// What begins `x-gladia-version` in requests of Gladia's SDKs.
+const SDK: &[u8] = b"Sdk";
+
+/// What is known of a create that has made its job.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct First {
+    /// Until when another may be its second.
+    pub counts_until: DateTime<Utc>,
+    /// When its answer had left, as far as is known.
+    pub answered_at: Option<DateTime<Utc>>,
+}
+
+/// What a create is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verdict {
+    /// The second of the first: it gets the same answer.
+    Second,
+    /// The same, unless it becomes known at once that the first was answered.
+    SecondUnlessAnswered,
+    /// One of its own.
+    New,
+}
+
+/// Whether a program sends creates again by itself.
+#[must_use]
+pub fn comes_again_by_itself(client: &[u8]) -> bool {
+    client.starts_with(SDK)
+}
+
+/// Judges a create that came at `arrived_at`, and is the same to the byte.
+#[must_use]
+pub fn judge(first: First, arrived_at: DateTime<Utc>, comes_again_by_itself: bool) -> Verdict {
+    let Some(answered_at) = first.answered_at else {
+        return if arrived_at < first.counts_until {
+            Verdict::SecondUnlessAnswered
+        } else {
+            Verdict::New
+        };
+    };
+    if arrived_at <= answered_at {
+        return Verdict::Second;
+    }
+    let after = (arrived_at - answered_at).to_std().unwrap_or_default();
+    // An answer that left may have been lost behind whatever took it.
+    let may_be_lost = comes_again_by_itself && (SOONEST..LATEST).contains(&after);
+    if may_be_lost && arrived_at < first.counts_until {
+        Verdict::Second
+    } else {
+        Verdict::New
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(millis: i64) -> DateTime<Utc> {
+        DateTime::from_timestamp_millis(1_800_000_000_000 + millis).unwrap()
+    }
+
+    fn first(answered_at: Option<i64>) -> First {
+        First {
+            counts_until: at(30_000),
+            answered_at: answered_at.map(at),
+        }
+    }
+
+    #[test]
+    fn the_same_create_is_the_second_of_one_that_nobody_has_answered() {
+        let judged = |arrived| judge(first(None), at(arrived), false);
+        assert_eq!(judged(0), Verdict::SecondUnlessAnswered);
+        assert_eq!(judged(29_999), Verdict::SecondUnlessAnswered);
+        assert_eq!(judged(30_000), Verdict::New);
+    }
+
+    #[test]
+    fn what_came_before_the_answer_left_is_answered_alike() {
+        for by_itself in [false, true] {
+            let judged = |arrived| judge(first(Some(1000)), at(arrived), by_itself);
+            assert_eq!(judged(0), Verdict::Second);
+            assert_eq!(judged(1000), Verdict::Second);
+            assert_eq!(judged(1001), Verdict::New);
+        }
+    }
+
+    #[test]
+    fn after_the_answer_only_what_an_sdk_sends_by_itself_is_a_second() {
+        let judged = |arrived| judge(first(Some(1000)), at(arrived), true);
+        assert_eq!(judged(1249), Verdict::New);
+        assert_eq!(judged(1250), Verdict::Second);
+        assert_eq!(judged(3999), Verdict::Second);
+        assert_eq!(judged(4000), Verdict::New);
+        assert_eq!(judge(first(Some(1000)), at(1250), false), Verdict::New);
+        // Its caller went on with the answer.
+        let received = First {
+            counts_until: at(1000),
+            answered_at: Some(at(1000)),
+        };
+        assert_eq!(judge(received, at(1250), true), Verdict::New);
+    }
+
+    #[test]
+    fn sdks_say_who_they_are() {
+        assert!(comes_again_by_itself(b"SdkPython/2.2.1"));
+        assert!(!comes_again_by_itself(b"cli/1.0"));
+        assert!(!comes_again_by_itself(b""));
+    }
+}

@@ -1,0 +1,27 @@
+//! `DELETE /v2/pre-recorded/{id}`: erases a job that has ended, here and at Gladia.
+
+use axum::{extract::State, http::StatusCode};
+
+use crate::{
+    db::{self, job_endings::DeletedEnded},
+    http::{
+        state::AppState,
+        transcriptions::lookup::JobPath,
+        v2::{auth::KeyedWriter, error::V2Error},
+    },
+};
+
+/// Answers 202 as Gladia does. Of a job that still runs nothing is touched.
+pub async fn delete_job(
+    State(state): State<AppState>,
+    KeyedWriter(caller): KeyedWriter,
+    JobPath(id): JobPath,
+) -> Result<StatusCode, V2Error> {
+    let mut conn = state.pool.acquire().await?;
+    let deletes_at_gladia = !state.zero_data_retention;
+    match db::job_endings::delete_ended(&mut conn, caller.tenant_id, id, deletes_at_gladia).await? {
+        DeletedEnded::Done => Ok(StatusCode::ACCEPTED),
+        DeletedEnded::StillRuns => Err(V2Error::new(StatusCode::FORBIDDEN, "Invalid parameter")),
+        DeletedEnded::NotFound => Err(V2Error::not_found()),
+    }
+}

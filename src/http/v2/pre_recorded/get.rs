@@ -1,0 +1,48 @@
+//! `GET /v2/pre-recorded/{id}`: one job. A failed job is a success of this request. Gladia is not asked.
+
+use axum::{body::Bytes, extract::State, response::Response};
+
+use super::view::JobView;
+use crate::{
+    db::jobs::Job,
+    http::{
+        problem::Problem,
+        state::AppState,
+        transcriptions::{
+            lookup::{JobPath, find},
+            result::read,
+            view::{with_result, written},
+        },
+        v2::{auth::KeyedReader, error::V2Error, links::Base},
+    },
+};
+
+/// Where there is no result, or none yet.
+const NULL: &[u8] = b"null";
+
+/// Answers a job with its result.
+pub async fn get_job(
+    State(state): State<AppState>,
+    KeyedReader(caller): KeyedReader,
+    base: Base,
+    JobPath(id): JobPath,
+) -> Result<Response, V2Error> {
+    let job = find(&mut *state.pool.acquire().await?, caller.tenant_id, id).await?;
+    let (written, result) = read_whole(&state, job, &base).await?;
+    Ok(with_result(written, Some(result)))
+}
+
+/// A job as it is written, and what stands as its result.
+pub(super) async fn read_whole(
+    state: &AppState,
+    job: Job,
+    base: &Base,
+) -> Result<(Vec<u8>, Bytes), Problem> {
+    let callback_id = job.result_callback_id;
+    let written = written(&JobView::of(job, base))?;
+    let result = match callback_id {
+        Some(callback_id) => read(state, callback_id).await?,
+        None => Bytes::from_static(NULL),
+    };
+    Ok((written, result))
+}

@@ -1,0 +1,226 @@
+//! `GET /v2/pre-recorded`: newest first, with their results.
+//!
+//! Results are large, and a page may have a thousand. So a page is sent while it is read: a few jobs at a time, and of the
+//! results no more than the one that is being sent. Where that fails in the middle the answer breaks off, so that no part
+//! of a page passes for the whole.
+
+use std::{collections::VecDeque, io};
+
+use axum::{
+    body::{Body, Bytes},
+    extract::{OriginalUri, RawQuery, State},
+    http::{HeaderValue, header},
+    response::{IntoResponse, Response},
+};
+use futures_util::{StreamExt, TryStreamExt, stream};
+use serde_json::json;
+
+use super::{get::read_whole, query::ListQuery};
+use crate::{
+    db::{
+        self,
+        jobs::{Job, Slice},
+    },
+    domain::{
+        cursor::Cursor,
+        ids::{JobId, TenantId},
+    },
+    http::{
+        problem::{Problem, ProblemType},
+        state::AppState,
+        transcriptions::view::pieces,
+        v2::{auth::KeyedReader, error::V2Error, links::Base},
+    },
+};
+
+/// How many jobs are in memory, without their results.
+const CHUNK: i64 = 20;
+
+/// Answers a page.
+pub async fn list_jobs(
+    State(state): State<AppState>,
+    KeyedReader(caller): KeyedReader,
+    base: Base,
+    OriginalUri(uri): OriginalUri,
+    RawQuery(query): RawQuery,
+) -> Result<Response, V2Error> {
+    let query = ListQuery::parse(query.as_deref().unwrap_or_default()).map_err(V2Error::invalid)?;
+    let path = uri.path().trim_end_matches('/');
+    let link = |offset: i64| base.link(&format!("{path}?{}", query.at(offset)));
+    let (first, current) = (link(0), link(query.offset));
+    let after_next = link(query.offset.saturating_add(query.limit));
+    let (walk, has_more) = find_page(&state, caller.tenant_id, query).await?;
+    let next = has_more.then_some(after_next);
+    let head = format!(
+        r#"{{"first":{},"current":{},"next":{},"items":["#,
+        json!(first),
+        json!(current),
+        json!(next),
+    );
+    let items = Items {
+        walk,
+        base,
+        is_first: true,
+    };
+    let items = stream::try_unfold(items, |mut items| async move {
+        let item = items.next().await;
+        // The log has the cause; the caller's connection ends here.
+        let item = item.map_err(|_| io::Error::other("the list cannot be read any further"))?;
+        Ok::<_, io::Error>(item.map(|pieces| (pieces, items)))
+    })
+    .map_ok(|pieces| stream::iter(pieces.into_iter().map(Ok::<_, io::Error>)))
+    .try_flatten();
+    let body = stream::iter([Ok(Bytes::from(head))])
+        .chain(items)
+        .chain(stream::iter([Ok(Bytes::from_static(b"]}"))]));
+    let json = [(
+        header::CONTENT_TYPE,
+        HeaderValue::from_static("application/json"),
+    )];
+    Ok((json, Body::from_stream(body)).into_response())
+}
+
+/// Where a page begins, and whether another one follows. Most filters are the database's, which also passes over what comes
+/// before the page; what it has no index for is compared here, job by job.
+async fn find_page(
+    state: &AppState,
+    tenant_id: TenantId,
+    query: ListQuery,
+) -> Result<(Walk, bool), Problem> {
+    let (offset, limit) = (query.offset, query.limit);
+    let mut walk = Walk {
+        state: state.clone(),
+        tenant_id,
+        query,
+        after: None,
+        offset,
+        left: limit,
+        read: VecDeque::new(),
+        is_at_end: false,
+    };
+    if walk.query.rest.is_empty() {
+        let beyond = Slice {
+            after: None,
+            offset: offset.saturating_add(limit),
+            limit: 1,
+        };
+        let has_more = !walk.list(beyond).await?.is_empty();
+        walk.fill().await?;
+        return Ok((walk, has_more));
+    }
+    walk.offset = 0;
+    walk.left = i64::MAX;
+    let mut start = None;
+    for _ in 0..offset {
+        match walk.next().await? {
+            Some(job) => start = Some(cursor_of(&job)),
+            None => break,
+        }
+    }
+    let mut ahead = 0;
+    while ahead <= limit && walk.next().await?.is_some() {
+        ahead += 1;
+    }
+    walk.after = start;
+    walk.left = ahead.min(limit);
+    walk.read.clear();
+    walk.is_at_end = false;
+    Ok((walk, ahead > limit))
+}
+
+/// The jobs of a page, one after another.
+struct Walk {
+    state: AppState,
+    tenant_id: TenantId,
+    query: ListQuery,
+    /// Where the next ones are read.
+    after: Option<Cursor<JobId>>,
+    offset: i64,
+    /// How many are still to be given.
+    left: i64,
+    read: VecDeque<Job>,
+    /// Whether nothing is behind what was read.
+    is_at_end: bool,
+}
+
+impl Walk {
+    async fn next(&mut self) -> Result<Option<Job>, Problem> {
+        while self.left > 0 {
+            if self.read.is_empty() && !self.is_at_end {
+                self.fill().await?;
+            }
+            let Some(job) = self.read.pop_front() else {
+                return Ok(None);
+            };
+            if self.fits(&job) {
+                self.left -= 1;
+                return Ok(Some(job));
+            }
+        }
+        Ok(None)
+    }
+
+    async fn fill(&mut self) -> Result<(), Problem> {
+        let whole = self.query.rest.is_empty();
+        let slice = Slice {
+            after: self.after,
+            offset: std::mem::take(&mut self.offset),
+            limit: if whole { self.left.min(CHUNK) } else { CHUNK },
+        };
+        let jobs = self.list(slice).await?;
+        let wanted = usize::try_from(slice.limit).unwrap_or_default();
+        self.is_at_end = jobs.len() < wanted;
+        if let Some(last) = jobs.last() {
+            self.after = Some(cursor_of(last));
+        }
+        self.read = jobs.into();
+        Ok(())
+    }
+
+    /// No connection is held beyond the look.
+    async fn list(&self, slice: Slice) -> Result<Vec<Job>, Problem> {
+        let mut conn = self.state.pool.acquire().await?;
+        let filter = &self.query.filter;
+        Ok(db::jobs::list(&mut conn, self.tenant_id, filter, slice).await?)
+    }
+
+    fn fits(&self, job: &Job) -> bool {
+        let request = job.request.as_ref();
+        self.query
+            .fits(request.and_then(|request| request.pointer("/options/custom_metadata")))
+    }
+}
+
+fn cursor_of(job: &Job) -> Cursor<JobId> {
+    Cursor {
+        created_at: job.created_at,
+        id: job.id,
+    }
+}
+
+/// The items of a page as they are written.
+struct Items {
+    walk: Walk,
+    base: Base,
+    is_first: bool,
+}
+
+impl Items {
+    async fn next(&mut self) -> Result<Option<Vec<Bytes>>, Problem> {
+        while let Some(job) = self.walk.next().await? {
+            let (written, result) = match read_whole(&self.walk.state, job, &self.base).await {
+                Ok(whole) => whole,
+                // Erased since it was listed.
+                Err(problem) if problem.kind() == ProblemType::TranscriptionDeleted => continue,
+                Err(problem) => return Err(problem),
+            };
+            let mut item = Vec::with_capacity(4);
+            if !std::mem::take(&mut self.is_first) {
+                item.push(Bytes::from_static(b","));
+            }
+            item.extend(pieces(written, result));
+            return Ok(Some(item));
+        }
+        Ok(None)
+    }
+}

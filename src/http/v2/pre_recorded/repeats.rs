@@ -1,0 +1,238 @@
+//! The second create, which Gladia's own SDKs send by themselves: it makes no second job.
+//!
+//! Every create holds a key that is made of itself, in the table of the callers' idempotency keys, so it is known on every
+//! replica and after a crash. While it is held, the same create waits. Once its job is committed, the same create gets the
+//! same answer until it is known that the first one was answered ([`judge`]). What is known of that is noted behind the
+//! answer, from what its connection tells.
+
+use std::time::Duration;
+
+use axum::{
+    http::{HeaderMap, StatusCode},
+    response::Response,
+};
+use sqlx::PgPool;
+use tokio::{
+    sync::watch,
+    time::{Instant, sleep, timeout},
+};
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    db::{
+        self,
+        idempotency::{Reservation, reserve},
+        repeats::{self, Row, Told},
+    },
+    domain::{
+        access::Caller,
+        idempotency::{Fingerprint, IdempotencyKey},
+        ids::JobId,
+        repeats::{Verdict, comes_again_by_itself, judge},
+    },
+    http::{
+        idempotency::HeldKey,
+        line::{Fate, Line},
+        state::AppState,
+        v2::error::V2Error,
+    },
+};
+
+/// What Gladia's clients call themselves.
+const CLIENT_HEADER: &str = "x-gladia-version";
+
+/// How long a create may take to be committed. After a crash, the same one waits for no longer than this.
+const LEASE: Duration = Duration::from_secs(10);
+
+/// How long the second waits for the first. Longer than a lease, so that a dead one is outlived.
+const PATIENCE: Duration = Duration::from_secs(15);
+
+/// How long the second waits for word that the first was answered, which makes it one of its own.
+const SETTLING: Duration = Duration::from_millis(500);
+
+/// How often it looks.
+const LOOK_INTERVAL: Duration = Duration::from_millis(25);
+
+/// How long after the answer the note stays: those that came before it, and those that may come by themselves, look for it.
+const KEPT_AFTER_ANSWER: Duration = Duration::from_secs(5);
+
+/// How often an answer's fate is tried to be noted.
+const TRIES: u32 = 5;
+
+/// A create's own key.
+pub struct CreateKey {
+    row: Row,
+    fingerprint: Fingerprint,
+    comes_again_by_itself: bool,
+}
+
+/// What a create is.
+pub enum Claimed {
+    /// One of its own: it holds its key until its job is committed.
+    New(HeldKey, Fingerprint, Note),
+    /// The second of the one that made this job.
+    Second(JobId),
+}
+
+impl CreateKey {
+    /// The key of a request. `None` where every create makes a job.
+    pub fn of(state: &AppState, caller: Caller, headers: &HeaderMap, body: &[u8]) -> Option<Self> {
+        if state.rules.create_repeat_window.is_zero() {
+            return None;
+        }
+        let client = headers
+            .get(CLIENT_HEADER)
+            .map(axum::http::HeaderValue::as_bytes)
+            .unwrap_or_default();
+        let (key, fingerprint) = IdempotencyKey::of_create(caller.api_key_id, client, body);
+        Some(Self {
+            row: Row {
+                tenant_id: caller.tenant_id,
+                key,
+                holder: state.ids.next(),
+            },
+            fingerprint,
+            comes_again_by_itself: comes_again_by_itself(client),
+        })
+    }
+
+    /// Holds the key, or finds that there is nothing to make.
+    ///
+    /// # Errors
+    /// 503 where the same create does not end.
+    pub async fn claim(self, state: &AppState) -> Result<Claimed, V2Error> {
+        let row = &self.row;
+        let began = Instant::now();
+        let arrived_at = db::clock::now(&mut *state.pool.acquire().await?).await?;
+        let mut was_under_way = false;
+        while began.elapsed() < PATIENCE {
+            // No connection is held while it waits.
+            let mut conn = state.pool.acquire().await?;
+            let reserved = reserve(&mut conn, row.tenant_id, &row.key, row.holder, LEASE).await?;
+            if reserved == Reservation::Reserved {
+                return Ok(self.hold(state));
+            }
+            was_under_way |= matches!(reserved, Reservation::InProgress { .. });
+            if let Some(first) = repeats::find(&mut conn, row.tenant_id, &row.key).await? {
+                // Whatever became of it since, it was under way when this one came.
+                if was_under_way {
+                    return Ok(Claimed::Second(first.job_id));
+                }
+                match judge(first.first, arrived_at, self.comes_again_by_itself) {
+                    Verdict::Second => return Ok(Claimed::Second(first.job_id)),
+                    Verdict::SecondUnlessAnswered if began.elapsed() >= SETTLING => {
+                        return Ok(Claimed::Second(first.job_id));
+                    }
+                    Verdict::SecondUnlessAnswered => {}
+                    Verdict::New => {
+                        let old = Row {
+                            holder: first.holder,
+                            ..row.clone()
+                        };
+                        if repeats::take_over(&mut conn, &old, row.holder, LEASE).await? {
+                            return Ok(self.hold(state));
+                        }
+                    }
+                }
+            }
+            drop(conn);
+            sleep(LOOK_INTERVAL).await;
+        }
+        Err(V2Error::new(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "The same request is still under way. Repeat it in a moment.",
+        ))
+    }
+
+    fn hold(self, state: &AppState) -> Claimed {
+        let Row {
+            tenant_id,
+            key,
+            holder,
+        } = self.row.clone();
+        let window = state.rules.create_repeat_window;
+        let held = HeldKey::reserved(&state.pool, tenant_id, key, holder, window);
+        let note = Note {
+            row: self.row,
+            window,
+            pool: state.pool.clone(),
+            stopping: state.stopping.clone(),
+        };
+        Claimed::New(held, self.fingerprint, note)
+    }
+}
+
+/// Where the fate of a create's answer is noted.
+pub struct Note {
+    row: Row,
+    window: Duration,
+    pool: PgPool,
+    stopping: CancellationToken,
+}
+
+impl Note {
+    /// Sends the answer under observation, right after the commit. Where its connection cannot be observed, it counts as unanswered.
+    pub fn follow(self, state: &AppState, line: Option<Line>, answer: Response) -> Response {
+        let Some(line) = line else { return answer };
+        let (answer, fate) = line.follow(answer);
+        state.tasks.spawn(self.observe(fate, Instant::now()));
+        answer
+    }
+
+    /// Notes what becomes of the answer as it is told, and forgets the create once it counts no more.
+    async fn observe(self, mut fate: watch::Receiver<Fate>, committed_at: Instant) {
+        let counts_no_more = Instant::now() + self.window;
+        let mut is_lost = true;
+        let told = async {
+            while fate.changed().await.is_ok() {
+                let now = *fate.borrow_and_update();
+                is_lost = matches!(now, Fate::UnderWay | Fate::Lost);
+                self.write(now, committed_at).await;
+                if matches!(now, Fate::Received(_) | Fate::Lost) {
+                    return;
+                }
+            }
+        };
+        let _ = timeout(self.window, told).await;
+        let kept_until = if is_lost {
+            counts_no_more
+        } else {
+            counts_no_more.min(Instant::now() + KEPT_AFTER_ANSWER)
+        };
+        // A process that ends leaves the row as it is; it counts no longer than it says.
+        let kept = tokio::time::sleep_until(kept_until);
+        if self.stopping.run_until_cancelled(kept).await.is_some()
+            && let Ok(mut conn) = self.pool.acquire().await
+        {
+            let _ = repeats::forget(&mut conn, &self.row).await;
+        }
+    }
+
+    async fn write(&self, fate: Fate, committed_at: Instant) {
+        let told = |left_at: Instant, is_received| Told {
+            counts_for: self.window,
+            left_after: left_at - committed_at,
+            is_received,
+        };
+        for tried in 1..=TRIES {
+            let written = async {
+                let mut conn = self.pool.acquire().await?;
+                match fate {
+                    Fate::UnderWay => Ok(()),
+                    Fate::Left(at) => {
+                        repeats::answered(&mut conn, &self.row, told(at, false)).await
+                    }
+                    Fate::Received(at) => {
+                        repeats::answered(&mut conn, &self.row, told(at, true)).await
+                    }
+                    Fate::Lost => repeats::lost(&mut conn, &self.row).await,
+                }
+            };
+            match written.await {
+                Ok(()) => return,
+                Err(error) => tracing::debug!(%error, "Could not note the fate of an answer"),
+            }
+            sleep(LOOK_INTERVAL * tried).await;
+        }
+    }
+}

@@ -1,0 +1,208 @@
+//! A job as Gladia shows it: its keys in Gladia's order, the result last, which is written apart.
+
+use chrono::{DateTime, SecondsFormat, Utc};
+use serde::{Serialize, Serializer};
+use serde_json::Value;
+use uuid::Uuid;
+
+use super::params::RequestParams;
+use crate::{
+    db::jobs::{Job, JobError, JobUpload},
+    domain::{
+        ids::JobId,
+        job::{JobErrorType, JobStatus, PublicStatus},
+    },
+    http::v2::links::Base,
+};
+
+/// Gladia knows no canceled jobs. This is what HTTP servers note where the client has gone away.
+const CANCELED_CODE: i32 = 499;
+
+/// What Gladia's codes are between.
+const CODES: std::ops::RangeInclusive<i32> = 400..=599;
+
+/// A job in Gladia's shape, but for its result.
+#[derive(Debug, Serialize)]
+pub struct JobView {
+    id: JobId,
+    request_id: String,
+    version: u8,
+    status: &'static str,
+    #[serde(serialize_with = "with_milliseconds")]
+    created_at: DateTime<Utc>,
+    #[serde(serialize_with = "with_milliseconds_if_any")]
+    completed_at: Option<DateTime<Utc>>,
+    custom_metadata: Option<Value>,
+    error_code: Option<i32>,
+    kind: &'static str,
+    file: Option<FileView>,
+    request_params: Option<RequestParams>,
+}
+
+/// The audio of a job.
+#[derive(Debug, PartialEq, Serialize)]
+struct FileView {
+    id: Uuid,
+    filename: Option<String>,
+    source: Option<String>,
+    audio_duration: Option<f64>,
+    number_of_channels: Option<i32>,
+}
+
+/// A request's debug id, after the id of what it is about.
+#[must_use]
+pub fn request_id(id: Uuid) -> String {
+    let mut id = id.simple().to_string();
+    id.truncate(8);
+    format!("G-{id}")
+}
+
+impl JobView {
+    /// A job, with links as whoever asks for it follows them.
+    #[must_use]
+    pub fn of(mut job: Job, base: &Base) -> Self {
+        let upload = job.upload.as_ref();
+        let file_url = upload.map(|upload| base.link(&format!("/file/{}", upload.id)));
+        let (request_params, custom_metadata) = RequestParams::take(&mut job, file_url);
+        Self {
+            id: job.id,
+            request_id: request_id(job.id.0),
+            version: 2,
+            status: match job.status.public() {
+                PublicStatus::Canceled => PublicStatus::Error.as_str(),
+                status => status.as_str(),
+            },
+            created_at: job.created_at,
+            completed_at: job.finished_at,
+            custom_metadata,
+            error_code: error_code(job.status, job.error.as_ref()),
+            kind: "pre-recorded",
+            file: file(&mut job),
+            request_params,
+        }
+    }
+}
+
+/// Gladia's code where it gave one, else the one that says the same of us.
+fn error_code(status: JobStatus, error: Option<&JobError>) -> Option<i32> {
+    if status == JobStatus::Canceled {
+        return Some(CANCELED_CODE);
+    }
+    let error = error?;
+    let code = error.code.filter(|code| CODES.contains(code));
+    Some(code.unwrap_or(match error.kind {
+        JobErrorType::GladiaRefused => 400,
+        JobErrorType::TranscriptionFailed => 500,
+        JobErrorType::OutcomeUnknown => 502,
+        JobErrorType::ResultMissing => 504,
+    }))
+}
+
+/// The file that was uploaded; or what is known of the audio behind a link, once Gladia has measured it.
+fn file(job: &mut Job) -> Option<FileView> {
+    let duration = job.audio_duration_seconds;
+    if let Some(upload) = job.upload.take() {
+        let JobUpload {
+            id,
+            filename,
+            audio_duration_seconds,
+            number_of_channels,
+            ..
+        } = upload;
+        return Some(FileView {
+            id: id.0,
+            filename: Some(filename),
+            source: None,
+            audio_duration: audio_duration_seconds.or(duration),
+            number_of_channels,
+        });
+    }
+    let source = job.audio_url.take().filter(|_| duration.is_some())?;
+    Some(FileView {
+        // There is nothing else that it could be named by.
+        id: job.id.0,
+        filename: filename(&source),
+        source: Some(source),
+        audio_duration: duration,
+        number_of_channels: None,
+    })
+}
+
+/// The end of a link's path.
+fn filename(source: &str) -> Option<String> {
+    let url = url::Url::parse(source).ok()?;
+    let last = url.path_segments()?.next_back()?;
+    let decoded = percent_decode(last);
+    (!decoded.is_empty()).then_some(decoded)
+}
+
+/// What a part of a path says. A query's decoder does it once `+`, which stands for itself here, cannot be mistaken.
+fn percent_decode(text: &str) -> String {
+    let text = text.replace('+', "%2B").replace('&', "%26");
+    url::form_urlencoded::parse(format!("a={text}").as_bytes())
+        .next()
+        .map(|(_, value)| value.into_owned())
+        .unwrap_or_default()
+}
+
+/// ISO 8601 as JavaScript writes it.
+fn with_milliseconds<S: Serializer>(at: &DateTime<Utc>, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(&at.to_rfc3339_opts(SecondsFormat::Millis, true))
+}
+
+#[expect(clippy::ref_option, reason = "serde passes fields by reference")]
+fn with_milliseconds_if_any<S: Serializer>(
+    at: &Option<DateTime<Utc>>,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    match at {
+        Some(at) => with_milliseconds(at, serializer),
+        None => serializer.serialize_none(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::retry::RetryCost;
+
+    fn failed(kind: JobErrorType, code: Option<i32>) -> Option<i32> {
+        let error = JobError {
+            kind,
+            code,
+            message: String::new(),
+            retry_cost: RetryCost::after(kind, false),
+        };
+        error_code(JobStatus::Error, Some(&error))
+    }
+
+    #[test]
+    fn every_failure_has_a_code_as_gladia_has_them() {
+        for kind in JobErrorType::ALL {
+            for code in [None, Some(422), Some(0), Some(-1), Some(1000)] {
+                let shown = failed(kind, code).unwrap();
+                assert!(CODES.contains(&shown), "{kind:?} {code:?}: {shown}");
+                assert_eq!(shown == 422, code == Some(422));
+            }
+        }
+        assert_eq!(error_code(JobStatus::Canceled, None), Some(499));
+        assert_eq!(error_code(JobStatus::Done, None), None);
+    }
+
+    #[test]
+    fn a_link_names_its_file_by_the_end_of_its_path() {
+        let named = |source: &str| filename(source);
+        assert_eq!(
+            named("https://a.example/x/two%20words+more%26.mp3?sig=%2F").as_deref(),
+            Some("two words+more&.mp3")
+        );
+        assert_eq!(named("https://a.example/"), None);
+        assert_eq!(named("https://a.example"), None);
+    }
+
+    #[test]
+    fn a_request_id_repeats_the_beginning_of_its_id() {
+        let id = "45463597-20b7-4af7-b3b3-f5fb778203ab".parse().unwrap();
+        assert_eq!(request_id(id), "G-45463597");
+    }
+}
