@@ -234,7 +234,12 @@ mod tests {
 
     async fn create(line: &LossyLine, body: &'static str) -> reqwest::Result<reqwest::Response> {
         let url = line.url().join("v2/pre-recorded").unwrap();
-        reqwest::Client::new().post(url).body(body).send().await
+        reqwest::Client::builder()
+            .build()?
+            .post(url)
+            .body(body)
+            .send()
+            .await
     }
 
     #[tokio::test]

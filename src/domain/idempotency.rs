@@ -1,6 +1,6 @@
 //! Idempotency keys: the same request twice makes one job, or one batch.
 
-use std::fmt;
+use std::fmt::{self, Write};
 
 use sha2::{Digest, Sha256};
 
@@ -35,11 +35,10 @@ impl IdempotencyKey {
         parts.add(client);
         parts.add(body);
         let fingerprint = parts.finish();
-        let digits: String = fingerprint
-            .0
-            .iter()
-            .map(|byte| format!("{byte:02x}"))
-            .collect();
+        let mut digits = String::with_capacity(2 * fingerprint.0.len());
+        for byte in fingerprint.0 {
+            let _ = write!(digits, "{byte:02x}");
+        }
         (Self(format!("§{digits}")), fingerprint)
     }
 
