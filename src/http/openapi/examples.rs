@@ -5,7 +5,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::walk::{self, SCHEMAS, members};
+use super::walk::{self, members, referred};
 use crate::http::problem::ProblemType;
 
 const EXAMPLES: &str = include_str!("examples.json");
@@ -47,8 +47,10 @@ fn add_to_bodies(part: &mut Value, bodies: &Value) {
             continue;
         }
         for body in members(value) {
-            let schema = body["schema"]["$ref"].as_str();
-            let name = schema.and_then(|target| target.strip_prefix(SCHEMAS));
+            // A body that may be null is one of two things.
+            let alternatives = body["schema"]["oneOf"].as_array().into_iter().flatten();
+            let name =
+                referred(&body["schema"]).or_else(|| alternatives.clone().find_map(referred));
             let Some(named) = name.and_then(|name| bodies[name].as_object()) else {
                 continue;
             };
