@@ -12,14 +12,17 @@ use axum::{
     middleware::Next,
     response::{IntoResponse, Response},
 };
-use chrono::{SecondsFormat, Utc};
+use chrono::{DateTime, SecondsFormat, Utc};
 use futures_util::FutureExt;
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 
-use crate::http::{
-    problem::{FieldError, Problem, ProblemSlug, ProblemType},
-    request_id,
+use crate::{
+    http::{
+        problem::{FieldError, Problem, ProblemSlug, ProblemType},
+        request_id,
+    },
+    trace,
 };
 
 /// What browsers may send, as Gladia tells them.
@@ -125,7 +128,8 @@ impl V2Error {
         };
         let envelope = Envelope {
             status_code: self.status.as_u16(),
-            timestamp: Utc::now().to_rfc3339_opts(SecondsFormat::Millis, true),
+            timestamp: DateTime::<Utc>::from(trace::now())
+                .to_rfc3339_opts(SecondsFormat::Millis, true),
             path,
             message,
             request_id: short_request_id(),
@@ -210,14 +214,12 @@ fn short_request_id() -> String {
         .checked_sub(8)
         .and_then(|start| id.get(start..))
         .filter(|tail| is_hex(tail));
-    match tail {
-        Some(tail) => format!("G-{tail}"),
-        None => {
-            let hash = Sha256::digest(id.as_bytes());
-            let [a, b, c, d] = [hash[0], hash[1], hash[2], hash[3]];
-            format!("G-{a:02x}{b:02x}{c:02x}{d:02x}")
-        }
+    if let Some(tail) = tail {
+        return format!("G-{tail}");
     }
+    let hash = Sha256::digest(id.as_bytes());
+    let [a, b, c, d] = [hash[0], hash[1], hash[2], hash[3]];
+    format!("G-{a:02x}{b:02x}{c:02x}{d:02x}")
 }
 
 /// Puts errors into their envelope, and lets programs in browsers read every answer.
