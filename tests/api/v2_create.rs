@@ -13,7 +13,7 @@ fn audio(name: &str) -> String {
 async fn sent(app: &TestApp) -> Value {
     let jobs = app.upstream.jobs().await;
     assert_eq!(jobs.len(), 1);
-    let mut body = jobs[0]["request"].clone();
+    let mut body = jobs[0]["request_body"].clone();
     assert_eq!(body["callback"], true);
     let fields = body.as_object_mut().unwrap();
     fields.remove("callback");
