@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use sha2::{Digest, Sha256};
 
 use super::ids::{ApiKeyId, BatchId, JobId};
@@ -35,12 +36,8 @@ impl IdempotencyKey {
         parts.add(client);
         parts.add(body);
         let fingerprint = parts.finish();
-        let digits: String = fingerprint
-            .0
-            .iter()
-            .map(|byte| format!("{byte:02x}"))
-            .collect();
-        (Self(format!("§{digits}")), fingerprint)
+        let text = BASE64_URL_SAFE_NO_PAD.encode(fingerprint.0);
+        (Self(format!("§{text}")), fingerprint)
     }
 
     /// The key.

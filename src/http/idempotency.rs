@@ -136,6 +136,7 @@ impl HeldKey {
     }
 
     /// A key that was reserved.
+    #[must_use]
     pub fn reserved(
         pool: &PgPool,
         tenant_id: TenantId,

@@ -54,6 +54,7 @@ enum Stage {
 
 impl Line {
     /// Follows an answer that is about to be sent.
+    #[must_use]
     pub fn follow(&self, response: Response) -> (Response, watch::Receiver<Fate>) {
         let (sender, fate) = watch::channel(Fate::UnderWay);
         let response = response.map(|body| {

@@ -259,14 +259,12 @@ impl TranscriptionOptions {
             let side = if is_held { &mut held } else { &mut rest };
             side.insert(name, value);
         }
-        match serde_json::from_value(Value::Object(held.clone())) {
-            Ok(options) => (options, rest),
-            // Each was held alone, so together they are; should that ever end, nothing is lost.
-            Err(_) => {
-                rest.extend(held);
-                (Self::default(), rest)
-            }
+        if let Ok(options) = serde_json::from_value(Value::Object(held.clone())) {
+            return (options, rest);
         }
+        // Each was held alone, so together they are; should that ever end, nothing is lost.
+        rest.extend(held);
+        (Self::default(), rest)
     }
 
     /// The same options as JSON: only what was set. But for the callback, that is the upstream body.
