@@ -1,7 +1,8 @@
 //! Idempotency keys: the same request twice makes one job, or one batch.
 
-use std::fmt::{self, Write};
+use std::fmt;
 
+use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use sha2::{Digest, Sha256};
 
 use super::ids::{ApiKeyId, BatchId, JobId};
@@ -35,11 +36,8 @@ impl IdempotencyKey {
         parts.add(client);
         parts.add(body);
         let fingerprint = parts.finish();
-        let mut digits = String::with_capacity(2 * fingerprint.0.len());
-        for byte in fingerprint.0 {
-            let _ = write!(digits, "{byte:02x}");
-        }
-        (Self(format!("§{digits}")), fingerprint)
+        let text = BASE64_URL_SAFE_NO_PAD.encode(fingerprint.0);
+        (Self(format!("§{text}")), fingerprint)
     }
 
     /// The key.

@@ -159,11 +159,11 @@ impl fmt::Debug for Span {
     }
 }
 
-/// The time of this process's clock, which nothing but spans goes by.
+/// The time of this process's clock, which nothing goes by: spans show it, and errors at `/v2`.
 #[must_use]
 #[expect(
     clippy::disallowed_methods,
-    reason = "spans say when things happened, and decide nothing"
+    reason = "it says when things happened, and decides nothing"
 )]
 pub fn now() -> SystemTime {
     SystemTime::now()
