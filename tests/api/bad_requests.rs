@@ -130,7 +130,7 @@ async fn an_address_or_a_method_that_is_not_there_is_told_apart() {
     let app = TestApp::start().await;
     for path in [
         "/v1",
-        "/v2/pre-recorded",
+        "/v3/pre-recorded",
         "/v1/transcriptions/",
         "/v1/transcriptions/a/b",
         "/callbacks/gladia/a",
