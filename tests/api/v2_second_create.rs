@@ -246,7 +246,11 @@ async fn a_replica_that_dies_after_the_commit_leaves_its_job_to_the_second() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn another_key_another_body_or_another_program_is_another_create() {
-    let app = TestApp::builder().start().await;
+    // Each of the creates holds a connection while it is kept from its end.
+    let app = TestApp::builder()
+        .set("DATABASE_POOL_SIZE", 12)
+        .start()
+        .await;
     let blocker = hold_keys(&app).await;
     let address = app.replicas[0].address;
     let colleague = app

@@ -48,7 +48,7 @@ const LEASE: Duration = Duration::from_secs(10);
 const PATIENCE: Duration = Duration::from_secs(15);
 
 /// How long the second waits for word that the first was answered, which makes it one of its own.
-const SETTLING: Duration = Duration::from_millis(500);
+const SETTLING: Duration = Duration::from_secs(2);
 
 /// How often it looks.
 const LOOK_INTERVAL: Duration = Duration::from_millis(25);
