@@ -1,8 +1,11 @@
 //! What whoever runs the service asks it.
 
+use reqwest::Method;
 use serde_json::json;
 
-use crate::support::{Answer, TestApp, eventually, rows::success};
+use crate::support::{
+    Answer, TestApp, eventually, receiver::Receiver, rows::success, sse::EventStream,
+};
 
 /// Every metric that the service has. Dashboards rest on these names.
 const METRICS: [&str; 28] = [
@@ -271,5 +274,43 @@ async fn the_bootstrap_key_opens_the_default_tenant_and_stays_revoked_once_it_is
         .get("/v1/transcriptions")
         .await
         .problem(401, "unauthorized");
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_time_until_callers_know_is_measured_from_the_callback_in_each_way() {
+    let app = TestApp::start().await;
+    let receiver = Receiver::start().await;
+    let endpoint = app
+        .add_endpoint(&app.acme, &receiver.url(), &["transcription.done"])
+        .await;
+    let mut stream = EventStream::open(&app.acme, "/v1/events/stream").await;
+    let body = json!({ "audio_url": "https://audio.example/a.mp3" });
+    let waiting = app
+        .acme
+        .request(Method::POST, "/v1/transcriptions?wait=15")
+        .json(&body);
+    Answer::to(waiting).await.expect(200);
+    app.wait_for_deliveries(&endpoint, &["delivered"]).await;
+    while stream.next().await.kind != "transcription.done" {}
+    let is_of_the_callback: bool = app
+        .scalar(
+            "SELECT (e.data ->> 'received_at')::timestamptz = c.received_at
+             FROM events e JOIN jobs j ON j.id = e.job_id JOIN callbacks c ON c.id = j.result_callback_id
+             WHERE e.type = 'transcription.done'",
+        )
+        .await;
+    assert!(is_of_the_callback);
+    for way in ["webhook", "stream", "wait"] {
+        let metrics = app.acme.get("/metrics").await.text();
+        let name = format!("gateway_told_seconds_count{{way=\"{way}\"}}");
+        let told = metrics.lines().find_map(|line| line.strip_prefix(&name));
+        let told: u64 = told
+            .unwrap_or_else(|| panic!("no {name}"))
+            .trim()
+            .parse()
+            .unwrap();
+        assert!(told > 0, "{name}");
+    }
     app.finish().await;
 }
