@@ -12,7 +12,7 @@ use reqwest::Response;
 use serde_json::Value;
 use tokio::{net::TcpListener, sync::Notify, time::timeout};
 
-use super::floor;
+use crate::floors::news as floor;
 
 /// Instants by what arrived.
 #[derive(Default)]

@@ -1,22 +1,7 @@
 //! From a callback's arrival until callers know: the outgoing webhook, the stream event and the waiting answer, each held
-//! against a program that commits one row, wakes a task and POSTs (`../floors/told.rs`).
-//!
-//! Both run as processes of their own, on one Postgres with fsync, by turns. Machines are noisy, so only the ratios of one
-//! run mean anything: a pair is a block of one and a block of the other, and what is printed is the median of the pairs'
-//! ratios with the least and the greatest.
+//! against a program that commits one row, wakes a task and POSTs (`floors/news.rs`).
 
-#![expect(
-    clippy::unwrap_used,
-    clippy::print_stdout,
-    reason = "a benchmark prints, and what it cannot unwrap ends it"
-)]
-
-#[path = "../floors/told.rs"]
-mod floor;
-mod gladia;
 mod marks;
-mod processes;
-mod stats;
 
 use std::{
     sync::Arc,
@@ -24,20 +9,21 @@ use std::{
 };
 
 use futures_util::future::join_all;
-use gladia_gateway::dev_tools::postgres::{EmbeddedPostgres, Options};
 use reqwest::Client;
 use serde_json::{Value, json};
 use sqlx::PgPool;
 
-use self::{
-    gladia::FakeGladia,
-    marks::{Marks, follow_stream, serve_receiver},
-    processes::Program,
-    stats::{Row, median},
+use self::marks::{Marks, follow_stream, serve_receiver};
+use crate::{
+    floors::news as floor,
+    kit::{
+        API_KEY, Scale, cpu,
+        gladia::FakeGladia,
+        processes::Program,
+        start_postgres,
+        table::{Goal, Row, median, milliseconds},
+    },
 };
-
-/// An API key of the right shape: `BOOTSTRAP_API_KEY`.
-const API_KEY: &str = "gg_bench_0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJ";
 
 /// Nothing here takes longer unless it is broken.
 const BOUND: Duration = Duration::from_secs(30);
@@ -56,39 +42,38 @@ struct Known {
     waiting: Duration,
 }
 
+/// Processor time so far.
+struct Spent {
+    gateway: Duration,
+    floor: Duration,
+    postgres: Duration,
+}
+
 struct Bench {
     http: Client,
-    gateway: String,
-    floor: String,
+    gateway: Program,
+    floor: Program,
+    server: PgPool,
     marks: Arc<Marks>,
     gladia: FakeGladia,
     result: Value,
 }
 
-#[tokio::main]
-async fn main() -> anyhow::Result<()> {
-    if let Ok(database_url) = std::env::var("FLOOR_DATABASE_URL") {
-        return floor::serve(&database_url, std::env::var("FLOOR_RECEIVER")?).await;
-    }
-    let is_quick = std::env::args().any(|argument| argument == "--quick");
-    let (pairs, rounds) = if is_quick { (5, 8) } else { (7, 40) };
-    let postgres = EmbeddedPostgres::start(Options {
-        fsync: true,
-        max_connections: 100,
-    })
-    .await?;
-    for database in ["gateway", "floor"] {
-        postgres.create_database(database, None).await?;
-    }
+/// Measures it, one at a time and eight at once.
+pub async fn measure(scale: Scale) -> anyhow::Result<Vec<Row>> {
+    let (pairs, rounds) = (scale.pairs(), scale.of(40, 8));
+    let postgres = start_postgres().await?;
     let marks = Arc::new(Marks::default());
     let receiver = serve_receiver(Arc::clone(&marks)).await?;
     let gladia = FakeGladia::start().await?;
-    let gateway = Program::gateway(&postgres.url("gateway"), &gladia.url, API_KEY).await?;
-    let floor = Program::floor(&postgres.url("floor"), &format!("{receiver}/floor")).await?;
+    let gateway = Program::gateway(&postgres.url("gateway"), &gladia.url, &[]).await?;
+    let target = format!("{receiver}/floor");
+    let floor = Program::floor("news", &postgres.url("floor"), &target).await?;
     let bench = Bench {
         http: Client::builder().no_proxy().build()?,
-        gateway: gateway.url.clone(),
-        floor: floor.url.clone(),
+        gateway,
+        floor,
+        server: PgPool::connect(&postgres.url("postgres")).await?,
         marks,
         gladia,
         result: result(),
@@ -101,38 +86,34 @@ async fn main() -> anyhow::Result<()> {
     );
 
     // Postgres settles on a plan when a connection has run a statement five times, and each has many connections.
-    let warm_up = if is_quick { 64 } else { 320 };
+    let warm_up = scale.of(320, 64);
     bench.gateway_block(warm_up, 8).await;
     bench.floor_block(warm_up, 8).await;
-    println!(
-        "{pairs} pairs of {rounds} callbacks of {} KB, fsync on; milliseconds from the callback to the news",
-        bench.result.to_string().len() / 1000
-    );
-    println!(
-        "{:<29}{:>9}{:>9}   ratio: median (least to greatest)",
-        "", "gateway", "floor"
-    );
+    let mut rows = Vec::new();
     for at_once in [1, 8] {
-        for row in bench.compare(pairs, rounds, at_once).await {
-            println!("{row}");
-        }
+        rows.extend(bench.compare(pairs, rounds, at_once).await?);
     }
-    let per_job = bench.writes_per_job(&postgres.url("postgres")).await?;
-    println!("transactions that write, per job from its create until it is told: {per_job:.1}");
-    drop((gateway, floor));
-    postgres.stop().await
+    let per_job = bench.writes_per_job().await?;
+    rows.push(Row::single(
+        "news, writing transactions a job",
+        "",
+        per_job,
+    ));
+    drop(bench);
+    postgres.stop().await?;
+    Ok(rows)
 }
 
 impl Bench {
     fn get(&self, path: &str) -> reqwest::RequestBuilder {
         self.http
-            .get(format!("{}{path}", self.gateway))
+            .get(format!("{}{path}", self.gateway.url))
             .bearer_auth(API_KEY)
     }
 
     fn post(&self, path: &str, body: &Value) -> reqwest::RequestBuilder {
         self.http
-            .post(format!("{}{path}", self.gateway))
+            .post(format!("{}{path}", self.gateway.url))
             .bearer_auth(API_KEY)
             .json(body)
     }
@@ -145,31 +126,50 @@ impl Bench {
     }
 
     /// Blocks of one and of the other by turns.
-    async fn compare(&self, pairs: usize, rounds: usize, at_once: usize) -> Vec<Row> {
-        let names = [
-            "callback answered",
-            "webhook sent",
-            "stream event",
-            "waiting answer",
+    async fn compare(
+        &self,
+        pairs: usize,
+        rounds: usize,
+        at_once: usize,
+    ) -> anyhow::Result<Vec<Row>> {
+        let kinds: [(&str, fn(&Known) -> Duration); 4] = [
+            ("callback answered", |one| one.answered),
+            ("webhook sent", |one| one.webhook),
+            ("stream event", |one| one.stream),
+            ("waiting answer", |one| one.waiting),
         ];
-        let mut rows: Vec<Row> = names
+        let mut rows: Vec<Row> = kinds
             .iter()
-            .map(|name| Row::new(&format!("{name}, {at_once} at once")))
+            .map(|(name, _)| Row::new(format!("news, {name}, {at_once} at once"), "ms"))
             .collect();
+        let operations = f64::from(u32::try_from(rounds)?);
         for _ in 0..pairs {
+            let before = self.spent().await?;
             let known = self.gateway_block(rounds, at_once).await;
-            let floor = median(self.floor_block(rounds, at_once).await);
-            let kinds: [fn(&Known) -> Duration; 4] = [
-                |one| one.answered,
-                |one| one.webhook,
-                |one| one.stream,
-                |one| one.waiting,
-            ];
-            for (row, kind) in rows.iter_mut().zip(kinds) {
-                row.add(median(known.iter().map(kind).collect()), floor);
+            let between = self.spent().await?;
+            let floor = median_of(self.floor_block(rounds, at_once).await);
+            let after = self.spent().await?;
+            for (row, (_, kind)) in rows.iter_mut().zip(kinds) {
+                row.add(median_of(known.iter().map(kind).collect()), floor);
             }
+            rows[0].add_cpu(
+                milliseconds(between.gateway - before.gateway) / operations,
+                Some(milliseconds(after.floor - between.floor) / operations),
+                Some(milliseconds(between.postgres - before.postgres) / operations),
+            );
         }
-        rows
+        // The first says what of the rest is telling.
+        let [answered, told @ ..] = <[Row; 4]>::try_from(rows).unwrap_or_else(|_| unreachable!());
+        let told = told.map(|row| row.goal(Goal::AtMost(3.0)));
+        Ok([answered].into_iter().chain(told).collect())
+    }
+
+    async fn spent(&self) -> anyhow::Result<Spent> {
+        Ok(Spent {
+            gateway: cpu::of_process(self.gateway.pid())?,
+            floor: cpu::of_process(self.floor.pid())?,
+            postgres: cpu::of_server(&self.server).await?,
+        })
     }
 
     async fn gateway_block(&self, rounds: usize, at_once: usize) -> Vec<Known> {
@@ -224,13 +224,12 @@ impl Bench {
     }
 
     /// One job after the other, so that none shares a commit with another.
-    async fn writes_per_job(&self, database_url: &str) -> anyhow::Result<f64> {
-        let pool = PgPool::connect(database_url).await?;
-        let before = writes(&pool).await?;
+    async fn writes_per_job(&self) -> anyhow::Result<f64> {
+        let before = writes(&self.server).await?;
         self.gateway_block(WRITE_ROUNDS, 1).await;
         // The last delivery is recorded after its receiver knows.
         tokio::time::sleep(Duration::from_secs(1)).await;
-        let written = u32::try_from(writes(&pool).await? - before)?;
+        let written = u32::try_from(writes(&self.server).await? - before)?;
         Ok(f64::from(written) / f64::from(u32::try_from(WRITE_ROUNDS)?))
     }
 
@@ -240,13 +239,17 @@ impl Bench {
         let body = json!({ "id": name, "event": "transcription.success", "payload": self.result });
         let callback = self
             .http
-            .post(&self.floor)
+            .post(&self.floor.url)
             .header(floor::KEY, &name)
             .json(&body);
         let start = Instant::now();
         assert!(callback.send().await.unwrap().status().is_success());
         self.marks.wait(&format!("floor {name}"), BOUND).await - start
     }
+}
+
+fn median_of(all: Vec<Duration>) -> f64 {
+    median(all.into_iter().map(milliseconds).collect())
 }
 
 /// A result of about 30 KB, in the shape of a transcript.

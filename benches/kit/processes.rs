@@ -9,17 +9,24 @@ use tokio::{
     time::timeout,
 };
 
+use super::API_KEY;
+use crate::floors;
+
 const START_TIMEOUT: Duration = Duration::from_mins(1);
 
 /// A process that is gone with this.
 pub struct Program {
     pub url: String,
-    _child: Child,
+    child: Child,
 }
 
 impl Program {
-    /// The gateway, of the same build.
-    pub async fn gateway(database_url: &str, gladia_url: &str, key: &str) -> anyhow::Result<Self> {
+    /// The gateway, of the same build, with settings beside the usual ones or in their place.
+    pub async fn gateway(
+        database_url: &str,
+        gladia_url: &str,
+        settings: &[(&str, &str)],
+    ) -> anyhow::Result<Self> {
         // Its own address is a setting of it, so the port is chosen beforehand.
         let port = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
         let url = format!("http://127.0.0.1:{port}");
@@ -28,7 +35,7 @@ impl Program {
             ("DATABASE_URL", database_url),
             ("GLADIA_API_URL", gladia_url),
             ("GLADIA_API_KEY", "bench"),
-            ("BOOTSTRAP_API_KEY", key),
+            ("BOOTSTRAP_API_KEY", API_KEY),
             ("PUBLIC_URL", &url),
             ("LISTEN_ADDR", &format!("127.0.0.1:{port}")),
             ("CALLBACK_KEYS", "bench:0123456789abcdef0123456789abcdef"),
@@ -36,17 +43,24 @@ impl Program {
             ("MAX_IN_FLIGHT", "100"),
             ("LOG_LEVEL", "info"),
         ]);
+        command.envs(settings.iter().copied());
         Self::start(command).await
     }
 
-    /// The floor: this program once more.
-    pub async fn floor(database_url: &str, receiver: &str) -> anyhow::Result<Self> {
+    /// A floor: this program once more.
+    pub async fn floor(name: &str, database_url: &str, target: &str) -> anyhow::Result<Self> {
         let mut command = Command::new(std::env::current_exe()?);
         command.env_clear().envs([
+            (floors::NAME, name),
             ("FLOOR_DATABASE_URL", database_url),
-            ("FLOOR_RECEIVER", receiver),
+            ("FLOOR_TARGET", target),
         ]);
         Self::start(command).await
+    }
+
+    /// Of the process.
+    pub fn pid(&self) -> u32 {
+        self.child.id().expect("it runs until it is dropped")
     }
 
     async fn start(mut command: Command) -> anyhow::Result<Self> {
@@ -77,7 +91,7 @@ impl Program {
         tokio::spawn(async move { while let Ok(Some(_)) = log.next_line().await {} });
         Ok(Self {
             url: format!("http://{address}"),
-            _child: child,
+            child,
         })
     }
 }

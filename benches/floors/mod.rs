@@ -1,0 +1,17 @@
+//! The least that could serve: one small honest program a figure. This same program runs them, as processes of their own.
+
+pub mod news;
+
+use std::env;
+
+/// Names the floor that a process is.
+pub const NAME: &str = "FLOOR";
+
+/// Serves until killed. Prints `Listening on ADDRESS` to standard error first.
+pub async fn serve(name: &str) -> anyhow::Result<()> {
+    let database_url = env::var("FLOOR_DATABASE_URL").unwrap_or_default();
+    match name {
+        "news" => news::serve(&database_url, env::var("FLOOR_TARGET")?).await,
+        other => anyhow::bail!("there is no floor {other}"),
+    }
+}

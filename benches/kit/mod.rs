@@ -1,0 +1,43 @@
+//! What the figures share.
+
+pub mod cpu;
+pub mod gladia;
+pub mod machine;
+pub mod processes;
+pub mod table;
+
+use gladia_gateway::dev_tools::postgres::{EmbeddedPostgres, Options};
+
+/// An API key of the right shape: `BOOTSTRAP_API_KEY`.
+pub const API_KEY: &str = "gg_bench_0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJ";
+
+/// How much is measured.
+#[derive(Clone, Copy)]
+pub struct Scale {
+    pub is_quick: bool,
+}
+
+impl Scale {
+    /// One of the two.
+    pub fn of<T>(self, whole: T, quick: T) -> T {
+        if self.is_quick { quick } else { whole }
+    }
+
+    /// How often gateway and floor take turns.
+    pub fn pairs(self) -> usize {
+        self.of(7, 5)
+    }
+}
+
+/// A server of the figure's own, with fsync, with a database for the gateway and one for the floor.
+pub async fn start_postgres() -> anyhow::Result<EmbeddedPostgres> {
+    let postgres = EmbeddedPostgres::start(Options {
+        fsync: true,
+        max_connections: 200,
+    })
+    .await?;
+    for database in ["gateway", "floor"] {
+        postgres.create_database(database, None).await?;
+    }
+    Ok(postgres)
+}
