@@ -17,12 +17,15 @@ use anyhow::{Context, ensure};
 use axum::Router;
 use futures_util::FutureExt;
 use sqlx::PgPool;
-use tokio::{net::TcpListener, sync::Semaphore};
+use tokio::{
+    net::TcpListener,
+    sync::{Semaphore, mpsc},
+};
 
 pub use self::listeners::Listeners;
 use crate::{
     config::{ResendUnknown, ServeSettings, VerifyCallbacks},
-    db::{self, wakeups::Wakeups},
+    db::{self, called_back::Announced, wakeups::Wakeups},
     domain::{ids::Ids, links::Links, options::OptionsPolicy},
     feed::Feed,
     gladia::client::GladiaClient,
@@ -34,6 +37,7 @@ use crate::{
         wait::WaitingRoom,
     },
     journal::{
+        announce::Announcer,
         intake::{self, Intake},
         spool::Spool,
     },
@@ -118,6 +122,7 @@ impl Gateway {
         };
         let gladia = GladiaClient::new(&settings.gladia.settings())?;
         let wakeups = Wakeups::default();
+        let (announcer, announced) = Announcer::new(ids.clone(), wakeups.clone());
         let intake = Intake::new(intake::Parts {
             pool: pool.clone(),
             ids: ids.clone(),
@@ -126,6 +131,7 @@ impl Gateway {
             max_body_bytes: settings.callbacks.max_callback_bytes,
             zero_data_retention: settings.gladia.gladia_zero_data_retention,
             wants_proof: settings.callbacks.verify_callbacks == VerifyCallbacks::Fetch,
+            announcer,
         });
         intake.set_away(is_late);
 
@@ -163,15 +169,20 @@ impl Gateway {
         gateway.listen(listeners, &state)?;
         if is_late {
             let starting = gateway.clone();
-            gateway.spawn("start", starting.start_late(settings, state));
+            gateway.spawn("start", starting.start_late(settings, state, announced));
         } else {
-            workers::spawn(&gateway, &settings, &state)?;
+            workers::spawn(&gateway, &settings, &state, announced)?;
         }
         Ok(gateway)
     }
 
     /// Brings the database up once it is there, and then starts everything else.
-    async fn start_late(self, settings: ServeSettings, state: AppState) {
+    async fn start_late(
+        self,
+        settings: ServeSettings,
+        state: AppState,
+        announced: mpsc::UnboundedReceiver<Announced>,
+    ) {
         let Shutdown { soft, .. } = self.shutdown.clone();
         let brought_up = async {
             loop {
@@ -197,7 +208,7 @@ impl Gateway {
         }
         tracing::info!("The database is there; starting everything else");
         state.is_started.store(true, Ordering::Release);
-        if let Err(error) = workers::spawn(&self, &settings, &state) {
+        if let Err(error) = workers::spawn(&self, &settings, &state, announced) {
             tracing::error!(error = format!("{error:#}"), "Could not start the workers");
             return;
         }

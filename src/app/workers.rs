@@ -1,17 +1,19 @@
 //! Starting what moves jobs along when nobody asks.
 
 use rand::distr::{Alphanumeric, SampleString};
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 
 use super::Gateway;
 use crate::{
     config::{CompletionMode, PublicUrlCheck, ResendUnknown, ServeSettings},
+    db::called_back::Announced,
     domain::expected::Pace,
     feed::{Follower, Handover},
     gladia::canary::Canary,
     http::state::AppState,
     shutdown::Shutdown,
     workers::{
+        announced,
         deliver::{self, Deliverer},
         erase::Eraser,
         forget::Forgetter,
@@ -32,6 +34,7 @@ pub(super) fn spawn(
     gateway: &Gateway,
     settings: &ServeSettings,
     state: &AppState,
+    announced: mpsc::UnboundedReceiver<Announced>,
 ) -> anyhow::Result<()> {
     let (pool, wakeups) = (state.pool.clone(), state.wakeups.clone());
     let Shutdown {
@@ -76,7 +79,7 @@ pub(super) fn spawn(
         let run = reconciler.run(tracker.clone(), soft.clone());
         gateway.spawn("reconcile", run);
     }
-    tell(gateway, state, worker);
+    tell(gateway, state, worker, announced);
     let eraser = Eraser {
         pool: pool.clone(),
         gladia: state.gladia.clone(),
@@ -122,7 +125,12 @@ pub(super) fn spawn(
 }
 
 /// Starts telling others of what happens.
-fn tell(gateway: &Gateway, state: &AppState, worker: String) {
+fn tell(
+    gateway: &Gateway,
+    state: &AppState,
+    worker: String,
+    announced: mpsc::UnboundedReceiver<Announced>,
+) {
     let Shutdown {
         soft,
         hard,
@@ -144,9 +152,17 @@ fn tell(gateway: &Gateway, state: &AppState, worker: String) {
         wakeups: state.wakeups.clone(),
         ids: state.ids.clone(),
         claimer: claimer.clone(),
-        handover,
+        handover: handover.clone(),
     };
     gateway.spawn("sequence", sequencer.run(soft.clone()));
+    let announced = announced::run(
+        announced,
+        state.wakeups.clone(),
+        handover,
+        claimer.clone(),
+        soft.clone(),
+    );
+    gateway.spawn("announced", announced);
     gateway.spawn("record", recorder);
     gateway.spawn("deliver", deliverer.run(claimer, soft.clone()));
     let follower = Follower {

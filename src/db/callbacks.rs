@@ -14,7 +14,7 @@ use super::{
 };
 use crate::domain::{
     completion::{Before, Completion, Ending, Verdict, decide},
-    ids::{AttemptId, CallbackId, JobId},
+    ids::{AttemptId, CallbackId, Ids, JobId},
     trace_context::TraceContext,
 };
 
@@ -111,15 +111,16 @@ impl CallbackOutcome {
     }
 }
 
-/// Keeps a callback and carries out what it means.
+/// Keeps a callback and carries out what it means. With ids for deliveries, others may be told with the same commit.
 ///
 /// # Errors
 /// Where the database does not answer. Nothing is changed then, and the callback must not be answered 2xx.
 pub async fn record(
     conn: &mut PgConnection,
     callback: &ReceivedCallback<'_>,
+    ids: Option<&Ids>,
 ) -> sqlx::Result<Recorded> {
-    if let Some(recorded) = at_once::record(conn, callback).await? {
+    if let Some(recorded) = at_once::record(conn, callback, ids).await? {
         return Ok(recorded);
     }
     let mut tx = conn.begin().await?;
@@ -216,6 +217,7 @@ pub async fn record(
             waited: Duration::try_from_secs_f64(attempt.waited_seconds).unwrap_or_default(),
             trace: TraceContext::from_stored(job.traceparent.as_deref(), job.tracestate.as_deref()),
         }),
+        announced: None,
     })
 }
 

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 
-use super::callbacks::CallbackOutcome;
+use super::{callbacks::CallbackOutcome, deliveries::FannedOut, events::Numbered};
 use crate::domain::{ids::JobId, trace_context::TraceContext};
 
 /// What came of a callback.
@@ -14,6 +14,17 @@ pub struct Recorded {
     pub outcome: CallbackOutcome,
     /// Whose it is, where it was taken now.
     pub of: Option<CalledBack>,
+    /// What the same commit has told the log. `None`: that is left to the sequencer.
+    pub announced: Option<Announced>,
+}
+
+/// An event that has got its number with the commit that made it.
+#[derive(Debug)]
+pub struct Announced {
+    /// It.
+    pub numbered: Numbered,
+    /// Its deliveries.
+    pub made: FannedOut,
 }
 
 /// The attempt that a callback is about.
@@ -34,6 +45,10 @@ pub struct CalledBack {
 /// One that changed nothing.
 impl From<CallbackOutcome> for Recorded {
     fn from(outcome: CallbackOutcome) -> Self {
-        Self { outcome, of: None }
+        Self {
+            outcome,
+            of: None,
+            announced: None,
+        }
     }
 }

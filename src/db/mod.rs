@@ -122,7 +122,7 @@ pub fn lazy_pool(options: PgConnectOptions, max_connections: u32) -> PgPool {
     PgPoolOptions::new()
         .max_connections(max_connections)
         .acquire_timeout(ACQUIRE_TIMEOUT)
-        .after_connect(|conn, _| Box::pin(bound_session(conn)))
+        .after_connect(|conn, _| Box::pin(prepare_session(conn)))
         .test_before_acquire(false)
         .before_acquire(|conn, meta| {
             Box::pin(
@@ -132,12 +132,17 @@ pub fn lazy_pool(options: PgConnectOptions, max_connections: u32) -> PgPool {
         .connect_lazy_with(options)
 }
 
-/// Bounds what a process that vanishes in the middle of a transaction can hold up. Without this Postgres keeps its locks
-/// until TCP gives up, hours later, and every claim in every replica waits for them.
-async fn bound_session(conn: &mut PgConnection) -> Result<(), sqlx::Error> {
+/// Prepares a connection.
+///
+/// What a process that vanishes in the middle of a transaction can hold up is bounded: without this Postgres keeps its locks
+/// until TCP gives up, hours later, and every claim in every replica waits for them. And statements are planned once a
+/// connection rather than whenever Postgres expects a little from knowing their values: most are so short that planning takes
+/// longer than carrying out. So every statement has to be good with one plan for all values.
+async fn prepare_session(conn: &mut PgConnection) -> Result<(), sqlx::Error> {
     conn.execute(
         "SET idle_in_transaction_session_timeout = '15s';
          SET lock_timeout = '10s';
+         SET plan_cache_mode = force_generic_plan;
          SET tcp_keepalives_idle = 30; SET tcp_keepalives_interval = 10; SET tcp_keepalives_count = 3",
     )
     .await

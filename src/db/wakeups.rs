@@ -57,6 +57,11 @@ impl Wakeups {
     /// A job changed: something can be claimed, or told. Call it after the commit.
     pub fn jobs_changed(&self) {
         self.events_added();
+        self.jobs_changed_and_told();
+    }
+
+    /// The same where the change has been told already.
+    pub fn jobs_changed_and_told(&self) {
         self.0.jobs.notify_one();
         self.0.jobs_outgoing.notify_one();
     }

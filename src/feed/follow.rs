@@ -27,8 +27,8 @@ const SWEEP_INTERVAL: Duration = Duration::from_secs(1);
 /// How many batches wait for the follower. It reads the log where there were more.
 const HANDED_OVER: usize = 16;
 
-/// Takes what was numbered in this process.
-#[derive(Debug)]
+/// Takes what was numbered in this process. Clones are the same.
+#[derive(Debug, Clone)]
 pub struct Handover(mpsc::Sender<Numbered>);
 
 impl Handover {

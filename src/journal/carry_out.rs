@@ -4,13 +4,13 @@ use std::time::{Duration, SystemTime};
 
 use sqlx::PgConnection;
 
-use super::body::KeptBody;
+use super::{announce::Announcer, body::KeptBody};
 
 use crate::{
     db::{
         self,
         callbacks::{self, CallbackOutcome, ReceivedCallback},
-        called_back::{CalledBack, Recorded},
+        called_back::CalledBack,
     },
     domain::ids::{AttemptId, CallbackId},
     gladia::callback::Report,
@@ -25,6 +25,8 @@ const CONFLICT_PAUSE: Duration = Duration::from_millis(50);
 
 /// Carries out what a body says; or, where that fails for a reason that will not go away, keeps it for somebody to look at.
 ///
+/// With an announcer others may be told with the same commit; without one that is left to the sequencer.
+///
 /// `method` is how it came: `GET` where it was fetched. Whoever fetches looks first whether the job has ended, since the body
 /// of one that runs would be kept as one that cannot be understood.
 ///
@@ -36,6 +38,7 @@ pub async fn carry_out(
     attempt_id: AttemptId,
     method: &str,
     body: &KeptBody,
+    announcer: Option<&Announcer>,
 ) -> sqlx::Result<CallbackOutcome> {
     let callback = ReceivedCallback {
         id,
@@ -53,13 +56,15 @@ pub async fn carry_out(
     };
     let mut tries = 1;
     loop {
-        let recorded = callbacks::record(conn, &callback).await;
-        if let Ok(Recorded {
-            outcome,
-            of: Some(called_back),
-        }) = &recorded
-        {
-            observe(attempt_id, *outcome, called_back, body.arrived_at());
+        let mut recorded = callbacks::record(conn, &callback, announcer.map(Announcer::ids)).await;
+        if let Ok(recorded) = &mut recorded {
+            // First of all, since callers wait.
+            if let Some(announcer) = announcer {
+                announcer.announce(recorded.announced.take());
+            }
+            if let Some(called_back) = &recorded.of {
+                observe(attempt_id, recorded.outcome, called_back, body.arrived_at());
+            }
         }
         match recorded.map(|recorded| recorded.outcome) {
             Err(error) if db::is_conflict(&error) && tries < TRIES => {

@@ -55,7 +55,7 @@ impl FetchedJob {
         id: CallbackId,
         attempt_id: AttemptId,
     ) -> sqlx::Result<CallbackOutcome> {
-        carry_out(conn, id, attempt_id, "GET", &self.0).await
+        carry_out(conn, id, attempt_id, "GET", &self.0, None).await
     }
 }
 

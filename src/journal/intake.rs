@@ -17,6 +17,7 @@ use sqlx::{PgConnection, PgPool};
 use tokio::time::{Instant, timeout_at};
 
 use super::{
+    announce::Announcer,
     body::{KeptBody, TooLarge},
     carry_out::carry_out,
     spool::{Spool, SpoolError, SpoolHeader},
@@ -51,6 +52,7 @@ pub struct Intake {
     /// With zero data retention nothing can be fetched, so nothing is too large.
     keeps_any_size: bool,
     wants_proof: bool,
+    announcer: Announcer,
     is_away: Arc<AtomicBool>,
 }
 
@@ -70,6 +72,8 @@ pub struct Parts {
     pub zero_data_retention: bool,
     /// Whether a success is believed only once Gladia says the same when asked.
     pub wants_proof: bool,
+    /// Who hands on what a commit has told the log.
+    pub announcer: Announcer,
 }
 
 /// A verified callback whose body is still to come.
@@ -157,6 +161,7 @@ impl Intake {
             max_body_bytes: parts.max_body_bytes,
             keeps_any_size: parts.zero_data_retention,
             wants_proof: parts.wants_proof,
+            announcer: parts.announcer,
             is_away: Arc::default(),
         }
     }
@@ -284,8 +289,8 @@ impl Intake {
         match outcome {
             Ok(CallbackOutcome::UnknownAttempt) => {}
             Ok(outcome) => {
-                // First of all, since callers wait: there is something to tell, and a slot is free, whatever became of the job.
-                self.wakeups.jobs_changed();
+                // A slot is free, whatever became of the job.
+                self.wakeups.jobs_changed_and_told();
                 metrics::counter!("gateway_callbacks_total", "outcome" => outcome.as_str())
                     .increment(1);
                 tracing::info!(
@@ -354,11 +359,16 @@ impl Intake {
                     seen_sha256: body.body_sha256(),
                     compressed_body: Some(body.compressed().zstd),
                 },
-                _ => return carry_out(conn, id, attempt_id, method, body).await,
+                _ => {
+                    return carry_out(conn, id, attempt_id, method, body, Some(&self.announcer))
+                        .await;
+                }
             },
         };
         match (to_fetch::note(conn, &to_fetch).await?, received.content) {
-            (None, Content::Whole(body)) => carry_out(conn, id, attempt_id, method, body).await,
+            (None, Content::Whole(body)) => {
+                carry_out(conn, id, attempt_id, method, body, Some(&self.announcer)).await
+            }
             (outcome, _) => Ok(outcome.unwrap_or(CallbackOutcome::Discarded)),
         }
     }

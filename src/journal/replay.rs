@@ -42,7 +42,7 @@ pub async fn replay(
     let (attempt_id, method, body) = tokio::task::spawn_blocking(read)
         .await
         .map_err(std::io::Error::other)??;
-    let outcome = carry_out(conn, new_id, attempt_id, &method, &body).await?;
+    let outcome = carry_out(conn, new_id, attempt_id, &method, &body, None).await?;
     metrics::counter!("gateway_callbacks_replayed_total", "outcome" => outcome.as_str())
         .increment(1);
     Ok(Some(outcome))

@@ -19,6 +19,7 @@ use std::time::Duration;
 
 use rand::RngExt;
 
+pub mod announced;
 pub mod deliver;
 pub mod erase;
 pub mod forget;

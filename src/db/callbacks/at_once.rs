@@ -3,20 +3,31 @@
 //! Callers wait for it, and each statement is a way to the database and back. So it takes two, neither of them within a
 //! transaction: what it meets is read without a lock, and one statement locks it, asks whether it is still so, and
 //! changes it. Where anything is otherwise, nothing has happened, and the callback goes the long way.
+//!
+//! The same statement numbers the event and makes its deliveries, if nobody else numbers events at that moment and none
+//! waits: it does what the sequencer would do next, in a commit that is made anyway. Under load it is left to the sequencer,
+//! which takes many events at once.
 
 use std::time::Duration;
 
+use chrono::{DateTime, Utc};
+use serde_json::Value;
 use sqlx::PgConnection;
+use uuid::Uuid;
 
 use super::{CallbackOutcome, ReceivedCallback};
 use crate::{
     db::{
-        called_back::{CalledBack, Recorded},
+        self,
+        called_back::{Announced, CalledBack, Recorded},
         corrupt,
-        events::EventType,
+        deliveries::{FannedOut, origin_of},
+        events::{EventRow, EventType, Numbered, known_types},
     },
     domain::{
         completion::{Before, Completion, Ending, Verdict, decide},
+        event::EventId,
+        ids::{DeliveryId, Ids, LaneId},
         trace_context::TraceContext,
     },
 };
@@ -25,6 +36,7 @@ use crate::{
 pub(super) async fn record(
     conn: &mut PgConnection,
     callback: &ReceivedCallback<'_>,
+    ids: Option<&Ids>,
 ) -> sqlx::Result<Option<Recorded>> {
     let Ok(completion) = callback.completion else {
         return Ok(None);
@@ -34,7 +46,10 @@ pub(super) async fn record(
         SELECT j.id AS job_id, j.status, j.traceparent, j.tracestate, a.state, a.gladia_id, a.number,
                coalesce(a.answered_at, a.created_at) AS "waited_since!",
                (extract(epoch FROM least(coalesce($2, gateway_now()), gateway_now())
-                                   - coalesce(a.answered_at, a.created_at)))::float8 AS "waited_seconds!"
+                                   - coalesce(a.answered_at, a.created_at)))::float8 AS "waited_seconds!",
+               j.callback,
+               (SELECT count(*) FROM webhook_endpoints w
+                WHERE w.tenant_id = j.tenant_id AND w.status = 'enabled') AS "endpoints!"
         FROM attempts a JOIN jobs j ON j.id = a.job_id
         WHERE a.id = $1 AND a.finished_at IS NULL AND a.gladia_id IS NOT NULL AND NOT j.discard
           AND NOT EXISTS (SELECT FROM callbacks c WHERE c.attempt_id = $1)
@@ -63,10 +78,24 @@ pub(super) async fn record(
         return Ok(None);
     };
     let before = (found.status.as_str(), found.state.as_str());
-    if !write(conn, callback, completion, before, &ended).await? {
+    let audience = ids.map_or_else(ExpectedAudience::default, |ids| {
+        ExpectedAudience::new(ids, found.endpoints, found.callback.as_ref())
+    });
+    let written = write(conn, callback, completion, before, &ended, &audience).await;
+    let written = match written {
+        // Whatever keeps others from being told is for the sequencer to deal with, and no reason not to keep a callback.
+        Err(error) if audience.is_told && !db::is_unavailable(&error) => {
+            tracing::warn!(%error, "An event could not be numbered at once; it is left to the sequencer");
+            let nobody = ExpectedAudience::default();
+            write(conn, callback, completion, before, &ended, &nobody).await
+        }
+        written => written,
+    };
+    let Some(written) = written? else {
         return Ok(None);
-    }
+    };
     Ok(Some(Recorded {
+        announced: written.announced(found.job_id, ended.event),
         outcome: ended.outcome,
         of: Some(CalledBack {
             job_id: found.job_id.into(),
@@ -138,20 +167,88 @@ impl<'a> Ended<'a> {
     }
 }
 
-/// Changes everything, if job and attempt are as they were; or nothing. Whether it did.
+/// Who is to be told, as far as it is known before the event is written.
+#[derive(Debug, Default)]
+struct ExpectedAudience {
+    /// Whether they may be told at once.
+    is_told: bool,
+    /// As many as there may be deliveries.
+    delivery_ids: Vec<Uuid>,
+    /// Scheme, host and port of the caller's own callback.
+    callback_origin: Option<String>,
+}
+
+impl ExpectedAudience {
+    fn new(ids: &Ids, endpoints: i64, callback: Option<&Value>) -> Self {
+        let Ok(callback_origin) = callback.map(origin_of).transpose() else {
+            return Self::default();
+        };
+        // One for the callback.
+        let deliveries = 0..=endpoints;
+        Self {
+            is_told: true,
+            delivery_ids: deliveries.map(|_| ids.next::<DeliveryId>().0).collect(),
+            callback_origin,
+        }
+    }
+}
+
+/// The event that was written.
+struct Written {
+    /// `None`: the sequencer is to give it one.
+    number: Option<i64>,
+    tenant_id: Uuid,
+    occurred_at: DateTime<Utc>,
+    data: Option<Value>,
+    /// In which lanes deliveries of it were made.
+    lane_ids: Vec<Uuid>,
+}
+
+impl Written {
+    fn announced(self, job_id: Uuid, event: EventType) -> Option<Announced> {
+        let number = self.number?;
+        let event = EventRow {
+            number,
+            tenant_id: self.tenant_id,
+            job_id: Some(job_id),
+            endpoint_id: None,
+            event_type: event.as_str().to_owned(),
+            occurred_at: self.occurred_at,
+            data: self.data,
+        };
+        Some(Announced {
+            numbered: Numbered {
+                after: EventId(number - 1),
+                through: EventId(number),
+                events: event.understood().into_iter().collect(),
+                audiences: Vec::new(),
+                has_more: false,
+            },
+            made: FannedOut {
+                count: self.lane_ids.len(),
+                lanes: self.lane_ids.into_iter().map(LaneId).collect(),
+            },
+        })
+    }
+}
+
+/// Changes everything, if job and attempt are as they were; or nothing.
+#[expect(clippy::too_many_lines, reason = "one statement")]
 async fn write(
     conn: &mut PgConnection,
     callback: &ReceivedCallback<'_>,
     completion: &Completion,
     (job_status, attempt_state): (&str, &str),
     ended: &Ended<'_>,
-) -> sqlx::Result<bool> {
+    audience: &ExpectedAudience,
+) -> sqlx::Result<Option<Written>> {
     let body = callback.compressed_body;
     let result_frame = body
         .result_frame
         .filter(|_| ended.outcome == CallbackOutcome::Completed);
-    let written = sqlx::query!(
-        "
+    sqlx::query_as!(
+        Written,
+        r#"
         WITH job AS MATERIALIZED (
             SELECT id FROM jobs
             WHERE id = (SELECT job_id FROM attempts WHERE id = $1) AND status = $2 AND NOT discard
@@ -187,16 +284,55 @@ async fn write(
                 error_type = $18, error_code = $19, error_message = $20
             WHERE id = (SELECT job_id FROM attempt)
             RETURNING id, tenant_id, status, status_reason, error_type, error_code, batch_id
+        ), lane AS MATERIALIZED (
+            -- Until the commit nobody forgets it.
+            SELECT l.id FROM delivery_lanes l
+            WHERE l.tenant_id = (SELECT tenant_id FROM ended) AND l.origin = $24
+            FOR KEY SHARE SKIP LOCKED
+        ), wanted AS MATERIALIZED (
+            SELECT w.id AS lane_id, w.id AS endpoint_id FROM webhook_endpoints w
+            WHERE w.tenant_id = (SELECT tenant_id FROM ended) AND w.status = 'enabled'
+              AND (w.event_types IS NULL OR $21 = ANY (w.event_types))
+            UNION ALL
+            SELECT id, NULL FROM lane
+        ), sequence AS MATERIALIZED (
+            -- Its last version, also where that is newer than what this statement sees otherwise. Whoever holds it numbers
+            -- events, and is not waited for.
+            SELECT last_number FROM event_sequence
+            WHERE $22 AND EXISTS (SELECT FROM ended)
+              AND (SELECT count(*) FROM wanted) <= cardinality($23::uuid[])
+              AND ($24::text IS NULL OR EXISTS (SELECT FROM lane))
+              -- Events of a job are numbered in the order in which they were added.
+              AND NOT EXISTS (
+                  SELECT FROM events
+                  WHERE number IS NULL
+                    AND type NOT IN ('transcription.submitting', 'transcription.requeued', 'transcription.unknown')
+                    AND type = ANY ($25))
+            FOR UPDATE SKIP LOCKED
+        ), added AS (
+            INSERT INTO events (tenant_id, job_id, type, data, number)
+            SELECT tenant_id, id, $21,
+                   json_strip_nulls(json_build_object(
+                       'status', status, 'status_reason', status_reason, 'error_type', error_type,
+                       'error_code', error_code, 'batch_id', batch_id,
+                       'received_at', received_at)),
+                   (SELECT last_number + 1 FROM sequence)
+            -- Both, so that what was received was so before what it ended.
+            FROM ended CROSS JOIN kept
+            RETURNING number, tenant_id, job_id, occurred_at, data
+        ), noted AS (
+            UPDATE event_sequence SET last_number = (SELECT number FROM added)
+            WHERE EXISTS (SELECT FROM added WHERE number IS NOT NULL)
+        ), made AS (
+            INSERT INTO deliveries (id, tenant_id, lane_id, endpoint_id, event_number, event_type, job_id, status)
+            SELECT ($23::uuid[])[w.nth], a.tenant_id, w.lane_id, w.endpoint_id, a.number, $21, a.job_id, 'pending'
+            FROM added a CROSS JOIN (SELECT *, row_number() OVER () AS nth FROM wanted) w
+            WHERE a.number IS NOT NULL
+            RETURNING lane_id
         )
-        INSERT INTO events (tenant_id, job_id, type, data)
-        SELECT tenant_id, id, $21,
-               json_strip_nulls(json_build_object(
-                   'status', status, 'status_reason', status_reason, 'error_type', error_type,
-                   'error_code', error_code, 'batch_id', batch_id,
-                   'received_at', received_at))
-        -- Both, so that what was received was so before what it ended.
-        FROM ended CROSS JOIN kept
-        ",
+        SELECT number, tenant_id, occurred_at, data, ARRAY(SELECT DISTINCT lane_id FROM made) AS "lane_ids!"
+        FROM added
+        "#,
         callback.attempt_id.0,
         job_status,
         attempt_state,
@@ -218,8 +354,11 @@ async fn write(
         ended.error_code,
         ended.error_message,
         ended.event.as_str(),
+        audience.is_told,
+        &audience.delivery_ids,
+        audience.callback_origin,
+        &known_types() as &[&str],
     )
-    .execute(conn)
-    .await?;
-    Ok(written.rows_affected() == 1)
+    .fetch_optional(conn)
+    .await
 }

@@ -137,7 +137,7 @@ async fn to_callbacks<'a>(
 const MOST_ORIGIN_BYTES: usize = 512;
 
 /// Scheme, host and port.
-fn origin_of(callback: &Value) -> sqlx::Result<String> {
+pub(in crate::db) fn origin_of(callback: &Value) -> sqlx::Result<String> {
     let callback = Callback::deserialize(callback).map_err(corrupt)?;
     let url: Url = callback.url.parse().map_err(corrupt)?;
     let origin = url.origin().ascii_serialization();

@@ -15,6 +15,7 @@ mod record;
 mod replay;
 mod waiting;
 
+pub(in crate::db) use self::fan_out::origin_of;
 pub use self::{
     claim::{Claimant, Held, Room, claim},
     claimed::{ClaimedDelivery, Content, Contents, Failure, ResultAt, To},

@@ -22,6 +22,7 @@ pub use self::{
     read::{find_id, last_id, list_after, may_go_on},
     sequence::{Audience, Numbered, begin_numbering, is_any_unnumbered, number_next},
 };
+pub(in crate::db) use self::sequence::known_types;
 
 /// Adds an event.
 ///

@@ -155,7 +155,7 @@ pub async fn number_next(
 }
 
 /// The types that this version tells of.
-fn known_types() -> Vec<&'static str> {
+pub(in crate::db) fn known_types() -> Vec<&'static str> {
     EventType::ALL
         .into_iter()
         .filter(|kind| kind.public().is_some())
