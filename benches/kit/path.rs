@@ -25,7 +25,7 @@ pub const NO_CAP: [(&str, &str); 1] = [("MAX_IN_FLIGHT", "1000")];
 /// How many connections submit.
 pub const AT_ONCE: usize = 16;
 
-const BODY: &str = r#"{"audio_url":"https://audio.example.com/recordings/2026/interview.mp3","options":{"diarization":true,"language_config":{"languages":["en"],"code_switching":false},"custom_metadata":{"team":"editorial","source":"interview"}}}"#;
+const BODY: &str = r#"{"audio_url":"https://audio.example.com/recordings/2026/interview.mp3","diarization":true,"language_config":{"languages":["en"],"code_switching":false},"custom_metadata":{"team":"editorial","source":"interview"}}"#;
 
 /// What a block of jobs took.
 pub struct Spent {

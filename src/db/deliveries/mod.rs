@@ -16,7 +16,7 @@ mod replay;
 mod waiting;
 
 pub use self::{
-    claim::{Claimant, Held, Room, claim},
+    claim::{Claimant, Held, LANE_WIDTH, Room, claim},
     claimed::{ClaimedDelivery, Content, Contents, Failure, ResultAt, To},
     ending::end_pending,
     erase::erase_of_job,
