@@ -101,7 +101,12 @@ impl PerJob {
             "",
             per_job(self.commits),
         );
-        let mut rows = vec![commits.goal(Goal::AtMost(4.0))];
+        // By itself a job shares nothing with another one.
+        let mut rows = vec![if how.is_empty() {
+            commits.goal(Goal::AtMost(4.0))
+        } else {
+            commits
+        }];
         rows.extend(self.statements.map(|statements| {
             Row::single(
                 format!("whole, statements a job{how}"),

@@ -42,7 +42,7 @@ impl Pace {
     /// How many may be leased ahead in each of these lanes.
     pub(super) fn ahead(&self, lanes: &[LaneId]) -> Vec<i32> {
         let fast = self.lock();
-        let ahead = |lane| if fast.contains_key(lane) { AHEAD } else { 0 };
+        let ahead = |lane: &LaneId| if fast.contains_key(lane) { AHEAD } else { 0 };
         lanes.iter().map(ahead).collect()
     }
 
@@ -138,7 +138,7 @@ mod tests {
         let (mut next, mut last) = (take(), take());
         assert!((&mut next).now_or_never().is_none());
         held.pop();
-        assert!((&mut next).now_or_never().unwrap().is_ok());
+        let _held = (&mut next).now_or_never().unwrap().unwrap();
         assert!((&mut last).now_or_never().is_none());
         pace.note(LANE, None);
         assert!(last.now_or_never().unwrap().is_err());
