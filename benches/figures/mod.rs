@@ -1,16 +1,22 @@
 //! One file a figure.
 
 mod news;
+mod replicas;
+mod told;
+mod whole;
 
 use crate::kit::{Scale, table::Row};
 
 /// The names by which figures are run alone, in the order in which all are.
-pub const NAMES: [&str; 1] = ["news"];
+pub const NAMES: [&str; 4] = ["whole", "told", "news", "replicas"];
 
 /// Measures one.
 pub async fn measure(name: &str, scale: Scale) -> anyhow::Result<Vec<Row>> {
     match name {
+        "whole" => whole::measure(scale).await,
+        "told" => told::measure(scale).await,
         "news" => news::measure(scale).await,
+        "replicas" => replicas::measure(scale).await,
         _ => unreachable!("names are checked when they are read"),
     }
 }

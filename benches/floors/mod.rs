@@ -1,6 +1,7 @@
 //! The least that could serve: one small honest program a figure. This same program runs them, as processes of their own.
 
 pub mod news;
+pub mod told;
 
 use std::env;
 
@@ -11,6 +12,7 @@ pub const NAME: &str = "FLOOR";
 pub async fn serve(name: &str) -> anyhow::Result<()> {
     let database_url = env::var("FLOOR_DATABASE_URL").unwrap_or_default();
     match name {
+        "told" => told::serve(&database_url, env::var("FLOOR_TARGET")?).await,
         "news" => news::serve(&database_url, env::var("FLOOR_TARGET")?).await,
         other => anyhow::bail!("there is no floor {other}"),
     }

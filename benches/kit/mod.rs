@@ -2,8 +2,12 @@
 
 pub mod cpu;
 pub mod gladia;
+pub mod instant;
+pub mod ledger;
 pub mod machine;
+pub mod path;
 pub mod processes;
+pub mod receiver;
 pub mod table;
 
 use gladia_gateway::dev_tools::postgres::{EmbeddedPostgres, Options};

@@ -3,9 +3,16 @@
 //! A NOTIFY inside a transaction holds an instance-wide lock until the commit is on disk and halves throughput. So it is
 //! sent after the commit, by one task a process, and whatever happened meanwhile goes out as one. A lost one costs one
 //! sweep of at most a second: every worker also looks on a timer. Each carries the name of its sender, who has woken its own
-//! workers already.
+//! workers already. A process that has not heard of another one sends none: whoever begins to listen says that it is here, and
+//! whoever hears that sends one.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
 use sqlx::{PgPool, postgres::PgListener};
 use tokio::sync::Notify;
@@ -16,6 +23,9 @@ const JOBS_CHANNEL: &str = "gladia_gateway_jobs";
 
 /// The one by which they learn that events have got their numbers.
 const EVENTS_CHANNEL: &str = "gladia_gateway_events";
+
+/// The one by which they learn of each other.
+const PRESENCE_CHANNEL: &str = "gladia_gateway_presence";
 
 /// How long changes of jobs are gathered before others are woken. Whoever made them looks itself at once, and a NOTIFY is a
 /// commit, which would stand in the way of those that tell callers.
@@ -41,6 +51,8 @@ impl Default for Name {
 #[derive(Debug, Default)]
 struct Inner {
     name: Name,
+    /// Whether another process was heard of. One that is gone since costs no more than notifications that nobody gets.
+    has_others: AtomicBool,
     /// Jobs were queued, or slots given back.
     jobs: Notify,
     /// Events wait for their numbers.
@@ -136,14 +148,21 @@ impl Wakeups {
                 () = stop.cancelled() => return,
                 () = changes.notified() => {}
             }
+            if !self.0.has_others.load(Ordering::Relaxed) {
+                continue;
+            }
             tokio::time::sleep(gathering_time).await;
-            let sent = sqlx::query!("SELECT pg_notify($1, $2)", channel, self.0.name.0)
-                .execute(pool)
-                .await;
-            if let Err(error) = sent {
+            if let Err(error) = self.notify(pool, channel).await {
                 tracing::debug!(%error, "Could not wake other replicas; they look by themselves within a second");
             }
         }
+    }
+
+    async fn notify(&self, pool: &PgPool, channel: &str) -> sqlx::Result<()> {
+        sqlx::query!("SELECT pg_notify($1, $2)", channel, self.0.name.0)
+            .execute(pool)
+            .await
+            .map(|_| ())
     }
 
     /// Receives changes from other processes until told to stop.
@@ -166,7 +185,10 @@ impl Wakeups {
 
     async fn listen(&self, pool: &PgPool) -> sqlx::Result<()> {
         let mut listener = PgListener::connect_with(pool).await?;
-        listener.listen_all([JOBS_CHANNEL, EVENTS_CHANNEL]).await?;
+        listener
+            .listen_all([JOBS_CHANNEL, EVENTS_CHANNEL, PRESENCE_CHANNEL])
+            .await?;
+        self.notify(pool, PRESENCE_CHANNEL).await?;
         loop {
             let received = listener.try_recv().await?;
             let sender = received
@@ -178,6 +200,16 @@ impl Wakeups {
             let channel = received
                 .as_ref()
                 .map(sqlx::postgres::PgNotification::channel);
+            match channel {
+                // The connection was lost, and is there again.
+                None => self.notify(pool, PRESENCE_CHANNEL).await?,
+                Some(_) => self.0.has_others.store(true, Ordering::Relaxed),
+            }
+            if channel == Some(PRESENCE_CHANNEL) {
+                // By this it hears of this process.
+                self.0.jobs_outgoing.notify_one();
+                continue;
+            }
             // After a reconnection both: something may have been missed.
             if channel != Some(EVENTS_CHANNEL) {
                 self.0.jobs.notify_one();

@@ -59,6 +59,38 @@ async fn a_tenant_whose_receivers_work_but_take_their_time_leaves_places_to_anot
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_receiver_that_answered_at_once_and_then_hangs_has_eight_at_a_time_and_the_others_are_given_back()
+ {
+    let app = TestApp::start().await;
+    let receiver = Receiver::start().await;
+    let endpoint = app.add_endpoint(&app.acme, &receiver.url(), DONE).await;
+    app.acme.start("spoken.mp3").await;
+    app.wait_for_deliveries(&endpoint, &["delivered"]).await;
+    receiver.reply(Reply::Held(200));
+    app.execute(
+        "INSERT INTO deliveries (id, tenant_id, lane_id, endpoint_id, event_number, event_type, job_id, status)
+         SELECT gen_random_uuid(), tenant_id, lane_id, endpoint_id, event_number, event_type, job_id, 'pending'
+         FROM deliveries, generate_series(1, 100)",
+    )
+    .await;
+    receiver.wait_for(1 + 8).await;
+    eventually("end of the other leases", async || {
+        let leased: i64 = app
+            .scalar("SELECT count(*) FROM deliveries WHERE lease_until > gateway_now()")
+            .await;
+        assert!(receiver.under_way() <= 8);
+        (leased == 8).then_some(())
+    })
+    .await;
+    receiver.release();
+    app.wait_for_deliveries(&endpoint, &["delivered"; 101])
+        .await;
+    assert_eq!(app.rows("delivery_attempts").await, 101);
+    assert_eq!(receiver.received().len(), 101);
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_is_due_is_found_behind_very_many_hosts_at_which_something_waits() {
     let app = TestApp::start().await;
     let tenant = app.globex.tenant_id;

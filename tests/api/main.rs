@@ -92,6 +92,7 @@ mod v2_second_create;
 mod v2_upload;
 mod validate;
 mod waiting;
+mod wakeups;
 mod webhook_endpoints;
 mod webhooks;
 mod zero_data_retention;

@@ -11,8 +11,8 @@ use uuid::Uuid;
 use super::claimed::{ClaimedDelivery, ClaimedRow};
 use crate::domain::ids::{LaneId, TenantId};
 
-/// How many deliveries of a lane are under way at once, in all replicas.
-const LANE_WIDTH: i32 = 8;
+/// How many deliveries of a lane are under way at once, in all replicas; in each, where it is fast.
+pub const LANE_WIDTH: i32 = 8;
 
 /// The same for a lane that fails, or of which it is not known yet whether it works: its receivers may hang.
 const UNPROVEN_WIDTH: i32 = 2;
@@ -31,6 +31,8 @@ pub struct Claimant<'a> {
     pub room: &'a Room,
     /// Only of these lanes.
     pub lanes: &'a [LaneId],
+    /// How many of each of them may be leased beside those that can be under way.
+    pub ahead: &'a [i32],
 }
 
 /// How many deliveries a process can take, and how many it has taken for whom.
@@ -87,11 +89,13 @@ pub async fn claim(
                    -- Half open: one at a time.
                    CASE WHEN l.open_until IS NOT NULL THEN 1
                         WHEN l.failures > 0 OR l.last_success_at IS NULL THEN $6
-                        ELSE $5 END
+                        ELSE $5 + a.ahead END
                    - (SELECT count(*) FROM deliveries d
                       WHERE d.lane_id = a.lane_id AND d.status = 'pending'
                         AND d.lease_until IS NOT NULL AND d.lease_until > (SELECT now FROM clock)) AS room
-            FROM unnest($7::uuid[]) AS a (lane_id) LEFT JOIN delivery_lanes l ON l.id = a.lane_id
+            -- In selects of their own: what differs from claim to claim is not to make Postgres plan each of them anew.
+            FROM unnest((SELECT $7::uuid[]), (SELECT $14::integer[])) AS a (lane_id, ahead)
+            LEFT JOIN delivery_lanes l ON l.id = a.lane_id
             WHERE l.open_until IS NULL OR l.open_until <= (SELECT now FROM clock)
         ),
         due AS (
@@ -207,6 +211,7 @@ pub async fn claim(
         count(claimant.room.free),
         count(claimant.room.unproven_free),
         MOST_INTERRUPTED,
+        claimant.ahead,
     )
     .fetch_all(conn)
     .await?;

@@ -71,6 +71,7 @@ impl Claimer {
                     lease: LEASE,
                     room: &reserved.room(),
                     lanes,
+                    ahead: &inner.pace.ahead(lanes),
                 };
                 deliveries::claim(conn, &claimant).await?
             }
@@ -123,6 +124,7 @@ impl Claim {
         CrashPoint::DeliverClaimed.reach();
         for delivery in deliveries {
             let mut place = reserved.take(delivery.tenant_id, delivery.is_unproven);
+            let turns = claimer.deliverer.0.pace.turns(delivery.lane_id);
             let claimer = claimer.clone();
             claimer.tasks.clone().spawn(async move {
                 let endpoint = delivery.endpoint();
@@ -132,7 +134,9 @@ impl Claim {
                     give_up,
                     ..
                 } = claimer;
-                let outcome = deliverer.deliver(delivery, at, &mut place, &give_up).await;
+                let outcome = deliverer
+                    .deliver_in_turn(delivery, at, turns, &mut place, &give_up)
+                    .await;
                 // The recorder outlives every sender.
                 let _ = finished.send(Finished {
                     outcome,

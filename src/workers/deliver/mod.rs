@@ -6,7 +6,8 @@
 //! this process in between, the lease runs out and another one sends again, with the same `webhook-id`: at least once.
 //!
 //! Receivers that hang or fail delay nobody else. Each lane has a few places at most, a lane that fails fewer, and all that
-//! fail together half, and no tenant can have all of them ([`places`]); a send that takes long moves to places of its own.
+//! fail together half, and no tenant can have all of them ([`places`]); a send that takes long moves to places of its own. Of
+//! a receiver that answers at once more is leased, to be sent in turns ([`pace`]).
 
 use std::{sync::Arc, time::Duration};
 
@@ -15,7 +16,7 @@ use tokio::sync::Mutex;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 pub use self::claim::{Claim, Claimer};
-use self::{lanes::Lanes, places::Places, results::Results};
+use self::{lanes::Lanes, pace::Pace, places::Places, results::Results};
 use super::{ERROR_PAUSE, sweep_interval};
 use crate::{
     db::wakeups::Wakeups,
@@ -26,6 +27,8 @@ use crate::{
 mod body;
 mod claim;
 mod lanes;
+mod outcome;
+mod pace;
 mod places;
 mod record;
 mod report;
@@ -63,6 +66,7 @@ pub struct Parts {
 struct Inner {
     parts: Parts,
     lanes: Lanes,
+    pace: Pace,
     places: Places,
     results: Results,
     /// One receiver at a time is given up.
@@ -76,6 +80,7 @@ impl Deliverer {
         Self(Arc::new(Inner {
             parts,
             lanes: Lanes::default(),
+            pace: Pace::default(),
             places: Places::new(),
             results: Results::new(),
             giving_up: Mutex::default(),

@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use chrono::{DateTime, Utc};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use url::Url;
@@ -11,6 +10,8 @@ use url::Url;
 use super::{
     Deliverer, LEASE, body,
     claim::Claimed,
+    outcome::{cannot_send, ended, interrupted, judge, not_tried, outcome},
+    pace::{NoTurn, Turns},
     places::Place,
     report::{begin_span, count, describe, report},
     results::{NoResult, Taken, Unpacked},
@@ -23,15 +24,14 @@ use crate::{
     },
     domain::{
         delivery::{CallbackMethod, DeadReason},
-        delivery_schedule::{Sign, next_try_in},
         event::EventId,
-        ids::{EndpointId, TenantId},
+        ids::{EndpointId, LaneId, TenantId},
         signing_secret::StoredSecret,
     },
     feed::{self, Way},
     notify::{
         client::TIMEOUT,
-        message::{Message, SendError, SendErrorCode, Sent, SigningSecret},
+        message::{Message, Sent, SigningSecret},
     },
     trace::Span,
 };
@@ -72,8 +72,35 @@ struct Composed {
 }
 
 impl Deliverer {
+    /// Sends a delivery once it is its turn, and says what came of it.
+    pub(super) async fn deliver_in_turn(
+        &self,
+        delivery: ClaimedDelivery,
+        claimed: Claimed,
+        turns: Option<Turns>,
+        place: &mut Place,
+        give_up: &CancellationToken,
+    ) -> Outcome {
+        let turn = async {
+            match turns {
+                Some(turns) => turns.take().await.map(Some),
+                None => Ok(None),
+            }
+        };
+        let turn = tokio::select! {
+            // Nothing is begun any more.
+            biased;
+            () = give_up.cancelled() => Err(NoTurn),
+            turn = turn => turn,
+        };
+        let Ok(_turn) = turn else {
+            return not_tried(&delivery, Duration::ZERO);
+        };
+        self.deliver(delivery, claimed, place, give_up).await
+    }
+
     /// Sends a delivery, and says what came of it.
-    pub(super) async fn deliver(
+    async fn deliver(
         &self,
         delivery: ClaimedDelivery,
         claimed: Claimed,
@@ -84,15 +111,14 @@ impl Deliverer {
             Content::Message(contents) => contents,
             Content::Gone(reason) => return ended(&delivery, *reason),
             Content::Unknown => {
-                let after = UNKNOWN_REST;
-                return outcome(&delivery, None, None, Next::GiveBack { after });
+                return not_tried(&delivery, UNKNOWN_REST);
             }
         };
         let started = Instant::now();
         let mut span = begin_span(&delivery, contents);
         let trying = self.send(&delivery, contents, claimed, &span);
         let tried = tokio::select! {
-            tried = self.aside_if_slow(place, trying) => tried,
+            tried = self.aside_if_slow(delivery.lane_id, place, trying) => tried,
             () = give_up.cancelled() => Tried::Interrupted,
         };
         CrashPoint::DeliverSent.reach();
@@ -112,10 +138,12 @@ impl Deliverer {
                 cannot_send(started.elapsed())
             }
             Tried::NotSent => {
-                return outcome(&delivery, None, None, Next::GiveBack { after: REST });
+                return not_tried(&delivery, REST);
             }
         };
         let (next, sign) = judge(&delivery, &sent);
+        let taken_within = sent.error.is_none().then_some(sent.duration);
+        self.0.pace.note(delivery.lane_id, taken_within);
         describe(&mut span, &sent);
         report(&delivery, &sent, next);
         if next == Next::Delivered && delivery.is_first_try {
@@ -134,12 +162,18 @@ impl Deliverer {
     }
 
     /// Lets what takes long give its place to others.
-    async fn aside_if_slow(&self, place: &mut Place, send: impl Future<Output = Tried>) -> Tried {
+    async fn aside_if_slow(
+        &self,
+        lane_id: LaneId,
+        place: &mut Place,
+        send: impl Future<Output = Tried>,
+    ) -> Tried {
         let mut send = std::pin::pin!(send);
         tokio::select! {
             tried = &mut send => return tried,
             () = tokio::time::sleep(SLOW_AFTER) => {}
         }
+        self.0.pace.slows_down(lane_id);
         if self.0.places.move_aside(place) {
             self.0.parts.wakeups.deliveries_due();
         }
@@ -320,76 +354,5 @@ fn address(to: &To) -> (&str, CallbackMethod) {
     match to {
         To::Endpoint { url, .. } => (url, CallbackMethod::Post),
         To::Done { callback, .. } | To::Failed { callback, .. } => (&callback.url, callback.method),
-    }
-}
-
-/// What a try means for its delivery, and for its receiver.
-fn judge(delivery: &ClaimedDelivery, sent: &Sent) -> (Next, Option<Sign>) {
-    if sent.error.is_none() {
-        return (Next::Delivered, Some(Sign::Works));
-    }
-    if sent.http_status == Some(410) {
-        // Of a callback it says that this one URL is gone, and nothing of the host.
-        let sign = delivery.endpoint_id.map(|_| Sign::Fails { rest: None });
-        return (Next::Dead(DeadReason::EndpointGone), sign);
-    }
-    let is_ours = |error: &SendError| error.code == SendErrorCode::Internal;
-    let rest = sent
-        .retry_after
-        .filter(|_| matches!(sent.http_status, Some(429 | 503)));
-    let next = match next_try_in(delivery.tries, sent.retry_after, rand::random()) {
-        Some(after) => Next::TryAgain { after },
-        None => Next::Dead(DeadReason::Exhausted),
-    };
-    let sign = (!sent.error.as_ref().is_some_and(is_ours)).then_some(Sign::Fails { rest });
-    (next, sign)
-}
-
-fn outcome(
-    delivery: &ClaimedDelivery,
-    attempt: Option<Attempt>,
-    sign: Option<Sign>,
-    next: Next,
-) -> Outcome {
-    Outcome {
-        delivery_id: delivery.id,
-        lane_id: delivery.lane_id,
-        lease_until: delivery.lease_until,
-        attempt,
-        sign,
-        next,
-    }
-}
-
-/// A delivery that there is nothing to send of any more.
-fn ended(delivery: &ClaimedDelivery, reason: DeadReason) -> Outcome {
-    tracing::info!(delivery.id = %delivery.id, reason = reason.as_str(), "Gave up delivery {}: {}", delivery.id, reason.as_str());
-    count(delivery, "dead");
-    outcome(delivery, None, None, Next::Dead(reason))
-}
-
-/// Counts as a try, so that it is seen and comes to an end, though not as one of its receiver's failures.
-fn cannot_send(duration: Duration) -> Sent {
-    Sent {
-        duration,
-        http_status: None,
-        retry_after: None,
-        response_start: None,
-        error: Some(SendError {
-            code: SendErrorCode::Internal,
-            detail: "was not called: the gateway could not put the request together, and its operator's log says why"
-                .to_owned(),
-        }),
-    }
-}
-
-fn interrupted(started_at: DateTime<Utc>, duration: Duration) -> Attempt {
-    Attempt {
-        started_at,
-        duration,
-        http_status: None,
-        error: Some(SendErrorCode::Interrupted.as_str()),
-        error_detail: Some("the gateway was stopped while it sent the request".to_owned()),
-        response_start: None,
     }
 }
