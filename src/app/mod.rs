@@ -17,15 +17,12 @@ use anyhow::{Context, ensure};
 use axum::Router;
 use futures_util::FutureExt;
 use sqlx::PgPool;
-use tokio::{
-    net::TcpListener,
-    sync::{Semaphore, mpsc},
-};
+use tokio::{net::TcpListener, sync::Semaphore};
 
 pub use self::listeners::Listeners;
 use crate::{
     config::{ResendUnknown, ServeSettings, VerifyCallbacks},
-    db::{self, called_back::Announced, wakeups::Wakeups},
+    db::{self, wakeups::Wakeups},
     domain::{ids::Ids, links::Links, options::OptionsPolicy},
     feed::Feed,
     gladia::client::GladiaClient,
@@ -37,7 +34,7 @@ use crate::{
         wait::WaitingRoom,
     },
     journal::{
-        announce::Announcer,
+        announce::{AnnouncedQueue, Announcer},
         intake::{self, Intake},
         spool::Spool,
     },
@@ -177,12 +174,7 @@ impl Gateway {
     }
 
     /// Brings the database up once it is there, and then starts everything else.
-    async fn start_late(
-        self,
-        settings: ServeSettings,
-        state: AppState,
-        announced: mpsc::UnboundedReceiver<Announced>,
-    ) {
+    async fn start_late(self, settings: ServeSettings, state: AppState, announced: AnnouncedQueue) {
         let Shutdown { soft, .. } = self.shutdown.clone();
         let brought_up = async {
             loop {

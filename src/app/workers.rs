@@ -1,16 +1,16 @@
 //! Starting what moves jobs along when nobody asks.
 
 use rand::distr::{Alphanumeric, SampleString};
-use tokio::sync::{mpsc, watch};
+use tokio::sync::watch;
 
 use super::Gateway;
 use crate::{
     config::{CompletionMode, PublicUrlCheck, ResendUnknown, ServeSettings},
-    db::called_back::Announced,
     domain::expected::Pace,
     feed::{Follower, Handover},
     gladia::canary::Canary,
     http::state::AppState,
+    journal::announce::AnnouncedQueue,
     shutdown::Shutdown,
     workers::{
         announced,
@@ -34,7 +34,7 @@ pub(super) fn spawn(
     gateway: &Gateway,
     settings: &ServeSettings,
     state: &AppState,
-    announced: mpsc::UnboundedReceiver<Announced>,
+    announced: AnnouncedQueue,
 ) -> anyhow::Result<()> {
     let (pool, wakeups) = (state.pool.clone(), state.wakeups.clone());
     let Shutdown {
@@ -125,12 +125,7 @@ pub(super) fn spawn(
 }
 
 /// Starts telling others of what happens.
-fn tell(
-    gateway: &Gateway,
-    state: &AppState,
-    worker: String,
-    announced: mpsc::UnboundedReceiver<Announced>,
-) {
+fn tell(gateway: &Gateway, state: &AppState, worker: String, announced: AnnouncedQueue) {
     let Shutdown {
         soft,
         hard,
@@ -146,6 +141,7 @@ fn tell(
         worker,
     });
     let (claimer, recorder) = deliverer.claimer(tracker, hard);
+    state.intake.announcer().lease_to(deliverer.lessee());
     let (handover, handed_over) = Handover::new();
     let sequencer = Sequencer {
         pool: state.pool.clone(),

@@ -14,7 +14,7 @@ use super::{
 };
 use crate::domain::{
     completion::{Before, Completion, Ending, Verdict, decide},
-    ids::{AttemptId, CallbackId, Ids, JobId},
+    ids::{AttemptId, CallbackId, Ids, JobId, TenantId},
     trace_context::TraceContext,
 };
 
@@ -70,6 +70,18 @@ impl ResultFrame {
     }
 }
 
+/// What it takes to tell of a job's end with the commit that ends it.
+pub struct Tells<'a> {
+    /// Where ids of deliveries come from.
+    pub ids: &'a Ids,
+    /// The process that sends them. `None`: they are for whoever claims them.
+    pub worker: Option<&'a str>,
+    /// After this it is taken for dead.
+    pub lease: Duration,
+    /// How many it can take of a tenant.
+    pub room: &'a (dyn Fn(TenantId) -> usize + Send + Sync),
+}
+
 /// What a callback did.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum CallbackOutcome {
@@ -111,16 +123,17 @@ impl CallbackOutcome {
     }
 }
 
-/// Keeps a callback and carries out what it means. With ids for deliveries, others may be told with the same commit.
+/// Keeps a callback and carries out what it means. Where it may tell, others are told with the same commit if
+/// that can be.
 ///
 /// # Errors
 /// Where the database does not answer. Nothing is changed then, and the callback must not be answered 2xx.
 pub async fn record(
     conn: &mut PgConnection,
     callback: &ReceivedCallback<'_>,
-    ids: Option<&Ids>,
+    tells: Option<&Tells<'_>>,
 ) -> sqlx::Result<Recorded> {
-    if let Some(recorded) = at_once::record(conn, callback, ids).await? {
+    if let Some(recorded) = at_once::record(conn, callback, tells).await? {
         return Ok(recorded);
     }
     let mut tx = conn.begin().await?;

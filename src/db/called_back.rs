@@ -5,7 +5,10 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 
 use super::{callbacks::CallbackOutcome, deliveries::FannedOut, events::Numbered};
-use crate::domain::{ids::JobId, trace_context::TraceContext};
+use crate::domain::{
+    ids::{DeliveryId, JobId},
+    trace_context::TraceContext,
+};
 
 /// What came of a callback.
 #[derive(Debug)]
@@ -23,8 +26,10 @@ pub struct Recorded {
 pub struct Announced {
     /// It.
     pub numbered: Numbered,
-    /// Its deliveries.
+    /// Its deliveries that are to be claimed.
     pub made: FannedOut,
+    /// Those that are leased to this process.
+    pub leased: Vec<DeliveryId>,
 }
 
 /// The attempt that a callback is about.

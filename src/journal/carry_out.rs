@@ -3,6 +3,7 @@
 use std::time::{Duration, SystemTime};
 
 use sqlx::PgConnection;
+use tokio::time::Instant;
 
 use super::{announce::Announcer, body::KeptBody};
 
@@ -56,11 +57,13 @@ pub async fn carry_out(
     };
     let mut tries = 1;
     loop {
-        let mut recorded = callbacks::record(conn, &callback, announcer.map(Announcer::ids)).await;
+        let since = Instant::now();
+        let tells = announcer.map(Announcer::tells);
+        let mut recorded = callbacks::record(conn, &callback, tells.as_ref()).await;
         if let Ok(recorded) = &mut recorded {
             // First of all, since callers wait.
             if let Some(announcer) = announcer {
-                announcer.announce(recorded.announced.take());
+                announcer.announce(recorded.announced.take(), since);
             }
             if let Some(called_back) = &recorded.of {
                 observe(attempt_id, recorded.outcome, called_back, body.arrived_at());

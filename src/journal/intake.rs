@@ -172,6 +172,12 @@ impl Intake {
         self.spool.as_ref()
     }
 
+    /// Who hands on what a commit has told the log.
+    #[must_use]
+    pub fn announcer(&self) -> &Announcer {
+        &self.announcer
+    }
+
     /// The database.
     #[must_use]
     pub fn pool(&self) -> &PgPool {

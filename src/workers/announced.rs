@@ -1,32 +1,37 @@
 //! What was numbered with the commit that made it: those who wait here are handed it, and its deliveries are sent.
 //!
 //! The sequencer does the same for what it numbers. A process that dies before it has done so leaves it to the others, who
-//! read the log and look for what is due.
+//! read the log, look for what is due, and send again what was leased to it.
 
-use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use super::deliver::Claimer;
-use crate::{
-    db::{called_back::Announced, wakeups::Wakeups},
-    feed::Handover,
-};
+use crate::{db::wakeups::Wakeups, feed::Handover, journal::announce::AnnouncedQueue};
 
-/// Hands on until told to stop.
+/// Hands on until told to stop, and then what is leased, which nobody else would send before its lease runs out.
 pub async fn run(
-    mut announced: mpsc::UnboundedReceiver<Announced>,
+    mut queue: AnnouncedQueue,
     wakeups: Wakeups,
     handover: Handover,
     claimer: Claimer,
     stop: CancellationToken,
 ) {
-    while let Some(Some(Announced { numbered, made })) =
-        stop.run_until_cancelled(announced.recv()).await
-    {
+    loop {
+        let next = tokio::select! {
+            biased;
+            next = queue.recv() => next,
+            () = stop.cancelled() => None,
+        };
+        let Some((announced, since)) = next else {
+            return;
+        };
         // What takes the longest comes first.
-        if made.count > 0 {
-            claimer.note(&made.lanes);
+        if !announced.leased.is_empty() {
+            claimer.begin_leased(announced.leased, since);
         }
-        wakeups.events_numbered(handover.hand(numbered));
+        if announced.made.count > 0 {
+            claimer.note(&announced.made.lanes);
+        }
+        wakeups.events_numbered(handover.hand(announced.numbered));
     }
 }

@@ -15,19 +15,19 @@ use serde_json::Value;
 use sqlx::PgConnection;
 use uuid::Uuid;
 
-use super::{CallbackOutcome, ReceivedCallback};
+use super::{CallbackOutcome, ReceivedCallback, Tells};
 use crate::{
     db::{
         self,
         called_back::{Announced, CalledBack, Recorded},
         corrupt,
-        deliveries::{FannedOut, origin_of},
+        deliveries::{FannedOut, LANE_WIDTH, origin_of},
         events::{EventRow, EventType, Numbered, known_types},
     },
     domain::{
         completion::{Before, Completion, Ending, Verdict, decide},
         event::EventId,
-        ids::{DeliveryId, Ids, LaneId},
+        ids::{DeliveryId, LaneId, TenantId},
         trace_context::TraceContext,
     },
 };
@@ -36,7 +36,7 @@ use crate::{
 pub(super) async fn record(
     conn: &mut PgConnection,
     callback: &ReceivedCallback<'_>,
-    ids: Option<&Ids>,
+    tells: Option<&Tells<'_>>,
 ) -> sqlx::Result<Option<Recorded>> {
     let Ok(completion) = callback.completion else {
         return Ok(None);
@@ -47,7 +47,7 @@ pub(super) async fn record(
                coalesce(a.answered_at, a.created_at) AS "waited_since!",
                (extract(epoch FROM least(coalesce($2, gateway_now()), gateway_now())
                                    - coalesce(a.answered_at, a.created_at)))::float8 AS "waited_seconds!",
-               j.callback,
+               j.tenant_id, j.callback,
                (SELECT count(*) FROM webhook_endpoints w
                 WHERE w.tenant_id = j.tenant_id AND w.status = 'enabled') AS "endpoints!"
         FROM attempts a JOIN jobs j ON j.id = a.job_id
@@ -78,8 +78,9 @@ pub(super) async fn record(
         return Ok(None);
     };
     let before = (found.status.as_str(), found.state.as_str());
-    let audience = ids.map_or_else(ExpectedAudience::default, |ids| {
-        ExpectedAudience::new(ids, found.endpoints, found.callback.as_ref())
+    let audience = tells.map_or_else(ExpectedAudience::default, |tells| {
+        let tenant_id = found.tenant_id.into();
+        ExpectedAudience::new(tells, tenant_id, found.endpoints, found.callback.as_ref())
     });
     let written = write(conn, callback, completion, before, &ended, &audience).await;
     let written = match written {
@@ -169,17 +170,26 @@ impl<'a> Ended<'a> {
 
 /// Who is to be told, as far as it is known before the event is written.
 #[derive(Debug, Default)]
-struct ExpectedAudience {
+struct ExpectedAudience<'a> {
     /// Whether they may be told at once.
     is_told: bool,
     /// As many as there may be deliveries.
     delivery_ids: Vec<Uuid>,
     /// Scheme, host and port of the caller's own callback.
     callback_origin: Option<String>,
+    /// To whom deliveries are leased, for how long, and how many at most.
+    worker: Option<&'a str>,
+    lease: Duration,
+    room: i64,
 }
 
-impl ExpectedAudience {
-    fn new(ids: &Ids, endpoints: i64, callback: Option<&Value>) -> Self {
+impl<'a> ExpectedAudience<'a> {
+    fn new(
+        tells: &Tells<'a>,
+        tenant_id: TenantId,
+        endpoints: i64,
+        callback: Option<&Value>,
+    ) -> Self {
         let Ok(callback_origin) = callback.map(origin_of).transpose() else {
             return Self::default();
         };
@@ -187,8 +197,17 @@ impl ExpectedAudience {
         let deliveries = 0..=endpoints;
         Self {
             is_told: true,
-            delivery_ids: deliveries.map(|_| ids.next::<DeliveryId>().0).collect(),
+            delivery_ids: deliveries
+                .map(|_| tells.ids.next::<DeliveryId>().0)
+                .collect(),
             callback_origin,
+            worker: tells.worker,
+            lease: tells.lease,
+            room: tells
+                .worker
+                .map_or(0, |_| (tells.room)(tenant_id))
+                .try_into()
+                .unwrap_or(i64::MAX),
         }
     }
 }
@@ -200,8 +219,10 @@ struct Written {
     tenant_id: Uuid,
     occurred_at: DateTime<Utc>,
     data: Option<Value>,
-    /// In which lanes deliveries of it were made.
+    /// In which lanes deliveries of it were made that are to be claimed.
     lane_ids: Vec<Uuid>,
+    /// The deliveries that are leased.
+    leased_ids: Vec<Uuid>,
 }
 
 impl Written {
@@ -228,6 +249,7 @@ impl Written {
                 count: self.lane_ids.len(),
                 lanes: self.lane_ids.into_iter().map(LaneId).collect(),
             },
+            leased: self.leased_ids.into_iter().map(DeliveryId).collect(),
         })
     }
 }
@@ -240,7 +262,7 @@ async fn write(
     completion: &Completion,
     (job_status, attempt_state): (&str, &str),
     ended: &Ended<'_>,
-    audience: &ExpectedAudience,
+    audience: &ExpectedAudience<'_>,
 ) -> sqlx::Result<Option<Written>> {
     let body = callback.compressed_body;
     let result_frame = body
@@ -324,13 +346,31 @@ async fn write(
             UPDATE event_sequence SET last_number = (SELECT number FROM added)
             WHERE EXISTS (SELECT FROM added WHERE number IS NOT NULL)
         ), made AS (
-            INSERT INTO deliveries (id, tenant_id, lane_id, endpoint_id, event_number, event_type, job_id, status)
-            SELECT ($23::uuid[])[w.nth], a.tenant_id, w.lane_id, w.endpoint_id, a.number, $21, a.job_id, 'pending'
-            FROM added a CROSS JOIN (SELECT *, row_number() OVER () AS nth FROM wanted) w
+            INSERT INTO deliveries (id, tenant_id, lane_id, endpoint_id, event_number, event_type, job_id, status,
+                                    tries, worker, lease_until, next_try_at)
+            SELECT ($23::uuid[])[w.nth], a.tenant_id, w.lane_id, w.endpoint_id, a.number, $21, a.job_id, 'pending',
+                   CASE WHEN w.is_leased THEN 1 ELSE 0 END, CASE WHEN w.is_leased THEN $26 END,
+                   -- As a claim would.
+                   CASE WHEN w.is_leased THEN now + make_interval(secs => $27) END,
+                   CASE WHEN w.is_leased THEN now + make_interval(secs => $27) ELSE now END
+            FROM added a CROSS JOIN attempt CROSS JOIN (
+                SELECT lane_id, endpoint_id, row_number() OVER () AS nth,
+                       -- In a lane that works, with a place in it, where nothing waits before it.
+                       row_number() OVER () <= $28
+                       AND EXISTS (SELECT FROM delivery_lanes l
+                                   WHERE l.id = lane_id AND l.failures = 0 AND l.last_success_at IS NOT NULL
+                                     AND l.open_until IS NULL)
+                       AND (SELECT count(*) FROM (SELECT FROM deliveries d
+                                                  WHERE d.lane_id = wanted.lane_id AND d.status = 'pending'
+                                                  LIMIT $29) few) < $29 AS is_leased
+                FROM wanted
+            ) w
             WHERE a.number IS NOT NULL
-            RETURNING lane_id
+            RETURNING id, lane_id, lease_until
         )
-        SELECT number, tenant_id, occurred_at, data, ARRAY(SELECT DISTINCT lane_id FROM made) AS "lane_ids!"
+        SELECT number, tenant_id, occurred_at, data,
+               ARRAY(SELECT DISTINCT lane_id FROM made WHERE lease_until IS NULL) AS "lane_ids!",
+               ARRAY(SELECT id FROM made WHERE lease_until IS NOT NULL) AS "leased_ids!"
         FROM added
         "#,
         callback.attempt_id.0,
@@ -358,6 +398,10 @@ async fn write(
         &audience.delivery_ids,
         audience.callback_origin,
         &known_types() as &[&str],
+        audience.worker,
+        audience.lease.as_secs_f64(),
+        audience.room,
+        i64::from(LANE_WIDTH),
     )
     .fetch_optional(conn)
     .await

@@ -9,7 +9,7 @@ use sqlx::PgConnection;
 use uuid::Uuid;
 
 use super::claimed::{ClaimedDelivery, ClaimedRow};
-use crate::domain::ids::{LaneId, TenantId};
+use crate::domain::ids::{DeliveryId, LaneId, TenantId};
 
 /// How many deliveries of a lane are under way at once, in all replicas; in each, where it is fast.
 pub const LANE_WIDTH: i32 = 8;
@@ -59,6 +59,50 @@ pub struct Held {
     pub unproven_places: usize,
 }
 
+/// Selects what there is to send, of the deliveries that a head names `claimed`.
+macro_rules! select_claimed {
+    ($head:literal, $($argument:expr),+ $(,)?) => {
+        sqlx::query_as!(
+            ClaimedRow,
+            $head + r#"
+        SELECT c.id, c.tenant_id, c.lane_id, c.endpoint_id, c.event_number, c.tries,
+               c.is_unproven AS "is_unproven!", c.claimed_at AS "claimed_at!", c.lease_until AS "lease_until!",
+               NOT EXISTS (SELECT FROM delivery_attempts a WHERE a.delivery_id = c.id) AS "is_first_try!",
+               e.type AS "event_type?", e.job_id AS "job_id?", e.endpoint_id AS "about_endpoint_id?",
+               e.occurred_at AS "occurred_at?", e.data AS "data?",
+               w.url AS "url?", w.includes_result AS "includes_result?", w.status AS "endpoint_status?",
+               w.disabled_reason AS "disabled_reason?",
+               -- Of its job, what a callback tells; as text, because Postgres cannot look into one that has a NUL.
+               j.callback AS "callback?",
+               CASE WHEN c.endpoint_id IS NULL THEN j.request::text END AS "request?",
+               j.result_callback_id AS "result_callback_id?", b.body_bytes AS "result_body_bytes?",
+               j.error_code AS "error_code?", j.error_message AS "error_message?", j.traceparent AS "traceparent?",
+               j.tracestate AS "tracestate?",
+               s.ids AS "secret_ids!", s.key_ids AS "secret_key_ids!", s.sealed AS "secrets!"
+        FROM claimed c
+        LEFT JOIN events e ON e.number = c.event_number AND e.number > 0
+        LEFT JOIN webhook_endpoints w ON w.id = c.endpoint_id
+        LEFT JOIN jobs j ON j.id = c.job_id
+        LEFT JOIN callbacks b ON b.id = j.result_callback_id
+        CROSS JOIN LATERAL (
+            SELECT coalesce(array_agg(id ORDER BY nth), '{}') AS ids,
+                   coalesce(array_agg(key_id ORDER BY nth), '{}') AS key_ids,
+                   coalesce(array_agg(sealed ORDER BY nth), '{}') AS sealed
+            FROM (SELECT id, key_id, sealed, row_number() OVER (ORDER BY expires_at DESC NULLS FIRST, id DESC) AS nth
+                  -- Two, so that each has its index.
+                  FROM (SELECT id, key_id, sealed, expires_at FROM signing_secrets
+                        WHERE endpoint_id = c.endpoint_id
+                        UNION ALL
+                        SELECT id, key_id, sealed, expires_at FROM signing_secrets
+                        WHERE tenant_id = c.tenant_id AND endpoint_id IS NULL AND c.endpoint_id IS NULL) secrets
+                  WHERE expires_at IS NULL OR expires_at > c.claimed_at) usable
+        ) s
+            "#,
+            $($argument),+
+        )
+    };
+}
+
 /// Claims what is due in lanes: of every tenant something before more of any, and of a tenant that first whose lanes fail
 /// least. The cost follows the number of lanes, not how much waits there.
 ///
@@ -77,8 +121,7 @@ pub async fn claim(
         .values()
         .map(|held| count(held.unproven_places))
         .collect();
-    let rows = sqlx::query_as!(
-        ClaimedRow,
+    let rows = select_claimed!(
         r#"
         WITH clock AS MATERIALIZED (
             SELECT gateway_now() AS now
@@ -93,8 +136,7 @@ pub async fn claim(
                    - (SELECT count(*) FROM deliveries d
                       WHERE d.lane_id = a.lane_id AND d.status = 'pending'
                         AND d.lease_until IS NOT NULL AND d.lease_until > (SELECT now FROM clock)) AS room
-            -- In selects of their own: what differs from claim to claim is not to make Postgres plan each of them anew.
-            FROM unnest((SELECT $7::uuid[]), (SELECT $14::integer[])) AS a (lane_id, ahead)
+            FROM unnest($7::uuid[], $14::integer[]) AS a (lane_id, ahead)
             LEFT JOIN delivery_lanes l ON l.id = a.lane_id
             WHERE l.open_until IS NULL OR l.open_until <= (SELECT now FROM clock)
         ),
@@ -165,38 +207,6 @@ pub async fn claim(
             RETURNING d.id, d.tenant_id, d.lane_id, d.endpoint_id, d.event_number, d.job_id, d.tries, d.lease_until,
                       picked.is_unproven, clock.now AS claimed_at
         )
-        SELECT c.id, c.tenant_id, c.lane_id, c.endpoint_id, c.event_number, c.tries,
-               c.is_unproven AS "is_unproven!", c.claimed_at AS "claimed_at!", c.lease_until AS "lease_until!",
-               NOT EXISTS (SELECT FROM delivery_attempts a WHERE a.delivery_id = c.id) AS "is_first_try!",
-               e.type AS "event_type?", e.job_id AS "job_id?", e.endpoint_id AS "about_endpoint_id?",
-               e.occurred_at AS "occurred_at?", e.data AS "data?",
-               w.url AS "url?", w.includes_result AS "includes_result?", w.status AS "endpoint_status?",
-               w.disabled_reason AS "disabled_reason?",
-               -- Of its job, what a callback tells; as text, because Postgres cannot look into one that has a NUL.
-               j.callback AS "callback?",
-               CASE WHEN c.endpoint_id IS NULL THEN j.request::text END AS "request?",
-               j.result_callback_id AS "result_callback_id?", b.body_bytes AS "result_body_bytes?",
-               j.error_code AS "error_code?", j.error_message AS "error_message?", j.traceparent AS "traceparent?",
-               j.tracestate AS "tracestate?",
-               s.ids AS "secret_ids!", s.key_ids AS "secret_key_ids!", s.sealed AS "secrets!"
-        FROM claimed c
-        LEFT JOIN events e ON e.number = c.event_number AND e.number > 0
-        LEFT JOIN webhook_endpoints w ON w.id = c.endpoint_id
-        LEFT JOIN jobs j ON j.id = c.job_id
-        LEFT JOIN callbacks b ON b.id = j.result_callback_id
-        CROSS JOIN LATERAL (
-            SELECT coalesce(array_agg(id ORDER BY nth), '{}') AS ids,
-                   coalesce(array_agg(key_id ORDER BY nth), '{}') AS key_ids,
-                   coalesce(array_agg(sealed ORDER BY nth), '{}') AS sealed
-            FROM (SELECT id, key_id, sealed, row_number() OVER (ORDER BY expires_at DESC NULLS FIRST, id DESC) AS nth
-                  -- Two, so that each has its index.
-                  FROM (SELECT id, key_id, sealed, expires_at FROM signing_secrets
-                        WHERE endpoint_id = c.endpoint_id
-                        UNION ALL
-                        SELECT id, key_id, sealed, expires_at FROM signing_secrets
-                        WHERE tenant_id = c.tenant_id AND endpoint_id IS NULL AND c.endpoint_id IS NULL) secrets
-                  WHERE expires_at IS NULL OR expires_at > c.claimed_at) usable
-        ) s
         "#,
         count(claimant.room.places),
         count(claimant.room.unproven_places),
@@ -212,6 +222,35 @@ pub async fn claim(
         count(claimant.room.unproven_free),
         MOST_INTERRUPTED,
         claimant.ahead,
+    )
+    .fetch_all(conn)
+    .await?;
+    rows.into_iter().map(ClaimedDelivery::try_from).collect()
+}
+
+/// Reads what there is to send of deliveries that were leased to a process when they were made.
+///
+/// # Errors
+/// Where the database does not answer.
+pub async fn load(
+    conn: &mut PgConnection,
+    ids: &[DeliveryId],
+    worker: &str,
+    lease: Duration,
+) -> sqlx::Result<Vec<ClaimedDelivery>> {
+    let ids: Vec<Uuid> = ids.iter().map(|id| id.0).collect();
+    let rows = select_claimed!(
+        r#"
+        WITH claimed AS (
+            SELECT id, tenant_id, lane_id, endpoint_id, event_number, job_id, tries, lease_until,
+                   false AS is_unproven, lease_until - make_interval(secs => $3) AS claimed_at
+            FROM deliveries
+            WHERE id = ANY ($1) AND status = 'pending' AND worker = $2 AND lease_until IS NOT NULL
+        )
+        "#,
+        &ids,
+        worker,
+        lease.as_secs_f64(),
     )
     .fetch_all(conn)
     .await?;

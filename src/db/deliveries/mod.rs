@@ -17,7 +17,7 @@ mod waiting;
 
 pub(in crate::db) use self::fan_out::origin_of;
 pub use self::{
-    claim::{Claimant, Held, LANE_WIDTH, Room, claim},
+    claim::{Claimant, Held, LANE_WIDTH, Room, claim, load},
     claimed::{ClaimedDelivery, Content, Contents, Failure, ResultAt, To},
     ending::end_pending,
     erase::erase_of_job,

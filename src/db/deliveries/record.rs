@@ -1,7 +1,4 @@
 //! How tries went, written down: many in one commit.
-//!
-//! Ids come in selects of their own: Postgres then expects as many of them in each batch, and does not plan the same statement
-//! anew for every one.
 
 use std::{
     collections::{BTreeSet, HashMap},
@@ -155,7 +152,7 @@ async fn lock_deliveries(
         .map(|outcome| outcome.delivery_id.0)
         .collect();
     sqlx::query!(
-        "SELECT id FROM deliveries WHERE id = ANY (ARRAY(SELECT unnest($1::uuid[]))) ORDER BY id FOR NO KEY UPDATE",
+        "SELECT id FROM deliveries WHERE id = ANY ($1) ORDER BY id FOR NO KEY UPDATE",
         &ids
     )
     .fetch_all(&mut *conn)
@@ -166,7 +163,7 @@ async fn lock_deliveries(
         SELECT d.id, d.status, d.lease_until, d.tries,
                coalesce((SELECT max(number) FROM delivery_attempts a WHERE a.delivery_id = d.id), 0) AS "last_attempt!",
                EXISTS (SELECT FROM jobs j WHERE j.id = d.job_id AND j.deleted_at IS NOT NULL) AS "is_erased!"
-        FROM deliveries d WHERE d.id = ANY (ARRAY(SELECT unnest($1::uuid[])))
+        FROM deliveries d WHERE d.id = ANY ($1)
         "#,
         &ids,
     )
@@ -201,7 +198,7 @@ async fn lock_lanes(
     let rows = sqlx::query!(
         r#"
         SELECT id, failures, failing_since, open_until, last_success_at, last_failure_at
-        FROM delivery_lanes WHERE id = ANY (ARRAY(SELECT unnest($1::uuid[]))) ORDER BY id
+        FROM delivery_lanes WHERE id = ANY ($1) ORDER BY id
         FOR NO KEY UPDATE
         "#,
         &ids,
@@ -318,10 +315,10 @@ async fn update_deliveries(
         SET status = m.status, dead_reason = m.dead_reason, tries = m.tries, lease_until = NULL, worker = NULL,
             next_try_at = coalesce(gateway_now() + make_interval(secs => m.after_seconds), d.next_try_at),
             finished_at = CASE WHEN m.status <> 'pending' THEN gateway_now() END
-        FROM unnest((SELECT $1::uuid[]), $2::text[], $3::text[], $4::integer[], $5::float8[])
+        FROM unnest($1::uuid[], $2::text[], $3::text[], $4::integer[], $5::float8[])
              AS m (id, status, dead_reason, tries, after_seconds)
         -- Locked, so nobody has moved them.
-        WHERE d.id = m.id AND d.id = ANY (ARRAY(SELECT unnest($1::uuid[])))
+        WHERE d.id = m.id AND d.id = ANY ($1)
         ",
         &ids,
         &statuses as &[&str],
@@ -354,10 +351,10 @@ async fn update_lanes(
         UPDATE delivery_lanes l
         SET failures = n.failures, failing_since = n.failing_since, open_until = n.open_until,
             last_success_at = n.last_success_at, last_failure_at = n.last_failure_at
-        FROM unnest((SELECT $1::uuid[]), $2::integer[], $3::timestamptz[], $4::timestamptz[], $5::timestamptz[],
+        FROM unnest($1::uuid[], $2::integer[], $3::timestamptz[], $4::timestamptz[], $5::timestamptz[],
                     $6::timestamptz[])
              AS n (id, failures, failing_since, open_until, last_success_at, last_failure_at)
-        WHERE l.id = n.id AND l.id = ANY (ARRAY(SELECT unnest($1::uuid[])))
+        WHERE l.id = n.id AND l.id = ANY ($1)
         ",
         &ids,
         &failures,

@@ -16,13 +16,13 @@ mod read;
 mod sequence;
 
 pub(super) use self::read::EventRow;
+pub(in crate::db) use self::sequence::known_types;
 pub use self::{
     forget::{Forgotten, forget},
     pages::{Bounds, EventPage, bounds, horizon, list_of_job_after, list_of_tenant_after},
     read::{find_id, last_id, list_after, may_go_on},
     sequence::{Audience, Numbered, begin_numbering, is_any_unnumbered, number_next},
 };
-pub(in crate::db) use self::sequence::known_types;
 
 /// Adds an event.
 ///

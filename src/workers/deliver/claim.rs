@@ -4,11 +4,15 @@ use sqlx::PgConnection;
 use tokio::{sync::mpsc, time::Instant};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use super::{Deliverer, LEASE, places::Reserved, record::Finished};
+use super::{
+    Deliverer, LEASE,
+    places::{Place, Reserved},
+    record::Finished,
+};
 use crate::{
     crash_points::CrashPoint,
     db::deliveries::{self, Claimant, ClaimedDelivery},
-    domain::ids::LaneId,
+    domain::ids::{DeliveryId, LaneId},
 };
 
 /// Claims deliveries. Clones are the same.
@@ -90,6 +94,60 @@ impl Claimer {
 }
 
 impl Claimer {
+    /// Begins to send what was leased with the commit that made it, `since` this instant or a later one. What cannot be read is
+    /// due again when its lease has run out.
+    pub fn begin_leased(&self, ids: Vec<DeliveryId>, since: Instant) {
+        CrashPoint::DeliverClaimed.reach();
+        let at = Claimed {
+            before: since,
+            after: Instant::now(),
+        };
+        let claimer = self.clone();
+        self.tasks.spawn(async move {
+            let inner = &claimer.deliverer.0;
+            let loading = async {
+                let mut conn = inner.parts.pool.acquire().await?;
+                deliveries::load(&mut conn, &ids, &inner.parts.worker, LEASE).await
+            };
+            match loading.await {
+                Ok(loaded) => {
+                    for delivery in loaded {
+                        let Some(place) = inner.places.take_next(delivery.tenant_id).await else {
+                            return;
+                        };
+                        claimer.begin(delivery, at, place);
+                    }
+                }
+                Err(error) => {
+                    tracing::warn!(%error, "Could not read what is to be delivered; it is due again in a while");
+                }
+            }
+        });
+    }
+
+    fn begin(&self, delivery: ClaimedDelivery, at: Claimed, mut place: Place) {
+        let turns = self.deliverer.0.pace.turns(delivery.lane_id);
+        let claimer = self.clone();
+        self.tasks.spawn(async move {
+            let endpoint = delivery.endpoint();
+            let Self {
+                deliverer,
+                finished,
+                give_up,
+                ..
+            } = claimer;
+            let outcome = deliverer
+                .deliver_in_turn(delivery, at, turns, &mut place, &give_up)
+                .await;
+            // The recorder outlives every sender.
+            let _ = finished.send(Finished {
+                outcome,
+                endpoint,
+                _place: place,
+            });
+        });
+    }
+
     /// Says that something waits in lanes, for the next claim.
     pub fn note(&self, lanes: &[LaneId]) {
         self.deliverer.0.lanes.note(lanes.iter().copied());
@@ -123,27 +181,8 @@ impl Claim {
         };
         CrashPoint::DeliverClaimed.reach();
         for delivery in deliveries {
-            let mut place = reserved.take(delivery.tenant_id, delivery.is_unproven);
-            let turns = claimer.deliverer.0.pace.turns(delivery.lane_id);
-            let claimer = claimer.clone();
-            claimer.tasks.clone().spawn(async move {
-                let endpoint = delivery.endpoint();
-                let Claimer {
-                    deliverer,
-                    finished,
-                    give_up,
-                    ..
-                } = claimer;
-                let outcome = deliverer
-                    .deliver_in_turn(delivery, at, turns, &mut place, &give_up)
-                    .await;
-                // The recorder outlives every sender.
-                let _ = finished.send(Finished {
-                    outcome,
-                    endpoint,
-                    _place: place,
-                });
-            });
+            let place = reserved.take(delivery.tenant_id, delivery.is_unproven);
+            claimer.begin(delivery, at, place);
         }
     }
 }

@@ -1,7 +1,8 @@
 //! The deliverer: what is due is sent to its receiver, signed, and what came of it is written down.
 //!
 //! Lease, send, record. [`claim`] leases what is due in one statement, with everything that it takes to send it: in the commit
-//! that makes a delivery ([`super::sequence`]), or here, where it has waited. It is sent ([`send`], [`body`]); outcomes go to
+//! that makes a delivery ([`super::sequence`]), or here, where it has waited. What is made with the callback that it tells of
+//! is leased by the same statement, if nothing waits before it ([`super::announced`]). It is sent ([`send`], [`body`]); outcomes go to
 //! one recorder ([`record`]), which writes what has come in one commit. Whatever happens to
 //! this process in between, the lease runs out and another one sends again, with the same `webhook-id`: at least once.
 //!
@@ -21,6 +22,7 @@ use super::{ERROR_PAUSE, sweep_interval};
 use crate::{
     db::wakeups::Wakeups,
     domain::{ids::Ids, links::Links},
+    journal::announce::Lessee,
     notify::{client::Notifier, sealing::Sealer},
 };
 
@@ -96,6 +98,17 @@ impl Deliverer {
     ) -> (Claimer, impl Future<Output = ()> + Send + use<>) {
         let (claimer, queue) = Claimer::new(self.clone(), tasks, give_up.clone());
         (claimer, self.clone().record_all(queue, give_up))
+    }
+
+    /// As those see it who make deliveries and lease them at once.
+    #[must_use]
+    pub fn lessee(&self) -> Lessee {
+        let deliverer = self.clone();
+        Lessee {
+            worker: self.0.parts.worker.clone(),
+            lease: LEASE,
+            room: Box::new(move |tenant_id| deliverer.0.places.room_for(tenant_id)),
+        }
     }
 
     /// Claims what is due and sends it, until told to stop.

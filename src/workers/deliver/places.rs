@@ -79,6 +79,28 @@ impl Places {
         })
     }
 
+    /// How many deliveries of a tenant there is room for now, in lanes that work.
+    pub(super) fn room_for(&self, tenant_id: TenantId) -> usize {
+        let tally = self.tally.lock();
+        let all: usize = tally.values().map(|held| held.places).sum();
+        let held = tally.get(&tenant_id).map_or(0, |held| held.places);
+        // Before each of them it holds fewer than are free.
+        let share = PLACES.saturating_sub(all).saturating_sub(held).div_ceil(2);
+        share.min(self.all.available_permits())
+    }
+
+    /// Takes a place for a delivery in a lane that works, once there is one.
+    pub(super) async fn take_next(&self, tenant_id: TenantId) -> Option<Place> {
+        let place = Arc::clone(&self.all).acquire_owned().await.ok()?;
+        Some(Place {
+            tenant_id,
+            held: Holding::Quick {
+                _places: [Some(place), None],
+                _counted: self.tally.count(tenant_id, false),
+            },
+        })
+    }
+
     /// Whether none is free.
     pub(super) fn are_taken(&self) -> bool {
         self.all.available_permits() == 0
