@@ -81,6 +81,7 @@ mod submitting;
 mod surplus;
 mod tenancy;
 mod timeline;
+mod told_at_once;
 mod tracing;
 mod uploads;
 mod usage;

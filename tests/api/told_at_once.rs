@@ -1,0 +1,136 @@
+//! Events that get their number with the commit that makes them, and those that are left to the sequencer.
+
+use futures_util::future::join_all;
+
+use crate::support::{
+    TestApp,
+    callbacks::processing,
+    events::{all_told, wait_until_numbered},
+    receiver::Receiver,
+    rows::success,
+};
+
+const DONE: &[&str] = &["transcription.done"];
+
+/// The numbers that a job's events have, in the order in which they were added.
+async fn numbers(app: &TestApp, job: &str) -> Vec<i64> {
+    sqlx::query_scalar(
+        "SELECT number FROM events WHERE job_id = $1::uuid AND number IS NOT NULL ORDER BY position",
+    )
+    .bind(job)
+    .fetch_all(&app.pool)
+    .await
+    .unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_end_has_its_number_and_its_delivery_when_its_callback_is_answered() {
+    let app = TestApp::start().await;
+    let receiver = Receiver::start().await;
+    let endpoint = app.add_endpoint(&app.acme, &receiver.url(), DONE).await;
+    // The lane has to have worked before anything is leased in it unseen.
+    for tries in 1..=2 {
+        let (id, attempt, gladia_id) = processing(&app).await;
+        wait_until_numbered(&app).await;
+        assert_eq!(
+            app.call_back(attempt.id, success(&gladia_id, "words"))
+                .await
+                .status,
+            200
+        );
+        // queued, processing, done
+        assert_eq!(numbers(&app, &id).await.len(), 3);
+        let deliveries = app.deliveries_to(&endpoint).await;
+        assert_eq!(deliveries.len(), tries);
+        app.wait_for_deliveries(&endpoint, &vec!["delivered"; tries])
+            .await;
+    }
+    let received = receiver.received();
+    assert_eq!(received.len(), 2);
+    assert!(
+        received
+            .iter()
+            .all(|one| one.is_signed_with(&endpoint.secret))
+    );
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_callback_does_not_wait_for_whoever_numbers_events() {
+    let app = TestApp::start().await;
+    let receiver = Receiver::start().await;
+    let endpoint = app.add_endpoint(&app.acme, &receiver.url(), DONE).await;
+    let (id, attempt, gladia_id) = processing(&app).await;
+    wait_until_numbered(&app).await;
+    let mut somebody = app.pool.begin().await.unwrap();
+    sqlx::query("SELECT FROM event_sequence FOR UPDATE")
+        .execute(&mut *somebody)
+        .await
+        .unwrap();
+    let answer = app.call_back(attempt.id, success(&gladia_id, "words"));
+    assert_eq!(answer.await.status, 200);
+    assert_eq!(app.acme.job(&id).await["status"], "done");
+    assert_eq!(numbers(&app, &id).await.len(), 2);
+    somebody.rollback().await.unwrap();
+    app.wait_for_deliveries(&endpoint, &["delivered"]).await;
+    assert_eq!(receiver.received().len(), 1);
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn ends_at_the_same_instant_on_two_replicas_are_told_once_and_in_one_order() {
+    let app = TestApp::builder().replicas(2).start().await;
+    let receiver = Receiver::start().await;
+    let endpoint = app.add_endpoint(&app.acme, &receiver.url(), DONE).await;
+    let mut ends = Vec::new();
+    for nth in 0..20 {
+        let (id, attempt, gladia_id) = processing(&app).await;
+        ends.push((id, app.callback_url(nth % 2, attempt.id), gladia_id));
+    }
+    let answers = ends.iter().map(|(_, url, gladia_id)| async {
+        let request = app.http.post(url).body(success(gladia_id, "words"));
+        request.send().await.unwrap().status()
+    });
+    assert!(join_all(answers).await.iter().all(|status| *status == 200));
+    app.wait_for_deliveries(&endpoint, &["delivered"; 20]).await;
+    let told = all_told(&app).await;
+    let count = app
+        .scalar::<i64>("SELECT count(*) FROM events WHERE number > 0")
+        .await;
+    // Three each, and every number once.
+    assert_eq!((told.len(), count), (60, 60));
+    assert_eq!(
+        app.scalar::<i64>("SELECT last_number FROM event_sequence")
+            .await,
+        60
+    );
+    for (id, ..) in &ends {
+        assert!(numbers(&app, id).await.is_sorted());
+    }
+    let mut received: Vec<String> = receiver.received().iter().map(|one| one.id()).collect();
+    received.sort();
+    received.dedup();
+    assert_eq!(received.len(), 20);
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_cannot_be_told_at_once_costs_no_callback() {
+    let app = TestApp::start().await;
+    let receiver = Receiver::start().await;
+    app.add_endpoint(&app.acme, &receiver.url(), DONE).await;
+    let (id, attempt, gladia_id) = processing(&app).await;
+    wait_until_numbered(&app).await;
+    app.execute("ALTER TABLE deliveries ADD CONSTRAINT none CHECK (false) NOT VALID")
+        .await;
+    let answer = app.call_back(attempt.id, success(&gladia_id, "words"));
+    assert_eq!(answer.await.status, 200);
+    assert_eq!(app.callback_outcomes(&id).await, ["completed"]);
+    app.execute("ALTER TABLE deliveries DROP CONSTRAINT none")
+        .await;
+    let next = app.acme.start("next.mp3").await;
+    app.acme.wait_until_done(&next).await;
+    wait_until_numbered(&app).await;
+    assert_eq!(numbers(&app, &id).await.len(), 3);
+    app.finish().await;
+}
