@@ -5,6 +5,8 @@ pub mod gladia;
 pub mod machine;
 pub mod processes;
 pub mod table;
+pub mod transcripts;
+pub mod wire;
 
 use gladia_gateway::dev_tools::postgres::{EmbeddedPostgres, Options};
 
