@@ -52,6 +52,11 @@ pub fn resident_bytes(pid: u32) -> anyhow::Result<(u64, u64)> {
     Ok((bytes("VmRSS:")?, bytes("VmHWM:")?))
 }
 
+/// Has the kernel forget how much memory a process had at most.
+pub fn forget_peak(pid: u32) -> anyhow::Result<()> {
+    Ok(fs::write(format!("/proc/{pid}/clear_refs"), "5")?)
+}
+
 // Counted from the state, which is the first field after the name.
 const PARENT: usize = 1;
 const USER: usize = 11;

@@ -6,7 +6,8 @@ use std::{
     time::Duration,
 };
 
-use axum::{Json, Router, extract::State, http::StatusCode, routing::post};
+use axum::{Json, Router, body::Body, extract::State, http::StatusCode, routing::post};
+use futures_util::StreamExt;
 use serde_json::{Value, json};
 use tokio::{net::TcpListener, sync::Notify, time::timeout};
 
@@ -33,6 +34,7 @@ impl FakeGladia {
         let jobs = Arc::new(Jobs::default());
         let router = Router::new()
             .route("/v2/pre-recorded", post(create))
+            .route("/v2/upload", post(upload))
             .with_state(Arc::clone(&jobs));
         let listener = TcpListener::bind("127.0.0.1:0").await?;
         let url = format!("http://{}", listener.local_addr()?);
@@ -77,4 +79,16 @@ async fn create(
         StatusCode::CREATED,
         Json(json!({ "id": id, "result_url": result_url })),
     )
+}
+
+/// A file: it is read and forgotten.
+async fn upload(body: Body) -> (StatusCode, Json<Value>) {
+    let mut pieces = body.into_data_stream();
+    while let Some(piece) = pieces.next().await {
+        if piece.is_err() {
+            return (StatusCode::BAD_REQUEST, Json(Value::Null));
+        }
+    }
+    let audio_url = format!("https://api.gladia.io/file/{}", uuid::Uuid::new_v4());
+    (StatusCode::OK, Json(json!({ "audio_url": audio_url })))
 }

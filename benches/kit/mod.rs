@@ -9,6 +9,8 @@ pub mod path;
 pub mod processes;
 pub mod receiver;
 pub mod table;
+pub mod transcripts;
+pub mod wire;
 
 use gladia_gateway::dev_tools::postgres::{EmbeddedPostgres, Options};
 

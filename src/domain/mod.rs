@@ -29,6 +29,7 @@ pub mod repeats;
 pub mod retry;
 pub mod searchable;
 pub mod settling;
+pub mod sha256;
 pub mod shares;
 pub mod signing_secret;
 pub mod spreadsheet;

@@ -3,6 +3,7 @@
 use std::{
     collections::BTreeMap,
     io::{self, Read},
+    pin::pin,
     time::Duration,
 };
 
@@ -62,7 +63,20 @@ pub fn blocking_reader(body: Body, pace: Pace) -> impl Read + Send {
     SyncIoBridge::new(StreamReader::new(Box::pin(timed(body, pace))))
 }
 
-/// The problem where [`blocking_reader`] failed.
+/// A body whose declared size is small, once the whole of it is here. HTTP ends it where that size ends.
+///
+/// # Errors
+/// Where it breaks off, or does not come in time.
+pub async fn read_small(body: Body, declared_bytes: usize, pace: Pace) -> io::Result<Vec<u8>> {
+    let mut chunks = pin!(timed(body, pace));
+    let mut read = Vec::with_capacity(declared_bytes);
+    while let Some(chunk) = chunks.next().await {
+        read.extend_from_slice(&chunk?);
+    }
+    Ok(read)
+}
+
+/// The problem where [`blocking_reader`] or [`read_small`] failed.
 #[must_use]
 pub fn reading_failed(error: &io::Error, pace: Pace) -> Problem {
     if error.kind() == io::ErrorKind::TimedOut {

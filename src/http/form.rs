@@ -1,7 +1,7 @@
 //! A file on its way to Gladia: the multipart form that brings it, forwarded while it arrives.
 //!
-//! Nothing is stored here and nothing is collected: a chunk is hashed, counted and handed on, and the next one is read
-//! once Gladia has taken it. So memory does not grow with the file, and a slow side slows the other. A file that breaks
+//! Nothing is stored here and nothing is collected: a chunk is counted and handed on, and the next one is read once Gladia has
+//! taken it. It is hashed where an idempotency key will be compared by it, which takes as long as everything else together. So memory does not grow with the file, and a slow side slows the other. A file that breaks
 //! off is broken off upstream too, without the closing boundary, so half a file can never pass for a whole one.
 
 use std::{future::Future, io, time::Duration};
@@ -13,7 +13,6 @@ use axum::{
 use futures_util::{Stream, stream};
 use multer::{Field, Multipart};
 use serde_json::{Map, Value};
-use sha2::{Digest, Sha256};
 use tokio::sync::mpsc;
 
 use super::{
@@ -22,7 +21,10 @@ use super::{
     problem::{Problem, ProblemType},
     state::HttpLimits,
 };
-use crate::gladia::{client::GladiaClient, error::GladiaError, upload::UploadedFile};
+use crate::{
+    domain::sha256::Sha256,
+    gladia::{client::GladiaClient, error::GladiaError, upload::UploadedFile},
+};
 
 /// The part that holds the file.
 const AUDIO: &str = "audio";
@@ -47,6 +49,8 @@ const MAX_BOUNDARY_BYTES: usize = 70;
 pub enum Destination<'a> {
     /// It goes to Gladia.
     Gladia(&'a GladiaClient),
+    /// The same, and it is hashed, so that a repetition can be told.
+    GladiaAndHash(&'a GladiaClient),
     /// It is only hashed, to see whether it is the same as before.
     HashOnly,
 }
@@ -58,8 +62,8 @@ pub struct ReceivedFile {
     pub filename: String,
     /// Its size.
     pub size_bytes: u64,
-    /// Its hash.
-    pub sha256: [u8; 32],
+    /// Its hash, where it was wanted.
+    pub sha256: Option<[u8; 32]>,
     /// What Gladia made of it, if it went there.
     pub uploaded: Option<UploadedFile>,
 }
@@ -192,7 +196,7 @@ async fn receive_options(
     parse_json_object(&bytes, "the part `options`")
 }
 
-/// Hashes, counts and forwards the file.
+/// Counts, hashes and forwards the file.
 async fn receive_file(
     mut field: Field<'_>,
     limits: &HttpLimits,
@@ -203,8 +207,9 @@ async fn receive_file(
         || "application/octet-stream".to_owned(),
         ToString::to_string,
     );
+    let is_hashed = !matches!(destination, Destination::Gladia(_));
     let mut meter = Meter {
-        hash: Sha256::new(),
+        hash: is_hashed.then(Sha256::new),
         size_bytes: 0,
         limits,
     };
@@ -222,7 +227,7 @@ async fn receive_file(
             while meter.next(&mut field).await?.is_some() {}
             None
         }
-        Destination::Gladia(gladia) => {
+        Destination::Gladia(gladia) | Destination::GladiaAndHash(gladia) => {
             let (chunks, audio) = audio_channel();
             let upload = gladia.upload(filename.clone(), &content_type, audio);
             Some(forward(&mut meter, &mut field, first, chunks, upload).await?)
@@ -231,7 +236,7 @@ async fn receive_file(
     Ok(ReceivedFile {
         filename,
         size_bytes: meter.size_bytes,
-        sha256: meter.hash.finalize().into(),
+        sha256: meter.hash.map(Sha256::finish),
         uploaded,
     })
 }
@@ -278,7 +283,7 @@ async fn forward(
 
 /// Counts and hashes what arrives.
 struct Meter<'a> {
-    hash: Sha256,
+    hash: Option<Sha256>,
     size_bytes: u64,
     limits: &'a HttpLimits,
 }
@@ -293,7 +298,9 @@ impl Meter<'_> {
             if self.size_bytes > self.limits.max_upload_bytes {
                 return Err(too_large(self.limits));
             }
-            self.hash.update(&chunk);
+            if let Some(hash) = &mut self.hash {
+                hash.update(&chunk);
+            }
             return Ok(Some(chunk));
         }
         Ok(None)

@@ -4,6 +4,8 @@
 //! carries it out later, by the same path. Once the database was away, callbacks go to the spool at once until that worker
 //! has seen it again: none of them waits for a connection that will not come, and no turn is kept from the next one.
 
+mod small;
+
 use std::{
     io::{self, Read},
     sync::{

@@ -124,6 +124,20 @@ async fn a_repeated_upload_is_hashed_and_not_sent_on() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_file_is_hashed_where_a_key_will_be_compared_by_it_and_else_not() {
+    let app = TestApp::start().await;
+    let hashed = "SELECT count(*) FROM uploads WHERE sha256 IS NOT NULL";
+    let request = app.acme.upload_request(audio::short(), "a.wav", None);
+    Answer::to(request).await.expect(202);
+    assert_eq!(app.rows("uploads").await, 1);
+    assert_eq!(app.scalar::<i64>(hashed).await, 0);
+    let once = upload_once(&app.acme, "file-1", audio::short(), None).await;
+    once.expect(202);
+    assert_eq!(app.scalar::<i64>(hashed).await, 1);
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_key_is_given_back_after_an_upload_that_failed() {
     let app = TestApp::start().await;
     let fault = json!({ "operation": "upload", "kind": "drop_before", "times": 1 });

@@ -78,16 +78,12 @@ impl<R: Read> JsonReader<R> {
     fn skip_string(&mut self) -> Step {
         self.take(b'"')?;
         loop {
-            if self.peek()?.is_none() {
-                return Err(JsonError::BreaksOff(self.offset()));
-            }
-            let rest = &self.buffer[self.at..self.checked];
-            let plain = rest
-                .iter()
-                .position(|byte| matches!(byte, b'"' | b'\\' | ..=0x1f));
-            self.at += plain.unwrap_or(rest.len());
-            if plain.is_none() {
-                continue;
+            let rest = self.rest();
+            let plain = plain_length(rest);
+            let ends = rest.get(plain) == Some(&b'"');
+            self.at += plain + usize::from(ends);
+            if ends {
+                return Ok(());
             }
             match self.next()? {
                 b'"' => return Ok(()),
@@ -102,12 +98,18 @@ impl<R: Read> JsonReader<R> {
                     }
                     _ => return Err(self.malformed()),
                 },
-                _ => return Err(self.malformed()),
+                ..=0x1f => return Err(self.malformed()),
+                // The string goes on behind what had been read.
+                _ => {}
             }
         }
     }
 
     fn skip_number(&mut self) -> Step {
+        if let Some(length) = number_length(self.rest()) {
+            self.at += length;
+            return Ok(());
+        }
         if self.peek()? == Some(b'-') {
             self.at += 1;
         }
@@ -150,4 +152,49 @@ impl<R: Read> JsonReader<R> {
     fn skip_word(&mut self, word: &[u8]) -> Step {
         word.iter().try_for_each(|letter| self.take(*letter))
     }
+}
+
+/// A byte in each of eight.
+const fn eight(byte: u8) -> u64 {
+    u64::from_ne_bytes([byte; 8])
+}
+
+/// The highest bit of every byte that is zero, and perhaps of some behind the first such byte.
+const fn zeros(bytes: u64) -> u64 {
+    bytes.wrapping_sub(eight(1)) & !bytes & eight(0x80)
+}
+
+/// How many bytes stand before the first one that ends a string, begins an escape, or is none of a string's. Eight are looked
+/// at at once: transcripts are short strings and little else.
+fn plain_length(bytes: &[u8]) -> usize {
+    let (eights, rest) = bytes.as_chunks();
+    for (nth, eight_bytes) in eights.iter().enumerate() {
+        let word = u64::from_le_bytes(*eight_bytes);
+        let is_control = word.wrapping_sub(eight(0x20)) & !word & eight(0x80);
+        let found = is_control | zeros(word ^ eight(b'"')) | zeros(word ^ eight(b'\\'));
+        if found != 0 {
+            return nth * 8 + found.trailing_zeros() as usize / 8;
+        }
+    }
+    let ends = |byte: &u8| matches!(byte, b'"' | b'\\' | ..=0x1f);
+    let before = rest.iter().position(ends).unwrap_or(rest.len());
+    bytes.len() - rest.len() + before
+}
+
+/// How long the number is that stands at the beginning, where its end can be seen and it has no exponent, as almost all.
+fn number_length(bytes: &[u8]) -> Option<usize> {
+    let digits = |from: usize| {
+        let rest = bytes.get(from..)?;
+        let length = rest.iter().position(|byte| !byte.is_ascii_digit())?;
+        (length > 0).then_some(from + length)
+    };
+    let start = usize::from(bytes.first() == Some(&b'-'));
+    let mut end = digits(start)?;
+    if bytes[start] == b'0' && end > start + 1 {
+        return None;
+    }
+    if bytes[end] == b'.' {
+        end = digits(end + 1)?;
+    }
+    (!matches!(bytes[end], b'e' | b'E')).then_some(end)
 }

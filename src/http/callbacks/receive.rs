@@ -95,16 +95,24 @@ async fn receive(state: &AppState, arrival: Arrival, body: Body) -> Result<Taken
         whole: state.limits.request_timeout,
         pause: PAUSE_TIMEOUT,
     };
-    let body = body::blocking_reader(body, pace);
     let intake = state.intake.clone();
-    let taken = state.tasks.spawn(
-        async move {
-            let taken = intake.take(arrival, body).await;
-            drop(turn);
-            taken
-        }
-        .in_current_span(),
-    );
+    let taking = async move {
+        let taken = match intake.small_bytes(arrival) {
+            Some(bytes) => {
+                intake
+                    .take_small(arrival, body::read_small(body, bytes, pace))
+                    .await
+            }
+            None => {
+                intake
+                    .take(arrival, body::blocking_reader(body, pace))
+                    .await
+            }
+        };
+        drop(turn);
+        taken
+    };
+    let taken = state.tasks.spawn(taking.in_current_span());
     match taken.await {
         Ok(taken) => taken.map_err(|error| not_kept(arrival.attempt_id, error, pace)),
         Err(error) => Err(failed(&error)),

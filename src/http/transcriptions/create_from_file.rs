@@ -89,10 +89,10 @@ pub async fn create_transcription_from_file(
         }
     }
     // A repetition is compared, not sent on.
-    let destination = if earlier.is_some() {
-        Destination::HashOnly
-    } else {
-        Destination::Gladia(&state.gladia)
+    let destination = match (&held, &earlier) {
+        (_, Some(_)) => Destination::HashOnly,
+        (Some(_), None) => Destination::GladiaAndHash(&state.gladia),
+        (None, None) => Destination::Gladia(&state.gladia),
     };
     let judge = Judge::of(&state);
     let received = receive(
@@ -108,12 +108,14 @@ pub async fn create_transcription_from_file(
         Err(problem) => return Err(give_back(held, problem).await),
     };
     let options = form.options.unwrap_or_default();
-    let fingerprint = Fingerprint::new(
-        Operation::CreateTranscriptionFromFile,
-        &options.canonical(),
-        &form.file.sha256,
-    );
-    if let Some(earlier) = earlier {
+    let fingerprint = form.file.sha256.map(|hash| {
+        Fingerprint::new(
+            Operation::CreateTranscriptionFromFile,
+            &options.canonical(),
+            &hash,
+        )
+    });
+    if let (Some(earlier), Some(fingerprint)) = (earlier, fingerprint) {
         return replay(&state, caller, earlier.same_job(fingerprint)?, wait).await;
     }
 
@@ -133,7 +135,7 @@ pub async fn create_transcription_from_file(
         audio_url: &upload.audio_url,
         upload_id: Some(upload.id),
         audio_warnings,
-        key: held.map(|key| (key, fingerprint)),
+        key: held.zip(fingerprint),
     };
     accept(&state, accepted, wait).await
 }

@@ -118,7 +118,7 @@ pub async fn keep(
         filename: file.filename,
         extension: uploaded.extension().map(str::to_owned),
         size_bytes: i64::try_from(file.size_bytes).unwrap_or(i64::MAX),
-        sha256: Some(file.sha256.to_vec()),
+        sha256: file.sha256.map(Into::into),
         audio_duration_seconds: uploaded.duration_seconds(),
         number_of_channels: uploaded
             .audio_metadata

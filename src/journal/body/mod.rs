@@ -101,6 +101,12 @@ impl KeptBody {
         }
     }
 
+    /// The same, which began to come earlier than it was read.
+    #[must_use]
+    pub fn read_since(self, read_since: SystemTime) -> Self {
+        Self { read_since, ..self }
+    }
+
     /// When it came, if that was before now.
     #[must_use]
     pub fn came_at(&self) -> Option<DateTime<Utc>> {

@@ -5,14 +5,11 @@
 //! piece that it does so in. So the latest piece waits, uncompressed, until the next one is asked for: by then everything
 //! in it has been looked at.
 
-use std::{
-    io::{self, Read, Write},
-    mem,
-};
+use std::io::{self, Read, Write};
 
-use sha2::{Digest, Sha256};
+use zstd::stream::raw::{CParameter, InBuffer, Operation, OutBuffer};
 
-use crate::{db::callbacks::ResultFrame, gladia::callback::Source};
+use crate::{db::callbacks::ResultFrame, domain::sha256::Sha256, gladia::callback::Source};
 
 /// Results are text; the lowest level is where time is best spent. Its window of half a megabyte is far below the 8 MB that
 /// RFC 9659 lets an HTTP client count on.
@@ -25,10 +22,58 @@ pub(in crate::journal) fn encoder<W: Write>(sink: W) -> io::Result<zstd::Encoder
     Ok(encoder)
 }
 
+/// How much room the compressor gets at least.
+const OUTPUT_BYTES: usize = 16 * 1024;
+
+/// Frames, one after the other, by one compressor: to make one takes longer than to compress a short body.
+struct Frames {
+    compressor: zstd::stream::raw::Encoder<'static>,
+    compressed: Vec<u8>,
+}
+
+impl Frames {
+    fn new() -> io::Result<Self> {
+        let mut compressor = zstd::stream::raw::Encoder::new(ZSTD_LEVEL)?;
+        compressor.set_parameter(CParameter::ChecksumFlag(true))?;
+        Ok(Self {
+            compressor,
+            compressed: Vec::new(),
+        })
+    }
+
+    /// Adds to a frame. The first byte behind another one begins it.
+    fn add(&mut self, bytes: &[u8]) -> io::Result<()> {
+        let mut input = InBuffer::around(bytes);
+        while input.pos() < bytes.len() {
+            self.with_room(|compressor, output| compressor.run(&mut input, output))?;
+        }
+        Ok(())
+    }
+
+    /// Ends a frame, which is one also where nothing was added. Tells how many bytes all of them take.
+    fn end(&mut self) -> io::Result<usize> {
+        while self.with_room(|compressor, output| compressor.finish(output, false))? > 0 {}
+        Ok(self.compressed.len())
+    }
+
+    fn with_room(
+        &mut self,
+        run: impl FnOnce(
+            &mut zstd::stream::raw::Encoder<'static>,
+            &mut OutBuffer<'_, Vec<u8>>,
+        ) -> io::Result<usize>,
+    ) -> io::Result<usize> {
+        let filled = self.compressed.len();
+        self.compressed.reserve(OUTPUT_BYTES);
+        let mut output = OutBuffer::around_pos(&mut self.compressed, filled);
+        run(&mut self.compressor, &mut output)
+    }
+}
+
 /// A source of which everything that is read is kept, up to a limit.
 pub(super) struct Tee<R> {
     source: R,
-    encoder: zstd::Encoder<'static, Vec<u8>>,
+    frames: Frames,
     /// The piece that was read last and is not compressed yet.
     waiting: Vec<u8>,
     limit: u64,
@@ -57,7 +102,7 @@ impl<R: Read> Tee<R> {
     pub(super) fn new(source: R, limit: u64) -> io::Result<Self> {
         Ok(Self {
             source,
-            encoder: encoder(Vec::new())?,
+            frames: Frames::new()?,
             waiting: Vec::new(),
             limit,
             bytes: 0,
@@ -75,17 +120,18 @@ impl<R: Read> Tee<R> {
         if let Some(error) = self.failed {
             return Err(error);
         }
+        self.frames.end()?;
         Ok(Passed {
-            compressed: self.encoder.finish()?,
+            compressed: self.frames.compressed,
             result_frame: self.result_frame,
             bytes: i64::try_from(self.bytes).unwrap_or(i64::MAX),
-            sha256: self.hash.finalize().into(),
+            sha256: self.hash.finish(),
             is_more: self.is_more,
         })
     }
 
     fn pass(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        self.encoder.write_all(&self.waiting)?;
+        self.frames.add(&self.waiting)?;
         self.waiting.clear();
         let left = usize::try_from(self.limit - self.bytes).unwrap_or(usize::MAX);
         if left == 0 {
@@ -110,13 +156,9 @@ impl<R: Read> Tee<R> {
         let Some(before) = before.filter(|before| *before <= self.waiting.len()) else {
             return Ok(None);
         };
-        self.encoder.write_all(&self.waiting[..before])?;
+        self.frames.add(&self.waiting[..before])?;
         self.waiting.drain(..before);
-        self.encoder.do_finish()?;
-        let ended = mem::take(self.encoder.get_mut());
-        let bytes = ended.len();
-        self.encoder = encoder(ended)?;
-        Ok(Some(bytes))
+        self.frames.end().map(Some)
     }
 
     /// The same, where whoever reads is not to be troubled with a failure.
