@@ -13,7 +13,7 @@ use sqlx::{Connection, PgConnection};
 use uuid::Uuid;
 
 use crate::{
-    db::{clock, corrupt},
+    db::corrupt,
     domain::{
         delivery::{DeadReason, DeliveryStatus},
         delivery_schedule::{LONGEST_WAIT, LaneHealth, Sign},
@@ -118,7 +118,9 @@ pub async fn record(
             }
         }
     }
-    write(&mut tx, &attempts, &deliveries, &lanes).await?;
+    attempts.insert(&mut tx).await?;
+    update_deliveries(&mut tx, &deliveries).await?;
+    update_lanes(&mut tx, &lanes).await?;
     tx.commit().await?;
     Ok(Recorded { now, lanes })
 }
@@ -198,21 +200,14 @@ async fn lock_lanes(
     let ids: Vec<Uuid> = ids.into_iter().collect();
     let rows = sqlx::query!(
         r#"
-        SELECT id, failures, failing_since, open_until, last_success_at, last_failure_at,
-               -- Looked at for each row once it is locked, so that time does not run backwards from one record to the next.
-               gateway_now() AS "now!"
-        FROM (SELECT id, failures, failing_since, open_until, last_success_at, last_failure_at
-              FROM delivery_lanes WHERE id = ANY (ARRAY(SELECT unnest($1::uuid[]))) ORDER BY id
-              FOR NO KEY UPDATE) locked
+        SELECT id, failures, failing_since, open_until, last_success_at, last_failure_at
+        FROM delivery_lanes WHERE id = ANY (ARRAY(SELECT unnest($1::uuid[]))) ORDER BY id
+        FOR NO KEY UPDATE
         "#,
         &ids,
     )
     .fetch_all(&mut *conn)
     .await?;
-    let now = match rows.iter().map(|row| row.now).max() {
-        Some(now) => now,
-        None => clock::now(conn).await?,
-    };
     let lanes = rows
         .into_iter()
         .map(|row| {
@@ -226,7 +221,8 @@ async fn lock_lanes(
             (row.id.into(), health)
         })
         .collect();
-    Ok((now, lanes))
+    // After the locks, so that time does not run backwards from one record to the next.
+    Ok((crate::db::clock::now(conn).await?, lanes))
 }
 
 /// Tries, as columns.
@@ -258,14 +254,36 @@ impl Attempts {
         self.response_starts
             .push(response_start.filter(|_| !delivery.is_erased));
     }
+
+    async fn insert(&self, conn: &mut PgConnection) -> sqlx::Result<()> {
+        if self.delivery_ids.is_empty() {
+            return Ok(());
+        }
+        sqlx::query!(
+            "
+            INSERT INTO delivery_attempts
+                (delivery_id, number, started_at, duration_ms, http_status, error, error_detail, response_start)
+            SELECT * FROM unnest($1::uuid[], $2::integer[], $3::timestamptz[], $4::integer[], $5::integer[], $6::text[],
+                                 $7::text[], $8::text[])
+            ",
+            &self.delivery_ids,
+            &self.numbers,
+            &self.started_at,
+            &self.durations_ms,
+            &self.http_statuses as &[Option<i32>],
+            &self.errors as &[Option<&str>],
+            &self.error_details as &[Option<String>],
+            &self.response_starts as &[Option<String>],
+        )
+        .execute(conn)
+        .await
+        .map(|_| ())
+    }
 }
 
-/// What has become of all of it, in one message.
-async fn write(
+async fn update_deliveries(
     conn: &mut PgConnection,
-    attempts: &Attempts,
     deliveries: &HashMap<DeliveryId, Locked>,
-    lanes: &HashMap<LaneId, LaneHealth>,
 ) -> sqlx::Result<()> {
     let moved: Vec<(Uuid, &Locked, Next)> = deliveries
         .iter()
@@ -294,7 +312,36 @@ async fn write(
             Next::Delivered | Next::Dead(_) => None,
         })
         .collect();
-    let lane_ids: Vec<Uuid> = lanes.keys().map(|id| id.0).collect();
+    sqlx::query!(
+        "
+        UPDATE deliveries d
+        SET status = m.status, dead_reason = m.dead_reason, tries = m.tries, lease_until = NULL, worker = NULL,
+            next_try_at = coalesce(gateway_now() + make_interval(secs => m.after_seconds), d.next_try_at),
+            finished_at = CASE WHEN m.status <> 'pending' THEN gateway_now() END
+        FROM unnest((SELECT $1::uuid[]), $2::text[], $3::text[], $4::integer[], $5::float8[])
+             AS m (id, status, dead_reason, tries, after_seconds)
+        -- Locked, so nobody has moved them.
+        WHERE d.id = m.id AND d.id = ANY (ARRAY(SELECT unnest($1::uuid[])))
+        ",
+        &ids,
+        &statuses as &[&str],
+        &dead_reasons as &[Option<&str>],
+        &tries,
+        &after_seconds as &[Option<f64>],
+    )
+    .execute(conn)
+    .await
+    .map(|_| ())
+}
+
+async fn update_lanes(
+    conn: &mut PgConnection,
+    lanes: &HashMap<LaneId, LaneHealth>,
+) -> sqlx::Result<()> {
+    if lanes.is_empty() {
+        return Ok(());
+    }
+    let ids: Vec<Uuid> = lanes.keys().map(|id| id.0).collect();
     let failures: Vec<i32> = lanes
         .values()
         .map(|lane| i32::try_from(lane.failures).unwrap_or(i32::MAX))
@@ -304,43 +351,15 @@ async fn write(
     };
     sqlx::query!(
         "
-        WITH tried AS (
-            INSERT INTO delivery_attempts
-                (delivery_id, number, started_at, duration_ms, http_status, error, error_detail, response_start)
-            SELECT * FROM unnest((SELECT $1::uuid[]), $2::integer[], $3::timestamptz[], $4::integer[], $5::integer[],
-                                 $6::text[], $7::text[], $8::text[])
-        ), lanes AS (
-            UPDATE delivery_lanes l
-            SET failures = n.failures, failing_since = n.failing_since, open_until = n.open_until,
-                last_success_at = n.last_success_at, last_failure_at = n.last_failure_at
-            FROM unnest((SELECT $14::uuid[]), $15::integer[], $16::timestamptz[], $17::timestamptz[], $18::timestamptz[],
-                        $19::timestamptz[])
-                 AS n (id, failures, failing_since, open_until, last_success_at, last_failure_at)
-            WHERE l.id = n.id AND l.id = ANY (ARRAY(SELECT unnest($14::uuid[])))
-        )
-        UPDATE deliveries d
-        SET status = m.status, dead_reason = m.dead_reason, tries = m.tries, lease_until = NULL, worker = NULL,
-            next_try_at = coalesce(gateway_now() + make_interval(secs => m.after_seconds), d.next_try_at),
-            finished_at = CASE WHEN m.status <> 'pending' THEN gateway_now() END
-        FROM unnest((SELECT $9::uuid[]), $10::text[], $11::text[], $12::integer[], $13::float8[])
-             AS m (id, status, dead_reason, tries, after_seconds)
-        -- Locked, so nobody has moved them.
-        WHERE d.id = m.id AND d.id = ANY (ARRAY(SELECT unnest($9::uuid[])))
+        UPDATE delivery_lanes l
+        SET failures = n.failures, failing_since = n.failing_since, open_until = n.open_until,
+            last_success_at = n.last_success_at, last_failure_at = n.last_failure_at
+        FROM unnest((SELECT $1::uuid[]), $2::integer[], $3::timestamptz[], $4::timestamptz[], $5::timestamptz[],
+                    $6::timestamptz[])
+             AS n (id, failures, failing_since, open_until, last_success_at, last_failure_at)
+        WHERE l.id = n.id AND l.id = ANY (ARRAY(SELECT unnest($1::uuid[])))
         ",
-        &attempts.delivery_ids,
-        &attempts.numbers,
-        &attempts.started_at,
-        &attempts.durations_ms,
-        &attempts.http_statuses as &[Option<i32>],
-        &attempts.errors as &[Option<&str>],
-        &attempts.error_details as &[Option<String>],
-        &attempts.response_starts as &[Option<String>],
         &ids,
-        &statuses as &[&str],
-        &dead_reasons as &[Option<&str>],
-        &tries,
-        &after_seconds as &[Option<f64>],
-        &lane_ids,
         &failures,
         &instants(|lane| lane.failing_since) as &[Option<DateTime<Utc>>],
         &instants(|lane| lane.open_until) as &[Option<DateTime<Utc>>],

@@ -18,7 +18,7 @@ use crate::{db::deliveries, domain::ids::LaneId};
 /// How many lanes a stretch has.
 const STRETCH: i32 = 1000;
 
-/// How long between two stretches, where there are several or it is known of lanes in which to look.
+/// How long between two stretches, where there are several.
 pub(super) const PAUSE: Duration = Duration::from_millis(250);
 
 /// How many lanes are kept in mind. The others are found all the same.
@@ -56,9 +56,7 @@ impl Lanes {
     pub(super) async fn find(&self, conn: &mut PgConnection) -> sqlx::Result<Vec<LaneId>> {
         let (mut lanes, after, is_time) = {
             let mut known = self.lock();
-            // Where there are few and nothing is known of them, somebody may have been woken for one.
-            let is_asked = known.next.is_none() && known.noted.is_empty();
-            let is_time = is_asked
+            let is_time = known.next.is_none()
                 || known
                     .looked_at
                     .is_none_or(|looked_at| looked_at.elapsed() >= PAUSE);

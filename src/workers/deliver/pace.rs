@@ -17,12 +17,11 @@ use crate::{db::deliveries::LANE_WIDTH, domain::ids::LaneId};
 /// A receiver is fast once it takes a message within this.
 const FAST: Duration = Duration::from_millis(20);
 
-/// And until one takes longer than this: what is leased ahead has its turn within two seconds.
+/// And until one takes longer than this: what is leased ahead has its turn in little more than a second.
 const SLOW: Duration = Duration::from_millis(100);
 
-/// How many are leased ahead of those that are under way: about as many as are sent while some are claimed and
-/// recorded, and with those half of the places of a process.
-const AHEAD: i32 = 15 * LANE_WIDTH;
+/// How many are leased ahead of those that are under way: about as many as are sent while some are claimed and recorded.
+const AHEAD: i32 = 11 * LANE_WIDTH;
 
 /// How many lanes are kept in mind.
 const MOST_LANES: usize = 10_000;
