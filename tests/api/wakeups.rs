@@ -29,5 +29,7 @@ async fn a_process_notifies_others_once_it_has_heard_of_one() {
         }
     };
     assert_ne!(heard.await, "another");
+    // Its connection is of the pool, which is waited for.
+    drop(listener);
     app.finish().await;
 }
