@@ -70,6 +70,8 @@ pub struct ClaimedJob {
     pub waited_since: DateTime<Utc>,
     /// When it was claimed.
     pub claimed_at: DateTime<Utc>,
+    /// Whether it goes ahead alone, to find out whether Gladia accepts anything again.
+    pub goes_alone: bool,
     /// The span that all this belongs below.
     pub trace: Option<TraceContext>,
 }
@@ -144,6 +146,7 @@ pub async fn claim(conn: &mut PgConnection, claimant: &Claimant<'_>) -> sqlx::Re
                 .earlier_finished_at
                 .map_or(job.queued_at, |finished_at| finished_at.max(job.queued_at)),
             claimed_at: attempt.created_at,
+            goes_alone,
             trace: TraceContext::from_stored(job.traceparent.as_deref(), job.tracestate.as_deref()),
         });
     Ok(Claim::Claimed(claimed.collect()))

@@ -195,7 +195,7 @@ impl Submitter {
         // A pause comes first, so that nobody claims at once what the record puts back into the line.
         // A stop says nothing of Gladia.
         if !give_up.is_cancelled()
-            && let Err(error) = self.adjust_dispatch(&outcome).await
+            && let Err(error) = self.adjust_dispatch(&job, &outcome).await
         {
             tracing::warn!(%error, "Could not adjust dispatch");
         }
@@ -242,7 +242,11 @@ impl Submitter {
     }
 
     /// Rests where nothing can be sent at the moment, for all replicas alike.
-    async fn adjust_dispatch(&self, outcome: &SubmitOutcome) -> sqlx::Result<()> {
+    async fn adjust_dispatch(&self, job: &ClaimedJob, outcome: &SubmitOutcome) -> sqlx::Result<()> {
+        // The rule, and then nothing is to be changed. A failure since its claim is for the next one to find out about.
+        if matches!(outcome, SubmitOutcome::Accepted { .. }) && !job.goes_alone {
+            return Ok(());
+        }
         let mut conn = self.0.pool.acquire().await?;
         let (reason, at_least) = match outcome {
             SubmitOutcome::Accepted { .. } => return db::dispatch::mark_working(&mut conn).await,

@@ -266,7 +266,9 @@ impl Line {
                  FROM tenants t JOIN api_keys k ON k.tenant_id = t.id WHERE t.name LIKE 'team %'
              ), clock AS (SELECT gateway_now() AS now)
              INSERT INTO jobs (id, tenant_id, api_key_id, status, request, audio_url, created_at, queued_at)
-             SELECT gen_random_uuid(), teams.id, teams.key_id, 'queued', '{OPTIONS}',
+             -- In the order of time, as the gateway's ids are.
+             SELECT (lpad(to_hex((extract(epoch FROM {from} + n * interval '10 us') * 1000000)::bigint), 16, '0')
+                     || right(md5(n::text), 16))::uuid, teams.id, teams.key_id, 'queued', '{OPTIONS}',
                     'https://audio.example.com/' || n || '.mp3', {from} + n * interval '10 us', {from} + n * interval '10 us'
              FROM generate_series(1, $1) n JOIN teams ON teams.nth = n % $2, clock
              ORDER BY n"

@@ -13,6 +13,10 @@
 mod counter;
 mod line;
 
+use std::iter;
+
+use futures_util::future::try_join_all;
+
 use self::line::{Block, Burden, Line};
 use crate::kit::{
     Scale, start_postgres,
@@ -28,7 +32,7 @@ const DEAD: i32 = 200_000;
 /// Measures it for one tenant, then for many.
 pub async fn measure(scale: Scale) -> anyhow::Result<Vec<Row>> {
     let postgres = start_postgres().await?;
-    let block = scale.of(800, 300);
+    let block = scale.of(800, 200);
     let lengths: &[(i32, &str)] = scale.of(
         &[(100_000, "100,000"), (2_000_000, "2 million")],
         &[(100_000, "100,000")],
@@ -44,13 +48,16 @@ pub async fn measure(scale: Scale) -> anyhow::Result<Vec<Row>> {
             others.push((SHORT, "200,000 dead".to_owned(), dead));
             others.push((SHORT, "a snapshot open".to_owned(), Burden::Snapshot));
         }
-        let size = |jobs| (jobs, tenants, block);
-        let name = |nth: usize| format!("line_{tenants}_{nth}");
-        let short = Line::start(&postgres, &name(0), size(SHORT), Burden::Nothing).await?;
-        let mut lines = Vec::new();
-        for (nth, (jobs, _, burden)) in others.iter().enumerate() {
-            lines.push(Line::start(&postgres, &name(nth + 1), size(*jobs), *burden).await?);
-        }
+        let names: Vec<String> = (0..=others.len())
+            .map(|nth| format!("line_{tenants}_{nth}"))
+            .collect();
+        let burdens = iter::once((SHORT, Burden::Nothing))
+            .chain(others.iter().map(|(jobs, _, burden)| (*jobs, *burden)));
+        let starting = burdens.zip(&names).map(|((jobs, burden), name)| {
+            Line::start(&postgres, name, (jobs, tenants, block), burden)
+        });
+        let mut lines = try_join_all(starting).await?;
+        let short = lines.remove(0);
         let mut compared: Vec<[Row; 2]> = others
             .iter()
             .map(|(jobs, name, burden)| {
@@ -69,8 +76,8 @@ pub async fn measure(scale: Scale) -> anyhow::Result<Vec<Row>> {
             .collect();
         let mut alone = Row::new(format!("dispatch, claims, 1,000, {of}"), "/s");
 
-        // Statements settle on their plans, pages are read, and hints are set.
-        for _ in 0..2 {
+        // Statements settle on their plans, pages are read and hints are set.
+        for _ in 0..scale.of(2, 1) {
             short.block().await?;
             for line in &lines {
                 line.block().await?;
