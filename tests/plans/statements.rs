@@ -20,7 +20,7 @@ impl Statement {
         }
     }
 
-    pub fn is_of_chaos(&self) -> bool {
+    fn is_of_chaos(&self) -> bool {
         OF_CHAOS.contains(&self.text)
     }
 
@@ -31,7 +31,7 @@ impl Statement {
     }
 }
 
-/// All that were checked against the tables when the program was compiled.
+/// All of the service that were checked against the tables when the program was compiled.
 pub fn all() -> Vec<Statement> {
     let directory = concat!(env!("CARGO_MANIFEST_DIR"), "/.sqlx");
     let files = fs::read_dir(directory).unwrap();
@@ -44,7 +44,9 @@ pub fn all() -> Vec<Statement> {
             parameters.map_or(0, Vec::len),
         )
     });
-    let all: Vec<Statement> = statements.filter(Statement::reads_tables).collect();
+    let all: Vec<Statement> = statements
+        .filter(|one| one.reads_tables() && !one.is_of_chaos())
+        .collect();
     assert!(all.len() > 100);
     all
 }

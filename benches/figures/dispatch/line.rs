@@ -38,8 +38,6 @@ pub struct Line {
     creates: Creates,
     tenants: i32,
     block: i32,
-    /// Never committed: a snapshot for as long as the line lives.
-    _snapshot: Option<sqlx::Transaction<'static, sqlx::Postgres>>,
 }
 
 impl Line {
@@ -60,13 +58,12 @@ impl Line {
         // It makes the tables. What it claims is decided by the cap and the pause alone.
         let gateway = Program::gateway(&url, &creates.serve().await?, &settings).await?;
         let pool = PgPool::connect(&url).await?;
-        let mut line = Self {
+        let line = Self {
             pool,
             gateway,
             creates,
             tenants,
             block,
-            _snapshot: None,
         };
         line.pause().await?;
         // What is vacuumed is then decided here, and not by when autovacuum happens to come.
@@ -76,14 +73,7 @@ impl Line {
         }
         line.fill(jobs, burden).await?;
         if burden == Burden::Snapshot {
-            let mut snapshot = line.pool.begin().await?;
-            sqlx::query("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
-                .execute(&mut *snapshot)
-                .await?;
-            sqlx::query("SELECT count(*) FROM dispatch")
-                .execute(&mut *snapshot)
-                .await?;
-            line._snapshot = Some(snapshot);
+            hold_snapshot(&line.pool).await?;
         }
         Ok(line)
     }
@@ -286,6 +276,22 @@ impl Line {
         tx.commit().await?;
         Ok(())
     }
+}
+
+/// Opens a transaction, and leaves it open until the server ends.
+async fn hold_snapshot(pool: &PgPool) -> anyhow::Result<()> {
+    let mut snapshot = pool.begin().await?;
+    for statement in [
+        "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ",
+        "SELECT count(*) FROM dispatch",
+    ] {
+        sqlx::query(statement).execute(&mut *snapshot).await?;
+    }
+    tokio::spawn(async move {
+        std::future::pending::<()>().await;
+        drop(snapshot);
+    });
+    Ok(())
 }
 
 /// How many jobs the gateway claims at once.
