@@ -65,18 +65,17 @@ pub(super) async fn take_next(conn: &mut PgConnection, limit: usize) -> sqlx::Re
             FROM tenants t
             LEFT JOIN lines l ON l.tenant_id = t.id
             LEFT JOIN held ON held.tenant_id = t.id
-            -- One probe each, whatever waits behind.
-            CROSS JOIN LATERAL (
-                SELECT FROM jobs j
-                WHERE j.status = 'queued' AND j.tenant_id = t.id
-                  AND j.queued_at >= coalesce(l.queued_from, '-infinity')
-                ORDER BY j.queued_at, j.id LIMIT 1
-            ) head
+            -- One probe each at most, whatever waits behind.
+            WHERE CASE WHEN l.waits THEN true
+                  ELSE (SELECT true FROM jobs j
+                        WHERE j.status = 'queued' AND j.tenant_id = t.id
+                          AND j.queued_at >= coalesce(l.queued_from, '-infinity')
+                        ORDER BY j.queued_at, j.id LIMIT 1) END
             ORDER BY coalesce(held.slots, 0), l.last_served_at NULLS FIRST, t.id
             -- No more tenants are served than jobs are claimed.
             LIMIT 16
-        ), next AS MATERIALIZED (
-            SELECT j.id, f.returns,
+        ), heads AS MATERIALIZED (
+            SELECT j.id, f.id AS tenant_id, f.returns,
                    -- A tenant's first job comes at the slots that it holds, its second at one more. Of those with equally many
                    -- it then was served more lately.
                    row_number() OVER (ORDER BY f.slots + j.nth, j.nth, f.last_served_at NULLS FIRST, f.id) AS place
@@ -87,7 +86,12 @@ pub(super) async fn take_next(conn: &mut PgConnection, limit: usize) -> sqlx::Re
                       WHERE j.status = 'queued' AND j.tenant_id = f.id AND j.queued_at >= f.queued_from
                       ORDER BY j.queued_at, j.id LIMIT 16) one
             ) j
-            ORDER BY place LIMIT $1
+        ), left_by_others AS (
+            -- What waited was canceled.
+            UPDATE lines SET waits = false
+            WHERE waits AND tenant_id = ANY (ARRAY(SELECT id FROM fairest EXCEPT SELECT tenant_id FROM heads))
+        ), next AS MATERIALIZED (
+            SELECT id, returns, place FROM heads ORDER BY place LIMIT $1
         ), taken AS (
             UPDATE jobs
             SET status = 'submitting', status_reason = 'submitting', started_at = coalesce(started_at, gateway_now())
@@ -115,13 +119,19 @@ pub(super) async fn note_served(conn: &mut PgConnection, jobs: &[NextJob]) -> sq
         .collect();
     sqlx::query!(
         "
-        INSERT INTO lines AS l (tenant_id, last_served_at, queued_from, returns)
-        SELECT tenant_id, gateway_now(), least(max(queued_at), gateway_now() - make_interval(secs => $4)), max(returns)
-        FROM unnest($1::uuid[], $2::timestamptz[], $3::bigint[]) WITH ORDINALITY
-             AS served (tenant_id, queued_at, returns, nth)
-        GROUP BY tenant_id ORDER BY max(nth)
+        INSERT INTO lines AS l (tenant_id, last_served_at, queued_from, returns, waits)
+        SELECT tenant_id, gateway_now(), least(last_queued_at, gateway_now() - make_interval(secs => $4)), returns,
+               EXISTS (SELECT FROM (SELECT FROM jobs j
+                                    WHERE j.status = 'queued' AND j.tenant_id = served.tenant_id
+                                      AND j.queued_at >= last_queued_at
+                                    ORDER BY j.queued_at, j.id LIMIT 1) behind)
+        FROM (SELECT tenant_id, max(queued_at) AS last_queued_at, max(returns) AS returns, max(nth) AS nth
+              FROM unnest($1::uuid[], $2::timestamptz[], $3::bigint[]) WITH ORDINALITY
+                   AS job (tenant_id, queued_at, returns, nth)
+              GROUP BY tenant_id) served
+        ORDER BY nth
         ON CONFLICT (tenant_id) DO UPDATE
-        SET last_served_at = excluded.last_served_at,
+        SET last_served_at = excluded.last_served_at, waits = excluded.waits,
             -- A job that came back since may be behind what was seen.
             queued_from = CASE l.returns WHEN excluded.returns THEN excluded.queued_from ELSE l.queued_from END
         ",
