@@ -79,7 +79,8 @@ pub struct ClaimedJob {
 /// Claims the next jobs, one for each free slot and id.
 ///
 /// Serves the tenant that holds the fewest slots, then the one longest unserved, and each tenant's jobs in the order in which
-/// they were queued. The cost follows the number of tenants, not the size of their backlog nor how much has left it.
+/// they were queued. The cost follows the number of tenants of whom it is not known that more waits, not the size of
+/// their backlog nor how much has left it.
 ///
 /// # Errors
 /// Where the database does not answer.
@@ -124,6 +125,8 @@ pub async fn claim(conn: &mut PgConnection, claimant: &Claimant<'_>) -> sqlx::Re
     }
     let jobs = lines::take_next(&mut tx, slots.len()).await?;
     if jobs.is_empty() {
+        // What was found out about the lines holds for the next claim.
+        tx.commit().await?;
         return Ok(Claim::NothingQueued);
     }
 

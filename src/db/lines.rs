@@ -4,6 +4,9 @@
 //! line has an instant from which on it is read, which moves ahead with the claims. It stays behind the clock by
 //! [`COMMIT_TIME`], since a job is queued at an instant before its commit, and a job that comes back to an earlier place moves
 //! it back in the same commit. A job that took longer to be committed is found by [`find_missed`].
+//!
+//! A claim also notes of whom it serves whether more waits, so that the next one asks the index for the other tenants only.
+//! Where that was canceled since, the claim that comes upon it notes it.
 
 use std::time::Duration;
 
