@@ -68,3 +68,19 @@ async fn a_claim_of_many_jobs_serves_tenants_in_turn_and_each_in_its_order() {
     }
     app.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_tenant_whose_waiting_jobs_were_canceled_keeps_nobody_waiting() {
+    let app = TestApp::builder().set("MAX_IN_FLIGHT", 1).start().await;
+    app.pause_dispatch().await;
+    let first = app.acme.start("lengthy-0.mp3").await;
+    let second = app.acme.start("lengthy-1.mp3").await;
+    app.resume_dispatch().await;
+    app.acme.wait_until(&first, "processing").await;
+    assert_eq!(app.rows("lines WHERE waits").await, 1);
+    app.acme.cancel(&second).await.expect(200);
+    let other = app.globex.start("spoken.mp3").await;
+    app.globex.wait_until_done(&other).await;
+    app.acme.wait_until_done(&first).await;
+    app.finish().await;
+}
