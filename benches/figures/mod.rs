@@ -1,6 +1,7 @@
 //! One file a figure.
 
 mod callback;
+mod dispatch;
 mod news;
 mod replicas;
 mod told;
@@ -10,12 +11,13 @@ mod whole;
 use crate::kit::{Scale, table::Row};
 
 /// The names by which figures are run alone, in the order in which all are.
-pub const NAMES: [&str; 6] = ["callback", "upload", "whole", "told", "news", "replicas"];
+pub const NAMES: [&str; 7] = ["callback", "dispatch", "upload", "whole", "told", "news", "replicas"];
 
 /// Measures one.
 pub async fn measure(name: &str, scale: Scale) -> anyhow::Result<Vec<Row>> {
     match name {
         "callback" => callback::measure(scale).await,
+        "dispatch" => dispatch::measure(scale).await,
         "upload" => upload::measure(scale).await,
         "whole" => whole::measure(scale).await,
         "told" => told::measure(scale).await,

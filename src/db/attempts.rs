@@ -6,6 +6,7 @@ use super::{
     adoption::{Adopted, FoundBy, adopt_locked},
     corrupt, dispatch,
     events::{self, EventType},
+    lines,
 };
 use crate::domain::{
     attempt::{AttemptState, SubmitOutcome},
@@ -175,6 +176,7 @@ pub(super) async fn requeue(
     .execute(&mut *conn)
     .await?;
     if moved.rows_affected() == 1 {
+        lines::note_return(&mut *conn, id).await?;
         events::insert(conn, id, EventType::Requeued).await?;
     }
     Ok(())

@@ -1,4 +1,4 @@
-//! The claim: a job, a slot and an attempt in one commit, before anything is sent.
+//! The claim: jobs, each with a slot and an attempt, in one commit, before anything is sent.
 
 use std::time::Duration;
 
@@ -7,7 +7,10 @@ use serde_json::Value;
 use sqlx::{Connection, PgConnection};
 use uuid::Uuid;
 
-use super::events::{self, EventType};
+use super::{
+    events::{self, EventType},
+    lines::{self, NextJob},
+};
 use crate::domain::{
     ids::{AttemptId, JobId},
     trace_context::TraceContext,
@@ -16,11 +19,14 @@ use crate::domain::{
 /// Gladia keeps trying for two hours; the margin covers its clock and the callback's way.
 pub(super) const SLOT_DEADLINE: Duration = Duration::from_mins(2 * 60 + 15);
 
+/// How many jobs are claimed at once, at most. The statements below that look for them have it as a number.
+pub const MAX_CLAIMED: usize = 16;
+
 /// What the claiming process brings along.
 #[derive(Debug)]
 pub struct Claimant<'a> {
-    /// The id of the attempt that is to be.
-    pub attempt_id: AttemptId,
+    /// The ids of the attempts that are to be: as many jobs are claimed, if there are slots for them.
+    pub attempt_ids: &'a [AttemptId],
     /// Which callback key will sign.
     pub key_id: &'a str,
     /// The name of the process.
@@ -34,8 +40,8 @@ pub struct Claimant<'a> {
 /// What came of a claim.
 #[derive(Debug)]
 pub enum Claim {
-    /// A job to submit, now.
-    Claimed(ClaimedJob),
+    /// Jobs to submit, now.
+    Claimed(Vec<ClaimedJob>),
     /// No job waits.
     NothingQueued,
     /// Every slot is held, or one job is finding out whether Gladia accepts anything again.
@@ -64,20 +70,23 @@ pub struct ClaimedJob {
     pub waited_since: DateTime<Utc>,
     /// When it was claimed.
     pub claimed_at: DateTime<Utc>,
+    /// Whether it goes ahead alone, to find out whether Gladia accepts anything again.
+    pub goes_alone: bool,
     /// The span that all this belongs below.
     pub trace: Option<TraceContext>,
 }
 
-/// Claims the next job.
+/// Claims the next jobs, one for each free slot and id.
 ///
-/// Serves the tenant that holds the fewest slots, then the one longest unserved. The cost follows the number of tenants
-/// that have something queued, not the size of their backlog.
+/// Serves the tenant that holds the fewest slots, then the one longest unserved, and each tenant's jobs in the order in which
+/// they were queued. The cost follows the number of tenants of whom it is not known that more waits, not the size of
+/// their backlog nor how much has left it.
 ///
 /// # Errors
 /// Where the database does not answer.
 pub async fn claim(conn: &mut PgConnection, claimant: &Claimant<'_>) -> sqlx::Result<Claim> {
     // Each slot that is given back asks, mostly for nothing: all claims wait for the lock that follows.
-    if !is_any_queued(conn).await? {
+    if !lines::is_any_queued(conn).await? {
         return Ok(Claim::NothingQueued);
     }
     let mut tx = conn.begin().await?;
@@ -101,111 +110,149 @@ pub async fn claim(conn: &mut PgConnection, claimant: &Claimant<'_>) -> sqlx::Re
 
     // After a failure one job goes ahead alone, until Gladia has accepted one. Asked in a statement of its own: the one
     // above may have waited for another claim, and would not see what that one did.
-    if dispatch.failures > 0 && is_any_submitting(&mut tx).await? {
+    let goes_alone = dispatch.failures > 0;
+    if goes_alone && is_any_submitting(&mut tx).await? {
         return Ok(Claim::NoFreeSlot);
     }
-    let slot = sqlx::query!(
+    let wanted = if goes_alone {
+        1
+    } else {
+        claimant.attempt_ids.len().min(MAX_CLAIMED)
+    };
+    let slots = lock_free_slots(&mut tx, dispatch.max_in_flight, wanted).await?;
+    if slots.is_empty() {
+        return Ok(Claim::NoFreeSlot);
+    }
+    let jobs = lines::take_next(&mut tx, slots.len()).await?;
+    if jobs.is_empty() {
+        // What was found out about the lines holds for the next claim.
+        tx.commit().await?;
+        return Ok(Claim::NothingQueued);
+    }
+
+    let attempts = add_attempts(&mut tx, claimant, &jobs).await?;
+    take_slots(&mut tx, &slots, claimant.attempt_ids, &jobs).await?;
+    lines::note_served(&mut tx, &jobs).await?;
+    let job_ids: Vec<JobId> = jobs.iter().map(|job| job.id.into()).collect();
+    events::insert_all(&mut tx, &job_ids, EventType::Submitting).await?;
+    tx.commit().await?;
+    let claimed = jobs
+        .into_iter()
+        .zip(attempts)
+        .map(|(job, attempt)| ClaimedJob {
+            job_id: job.id.into(),
+            attempt_id: attempt.id.into(),
+            audio_url: job.audio_url,
+            request: job.request,
+            attempt_number: attempt.number,
+            waited_since: attempt
+                .earlier_finished_at
+                .map_or(job.queued_at, |finished_at| finished_at.max(job.queued_at)),
+            claimed_at: attempt.created_at,
+            goes_alone,
+            trace: TraceContext::from_stored(job.traceparent.as_deref(), job.tracestate.as_deref()),
+        });
+    Ok(Claim::Claimed(claimed.collect()))
+}
+
+/// Finds slots for so many jobs, or fewer. Nobody else takes them meanwhile.
+async fn lock_free_slots(
+    conn: &mut PgConnection,
+    max_in_flight: i32,
+    wanted: usize,
+) -> sqlx::Result<Vec<i32>> {
+    sqlx::query!(
         "
         SELECT number FROM slots
         WHERE attempt_id IS NULL AND number <= $1
-          -- After the cap was lowered, slots above it may be held still, and count until they have drained.
-          AND (SELECT count(*) FROM slots WHERE attempt_id IS NOT NULL) < $1
-        ORDER BY number LIMIT 1
+        ORDER BY number
+        -- After the cap was lowered, slots above it may be held still. Until they have drained, each keeps one below it free.
+        OFFSET (SELECT count(*) FROM slots WHERE number > $1 AND attempt_id IS NOT NULL) LIMIT $2
         FOR UPDATE
         ",
-        dispatch.max_in_flight,
+        max_in_flight,
+        i64::try_from(wanted).unwrap_or(i64::MAX),
     )
-    .fetch_optional(&mut *tx)
-    .await?;
-    let Some(slot) = slot else {
-        return Ok(Claim::NoFreeSlot);
-    };
-    let Some(job) = next_in_line(&mut tx).await? else {
-        return Ok(Claim::NothingQueued);
-    };
-
-    let attempt = add_attempt(&mut tx, claimant, job.id).await?;
-    sqlx::query!(
-        "
-        UPDATE slots
-        SET attempt_id = $2, tenant_id = $3, taken_at = gateway_now(),
-            deadline_at = gateway_now() + make_interval(secs => $4)
-        WHERE number = $1
-        ",
-        slot.number,
-        claimant.attempt_id.0,
-        job.tenant_id,
-        SLOT_DEADLINE.as_secs_f64(),
-    )
-    .execute(&mut *tx)
-    .await?;
-    sqlx::query!(
-        "UPDATE tenants SET last_served_at = gateway_now() WHERE id = $1",
-        job.tenant_id
-    )
-    .execute(&mut *tx)
-    .await?;
-    let job_id = job.id.into();
-    events::insert(&mut tx, job_id, EventType::Submitting).await?;
-    tx.commit().await?;
-    let waited_since = attempt
-        .earlier_finished_at
-        .map_or(job.queued_at, |finished_at| finished_at.max(job.queued_at));
-    Ok(Claim::Claimed(ClaimedJob {
-        job_id,
-        attempt_id: claimant.attempt_id,
-        audio_url: job.audio_url,
-        request: job.request,
-        attempt_number: attempt.number,
-        waited_since,
-        claimed_at: attempt.created_at,
-        trace: TraceContext::from_stored(job.traceparent.as_deref(), job.tracestate.as_deref()),
-    }))
+    .fetch_all(conn)
+    .await
+    .map(|rows| rows.into_iter().map(|row| row.number).collect())
 }
 
 /// A new attempt, and when the one before it ended.
 struct NewAttempt {
+    id: Uuid,
     number: i32,
     created_at: DateTime<Utc>,
     earlier_finished_at: Option<DateTime<Utc>>,
 }
 
-async fn add_attempt(
+/// Adds an attempt of each job, in their order.
+async fn add_attempts(
     conn: &mut PgConnection,
     claimant: &Claimant<'_>,
-    job_id: Uuid,
-) -> sqlx::Result<NewAttempt> {
+    jobs: &[NextJob],
+) -> sqlx::Result<Vec<NewAttempt>> {
+    let ids: Vec<Uuid> = claimant.attempt_ids.iter().map(|id| id.0).collect();
+    let job_ids: Vec<Uuid> = jobs.iter().map(|job| job.id).collect();
     sqlx::query_as!(
         NewAttempt,
         r#"
-        WITH earlier AS (
-            SELECT count(*) AS attempts, max(finished_at) AS finished_at FROM attempts WHERE job_id = $2
+        WITH claimed AS MATERIALIZED (
+            SELECT c.id, c.job_id, c.nth, earlier.attempts, earlier.finished_at
+            FROM unnest($1::uuid[], $2::uuid[]) WITH ORDINALITY AS c (id, job_id, nth)
+            CROSS JOIN LATERAL (
+                SELECT count(*) AS attempts, max(finished_at) AS finished_at FROM attempts WHERE job_id = c.job_id
+            ) earlier
+            -- There may be more ids than jobs.
+            WHERE c.job_id IS NOT NULL
         ), added AS (
             INSERT INTO attempts (id, job_id, number, state, key_id, worker, send_until, lease_until)
-            SELECT $1, $2, 1 + attempts, 'submitting', $3, $4,
+            SELECT id, job_id, 1 + attempts, 'submitting', $3, $4,
                    gateway_now() + make_interval(secs => $5), gateway_now() + make_interval(secs => $6)
-            FROM earlier
-            RETURNING number, created_at
+            FROM claimed ORDER BY nth
+            RETURNING id, number, created_at
         )
-        SELECT number AS "number!", created_at AS "created_at!", finished_at AS earlier_finished_at
-        FROM added, earlier
+        SELECT id AS "id!", added.number AS "number!", added.created_at AS "created_at!",
+               claimed.finished_at AS earlier_finished_at
+        FROM added JOIN claimed USING (id) ORDER BY claimed.nth
         "#,
-        claimant.attempt_id.0,
-        job_id,
+        &ids,
+        &job_ids,
         claimant.key_id,
         claimant.worker,
         claimant.send_window.as_secs_f64(),
         claimant.lease.as_secs_f64(),
     )
-    .fetch_one(conn)
+    .fetch_all(conn)
     .await
 }
 
-async fn is_any_queued(conn: &mut PgConnection) -> sqlx::Result<bool> {
-    sqlx::query!(r#"SELECT EXISTS (SELECT FROM jobs WHERE status = 'queued') AS "any!""#)
-        .fetch_one(conn)
-        .await
-        .map(|row| row.any)
+/// Has each job's attempt hold a slot.
+async fn take_slots(
+    conn: &mut PgConnection,
+    slots: &[i32],
+    attempt_ids: &[AttemptId],
+    jobs: &[NextJob],
+) -> sqlx::Result<()> {
+    let attempt_ids: Vec<Uuid> = attempt_ids.iter().map(|id| id.0).collect();
+    let tenant_ids: Vec<Uuid> = jobs.iter().map(|job| job.tenant_id).collect();
+    sqlx::query!(
+        "
+        UPDATE slots
+        SET attempt_id = taken.attempt_id, tenant_id = taken.tenant_id, taken_at = gateway_now(),
+            deadline_at = gateway_now() + make_interval(secs => $4)
+        FROM unnest($1::integer[], $2::uuid[], $3::uuid[]) AS taken (number, attempt_id, tenant_id)
+        -- There may be more slots than jobs.
+        WHERE slots.number = taken.number AND taken.tenant_id IS NOT NULL
+        ",
+        slots,
+        &attempt_ids,
+        &tenant_ids,
+        SLOT_DEADLINE.as_secs_f64(),
+    )
+    .execute(conn)
+    .await
+    .map(|_| ())
 }
 
 async fn is_any_submitting(conn: &mut PgConnection) -> sqlx::Result<bool> {
@@ -213,53 +260,4 @@ async fn is_any_submitting(conn: &mut PgConnection) -> sqlx::Result<bool> {
         .fetch_one(conn)
         .await
         .map(|row| row.any)
-}
-
-/// The columns of a job that is claimed.
-struct NextJob {
-    id: Uuid,
-    tenant_id: Uuid,
-    audio_url: String,
-    request: Value,
-    queued_at: DateTime<Utc>,
-    traceparent: Option<String>,
-    tracestate: Option<String>,
-}
-
-/// Takes the head of the fairest line.
-async fn next_in_line(conn: &mut PgConnection) -> sqlx::Result<Option<NextJob>> {
-    sqlx::query_as!(
-        NextJob,
-        r#"
-        WITH RECURSIVE waiting AS (
-            -- Hops from tenant to tenant along the index: one probe each, whatever their backlog.
-            (SELECT tenant_id FROM jobs WHERE status = 'queued' ORDER BY tenant_id LIMIT 1)
-            UNION ALL
-            SELECT (SELECT j.tenant_id FROM jobs j
-                    WHERE j.status = 'queued' AND j.tenant_id > w.tenant_id
-                    ORDER BY j.tenant_id LIMIT 1)
-            FROM waiting w WHERE w.tenant_id IS NOT NULL
-        ),
-        fairest AS (
-            SELECT w.tenant_id
-            FROM waiting w JOIN tenants t ON t.id = w.tenant_id
-            ORDER BY (SELECT count(*) FROM slots s WHERE s.tenant_id = w.tenant_id),
-                     t.last_served_at NULLS FIRST, t.id
-            LIMIT 1
-        ),
-        head AS (
-            SELECT j.id FROM jobs j
-            WHERE j.status = 'queued' AND j.tenant_id = (SELECT tenant_id FROM fairest)
-            ORDER BY j.queued_at, j.id LIMIT 1
-            -- Whoever cancels this very job goes first; the status below is then read anew.
-            FOR UPDATE
-        )
-        UPDATE jobs
-        SET status = 'submitting', status_reason = 'submitting', started_at = coalesce(started_at, gateway_now())
-        WHERE id = (SELECT id FROM head) AND status = 'queued'
-        RETURNING id, tenant_id, audio_url AS "audio_url!", request AS "request!", queued_at, traceparent, tracestate
-        "#
-    )
-    .fetch_optional(conn)
-    .await
 }

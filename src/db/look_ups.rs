@@ -169,7 +169,8 @@ pub async fn may_witness_come(conn: &mut PgConnection) -> sqlx::Result<bool> {
     sqlx::query!(
         r#"
         SELECT EXISTS (SELECT FROM attempts WHERE state = 'submitting' AND finished_at IS NULL)
-            OR EXISTS (SELECT FROM jobs WHERE status = 'queued')
+            -- In the order of the index that has them, which alone is small.
+            OR EXISTS (SELECT FROM (SELECT FROM jobs WHERE status = 'queued' ORDER BY tenant_id LIMIT 1) head)
            AND ((SELECT count(*) FROM slots WHERE attempt_id IS NOT NULL) < (SELECT max_in_flight FROM dispatch)
                 -- A slot that something else than an unknown attempt holds is given back in time.
                 OR EXISTS (SELECT FROM slots s JOIN attempts a ON a.id = s.attempt_id WHERE a.state <> 'unknown'))

@@ -32,6 +32,7 @@ pub mod invariants;
 pub mod job_endings;
 pub mod job_metadata;
 pub mod jobs;
+pub mod lines;
 pub mod look_ups;
 pub mod looks;
 pub mod quarantine;

@@ -1,6 +1,10 @@
-//! Ending what nobody answers for: leases of processes that died, and slots past their deadline.
+//! Ending what nobody answers for: leases of processes that died, and slots past their deadline. And finding what nobody
+//! looks for: jobs that joined their line behind the claims.
+
+use std::time::Duration;
 
 use sqlx::PgPool;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::{ERROR_PAUSE, sweep_interval};
@@ -8,17 +12,32 @@ use crate::{
     crash_points::CrashPoint,
     db::{
         expiry::{self, Expired},
+        lines,
         wakeups::Wakeups,
     },
     domain::ids::AttemptId,
 };
+
+/// How often jobs behind the claims are looked for. That walks through all that left the lines since the last vacuum.
+const MISSED_INTERVAL: Duration = Duration::from_mins(1);
 
 /// Looks until told to stop.
 ///
 /// `awaits_decision`: nobody looks for attempts of unknown outcome, so at the end of their slot's time an operator has to
 /// decide; and nobody asks for accepted ones, so they end there as well.
 pub async fn run(pool: PgPool, wakeups: Wakeups, awaits_decision: bool, stop: CancellationToken) {
+    let mut next_missed = Instant::now();
     loop {
+        if Instant::now() >= next_missed {
+            next_missed = Instant::now() + MISSED_INTERVAL;
+            match find_missed(&pool).await {
+                Ok(0) => {}
+                Ok(_) => wakeups.jobs_changed(),
+                Err(error) => {
+                    tracing::warn!(%error, "Could not look for jobs behind the claims; trying again later");
+                }
+            }
+        }
         let rest = match sweep(&pool, awaits_decision).await {
             Ok(0) => sweep_interval(),
             Ok(_) => {
@@ -36,6 +55,15 @@ pub async fn run(pool: PgPool, wakeups: Wakeups, awaits_decision: bool, stop: Ca
             () = tokio::time::sleep(rest) => {}
         }
     }
+}
+
+/// Has claims look at jobs again that they would pass over. Answers in how many lines there were any.
+///
+/// # Errors
+/// Where the database does not answer.
+pub async fn find_missed(pool: &PgPool) -> sqlx::Result<u64> {
+    let mut conn = pool.acquire().await?;
+    lines::find_missed(&mut conn).await
 }
 
 /// Settles what is due. Answers how many attempts moved.

@@ -17,13 +17,13 @@ use crate::{
     db::{
         self,
         attempts::Recorded,
-        claims::{Claim, Claimant, ClaimedJob},
+        claims::{Claim, Claimant, ClaimedJob, MAX_CLAIMED},
         wakeups::Wakeups,
     },
     domain::{
         attempt::SubmitOutcome,
         backoff::{PauseReason, dispatch_pause},
-        ids::Ids,
+        ids::{AttemptId, Ids},
     },
     gladia::{callback_keys::CallbackKeys, client::GladiaClient, create::create_body},
     trace::{self, Fact, Span, Stretch},
@@ -116,8 +116,9 @@ impl Submitter {
         while !stop.is_cancelled() && *self.0.may_claim.borrow() {
             // Before the claim, so that the time the claim takes counts against the deadline.
             let send_deadline = Instant::now() + self.0.send_window;
+            let attempt_ids: [AttemptId; MAX_CLAIMED] = std::array::from_fn(|_| self.0.ids.next());
             let claimant = Claimant {
-                attempt_id: self.0.ids.next(),
+                attempt_ids: &attempt_ids,
                 key_id: self.0.callback_keys.signing_key_id(),
                 worker: &self.0.worker,
                 send_window: self.0.send_window,
@@ -128,11 +129,13 @@ impl Submitter {
             let claim =
                 tokio::time::timeout(CLAIM_TIMEOUT, db::claims::claim(&mut conn, &claimant));
             match claim.await.map_err(|_| sqlx::Error::PoolTimedOut)?? {
-                Claim::Claimed(job) => {
+                Claim::Claimed(jobs) => {
                     CrashPoint::SubmitClaimed.reach();
                     drop(conn);
-                    let (this, give_up) = (self.clone(), give_up.clone());
-                    tasks.spawn(async move { this.submit(job, send_deadline, &give_up).await });
+                    for job in jobs {
+                        let (this, give_up) = (self.clone(), give_up.clone());
+                        tasks.spawn(async move { this.submit(job, send_deadline, &give_up).await });
+                    }
                 }
                 Claim::NothingQueued | Claim::NoFreeSlot => break,
                 Claim::Paused { remaining } => return Ok(remaining.min(sweep_interval())),
@@ -192,7 +195,7 @@ impl Submitter {
         // A pause comes first, so that nobody claims at once what the record puts back into the line.
         // A stop says nothing of Gladia.
         if !give_up.is_cancelled()
-            && let Err(error) = self.adjust_dispatch(&outcome).await
+            && let Err(error) = self.adjust_dispatch(&job, &outcome).await
         {
             tracing::warn!(%error, "Could not adjust dispatch");
         }
@@ -239,7 +242,11 @@ impl Submitter {
     }
 
     /// Rests where nothing can be sent at the moment, for all replicas alike.
-    async fn adjust_dispatch(&self, outcome: &SubmitOutcome) -> sqlx::Result<()> {
+    async fn adjust_dispatch(&self, job: &ClaimedJob, outcome: &SubmitOutcome) -> sqlx::Result<()> {
+        // The rule, and then nothing is to be changed. A failure since its claim is for the next one to find out about.
+        if matches!(outcome, SubmitOutcome::Accepted { .. }) && !job.goes_alone {
+            return Ok(());
+        }
         let mut conn = self.0.pool.acquire().await?;
         let (reason, at_least) = match outcome {
             SubmitOutcome::Accepted { .. } => return db::dispatch::mark_working(&mut conn).await,

@@ -48,6 +48,7 @@ mod guide;
 mod idempotency;
 mod large_callbacks;
 mod lifecycle;
+mod lines;
 mod list_filters;
 mod listing;
 mod look_up;

@@ -1,0 +1,314 @@
+//! A database with a line of jobs, and a gateway that is let at it for a block at a time.
+
+use std::time::Duration;
+
+use gladia_gateway::dev_tools::postgres::EmbeddedPostgres;
+use serde_json::Value;
+use sqlx::{AssertSqlSafe, PgPool, Row as _};
+use tokio::time::{Instant, sleep};
+
+use super::counter::Creates;
+use crate::kit::{cpu, processes::Program, table::milliseconds};
+
+/// Nothing here takes longer unless it is broken.
+const BOUND: Duration = Duration::from_mins(2);
+
+/// What stands in the way of the head of the line.
+#[derive(Clone, Copy, PartialEq)]
+pub enum Burden {
+    Nothing,
+    /// So many rows that left the line and that no vacuum has cleaned up after.
+    DeadRows(i32),
+    /// A transaction that was open before the first claim, and whose snapshot nothing may be cleaned up behind.
+    Snapshot,
+}
+
+/// What a block showed.
+pub struct Block {
+    pub claims_per_second: f64,
+    pub creates_per_second: f64,
+    pub gateway_cpu_ms: f64,
+    pub postgres_cpu_ms: f64,
+}
+
+/// A line and its gateway.
+pub struct Line {
+    pool: PgPool,
+    gateway: Program,
+    creates: Creates,
+    tenants: i32,
+    block: i32,
+}
+
+impl Line {
+    /// Makes one of `jobs` jobs of `tenants` tenants. A block is of `block` jobs.
+    pub async fn start(
+        postgres: &EmbeddedPostgres,
+        name: &str,
+        (jobs, tenants, block): (i32, i32, i32),
+        burden: Burden,
+    ) -> anyhow::Result<Self> {
+        postgres.create_database(name, None).await?;
+        let url = postgres.url(name);
+        let creates = Creates::default();
+        let settings = [("MAX_IN_FLIGHT", block.to_string())];
+        let settings = settings
+            .each_ref()
+            .map(|(key, value)| (*key, value.as_str()));
+        // It makes the tables. What it claims is decided by the cap and the pause alone.
+        let gateway = Program::gateway(&url, &creates.serve().await?, &settings).await?;
+        let pool = PgPool::connect(&url).await?;
+        let line = Self {
+            pool,
+            gateway,
+            creates,
+            tenants,
+            block,
+        };
+        line.pause().await?;
+        // What is vacuumed is then decided here, and not by when autovacuum happens to come.
+        for table in ["jobs", "attempts", "slots", "events", "lines"] {
+            let off = format!("ALTER TABLE {table} SET (autovacuum_enabled = off)");
+            sqlx::query(AssertSqlSafe(off)).execute(&line.pool).await?;
+        }
+        line.fill(jobs, burden).await?;
+        if burden == Burden::Snapshot {
+            hold_snapshot(&line.pool).await?;
+        }
+        Ok(line)
+    }
+
+    /// Lets the gateway send a block of jobs, and puts as many in line again.
+    pub async fn block(&self) -> anyhow::Result<Block> {
+        let block = f64::from(self.block);
+        self.creates.forget();
+        let before = self.spent().await?;
+        sqlx::query("UPDATE dispatch SET paused_until = NULL, pause_reason = NULL")
+            .execute(&self.pool)
+            .await?;
+        sqlx::query("SELECT pg_notify('gladia_gateway_jobs', 'bench')")
+            .execute(&self.pool)
+            .await?;
+        let sending = self
+            .creates
+            .wait(usize::try_from(self.block)?, BOUND)
+            .await?;
+        self.wait_until_recorded().await?;
+        let after = self.spent().await?;
+        self.pause().await?;
+        let claiming: f64 = sqlx::query_scalar(
+            "SELECT extract(epoch FROM max(created_at) - min(created_at))::float8
+             FROM attempts WHERE finished_at IS NULL",
+        )
+        .fetch_one(&self.pool)
+        .await?;
+        self.refill().await?;
+        Ok(Block {
+            claims_per_second: (block - 1.0) / claiming,
+            creates_per_second: (block - 1.0) / sending.as_secs_f64(),
+            gateway_cpu_ms: milliseconds(after.0 - before.0) / block,
+            postgres_cpu_ms: milliseconds(after.1 - before.1) / block,
+        })
+    }
+
+    /// Has what is dead cleaned up.
+    pub async fn vacuum(&self) -> anyhow::Result<()> {
+        sqlx::query("VACUUM jobs").execute(&self.pool).await?;
+        Ok(())
+    }
+
+    /// The buffers that one claim touches to find and take what is next in line, by the gateway's own statement.
+    pub async fn buffers_of_claim(&self) -> anyhow::Result<f64> {
+        let mut tx = self.pool.begin().await?;
+        let explain = format!("EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) {}", claim()?);
+        let plan: Value = sqlx::query(AssertSqlSafe(explain))
+            .bind(MAX_CLAIMED)
+            .fetch_one(&mut *tx)
+            .await?
+            .get(0);
+        tx.rollback().await?;
+        let buffers = |name: &str| plan[0]["Plan"][name].as_f64().unwrap_or_default();
+        Ok(buffers("Shared Hit Blocks") + buffers("Shared Read Blocks"))
+    }
+
+    /// Nothing is claimed until the next block.
+    async fn pause(&self) -> anyhow::Result<()> {
+        sqlx::query("UPDATE dispatch SET paused_until = gateway_now() + interval '1 day', pause_reason = 'gladia_busy'")
+            .execute(&self.pool)
+            .await?;
+        Ok(())
+    }
+
+    async fn spent(&self) -> anyhow::Result<(Duration, Duration)> {
+        Ok((
+            cpu::of_process(self.gateway.pid())?,
+            cpu::of_server(&self.pool).await?,
+        ))
+    }
+
+    async fn wait_until_recorded(&self) -> anyhow::Result<()> {
+        let start = Instant::now();
+        loop {
+            let open: i64 = sqlx::query_scalar(
+                "SELECT count(*) FROM attempts WHERE finished_at IS NULL AND state = 'submitting'",
+            )
+            .fetch_one(&self.pool)
+            .await?;
+            let unnumbered: i64 = sqlx::query_scalar(
+                "SELECT count(*) FROM events
+                 WHERE number IS NULL
+                   AND type NOT IN ('transcription.submitting', 'transcription.requeued', 'transcription.unknown')",
+            )
+            .fetch_one(&self.pool)
+            .await?;
+            if open == 0 && unnumbered == 0 {
+                return Ok(());
+            }
+            anyhow::ensure!(start.elapsed() < BOUND, "{open} jobs are not recorded");
+            sleep(Duration::from_millis(20)).await;
+        }
+    }
+
+    /// What callbacks would do, all at once: jobs end and give their slots back. Then as many join the line.
+    async fn refill(&self) -> anyhow::Result<()> {
+        let mut tx = self.pool.begin().await?;
+        for statement in [
+            "UPDATE jobs SET status = 'done', status_reason = NULL, finished_at = gateway_now()
+             WHERE id IN (SELECT job_id FROM attempts WHERE finished_at IS NULL)",
+            "UPDATE slots SET attempt_id = NULL, tenant_id = NULL, taken_at = NULL, deadline_at = NULL
+             WHERE attempt_id IS NOT NULL",
+            "UPDATE attempts SET state = 'done', finished_at = gateway_now() WHERE finished_at IS NULL",
+        ] {
+            sqlx::query(statement).execute(&mut *tx).await?;
+        }
+        tx.commit().await?;
+        self.insert(self.block, "now").await?;
+        // Small tables, which autovacuum would keep clean.
+        for table in ["slots", "lines", "dispatch"] {
+            sqlx::query(AssertSqlSafe(format!("VACUUM {table}")))
+                .execute(&self.pool)
+                .await?;
+        }
+        Ok(())
+    }
+
+    async fn fill(&self, jobs: i32, burden: Burden) -> anyhow::Result<()> {
+        let tenants = "WITH added AS (
+                INSERT INTO tenants (id, name) SELECT gen_random_uuid(), 'team ' || n FROM generate_series(1, $1) n
+                RETURNING id
+            )
+            INSERT INTO api_keys (id, tenant_id, name, scope, hash)
+            SELECT gen_random_uuid(), id, 'key', 'write', sha256(id::text::bytea) FROM added";
+        // Two statements: the second one's reference is checked when it ends, and both are there then.
+        sqlx::query(tenants)
+            .bind(self.tenants)
+            .execute(&self.pool)
+            .await?;
+        // So many rows go in faster without most indexes.
+        let mut indexes: Vec<(String, String)> = Vec::new();
+        if jobs > 200_000 {
+            let all = sqlx::query(
+                "SELECT indexrelid::regclass::text, pg_get_indexdef(indexrelid)
+                 FROM pg_index WHERE indrelid = 'jobs'::regclass AND NOT indisprimary",
+            )
+            .fetch_all(&self.pool)
+            .await?;
+            indexes = all.iter().map(|row| (row.get(0), row.get(1))).collect();
+        }
+        for (name, _) in &indexes {
+            sqlx::query(AssertSqlSafe(format!("DROP INDEX {name}")))
+                .execute(&self.pool)
+                .await?;
+        }
+        if let Burden::DeadRows(rows) = burden {
+            self.insert(rows, "now - interval '2 days'").await?;
+            self.insert(jobs, "now - interval '1 day'").await?;
+            sqlx::query("VACUUM (ANALYZE) jobs, tenants, slots")
+                .execute(&self.pool)
+                .await?;
+            sqlx::query(
+                "UPDATE jobs SET status = 'canceled', finished_at = gateway_now()
+                 WHERE status = 'queued' AND queued_at < gateway_now() - interval '36 hours'",
+            )
+            .execute(&self.pool)
+            .await?;
+        } else {
+            self.insert(jobs, "now - interval '1 day'").await?;
+        }
+        for (_, definition) in indexes {
+            sqlx::query(AssertSqlSafe(definition))
+                .execute(&self.pool)
+                .await?;
+        }
+        if !matches!(burden, Burden::DeadRows(_)) {
+            sqlx::query("VACUUM (ANALYZE) jobs, tenants, slots")
+                .execute(&self.pool)
+                .await?;
+        }
+        Ok(())
+    }
+
+    /// Puts jobs in line, from an instant on, in turn for each tenant.
+    async fn insert(&self, jobs: i32, from: &'static str) -> anyhow::Result<()> {
+        let insert = format!(
+            "WITH teams AS (
+                 SELECT t.id, k.id AS key_id, row_number() OVER (ORDER BY t.id) - 1 AS nth
+                 FROM tenants t JOIN api_keys k ON k.tenant_id = t.id WHERE t.name LIKE 'team %'
+             ), clock AS (SELECT gateway_now() AS now)
+             INSERT INTO jobs (id, tenant_id, api_key_id, status, request, audio_url, created_at, queued_at)
+             -- In the order of time, as the gateway's ids are.
+             SELECT (lpad(to_hex((extract(epoch FROM {from} + n * interval '10 us') * 1000000)::bigint), 16, '0')
+                     || right(md5(n::text), 16))::uuid, teams.id, teams.key_id, 'queued', '{OPTIONS}',
+                    'https://audio.example.com/' || n || '.mp3', {from} + n * interval '10 us', {from} + n * interval '10 us'
+             FROM generate_series(1, $1) n JOIN teams ON teams.nth = n % $2, clock
+             ORDER BY n"
+        );
+        let mut tx = self.pool.begin().await?;
+        // References are true by the way the rows are made.
+        sqlx::query("SET LOCAL session_replication_role = replica")
+            .execute(&mut *tx)
+            .await?;
+        sqlx::query(AssertSqlSafe(insert))
+            .bind(jobs)
+            .bind(self.tenants)
+            .execute(&mut *tx)
+            .await?;
+        tx.commit().await?;
+        Ok(())
+    }
+}
+
+/// Opens a transaction, and leaves it open until the server ends.
+async fn hold_snapshot(pool: &PgPool) -> anyhow::Result<()> {
+    let mut snapshot = pool.begin().await?;
+    for statement in [
+        "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ",
+        "SELECT count(*) FROM dispatch",
+    ] {
+        sqlx::query(statement).execute(&mut *snapshot).await?;
+    }
+    tokio::spawn(async move {
+        std::future::pending::<()>().await;
+        drop(snapshot);
+    });
+    Ok(())
+}
+
+/// How many jobs the gateway claims at once.
+const MAX_CLAIMED: i64 = 16;
+
+/// As a caller's request is stored.
+const OPTIONS: &str = r#"{"options": {"language_config": {"languages": ["en"], "code_switching": false}, "diarization": true, "subtitles": true, "subtitles_config": {"formats": ["srt"]}}, "extra_options": {}}"#;
+
+/// The statement with which the gateway takes what is next in line, as it was checked.
+fn claim() -> anyhow::Result<String> {
+    for entry in std::fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/.sqlx"))? {
+        let checked: Value = serde_json::from_slice(&std::fs::read(entry?.path())?)?;
+        if let Some(statement) = checked["query"].as_str()
+            && statement.contains("SET status = 'submitting', status_reason = 'submitting'")
+        {
+            return Ok(statement.to_owned());
+        }
+    }
+    anyhow::bail!("no statement claims")
+}

@@ -1,0 +1,148 @@
+//! How Postgres finds what the statements ask for, in tables of a million rows together.
+//!
+//! Every statement of the program is checked, as it stands in `.sqlx`, so that a new one cannot be forgotten. Each is planned
+//! for any arguments (`force_generic_plan`), which is how Postgres may plan one that a connection has run five times. It must
+//! not read a big table from end to end, nor an index of one that holds every row. Only what `chaos` asks once nothing is
+//! under way any more may. And no index is there that no statement uses.
+
+mod statements;
+
+use std::collections::BTreeSet;
+
+use gladia_gateway::{
+    db,
+    dev_tools::postgres::{EmbeddedPostgres, Options},
+};
+use serde_json::Value;
+use sqlx::{AssertSqlSafe, Connection, PgConnection, Row};
+
+use statements::Statement;
+
+#[tokio::test]
+async fn every_statement_finds_its_rows_by_an_index_and_every_index_is_used() {
+    let postgres = EmbeddedPostgres::start(Options::default()).await.unwrap();
+    let mut database = Database::fill(&postgres).await;
+
+    let mut complaints = Vec::new();
+    let mut used = BTreeSet::new();
+    for statement in statements::all() {
+        let plan = database.plan(&statement).await;
+        let complaint = database.complaint(&plan, &mut used);
+        if let Some(complaint) = complaint {
+            complaints.push(format!("{complaint}:\n{}", statement.text));
+        }
+    }
+    assert!(complaints.is_empty(), "{}", complaints.join("\n\n"));
+
+    let unused: Vec<&String> = database.indexes.difference(&used).collect();
+    assert!(unused.is_empty(), "no statement uses {unused:?}");
+
+    // And what reads everything is found out.
+    for careless in [
+        "SELECT id FROM jobs WHERE error_message = $1",
+        "SELECT id FROM jobs WHERE error_message = $1 ORDER BY id LIMIT 1",
+    ] {
+        let plan = database.plan(&Statement::new(careless, 1)).await;
+        assert!(database.complaint(&plan, &mut used).is_some(), "{plan:#}");
+    }
+    postgres.stop().await.unwrap();
+}
+
+struct Database {
+    conn: PgConnection,
+    big_tables: BTreeSet<String>,
+    /// Those that are there for the sake of statements alone.
+    indexes: BTreeSet<String>,
+    /// Those that hold some rows only.
+    partial_indexes: BTreeSet<String>,
+}
+
+impl Database {
+    async fn fill(postgres: &EmbeddedPostgres) -> Self {
+        postgres.create_database("plans", None).await.unwrap();
+        let options = db::parse_url(&postgres.url("plans")).unwrap();
+        db::migrate(&options).await.unwrap();
+        let mut conn = PgConnection::connect_with(&options).await.unwrap();
+        for script in [
+            include_str!("fill.sql"),
+            "VACUUM ANALYZE",
+            "SET plan_cache_mode = force_generic_plan",
+        ] {
+            sqlx::raw_sql(script).execute(&mut conn).await.unwrap();
+        }
+        let big_tables = names(
+            &mut conn,
+            "SELECT relname::text FROM pg_class
+             WHERE relkind = 'r' AND relnamespace = 'public'::regnamespace AND reltuples > 10000",
+        )
+        .await;
+        let indexes = names(
+            &mut conn,
+            "SELECT indexrelid::regclass::text FROM pg_index JOIN pg_class c ON c.oid = indrelid
+             WHERE c.relnamespace = 'public'::regnamespace AND NOT indisunique",
+        )
+        .await;
+        let partial_indexes = names(
+            &mut conn,
+            "SELECT indexrelid::regclass::text FROM pg_index WHERE indpred IS NOT NULL",
+        )
+        .await;
+        assert!(big_tables.contains("jobs") && indexes.contains("jobs_line"));
+        Self {
+            conn,
+            big_tables,
+            indexes,
+            partial_indexes,
+        }
+    }
+
+    async fn plan(&mut self, statement: &Statement) -> Value {
+        let arguments = match statement.parameters {
+            0 => String::new(),
+            count => format!("({})", vec!["NULL"; count].join(", ")),
+        };
+        let prepare = format!("PREPARE one AS {}\n", statement.text);
+        let explain = format!("EXPLAIN (FORMAT JSON) EXECUTE one{arguments}");
+        self.run(prepare).await;
+        let row = sqlx::raw_sql(AssertSqlSafe(explain))
+            .fetch_one(&mut self.conn)
+            .await
+            .unwrap();
+        self.run("DEALLOCATE one".to_owned()).await;
+        row.get::<Value, _>(0)[0]["Plan"].take()
+    }
+
+    async fn run(&mut self, statement: String) {
+        sqlx::raw_sql(AssertSqlSafe(statement))
+            .execute(&mut self.conn)
+            .await
+            .unwrap();
+    }
+
+    /// What a plan reads that it should not. Notes the indexes that it uses.
+    fn complaint(&self, node: &Value, used: &mut BTreeSet<String>) -> Option<String> {
+        let text = |key: &str| node[key].as_str().unwrap_or_default();
+        let (index, table) = (text("Index Name"), text("Relation Name"));
+        used.insert(index.to_owned());
+        let mut complaint = None;
+        if text("Node Type") == "Seq Scan" && self.big_tables.contains(table) {
+            complaint = Some(format!("reads all of {table}"));
+        }
+        let holds_every_row =
+            !self.partial_indexes.contains(index) && self.big_tables.contains(table);
+        if !index.is_empty() && holds_every_row && node["Index Cond"].is_null() {
+            complaint = Some(format!("walks through all of {index}"));
+        }
+        let below = node["Plans"].as_array().into_iter().flatten();
+        // All of them, for the sake of their indexes.
+        let below: Vec<String> = below
+            .filter_map(|node| self.complaint(node, used))
+            .collect();
+        complaint.or_else(|| below.into_iter().next())
+    }
+}
+
+async fn names(conn: &mut PgConnection, query: &'static str) -> BTreeSet<String> {
+    let names: Vec<String> = sqlx::query_scalar(query).fetch_all(conn).await.unwrap();
+    names.into_iter().collect()
+}
