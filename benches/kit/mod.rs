@@ -1,10 +1,12 @@
 //! What the figures share.
 
 pub mod cpu;
+pub mod duel;
 pub mod gladia;
 pub mod machine;
 pub mod processes;
 pub mod table;
+pub mod wrk;
 
 use gladia_gateway::dev_tools::postgres::{EmbeddedPostgres, Options};
 
