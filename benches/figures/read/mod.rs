@@ -30,8 +30,8 @@ const SIZES: [(&str, usize); 3] = [("30 KB", 30_000), ("200 KB", 200_000), ("2 M
 /// Nothing here takes longer unless it is broken.
 const BOUND: Duration = Duration::from_secs(30);
 
-/// A way to ask: its name, and its header.
-type Way<'a> = (&'a str, Option<(&'a str, &'a str)>);
+/// What is asked for: a URL, or how a row is named; and the header that it is asked with.
+type Asked<'a> = (&'a str, Option<(&'a str, &'a str)>);
 
 struct Bench {
     http: Client,
@@ -69,8 +69,8 @@ pub async fn measure(scale: Scale) -> anyhow::Result<Vec<Row>> {
         let least = format!("{}/{id}", bench.floor.url);
         let (ours_tag, floor_tag) = (bench.etag(&ours).await?, bench.etag(&least).await?);
         let zstd = Some(("accept-encoding", "zstd"));
-        let plain: Way = ("", None);
-        let ways: [Way; 3] = [
+        let plain: Asked = ("", None);
+        let ways: [Asked; 3] = [
             plain,
             (", zstd", zstd),
             (", gzip", Some(("accept-encoding", "gzip"))),
@@ -110,8 +110,6 @@ pub async fn measure(scale: Scale) -> anyhow::Result<Vec<Row>> {
 fn row(what: &str) -> Row {
     Row::new(format!("read, {what}"), "/s").goal(Goal::AtLeast(0.8))
 }
-
-type Asked<'a> = (&'a str, Option<(&'a str, &'a str)>);
 
 async fn compare(
     duel: &Duel<'_>,
