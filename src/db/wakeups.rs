@@ -5,7 +5,13 @@
 //! sweep of at most a second: every worker also looks on a timer. Each carries the name of its sender, who has woken its own
 //! workers already.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
 use sqlx::{PgPool, postgres::PgListener};
 use tokio::sync::Notify;
@@ -43,6 +49,10 @@ struct Inner {
     name: Name,
     /// Jobs were queued, or slots given back.
     jobs: Notify,
+    /// Whether every slot was held when last one was looked for.
+    is_full: AtomicBool,
+    /// Jobs were put in line, which is to be told.
+    queued: Notify,
     /// Events wait for their numbers.
     events: Notify,
     /// Events have got them.
@@ -59,6 +69,29 @@ impl Wakeups {
         self.events_added();
         self.0.jobs.notify_one();
         self.0.jobs_outgoing.notify_one();
+    }
+
+    /// Jobs were put in line. Call it after the commit.
+    ///
+    /// Whoever queued them knows it, so others are told of it a moment later, of many at once. Where no slot was free, a new
+    /// job changes nothing for those who claim.
+    pub fn jobs_queued(&self) {
+        if !self.0.is_full.load(Ordering::Acquire) {
+            self.0.jobs.notify_one();
+        }
+        self.0.jobs_outgoing.notify_one();
+        self.0.queued.notify_one();
+    }
+
+    /// Every slot is held: new jobs have to wait until one is given back. One that was since the look that found this counts.
+    pub fn slots_are_held(&self) {
+        self.0.is_full.store(true, Ordering::Release);
+    }
+
+    /// New jobs can be claimed from now on. Says whether they had to wait until now.
+    #[must_use]
+    pub fn slots_were_held(&self) -> bool {
+        self.0.is_full.swap(false, Ordering::AcqRel)
     }
 
     /// Something is to be told. Call it after the commit.
@@ -115,7 +148,20 @@ impl Wakeups {
                 &stop
             ),
             self.send(&pool, JOBS_CHANNEL, jobs_outgoing, GATHERING_TIME, &stop),
+            self.gather_queued(&stop),
         );
+    }
+
+    /// Has what was put in line told, as much of it at once as comes within a moment.
+    async fn gather_queued(&self, stop: &CancellationToken) {
+        loop {
+            tokio::select! {
+                () = stop.cancelled() => return,
+                () = self.0.queued.notified() => {}
+            }
+            tokio::time::sleep(GATHERING_TIME).await;
+            self.events_added();
+        }
     }
 
     async fn send(
