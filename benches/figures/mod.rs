@@ -1,8 +1,10 @@
 //! One file a figure.
 
+mod accept;
 mod callback;
 mod dispatch;
 mod news;
+mod read;
 mod replicas;
 mod told;
 mod upload;
@@ -11,12 +13,14 @@ mod whole;
 use crate::kit::{Scale, table::Row};
 
 /// The names by which figures are run alone, in the order in which all are.
-pub const NAMES: [&str; 7] = ["callback", "dispatch", "upload", "whole", "told", "news", "replicas"];
+pub const NAMES: [&str; 9] = ["accept", "callback", "read", "dispatch", "upload", "whole", "told", "news", "replicas"];
 
 /// Measures one.
 pub async fn measure(name: &str, scale: Scale) -> anyhow::Result<Vec<Row>> {
     match name {
+        "accept" => accept::measure(scale).await,
         "callback" => callback::measure(scale).await,
+        "read" => read::measure(scale).await,
         "dispatch" => dispatch::measure(scale).await,
         "upload" => upload::measure(scale).await,
         "whole" => whole::measure(scale).await,

@@ -1,6 +1,7 @@
 //! What the figures share.
 
 pub mod cpu;
+pub mod duel;
 pub mod gladia;
 pub mod instant;
 pub mod ledger;
@@ -11,6 +12,7 @@ pub mod receiver;
 pub mod table;
 pub mod transcripts;
 pub mod wire;
+pub mod wrk;
 
 use gladia_gateway::dev_tools::postgres::{EmbeddedPostgres, Options};
 

@@ -28,6 +28,8 @@ use crate::{
     gladia::client::GladiaClient,
     http::{
         self, Serves,
+        acceptor::Acceptor,
+        auth::KnownKeys,
         serve::HEAD_TIMEOUT,
         sse::{StreamTiming, Streams},
         state::{AppState, HttpLimits, RequestRules, UNPACKED_MIB},
@@ -138,6 +140,12 @@ impl Gateway {
             callback_keys: settings.callbacks.callback_keys.clone(),
             webhook_secrets: settings.callbacks.gladia_webhook_secrets.clone(),
             sealer,
+            known_keys: KnownKeys::default(),
+            acceptor: Acceptor::new(
+                pool.clone(),
+                shutdown.tracker.clone(),
+                settings.requests.usage_metadata_keys.clone(),
+            ),
             wakeups: wakeups.clone(),
             ids: ids.clone(),
             limits: limits(&settings),

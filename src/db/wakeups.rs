@@ -55,6 +55,10 @@ struct Inner {
     has_others: AtomicBool,
     /// Jobs were queued, or slots given back.
     jobs: Notify,
+    /// Whether every slot was held when last one was looked for.
+    is_full: AtomicBool,
+    /// Jobs were put in line, which is to be told.
+    queued: Notify,
     /// Events wait for their numbers.
     events: Notify,
     /// Events have got them.
@@ -76,6 +80,29 @@ impl Wakeups {
     pub fn jobs_changed_and_told(&self) {
         self.0.jobs.notify_one();
         self.0.jobs_outgoing.notify_one();
+    }
+
+    /// Jobs were put in line. Call it after the commit.
+    ///
+    /// Whoever queued them knows it, so others are told of it a moment later, of many at once. Where no slot was free, a new
+    /// job changes nothing for those who claim.
+    pub fn jobs_queued(&self) {
+        if !self.0.is_full.load(Ordering::Acquire) {
+            self.0.jobs.notify_one();
+        }
+        self.0.jobs_outgoing.notify_one();
+        self.0.queued.notify_one();
+    }
+
+    /// Every slot is held: new jobs have to wait until one is given back. One that was since the look that found this counts.
+    pub fn slots_are_held(&self) {
+        self.0.is_full.store(true, Ordering::Release);
+    }
+
+    /// New jobs can be claimed from now on. Says whether they had to wait until now.
+    #[must_use]
+    pub fn slots_were_held(&self) -> bool {
+        self.0.is_full.swap(false, Ordering::AcqRel)
     }
 
     /// Something is to be told. Call it after the commit.
@@ -132,7 +159,20 @@ impl Wakeups {
                 &stop
             ),
             self.send(&pool, JOBS_CHANNEL, jobs_outgoing, GATHERING_TIME, &stop),
+            self.gather_queued(&stop),
         );
+    }
+
+    /// Has what was put in line told, as much of it at once as comes within a moment.
+    async fn gather_queued(&self, stop: &CancellationToken) {
+        loop {
+            tokio::select! {
+                () = stop.cancelled() => return,
+                () = self.0.queued.notified() => {}
+            }
+            tokio::time::sleep(GATHERING_TIME).await;
+            self.events_added();
+        }
     }
 
     async fn send(

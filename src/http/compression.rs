@@ -1,9 +1,8 @@
 //! Answers in the encoding that their caller prefers.
 //!
 //! What callers prefer is read by `tower_http`, which also encodes: `Accept-Encoding` with its weights, `*` and exclusions,
-//! zstd before gzip where both are as welcome. An answer that is stored as zstd already goes out as it is stored (the
-//! result alone); everything else that is text is encoded as it is sent. A job with its result is put together from
-//! several pieces, and as zstd frames in a row it would be cut short by clients that read no further than the first.
+//! zstd before gzip where both are as welcome. A result is stored as zstd already, and goes out as it is stored, alone or
+//! within its job ([`zstd_frame`](super::zstd_frame)); everything else that is text is encoded as it is sent.
 
 use std::{convert::Infallible, future};
 
@@ -44,6 +43,10 @@ pub enum Preferred {
 impl Preferred {
     /// Reads `Accept-Encoding`.
     fn of(headers: &HeaderMap) -> Self {
+        // The most frequent case needs no reading.
+        if !headers.contains_key(header::ACCEPT_ENCODING) {
+            return Self::Identity;
+        }
         let mut request = Request::new(());
         for value in headers.get_all(header::ACCEPT_ENCODING) {
             request

@@ -25,6 +25,7 @@ use self::{
 };
 
 pub mod accepted;
+pub mod acceptor;
 pub mod admin;
 pub mod auth;
 pub mod batches;
@@ -58,6 +59,7 @@ pub mod v2;
 pub mod wait;
 pub mod webhook_endpoints;
 pub mod webhooks;
+pub mod zstd_frame;
 
 /// How long until callers may come again while the database is still to be brought up.
 const START_RETRY_AFTER: Duration = Duration::from_secs(5);

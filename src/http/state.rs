@@ -15,7 +15,7 @@ use crate::{
     domain::{ids::Ids, links::Links, options::OptionsPolicy, plan::Plan},
     feed::Feed,
     gladia::{callback_keys::CallbackKeys, client::GladiaClient, webhook_secrets::WebhookSecrets},
-    http::{sse::Streams, wait::WaitingRoom},
+    http::{acceptor::Acceptor, auth::KnownKeys, sse::Streams, wait::WaitingRoom},
     journal::intake::Intake,
     notify::{client::Notifier, sealing::Sealer},
 };
@@ -37,6 +37,10 @@ pub struct AppState {
     pub webhook_secrets: Option<WebhookSecrets>,
     /// Keeps the secrets of outgoing webhooks.
     pub sealer: Sealer,
+    /// API keys that were found before.
+    pub known_keys: KnownKeys,
+    /// Commits new jobs.
+    pub acceptor: Acceptor,
     /// Tells workers of new jobs and free slots.
     pub wakeups: Wakeups,
     /// Where new ids come from.

@@ -137,7 +137,16 @@ impl Submitter {
                         tasks.spawn(async move { this.submit(job, send_deadline, &give_up).await });
                     }
                 }
-                Claim::NothingQueued | Claim::NoFreeSlot => break,
+                Claim::NothingQueued => {
+                    // Whoever put a job in line since said nothing of it, as long as none could be claimed.
+                    if !self.0.wakeups.slots_were_held() {
+                        break;
+                    }
+                }
+                Claim::NoFreeSlot => {
+                    self.0.wakeups.slots_are_held();
+                    break;
+                }
                 Claim::Paused { remaining } => return Ok(remaining.min(sweep_interval())),
             }
         }

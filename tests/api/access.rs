@@ -84,6 +84,44 @@ async fn nobody_gets_in_without_a_valid_key() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_key_that_is_revoked_opens_nothing_from_then_on_however_well_it_was_known() {
+    let app = TestApp::start().await;
+    let caller = app.caller("acme", Scope::Write).await;
+    let body = json!({ "audio_url": "https://example.com/spoken.mp3" });
+    let id = caller.post(CREATE, &body).await.expect(202)["id"].clone();
+    let id = id.as_str().unwrap();
+    caller.wait_until_done(id).await;
+    let (job, result) = (format!("{CREATE}/{id}"), format!("{CREATE}/{id}/result"));
+    let seen = caller.get(&job).await;
+    caller.get(&result).await.expect(200);
+    let known = seen.header("etag").unwrap();
+    app.execute(&format!(
+        "UPDATE api_keys SET revoked_at = gateway_now() WHERE id = '{}'",
+        caller.api_key_id
+    ))
+    .await;
+    let conditional = caller
+        .request(Method::GET, &job)
+        .header("if-none-match", known);
+    for answer in [
+        caller.post(CREATE, &body).await,
+        caller.transcribe_once("order-1", &body).await,
+        // Not even what is wrong with it.
+        caller.post(CREATE, &json!({ "audio_url": 7 })).await,
+        caller.post(CREATE, &json!([])).await,
+        caller.get(&job).await,
+        caller.get(&result).await,
+        caller.get(NOBODY).await,
+        Answer::to(conditional).await,
+    ] {
+        answer.problem(401, "unauthorized");
+    }
+    assert_eq!(app.rows("jobs").await, 1);
+    assert_eq!(app.rows("idempotency_keys").await, 0);
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_key_that_may_look_may_not_write() {
     let app = TestApp::start().await;
     let id = app.acme.start("a.mp3").await;

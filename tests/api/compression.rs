@@ -82,6 +82,54 @@ async fn a_result_is_sent_as_it_is_stored_to_whoever_takes_zstd() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_job_goes_out_around_its_stored_result_as_one_frame() {
+    let app = TestApp::start().await;
+    let (small, large) = (done(&app).await, {
+        let (id, attempt, gladia_id) = processing(&app).await;
+        let text: String = (0..80_000).map(|word| format!("word {word} ")).collect();
+        let body = success(&gladia_id, &text);
+        assert_eq!(app.call_back(attempt.id, body).await.status, 200);
+        app.acme.wait_until_done(&id).await;
+        id
+    });
+    for id in [small, large] {
+        let path = format!("/v1/transcriptions/{id}");
+        let plain = app.acme.get(&path).await;
+        plain.expect(200);
+        let packed = get(&app.acme, &path, "zstd").await;
+        assert_eq!(packed.header("content-encoding"), Some("zstd"));
+        // By a reader that stops where the first frame ends.
+        let mut read = Vec::new();
+        let decoder = zstd::Decoder::with_buffer(&packed.bytes[..]).unwrap();
+        decoder.single_frame().read_to_end(&mut read).unwrap();
+        assert!(read == plain.bytes);
+        let length = packed.bytes.len().to_string();
+        assert_eq!(packed.header("content-length"), Some(length.as_str()));
+        for name in ["content-type", "vary", "etag", "cache-control"] {
+            assert!(packed.header(name).is_some(), "{name}");
+            assert_eq!(packed.header(name), plain.header(name), "{name}");
+        }
+        let stored: Vec<u8> = sqlx::query_scalar(
+            "SELECT substring(body FROM result_frame_start + 1 FOR result_frame_length)
+             FROM callbacks c JOIN jobs j ON j.result_callback_id = c.id WHERE j.id = $1::uuid",
+        )
+        .bind(&id)
+        .fetch_one(&app.pool)
+        .await
+        .unwrap();
+        // But for its head, and the mark of its last block.
+        let middle = &stored[stored.len() / 2 - 8..stored.len() / 2 + 8];
+        assert!(
+            packed
+                .bytes
+                .windows(middle.len())
+                .any(|part| part == middle)
+        );
+    }
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_result_that_was_stored_within_one_frame_is_served_like_any_other() {
     let app = TestApp::start().await;
     let id = done(&app).await;

@@ -113,7 +113,7 @@ pub async fn accept(
     span.add(Fact::Batch(id));
     span.add(Fact::Jobs(accepted.len()));
     span.end();
-    state.wakeups.jobs_changed();
+    state.wakeups.jobs_queued();
     metrics::counter!("gateway_transcriptions_accepted_total").increment(accepted.len() as u64);
     Ok(created)
 }

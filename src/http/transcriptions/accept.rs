@@ -94,7 +94,7 @@ pub async fn commit(state: &AppState, accepted: Accepted<'_>) -> Result<Job, Pro
     if let Some((key, _)) = key {
         key.committed();
     }
-    state.wakeups.jobs_changed();
+    state.wakeups.jobs_queued();
     metrics::counter!("gateway_transcriptions_accepted_total").increment(1);
     Ok(job)
 }

@@ -11,6 +11,7 @@ use crate::{
         audio_url::AudioUrl,
         ids::UploadId,
         options::{Violation, Warning},
+        presigned_url,
     },
     gladia::upload::UploadedFile,
     http::{
@@ -78,8 +79,7 @@ pub fn judge(
     too_long: TooLong,
 ) -> Result<KnownAudio, Problem> {
     let plan = state.rules.plan;
-    let is_gladias =
-        audio_url.is_on_origin_of(state.gladia.base()) || is_gladias_host(&audio_url.host());
+    let is_gladias = is_gladias(state, audio_url);
     // An upload that is gone, or was never there.
     let is_ours = audio_url.upload_id().is_some()
         && Url::parse(&state.link("/")).is_ok_and(|base| audio_url.is_on_origin_of(&base));
@@ -103,7 +103,7 @@ pub fn judge(
         Ownership::NotOurs if !is_gladias && !is_ours => Ok(KnownAudio {
             upload_id: None,
             audio_url: audio_url.as_str().to_owned(),
-            warnings: review_link(AUDIO_URL, audio_url, plan, now),
+            warnings: warnings_of_link(state, audio_url, now),
         }),
         Ownership::NotOurs | Ownership::Another => Err(Problem::new(
             ProblemType::AudioNotFound,
@@ -114,6 +114,31 @@ pub fn judge(
             "must be a file that was uploaded through this gateway, or audio on another host",
         )),
     }
+}
+
+/// Whether a URL has to be looked up to know whose it is, beyond asking whether it is known at all.
+pub fn may_be_an_upload(state: &AppState, audio_url: &AudioUrl) -> bool {
+    audio_url.upload_id().is_some() || is_gladias(state, audio_url)
+}
+
+/// What may go wrong with audio on somebody else's server.
+pub fn warnings_of_link(
+    state: &AppState,
+    audio_url: &AudioUrl,
+    now: DateTime<Utc>,
+) -> Vec<Warning> {
+    review_link(AUDIO_URL, audio_url, state.rules.plan, now)
+}
+
+/// Whether a URL says until when it can be fetched: then it depends on the time what may go wrong.
+pub fn says_until_when(audio_url: &AudioUrl) -> bool {
+    audio_url
+        .parsed()
+        .is_some_and(|url| presigned_url::expires_at(&url).is_some())
+}
+
+fn is_gladias(state: &AppState, audio_url: &AudioUrl) -> bool {
+    audio_url.is_on_origin_of(state.gladia.base()) || is_gladias_host(&audio_url.host())
 }
 
 /// Judges a file that has just gone to Gladia.

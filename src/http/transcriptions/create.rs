@@ -4,14 +4,20 @@ use axum::{body::Body, extract::State, http::HeaderMap, response::Response};
 
 use super::{
     accept::{Accepted, accept, replay},
+    at_once,
     audio::{self, TooLong},
-    request::{self, CreateTranscription, Judge},
+    ending,
+    request::{self, CreateTranscription, Judge, RequestedOptions},
     view::Transcription,
 };
 use crate::{
-    domain::idempotency::{Fingerprint, Operation},
+    domain::{
+        audio_url::AudioUrl,
+        idempotency::{Fingerprint, IdempotencyKey, Operation},
+        options::Violation,
+    },
     http::{
-        auth::Writer,
+        auth::PresumedWriter,
         body::read_json_object,
         idempotency::{Claimed, HeldKey, give_back, key_of},
         problem::Problem,
@@ -53,17 +59,32 @@ use crate::{
 )]
 pub async fn create_transcription(
     State(state): State<AppState>,
-    Writer(caller): Writer,
+    PresumedWriter(presumed): PresumedWriter,
     wait: Wait,
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, Problem> {
-    let key = key_of(&headers)?;
-    let body = read_json_object(&headers, body, &state.limits).await?;
-    let asked_url = request::audio_url_of(&body).ok().flatten();
-    let (audio_url, options) = match request::parse(body, &Judge::of(&state)) {
-        Ok(request) => request,
-        Err(violations) => {
+    let asked = read(&state, &headers, body).await;
+    if let Ok(Asked {
+        key,
+        audio_url,
+        options,
+    }) = &asked
+        && let Some(job) =
+            at_once::accept(&state, &presumed, key.as_ref(), audio_url, options).await?
+    {
+        return ending::answer(&state, presumed.caller().tenant_id, job, wait).await;
+    }
+    // Before anybody is refused anything, or told of what there is.
+    let caller = presumed.prove(&state).await?;
+    let Asked {
+        key,
+        audio_url,
+        options,
+    } = match asked {
+        Ok(asked) => asked,
+        Err(Refused::Whole(problem)) => return Err(problem),
+        Err(Refused::Fields(asked_url, violations)) => {
             return Err(audio::refuse(&state, caller, asked_url.as_ref(), violations).await);
         }
     };
@@ -95,4 +116,34 @@ pub async fn create_transcription(
         key: held,
     };
     accept(&state, accepted, wait).await
+}
+
+/// What is asked for.
+struct Asked {
+    key: Option<IdempotencyKey>,
+    audio_url: AudioUrl,
+    options: RequestedOptions,
+}
+
+/// Why it cannot be had.
+enum Refused {
+    /// The request cannot be read.
+    Whole(Problem),
+    /// Fields break rules. The audio, where it has an address, is still to be judged.
+    Fields(Option<AudioUrl>, Vec<Violation>),
+}
+
+async fn read(state: &AppState, headers: &HeaderMap, body: Body) -> Result<Asked, Refused> {
+    let key = key_of(headers).map_err(Refused::Whole)?;
+    let body = read_json_object(headers, body, &state.limits);
+    let body = body.await.map_err(Refused::Whole)?;
+    let asked_url = request::audio_url_of(&body).ok().flatten();
+    match request::parse(body, &Judge::of(state)) {
+        Ok((audio_url, options)) => Ok(Asked {
+            key,
+            audio_url,
+            options,
+        }),
+        Err(violations) => Err(Refused::Fields(asked_url, violations)),
+    }
 }

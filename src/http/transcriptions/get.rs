@@ -2,17 +2,20 @@
 
 use axum::{
     extract::State,
-    http::HeaderMap,
+    http::{HeaderMap, header},
     response::{IntoResponse, Response},
 };
 
 use super::{
     ending::find_ended,
-    lookup::JobPath,
-    result::read,
+    lookup::{JobPath, find_presumed},
+    result::shown_with,
     view::{Transcription, with_result},
 };
-use crate::http::{auth::Reader, etag::ETag, problem::Problem, state::AppState, wait::Wait};
+use crate::http::{
+    auth::PresumedReader, compression::Preferred, etag::ETag, problem::Problem, state::AppState,
+    wait::Wait,
+};
 
 /// Get a transcription.
 ///
@@ -47,25 +50,35 @@ use crate::http::{auth::Reader, etag::ETag, problem::Problem, state::AppState, w
 )]
 pub async fn get_transcription(
     State(state): State<AppState>,
-    Reader(caller): Reader,
+    PresumedReader(presumed): PresumedReader,
     JobPath(id): JobPath,
     wait: Wait,
+    preferred: Preferred,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
-    let (job, wait) = find_ended(&state, caller.tenant_id, id, wait).await?;
+    // Whoever names what it has may have it still.
+    let wants_result = !headers.contains_key(header::IF_NONE_MATCH);
+    let (mut job, mut wait) = (
+        find_presumed(&state, &presumed, id, wants_result).await?,
+        wait,
+    );
+    if !job.status.is_terminal() && !wait.at_most().is_zero() {
+        (job, wait) = find_ended(&state, presumed.caller().tenant_id, id, wait).await?;
+    }
     let has_ended = job.status.is_terminal();
     let callback_id = job.result_callback_id;
+    let small = job.result.take();
     let shown = Transcription::from(job).written()?;
     let result_id = callback_id.map(|id| id.0.into_bytes()).unwrap_or_default();
     let etag = ETag::of(&[&shown, &result_id]);
     let mut response = if etag.is_known(&headers) {
         etag.not_modified()
     } else {
-        let result = match callback_id {
-            Some(callback_id) => Some(read(&state, callback_id).await?),
-            None => None,
+        let answer = match callback_id {
+            Some(callback_id) => shown_with(&state, shown, callback_id, small, preferred).await?,
+            None => with_result(shown, None),
         };
-        (etag, with_result(shown, result)).into_response()
+        (etag, answer).into_response()
     };
     wait.mark(&mut response, has_ended);
     Ok(response)

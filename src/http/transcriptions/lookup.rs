@@ -11,7 +11,7 @@ use sqlx::PgConnection;
 use crate::{
     db::{self, jobs::Job},
     domain::ids::{JobId, TenantId},
-    http::{problem::Problem, state::AppState},
+    http::{auth::Presumed, problem::Problem, state::AppState},
 };
 
 /// The id in the path. What is no id of ours names nothing, like an id that nobody has.
@@ -28,6 +28,24 @@ impl FromRequestParts<AppState> for JobPath {
             .map(Self)
             .ok_or_else(Problem::no_such_transcription)
     }
+}
+
+/// Finds the job of a caller who is presumed to be one, likewise; with its result, where that is wanted and small.
+pub async fn find_presumed(
+    state: &AppState,
+    presumed: &Presumed,
+    id: JobId,
+    wants_result: bool,
+) -> Result<Job, Problem> {
+    let mut conn = state.pool.acquire().await?;
+    let found = db::jobs::find_of_key(&mut conn, presumed.caller(), id, wants_result).await?;
+    drop(conn);
+    if let Some(job) = found.filter(|job| job.deleted_at.is_none()) {
+        return Ok(job);
+    }
+    // Before anybody is told that there is none.
+    let caller = presumed.prove(state).await?;
+    find(&mut *state.pool.acquire().await?, caller.tenant_id, id).await
 }
 
 /// Finds a tenant's job that was not erased. Of one that was, the problem holds the receipt.

@@ -5,6 +5,7 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 use super::state::AppState;
 
 pub(super) mod accept;
+mod at_once;
 mod attachment;
 pub(super) mod audio;
 mod cancel;

@@ -17,6 +17,7 @@ use crate::{
         compression::Preferred,
         problem::{Problem, ProblemType},
         state::{AppState, UNPACKED_MIB},
+        transcriptions::view::{with_packed_result, with_result},
     },
     journal::result::unpacked,
 };
@@ -60,13 +61,39 @@ pub async fn read_into<T: Send + 'static>(
     unpack(state, callback_id, stored, permit, make).await
 }
 
+/// Reads a result, unless it is here already. One that was read along with its job is small enough to be unpacked at once.
+pub async fn read_rest(
+    state: &AppState,
+    callback_id: CallbackId,
+    small: Option<StoredResult>,
+) -> Result<Bytes, Problem> {
+    match small {
+        Some(stored) => unpacked(&stored).map_err(|cause| unreadable(callback_id, cause)),
+        None => read(state, callback_id).await,
+    }
+}
+
 /// Reads a result for a caller: packed, if it is stored like that and the caller would rather have it so.
 pub async fn read_packed(
     state: &AppState,
     callback_id: CallbackId,
+    small: Option<StoredResult>,
     preferred: Preferred,
 ) -> Result<Packed, Problem> {
-    let (stored, permit) = find(state, callback_id).await?;
+    let (stored, permit) = match small {
+        Some(StoredResult {
+            zstd: StoredAs::Frame(frame),
+            ..
+        }) if preferred == Preferred::Zstd => {
+            return Ok(Packed::Zstd(frame.into()));
+        }
+        Some(stored) => {
+            return read_rest(state, callback_id, Some(stored))
+                .await
+                .map(Packed::Plain);
+        }
+        None => find(state, callback_id).await?,
+    };
     match stored.zstd {
         StoredAs::Frame(frame) if preferred == Preferred::Zstd => Ok(Packed::Zstd(frame.into())),
         zstd => {
@@ -74,6 +101,25 @@ pub async fn read_packed(
             unpack(state, callback_id, stored, permit, Packed::Plain).await
         }
     }
+}
+
+/// A job that is written, with its result: as it is stored, if its caller would rather have it packed.
+pub async fn shown_with(
+    state: &AppState,
+    written: Vec<u8>,
+    callback_id: CallbackId,
+    small: Option<StoredResult>,
+    preferred: Preferred,
+) -> Result<Response, Problem> {
+    let result = match read_packed(state, callback_id, small, preferred).await? {
+        Packed::Plain(result) => result,
+        Packed::Zstd(frame) => match with_packed_result(&written, frame) {
+            Some(answer) => return Ok(answer),
+            // Not as they are packed here.
+            None => read(state, callback_id).await?,
+        },
+    };
+    Ok(with_result(written, Some(result)))
 }
 
 async fn find(
@@ -112,7 +158,7 @@ async fn unpack<T: Send + 'static>(
         .map_err(|_: AcquireError| unreadable(callback_id, "no room"))?;
     let reading = tokio::task::spawn_blocking(move || {
         let _held = (permit, room);
-        Ok(make(unpacked(&stored.zstd)?))
+        Ok(make(unpacked(&stored)?))
     });
     reading
         .await

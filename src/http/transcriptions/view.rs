@@ -23,7 +23,10 @@ use crate::{
         retry::RetryCost,
         transcript::TranscriptionResult,
     },
-    http::problem::{Problem, ProblemType},
+    http::{
+        problem::{Problem, ProblemType},
+        zstd_frame,
+    },
 };
 
 /// A transcription.
@@ -111,10 +114,24 @@ pub fn pieces(mut written: Vec<u8>, result: Bytes) -> [Bytes; 3] {
 
 /// A transcription that is written, with its result, which is sent as it is in memory.
 pub fn with_result(written: Vec<u8>, result: Option<Bytes>) -> Response {
-    let pieces = match result {
+    in_pieces(match result {
         Some(result) => pieces(written, result).to_vec(),
         None => vec![written.into()],
-    };
+    })
+}
+
+/// The same with a result that is one zstd frame, as another. `None` where it is none that can be put into it.
+pub fn with_packed_result(written: &[u8], frame: Bytes) -> Option<Response> {
+    let [before, _, after] = pieces(written.to_vec(), Bytes::new());
+    let mut response = in_pieces(zstd_frame::around(&before, frame, &after)?.to_vec());
+    let zstd = HeaderValue::from_static("zstd");
+    response
+        .headers_mut()
+        .insert(header::CONTENT_ENCODING, zstd);
+    Some(response)
+}
+
+fn in_pieces(pieces: Vec<Bytes>) -> Response {
     let length: usize = pieces.iter().map(Bytes::len).sum();
     let headers = [
         (

@@ -141,7 +141,7 @@ impl Results {
         let stored = stored.ok_or(NoResult::Erased)?;
         // The room goes along: unpacking does not end when nobody waits for it any more.
         let unpacking = tokio::task::spawn_blocking(move || {
-            let result = unpacked(&stored.zstd)?;
+            let result = unpacked(&stored)?;
             Ok(Unpacked { result, room })
         });
         unpacking

@@ -1,0 +1,53 @@
+//! Gateway and floor by turns under the same kind of load.
+
+use std::{future::Future, time::Duration};
+
+use sqlx::PgPool;
+
+use super::{
+    cpu,
+    processes::Program,
+    table::{Row, milliseconds},
+    wrk::Served,
+};
+
+/// The two, and the server that both keep everything on.
+pub struct Duel<'a> {
+    pub gateway: &'a Program,
+    pub floor: &'a Program,
+    pub server: &'a PgPool,
+}
+
+impl Duel<'_> {
+    /// Adds pairs of blocks to a row of requests per second.
+    pub async fn run<G, F>(
+        &self,
+        row: &mut Row,
+        pairs: usize,
+        gateway: impl Fn() -> G,
+        floor: impl Fn() -> F,
+    ) -> anyhow::Result<()>
+    where
+        G: Future<Output = anyhow::Result<Served>>,
+        F: Future<Output = anyhow::Result<Served>>,
+    {
+        for _ in 0..pairs {
+            let before = cpu::of_process(self.gateway.pid())?;
+            let postgres_before = cpu::of_server(self.server).await?;
+            let ours = gateway().await?;
+            let spent = cpu::of_process(self.gateway.pid())? - before;
+            let postgres = cpu::of_server(self.server).await? - postgres_before;
+            let before = cpu::of_process(self.floor.pid())?;
+            let least = floor().await?;
+            let floor_spent = cpu::of_process(self.floor.pid())? - before;
+            row.add(ours.per_second, least.per_second);
+            let each = |spent: Duration, served: Served| milliseconds(spent) / served.requests;
+            row.add_cpu(
+                each(spent, ours),
+                Some(each(floor_spent, least)),
+                Some(each(postgres, ours)),
+            );
+        }
+        Ok(())
+    }
+}

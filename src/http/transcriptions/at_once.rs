@@ -1,0 +1,108 @@
+//! Accepting in one statement what almost every create is; whatever is not like that goes on step by step.
+
+use chrono::{DateTime, Utc};
+
+use super::{audio, request::RequestedOptions};
+use crate::{
+    db::{
+        self,
+        jobs::{Job, JobAtOnce},
+    },
+    domain::{
+        audio_url::AudioUrl,
+        idempotency::{Fingerprint, IdempotencyKey, Operation},
+        ids::JobId,
+        job::JobStatus,
+        searchable::searchable,
+    },
+    http::{auth::Presumed, problem::Problem, state::AppState, trace_context::accepting},
+    trace::Fact,
+};
+
+/// Accepts a job of audio on somebody else's server. `None`: there is more to it, and nothing has happened.
+pub async fn accept(
+    state: &AppState,
+    caller: &Presumed,
+    key: Option<&IdempotencyKey>,
+    audio_url: &AudioUrl,
+    options: &RequestedOptions,
+) -> Result<Option<Job>, Problem> {
+    if audio::may_be_an_upload(state, audio_url) {
+        return Ok(None);
+    }
+    let now = if audio::says_until_when(audio_url) {
+        db::clock::now(&mut *state.pool.acquire().await?).await?
+    } else {
+        // Nothing depends on it.
+        DateTime::<Utc>::UNIX_EPOCH
+    };
+    let mut warnings = audio::warnings_of_link(state, audio_url, now);
+    warnings.extend_from_slice(options.warnings());
+    let request = options.to_stored();
+    let written = |value: &_| serde_json::to_string(value).map_err(unwritten);
+    let warnings = match warnings.as_slice() {
+        [] => None,
+        warnings => Some(serde_json::to_value(warnings).map_err(unwritten)?),
+    };
+    let callback = options.callback();
+    let callback = callback.map(|callback| serde_json::to_string(&callback));
+    let id: JobId = state.ids.next();
+    let mut span = accepting();
+    let job = JobAtOnce {
+        id,
+        caller: caller.caller(),
+        request: written(&request)?,
+        audio_url: audio_url.as_str().to_owned(),
+        warnings: warnings.as_ref().map(written).transpose()?,
+        callback: callback.transpose().map_err(unwritten)?,
+        metadata: options
+            .metadata()
+            .into_iter()
+            .flat_map(searchable)
+            .map(|(key, value)| (key.to_owned(), value))
+            .collect(),
+        trace: span.context(),
+        key: key.map(|key| {
+            let audio = audio_url.as_str().as_bytes();
+            let operation = Operation::CreateTranscription;
+            (
+                key.clone(),
+                Fingerprint::new(operation, &options.canonical(), audio),
+            )
+        }),
+    };
+    let Some(created_at) = state.acceptor.accept(job).await? else {
+        return Ok(None);
+    };
+    span.add(Fact::Job(id));
+    span.end();
+    state.wakeups.jobs_queued();
+    metrics::counter!("gateway_transcriptions_accepted_total").increment(1);
+    Ok(Some(Job {
+        id,
+        status: JobStatus::Queued,
+        status_reason: None,
+        request: Some(request),
+        audio_url: Some(audio_url.as_str().to_owned()),
+        upload: None,
+        gladia_id: None,
+        result_callback_id: None,
+        addon_errors: Vec::new(),
+        warnings,
+        batch_id: None,
+        batch_index: None,
+        retries: 0,
+        audio_duration_seconds: None,
+        billing_time_seconds: None,
+        error: None,
+        created_at,
+        started_at: None,
+        finished_at: None,
+        deleted_at: None,
+        result: None,
+    }))
+}
+
+fn unwritten(error: serde_json::Error) -> sqlx::Error {
+    sqlx::Error::Encode(Box::new(error))
+}
