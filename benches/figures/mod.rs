@@ -13,7 +13,9 @@ mod whole;
 use crate::kit::{Scale, table::Row};
 
 /// The names by which figures are run alone, in the order in which all are.
-pub const NAMES: [&str; 9] = ["accept", "callback", "read", "dispatch", "upload", "whole", "told", "news", "replicas"];
+pub const NAMES: [&str; 9] = [
+    "accept", "callback", "read", "dispatch", "upload", "whole", "told", "news", "replicas",
+];
 
 /// Measures one.
 pub async fn measure(name: &str, scale: Scale) -> anyhow::Result<Vec<Row>> {

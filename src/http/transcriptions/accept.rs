@@ -47,9 +47,9 @@ pub async fn accept(
     accepted: Accepted<'_>,
     wait: Wait,
 ) -> Result<Response, Problem> {
-    let tenant_id = accepted.caller.tenant_id;
+    let caller = accepted.caller;
     let job = commit(state, accepted).await?;
-    ending::answer(state, tenant_id, job, wait).await
+    ending::answer(state, caller, job, wait).await
 }
 
 /// Commits the job, and wakes a worker.
@@ -107,6 +107,6 @@ pub async fn replay(
     wait: Wait,
 ) -> Result<Response, Problem> {
     let job = find(&mut *state.pool.acquire().await?, caller.tenant_id, job_id).await?;
-    let answer = ending::answer(state, caller.tenant_id, job, wait).await?;
+    let answer = ending::answer(state, caller, job, wait).await?;
     Ok(mark_as_replayed(answer))
 }

@@ -73,7 +73,7 @@ pub async fn create_transcription(
         && let Some(job) =
             at_once::accept(&state, &presumed, key.as_ref(), audio_url, options).await?
     {
-        return ending::answer(&state, presumed.caller().tenant_id, job, wait).await;
+        return ending::answer(&state, presumed.caller(), job, wait).await;
     }
     // Before anybody is refused anything, or told of what there is.
     let caller = presumed.prove(&state).await?;

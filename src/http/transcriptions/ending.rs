@@ -5,12 +5,12 @@ use tokio::time::Instant;
 
 use super::{
     lookup::find,
-    result::read,
+    result::read_rest,
     view::{Transcription, with_result},
 };
 use crate::{
-    db::jobs::Job,
-    domain::ids::{JobId, TenantId},
+    db::{self, jobs::Job},
+    domain::{access::Caller, ids::JobId},
     feed::{Next, Topic, Way},
     http::{
         accepted,
@@ -28,23 +28,23 @@ use crate::{
 /// Where there is none, it is erased, or the database does not answer.
 pub async fn find_ended(
     state: &AppState,
-    tenant_id: TenantId,
+    caller: Caller,
     id: JobId,
     wait: Wait,
 ) -> Result<(Job, Wait), Problem> {
     let deadline = Instant::now() + wait.at_most();
-    let mut job = find_now(state, tenant_id, id).await?;
+    let mut job = find_now(state, caller, id).await?;
     if job.status.is_terminal() || wait.at_most().is_zero() {
         return Ok((job, wait));
     }
-    let Ok(_place) = state.waiting_room.enter(tenant_id) else {
+    let Ok(_place) = state.waiting_room.enter(caller.tenant_id) else {
         return Ok((job, wait.declined()));
     };
     let mut news = state.feed.subscribe(Topic::Job(id));
     let mut is_over = false;
     loop {
         // Subscribed before: an end that this does not see comes as news.
-        job = find_now(state, tenant_id, id).await?;
+        job = find_now(state, caller, id).await?;
         if is_over || job.status.is_terminal() {
             return Ok((job, wait));
         }
@@ -65,9 +65,15 @@ pub async fn find_ended(
     }
 }
 
-/// No connection is held beyond the look.
-async fn find_now(state: &AppState, tenant_id: TenantId, id: JobId) -> Result<Job, Problem> {
-    find(&mut *state.pool.acquire().await?, tenant_id, id).await
+/// With its result where that is small. No connection is held beyond the look.
+async fn find_now(state: &AppState, caller: Caller, id: JobId) -> Result<Job, Problem> {
+    let mut conn = state.pool.acquire().await?;
+    let found = db::jobs::find_of_key(&mut conn, caller, id, true).await?;
+    match found.filter(|job| job.deleted_at.is_none()) {
+        Some(job) => Ok(job),
+        // Erased; or its caller's key was revoked meanwhile, who was let in before.
+        None => find(&mut conn, caller.tenant_id, id).await,
+    }
 }
 
 /// Answers a create whose job is committed: 200 with the result where it has ended within the time that its caller waits,
@@ -77,7 +83,7 @@ async fn find_now(state: &AppState, tenant_id: TenantId, id: JobId) -> Result<Jo
 /// Where the job was erased meanwhile. Whatever else goes wrong, it is accepted, and that is the answer.
 pub async fn answer(
     state: &AppState,
-    tenant_id: TenantId,
+    caller: Caller,
     job: Job,
     mut wait: Wait,
 ) -> Result<Response, Problem> {
@@ -86,7 +92,7 @@ pub async fn answer(
     if wait == Wait::Unasked {
         return Ok(accepted::answer(state, &path, Transcription::from(job)));
     }
-    let (mut response, has_ended) = match end_of(state, tenant_id, id, wait).await {
+    let (mut response, has_ended) = match end_of(state, caller, id, wait).await {
         Ok(Ended::Yes(response)) => (accepted::locate(state, &path, response), true),
         Ok(Ended::No(now, heeded)) => {
             wait = heeded;
@@ -109,20 +115,15 @@ enum Ended {
     No(Box<Job>, Wait),
 }
 
-async fn end_of(
-    state: &AppState,
-    tenant_id: TenantId,
-    id: JobId,
-    wait: Wait,
-) -> Result<Ended, Problem> {
-    let (job, heeded) = find_ended(state, tenant_id, id, wait).await?;
+async fn end_of(state: &AppState, caller: Caller, id: JobId, wait: Wait) -> Result<Ended, Problem> {
+    let (mut job, heeded) = find_ended(state, caller, id, wait).await?;
     if !job.status.is_terminal() {
         return Ok(Ended::No(Box::new(job), heeded));
     }
-    let callback_id = job.result_callback_id;
+    let (callback_id, small) = (job.result_callback_id, job.result.take());
     let shown = Transcription::from(job).written()?;
     let result = match callback_id {
-        Some(callback_id) => Some(read(state, callback_id).await?),
+        Some(callback_id) => Some(read_rest(state, callback_id, small).await?),
         None => None,
     };
     Ok(Ended::Yes(with_result(shown, result)))

@@ -63,7 +63,7 @@ pub async fn get_transcription(
         wait,
     );
     if !job.status.is_terminal() && !wait.at_most().is_zero() {
-        (job, wait) = find_ended(&state, presumed.caller().tenant_id, id, wait).await?;
+        (job, wait) = find_ended(&state, presumed.caller(), id, wait).await?;
     }
     let has_ended = job.status.is_terminal();
     let callback_id = job.result_callback_id;
