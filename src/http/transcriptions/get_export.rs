@@ -138,7 +138,7 @@ pub async fn get_transcription_export(
     }
     name.extend([".", format.name()]);
     let file = match format.rendered() {
-        None => read_packed(&state, callback_id, preferred).await?,
+        None => read_packed(&state, callback_id, None, preferred).await?,
         Some(format) => {
             let title = filename.unwrap_or_else(|| format!("Transcription {id}"));
             Packed::Plain(render(&state, callback_id, format, wishes, title).await?)
