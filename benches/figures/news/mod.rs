@@ -28,7 +28,7 @@ use crate::{
 /// Nothing here takes longer unless it is broken.
 const BOUND: Duration = Duration::from_secs(30);
 
-/// How long a waiting request gets to begin to wait before the callback comes.
+/// How long a waiting request gets to begin to wait, and all else to come to rest, before the callback comes.
 const SETTLE: Duration = Duration::from_millis(15);
 
 /// Over how many jobs transactions are counted.
@@ -47,6 +47,13 @@ struct Spent {
     gateway: Duration,
     floor: Duration,
     postgres: Duration,
+}
+
+/// A job that waits for its callback.
+struct Prepared {
+    id: String,
+    callback: reqwest::RequestBuilder,
+    waiting: tokio::task::JoinHandle<Instant>,
 }
 
 struct Bench {
@@ -171,21 +178,30 @@ impl Bench {
     async fn gateway_block(&self, rounds: usize, at_once: usize) -> Vec<Known> {
         let mut known = Vec::with_capacity(rounds);
         while known.len() < rounds {
-            let round = (0..at_once).map(|_| self.gateway_round());
-            known.extend(join_all(round).await);
+            let prepared = join_all((0..at_once).map(|_| self.prepare())).await;
+            tokio::time::sleep(SETTLE).await;
+            known.extend(join_all(prepared.into_iter().map(|job| self.call_back(job))).await);
         }
         known
     }
 
-    /// One job, ready for its callback, which then comes.
-    async fn gateway_round(&self) -> Known {
+    /// One job that Gladia has, as the gateway knows, and for which a request waits.
+    async fn prepare(&self) -> Prepared {
         let name = uuid::Uuid::new_v4().to_string();
         let audio_url = format!("https://audio.example.com/{name}.mp3");
         let create = self.post("/v1/transcriptions", &json!({ "audio_url": audio_url }));
         let job: Value = create.send().await.unwrap().json().await.unwrap();
         let id = job["id"].as_str().unwrap().to_owned();
         let created = self.gladia.created(&audio_url, BOUND).await;
-        let waiting = self.get(&format!("/v1/transcriptions/{id}?wait=60")).send();
+        let path = format!("/v1/transcriptions/{id}");
+        loop {
+            let now: Value = self.get(&path).send().await.unwrap().json().await.unwrap();
+            if now["status"] == "processing" {
+                break;
+            }
+            tokio::time::sleep(SETTLE / 5).await;
+        }
+        let waiting = self.get(&format!("{path}?wait=60")).send();
         let waiting = tokio::spawn(async move {
             let answer = waiting.await.unwrap();
             let at = Instant::now();
@@ -193,26 +209,35 @@ impl Bench {
             drop(answer.bytes().await.unwrap());
             at
         });
-        tokio::time::sleep(SETTLE).await;
         let body =
             json!({ "id": created.id, "event": "transcription.success", "payload": self.result });
-        let callback = self.http.post(&created.callback_url).json(&body);
+        Prepared {
+            id,
+            callback: self.http.post(&created.callback_url).json(&body),
+            waiting,
+        }
+    }
+
+    /// And its callback.
+    async fn call_back(&self, job: Prepared) -> Known {
         let start = Instant::now();
-        assert!(callback.send().await.unwrap().status().is_success());
+        assert!(job.callback.send().await.unwrap().status().is_success());
         let answered = Instant::now();
+        let id = job.id;
         let webhook = self.marks.wait(&format!("gateway {id}"), BOUND).await;
         let stream = self.marks.wait(&format!("stream {id}"), BOUND).await;
         Known {
             answered: answered - start,
             webhook: webhook - start,
             stream: stream - start,
-            waiting: waiting.await.unwrap() - start,
+            waiting: job.waiting.await.unwrap() - start,
         }
     }
 
     async fn floor_block(&self, rounds: usize, at_once: usize) -> Vec<Duration> {
         let mut known = Vec::with_capacity(rounds);
         while known.len() < rounds {
+            tokio::time::sleep(SETTLE).await;
             let round = (0..at_once).map(|_| self.floor_round());
             known.extend(join_all(round).await);
         }
@@ -231,7 +256,6 @@ impl Bench {
 
     async fn floor_round(&self) -> Duration {
         let name = uuid::Uuid::new_v4().to_string();
-        tokio::time::sleep(SETTLE).await;
         let body = json!({ "id": name, "event": "transcription.success", "payload": self.result });
         let callback = self
             .http
