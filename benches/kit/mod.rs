@@ -4,6 +4,7 @@ pub mod cpu;
 pub mod gladia;
 pub mod machine;
 pub mod processes;
+pub mod raw;
 pub mod table;
 
 use gladia_gateway::dev_tools::postgres::{EmbeddedPostgres, Options};

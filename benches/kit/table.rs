@@ -111,18 +111,28 @@ impl fmt::Display for Row {
         let (floor, ratio) = match (ratios.first(), ratios.last()) {
             (Some(least), Some(greatest)) => (
                 with_unit(median(self.floors.clone())),
-                format!("{:.2} ({least:.2} to {greatest:.2})", median(ratios.clone())),
+                format!(
+                    "{:.2} ({least:.2} to {greatest:.2})",
+                    median(ratios.clone())
+                ),
             ),
             _ => (String::new(), String::new()),
         };
-        let (measured, verdict) = (self.measured(), |is_met| if is_met { "met" } else { "NOT MET" });
+        let (measured, verdict) = (
+            self.measured(),
+            |is_met| if is_met { "met" } else { "NOT MET" },
+        );
         let goal = match self.goal {
-            Some(Goal::AtLeast(least)) => format!("≥ {} {}", short(least), verdict(measured >= least)),
+            Some(Goal::AtLeast(least)) => {
+                format!("≥ {} {}", short(least), verdict(measured >= least))
+            }
             Some(Goal::AtMost(most)) => format!("≤ {} {}", short(most), verdict(measured <= most)),
             None => String::new(),
         };
         let cpu = self.cpu_ms.iter().filter(|all| !all.is_empty());
-        let cpu: Vec<String> = cpu.map(|all| format!("{:.3}", median(all.clone()))).collect();
+        let cpu: Vec<String> = cpu
+            .map(|all| format!("{:.3}", median(all.clone())))
+            .collect();
         let figure = with_unit(median(self.figures.clone()));
         let line = format!(
             "{:<39}{figure:>13}{floor:>13}   {ratio:<26}  {goal:<13}{}",

@@ -94,11 +94,7 @@ pub async fn measure(scale: Scale) -> anyhow::Result<Vec<Row>> {
         rows.extend(bench.compare(pairs, rounds, at_once).await?);
     }
     let per_job = bench.writes_per_job().await?;
-    rows.push(Row::single(
-        "news, writing transactions a job",
-        "",
-        per_job,
-    ));
+    rows.push(Row::single("news, writing transactions a job", "", per_job));
     drop(bench);
     postgres.stop().await?;
     Ok(rows)
