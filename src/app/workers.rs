@@ -33,7 +33,7 @@ pub(super) fn spawn(
     settings: &ServeSettings,
     state: &AppState,
 ) -> anyhow::Result<()> {
-    let (pool, wakeups) = (state.pool.clone(), state.wakeups.clone());
+    let (pool, wakeups) = (state.pool.inner().clone(), state.wakeups.clone());
     let Shutdown {
         soft,
         hard,
@@ -129,7 +129,7 @@ fn tell(gateway: &Gateway, state: &AppState, worker: String) {
         tracker,
     } = gateway.shutdown.clone();
     let deliverer = Deliverer::new(deliver::Parts {
-        pool: state.pool.clone(),
+        pool: state.pool.inner().clone(),
         notifier: state.notifier.clone(),
         sealer: state.sealer.clone(),
         wakeups: state.wakeups.clone(),
@@ -140,7 +140,7 @@ fn tell(gateway: &Gateway, state: &AppState, worker: String) {
     let (claimer, recorder) = deliverer.claimer(tracker, hard);
     let (handover, handed_over) = Handover::new();
     let sequencer = Sequencer {
-        pool: state.pool.clone(),
+        pool: state.pool.inner().clone(),
         wakeups: state.wakeups.clone(),
         ids: state.ids.clone(),
         claimer: claimer.clone(),
@@ -150,7 +150,7 @@ fn tell(gateway: &Gateway, state: &AppState, worker: String) {
     gateway.spawn("record", recorder);
     gateway.spawn("deliver", deliverer.run(claimer, soft.clone()));
     let follower = Follower {
-        pool: state.pool.clone(),
+        pool: state.pool.inner().clone(),
         wakeups: state.wakeups.clone(),
         handed_over,
         feed: state.feed.clone(),
@@ -197,7 +197,7 @@ fn reconciler(settings: &ServeSettings, state: &AppState) -> Reconciler {
         .reconcile_after
         .filter(|_| pace == Pace::Overdue);
     Reconciler::new(reconcile::Parts {
-        pool: state.pool.clone(),
+        pool: state.pool.inner().clone(),
         gladia: state.gladia.clone(),
         wakeups: state.wakeups.clone(),
         ids: state.ids.clone(),

@@ -34,6 +34,7 @@ pub mod job_metadata;
 pub mod jobs;
 pub mod look_ups;
 pub mod looks;
+pub mod pool;
 pub mod quarantine;
 pub mod receipts;
 pub mod repeats;
