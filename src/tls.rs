@@ -9,13 +9,11 @@ use rustls::{ClientConfig, Error, crypto::aws_lc_rs};
 use rustls_platform_verifier::Verifier;
 
 /// Begins a client that speaks HTTP/2 where the other side does.
-#[must_use]
 pub fn client() -> ClientBuilder {
     begin(&[b"h2", b"http/1.1"])
 }
 
 /// Begins a client that speaks HTTP/1.1 alone.
-#[must_use]
 pub fn http1_client() -> ClientBuilder {
     begin(&[b"http/1.1"]).http1_only()
 }
@@ -34,12 +32,11 @@ fn begin(protocols: &[&[u8]]) -> ClientBuilder {
 fn config(protocols: &[&[u8]]) -> Result<ClientConfig, Error> {
     static VERIFIER: OnceLock<Arc<Verifier>> = OnceLock::new();
     let provider = Arc::new(aws_lc_rs::default_provider());
-    let verifier = match VERIFIER.get() {
-        Some(verifier) => Arc::clone(verifier),
-        None => {
-            let read = Arc::new(Verifier::new(Arc::clone(&provider))?);
-            Arc::clone(VERIFIER.get_or_init(|| read))
-        }
+    let verifier = if let Some(verifier) = VERIFIER.get() {
+        Arc::clone(verifier)
+    } else {
+        let read = Arc::new(Verifier::new(Arc::clone(&provider))?);
+        Arc::clone(VERIFIER.get_or_init(|| read))
     };
     let mut config = ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()?

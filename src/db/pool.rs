@@ -13,11 +13,13 @@ pub struct Pool(PgPool);
 
 impl Pool {
     /// Waits for a connection.
+    #[must_use = "nothing is asked until it is awaited"]
     pub fn acquire(&self) -> Asked<'static, PoolConnection<Postgres>> {
         Box::pin(self.0.acquire())
     }
 
     /// Waits for a connection, and begins a transaction.
+    #[must_use = "nothing is asked until it is awaited"]
     pub fn begin(&self) -> Asked<'_, PgTransaction<'static>> {
         Box::pin(self.0.begin())
     }
