@@ -25,5 +25,6 @@ pub mod journal;
 pub mod notify;
 pub mod shutdown;
 pub mod telemetry;
+pub mod tls;
 pub mod trace;
 pub mod workers;

@@ -21,7 +21,7 @@ use source::Source;
 ///
 /// `main → cli → app → {http, workers} → {journal, feed} → {db, gladia, notify} → domain`; each may reach any layer below its own.
 /// `config`, `telemetry` and `shutdown` stand beside the layers, for whoever assembles them.
-const MAY_IMPORT: [(&str, &[&str]); 17] = [
+const MAY_IMPORT: [(&str, &[&str]); 18] = [
     ("main", &["cli", "telemetry"]),
     (
         "cli",
@@ -90,8 +90,8 @@ const MAY_IMPORT: [(&str, &[&str]); 17] = [
     ),
     ("feed", &["db", "domain"]),
     ("db", &["crash_points", "domain"]),
-    ("gladia", &["crash_points", "domain"]),
-    ("notify", &["domain"]),
+    ("gladia", &["crash_points", "domain", "tls"]),
+    ("notify", &["domain", "tls"]),
     ("domain", &[]),
     // Settings are parsed into the types of those whom they are for.
     (
@@ -104,6 +104,8 @@ const MAY_IMPORT: [(&str, &[&str]); 17] = [
     // Beside telemetry, for whoever does a part of a job's way.
     ("trace", &["domain"]),
     ("shutdown", &[]),
+    // Beside them, for whoever makes an HTTP client.
+    ("tls", &[]),
     ("dev_tools", &["domain", "gladia"]),
 ];
 

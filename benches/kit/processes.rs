@@ -1,6 +1,6 @@
 //! What is measured, each as a process of its own.
 
-use std::{net::TcpListener, process::Stdio, time::Duration};
+use std::{net::TcpListener, path::Path, process::Stdio, time::Duration};
 
 use anyhow::{Context, bail};
 use tokio::{
@@ -27,10 +27,21 @@ impl Program {
         gladia_url: &str,
         settings: &[(&str, &str)],
     ) -> anyhow::Result<Self> {
+        let program = Path::new(env!("CARGO_BIN_EXE_gladia-gateway"));
+        Self::gateway_of(program, database_url, gladia_url, settings).await
+    }
+
+    /// The same of another build.
+    pub async fn gateway_of(
+        program: &Path,
+        database_url: &str,
+        gladia_url: &str,
+        settings: &[(&str, &str)],
+    ) -> anyhow::Result<Self> {
         // Its own address is a setting of it, so the port is chosen beforehand.
         let port = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
         let url = format!("http://127.0.0.1:{port}");
-        let mut command = Command::new(env!("CARGO_BIN_EXE_gladia-gateway"));
+        let mut command = Command::new(program);
         command.arg("serve").env_clear().envs([
             ("DATABASE_URL", database_url),
             ("GLADIA_API_URL", gladia_url),

@@ -30,6 +30,7 @@ use crate::{
         self, Serves,
         acceptor::Acceptor,
         auth::KnownKeys,
+        overload::Gate,
         serve::HEAD_TIMEOUT,
         sse::{StreamTiming, Streams},
         state::{AppState, HttpLimits, RequestRules, UNPACKED_MIB},
@@ -134,8 +135,14 @@ impl Gateway {
         });
         intake.set_away(is_late);
 
+        let waiting_room = WaitingRoom::new(settings.requests.max_waiting_requests);
         let state = AppState {
-            pool: pool.clone(),
+            gate: Gate::new(
+                settings.requests.max_requests_at_once,
+                settings.requests.max_body_memory_bytes,
+                waiting_room.clone(),
+            ),
+            pool: pool.clone().into(),
             gladia: gladia.clone(),
             callback_keys: settings.callbacks.callback_keys.clone(),
             webhook_secrets: settings.callbacks.gladia_webhook_secrets.clone(),
@@ -160,7 +167,7 @@ impl Gateway {
             callback_permits: Arc::new(Semaphore::new(CALLBACKS_AT_ONCE)),
             tasks: shutdown.tracker.clone(),
             stopping: shutdown.soft.clone(),
-            waiting_room: WaitingRoom::new(settings.requests.max_waiting_requests),
+            waiting_room,
             zero_data_retention: settings.gladia.gladia_zero_data_retention,
             result_permits: Arc::new(Semaphore::new(RESULTS_AT_ONCE)),
             unpacking_mib: Arc::new(Semaphore::new(UNPACKED_MIB as usize)),

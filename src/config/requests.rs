@@ -83,6 +83,26 @@ pub struct RequestSettings {
     )]
     pub v2_create_repeat_window: Duration,
 
+    /// How many requests of the API are worked on in this process at once (1 to 100000).
+    ///
+    /// Further ones wait for their turn: a second where that is a burst, and a moment where there have been too many for
+    /// longer; then they are answered 503 with Retry-After. A request that waits for its body, for news (wait=) or for a file
+    /// to pass is not counted. Callbacks always get through. Five for each connection of DATABASE_POOL_SIZE keep those busy;
+    /// more make everybody wait longer.
+    ///
+    /// Example: MAX_REQUESTS_AT_ONCE=100
+    #[arg(long, env, value_name = "REQUESTS", default_value = "100", value_parser = whole(1_usize..=100_000))]
+    pub max_requests_at_once: usize,
+
+    /// How many bytes the bodies of all requests that are under way may have together in this process (1000 to 100000000000).
+    /// Further requests are answered 503 with Retry-After.
+    ///
+    /// A file that is passed on counts as one million, whatever its size. To work on a body takes a few times its size.
+    ///
+    /// Example: MAX_BODY_MEMORY_BYTES=256000000
+    #[arg(long, env, value_name = "BYTES", default_value = "256000000", value_parser = whole(1000_usize..=100_000_000_000))]
+    pub max_body_memory_bytes: usize,
+
     /// How many requests may wait for news (`wait=`) in this process at once (1 to 100000). One more is told to come back.
     ///
     /// A tenant gets one more for as long as it holds fewer than are free: half of all, where it is the only one. Each holds

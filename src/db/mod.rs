@@ -35,6 +35,7 @@ pub mod jobs;
 pub mod lines;
 pub mod look_ups;
 pub mod looks;
+pub mod pool;
 pub mod quarantine;
 pub mod receipts;
 pub mod repeats;

@@ -15,6 +15,7 @@ use super::{
     callback_keys::CallbackKeys,
     error::{describe_transport, read_limited},
 };
+use crate::tls;
 
 /// How long the call may take in all.
 const TIMEOUT: Duration = Duration::from_secs(10);
@@ -95,7 +96,7 @@ impl Canary {
     /// # Errors
     /// Where TLS does not start.
     pub fn new(public_url: Url, keys: CallbackKeys) -> Result<Self, reqwest::Error> {
-        let http = Client::builder()
+        let http = tls::client()
             .user_agent(concat!("gladia-gateway/", env!("CARGO_PKG_VERSION")))
             .timeout(TIMEOUT)
             .pool_max_idle_per_host(0)

@@ -10,6 +10,8 @@ use reqwest::{
 use secrecy::{ExposeSecret, SecretString};
 use url::Url;
 
+use crate::tls;
+
 /// How long a TCP and TLS connection may take to open.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -74,7 +76,7 @@ impl GladiaClient {
             key,
         )]);
         let builder = || {
-            Client::builder()
+            tls::client()
                 .user_agent(USER_AGENT)
                 .connect_timeout(CONNECT_TIMEOUT)
                 .retry(reqwest::retry::never())

@@ -5,7 +5,8 @@
 //! Gladia meet [`v2`].
 //! Gladia meets [`callbacks`] and [`webhooks`]. Whoever runs the service meets [`admin`] and [`ops`]. Every error is a
 //! [`problem`]; every request has an id ([`request_id`]); what callers have is not sent again ([`etag`]), and the rest as
-//! briefly as they can take it ([`compression`]). What happens is told as it happens ([`sse`]). [`serve`] has the connections.
+//! briefly as they can take it ([`compression`]). What happens is told as it happens ([`sse`]). [`serve`] has the connections. Beyond
+//! capacity, requests are refused early ([`overload`]).
 
 use std::{sync::atomic::Ordering, time::Duration};
 
@@ -44,6 +45,7 @@ pub mod line;
 pub mod linger;
 pub mod openapi;
 pub mod ops;
+pub mod overload;
 pub mod page;
 pub mod problem;
 pub mod request_id;
@@ -79,13 +81,15 @@ pub struct Serves {
 pub fn router(state: AppState, serves: Serves) -> Router {
     let mut router = Router::new();
     let started = middleware::from_fn_with_state(state.clone(), once_started);
+    let in_turn = middleware::from_fn_with_state(state.clone(), overload::layer);
     if serves.api {
-        let (api, document) = openapi::api();
+        let api = openapi::api();
         router = router
-            .merge(api.layer(started.clone()))
-            .merge(openapi::router(&document))
+            .merge(api.layer(in_turn.clone()).layer(started.clone()))
+            .merge(openapi::router())
             .merge(
                 v2::router()
+                    .layer(in_turn)
                     .layer(started.clone())
                     .layer(middleware::from_fn(v2::error::layer)),
             );

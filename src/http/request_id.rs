@@ -75,8 +75,10 @@ pub async fn layer(request: Request, next: Next) -> Response {
             metrics::counter!("gateway_http_requests_total", &labels).increment(1);
             metrics::histogram!("gateway_http_request_duration_seconds", "route" => route.clone())
                 .record(elapsed.as_secs_f64());
-            // Probes come every few seconds and would drown the rest.
-            if matches!(route.as_str(), "/livez" | "/readyz" | "/metrics") {
+            // Probes come every few seconds and would drown the rest, and so would what is refused by the thousand.
+            let is_quiet = matches!(route.as_str(), "/livez" | "/readyz" | "/metrics")
+                || problem == Some(ProblemType::Overloaded.slug());
+            if is_quiet {
                 tracing::debug!(
                     http.status = status,
                     elapsed_ms = elapsed.as_millis(),

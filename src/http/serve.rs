@@ -2,7 +2,7 @@
 //!
 //! HTTP/1.1 alone, without TLS: whatever stands in front of the service does the rest.
 
-use std::{error::Error, io, pin::pin, time::Duration};
+use std::{error::Error, io, pin::Pin, time::Duration};
 
 use axum::{Router, extract::Request};
 use hyper::{
@@ -68,7 +68,8 @@ pub async fn serve(
                         request
                     });
                 let service = TowerToHyperService::new(service);
-                let connection = http.serve_connection(TokioIo::new(stream), service);
+                // There once, and not once more in the future that attends to it.
+                let connection = Box::pin(http.serve_connection(TokioIo::new(stream), service));
                 connections.spawn(attend(connection, soft.clone(), hard.clone(), cut_off));
             }
             Err(error) if is_the_callers(&error) => {}
@@ -86,14 +87,13 @@ pub async fn serve(
 
 /// Serves one connection.
 async fn attend<S>(
-    connection: Connection<TokioIo<Watched<TcpStream>>, S>,
+    mut connection: Pin<Box<Connection<TokioIo<Watched<TcpStream>>, S>>>,
     soft: CancellationToken,
     hard: CancellationToken,
     cut_off: CutOff,
 ) where
     S: HttpService<Incoming, ResBody = axum::body::Body, Error: Into<Box<dyn Error + Send + Sync>>>,
 {
-    let mut connection = pin!(connection);
     let served = async {
         let mut ended = soft.run_until_cancelled(connection.as_mut()).await;
         if ended.is_none() {

@@ -6,16 +6,15 @@ use std::{
 };
 
 use metrics_exporter_prometheus::PrometheusHandle;
-use sqlx::PgPool;
 use tokio::sync::Semaphore;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
-    db::wakeups::Wakeups,
+    db::{pool::Pool, wakeups::Wakeups},
     domain::{ids::Ids, links::Links, options::OptionsPolicy, plan::Plan},
     feed::Feed,
     gladia::{callback_keys::CallbackKeys, client::GladiaClient, webhook_secrets::WebhookSecrets},
-    http::{acceptor::Acceptor, auth::KnownKeys, sse::Streams, wait::WaitingRoom},
+    http::{acceptor::Acceptor, auth::KnownKeys, overload::Gate, sse::Streams, wait::WaitingRoom},
     journal::intake::Intake,
     notify::{client::Notifier, sealing::Sealer},
 };
@@ -28,7 +27,7 @@ pub const UNPACKED_MIB: u32 = 128;
 #[derive(Clone)]
 pub struct AppState {
     /// The database.
-    pub pool: PgPool,
+    pub pool: Pool,
     /// Gladia.
     pub gladia: GladiaClient,
     /// Who may complete a job.
@@ -69,6 +68,8 @@ pub struct AppState {
     pub tasks: TaskTracker,
     /// Canceled when the process is to end: whoever waits for news is answered then.
     pub stopping: CancellationToken,
+    /// Who is worked on.
+    pub gate: Gate,
     /// Who may wait.
     pub waiting_room: WaitingRoom,
     /// Whether Gladia keeps nothing for the account: no file goes there or comes from there.

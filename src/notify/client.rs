@@ -28,7 +28,10 @@ use super::{
     message::{Message, NotTried, SendError, Sent},
     signature,
 };
-use crate::domain::{delivery::CallbackMethod, ids::TenantId};
+use crate::{
+    domain::{delivery::CallbackMethod, ids::TenantId},
+    tls,
+};
 
 /// How long a try may take, from looking up the receiver's name to the head of its answer.
 pub const TIMEOUT: Duration = Duration::from_secs(15);
@@ -85,7 +88,7 @@ impl Notifier {
     /// # Errors
     /// Where TLS cannot be set up.
     pub fn new(settings: &NotifierSettings, lookup: Arc<dyn Lookup>) -> reqwest::Result<Self> {
-        let http = Client::builder()
+        let http = tls::http1_client()
             .user_agent(USER_AGENT)
             .dns_resolver(OnlyJudged)
             .no_proxy()
@@ -93,7 +96,6 @@ impl Notifier {
             .retry(reqwest::retry::never())
             // One message a connection at a time: a connection that hangs is given up with its message, and no other waits
             // behind it.
-            .http1_only()
             .connect_timeout(CONNECT_TIMEOUT)
             .pool_idle_timeout(IDLE_TIMEOUT)
             .pool_max_idle_per_host(MOST_IDLE)

@@ -59,6 +59,7 @@ mod ops;
 mod option_rows;
 mod option_warnings;
 mod options;
+mod overload;
 mod poll;
 mod proof;
 mod random_callbacks;

@@ -8,7 +8,7 @@ use crate::support::{
 };
 
 /// Every metric that the service has. Dashboards rest on these names.
-const METRICS: [&str; 28] = [
+const METRICS: [&str; 29] = [
     "gateway_attempts_awaiting_decision",
     "gateway_attempts_unknown",
     "gateway_callbacks_quarantined",
@@ -25,6 +25,7 @@ const METRICS: [&str; 28] = [
     "gateway_lanes_open",
     "gateway_oldest_queued_seconds",
     "gateway_reconciled_total",
+    "gateway_requests_shed_total",
     "gateway_slots_expired_total",
     "gateway_slots_in_use",
     "gateway_slots_max",

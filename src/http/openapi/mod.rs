@@ -15,6 +15,7 @@ mod v3_0;
 mod walk;
 
 use axum::{Router, body::Bytes, http::header, response::Redirect, routing::get};
+use tokio::{sync::OnceCell, task::spawn_blocking};
 use utoipa::{
     Modify, OpenApi,
     openapi::security::{HttpAuthScheme, HttpBuilder, SecurityRequirement, SecurityScheme},
@@ -82,9 +83,14 @@ impl Modify for ApiKeys {
     }
 }
 
-/// The API's routes with their document.
-pub fn api() -> (Router<AppState>, Document) {
-    let (router, mut document) = OpenApiRouter::with_openapi(Base::openapi())
+/// The API's routes.
+pub fn api() -> Router<AppState> {
+    described().split_for_parts().0
+}
+
+/// The API's routes with what they say of themselves.
+fn described() -> OpenApiRouter<AppState> {
+    OpenApiRouter::with_openapi(Base::openapi())
         .merge(transcriptions::router())
         .merge(batches::router())
         .merge(events::router())
@@ -94,19 +100,33 @@ pub fn api() -> (Router<AppState>, Document) {
         .merge(callback_secret::router())
         .merge(usage::router())
         .merge(admin::router())
-        .split_for_parts();
-    Told.modify(&mut document);
-    (router, Document::complete(&document))
 }
 
 /// The document.
 #[must_use]
 pub fn document() -> Document {
-    api().1
+    let (_, mut document) = described().split_for_parts();
+    Told.modify(&mut document);
+    Document::complete(&document)
+}
+
+/// The document as it is served. Few ask for it, so it is written when somebody does, and kept from then on.
+async fn text(version: Version) -> Bytes {
+    static TEXTS: [OnceCell<Bytes>; 2] = [const { OnceCell::const_new() }; 2];
+    let kept = match version {
+        Version::V3_1 => &TEXTS[0],
+        Version::V3_0 => &TEXTS[1],
+    };
+    let write = || async {
+        let written = spawn_blocking(move || document().in_version(version).to_json()).await;
+        written.map(Bytes::from)
+    };
+    let text = kept.get_or_try_init(write).await;
+    text.cloned().unwrap_or_default()
 }
 
 /// `/openapi.json` and its twin, and `/docs` to browse it. The page needs nothing from elsewhere.
-pub fn router(document: &Document) -> Router<AppState> {
+pub fn router() -> Router<AppState> {
     let page = SwaggerUi::new("/docs").config(Config::from("/openapi.json").validator_url("none"));
     let mut router = Router::new()
         // Whoever opens the address in a browser finds something to read.
@@ -116,8 +136,12 @@ pub fn router(document: &Document) -> Router<AppState> {
         ("/openapi.json", Version::V3_1),
         ("/openapi-3.0.json", Version::V3_0),
     ] {
-        let text = Bytes::from(document.in_version(version).to_json());
-        let answer = move || async move { ([(header::CONTENT_TYPE, "application/json")], text) };
+        let answer = move || async move {
+            (
+                [(header::CONTENT_TYPE, "application/json")],
+                text(version).await,
+            )
+        };
         router = router.route(path, get(answer));
     }
     router

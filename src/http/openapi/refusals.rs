@@ -12,12 +12,13 @@ use super::walk::{self, Operation};
 use crate::http::problem::ProblemType;
 
 /// Those that say when to come back.
-const WITH_RETRY_AFTER: [ProblemType; 6] = [
+const WITH_RETRY_AFTER: [ProblemType; 7] = [
     ProblemType::IdempotencyKeyInProgress,
     ProblemType::DeliveryInProgress,
     ProblemType::TooManyWaiting,
     ProblemType::TooManyStreams,
     ProblemType::UpstreamUnavailable,
+    ProblemType::Overloaded,
     ProblemType::DatabaseUnavailable,
 ];
 
@@ -55,6 +56,11 @@ fn by_shape(operation: &Operation<'_>) -> Vec<ProblemType> {
             found.extend_from_slice(kinds);
         }
     };
+    // Streams wait for their turn.
+    add(
+        !operation.path.ends_with("/stream"),
+        &[ProblemType::Overloaded],
+    );
     let changes = operation.method != "get" && !operation.id().starts_with("validate_");
     let is_admin = operation.path.starts_with("/v1/admin/");
     add(changes || is_admin, &[ProblemType::Forbidden]);

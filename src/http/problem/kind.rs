@@ -83,6 +83,8 @@ pub enum ProblemType {
     UpstreamUnavailable,
     /// As many streams are open as may be.
     TooManyStreams,
+    /// More is asked than can be done.
+    Overloaded,
     /// The database cannot be reached.
     DatabaseUnavailable,
     /// A mistake of the gateway's. The last of all: [`ProblemType::ALL`] counts on it.
@@ -131,6 +133,7 @@ impl ProblemType {
         Self::UpstreamFailed,
         Self::UpstreamUnavailable,
         Self::TooManyStreams,
+        Self::Overloaded,
         Self::DatabaseUnavailable,
         Self::Internal,
     ];
@@ -347,6 +350,11 @@ impl ProblemType {
                 "too-many-streams",
                 StatusCode::SERVICE_UNAVAILABLE,
                 "Too many streams are open",
+            ),
+            Self::Overloaded => (
+                "overloaded",
+                StatusCode::SERVICE_UNAVAILABLE,
+                "The gateway is overloaded",
             ),
             Self::DatabaseUnavailable => (
                 "database-unavailable",

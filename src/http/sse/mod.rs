@@ -170,7 +170,8 @@ pub async fn open(
         }
         .in_current_span(),
     );
-    let frames = poll_fn(move |context| receiver.poll_recv(context)).map(Ok::<_, Infallible>);
+    let frames = poll_fn(move |context| receiver.poll_recv(context));
+    let frames = frames.map(|frame| Ok::<_, Infallible>(*frame));
     let headers = [(X_ACCEL_BUFFERING, HeaderValue::from_static("no"))];
     // Encoded, events would wait for each other.
     Ok((headers, Extension(AsItIs), Sse::new(frames)).into_response())

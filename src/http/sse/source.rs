@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
-use sqlx::{PgConnection, PgPool};
+use sqlx::PgConnection;
 use tokio::sync::Semaphore;
 
 use crate::{
-    db::events,
+    db::{events, pool::Pool},
     domain::{
         event::{Event, EventId, PublicEventType},
         ids::{JobId, TenantId},
@@ -160,7 +160,7 @@ impl Source {
 /// Reads a source's events from the database.
 pub(super) struct Reader {
     pub source: Source,
-    pub pool: PgPool,
+    pub pool: Pool,
     /// Who may read now.
     pub turns: Arc<Semaphore>,
 }

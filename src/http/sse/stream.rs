@@ -1,6 +1,6 @@
 //! One stream: its task, from the first page to its end.
 
-use std::time::Duration;
+use std::{sync::LazyLock, time::Duration};
 
 use axum::response::sse;
 use futures_util::FutureExt;
@@ -23,8 +23,14 @@ use crate::{
     trace,
 };
 
+/// What a stream sends, and its connection takes. Behind a pointer, since a channel has room for many from the start.
+pub(super) type Frame = Box<sse::Event>;
+
 /// How many frames may wait for the connection to take them.
 pub(super) const PLACES: usize = 16;
+
+/// How long lies between two instants at which heartbeats are sent.
+const HEARTBEATS_APART: Duration = Duration::from_secs(1);
 
 /// How long an `EventSource` waits until it comes back.
 const RECONNECT_DELAY: Duration = Duration::from_secs(2);
@@ -45,7 +51,7 @@ pub(super) struct Stream {
     pub links: Links,
     /// Everything up to this event was told.
     pub through: EventId,
-    pub sender: mpsc::Sender<sse::Event>,
+    pub sender: mpsc::Sender<Frame>,
     pub timing: StreamTiming,
 }
 
@@ -84,7 +90,8 @@ impl Stream {
         };
         if matches!(end, End::Aged | End::Stopping) && self.reader.source.has_cursor() {
             // What the filter passed over, or what never came, is not gone through again.
-            let _ = sender.try_send(sse::Event::default().id(self.through.to_string()));
+            let last = sse::Event::default().id(self.through.to_string());
+            let _ = sender.try_send(Box::new(last));
         }
         // With it, the subscription and the other sender.
         drop(self);
@@ -130,7 +137,8 @@ impl Stream {
             {
                 return Ok(());
             }
-            page = self.read_on().await?;
+            // Rare and large: what it takes is not kept in every stream that waits.
+            page = Box::pin(self.read_on()).await?;
         }
     }
 
@@ -188,7 +196,7 @@ impl Stream {
     }
 
     async fn send(&self, frame: sse::Event) -> Result<(), End> {
-        match timeout(self.timing.send_timeout, self.sender.send(frame)).await {
+        match timeout(self.timing.send_timeout, self.sender.send(Box::new(frame))).await {
             Ok(Ok(())) => Ok(()),
             Ok(Err(_)) => Err(End::HungUp),
             Err(_) => Err(End::TooSlow),
@@ -213,13 +221,19 @@ fn frame(told: &Told) -> sse::Event {
         .data(String::from_utf8_lossy(&told.body))
 }
 
+/// Many streams' come at the same instants, a second apart: one after the other, each would wake a sleeping process.
 fn heartbeat(interval: Duration) -> Interval {
-    let mut heartbeat = interval_at(Instant::now() + interval, interval);
+    static INSTANTS_FROM: LazyLock<Instant> = LazyLock::new(Instant::now);
+    let apart = HEARTBEATS_APART.min(interval);
+    let first = INSTANTS_FROM.elapsed() + interval;
+    let early = first.as_nanos() % apart.as_nanos().max(1);
+    let early = Duration::from_nanos(u64::try_from(early).unwrap_or_default());
+    let mut heartbeat = interval_at(*INSTANTS_FROM + first - early, interval);
     heartbeat.set_missed_tick_behavior(MissedTickBehavior::Delay);
     heartbeat
 }
 
 /// Whether the connection takes every frame in time, or is gone.
-async fn is_taken(sender: &mpsc::Sender<sse::Event>, bound: Duration) -> bool {
+async fn is_taken(sender: &mpsc::Sender<Frame>, bound: Duration) -> bool {
     timeout(bound, sender.reserve_many(PLACES)).await.is_ok()
 }

@@ -155,7 +155,7 @@ impl CreateKey {
         let note = Note {
             row: self.row,
             window,
-            pool: state.pool.clone(),
+            pool: state.pool.inner().clone(),
             stopping: state.stopping.clone(),
         };
         Claimed::New(held, self.fingerprint, note)

@@ -1,0 +1,69 @@
+//! A body whose request gives up its turn for as long as it waits for it.
+
+use std::{
+    pin::Pin,
+    task::{Context, Poll},
+};
+
+use axum::body::{Body, Bytes, HttpBody};
+use http_body::{Frame, SizeHint};
+
+use super::gate::Pauses;
+
+/// A body on its way.
+pub struct Arriving {
+    body: Body,
+    pauses: Pauses,
+    is_paused: bool,
+    /// Whether it is passed on as it arrives: then its request waits all that time, for its caller or for Gladia.
+    is_file: bool,
+}
+
+impl Arriving {
+    /// The body of a request that has a turn.
+    pub fn new(body: Body, pauses: Pauses, is_file: bool) -> Self {
+        Self {
+            body,
+            pauses,
+            is_paused: false,
+            is_file,
+        }
+    }
+
+    fn set_paused(&mut self, is_paused: bool) {
+        if self.is_paused != is_paused {
+            self.is_paused = is_paused;
+            self.pauses.set(is_paused);
+        }
+    }
+}
+
+impl Drop for Arriving {
+    fn drop(&mut self) {
+        self.set_paused(false);
+    }
+}
+
+impl HttpBody for Arriving {
+    type Data = Bytes;
+    type Error = axum::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+        let frame = Pin::new(&mut self.body).poll_frame(cx);
+        let has_ended = matches!(frame, Poll::Ready(None | Some(Err(_))));
+        let is_paused = frame.is_pending() || (self.is_file && !has_ended);
+        self.set_paused(is_paused);
+        frame
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}

@@ -1,0 +1,95 @@
+//! Requests beyond capacity: refused early, so that those that are taken are answered in time.
+//!
+//! So many requests of the API are worked on at once ([`gate`]), several for each connection to the database, and the next
+//! wait for their turn in the order in which they came. A burst is waited out. Where turns have been short for a while,
+//! waiting longer would only make everybody late, and whoever does not get a turn within a moment is refused: 503, with
+//! `Retry-After`, before anything was done. What the bodies of requests take is bounded in the same way, by their declared
+//! lengths.
+//!
+//! Whoever waits for something else is not worked on, and leaves the turn to others: for its body ([`arriving`]), or for news
+//! (the [waiting room](super::wait)). Streams, which many clients do not ask for a second time, are never refused here: few at
+//! once are opened, and the rest wait.
+//!
+//! Callbacks and account webhooks, probes and metrics do not pass here. Since few requests of the API compete with them for
+//! a connection, callbacks find one, however many callers there are.
+
+mod arriving;
+mod gate;
+
+use std::time::Duration;
+
+use axum::{
+    body::Body,
+    extract::{MatchedPath, Request, State},
+    middleware::Next,
+    response::{IntoResponse, Response},
+};
+use rand::RngExt;
+
+use self::arriving::Arriving;
+pub use self::gate::{Gate, Overload};
+use super::{
+    body::{content_length, media_type},
+    problem::{Problem, ProblemType},
+    state::AppState,
+};
+
+/// What a file takes while it passes through, whatever its size.
+const FILE_BYTES: usize = 1_000_000;
+
+/// The longest until whoever was refused may come again. Many that were refused together do not come together.
+const MOST_RETRY_AFTER: u64 = 3;
+
+/// Lets requests through when it is their turn.
+pub async fn layer(State(state): State<AppState>, request: Request, next: Next) -> Response {
+    let gate = &state.gate;
+    if is_stream(&request) {
+        let _turn = gate.open_stream().await;
+        return next.run(request).await;
+    }
+    let is_file = media_type(request.headers()) == "multipart/form-data";
+    let turn = match gate.enter(body_bytes(&request, is_file, &state)).await {
+        Ok(turn) => turn,
+        Err(overload) => return refuse(overload).into_response(),
+    };
+    let request = request.map(|body| Body::new(Arriving::new(body, turn.pauses(), is_file)));
+    let response = next.run(request).await;
+    drop(turn);
+    response
+}
+
+fn is_stream(request: &Request) -> bool {
+    request
+        .extensions()
+        .get::<MatchedPath>()
+        .is_some_and(|route| route.as_str().ends_with("/stream"))
+}
+
+/// What the body may come to take. Without a declared length, as much as most requests may have.
+fn body_bytes(request: &Request, is_file: bool, state: &AppState) -> usize {
+    if is_file {
+        return FILE_BYTES;
+    }
+    let limits = &state.limits;
+    let most = limits.max_batch_bytes.max(limits.max_request_bytes);
+    match content_length(request.headers()) {
+        Some(declared) => usize::try_from(declared).map_or(most, |declared| declared.min(most)),
+        None if http_body::Body::is_end_stream(request.body()) => 0,
+        None => limits.max_request_bytes,
+    }
+}
+
+fn refuse(overload: Overload) -> Problem {
+    let detail = match overload {
+        Overload::Turns => {
+            "More is asked of the gateway than it can do at the moment (MAX_REQUESTS_AT_ONCE). Nothing was done; repeat the \
+             request after Retry-After."
+        }
+        Overload::Bodies => {
+            "The requests that are under way have more in their bodies than the gateway may hold (MAX_BODY_MEMORY_BYTES). \
+             Nothing was done; repeat the request after Retry-After."
+        }
+    };
+    let seconds = rand::rng().random_range(1..=MOST_RETRY_AFTER);
+    Problem::new(ProblemType::Overloaded, detail).retry_after(Duration::from_secs(seconds))
+}

@@ -1,0 +1,151 @@
+//! More than the gateway can do: what is refused early, and what is not.
+
+use futures_util::future::join_all;
+use reqwest::Method;
+use sqlx::{Postgres, Transaction};
+use tokio::task::JoinHandle;
+
+use crate::support::{
+    Answer, Caller, TestApp, audio,
+    callbacks::processing,
+    eventually,
+    rows::success,
+    sse::EventStream,
+    trickle::trickle,
+    waiting::{look_in_place, until_somebody_waits},
+};
+
+const CREATE: &str = r#"{"audio_url": "https://audio.example.com/a.mp3"}"#;
+
+/// Keeps every request of the API where its key is looked at.
+async fn hold_requests(app: &TestApp) -> Transaction<'static, Postgres> {
+    let mut held = app.pool.begin().await.unwrap();
+    sqlx::query("LOCK TABLE api_keys IN ACCESS EXCLUSIVE MODE")
+        .execute(&mut *held)
+        .await
+        .unwrap();
+    held
+}
+
+/// Sends a create, and waits until it is worked on.
+async fn create_while_held(app: &TestApp) -> JoinHandle<Answer> {
+    let request = app
+        .acme
+        .raw("/v1/transcriptions", "application/json", CREATE);
+    let create = tokio::spawn(Answer::to(request));
+    eventually("request at work", async || {
+        let waiting =
+            "SELECT count(*) FROM pg_locks WHERE relation = 'api_keys'::regclass AND NOT granted";
+        (app.scalar::<i64>(waiting).await == 1).then_some(())
+    })
+    .await;
+    create
+}
+
+async fn create(caller: &Caller) -> Answer {
+    Answer::to(caller.raw("/v1/transcriptions", "application/json", CREATE)).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn beyond_capacity_requests_are_refused_before_anything_is_done_and_callbacks_get_through() {
+    let app = TestApp::builder()
+        .set("MAX_REQUESTS_AT_ONCE", 1)
+        .start()
+        .await;
+    let (id, attempt, gladia_id) = processing(&app).await;
+    let held = hold_requests(&app).await;
+    let first = create_while_held(&app).await;
+
+    let refused = create(&app.acme).await;
+    let problem = refused.problem(503, "overloaded");
+    let detail = problem["detail"].as_str().unwrap();
+    assert!(detail.contains("(MAX_REQUESTS_AT_ONCE)"), "{detail}");
+    let after: u64 = refused.header("retry-after").unwrap().parse().unwrap();
+    assert!((1..=3).contains(&after), "{after}");
+    let of_gladias_client = app.acme.v2(Method::POST, "/v2/pre-recorded");
+    let refused = Answer::to(of_gladias_client.body(CREATE)).await;
+    refused.gladia_error(503, "Service Unavailable");
+    assert!(refused.header("retry-after").is_some());
+
+    let anonymous = app.acme.with_key(None);
+    for path in ["/livez", "/readyz", "/readyz?for=api"] {
+        assert_eq!(anonymous.get(path).await.status, 200, "{path}");
+    }
+    let metrics = anonymous.get("/metrics").await.text();
+    let shed = metrics
+        .lines()
+        .find(|line| line.starts_with("gateway_requests_shed_total{reason=\"turns\"}"));
+    assert!(shed.is_some_and(|line| !line.ends_with(" 0")), "{metrics}");
+    let called_back = app
+        .call_back(attempt.id, success(&gladia_id, "words"))
+        .await;
+    assert_eq!(called_back.status, 200);
+
+    held.rollback().await.unwrap();
+    first.await.unwrap().expect(202);
+    assert_eq!(app.rows("jobs").await, 2, "what is refused makes no job");
+    assert_eq!(app.acme.job(&id).await["status"], "done");
+    create(&app.acme).await.expect(202);
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_burst_is_waited_out() {
+    let app = TestApp::builder()
+        .set("MAX_REQUESTS_AT_ONCE", 1)
+        .start()
+        .await;
+    let answers = join_all((0..10).map(|_| create(&app.acme))).await;
+    for answer in answers {
+        answer.expect(202);
+    }
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_waits_for_news_leaves_the_turn_to_others() {
+    let app = TestApp::builder()
+        .set("MAX_REQUESTS_AT_ONCE", 1)
+        .set("MAX_WAITING_REQUESTS", 1)
+        .start()
+        .await;
+    let (id, attempt, gladia_id) = processing(&app).await;
+    let mut stream = EventStream::open(&app.acme, "/v1/events/stream").await;
+    let waiting = look_in_place(&app.acme, &format!("/v1/transcriptions/{id}?wait=60"));
+    until_somebody_waits(&app.acme).await;
+    create(&app.acme).await.expect(202);
+    assert_eq!(stream.next().await.kind, "transcription.queued");
+    app.call_back(attempt.id, success(&gladia_id, "words"))
+        .await;
+    assert_eq!(waiting.await.unwrap().expect(200)["status"], "done");
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn bodies_are_bounded_together_and_whoever_waits_for_one_leaves_the_turn_to_others() {
+    let app = TestApp::builder()
+        .set("MAX_REQUESTS_AT_ONCE", 1)
+        .set("MAX_BODY_MEMORY_BYTES", 1000)
+        .start()
+        .await;
+    let id = app.acme.start("a.mp3").await;
+    let head = "--b\r\nContent-Disposition: form-data; name=\"audio\"; filename=\"a.wav\"\r\n\r\n";
+    let (sender, body) = trickle();
+    let form = "multipart/form-data; boundary=b";
+    let request = app.acme.raw("/v1/uploads", form, body);
+    let upload = tokio::spawn(Answer::to(request));
+    sender
+        .send(&[head.as_bytes(), &audio::short()].concat())
+        .await;
+    app.upstream.wait_for("uploads", 1).await;
+    let problem = create(&app.acme).await.problem(503, "overloaded");
+    let detail = problem["detail"].as_str().unwrap();
+    assert!(detail.contains("(MAX_BODY_MEMORY_BYTES)"), "{detail}");
+    // What has no body takes no memory, and the turn is free.
+    app.acme.job(&id).await;
+    sender.send(b"\r\n--b--\r\n").await;
+    drop(sender);
+    upload.await.unwrap().expect(201);
+    create(&app.acme).await.expect(202);
+    app.finish().await;
+}
