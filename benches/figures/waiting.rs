@@ -226,7 +226,7 @@ impl Bench {
         let before = cpu::of_process(self.gateway.pid())?;
         let start = Instant::now();
         sleep(Duration::from_secs(seconds)).await;
-        let spent = cpu::of_process(self.gateway.pid())? - before;
+        let spent = cpu::of_process(self.gateway.pid())?.saturating_sub(before);
         Ok(100.0 * spent.as_secs_f64() / start.elapsed().as_secs_f64())
     }
 
