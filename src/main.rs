@@ -22,7 +22,7 @@ fn main() -> ExitCode {
 }
 
 fn run(cli: Cli) -> anyhow::Result<ExitCode> {
-    telemetry::init(cli.log.log_format, &cli.log_filter())?;
+    let _last_lines = telemetry::init(cli.log.log_format, &cli.log_filter())?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()?;

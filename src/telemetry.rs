@@ -12,6 +12,7 @@ use std::{
 use anyhow::Context;
 use clap::ValueEnum;
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
+use tracing_appender::non_blocking::{NonBlockingBuilder, WorkerGuard};
 use tracing_subscriber::{
     EnvFilter, Layer, layer::SubscriberExt, registry, util::SubscriberInitExt, util::TryInitError,
 };
@@ -66,12 +67,18 @@ impl fmt::Display for LogFilter {
     }
 }
 
-/// Starts logging to stderr, once in the life of the process.
+/// Starts logging to stderr, once in the life of the process. Lines are written by a thread of their own, since callers wait
+/// for those who log; those that are left are written when what this returns is dropped. Where nobody reads them, everybody
+/// waits in the end, and no line is lost.
 ///
 /// # Errors
 /// Where something else logs already.
-pub fn init(format: LogFormat, filter: &LogFilter) -> Result<(), TryInitError> {
-    let lines = tracing_subscriber::fmt::layer().with_writer(stderr);
+pub fn init(format: LogFormat, filter: &LogFilter) -> Result<WorkerGuard, TryInitError> {
+    let (writer, guard) = NonBlockingBuilder::default()
+        .lossy(false)
+        .thread_name("log")
+        .finish(stderr());
+    let lines = tracing_subscriber::fmt::layer().with_writer(writer);
     let lines = match format {
         LogFormat::Text => lines.with_ansi(stderr().is_terminal()).boxed(),
         LogFormat::Json => lines.json().flatten_event(true).boxed(),
@@ -79,7 +86,8 @@ pub fn init(format: LogFormat, filter: &LogFilter) -> Result<(), TryInitError> {
     registry()
         .with(EnvFilter::new(format!("{QUIET},{filter}")))
         .with(lines)
-        .try_init()
+        .try_init()?;
+    Ok(guard)
 }
 
 /// Starts logging for tests: through the test harness's capture, as `RUST_LOG` says, and any number of times.

@@ -192,8 +192,8 @@ impl Bench {
         tokio::time::sleep(SETTLE).await;
         Ok(Block {
             took,
-            process: cpu::of_process(program.pid())? - process,
-            postgres: cpu::of_server(&self.server).await? - postgres,
+            process: cpu::of_process(program.pid())?.saturating_sub(process),
+            postgres: cpu::of_server(&self.server).await?.saturating_sub(postgres),
         })
     }
 

@@ -72,7 +72,7 @@ pub async fn measure(scale: Scale) -> anyhow::Result<Vec<Row>> {
             try_join_all(files).await?;
             let took = start.elapsed().as_secs_f64();
             tokio::time::sleep(SETTLE).await;
-            let spent = cpu::of_process(program.pid())? - before;
+            let spent = cpu::of_process(program.pid())?.saturating_sub(before);
             anyhow::Ok((total / took, milliseconds(spent) / total))
         };
         block(&gateway, "/v1/uploads", 1).await?;

@@ -1,4 +1,4 @@
-//! The least that could empty an outbox: a batch is leased in one commit, POSTed, and recorded in one commit; while one batch
+//! The least that could empty an outbox: a batch is leased in one commit, sent, and recorded in one commit; while one batch
 //! is sent, the next is leased.
 //!
 //! Leases and `SKIP LOCKED` as anything needs that may run twice. No signature, no history of tries, no judgement of

@@ -35,11 +35,13 @@ impl Duel<'_> {
             let before = cpu::of_process(self.gateway.pid())?;
             let postgres_before = cpu::of_server(self.server).await?;
             let ours = gateway().await?;
-            let spent = cpu::of_process(self.gateway.pid())? - before;
-            let postgres = cpu::of_server(self.server).await? - postgres_before;
+            let spent = cpu::of_process(self.gateway.pid())?.saturating_sub(before);
+            let postgres = cpu::of_server(self.server)
+                .await?
+                .saturating_sub(postgres_before);
             let before = cpu::of_process(self.floor.pid())?;
             let least = floor().await?;
-            let floor_spent = cpu::of_process(self.floor.pid())? - before;
+            let floor_spent = cpu::of_process(self.floor.pid())?.saturating_sub(before);
             row.add(ours.per_second, least.per_second);
             let each = |spent: Duration, served: Served| milliseconds(spent) / served.requests;
             row.add_cpu(

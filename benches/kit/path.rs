@@ -17,7 +17,7 @@ use sqlx::PgPool;
 use super::{API_KEY, cpu, instant::InstantGladia, processes::Program, table::milliseconds};
 
 /// No block takes longer unless something is broken.
-const BOUND: Duration = Duration::from_secs(60);
+const BOUND: Duration = Duration::from_mins(1);
 
 /// Settings of a gateway whose cap is never reached.
 pub const NO_CAP: [(&str, &str); 1] = [("MAX_IN_FLIGHT", "1000")];
@@ -85,8 +85,10 @@ pub async fn run(
     Ok(Spent {
         jobs,
         elapsed,
-        gateways: of_gateways()? - before,
-        postgres: cpu::of_server(server).await? - postgres_before,
+        gateways: of_gateways()?.saturating_sub(before),
+        postgres: cpu::of_server(server)
+            .await?
+            .saturating_sub(postgres_before),
     })
 }
 

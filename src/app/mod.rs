@@ -122,7 +122,7 @@ impl Gateway {
         };
         let gladia = GladiaClient::new(&settings.gladia.settings())?;
         let wakeups = Wakeups::default();
-        let (announcer, announced) = Announcer::new(ids.clone(), wakeups.clone());
+        let (announcer, told_queue) = Announcer::new(ids.clone(), wakeups.clone());
         let intake = Intake::new(intake::Parts {
             pool: pool.clone(),
             ids: ids.clone(),
@@ -181,9 +181,9 @@ impl Gateway {
         gateway.listen(listeners, &state)?;
         if is_late {
             let starting = gateway.clone();
-            gateway.spawn("start", starting.start_late(settings, state, announced));
+            gateway.spawn("start", starting.start_late(settings, state, told_queue));
         } else {
-            workers::spawn(&gateway, &settings, &state, announced)?;
+            workers::spawn(&gateway, &settings, &state, told_queue)?;
         }
         Ok(gateway)
     }

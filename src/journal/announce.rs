@@ -51,13 +51,16 @@ impl Announcer {
     #[must_use]
     pub fn new(ids: Ids, wakeups: Wakeups) -> (Self, AnnouncedQueue) {
         let (announced, queue) = mpsc::unbounded_channel();
-        let announcer = Self {
-            ids,
-            wakeups,
-            announced,
-            lessee: Arc::default(),
-        };
-        (announcer, queue)
+        let lessee = Arc::default();
+        (
+            Self {
+                ids,
+                wakeups,
+                announced,
+                lessee,
+            },
+            queue,
+        )
     }
 
     /// Leases deliveries to this process from now on.

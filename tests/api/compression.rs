@@ -86,7 +86,8 @@ async fn a_job_goes_out_around_its_stored_result_as_one_frame() {
     let app = TestApp::start().await;
     let (small, large) = (done(&app).await, {
         let (id, attempt, gladia_id) = processing(&app).await;
-        let text: String = (0..80_000).map(|word| format!("word {word} ")).collect();
+        let words: Vec<String> = (0..80_000).map(|word| word.to_string()).collect();
+        let text = words.join(" word ");
         let body = success(&gladia_id, &text);
         assert_eq!(app.call_back(attempt.id, body).await.status, 200);
         app.acme.wait_until_done(&id).await;

@@ -106,8 +106,8 @@ impl Line {
         Ok(Block {
             claims_per_second: (block - 1.0) / claiming,
             creates_per_second: (block - 1.0) / sending.as_secs_f64(),
-            gateway_cpu_ms: milliseconds(after.0 - before.0) / block,
-            postgres_cpu_ms: milliseconds(after.1 - before.1) / block,
+            gateway_cpu_ms: milliseconds(after.0.saturating_sub(before.0)) / block,
+            postgres_cpu_ms: milliseconds(after.1.saturating_sub(before.1)) / block,
         })
     }
 

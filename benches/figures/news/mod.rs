@@ -56,6 +56,9 @@ struct Prepared {
     waiting: tokio::task::JoinHandle<Instant>,
 }
 
+/// One of the ways in which it becomes known.
+type Kind = fn(&Known) -> Duration;
+
 struct Bench {
     http: Client,
     gateway: Program,
@@ -135,7 +138,7 @@ impl Bench {
         rounds: usize,
         at_once: usize,
     ) -> anyhow::Result<Vec<Row>> {
-        let kinds: [(&str, fn(&Known) -> Duration); 4] = [
+        let kinds: [(&str, Kind); 4] = [
             ("callback answered", |one| one.answered),
             ("webhook sent", |one| one.webhook),
             ("stream event", |one| one.stream),
@@ -156,9 +159,9 @@ impl Bench {
                 row.add(median_of(known.iter().map(kind).collect()), floor);
             }
             rows[0].add_cpu(
-                milliseconds(between.gateway - before.gateway) / operations,
-                Some(milliseconds(after.floor - between.floor) / operations),
-                Some(milliseconds(between.postgres - before.postgres) / operations),
+                milliseconds(between.gateway.saturating_sub(before.gateway)) / operations,
+                Some(milliseconds(after.floor.saturating_sub(between.floor)) / operations),
+                Some(milliseconds(between.postgres.saturating_sub(before.postgres)) / operations),
             );
         }
         // The first says what of the rest is telling.

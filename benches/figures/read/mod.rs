@@ -61,10 +61,8 @@ pub async fn measure(scale: Scale) -> anyhow::Result<Vec<Row>> {
         server: &server,
     };
     let mut rows = Vec::new();
-    let mut nth = 0;
-    for (size, bytes) in SIZES {
+    for (nth, (size, bytes)) in (0..).zip(SIZES) {
         let id = bench.finished(nth, bytes).await?;
-        nth += 1;
         let ours = format!("{}/v1/transcriptions/{id}", bench.gateway.url);
         let least = format!("{}/{id}", bench.floor.url);
         let (ours_tag, floor_tag) = (bench.etag(&ours).await?, bench.etag(&least).await?);

@@ -25,7 +25,7 @@ use crate::kit::{
 };
 
 /// No block takes longer unless something is broken.
-const BOUND: Duration = Duration::from_secs(60);
+const BOUND: Duration = Duration::from_mins(1);
 
 /// How long until it is looked again whether all is recorded.
 const PAUSE: Duration = Duration::from_millis(1);
@@ -185,8 +185,8 @@ impl Bench {
         let first_at = self.receiver.wait_for(deliveries, BOUND).await?;
         self.wait_until_none(pending, pool).await?;
         let elapsed = first_at.elapsed();
-        let cpu = cpu::of_process(program.pid())? - before;
-        let postgres = cpu::of_server(pool).await? - postgres_before;
+        let cpu = cpu::of_process(program.pid())?.saturating_sub(before);
+        let postgres = cpu::of_server(pool).await?.saturating_sub(postgres_before);
         Ok(Drained {
             rate: count(deliveries) / elapsed.as_secs_f64(),
             cpu_ms: milliseconds(cpu) / count(deliveries),

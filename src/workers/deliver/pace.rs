@@ -107,19 +107,19 @@ mod tests {
 
     const LANE: LaneId = LaneId(Uuid::nil());
 
-    fn milliseconds(milliseconds: u64) -> Option<Duration> {
-        Some(Duration::from_millis(milliseconds))
+    fn milliseconds(milliseconds: u64) -> Duration {
+        Duration::from_millis(milliseconds)
     }
 
     #[test]
     fn more_is_leased_of_a_receiver_that_is_fast_until_it_is_slow_or_fails() {
         let pace = Pace::default();
         assert_eq!(pace.ahead(&[LANE]), [0]);
-        pace.note(LANE, milliseconds(60));
+        pace.note(LANE, Some(milliseconds(60)));
         assert_eq!(pace.ahead(&[LANE]), [0]);
-        for last in [milliseconds(101), None] {
-            pace.note(LANE, milliseconds(20));
-            pace.note(LANE, milliseconds(60));
+        for last in [Some(milliseconds(101)), None] {
+            pace.note(LANE, Some(milliseconds(20)));
+            pace.note(LANE, Some(milliseconds(60)));
             assert_eq!(pace.ahead(&[LANE, LaneId(Uuid::max())]), [AHEAD, 0]);
             pace.note(LANE, last);
             assert_eq!(pace.ahead(&[LANE]), [0]);
@@ -130,7 +130,7 @@ mod tests {
     fn turns_are_as_many_as_a_lane_is_wide_and_end_with_its_pace() {
         let pace = Pace::default();
         assert!(pace.turns(LANE).is_none());
-        pace.note(LANE, milliseconds(1));
+        pace.note(LANE, Some(milliseconds(1)));
         let take = || Box::pin(pace.turns(LANE).unwrap().take());
         let mut held: Vec<_> = (0..LANE_WIDTH)
             .map(|_| take().now_or_never().unwrap().unwrap())
