@@ -25,6 +25,10 @@ pub fn unpacked(stored: &StoredResult) -> Result<Bytes, &'static str> {
 /// Into a buffer of its own size, which spares the copy from a window. A part of a body is no longer than the body.
 fn decode(zstd: &[u8], most_bytes: i64) -> Result<Bytes, &'static str> {
     let most_bytes = usize::try_from(most_bytes).map_err(|_| "no size")?;
+    // No frame at all would unpack to nothing at all.
+    if zstd.is_empty() {
+        return Err("nothing");
+    }
     zstd::bulk::decompress(zstd, most_bytes)
         .map(Bytes::from)
         .map_err(|_| "not zstd")

@@ -87,7 +87,7 @@ async fn nobody_gets_in_without_a_valid_key() {
 async fn a_key_that_is_revoked_opens_nothing_from_then_on_however_well_it_was_known() {
     let app = TestApp::start().await;
     let caller = app.caller("acme", Scope::Write).await;
-    let body = json!({ "audio_url": "https://example.com/spoken.mp3" });
+    let body = json!({ "audio_url": "https://audio.example/spoken.mp3" });
     let id = caller.post(CREATE, &body).await.expect(202)["id"].clone();
     let id = id.as_str().unwrap();
     caller.wait_until_done(id).await;
