@@ -7,14 +7,14 @@ use sqlx::{Connection, PgConnection};
 
 use super::{
     adoption::is_taken,
-    called_back::{CalledBack, Recorded},
+    called_back::{CalledBack, Recorded, Tells},
     corrupt, dispatch,
     events::{self, EventType},
     surplus, upstream_deletions,
 };
 use crate::domain::{
     completion::{Before, Completion, Ending, Verdict, decide},
-    ids::{AttemptId, CallbackId, Ids, JobId, TenantId},
+    ids::{AttemptId, CallbackId, JobId},
     trace_context::TraceContext,
 };
 
@@ -68,18 +68,6 @@ impl ResultFrame {
             length: end.checked_sub(start)?.try_into().ok()?,
         })
     }
-}
-
-/// What it takes to tell of a job's end with the commit that ends it.
-pub struct Tells<'a> {
-    /// Where ids of deliveries come from.
-    pub ids: &'a Ids,
-    /// The process that sends them. `None`: they are for whoever claims them.
-    pub worker: Option<&'a str>,
-    /// After this it is taken for dead.
-    pub lease: Duration,
-    /// How many it can take of a tenant.
-    pub room: &'a (dyn Fn(TenantId) -> usize + Send + Sync),
 }
 
 /// What a callback did.

@@ -1,4 +1,4 @@
-//! Whom a callback is about, and the wait that it ends.
+//! Whom a callback is about, the wait that it ends, and what is told of that.
 
 use std::time::Duration;
 
@@ -6,7 +6,7 @@ use chrono::{DateTime, Utc};
 
 use super::{callbacks::CallbackOutcome, deliveries::FannedOut, events::Numbered};
 use crate::domain::{
-    ids::{DeliveryId, JobId},
+    ids::{DeliveryId, Ids, JobId, TenantId},
     trace_context::TraceContext,
 };
 
@@ -19,6 +19,18 @@ pub struct Recorded {
     pub of: Option<CalledBack>,
     /// What the same commit has told the log. `None`: that is left to the sequencer.
     pub announced: Option<Announced>,
+}
+
+/// What it takes to tell of a job's end with the commit that ends it.
+pub struct Tells<'a> {
+    /// Where ids of deliveries come from.
+    pub ids: &'a Ids,
+    /// The process that sends them. `None`: they are for whoever claims them.
+    pub worker: Option<&'a str>,
+    /// After this it is taken for dead.
+    pub lease: Duration,
+    /// How many it can take of a tenant.
+    pub room: &'a (dyn Fn(TenantId) -> usize + Send + Sync),
 }
 
 /// An event that has got its number with the commit that made it.

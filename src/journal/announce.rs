@@ -1,7 +1,7 @@
 //! Handing on what a callback's own commit has told the log, so that those who wait need no other look.
 //!
 //! The commit numbers the event, makes its deliveries and leases them to this process, as the sequencer would
-//! ([`crate::db::callbacks::Tells`]). What follows is for others: they take it from a queue.
+//! ([`crate::db::called_back::Tells`]). What follows is for others: they take it from a queue.
 
 use std::{
     fmt,
@@ -12,7 +12,10 @@ use std::{
 use tokio::{sync::mpsc, time::Instant};
 
 use crate::{
-    db::{callbacks::Tells, called_back::Announced, wakeups::Wakeups},
+    db::{
+        called_back::{Announced, Tells},
+        wakeups::Wakeups,
+    },
     domain::ids::{Ids, TenantId},
 };
 

@@ -15,11 +15,11 @@ use serde_json::Value;
 use sqlx::PgConnection;
 use uuid::Uuid;
 
-use super::{CallbackOutcome, ReceivedCallback, Tells};
+use super::{CallbackOutcome, ReceivedCallback};
 use crate::{
     db::{
         self,
-        called_back::{Announced, CalledBack, Recorded},
+        called_back::{Announced, CalledBack, Recorded, Tells},
         corrupt,
         deliveries::{FannedOut, LANE_WIDTH, origin_of},
         events::{EventRow, EventType, Numbered, known_types},
