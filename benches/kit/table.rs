@@ -95,13 +95,25 @@ impl Row {
     }
 }
 
-const HEAD: &str = "figure                                       gateway        floor   ratio (least to greatest)   goal         \
-                    CPU ms/op: gateway, floor, Postgres";
+/// The columns: name, gateway, floor, ratio, goal, CPU.
+fn line(columns: [&str; 6]) -> String {
+    let [name, figure, floor, ratio, goal, cpu] = columns;
+    let line = format!("{name:<46}{figure:>12}{floor:>12}   {ratio:<22}  {goal:<15}  {cpu}");
+    line.trim_end().to_owned()
+}
 
 /// The rows below their head.
 pub fn print(rows: &[Row]) -> String {
     let lines = rows.iter().map(|row| format!("\n{row}"));
-    lines.fold(HEAD.to_owned(), |all, line| all + &line)
+    let head = line([
+        "figure",
+        "gateway",
+        "floor",
+        "ratio",
+        "goal",
+        "CPU ms each: gateway, floor, Postgres",
+    ]);
+    lines.fold(head, |all, line| all + &line)
 }
 
 impl fmt::Display for Row {
@@ -134,12 +146,14 @@ impl fmt::Display for Row {
             .map(|all| format!("{:.3}", median(all.clone())))
             .collect();
         let figure = with_unit(median(self.figures.clone()));
-        let line = format!(
-            "{:<39}{figure:>13}{floor:>13}   {ratio:<26}  {goal:<13}{}",
-            self.name,
-            cpu.join(", "),
-        );
-        f.write_str(line.trim_end())
+        f.write_str(&line([
+            &self.name,
+            &figure,
+            &floor,
+            &ratio,
+            &goal,
+            &cpu.join(", "),
+        ]))
     }
 }
 

@@ -106,7 +106,7 @@ fn what_an_operation_refuses_follows_from_its_shape() {
             "/v1/uploads",
             "post",
             "503",
-            "database-unavailable upstream-unavailable",
+            "database-unavailable overloaded upstream-unavailable",
         ),
     ] {
         assert_eq!(
