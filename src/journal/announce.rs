@@ -73,7 +73,8 @@ impl Announcer {
     }
 
     pub(super) fn tells(&self) -> Tells<'_> {
-        let lessee = self.lessee.get();
+        // Whoever stops sending takes nothing more.
+        let lessee = self.lessee.get().filter(|_| !self.announced.is_closed());
         Tells {
             ids: &self.ids,
             worker: lessee.map(|lessee| lessee.worker.as_str()),

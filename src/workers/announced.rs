@@ -8,7 +8,7 @@ use tokio_util::sync::CancellationToken;
 use super::deliver::Claimer;
 use crate::{db::wakeups::Wakeups, feed::Handover, journal::announce::AnnouncedQueue};
 
-/// Hands on until told to stop, and then what is leased, which nobody else would send before its lease runs out.
+/// Hands on until told to stop, and then what is in the queue: nobody else would send it before its lease runs out.
 pub async fn run(
     mut queue: AnnouncedQueue,
     wakeups: Wakeups,
@@ -16,11 +16,17 @@ pub async fn run(
     claimer: Claimer,
     stop: CancellationToken,
 ) {
+    let mut is_ending = false;
     loop {
         let next = tokio::select! {
             biased;
             next = queue.recv() => next,
-            () = stop.cancelled() => None,
+            () = stop.cancelled(), if !is_ending => {
+                // Nothing is leased to this process from now on, and what is in the queue comes to an end.
+                queue.close();
+                is_ending = true;
+                continue;
+            }
         };
         let Some((announced, since)) = next else {
             return;
