@@ -69,7 +69,7 @@ impl fmt::Display for LogFilter {
 
 /// Starts logging to stderr, once in the life of the process. Lines are written by a thread of their own, since callers wait
 /// for those who log; those that are left are written when what this returns is dropped. Where nobody reads them, everybody
-/// waits in the end, and no line is lost.
+/// waits in the end. Lines are lost only where the process does not end by itself.
 ///
 /// # Errors
 /// Where something else logs already.

@@ -76,12 +76,12 @@ async fn accept(
         .and_then(|key| key.to_str().ok());
     let done = sqlx::query(
         "INSERT INTO jobs (id, tenant_id, api_key_id, status, request, audio_url, idempotency_key)
-         VALUES ($1, $2, $2, 'queued', $3, $4, $5)
+         VALUES ($1, $2, $2, 'queued', $3::text::json, $4, $5)
          ON CONFLICT (tenant_id, idempotency_key) WHERE idempotency_key IS NOT NULL DO NOTHING",
     )
     .bind(id)
     .bind(floor.tenant_id)
-    .bind(&request)
+    .bind(request.to_string())
     .bind(audio_url.as_ref().and_then(Value::as_str))
     .bind(key)
     .execute(&floor.pool)

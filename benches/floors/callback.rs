@@ -19,6 +19,8 @@ const CONNECTIONS: u32 = 20;
 pub async fn serve(database_url: &str) -> anyhow::Result<()> {
     let pool = PgPoolOptions::new()
         .max_connections(CONNECTIONS)
+        // As the gateway.
+        .test_before_acquire(false)
         .connect(database_url)
         .await?;
     for statement in [

@@ -20,6 +20,8 @@ struct Floor {
 pub async fn serve(database_url: &str, receiver: String) -> anyhow::Result<()> {
     let pool = PgPoolOptions::new()
         .max_connections(16)
+        // As the gateway.
+        .test_before_acquire(false)
         .connect(database_url)
         .await?;
     sqlx::query("CREATE TABLE IF NOT EXISTS told (id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, body bytea NOT NULL)")

@@ -24,6 +24,8 @@ const PAUSE: Duration = Duration::from_millis(100);
 pub async fn serve(database_url: &str, receiver: String) -> anyhow::Result<()> {
     let pool = PgPoolOptions::new()
         .max_connections(16)
+        // As the gateway.
+        .test_before_acquire(false)
         .connect(database_url)
         .await?;
     sqlx::query(

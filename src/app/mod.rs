@@ -151,6 +151,7 @@ impl Gateway {
             acceptor: Acceptor::new(
                 pool.clone(),
                 shutdown.tracker.clone(),
+                wakeups.clone(),
                 settings.requests.usage_metadata_keys.clone(),
             ),
             wakeups: wakeups.clone(),

@@ -76,6 +76,9 @@ pub struct ClaimedJob {
     pub trace: Option<TraceContext>,
 }
 
+/// How often it is looked again in a row, where those who looked as if more waited had canceled it.
+const MOST_LOOKS: usize = 64;
+
 /// Claims the next jobs, one for each free slot and id.
 ///
 /// Serves the tenant that holds the fewest slots, then the one longest unserved, and each tenant's jobs in the order in which
@@ -85,9 +88,19 @@ pub struct ClaimedJob {
 /// # Errors
 /// Where the database does not answer.
 pub async fn claim(conn: &mut PgConnection, claimant: &Claimant<'_>) -> sqlx::Result<Claim> {
+    for _ in 0..MOST_LOOKS {
+        if let Some(claim) = look(conn, claimant).await? {
+            return Ok(claim);
+        }
+    }
+    Ok(Claim::NothingQueued)
+}
+
+/// `None`: those who looked as if more waited had nothing left, and somebody else may have.
+async fn look(conn: &mut PgConnection, claimant: &Claimant<'_>) -> sqlx::Result<Option<Claim>> {
     // Each slot that is given back asks, mostly for nothing: all claims wait for the lock that follows.
     if !lines::is_any_queued(conn).await? {
-        return Ok(Claim::NothingQueued);
+        return Ok(Some(Claim::NothingQueued));
     }
     let mut tx = conn.begin().await?;
     let dispatch = sqlx::query!(
@@ -103,16 +116,16 @@ pub async fn claim(conn: &mut PgConnection, claimant: &Claimant<'_>) -> sqlx::Re
     .fetch_one(&mut *tx)
     .await?;
     if let Some(seconds) = dispatch.paused_seconds.filter(|seconds| *seconds > 0.0) {
-        return Ok(Claim::Paused {
+        return Ok(Some(Claim::Paused {
             remaining: Duration::from_secs_f64(seconds),
-        });
+        }));
     }
 
     // After a failure one job goes ahead alone, until Gladia has accepted one. Asked in a statement of its own: the one
     // above may have waited for another claim, and would not see what that one did.
     let goes_alone = dispatch.failures > 0;
     if goes_alone && is_any_submitting(&mut tx).await? {
-        return Ok(Claim::NoFreeSlot);
+        return Ok(Some(Claim::NoFreeSlot));
     }
     let wanted = if goes_alone {
         1
@@ -121,13 +134,13 @@ pub async fn claim(conn: &mut PgConnection, claimant: &Claimant<'_>) -> sqlx::Re
     };
     let slots = lock_free_slots(&mut tx, dispatch.max_in_flight, wanted).await?;
     if slots.is_empty() {
-        return Ok(Claim::NoFreeSlot);
+        return Ok(Some(Claim::NoFreeSlot));
     }
     let jobs = lines::take_next(&mut tx, slots.len()).await?;
     if jobs.is_empty() {
-        // What was found out about the lines holds for the next claim.
+        // What was found out about the lines holds for the next look.
         tx.commit().await?;
-        return Ok(Claim::NothingQueued);
+        return Ok(None);
     }
 
     let attempts = add_attempts(&mut tx, claimant, &jobs).await?;
@@ -152,7 +165,7 @@ pub async fn claim(conn: &mut PgConnection, claimant: &Claimant<'_>) -> sqlx::Re
             goes_alone,
             trace: TraceContext::from_stored(job.traceparent.as_deref(), job.tracestate.as_deref()),
         });
-    Ok(Claim::Claimed(claimed.collect()))
+    Ok(Some(Claim::Claimed(claimed.collect())))
 }
 
 /// Finds slots for so many jobs, or fewer. Nobody else takes them meanwhile.

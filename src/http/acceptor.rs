@@ -5,24 +5,33 @@
 //! for one anyway, and without load nobody waits for anybody.
 
 use std::{
+    collections::HashMap,
     io, mem,
     panic::AssertUnwindSafe,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
 };
 
 use chrono::{DateTime, Utc};
 use futures_util::FutureExt;
 use sqlx::PgPool;
-use tokio::sync::oneshot;
+use tokio::{sync::oneshot, time::timeout};
 use tokio_util::task::TaskTracker;
 
-use crate::db::{
-    self,
-    jobs::{JobAtOnce, accept_at_once},
+use crate::{
+    db::{
+        self,
+        jobs::{JobAtOnce, accept_at_once},
+        wakeups::Wakeups,
+    },
+    domain::ids::JobId,
 };
 
 /// How many statements are under way at once.
 const LANES: usize = 2;
+
+/// How long a statement may take. Locks are waited for no longer than ten seconds.
+const COMMIT_TIMEOUT: Duration = Duration::from_secs(15);
 
 /// How many jobs go in one at most.
 const MOST_TOGETHER: usize = 64;
@@ -39,6 +48,7 @@ struct Inner {
     pool: PgPool,
     /// Lets a shutdown wait for what is under way.
     tasks: TaskTracker,
+    wakeups: Wakeups,
     usage_keys: Vec<String>,
     line: Mutex<Line>,
 }
@@ -58,10 +68,16 @@ struct Waiting {
 impl Acceptor {
     /// Makes one. The metadata under `usage_keys` outlives its job's content.
     #[must_use]
-    pub fn new(pool: PgPool, tasks: TaskTracker, usage_keys: Vec<String>) -> Self {
+    pub fn new(
+        pool: PgPool,
+        tasks: TaskTracker,
+        wakeups: Wakeups,
+        usage_keys: Vec<String>,
+    ) -> Self {
         Self(Arc::new(Inner {
             pool,
             tasks,
+            wakeups,
             usage_keys,
             line: Mutex::default(),
         }))
@@ -105,29 +121,52 @@ impl Acceptor {
         }
     }
 
-    async fn commit(&self, together: Vec<Waiting>) {
+    async fn commit(&self, mut together: Vec<Waiting>) {
+        // Whoever has hung up may have asked again already.
+        together.retain(|waiting| !waiting.answer.is_closed());
+        if together.is_empty() {
+            return;
+        }
         let (jobs, answers): (Vec<_>, Vec<_>) = together
             .into_iter()
             .map(|waiting| (waiting.job, waiting.answer))
             .unzip();
-        let accepted = async {
-            let mut conn = self.0.pool.acquire().await?;
-            accept_at_once(&mut conn, &jobs, &self.0.usage_keys).await
-        };
-        let accepted = accepted.await;
+        let accepted = self.accept_all(&jobs).await;
         if let Err(error) = &accepted {
             tracing::warn!(%error, count = jobs.len(), "Could not accept jobs at once");
         }
         for (job, answer) in jobs.iter().zip(answers) {
             let outcome = match &accepted {
                 Ok(accepted) => Ok(accepted.get(&job.id).copied()),
-                Err(error) if db::is_unavailable(error) => Err(away()),
-                // Which of them it was, and why, is found out one by one.
-                Err(_) => Ok(None),
+                // Postgres has refused, and nothing is accepted. Which of them it was, and why, is found out one by one.
+                Err(error @ sqlx::Error::Database(_)) if !db::is_unavailable(error) => Ok(None),
+                Err(_) => Err(away()),
             };
             // Whoever has hung up will ask again.
             let _ = answer.send(outcome);
         }
+    }
+
+    /// Within a bound: a connection that has gone silent must not hold up a lane.
+    async fn accept_all(&self, jobs: &[JobAtOnce]) -> sqlx::Result<HashMap<JobId, DateTime<Utc>>> {
+        let mut conn = self.0.pool.acquire().await?;
+        let accepted = timeout(
+            COMMIT_TIMEOUT,
+            accept_at_once(&mut conn, jobs, &self.0.usage_keys),
+        );
+        let Ok(accepted) = accepted.await else {
+            // It was given up in the middle of whatever it was doing.
+            conn.close_on_drop();
+            return Err(away());
+        };
+        let accepted = accepted?;
+        if !accepted.is_empty() {
+            // Here, since their callers may have hung up.
+            self.0.wakeups.jobs_queued();
+            let count = u64::try_from(accepted.len()).unwrap_or_default();
+            metrics::counter!("gateway_transcriptions_accepted_total").increment(count);
+        }
+        Ok(accepted)
     }
 
     fn line(&self) -> MutexGuard<'_, Line> {

@@ -85,7 +85,9 @@ pub(super) async fn record(
     let written = write(conn, callback, completion, before, &ended, &audience).await;
     let written = match written {
         // Whatever keeps others from being told is for the sequencer to deal with, and no reason not to keep a callback.
-        Err(error) if audience.is_told && !db::is_unavailable(&error) => {
+        Err(error)
+            if audience.is_told && !db::is_unavailable(&error) && !db::is_conflict(&error) =>
+        {
             tracing::warn!(%error, "An event could not be numbered at once; it is left to the sequencer");
             let nobody = ExpectedAudience::default();
             write(conn, callback, completion, before, &ended, &nobody).await

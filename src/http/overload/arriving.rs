@@ -8,7 +8,7 @@ use std::{
 use axum::body::{Body, Bytes, HttpBody};
 use http_body::{Frame, SizeHint};
 
-use super::gate::Pauses;
+use super::gate::{HeldBytes, Pauses};
 
 /// A body on its way.
 pub struct Arriving {
@@ -17,16 +17,19 @@ pub struct Arriving {
     is_paused: bool,
     /// Whether it is passed on as it arrives: then its request waits all that time, for its caller or for Gladia.
     is_file: bool,
+    /// What it takes while it is passed on, and no longer.
+    _file_bytes: Option<HeldBytes>,
 }
 
 impl Arriving {
-    /// The body of a request that has a turn.
-    pub fn new(body: Body, pauses: Pauses, is_file: bool) -> Self {
+    /// The body of a request that has a turn; of a file with what that takes.
+    pub fn new(body: Body, pauses: Pauses, file_bytes: Option<HeldBytes>) -> Self {
         Self {
             body,
             pauses,
             is_paused: false,
-            is_file,
+            is_file: file_bytes.is_some(),
+            _file_bytes: file_bytes,
         }
     }
 

@@ -2,6 +2,7 @@
 
 use std::{
     collections::BTreeMap,
+    mem,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
@@ -226,6 +227,30 @@ impl Turn {
     /// By which it says that it waits for something else.
     pub fn pauses(&self) -> Pauses {
         Pauses(self.gate.clone())
+    }
+}
+
+impl Turn {
+    /// Takes the bytes of its body from it: they are given back with this, and not with the turn.
+    pub fn take_bytes(&mut self) -> HeldBytes {
+        HeldBytes {
+            gate: self.gate.clone(),
+            bytes: mem::take(&mut self.bytes),
+        }
+    }
+}
+
+/// Bytes of a body. Given back when this is dropped.
+#[derive(Debug)]
+pub struct HeldBytes {
+    gate: Gate,
+    bytes: usize,
+}
+
+impl Drop for HeldBytes {
+    fn drop(&mut self) {
+        let mut now = self.gate.lock();
+        now.held_bytes = now.held_bytes.saturating_sub(self.bytes);
     }
 }
 

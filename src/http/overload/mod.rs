@@ -48,34 +48,40 @@ pub async fn layer(State(state): State<AppState>, request: Request, next: Next) 
         return next.run(request).await;
     }
     let is_file = media_type(request.headers()) == "multipart/form-data";
-    let turn = match gate.enter(body_bytes(&request, is_file, &state)).await {
+    let mut turn = match gate.enter(body_bytes(&request, is_file, &state)).await {
         Ok(turn) => turn,
         Err(overload) => return refuse(overload).into_response(),
     };
-    let request = request.map(|body| Body::new(Arriving::new(body, turn.pauses(), is_file)));
+    let file_bytes = is_file.then(|| turn.take_bytes());
+    let request = request.map(|body| Body::new(Arriving::new(body, turn.pauses(), file_bytes)));
     let response = next.run(request).await;
     drop(turn);
     response
 }
 
 fn is_stream(request: &Request) -> bool {
-    request
-        .extensions()
-        .get::<MatchedPath>()
-        .is_some_and(|route| route.as_str().ends_with("/stream"))
+    route(request).ends_with("/stream")
 }
 
-/// What the body may come to take. Without a declared length, as much as most requests may have.
+fn route(request: &Request) -> &str {
+    let matched = request.extensions().get::<MatchedPath>();
+    matched.map_or("", MatchedPath::as_str)
+}
+
+/// What the body may come to take. Without a declared length, as much as it may have.
 fn body_bytes(request: &Request, is_file: bool, state: &AppState) -> usize {
     if is_file {
         return FILE_BYTES;
     }
     let limits = &state.limits;
-    let most = limits.max_batch_bytes.max(limits.max_request_bytes);
+    let most = match route(request) {
+        "/v1/batches" => limits.max_batch_bytes,
+        _ => limits.max_request_bytes,
+    };
     match content_length(request.headers()) {
         Some(declared) => usize::try_from(declared).map_or(most, |declared| declared.min(most)),
         None if http_body::Body::is_end_stream(request.body()) => 0,
-        None => limits.max_request_bytes,
+        None => most,
     }
 }
 

@@ -76,8 +76,6 @@ pub async fn accept(
     };
     span.add(Fact::Job(id));
     span.end();
-    state.wakeups.jobs_queued();
-    metrics::counter!("gateway_transcriptions_accepted_total").increment(1);
     Ok(Some(Job {
         id,
         status: JobStatus::Queued,

@@ -1,11 +1,14 @@
 //! From what is due to sends that have begun.
 
+use std::collections::HashMap;
+
 use sqlx::PgConnection;
 use tokio::{sync::mpsc, time::Instant};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::{
     Deliverer, LEASE,
+    pace::Turns,
     places::{Place, Reserved},
     record::Finished,
 };
@@ -38,6 +41,8 @@ pub(super) struct Claimed {
 pub struct Claim {
     claimer: Claimer,
     deliveries: Vec<ClaimedDelivery>,
+    /// Of the lanes that were fast when they were claimed.
+    turns: HashMap<LaneId, Turns>,
     at: Claimed,
     /// `None`: there was no room.
     reserved: Option<Reserved>,
@@ -68,6 +73,7 @@ impl Claimer {
         let inner = &self.deliverer.0;
         let reserved = inner.places.reserve();
         let before = Instant::now();
+        let (ahead, turns) = inner.pace.ahead(lanes);
         let deliveries = match &reserved {
             Some(reserved) if !lanes.is_empty() => {
                 let claimant = Claimant {
@@ -75,7 +81,7 @@ impl Claimer {
                     lease: LEASE,
                     room: &reserved.room(),
                     lanes,
-                    ahead: &inner.pace.ahead(lanes),
+                    ahead: &ahead,
                 };
                 deliveries::claim(conn, &claimant).await?
             }
@@ -84,6 +90,7 @@ impl Claimer {
         Ok(Claim {
             claimer: self.clone(),
             deliveries,
+            turns,
             at: Claimed {
                 before,
                 after: Instant::now(),
@@ -115,7 +122,8 @@ impl Claimer {
                         let Some(place) = inner.places.take_next(delivery.tenant_id).await else {
                             return;
                         };
-                        claimer.begin(delivery, at, place);
+                        let turns = inner.pace.turns(delivery.lane_id);
+                        claimer.begin(delivery, at, turns, place);
                     }
                 }
                 Err(error) => {
@@ -125,8 +133,13 @@ impl Claimer {
         });
     }
 
-    fn begin(&self, delivery: ClaimedDelivery, at: Claimed, mut place: Place) {
-        let turns = self.deliverer.0.pace.turns(delivery.lane_id);
+    fn begin(
+        &self,
+        delivery: ClaimedDelivery,
+        at: Claimed,
+        turns: Option<Turns>,
+        mut place: Place,
+    ) {
         let claimer = self.clone();
         self.tasks.spawn(async move {
             let endpoint = delivery.endpoint();
@@ -173,6 +186,7 @@ impl Claim {
         let Self {
             claimer,
             deliveries,
+            turns,
             at,
             reserved,
         } = self;
@@ -182,7 +196,8 @@ impl Claim {
         CrashPoint::DeliverClaimed.reach();
         for delivery in deliveries {
             let place = reserved.take(delivery.tenant_id, delivery.is_unproven);
-            claimer.begin(delivery, at, place);
+            let turns = turns.get(&delivery.lane_id).cloned();
+            claimer.begin(delivery, at, turns, place);
         }
     }
 }

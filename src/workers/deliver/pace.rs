@@ -39,11 +39,16 @@ pub(super) struct Turns(Arc<Semaphore>);
 pub(super) struct NoTurn;
 
 impl Pace {
-    /// How many may be leased ahead in each of these lanes.
-    pub(super) fn ahead(&self, lanes: &[LaneId]) -> Vec<i32> {
+    /// How many may be leased ahead in each of these lanes, and the turns that those have to take, also where the lane slows
+    /// down before they are leased.
+    pub(super) fn ahead(&self, lanes: &[LaneId]) -> (Vec<i32>, HashMap<LaneId, Turns>) {
         let fast = self.lock();
-        let ahead = |lane: &LaneId| if fast.contains_key(lane) { AHEAD } else { 0 };
-        lanes.iter().map(ahead).collect()
+        let turns: HashMap<LaneId, Turns> = lanes
+            .iter()
+            .filter_map(|lane| Some((*lane, fast.get(lane)?.clone())))
+            .collect();
+        let ahead = |lane: &LaneId| if turns.contains_key(lane) { AHEAD } else { 0 };
+        (lanes.iter().map(ahead).collect(), turns)
     }
 
     /// The turns of a lane. `None`: no more of it is leased than can be under way.
@@ -114,15 +119,15 @@ mod tests {
     #[test]
     fn more_is_leased_of_a_receiver_that_is_fast_until_it_is_slow_or_fails() {
         let pace = Pace::default();
-        assert_eq!(pace.ahead(&[LANE]), [0]);
+        assert_eq!(pace.ahead(&[LANE]).0, [0]);
         pace.note(LANE, Some(milliseconds(60)));
-        assert_eq!(pace.ahead(&[LANE]), [0]);
+        assert_eq!(pace.ahead(&[LANE]).0, [0]);
         for last in [Some(milliseconds(101)), None] {
             pace.note(LANE, Some(milliseconds(20)));
             pace.note(LANE, Some(milliseconds(60)));
-            assert_eq!(pace.ahead(&[LANE, LaneId(Uuid::max())]), [AHEAD, 0]);
+            assert_eq!(pace.ahead(&[LANE, LaneId(Uuid::max())]).0, [AHEAD, 0]);
             pace.note(LANE, last);
-            assert_eq!(pace.ahead(&[LANE]), [0]);
+            assert_eq!(pace.ahead(&[LANE]).0, [0]);
         }
     }
 

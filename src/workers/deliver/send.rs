@@ -188,6 +188,10 @@ impl Deliverer {
         span: &Span,
     ) -> Tried {
         let deadline = claimed.before + BEGINS_WITHIN;
+        // What is at hand at once is not asked for the time below.
+        if Instant::now() >= deadline {
+            return Tried::NotSent;
+        }
         let composed = match tokio::time::timeout_at(
             deadline,
             self.compose(delivery, contents, span),
