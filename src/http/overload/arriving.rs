@@ -8,7 +8,7 @@ use std::{
 use axum::body::{Body, Bytes, HttpBody};
 use http_body::{Frame, SizeHint};
 
-use super::gate::{HeldBytes, Pauses};
+use super::turn::{HeldBytes, Pauses};
 
 /// A body on its way.
 pub struct Arriving {

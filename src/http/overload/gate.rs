@@ -2,7 +2,6 @@
 
 use std::{
     collections::BTreeMap,
-    mem,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
@@ -13,6 +12,7 @@ use tokio::{
     time::{Instant, timeout_at},
 };
 
+use super::turn::Turn;
 use crate::http::wait::WaitingRoom;
 
 /// How long a request waits for its turn where turns have not been short for longer than this: a burst.
@@ -151,8 +151,7 @@ impl Gate {
     }
 
     fn turn(&self, bytes: usize) -> Turn {
-        let gate = self.clone();
-        Turn { gate, bytes }
+        Turn::new(self.clone(), bytes)
     }
 
     fn has_turn(&self, now: &Now) -> bool {
@@ -176,12 +175,29 @@ impl Gate {
         }
     }
 
+    /// Begins or ends a pause of somebody's turn.
+    pub(super) fn pause(&self, is_paused: bool) {
+        let mut now = self.lock();
+        if is_paused {
+            now.working -= 1;
+            self.let_in(&mut now);
+        } else {
+            now.working += 1;
+        }
+    }
+
+    /// Gives bytes back whose request goes on.
+    pub(super) fn give_back(&self, bytes: usize) {
+        let mut now = self.lock();
+        now.held_bytes = now.held_bytes.saturating_sub(bytes);
+    }
+
     fn look_again(&self) {
         let mut now = self.lock();
         self.let_in(&mut now);
     }
 
-    fn end(&self, bytes: usize) {
+    pub(super) fn end(&self, bytes: usize) {
         let mut now = self.lock();
         now.working -= 1;
         now.held_bytes = now.held_bytes.saturating_sub(bytes);
@@ -213,67 +229,6 @@ impl Gate {
 
     fn lock(&self) -> MutexGuard<'_, Now> {
         self.0.now.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// A request that is worked on. Its turn ends when this is dropped.
-#[derive(Debug)]
-pub struct Turn {
-    gate: Gate,
-    bytes: usize,
-}
-
-impl Turn {
-    /// By which it says that it waits for something else.
-    pub fn pauses(&self) -> Pauses {
-        Pauses(self.gate.clone())
-    }
-}
-
-impl Turn {
-    /// Takes the bytes of its body from it: they are given back with this, and not with the turn.
-    pub fn take_bytes(&mut self) -> HeldBytes {
-        HeldBytes {
-            gate: self.gate.clone(),
-            bytes: mem::take(&mut self.bytes),
-        }
-    }
-}
-
-/// Bytes of a body. Given back when this is dropped.
-#[derive(Debug)]
-pub struct HeldBytes {
-    gate: Gate,
-    bytes: usize,
-}
-
-impl Drop for HeldBytes {
-    fn drop(&mut self) {
-        let mut now = self.gate.lock();
-        now.held_bytes = now.held_bytes.saturating_sub(self.bytes);
-    }
-}
-
-impl Drop for Turn {
-    fn drop(&mut self) {
-        self.gate.end(self.bytes);
-    }
-}
-
-/// The pauses of a turn.
-#[derive(Debug)]
-pub struct Pauses(Gate);
-
-impl Pauses {
-    /// Begins or ends one. Whoever comes back from it goes on at once, since to wait twice is to be late twice.
-    pub fn set(&self, is_paused: bool) {
-        let mut now = self.0.lock();
-        if is_paused {
-            now.working -= 1;
-            self.0.let_in(&mut now);
-        } else {
-            now.working += 1;
-        }
     }
 }
 

@@ -15,6 +15,7 @@
 
 mod arriving;
 mod gate;
+mod turn;
 
 use std::time::Duration;
 
