@@ -72,6 +72,7 @@ mod retry_late;
 mod secrecy;
 mod shutdown;
 mod signing_secrets;
+mod silent_database;
 #[cfg(feature = "otel")]
 mod spans;
 mod spool;
