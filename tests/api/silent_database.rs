@@ -4,21 +4,35 @@ use std::time::Duration;
 
 use tokio::time::timeout;
 
-use crate::support::TestApp;
+use crate::support::{TestApp, eventually};
 
-/// Longer than any statement of a create may take, and than the wait for the one before it.
-const BOUND: Duration = Duration::from_secs(45);
+/// Longer than any statement of a create may take, and than the wait for those before it.
+const BOUND: Duration = Duration::from_mins(1);
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_database_that_falls_silent_does_not_hold_creates_for_ever() {
     let app = TestApp::builder().with_database_relay().start().await;
     let body = serde_json::json!({ "audio_url": "https://audio.example/spoken.mp3" });
-    // Just used, a connection is trusted.
+    // Of this key it is known whose it is.
     app.acme.transcribe(&body).await.expect(202);
-    app.database_relay().hold_answers();
-    // As many as statements may be under way, so that nobody else gets through beside them.
+    // In the middle of its statement when the answers stop.
+    let mut somebody = app.pool.begin().await.unwrap();
+    sqlx::query("LOCK TABLE jobs")
+        .execute(&mut *somebody)
+        .await
+        .unwrap();
     let creates = async { tokio::join!(app.acme.transcribe(&body), app.acme.transcribe(&body)) };
-    let (one, other) = timeout(BOUND, creates)
+    let falls_silent = async {
+        eventually("statement that waits", async || {
+            let waiting =
+                "pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE '%WITH asked AS%'";
+            (app.rows(waiting).await > 0).then_some(())
+        })
+        .await;
+        app.database_relay().hold_answers();
+        somebody.rollback().await.unwrap();
+    };
+    let ((one, other), ()) = timeout(BOUND, async { tokio::join!(creates, falls_silent) })
         .await
         .expect("both are answered although the database is not there");
     for answer in [one, other] {
