@@ -11,12 +11,9 @@ use axum::{
     routing::post,
 };
 use serde_json::{Value, json};
-use sqlx::{PgPool, postgres::PgPoolOptions};
+use sqlx::PgPool;
 use tokio::net::TcpListener;
 use uuid::Uuid;
-
-/// As many as the gateway has.
-const CONNECTIONS: u32 = 20;
 
 const TABLE: &str = "
     CREATE TABLE IF NOT EXISTS jobs (
@@ -45,12 +42,7 @@ struct Floor {
 
 /// Serves until it is killed. Prints its address first.
 pub async fn serve(database_url: &str) -> anyhow::Result<()> {
-    let pool = PgPoolOptions::new()
-        .max_connections(CONNECTIONS)
-        // As the gateway: none that has just been used is asked whether it lives.
-        .test_before_acquire(false)
-        .connect(database_url)
-        .await?;
+    let pool = super::connect(database_url).await?;
     sqlx::raw_sql(TABLE).execute(&pool).await?;
     let tenant_id = Uuid::now_v7();
     let router = Router::new()

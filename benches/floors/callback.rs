@@ -9,20 +9,12 @@ use axum::{
     http::StatusCode,
     routing::post,
 };
-use sqlx::{PgPool, postgres::PgPoolOptions};
+use sqlx::PgPool;
 use tokio::net::TcpListener;
-
-/// As many as the gateway has.
-const CONNECTIONS: u32 = 20;
 
 /// Serves until it is killed. Prints its address first.
 pub async fn serve(database_url: &str) -> anyhow::Result<()> {
-    let pool = PgPoolOptions::new()
-        .max_connections(CONNECTIONS)
-        // As the gateway.
-        .test_before_acquire(false)
-        .connect(database_url)
-        .await?;
+    let pool = super::connect(database_url).await?;
     for statement in [
         "CREATE TABLE IF NOT EXISTS callbacks (id uuid PRIMARY KEY, body bytea NOT NULL)",
         "ALTER TABLE callbacks ALTER COLUMN body SET STORAGE EXTERNAL",

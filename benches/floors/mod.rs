@@ -9,6 +9,8 @@ pub mod upload;
 
 use std::env;
 
+use sqlx::{PgPool, postgres::PgPoolOptions};
+
 /// Names the floor that a process is.
 pub const NAME: &str = "FLOOR";
 
@@ -24,4 +26,13 @@ pub async fn serve(name: &str) -> anyhow::Result<()> {
         "upload" => upload::serve(env::var("FLOOR_TARGET")?).await,
         other => anyhow::bail!("there is no floor {other}"),
     }
+}
+
+/// As the gateway connects: as many connections, none of which is asked whether it lives where it has just been used.
+async fn connect(database_url: &str) -> sqlx::Result<PgPool> {
+    PgPoolOptions::new()
+        .max_connections(20)
+        .test_before_acquire(false)
+        .connect(database_url)
+        .await
 }

@@ -4,7 +4,7 @@
 //! is what its guarantees cost.
 
 use axum::{Router, body::Bytes, extract::State, http::HeaderMap, routing::post};
-use sqlx::{PgPool, postgres::PgPoolOptions};
+use sqlx::PgPool;
 use tokio::{net::TcpListener, sync::mpsc};
 
 /// Names a callback: passed on to the receiver.
@@ -18,12 +18,7 @@ struct Floor {
 
 /// Serves until it is killed. Prints its address first.
 pub async fn serve(database_url: &str, receiver: String) -> anyhow::Result<()> {
-    let pool = PgPoolOptions::new()
-        .max_connections(16)
-        // As the gateway.
-        .test_before_acquire(false)
-        .connect(database_url)
-        .await?;
+    let pool = super::connect(database_url).await?;
     sqlx::query("CREATE TABLE IF NOT EXISTS told (id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, body bytea NOT NULL)")
         .execute(&pool)
         .await?;

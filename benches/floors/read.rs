@@ -16,22 +16,14 @@ use axum::{
 use chrono::{DateTime, Utc};
 use futures_util::stream;
 use serde_json::{Value, json};
-use sqlx::{PgPool, Row, postgres::PgPoolOptions, postgres::PgRow};
+use sqlx::{PgPool, Row, postgres::PgRow};
 use tokio::net::TcpListener;
 use tower_http::{CompressionLevel, compression::CompressionLayer};
 use uuid::Uuid;
 
-/// As many as the gateway has.
-const CONNECTIONS: u32 = 20;
-
 /// Serves until it is killed. Prints its address first.
 pub async fn serve(database_url: &str) -> anyhow::Result<()> {
-    let pool = PgPoolOptions::new()
-        .max_connections(CONNECTIONS)
-        // As the gateway: none that has just been used is asked whether it lives.
-        .test_before_acquire(false)
-        .connect(database_url)
-        .await?;
+    let pool = super::connect(database_url).await?;
     let router = Router::new()
         .route("/{id}", get(job))
         .route("/{id}/result", get(result))

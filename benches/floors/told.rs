@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use futures_util::StreamExt;
 use reqwest::{Client, header::CONTENT_TYPE};
-use sqlx::{PgPool, postgres::PgPoolOptions};
+use sqlx::PgPool;
 use uuid::Uuid;
 
 /// How many in one commit.
@@ -22,12 +22,7 @@ const PAUSE: Duration = Duration::from_millis(100);
 
 /// Serves until it is killed.
 pub async fn serve(database_url: &str, receiver: String) -> anyhow::Result<()> {
-    let pool = PgPoolOptions::new()
-        .max_connections(16)
-        // As the gateway.
-        .test_before_acquire(false)
-        .connect(database_url)
-        .await?;
+    let pool = super::connect(database_url).await?;
     sqlx::query(
         "CREATE TABLE IF NOT EXISTS outbox (
             id           uuid PRIMARY KEY,

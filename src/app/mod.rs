@@ -29,8 +29,8 @@ use crate::{
     http::{
         self, Serves,
         acceptor::Acceptor,
-        auth::KnownKeys,
         overload::Gate,
+        presumed::KnownKeys,
         serve::HEAD_TIMEOUT,
         sse::{StreamTiming, Streams},
         state::{AppState, HttpLimits, RequestRules, UNPACKED_MIB},

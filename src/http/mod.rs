@@ -47,6 +47,7 @@ pub mod openapi;
 pub mod ops;
 pub mod overload;
 pub mod page;
+pub mod presumed;
 pub mod problem;
 pub mod request_id;
 pub mod serve;

@@ -14,7 +14,9 @@ use crate::{
     domain::{ids::Ids, links::Links, options::OptionsPolicy, plan::Plan},
     feed::Feed,
     gladia::{callback_keys::CallbackKeys, client::GladiaClient, webhook_secrets::WebhookSecrets},
-    http::{acceptor::Acceptor, auth::KnownKeys, overload::Gate, sse::Streams, wait::WaitingRoom},
+    http::{
+        acceptor::Acceptor, overload::Gate, presumed::KnownKeys, sse::Streams, wait::WaitingRoom,
+    },
     journal::intake::Intake,
     notify::{client::Notifier, sealing::Sealer},
 };

@@ -15,7 +15,7 @@ use crate::{
         job::JobStatus,
         searchable::searchable,
     },
-    http::{auth::Presumed, problem::Problem, state::AppState, trace_context::accepting},
+    http::{presumed::Presumed, problem::Problem, state::AppState, trace_context::accepting},
     trace::Fact,
 };
 

@@ -17,9 +17,9 @@ use crate::{
         options::Violation,
     },
     http::{
-        auth::PresumedWriter,
         body::read_json_object,
         idempotency::{Claimed, HeldKey, give_back, key_of},
+        presumed::PresumedWriter,
         problem::Problem,
         state::AppState,
         wait::Wait,

@@ -13,8 +13,8 @@ use super::{
     view::{Transcription, with_result},
 };
 use crate::http::{
-    auth::PresumedReader, compression::Preferred, etag::ETag, problem::Problem, state::AppState,
-    wait::Wait,
+    compression::Preferred, etag::ETag, presumed::PresumedReader, problem::Problem,
+    state::AppState, wait::Wait,
 };
 
 /// Get a transcription.

@@ -13,7 +13,8 @@ use super::{
 use crate::{
     domain::transcript::TranscriptionResult,
     http::{
-        auth::PresumedReader, compression::Preferred, etag::ETag, problem::Problem, state::AppState,
+        compression::Preferred, etag::ETag, presumed::PresumedReader, problem::Problem,
+        state::AppState,
     },
 };
 

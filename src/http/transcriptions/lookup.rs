@@ -11,7 +11,7 @@ use sqlx::PgConnection;
 use crate::{
     db::{self, jobs::Job},
     domain::ids::{JobId, TenantId},
-    http::{auth::Presumed, problem::Problem, state::AppState},
+    http::{presumed::Presumed, problem::Problem, state::AppState},
 };
 
 /// The id in the path. What is no id of ours names nothing, like an id that nobody has.
