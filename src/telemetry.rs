@@ -2,7 +2,7 @@
 
 use std::{
     fmt,
-    io::{IsTerminal, stderr},
+    io::{self, BufWriter, IsTerminal, Stderr, Write, stderr},
     str::FromStr,
     sync::OnceLock,
     thread,
@@ -29,6 +29,9 @@ const UPKEEP_INTERVAL: Duration = Duration::from_secs(5);
 /// What is not logged unless it is asked for by name: Postgres's notes at every start that a table exists already, and what
 /// the simulator's decoder thinks of files that it refuses in so many words.
 const QUIET: &str = "sqlx::postgres::notice=warn,symphonia_core=off,symphonia_format_ogg=off";
+
+/// How long lines gather before they are written together, after one has been.
+const GATHERING_TIME: Duration = Duration::from_millis(10);
 
 /// How log lines look.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -77,7 +80,7 @@ pub fn init(format: LogFormat, filter: &LogFilter) -> Result<WorkerGuard, TryIni
     let (writer, guard) = NonBlockingBuilder::default()
         .lossy(false)
         .thread_name("log")
-        .finish(stderr());
+        .finish(Gathering(BufWriter::new(stderr())));
     let lines = tracing_subscriber::fmt::layer().with_writer(writer);
     let lines = match format {
         LogFormat::Text => lines.with_ansi(stderr().is_terminal()).boxed(),
@@ -88,6 +91,22 @@ pub fn init(format: LogFormat, filter: &LogFilter) -> Result<WorkerGuard, TryIni
         .with(lines)
         .try_init()?;
     Ok(guard)
+}
+
+/// Writes lines together: each by itself would wake the thread that writes, and be a call to the system, which costs more than
+/// many a request. The thread flushes this when there are no more lines.
+struct Gathering(BufWriter<Stderr>);
+
+impl Write for Gathering {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        let flushed = self.0.flush();
+        thread::sleep(GATHERING_TIME);
+        flushed
+    }
 }
 
 /// Starts logging for tests: through the test harness's capture, as `RUST_LOG` says, and any number of times.

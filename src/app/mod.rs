@@ -33,7 +33,7 @@ use crate::{
         presumed::KnownKeys,
         serve::HEAD_TIMEOUT,
         sse::{StreamTiming, Streams},
-        state::{AppState, HttpLimits, RequestRules, UNPACKED_MIB},
+        state::{self, AppState, HttpLimits, RequestRules, UNPACKED_MIB},
         wait::WaitingRoom,
     },
     journal::{
@@ -136,7 +136,7 @@ impl Gateway {
         intake.set_away(is_late);
 
         let waiting_room = WaitingRoom::new(settings.requests.max_waiting_requests);
-        let state = AppState {
+        let state = AppState::from(state::Shared {
             gate: Gate::new(
                 settings.requests.max_requests_at_once,
                 settings.requests.max_body_memory_bytes,
@@ -172,7 +172,7 @@ impl Gateway {
             zero_data_retention: settings.gladia.gladia_zero_data_retention,
             result_permits: Arc::new(Semaphore::new(RESULTS_AT_ONCE)),
             unpacking_mib: Arc::new(Semaphore::new(UNPACKED_MIB as usize)),
-        };
+        });
         let gateway = Self {
             pool: pool.clone(),
             shutdown: shutdown.clone(),

@@ -1,6 +1,7 @@
 //! What handlers share.
 
 use std::{
+    ops::Deref,
     sync::{Arc, atomic::AtomicBool},
     time::Duration,
 };
@@ -25,9 +26,26 @@ use crate::{
 /// its size for a moment.
 pub const UNPACKED_MIB: u32 = 128;
 
-/// The service, as handlers see it.
+/// The service, as handlers see it. Each request clones it many times, so there is one.
 #[derive(Clone)]
-pub struct AppState {
+pub struct AppState(Arc<Shared>);
+
+impl Deref for AppState {
+    type Target = Shared;
+
+    fn deref(&self) -> &Shared {
+        &self.0
+    }
+}
+
+impl From<Shared> for AppState {
+    fn from(shared: Shared) -> Self {
+        Self(Arc::new(shared))
+    }
+}
+
+/// What the service is made of.
+pub struct Shared {
     /// The database.
     pub pool: Pool,
     /// Gladia.
@@ -82,7 +100,7 @@ pub struct AppState {
     pub unpacking_mib: Arc<Semaphore>,
 }
 
-impl AppState {
+impl Shared {
     /// Where callers find what is at a path of the API: below `API_URL`, or on the host that was asked.
     #[must_use]
     pub fn link(&self, path: &str) -> String {
