@@ -72,10 +72,7 @@ pub async fn read(conn: &mut PgConnection) -> sqlx::Result<Gauges> {
              FROM attempts a JOIN jobs j ON j.id = a.job_id
              WHERE a.finished_at IS NULL) sent,
             (SELECT count(*) AS deliveries, (extract(epoch FROM gateway_now() - min(queued_at)))::float8 AS oldest_seconds
-             -- Two, so that each has its index.
-             FROM (SELECT queued_at FROM deliveries WHERE status = 'pending' AND lease_until IS NULL
-                   UNION ALL
-                   SELECT queued_at FROM deliveries WHERE status = 'pending' AND lease_until IS NOT NULL) pending) outbox
+             FROM deliveries WHERE status = 'pending') outbox
         "#
     )
     .fetch_one(conn)

@@ -362,11 +362,8 @@ async fn write(
                        AND EXISTS (SELECT FROM delivery_lanes l
                                    WHERE l.id = lane_id AND l.failures = 0 AND l.last_success_at IS NOT NULL
                                      AND l.open_until IS NULL)
-                       AND NOT EXISTS (SELECT FROM deliveries d
-                                       WHERE d.lane_id = wanted.lane_id AND d.status = 'pending' AND d.lease_until IS NULL)
                        AND (SELECT count(*) FROM (SELECT FROM deliveries d
                                                   WHERE d.lane_id = wanted.lane_id AND d.status = 'pending'
-                                                    AND d.lease_until IS NOT NULL
                                                   LIMIT $29) few) < $29 AS is_leased
                 FROM wanted
             ) w

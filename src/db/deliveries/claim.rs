@@ -146,16 +146,8 @@ pub async fn claim(
             FROM lanes l
             CROSS JOIN LATERAL (
                 SELECT head.id, head.tenant_id, row_number() OVER (ORDER BY head.next_try_at) AS place
-                -- Each from the index that has it.
-                FROM ((SELECT id, tenant_id, next_try_at FROM deliveries
-                       WHERE lane_id = l.lane_id AND status = 'pending' AND lease_until IS NULL
-                         AND next_try_at <= (SELECT now FROM clock)
-                       ORDER BY next_try_at LIMIT greatest(l.room, 0))
-                      UNION ALL
-                      -- A lease that has run out.
-                      SELECT id, tenant_id, next_try_at FROM deliveries
-                      WHERE lane_id = l.lane_id AND status = 'pending' AND lease_until IS NOT NULL
-                        AND lease_until <= (SELECT now FROM clock)
+                FROM (SELECT id, tenant_id, next_try_at FROM deliveries
+                      WHERE lane_id = l.lane_id AND status = 'pending' AND next_try_at <= (SELECT now FROM clock)
                       ORDER BY next_try_at LIMIT greatest(l.room, 0)) head
             ) d
         ),

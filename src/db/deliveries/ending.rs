@@ -9,7 +9,7 @@ const BATCH: i64 = 10_000;
 
 /// Ends pending deliveries of an endpoint, so many that it takes a moment at most. Whether there may be more.
 ///
-/// One that is leased is left to whoever sends it, or claims it next, and so is a later one: both see that the endpoint
+/// One that is being sent is left to whoever sends it, and a later one to whoever would claim it: both see that the endpoint
 /// is disabled or gone. Nothing here waits for a lock.
 ///
 /// # Errors
@@ -27,7 +27,7 @@ pub async fn end_pending(
             SELECT id FROM deliveries
             -- An endpoint's lane has its id.
             WHERE lane_id = $1 AND status = 'pending'
-              AND lease_until IS NULL
+              AND (lease_until IS NULL OR lease_until <= (SELECT gateway_now()))
               -- It may have been enabled again since.
               AND NOT EXISTS (SELECT FROM webhook_endpoints WHERE id = $1 AND status = 'enabled')
             LIMIT $3 FOR UPDATE SKIP LOCKED

@@ -382,8 +382,8 @@ pub async fn expire(
         WHERE id IN (
             SELECT id FROM deliveries
             WHERE lane_id = $1 AND status = 'pending' AND queued_at <= $2
-              -- Else somebody is sending it, or claims it next.
-              AND lease_until IS NULL
+              -- Somebody is sending it.
+              AND (lease_until IS NULL OR lease_until < gateway_now())
             ORDER BY next_try_at LIMIT $3
             FOR UPDATE SKIP LOCKED
         ) AND status = 'pending'

@@ -29,34 +29,27 @@ pub async fn list_due_lanes(
         WITH RECURSIVE clock AS MATERIALIZED (
             SELECT gateway_now() AS now
         ), waiting AS (
-            -- Hops from lane to lane along two indexes: of what waits, and of what is leased.
-            SELECT least((SELECT d.lane_id FROM deliveries d
-                          WHERE d.status = 'pending' AND d.lease_until IS NULL AND d.lane_id > $1
-                          ORDER BY d.lane_id LIMIT 1),
-                         (SELECT d.lane_id FROM deliveries d
-                          WHERE d.status = 'pending' AND d.lease_until IS NOT NULL AND d.lane_id > $1
-                          ORDER BY d.lane_id LIMIT 1)) AS lane_id, 1 AS nth
+            -- Hops from lane to lane along the index.
+            (SELECT lane_id, 1 AS nth FROM deliveries
+             WHERE status = 'pending' AND lane_id > $1
+             ORDER BY lane_id LIMIT 1)
             UNION ALL
-            SELECT least((SELECT d.lane_id FROM deliveries d
-                          WHERE d.status = 'pending' AND d.lease_until IS NULL AND d.lane_id > w.lane_id
-                          ORDER BY d.lane_id LIMIT 1),
-                         (SELECT d.lane_id FROM deliveries d
-                          WHERE d.status = 'pending' AND d.lease_until IS NOT NULL AND d.lane_id > w.lane_id
-                          ORDER BY d.lane_id LIMIT 1)), w.nth + 1
+            SELECT next.lane_id, w.nth + 1
             FROM waiting w
-            WHERE w.nth < $2 AND w.lane_id IS NOT NULL
+            CROSS JOIN LATERAL (
+                SELECT d.lane_id FROM deliveries d
+                WHERE d.status = 'pending' AND d.lane_id > w.lane_id
+                ORDER BY d.lane_id LIMIT 1
+            ) next
+            WHERE w.nth < $2
         )
         SELECT w.lane_id AS "lane_id!",
                (l.open_until IS NULL OR l.open_until <= (SELECT now FROM clock))
-               -- The first of the lane, or one whose lease has run out.
-               AND (coalesce((SELECT d.next_try_at FROM deliveries d
-                              WHERE d.lane_id = w.lane_id AND d.status = 'pending' AND d.lease_until IS NULL
-                              ORDER BY d.next_try_at LIMIT 1) <= (SELECT now FROM clock), false)
-                    OR EXISTS (SELECT FROM deliveries d
-                               WHERE d.lane_id = w.lane_id AND d.status = 'pending' AND d.lease_until IS NOT NULL
-                                 AND d.lease_until <= (SELECT now FROM clock))) AS "is_due!"
+               -- The first of the lane.
+               AND (SELECT d.next_try_at FROM deliveries d
+                    WHERE d.lane_id = w.lane_id AND d.status = 'pending'
+                    ORDER BY d.next_try_at LIMIT 1) <= (SELECT now FROM clock) AS "is_due!"
         FROM waiting w LEFT JOIN delivery_lanes l ON l.id = w.lane_id
-        WHERE w.lane_id IS NOT NULL
         ORDER BY w.lane_id
         "#,
         after.map_or(Uuid::nil(), |lane| lane.0),
