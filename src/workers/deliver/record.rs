@@ -1,7 +1,5 @@
 //! The recorder: outcomes are written down in the order in which they come, as many in one commit as have come meanwhile.
 
-use std::time::Duration;
-
 use chrono::{DateTime, Utc};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
@@ -24,12 +22,6 @@ use crate::{
 
 /// How many outcomes are written in one commit at most.
 const BATCH: usize = 200;
-
-/// Where so many had come for one commit, as many more come in a moment. A commit costs about as much as what it writes of thirty.
-const MANY: usize = 8;
-
-/// How long those are waited for.
-const GATHERING: Duration = Duration::from_millis(4);
 
 /// How many deliveries are given up in one statement at most.
 const EXPIRED_BATCH: i64 = 1000;
@@ -86,17 +78,7 @@ impl Deliverer {
         give_up: CancellationToken,
     ) {
         let mut batch = Vec::with_capacity(BATCH);
-        let mut are_many = false;
         while queue.recv_many(&mut batch, BATCH).await > 0 {
-            if are_many && batch.len() < BATCH {
-                tokio::time::sleep(GATHERING).await;
-                while batch.len() < BATCH
-                    && let Ok(finished) = queue.try_recv()
-                {
-                    batch.push(finished);
-                }
-            }
-            are_many = batch.len() >= MANY;
             match self.record(&batch, &give_up).await {
                 Err(error) if batch.len() > 1 => {
                     tracing::error!(%error, "Deliveries cannot be recorded together; recording each alone");
