@@ -11,9 +11,22 @@ async fn listed(app: &TestApp, query: &str) -> Vec<String> {
     ids(&app.acme.get(&path).await.expect(200))
 }
 
-/// Deliveries of every kind, the newest last: to two endpoints and a callback, of two jobs.
-async fn some(app: &TestApp) -> (Vec<Uuid>, Vec<String>, Vec<String>) {
-    let jobs = vec![app.done_and_told().await.0, app.done_and_told().await.0];
+/// Deliveries of every kind, the newest last: to two endpoints and a callback, of the ends of two jobs.
+struct Deliveries {
+    endpoints: Vec<Uuid>,
+    jobs: Vec<String>,
+    events: Vec<i64>,
+    made: Vec<String>,
+}
+
+async fn some(app: &TestApp) -> Deliveries {
+    let mut jobs = Vec::new();
+    let mut events = Vec::new();
+    for _ in 0..2 {
+        let (job, event) = app.done_and_told().await;
+        jobs.push(job);
+        events.push(event);
+    }
     let endpoints = vec![
         app.resting_endpoint(&app.acme).await,
         app.resting_endpoint(&app.acme).await,
@@ -25,40 +38,63 @@ async fn some(app: &TestApp) -> (Vec<Uuid>, Vec<String>, Vec<String>) {
     )
     .await;
     let rows = [
-        (Some(0), 0, 1001, "delivered"),
-        (Some(1), 0, 1001, "pending"),
-        (None, 0, 1001, "dead"),
-        (Some(0), 1, 1002, "dead"),
-        (Some(1), 1, 1002, "delivered"),
-        (None, 1, 1002, "pending"),
+        (Some(0), 0, "delivered"),
+        (Some(1), 0, "pending"),
+        (None, 0, "dead"),
+        (Some(0), 1, "dead"),
+        (Some(1), 1, "delivered"),
+        (None, 1, "pending"),
     ];
     let mut made = Vec::new();
-    for (number, (endpoint, job, event, status)) in rows.into_iter().enumerate() {
+    for (number, (endpoint, job, status)) in rows.into_iter().enumerate() {
         let row = Row {
             endpoint: endpoint.map(|index: usize| endpoints[index]),
             job: Some(jobs[job].clone()),
-            event,
+            event: events[job],
             status,
             dead_reason: (status == "dead").then_some("exhausted"),
             age: format!("{} minutes", 10 - number),
         };
         made.push(app.insert_delivery(&app.acme, &row).await);
     }
-    (endpoints, jobs, made)
+    Deliveries {
+        endpoints,
+        jobs,
+        events,
+        made,
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn filters_combine_and_the_newest_come_first() {
     let app = TestApp::start().await;
-    let (endpoints, jobs, made) = some(&app).await;
+    let Deliveries {
+        endpoints,
+        jobs,
+        events,
+        made,
+    } = some(&app).await;
     let strangers = app.resting_endpoint(&app.globex).await;
     let row = Row {
         endpoint: Some(strangers),
-        event: 1001,
+        event: events[0],
         ..Row::default()
     };
     app.insert_delivery(&app.globex, &row).await;
+    // One that tells of no job.
+    let row = Row {
+        endpoint: Some(endpoints[0]),
+        event: 9000,
+        age: "1 hour".to_owned(),
+        ..Row::default()
+    };
+    let of_no_job = app.insert_delivery(&app.acme, &row).await;
+    let listed_of = listed(&app, "event_id=evt_9000").await;
+    assert_eq!(listed_of, [of_no_job.as_str()]);
+    app.execute(&format!("DELETE FROM deliveries WHERE id = '{of_no_job}'"))
+        .await;
     let (first, second) = (endpoints[0], endpoints[1]);
+    let (earlier, later) = (events[0], events[1]);
     for (query, expected) in [
         (String::new(), vec![5, 4, 3, 2, 1, 0]),
         ("status=dead".to_owned(), vec![3, 2]),
@@ -72,14 +108,14 @@ async fn filters_combine_and_the_newest_come_first() {
             format!("transcription_id={}&endpoint_id={second}", jobs[1]),
             vec![4],
         ),
-        ("event_id=evt_1002".to_owned(), vec![5, 4, 3]),
-        (format!("event_id=evt_1002&endpoint_id={first}"), vec![3]),
+        (format!("event_id=evt_{later}"), vec![5, 4, 3]),
+        (format!("event_id=evt_{later}&endpoint_id={first}"), vec![3]),
         (
-            format!("event_id=evt_1002&transcription_id={}", jobs[0]),
+            format!("event_id=evt_{later}&transcription_id={}", jobs[0]),
             vec![],
         ),
-        ("event_id=evt_1001&status=dead".to_owned(), vec![2]),
-        ("event_id=evt_9".to_owned(), vec![]),
+        (format!("event_id=evt_{earlier}&status=dead"), vec![2]),
+        ("event_id=evt_9999".to_owned(), vec![]),
         (format!("endpoint_id={strangers}"), vec![]),
     ] {
         let expected: Vec<String> = expected
@@ -94,13 +130,18 @@ async fn filters_combine_and_the_newest_come_first() {
 #[tokio::test(flavor = "multi_thread")]
 async fn pages_show_each_delivery_once_whatever_the_filter() {
     let app = TestApp::start().await;
-    let (endpoints, jobs, _) = some(&app).await;
+    let Deliveries {
+        endpoints,
+        jobs,
+        events,
+        ..
+    } = some(&app).await;
     for query in [
         String::new(),
         "status=dead".to_owned(),
         format!("endpoint_id={}", endpoints[0]),
         format!("transcription_id={}", jobs[0]),
-        "event_id=evt_1001".to_owned(),
+        format!("event_id=evt_{}", events[0]),
     ] {
         let whole = listed(&app, &query).await;
         assert!(whole.len() > 1, "{query}");
@@ -164,7 +205,12 @@ async fn every_parameter_that_breaks_a_rule_is_named() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_delivery_is_shown_with_each_of_its_tries() {
     let app = TestApp::start().await;
-    let (endpoints, jobs, made) = some(&app).await;
+    let Deliveries {
+        endpoints,
+        jobs,
+        events,
+        made,
+    } = some(&app).await;
     for attempt in [
         "(2, gateway_now(), 31, 204, NULL, NULL, '')",
         "(1, gateway_now() - interval '5 seconds', 15000, NULL, 'timeout', 'no answer within 15 s', NULL)",
@@ -201,7 +247,7 @@ async fn a_delivery_is_shown_with_each_of_its_tries() {
     assert_eq!(
         Value::Object(alone),
         json!({
-            "id": made[0], "event_id": "evt_1001", "event_type": "transcription.done",
+            "id": made[0], "event_id": format!("evt_{}", events[0]), "event_type": "transcription.done",
             "transcription_id": jobs[0], "kind": "webhook", "endpoint_id": endpoints[0], "origin": null,
             "status": "delivered", "dead_reason": null, "tries": 3, "next_try_at": null,
         })
@@ -228,7 +274,7 @@ async fn a_delivery_is_shown_with_each_of_its_tries() {
 #[tokio::test(flavor = "multi_thread")]
 async fn of_endless_tries_the_latest_are_shown() {
     let app = TestApp::start().await;
-    let (_, _, made) = some(&app).await;
+    let Deliveries { made, .. } = some(&app).await;
     app.execute(&format!(
         "INSERT INTO delivery_attempts (delivery_id, number, started_at, duration_ms)
          SELECT '{}', number, gateway_now(), 1 FROM generate_series(1, 150) AS number",
@@ -249,7 +295,7 @@ async fn of_endless_tries_the_latest_are_shown() {
 #[tokio::test(flavor = "multi_thread")]
 async fn nobody_sees_anothers_deliveries() {
     let app = TestApp::start().await;
-    let (_, _, made) = some(&app).await;
+    let Deliveries { made, .. } = some(&app).await;
     let path = format!("/v1/deliveries/{}", made[0]);
     app.globex.get(&path).await.problem(404, "not-found");
     app.acme

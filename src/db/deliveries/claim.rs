@@ -85,17 +85,18 @@ macro_rules! select_claimed {
         LEFT JOIN jobs j ON j.id = c.job_id
         LEFT JOIN callbacks b ON b.id = j.result_callback_id
         CROSS JOIN LATERAL (
-            SELECT coalesce(array_agg(id ORDER BY nth), '{}') AS ids,
-                   coalesce(array_agg(key_id ORDER BY nth), '{}') AS key_ids,
-                   coalesce(array_agg(sealed ORDER BY nth), '{}') AS sealed
-            FROM (SELECT id, key_id, sealed, row_number() OVER (ORDER BY expires_at DESC NULLS FIRST, id DESC) AS nth
+            SELECT coalesce(array_agg(id), '{}') AS ids, coalesce(array_agg(key_id), '{}') AS key_ids,
+                   coalesce(array_agg(sealed), '{}') AS sealed
+            FROM (SELECT id, key_id, sealed
                   -- Two, so that each has its index.
                   FROM (SELECT id, key_id, sealed, expires_at FROM signing_secrets
                         WHERE endpoint_id = c.endpoint_id
                         UNION ALL
                         SELECT id, key_id, sealed, expires_at FROM signing_secrets
                         WHERE tenant_id = c.tenant_id AND endpoint_id IS NULL AND c.endpoint_id IS NULL) secrets
-                  WHERE expires_at IS NULL OR expires_at > c.claimed_at) usable
+                  WHERE expires_at IS NULL OR expires_at > c.claimed_at
+                  -- Sorted once, in the order in which all three are gathered.
+                  ORDER BY expires_at DESC NULLS FIRST, id DESC) usable
         ) s
             "#,
             $($argument),+
@@ -126,7 +127,7 @@ pub async fn claim(
         WITH clock AS MATERIALIZED (
             SELECT gateway_now() AS now
         ),
-        lanes AS (
+        lanes AS MATERIALIZED (
             SELECT a.lane_id, coalesce(l.failures, 0) AS failures,
                    l.failures > 0 OR l.last_success_at IS NULL AS is_unproven,
                    -- Half open: one at a time.
@@ -202,10 +203,10 @@ pub async fn claim(
             SET tries = d.tries + CASE WHEN locked.is_cut_off_again THEN 0 ELSE 1 END, worker = $3,
                 lease_until = clock.now + make_interval(secs => $4),
                 next_try_at = clock.now + make_interval(secs => $4)
-            FROM clock, locked JOIN picked USING (id)
-            WHERE d.id = locked.id AND d.id = ANY (ARRAY(SELECT id FROM locked))
+            FROM clock, locked
+            WHERE d.id = locked.id
             RETURNING d.id, d.tenant_id, d.lane_id, d.endpoint_id, d.event_number, d.job_id, d.tries, d.lease_until,
-                      picked.is_unproven, clock.now AS claimed_at
+                      d.id = ANY (ARRAY(SELECT id FROM picked WHERE is_unproven)) AS is_unproven, clock.now AS claimed_at
         )
         "#,
         count(claimant.room.places),

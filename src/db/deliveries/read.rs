@@ -153,7 +153,8 @@ pub async fn list(
     rows.into_iter().map(Delivery::try_from).collect()
 }
 
-/// Along `deliveries_of_event`, which has a row for each receiver.
+/// Along `deliveries_of_job`, since an event stays for as long as a delivery of it, or `deliveries_without_job`: a row for each
+/// receiver.
 async fn of_event(
     conn: &mut PgConnection,
     asked: &Asked,
@@ -161,7 +162,12 @@ async fn of_event(
 ) -> sqlx::Result<Vec<DeliveryRow>> {
     select_deliveries!(
         r#"
-        WHERE d.event_number = $1 AND d.tenant_id = $2 AND d.status = ANY ($3::text[])
+        WHERE d.id = ANY (ARRAY(
+                  SELECT id FROM deliveries
+                  WHERE job_id = (SELECT e.job_id FROM events e WHERE e.number = $1 AND e.number > 0) AND event_number = $1
+                  UNION ALL
+                  SELECT id FROM deliveries WHERE job_id IS NULL AND event_number = $1))
+          AND d.tenant_id = $2 AND d.status = ANY ($3::text[])
           AND ($4::uuid IS NULL OR d.job_id = $4) AND ($5::uuid IS NULL OR d.endpoint_id = $5)
           AND (d.created_at, d.id) < (coalesce($6::timestamptz, 'infinity'),
                                       coalesce($7::uuid, 'ffffffff-ffff-ffff-ffff-ffffffffffff'))

@@ -100,8 +100,8 @@ pub async fn record(
     jitter: f64,
 ) -> sqlx::Result<Recorded> {
     let mut tx = conn.begin().await?;
-    let mut deliveries = lock_deliveries(&mut tx, outcomes).await?;
-    let (now, mut lanes) = lock_lanes(&mut tx, outcomes).await?;
+    let mut lanes = lock(&mut tx, outcomes).await?;
+    let (now, mut deliveries) = read(&mut tx, outcomes).await?;
     let mut attempts = Attempts::default();
     for outcome in outcomes {
         if let (Some(sign), Some(lane)) = (outcome.sign, lanes.get_mut(&outcome.lane_id)) {
@@ -115,9 +115,7 @@ pub async fn record(
             }
         }
     }
-    attempts.insert(&mut tx).await?;
-    update_deliveries(&mut tx, &deliveries).await?;
-    update_lanes(&mut tx, &lanes).await?;
+    write(&mut tx, now, &attempts, &deliveries, &lanes).await?;
     tx.commit().await?;
     Ok(Recorded { now, lanes })
 }
@@ -142,70 +140,36 @@ impl Locked {
     }
 }
 
-/// In the order of their ids, as everybody locks several.
-async fn lock_deliveries(
+/// Locks the deliveries, and then the lanes of which there is news, which is how those are now.
+async fn lock(
     conn: &mut PgConnection,
     outcomes: &[Outcome],
-) -> sqlx::Result<HashMap<DeliveryId, Locked>> {
-    let ids: Vec<Uuid> = outcomes
-        .iter()
-        .map(|outcome| outcome.delivery_id.0)
-        .collect();
-    sqlx::query!(
-        "SELECT id FROM deliveries WHERE id = ANY ($1) ORDER BY id FOR NO KEY UPDATE",
-        &ids
-    )
-    .fetch_all(&mut *conn)
-    .await?;
-    // A statement of its own: it sees what whoever had the locks before has done, such as to erase the job.
-    let rows = sqlx::query!(
-        r#"
-        SELECT d.id, d.status, d.lease_until, d.tries,
-               coalesce((SELECT max(number) FROM delivery_attempts a WHERE a.delivery_id = d.id), 0) AS "last_attempt!",
-               EXISTS (SELECT FROM jobs j WHERE j.id = d.job_id AND j.deleted_at IS NOT NULL) AS "is_erased!"
-        FROM deliveries d WHERE d.id = ANY ($1)
-        "#,
-        &ids,
-    )
-    .fetch_all(conn)
-    .await?;
-    rows.into_iter()
-        .map(|row| {
-            let locked = Locked {
-                status: row.status.parse().map_err(corrupt)?,
-                lease_until: row.lease_until,
-                tries: row.tries,
-                last_attempt: row.last_attempt,
-                is_erased: row.is_erased,
-                next: None,
-            };
-            Ok((row.id.into(), locked))
-        })
-        .collect()
-}
-
-/// The lanes of which there is news, and the time.
-async fn lock_lanes(
-    conn: &mut PgConnection,
-    outcomes: &[Outcome],
-) -> sqlx::Result<(DateTime<Utc>, HashMap<LaneId, LaneHealth>)> {
-    let ids: BTreeSet<Uuid> = outcomes
+) -> sqlx::Result<HashMap<LaneId, LaneHealth>> {
+    let lane_ids: BTreeSet<Uuid> = outcomes
         .iter()
         .filter(|outcome| outcome.sign.is_some())
         .map(|outcome| outcome.lane_id.0)
         .collect();
-    let ids: Vec<Uuid> = ids.into_iter().collect();
+    let lane_ids: Vec<Uuid> = lane_ids.into_iter().collect();
     let rows = sqlx::query!(
-        r#"
+        "
+        WITH locked AS MATERIALIZED (
+            -- In the order of their ids, as everybody locks several.
+            SELECT id FROM deliveries WHERE id = ANY ($1) ORDER BY id FOR NO KEY UPDATE
+        )
         SELECT id, failures, failing_since, open_until, last_success_at, last_failure_at
-        FROM delivery_lanes WHERE id = ANY ($1) ORDER BY id
+        FROM delivery_lanes
+        -- Counted first, even where there are no lanes.
+        WHERE (SELECT count(*) FROM locked) >= 0 AND id = ANY ($2)
+        ORDER BY id
         FOR NO KEY UPDATE
-        "#,
-        &ids,
+        ",
+        &ids(outcomes),
+        &lane_ids,
     )
-    .fetch_all(&mut *conn)
+    .fetch_all(conn)
     .await?;
-    let lanes = rows
+    Ok(rows
         .into_iter()
         .map(|row| {
             let health = LaneHealth {
@@ -217,9 +181,55 @@ async fn lock_lanes(
             };
             (row.id.into(), health)
         })
-        .collect();
-    // After the locks, so that time does not run backwards from one record to the next.
-    Ok((crate::db::clock::now(conn).await?, lanes))
+        .collect())
+}
+
+/// The time, and the deliveries, which are locked. A statement of its own: it sees what whoever had the locks before has done,
+/// such as to erase the job, and its time is not before theirs.
+async fn read(
+    conn: &mut PgConnection,
+    outcomes: &[Outcome],
+) -> sqlx::Result<(DateTime<Utc>, HashMap<DeliveryId, Locked>)> {
+    let rows = sqlx::query!(
+        r#"
+        WITH clock AS MATERIALIZED (
+            SELECT gateway_now() AS now
+        )
+        SELECT clock.now AS "now!", d.id AS "id?", d.status AS "status?", d.lease_until, d.tries AS "tries?",
+               coalesce((SELECT max(number) FROM delivery_attempts a WHERE a.delivery_id = d.id), 0) AS "last_attempt!",
+               EXISTS (SELECT FROM jobs j WHERE j.id = d.job_id AND j.deleted_at IS NOT NULL) AS "is_erased!"
+        -- The time is there in any case.
+        FROM clock LEFT JOIN deliveries d ON d.id = ANY ($1)
+        "#,
+        &ids(outcomes),
+    )
+    .fetch_all(conn)
+    .await?;
+    let now = rows.first().map(|row| row.now);
+    let now = now.ok_or(sqlx::Error::RowNotFound)?;
+    let mut deliveries = HashMap::with_capacity(rows.len());
+    for row in rows {
+        let (Some(id), Some(status), Some(tries)) = (row.id, row.status, row.tries) else {
+            continue;
+        };
+        let locked = Locked {
+            status: status.parse().map_err(corrupt)?,
+            lease_until: row.lease_until,
+            tries,
+            last_attempt: row.last_attempt,
+            is_erased: row.is_erased,
+            next: None,
+        };
+        deliveries.insert(id.into(), locked);
+    }
+    Ok((now, deliveries))
+}
+
+fn ids(outcomes: &[Outcome]) -> Vec<Uuid> {
+    outcomes
+        .iter()
+        .map(|outcome| outcome.delivery_id.0)
+        .collect()
 }
 
 /// Tries, as columns.
@@ -251,94 +261,51 @@ impl Attempts {
         self.response_starts
             .push(response_start.filter(|_| !delivery.is_erased));
     }
+}
 
-    async fn insert(&self, conn: &mut PgConnection) -> sqlx::Result<()> {
-        if self.delivery_ids.is_empty() {
-            return Ok(());
+/// What becomes of deliveries, as columns.
+#[derive(Default)]
+struct Moved {
+    ids: Vec<Uuid>,
+    statuses: Vec<&'static str>,
+    dead_reasons: Vec<Option<&'static str>>,
+    tries: Vec<i32>,
+    after_seconds: Vec<Option<f64>>,
+}
+
+impl Moved {
+    fn new(deliveries: &HashMap<DeliveryId, Locked>) -> Self {
+        let mut moved = Self::default();
+        for (id, delivery) in deliveries {
+            let Some(next) = delivery.next else {
+                continue;
+            };
+            moved.ids.push(id.0);
+            moved.statuses.push(delivery.status.as_str());
+            moved.dead_reasons.push(match next {
+                Next::Dead(reason) => Some(reason.as_str()),
+                _ => None,
+            });
+            moved.tries.push(delivery.tries);
+            moved.after_seconds.push(match next {
+                Next::TryAgain { after } | Next::GiveBack { after } => Some(after.as_secs_f64()),
+                Next::Delivered | Next::Dead(_) => None,
+            });
         }
-        sqlx::query!(
-            "
-            INSERT INTO delivery_attempts
-                (delivery_id, number, started_at, duration_ms, http_status, error, error_detail, response_start)
-            SELECT * FROM unnest($1::uuid[], $2::integer[], $3::timestamptz[], $4::integer[], $5::integer[], $6::text[],
-                                 $7::text[], $8::text[])
-            ",
-            &self.delivery_ids,
-            &self.numbers,
-            &self.started_at,
-            &self.durations_ms,
-            &self.http_statuses as &[Option<i32>],
-            &self.errors as &[Option<&str>],
-            &self.error_details as &[Option<String>],
-            &self.response_starts as &[Option<String>],
-        )
-        .execute(conn)
-        .await
-        .map(|_| ())
+        moved
     }
 }
 
-async fn update_deliveries(
+/// Tries, deliveries and lanes, all of which are locked.
+async fn write(
     conn: &mut PgConnection,
+    now: DateTime<Utc>,
+    attempts: &Attempts,
     deliveries: &HashMap<DeliveryId, Locked>,
-) -> sqlx::Result<()> {
-    let moved: Vec<(Uuid, &Locked, Next)> = deliveries
-        .iter()
-        .filter_map(|(id, delivery)| Some((id.0, delivery, delivery.next?)))
-        .collect();
-    let ids: Vec<Uuid> = moved.iter().map(|(id, ..)| *id).collect();
-    let statuses: Vec<&str> = moved
-        .iter()
-        .map(|(_, delivery, _)| delivery.status.as_str())
-        .collect();
-    let tries: Vec<i32> = moved
-        .iter()
-        .map(|(_, delivery, _)| delivery.tries)
-        .collect();
-    let dead_reasons: Vec<Option<&str>> = moved
-        .iter()
-        .map(|(.., next)| match next {
-            Next::Dead(reason) => Some(reason.as_str()),
-            _ => None,
-        })
-        .collect();
-    let after_seconds: Vec<Option<f64>> = moved
-        .iter()
-        .map(|(.., next)| match next {
-            Next::TryAgain { after } | Next::GiveBack { after } => Some(after.as_secs_f64()),
-            Next::Delivered | Next::Dead(_) => None,
-        })
-        .collect();
-    sqlx::query!(
-        "
-        UPDATE deliveries d
-        SET status = m.status, dead_reason = m.dead_reason, tries = m.tries, lease_until = NULL, worker = NULL,
-            next_try_at = coalesce(gateway_now() + make_interval(secs => m.after_seconds), d.next_try_at),
-            finished_at = CASE WHEN m.status <> 'pending' THEN gateway_now() END
-        FROM unnest($1::uuid[], $2::text[], $3::text[], $4::integer[], $5::float8[])
-             AS m (id, status, dead_reason, tries, after_seconds)
-        -- Locked, so nobody has moved them.
-        WHERE d.id = m.id AND d.id = ANY ($1)
-        ",
-        &ids,
-        &statuses as &[&str],
-        &dead_reasons as &[Option<&str>],
-        &tries,
-        &after_seconds as &[Option<f64>],
-    )
-    .execute(conn)
-    .await
-    .map(|_| ())
-}
-
-async fn update_lanes(
-    conn: &mut PgConnection,
     lanes: &HashMap<LaneId, LaneHealth>,
 ) -> sqlx::Result<()> {
-    if lanes.is_empty() {
-        return Ok(());
-    }
-    let ids: Vec<Uuid> = lanes.keys().map(|id| id.0).collect();
+    let moved = Moved::new(deliveries);
+    let lane_ids: Vec<Uuid> = lanes.keys().map(|id| id.0).collect();
     let failures: Vec<i32> = lanes
         .values()
         .map(|lane| i32::try_from(lane.failures).unwrap_or(i32::MAX))
@@ -348,15 +315,43 @@ async fn update_lanes(
     };
     sqlx::query!(
         "
+        WITH tried AS (
+            INSERT INTO delivery_attempts
+                (delivery_id, number, started_at, duration_ms, http_status, error, error_detail, response_start)
+            SELECT * FROM unnest($1::uuid[], $2::integer[], $3::timestamptz[], $4::integer[], $5::integer[],
+                                 $6::text[], $7::text[], $8::text[])
+        ), moved AS (
+            UPDATE deliveries d
+            SET status = m.status, dead_reason = m.dead_reason, tries = m.tries, lease_until = NULL, worker = NULL,
+                next_try_at = coalesce($9::timestamptz + make_interval(secs => m.after_seconds), d.next_try_at),
+                finished_at = CASE WHEN m.status <> 'pending' THEN $9 END
+            FROM unnest($10::uuid[], $11::text[], $12::text[], $13::integer[], $14::float8[])
+                 AS m (id, status, dead_reason, tries, after_seconds)
+            WHERE d.id = m.id
+        )
         UPDATE delivery_lanes l
         SET failures = n.failures, failing_since = n.failing_since, open_until = n.open_until,
             last_success_at = n.last_success_at, last_failure_at = n.last_failure_at
-        FROM unnest($1::uuid[], $2::integer[], $3::timestamptz[], $4::timestamptz[], $5::timestamptz[],
-                    $6::timestamptz[])
+        FROM unnest($15::uuid[], $16::integer[], $17::timestamptz[], $18::timestamptz[], $19::timestamptz[],
+                    $20::timestamptz[])
              AS n (id, failures, failing_since, open_until, last_success_at, last_failure_at)
-        WHERE l.id = n.id AND l.id = ANY ($1)
+        WHERE l.id = n.id
         ",
-        &ids,
+        &attempts.delivery_ids,
+        &attempts.numbers,
+        &attempts.started_at,
+        &attempts.durations_ms,
+        &attempts.http_statuses as &[Option<i32>],
+        &attempts.errors as &[Option<&str>],
+        &attempts.error_details as &[Option<String>],
+        &attempts.response_starts as &[Option<String>],
+        now,
+        &moved.ids,
+        &moved.statuses as &[&str],
+        &moved.dead_reasons as &[Option<&str>],
+        &moved.tries,
+        &moved.after_seconds as &[Option<f64>],
+        &lane_ids,
         &failures,
         &instants(|lane| lane.failing_since) as &[Option<DateTime<Utc>>],
         &instants(|lane| lane.open_until) as &[Option<DateTime<Utc>>],
@@ -369,7 +364,8 @@ async fn update_lanes(
 }
 
 /// Gives up what has waited at a failing receiver for longer than any schedule lasts, `limit` at most. What waited because
-/// this service stood still is not: at the failure that counts it had waited that long already.
+/// this service stood still is not: at the failure that counts it had waited that long already. What else waits there is
+/// walked past, which is for once, at a receiver that has failed for days.
 ///
 /// # Errors
 /// Where the database does not answer.
@@ -388,7 +384,7 @@ pub async fn expire(
             WHERE lane_id = $1 AND status = 'pending' AND queued_at <= $2
               -- Somebody is sending it.
               AND (lease_until IS NULL OR lease_until < gateway_now())
-            ORDER BY queued_at LIMIT $3
+            ORDER BY next_try_at LIMIT $3
             FOR UPDATE SKIP LOCKED
         ) AND status = 'pending'
         ",

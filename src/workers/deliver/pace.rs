@@ -21,7 +21,7 @@ const FAST: Duration = Duration::from_millis(20);
 const SLOW: Duration = Duration::from_millis(100);
 
 /// How many are leased ahead of those that are under way: about as many as are sent while some are claimed and recorded.
-const AHEAD: i32 = 11 * LANE_WIDTH;
+const AHEAD: i32 = 15 * LANE_WIDTH;
 
 /// How many lanes are kept in mind.
 const MOST_LANES: usize = 10_000;

@@ -1,0 +1,4 @@
+SET LOCAL lock_timeout = '5s';
+
+-- As with deliveries: what it belongs to has the tenant.
+ALTER TABLE job_metadata DROP CONSTRAINT job_metadata_tenant_id_fkey;
