@@ -131,7 +131,7 @@ impl Bench {
     }
 
     async fn requests(&self, scale: Scale) -> anyhow::Result<Vec<Row>> {
-        let (count, rounds) = (scale.of(2_000, 200), scale.of(7, 5));
+        let (count, rounds) = (scale.of(2_000, 1_000), scale.of(7, 3));
         for _ in 0..AWAITED_JOBS {
             self.create().await?;
         }

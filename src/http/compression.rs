@@ -11,11 +11,10 @@ use axum::{
     body::Body,
     extract::{FromRequestParts, Request},
     http::{Extensions, HeaderMap, StatusCode, Version, header, request::Parts},
-    middleware::{self, Next},
     response::Response,
 };
 use futures_util::FutureExt;
-use tower::{ServiceExt, service_fn};
+use tower::{ServiceBuilder, ServiceExt, service_fn};
 use tower_http::{
     CompressionLevel,
     compression::{
@@ -90,23 +89,25 @@ pub struct AsItIs;
 
 /// Encodes what routes answer.
 pub fn compressed<S: Clone + Send + Sync + 'static>(router: Router<S>) -> Router<S> {
-    router
-        .layer(
+    router.layer(
+        ServiceBuilder::new()
+            .map_request(accept_something)
             // As fast as it gets: there are many answers, and the next hop is seldom slow.
-            CompressionLayer::new()
-                .quality(CompressionLevel::Fastest)
-                .compress_when(worth_it()),
-        )
-        .layer(middleware::from_fn(accept_something))
+            .layer(
+                CompressionLayer::new()
+                    .quality(CompressionLevel::Fastest)
+                    .compress_when(worth_it()),
+            ),
+    )
 }
 
 /// A caller who takes nothing that there is gets plain text. To refuse it, as the library would once the request has been
 /// carried out, would conceal what it has done.
-async fn accept_something(preferred: Preferred, mut request: Request, next: Next) -> Response {
-    if preferred == Preferred::Nothing {
+fn accept_something(mut request: Request) -> Request {
+    if Preferred::of(request.headers()) == Preferred::Nothing {
         request.headers_mut().remove(header::ACCEPT_ENCODING);
     }
-    next.run(request).await
+    request
 }
 
 /// Text of some length.

@@ -10,7 +10,8 @@ use std::{borrow::Cow, convert::Infallible};
 
 use axum::{
     body::Body,
-    http::{HeaderMap, HeaderValue, StatusCode, header},
+    extract::FromRequestParts,
+    http::{HeaderMap, HeaderValue, StatusCode, header, request::Parts},
     response::{IntoResponse, IntoResponseParts, Response, ResponseParts},
 };
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
@@ -48,7 +49,7 @@ impl ETag {
     /// To be asked where the answer would be 200, to a GET.
     #[must_use]
     pub fn is_known(&self, request: &HeaderMap) -> bool {
-        conditions(request).any(|list| list.trim() == "*") || self.is_named(request)
+        conditions(request).any(|list| self.is_met_by(&list))
     }
 
     /// Whether a request names this state. Whoever names a tag had 200 with it, so this can be asked before it is known
@@ -56,6 +57,10 @@ impl ETag {
     #[must_use]
     pub fn is_named(&self, request: &HeaderMap) -> bool {
         conditions(request).any(|list| self.is_in(&list))
+    }
+
+    fn is_met_by(&self, list: &str) -> bool {
+        list.trim() == "*" || self.is_in(list)
     }
 
     /// Compares weakly, as RFC 9110 (section 13.1.2) wants it here: `"a"` and `W/"a"` are the same. A list that cannot be
@@ -80,6 +85,34 @@ impl ETag {
         // A body without a length: the length of an empty one would be taken for that of what was not sent.
         let nothing = Body::from_stream(stream::empty::<Result<Vec<u8>, Infallible>>());
         (StatusCode::NOT_MODIFIED, self, nothing).into_response()
+    }
+}
+
+/// What a caller has, as `If-None-Match` says. A copy: each header keeps in memory all that came with it, which is much for a
+/// request that waits.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Had(Vec<String>);
+
+impl Had {
+    /// Whether it says nothing of it.
+    #[must_use]
+    pub fn is_unsaid(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Whether it is this state, or any.
+    #[must_use]
+    pub fn is(&self, tag: &ETag) -> bool {
+        self.0.iter().any(|list| tag.is_met_by(list))
+    }
+}
+
+impl<S: Sync> FromRequestParts<S> for Had {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
+        let lists = conditions(&parts.headers);
+        Ok(Self(lists.map(Cow::into_owned).collect()))
     }
 }
 

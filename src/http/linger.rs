@@ -16,10 +16,9 @@ use axum::{
     body::{Body, Bytes, HttpBody},
     extract::Request,
     http::header,
-    middleware::Next,
     response::Response,
 };
-use futures_util::StreamExt;
+use futures_util::{FutureExt, StreamExt};
 use http_body::{Frame, SizeHint};
 
 /// How much of a body is still read after its request was answered. Many clients look for an answer only once they have
@@ -29,20 +28,25 @@ const LINGER_BYTES: usize = 128 * 1024 * 1024;
 /// How long.
 const LINGER_TIME: Duration = Duration::from_secs(10);
 
-/// Reads on, in the background, what a handler has left of a body.
-pub async fn layer(request: Request, next: Next) -> Response {
+/// Handles a request, and then reads on, in the background, what its handler has left of the body.
+pub fn handle<F: Future<Output = Response>>(
+    request: Request,
+    handler: impl FnOnce(Request) -> F,
+) -> impl Future<Output = Response> {
     if request.body().is_end_stream() {
-        return next.run(request).await;
+        return handler(request).left_future();
     }
     let asks_first = request.headers().contains_key(header::EXPECT);
     let (head, body) = request.into_parts();
     let shared = SharedBody::new(body);
     let request = Request::from_parts(head, Body::new(shared.clone()));
-    let response = next.run(request).await;
-    if let Some(rest) = shared.take_rest(asks_first) {
-        tokio::spawn(read_on(rest));
-    }
-    response
+    let answered = handler(request).map(move |response| {
+        if let Some(rest) = shared.take_rest(asks_first) {
+            tokio::spawn(read_on(rest));
+        }
+        response
+    });
+    answered.right_future()
 }
 
 /// Reads until the end, the bounds, or the end of the connection.

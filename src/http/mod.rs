@@ -8,7 +8,7 @@
 //! briefly as they can take it ([`compression`]). What happens is told as it happens ([`sse`]). [`serve`] has the connections. Beyond
 //! capacity, requests are refused early ([`overload`]).
 
-use std::{sync::atomic::Ordering, time::Duration};
+use std::{future::ready, sync::atomic::Ordering, time::Duration};
 
 use axum::{
     Router,
@@ -17,8 +17,8 @@ use axum::{
     middleware::{self, Next},
     response::{IntoResponse, Response},
 };
-use tower::ServiceBuilder;
-use tower_http::set_header::SetResponseHeaderLayer;
+use futures_util::FutureExt;
+use tower::Service;
 
 use self::{
     problem::{Problem, ProblemType},
@@ -81,19 +81,13 @@ pub struct Serves {
 /// Assembles the routes of an address.
 pub fn router(state: AppState, serves: Serves) -> Router {
     let mut router = Router::new();
-    let started = middleware::from_fn_with_state(state.clone(), once_started);
-    let in_turn = middleware::from_fn_with_state(state.clone(), overload::layer);
     if serves.api {
-        let api = openapi::api();
+        let in_turn = middleware::from_fn_with_state(state.clone(), in_turn);
+        let v2 = v2::router().layer(in_turn.clone());
         router = router
-            .merge(api.layer(in_turn.clone()).layer(started.clone()))
+            .merge(openapi::api().layer(in_turn))
             .merge(openapi::router())
-            .merge(
-                v2::router()
-                    .layer(in_turn)
-                    .layer(started.clone())
-                    .layer(middleware::from_fn(v2::error::layer)),
-            );
+            .merge(v2.layer(middleware::from_fn(v2::error::layer)));
     }
     if serves.ops {
         router = router.merge(ops::router());
@@ -101,41 +95,70 @@ pub fn router(state: AppState, serves: Serves) -> Router {
     // What Gladia is answered stays as it is.
     router = compression::compressed(router);
     if serves.callbacks {
+        let started = middleware::from_fn_with_state(state.clone(), once_started);
         router = router
             .merge(callbacks::router())
             .merge(webhooks::router().layer(started));
     }
-    // From the outside in.
-    let around = ServiceBuilder::new()
-        .layer(middleware::from_fn(linger::layer))
-        // Transcripts and audio stay out of caches; callers' own programs keep what they want, by its ETag. And a browser takes nothing for what it is not said to be.
-        .layer(SetResponseHeaderLayer::overriding(
-            header::CACHE_CONTROL,
-            HeaderValue::from_static("no-store"),
-        ))
-        .layer(SetResponseHeaderLayer::overriding(
-            header::X_CONTENT_TYPE_OPTIONS,
-            HeaderValue::from_static("nosniff"),
-        ))
-        .layer(middleware::from_fn(request_id::layer));
     router
         .fallback(no_such_route)
         .method_not_allowed_fallback(no_such_method)
-        .layer(around)
+        .layer(middleware::from_fn(around))
         .with_state(state)
 }
 
-/// Until the database has been brought up, nothing but callbacks can be taken.
-async fn once_started(State(state): State<AppState>, request: Request, next: Next) -> Response {
-    if state.is_started.load(Ordering::Acquire) {
-        return next.run(request).await;
+/// What is around every request. One layer, since each holds some hundred bytes for as long as its answer is waited for.
+fn around(request: Request, next: Next) -> impl Future<Output = Response> {
+    linger::handle(request, |request| request_id::handle(request, next)).map(|mut response| {
+        let headers = response.headers_mut();
+        // Transcripts and audio stay out of caches; callers' own programs keep what they want, by its ETag.
+        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        // And a browser takes nothing for what it is not said to be.
+        let nosniff = HeaderValue::from_static("nosniff");
+        headers.insert(header::X_CONTENT_TYPE_OPTIONS, nosniff);
+        response
+    })
+}
+
+/// Beyond capacity and before the start, requests are refused.
+fn in_turn(
+    State(state): State<AppState>,
+    request: Request,
+    next: Next,
+) -> impl Future<Output = Response> {
+    match refuse_before_start(&state) {
+        Ok(()) => overload::handle(state, request, next).left_future(),
+        Err(problem) => ready(problem.into_response()).right_future(),
     }
-    Problem::new(
+}
+
+fn once_started(
+    State(state): State<AppState>,
+    request: Request,
+    next: Next,
+) -> impl Future<Output = Response> {
+    match refuse_before_start(&state) {
+        Ok(()) => hand_on(request, next).left_future(),
+        Err(problem) => ready(problem.into_response()).right_future(),
+    }
+}
+
+/// Until the database has been brought up, nothing but callbacks can be taken.
+fn refuse_before_start(state: &AppState) -> Result<(), Problem> {
+    if state.is_started.load(Ordering::Acquire) {
+        return Ok(());
+    }
+    let problem = Problem::new(
         ProblemType::DatabaseUnavailable,
         "The gateway is waiting for its database. Repeat the request in a moment.",
-    )
-    .retry_after(START_RETRY_AFTER)
-    .into_response()
+    );
+    Err(problem.retry_after(START_RETRY_AFTER))
+}
+
+/// As [`Next::run`]; but whoever waits for this answer has no room for the request any more, which adds up where thousands
+/// wait.
+fn hand_on(request: Request, mut next: Next) -> impl Future<Output = Response> {
+    next.call(request).map(|Ok(response)| response)
 }
 
 async fn no_such_route(_: Uri) -> Problem {
@@ -150,4 +173,18 @@ async fn no_such_method() -> Problem {
         ProblemType::MethodNotAllowed,
         "This address does not take this method. The header Allow names those it takes.",
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{around, in_turn, wait::held_by};
+
+    #[test]
+    fn layers_hold_little_while_an_answer_is_waited_for() {
+        let held = [
+            held_by(|(a, b)| around(a, b)),
+            held_by(|(a, b, c)| in_turn(a, b, c)),
+        ];
+        assert!(held.iter().all(|bytes| *bytes <= 512), "{held:?}");
+    }
 }

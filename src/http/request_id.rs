@@ -3,7 +3,11 @@
 //! An incoming `x-request-id` is honoured, so that a caller's log and ours meet; otherwise one is made. Only the matched
 //! route is logged, never the path: a callback's path is a credential.
 
-use std::{any::Any, panic::AssertUnwindSafe, time::Instant};
+use std::{
+    any::Any,
+    panic::AssertUnwindSafe,
+    time::{Duration, Instant},
+};
 
 use axum::{
     extract::{MatchedPath, Request},
@@ -16,6 +20,7 @@ use tracing::Instrument;
 use uuid::Uuid;
 
 use super::{
+    hand_on,
     problem::{Problem, ProblemSlug, ProblemType},
     trace_context::Incoming,
 };
@@ -34,7 +39,7 @@ pub fn current() -> Option<String> {
 }
 
 /// Gives each request its id, its span and its metrics, and turns a panic into a problem.
-pub async fn layer(request: Request, next: Next) -> Response {
+pub fn handle(request: Request, next: Next) -> impl Future<Output = Response> {
     let id = request
         .headers()
         .get(HEADER)
@@ -53,49 +58,54 @@ pub async fn layer(request: Request, next: Next) -> Response {
         "http.request", request.id = %id, http.method = %method, http.route = %route,
         trace.id = incoming.trace_name(),
     );
-    REQUEST_ID
-        .scope(id.clone(), async move {
-            let handling = incoming.scope(next.run(request));
-            let handled = AssertUnwindSafe(handling).catch_unwind().await;
+    let handled = AssertUnwindSafe(incoming.scope(hand_on(request, next))).catch_unwind();
+    // No block that awaits: it would have room for all of this twice, for as long as the answer is waited for.
+    let answered = handled.map({
+        let id = id.clone();
+        move |handled| {
             let mut response = handled.unwrap_or_else(|panic| after_panic(panic.as_ref()));
             if let Ok(value) = HeaderValue::from_str(&id) {
                 response.headers_mut().insert(HEADER, value);
             }
-            let status = response.status().as_u16();
-            let elapsed = started.elapsed();
-            let problem = response
-                .extensions()
-                .get::<ProblemSlug>()
-                .map(|problem| problem.0);
-            let labels = [
-                ("method", method.to_owned()),
-                ("route", route.clone()),
-                ("status", status.to_string()),
-            ];
-            metrics::counter!("gateway_http_requests_total", &labels).increment(1);
-            metrics::histogram!("gateway_http_request_duration_seconds", "route" => route.clone())
-                .record(elapsed.as_secs_f64());
-            // Probes come every few seconds and would drown the rest, and so would what is refused by the thousand.
-            let is_quiet = matches!(route.as_str(), "/livez" | "/readyz" | "/metrics")
-                || problem == Some(ProblemType::Overloaded.slug());
-            if is_quiet {
-                tracing::debug!(
-                    http.status = status,
-                    elapsed_ms = elapsed.as_millis(),
-                    "{method} {route} {status}"
-                );
-            } else {
-                tracing::info!(
-                    http.status = status,
-                    problem,
-                    elapsed_ms = elapsed.as_millis(),
-                    "{method} {route} {status}"
-                );
-            }
+            tell(&response, method, &route, started.elapsed());
             response
-        })
-        .instrument(span)
-        .await
+        }
+    });
+    REQUEST_ID.scope(id, answered).instrument(span)
+}
+
+/// Counts an answer, and logs it.
+fn tell(response: &Response, method: &'static str, route: &str, elapsed: Duration) {
+    let status = response.status().as_u16();
+    let problem = response
+        .extensions()
+        .get::<ProblemSlug>()
+        .map(|problem| problem.0);
+    let labels = [
+        ("method", method.to_owned()),
+        ("route", route.to_owned()),
+        ("status", status.to_string()),
+    ];
+    metrics::counter!("gateway_http_requests_total", &labels).increment(1);
+    metrics::histogram!("gateway_http_request_duration_seconds", "route" => route.to_owned())
+        .record(elapsed.as_secs_f64());
+    // Probes come every few seconds and would drown the rest, and so would what is refused by the thousand.
+    let is_quiet = matches!(route, "/livez" | "/readyz" | "/metrics")
+        || problem == Some(ProblemType::Overloaded.slug());
+    if is_quiet {
+        tracing::debug!(
+            http.status = status,
+            elapsed_ms = elapsed.as_millis(),
+            "{method} {route} {status}"
+        );
+    } else {
+        tracing::info!(
+            http.status = status,
+            problem,
+            elapsed_ms = elapsed.as_millis(),
+            "{method} {route} {status}"
+        );
+    }
 }
 
 /// Anybody may make up methods. Each would be a time series of its own.

@@ -8,15 +8,12 @@ use axum::{Router, extract::Request};
 use hyper::{
     body::Incoming,
     server::conn::http1::{Builder, Connection},
-    service::HttpService,
+    service::{HttpService, service_fn},
 };
-use hyper_util::{
-    rt::{TokioIo, TokioTimer},
-    service::TowerToHyperService,
-};
+use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
-use tower::ServiceExt;
+use tower::Service;
 
 use super::line::{Line, Watched};
 
@@ -60,14 +57,12 @@ pub async fn serve(
                 let of_request = cut_off.clone();
                 let line = Line::default();
                 let stream = Watched::new(stream, line.clone());
-                let service = router
-                    .clone()
-                    .map_request(move |mut request: Request<Incoming>| {
-                        request.extensions_mut().insert(of_request.clone());
-                        request.extensions_mut().insert(line.clone());
-                        request
-                    });
-                let service = TowerToHyperService::new(service);
+                let router = router.clone();
+                let service = service_fn(move |mut request: Request<Incoming>| {
+                    request.extensions_mut().insert(of_request.clone());
+                    request.extensions_mut().insert(line.clone());
+                    router.clone().call(request)
+                });
                 // There once, and not once more in the future that attends to it.
                 let connection = Box::pin(http.serve_connection(TokioIo::new(stream), service));
                 connections.spawn(attend(connection, soft.clone(), hard.clone(), cut_off));

@@ -3,6 +3,7 @@
 use std::time::SystemTime;
 
 use axum::http::HeaderMap;
+use tokio::task::futures::TaskLocalFuture;
 
 use crate::{
     domain::trace_context::TraceContext,
@@ -46,8 +47,8 @@ impl Incoming {
     }
 
     /// Handles the request.
-    pub async fn scope<T>(self, handled: impl Future<Output = T>) -> T {
-        INCOMING.scope(self, handled).await
+    pub fn scope<F: Future>(self, handled: F) -> TaskLocalFuture<Self, F> {
+        INCOMING.scope(self, handled)
     }
 }
 

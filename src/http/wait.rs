@@ -203,6 +203,13 @@ fn split(list: &str, mark: u8) -> impl Iterator<Item = &str> {
     })
 }
 
+/// How many bytes are held for as long as what this does is waited for.
+#[cfg(test)]
+#[must_use]
+pub fn held_by<Asked, Done>(_: impl FnOnce(Asked) -> Done) -> usize {
+    size_of::<Done>()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -21,16 +21,18 @@ use std::time::Duration;
 
 use axum::{
     body::Body,
-    extract::{MatchedPath, Request, State},
+    extract::{MatchedPath, Request},
     middleware::Next,
     response::{IntoResponse, Response},
 };
+use futures_util::FutureExt;
 use rand::RngExt;
 
-use self::arriving::Arriving;
 pub use self::gate::{Gate, Overload};
+use self::{arriving::Arriving, turn::Turn};
 use super::{
     body::{content_length, media_type},
+    hand_on,
     problem::{Problem, ProblemType},
     state::AppState,
 };
@@ -42,22 +44,38 @@ const FILE_BYTES: usize = 1_000_000;
 const MOST_RETRY_AFTER: u64 = 3;
 
 /// Lets requests through when it is their turn.
-pub async fn layer(State(state): State<AppState>, request: Request, next: Next) -> Response {
-    let gate = &state.gate;
+pub fn handle(state: AppState, request: Request, next: Next) -> impl Future<Output = Response> {
     if is_stream(&request) {
-        let _turn = gate.open_stream().await;
-        return next.run(request).await;
+        let opened = async move {
+            let _turn = state.gate.open_stream().await;
+            next.run(request).await
+        };
+        return opened.boxed().left_future();
     }
-    let is_file = media_type(request.headers()) == "multipart/form-data";
-    let mut turn = match gate.enter(body_bytes(&request, is_file, &state)).await {
-        Ok(turn) => turn,
-        Err(overload) => return refuse(overload).into_response(),
+    // What a request takes is gone from here before its answer is waited for.
+    let its_turn = take_turn(state, request, next).boxed();
+    let answered = async move {
+        let its_turn = its_turn.await;
+        match its_turn {
+            Ok((_turn, answered)) => answered.await,
+            Err(overload) => refuse(overload).into_response(),
+        }
     };
+    answered.right_future()
+}
+
+/// Waits for a request's turn, and hands it on.
+async fn take_turn(
+    state: AppState,
+    request: Request,
+    next: Next,
+) -> Result<(Turn, impl Future<Output = Response>), Overload> {
+    let is_file = media_type(request.headers()) == "multipart/form-data";
+    let bytes = body_bytes(&request, is_file, &state);
+    let mut turn = state.gate.enter(bytes).await?;
     let file_bytes = is_file.then(|| turn.take_bytes());
     let request = request.map(|body| Body::new(Arriving::new(body, turn.pauses(), file_bytes)));
-    let response = next.run(request).await;
-    drop(turn);
-    response
+    Ok((turn, hand_on(request, next)))
 }
 
 fn is_stream(request: &Request) -> bool {

@@ -153,14 +153,14 @@ pub async fn open(
         return Ok(StatusCode::NO_CONTENT.into_response());
     }
     let (sender, mut receiver) = mpsc::channel(PLACES);
-    let stream = Stream {
+    let stream = Box::new(Stream {
         reader,
         subscription,
         links: state.links.clone(),
         through: after.unwrap_or(EventId::ZERO),
         sender,
         timing: streams.timing,
-    };
+    });
     let stop = streams.stop.clone();
     let cut_off = cut_off.map(|Extension(cut_off)| cut_off);
     tokio::spawn(

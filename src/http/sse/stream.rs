@@ -73,8 +73,13 @@ enum End {
 }
 
 impl Stream {
-    /// Tells events until the end.
-    pub async fn run(mut self, first: Page, stop: CancellationToken, cut_off: Option<CutOff>) {
+    /// Tells events until the end. Behind a pointer, since each future that it passes through has room for it.
+    pub async fn run(
+        mut self: Box<Self>,
+        first: Page,
+        stop: CancellationToken,
+        cut_off: Option<CutOff>,
+    ) {
         // Many that began together do not end together.
         let life = self
             .timing

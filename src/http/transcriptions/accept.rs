@@ -1,8 +1,6 @@
-//! Accepting a job: the row, its idempotency key and its event in one commit, and the answer after it.
+//! Accepting a job: the row, its idempotency key and its event in one commit.
 
-use axum::response::Response;
-
-use super::{ending, lookup::find, request::RequestedOptions};
+use super::{ending::Committed, lookup::find, request::RequestedOptions};
 use crate::{
     db::{
         self,
@@ -15,12 +13,10 @@ use crate::{
         options::Warning,
     },
     http::{
-        accepted::mark_as_replayed,
         idempotency::{HeldKey, give_back},
         problem::{Problem, ProblemType},
         state::AppState,
         trace_context::accepting,
-        wait::Wait,
     },
     trace::Fact,
 };
@@ -41,15 +37,13 @@ pub struct Accepted<'a> {
     pub key: Option<(HeldKey, Fingerprint)>,
 }
 
-/// Commits the job, and answers: at once, or when the job has ended.
-pub async fn accept(
-    state: &AppState,
-    accepted: Accepted<'_>,
-    wait: Wait,
-) -> Result<Response, Problem> {
-    let caller = accepted.caller;
-    let job = commit(state, accepted).await?;
-    ending::answer(state, caller, job, wait).await
+/// Commits the job, for whoever waits for its answer.
+pub async fn accept(state: &AppState, accepted: Accepted<'_>) -> Result<Committed, Problem> {
+    Ok(Committed {
+        caller: accepted.caller,
+        job: Box::new(commit(state, accepted).await?),
+        is_replayed: false,
+    })
 }
 
 /// Commits the job, and wakes a worker.
@@ -99,14 +93,12 @@ pub async fn commit(state: &AppState, accepted: Accepted<'_>) -> Result<Job, Pro
     Ok(job)
 }
 
-/// Answers a repeated request with the job that its first time made.
-pub async fn replay(
-    state: &AppState,
-    caller: Caller,
-    job_id: JobId,
-    wait: Wait,
-) -> Result<Response, Problem> {
+/// Finds for a repeated request the job that its first time made.
+pub async fn replay(state: &AppState, caller: Caller, job_id: JobId) -> Result<Committed, Problem> {
     let job = find(&mut *state.pool.acquire().await?, caller.tenant_id, job_id).await?;
-    let answer = ending::answer(state, caller, job, wait).await?;
-    Ok(mark_as_replayed(answer))
+    Ok(Committed {
+        caller,
+        job: Box::new(job),
+        is_replayed: true,
+    })
 }

@@ -6,7 +6,7 @@ use super::{
     accept::{Accepted, accept, replay},
     at_once,
     audio::{self, TooLong},
-    ending,
+    ending::{self, Committed},
     request::{self, CreateTranscription, Judge, RequestedOptions},
     view::Transcription,
 };
@@ -19,7 +19,7 @@ use crate::{
     http::{
         body::read_json_object,
         idempotency::{Claimed, HeldKey, give_back, key_of},
-        presumed::PresumedWriter,
+        presumed::{Presumed, PresumedWriter},
         problem::Problem,
         state::AppState,
         wait::Wait,
@@ -64,19 +64,34 @@ pub async fn create_transcription(
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, Problem> {
-    let asked = read(&state, &headers, body).await;
+    // What that takes is gone before anybody waits.
+    let committed = Box::pin(make(&state, presumed, headers, body)).await?;
+    ending::answer(&state, committed, wait).await
+}
+
+async fn make(
+    state: &AppState,
+    presumed: Presumed,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Committed, Problem> {
+    let asked = read(state, &headers, body).await;
     if let Ok(Asked {
         key,
         audio_url,
         options,
     }) = &asked
         && let Some(job) =
-            at_once::accept(&state, &presumed, key.as_ref(), audio_url, options).await?
+            at_once::accept(state, &presumed, key.as_ref(), audio_url, options).await?
     {
-        return ending::answer(&state, presumed.caller(), job, wait).await;
+        return Ok(Committed {
+            caller: presumed.caller(),
+            job: Box::new(job),
+            is_replayed: false,
+        });
     }
     // Before anybody is refused anything, or told of what there is.
-    let caller = presumed.prove(&state).await?;
+    let caller = presumed.prove(state).await?;
     let Asked {
         key,
         audio_url,
@@ -85,7 +100,7 @@ pub async fn create_transcription(
         Ok(asked) => asked,
         Err(Refused::Whole(problem)) => return Err(problem),
         Err(Refused::Fields(asked_url, violations)) => {
-            return Err(audio::refuse(&state, caller, asked_url.as_ref(), violations).await);
+            return Err(audio::refuse(state, caller, asked_url.as_ref(), violations).await);
         }
     };
 
@@ -99,11 +114,11 @@ pub async fn create_transcription(
         match HeldKey::claim(&state.pool, caller.tenant_id, key, state.ids.next()).await? {
             Claimed::Held(key) => held = Some((key, fingerprint)),
             Claimed::Earlier(earlier) => {
-                return replay(&state, caller, earlier.same_job(fingerprint)?, wait).await;
+                return replay(state, caller, earlier.same_job(fingerprint)?).await;
             }
         }
     }
-    let known = match audio::look_up(&state, caller, &audio_url, TooLong::Refused).await {
+    let known = match audio::look_up(state, caller, &audio_url, TooLong::Refused).await {
         Ok(known) => known,
         Err(problem) => return Err(give_back(held.map(|(key, _)| key), problem).await),
     };
@@ -115,7 +130,7 @@ pub async fn create_transcription(
         audio_warnings: known.warnings,
         key: held,
     };
-    accept(&state, accepted, wait).await
+    accept(state, accepted).await
 }
 
 /// What is asked for.

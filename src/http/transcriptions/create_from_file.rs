@@ -6,11 +6,15 @@ use utoipa::ToSchema;
 use super::{
     accept::{Accepted, accept, replay},
     audio,
+    ending::{self, Committed},
     request::{CreateTranscriptionOptions, Judge, RequestedOptions},
     view::Transcription,
 };
 use crate::{
-    domain::idempotency::{Fingerprint, Operation},
+    domain::{
+        access::Caller,
+        idempotency::{Fingerprint, Operation},
+    },
     http::{
         auth::Writer,
         form::{Destination, Parts, receive},
@@ -76,7 +80,18 @@ pub async fn create_transcription_from_file(
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, Problem> {
-    uploads::create::refuse_files(&state)?;
+    // What that takes is gone before anybody waits.
+    let committed = Box::pin(make(&state, caller, headers, body)).await?;
+    ending::answer(&state, committed, wait).await
+}
+
+async fn make(
+    state: &AppState,
+    caller: Caller,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Committed, Problem> {
+    uploads::create::refuse_files(state)?;
     let mut held = None;
     let mut earlier = None;
     if let Some(key) = key_of(&headers)? {
@@ -94,7 +109,7 @@ pub async fn create_transcription_from_file(
         (Some(_), None) => Destination::GladiaAndHash(&state.gladia),
         (None, None) => Destination::Gladia(&state.gladia),
     };
-    let judge = Judge::of(&state);
+    let judge = Judge::of(state);
     let received = receive(
         &headers,
         body,
@@ -116,13 +131,13 @@ pub async fn create_transcription_from_file(
         )
     });
     if let (Some(earlier), Some(fingerprint)) = (earlier, fingerprint) {
-        return replay(&state, caller, earlier.same_job(fingerprint)?, wait).await;
+        return replay(state, caller, earlier.same_job(fingerprint)?).await;
     }
 
     // How long it is was not known earlier. Nothing is kept of a file that no job will use.
     let kept = async {
-        let warnings = audio::judge_file(&state, &form.file)?;
-        let upload = uploads::create::keep(&state, caller, form.file, false).await?;
+        let warnings = audio::judge_file(state, &form.file)?;
+        let upload = uploads::create::keep(state, caller, form.file, false).await?;
         Ok((warnings, upload))
     };
     let (audio_warnings, upload) = match kept.await {
@@ -137,5 +152,5 @@ pub async fn create_transcription_from_file(
         audio_warnings,
         key: held.zip(fingerprint),
     };
-    accept(&state, accepted, wait).await
+    accept(state, accepted).await
 }

@@ -2,7 +2,6 @@
 
 use axum::{
     extract::State,
-    http::{HeaderMap, header},
     response::{IntoResponse, Response},
 };
 
@@ -12,9 +11,16 @@ use super::{
     result::shown_with,
     view::{Transcription, with_result},
 };
-use crate::http::{
-    compression::Preferred, etag::ETag, presumed::PresumedReader, problem::Problem,
-    state::AppState, wait::Wait,
+use crate::{
+    db::jobs::Job,
+    http::{
+        compression::Preferred,
+        etag::{ETag, Had},
+        presumed::PresumedReader,
+        problem::Problem,
+        state::AppState,
+        wait::Wait,
+    },
 };
 
 /// Get a transcription.
@@ -52,30 +58,39 @@ pub async fn get_transcription(
     State(state): State<AppState>,
     PresumedReader(presumed): PresumedReader,
     JobPath(id): JobPath,
-    wait: Wait,
+    mut wait: Wait,
     preferred: Preferred,
-    headers: HeaderMap,
+    had: Had,
 ) -> Result<Response, Problem> {
     // Whoever names what it has may have it still.
-    let wants_result = !headers.contains_key(header::IF_NONE_MATCH);
-    let (mut job, mut wait) = (
-        find_presumed(&state, &presumed, id, wants_result).await?,
-        wait,
-    );
+    let wants_result = had.is_unsaid();
+    // What the looks and the answer take is not kept while the end is waited for.
+    let mut job = Box::pin(find_presumed(&state, &presumed, id, wants_result)).await?;
     if !job.status.is_terminal() && !wait.at_most().is_zero() {
+        drop(job);
         (job, wait) = find_ended(&state, presumed.caller(), id, wait).await?;
     }
+    Box::pin(answer(&state, *job, had, preferred, wait)).await
+}
+
+async fn answer(
+    state: &AppState,
+    mut job: Job,
+    had: Had,
+    preferred: Preferred,
+    wait: Wait,
+) -> Result<Response, Problem> {
     let has_ended = job.status.is_terminal();
     let callback_id = job.result_callback_id;
     let small = job.result.take();
     let shown = Transcription::from(job).written()?;
     let result_id = callback_id.map(|id| id.0.into_bytes()).unwrap_or_default();
     let etag = ETag::of(&[&shown, &result_id]);
-    let mut response = if etag.is_known(&headers) {
+    let mut response = if had.is(&etag) {
         etag.not_modified()
     } else {
         let answer = match callback_id {
-            Some(callback_id) => shown_with(&state, shown, callback_id, small, preferred).await?,
+            Some(callback_id) => shown_with(state, shown, callback_id, small, preferred).await?,
             None => with_result(shown, None),
         };
         (etag, answer).into_response()

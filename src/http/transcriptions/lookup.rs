@@ -36,16 +36,17 @@ pub async fn find_presumed(
     presumed: &Presumed,
     id: JobId,
     wants_result: bool,
-) -> Result<Job, Problem> {
+) -> Result<Box<Job>, Problem> {
     let mut conn = state.pool.acquire().await?;
     let found = db::jobs::find_of_key(&mut conn, presumed.caller(), id, wants_result).await?;
     drop(conn);
     if let Some(job) = found.filter(|job| job.deleted_at.is_none()) {
-        return Ok(job);
+        return Ok(Box::new(job));
     }
     // Before anybody is told that there is none.
     let caller = presumed.prove(state).await?;
-    find(&mut *state.pool.acquire().await?, caller.tenant_id, id).await
+    let job = find(&mut *state.pool.acquire().await?, caller.tenant_id, id).await?;
+    Ok(Box::new(job))
 }
 
 /// Finds a tenant's job that was not erased. Of one that was, the problem holds the receipt.
