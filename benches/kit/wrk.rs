@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use anyhow::{Context, ensure};
+use anyhow::{Context, bail, ensure};
 use nix::{
     sys::signal::{Signal, kill},
     unistd::Pid,
@@ -59,8 +59,27 @@ pub fn is_there(figure: &str) -> bool {
     probe.is_ok()
 }
 
-/// Asks as fast as it is answered, on this many connections, for this long. Every answer has to be below 400.
+/// How often a block is tried.
+const TRIES: u32 = 3;
+
+/// Asks as fast as it is answered, on this many connections, for this long; for longer where wrk took that to begin. Every answer
+/// has to be below 400.
 pub async fn load(
+    url: &str,
+    script: &Script,
+    connections: usize,
+    block: Duration,
+) -> anyhow::Result<Served> {
+    for nth in 1..=TRIES {
+        let served = load_once(url, script, connections, block * nth).await?;
+        if served.requests > 0.0 {
+            return Ok(served);
+        }
+    }
+    bail!("nothing of {url} was answered in time")
+}
+
+async fn load_once(
     url: &str,
     script: &Script,
     connections: usize,

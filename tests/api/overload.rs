@@ -8,6 +8,7 @@ use tokio::task::JoinHandle;
 use crate::support::{
     Answer, Caller, TestApp, audio,
     callbacks::processing,
+    events::wait_until_numbered,
     eventually,
     rows::success,
     sse::EventStream,
@@ -110,6 +111,8 @@ async fn whoever_waits_for_news_leaves_the_turn_to_others() {
         .start()
         .await;
     let (id, attempt, gladia_id) = processing(&app).await;
+    // The stream begins after what has happened so far.
+    wait_until_numbered(&app).await;
     let mut stream = EventStream::open(&app.acme, "/v1/events/stream").await;
     let waiting = look_in_place(&app.acme, &format!("/v1/transcriptions/{id}?wait=60"));
     until_somebody_waits(&app.acme).await;
