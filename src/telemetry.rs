@@ -33,6 +33,9 @@ const QUIET: &str = "sqlx::postgres::notice=warn,symphonia_core=off,symphonia_fo
 /// How long lines gather before they are written together, after one has been.
 const GATHERING_TIME: Duration = Duration::from_millis(10);
 
+/// How many lines wait to be written at most; whoever logs more waits. Room for all of them is taken at the start.
+const QUEUED_LINES: usize = 8192;
+
 /// How log lines look.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum LogFormat {
@@ -79,6 +82,7 @@ impl fmt::Display for LogFilter {
 pub fn init(format: LogFormat, filter: &LogFilter) -> Result<WorkerGuard, TryInitError> {
     let (writer, guard) = NonBlockingBuilder::default()
         .lossy(false)
+        .buffered_lines_limit(QUEUED_LINES)
         .thread_name("log")
         .finish(Gathering(BufWriter::new(stderr())));
     let lines = tracing_subscriber::fmt::layer().with_writer(writer);
