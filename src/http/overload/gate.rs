@@ -1,7 +1,7 @@
 //! How many requests are worked on at once, and who is next.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, HashMap, hash_map::Entry},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
@@ -12,7 +12,7 @@ use tokio::{
     time::{Instant, timeout_at},
 };
 
-use super::turn::Turn;
+use super::turn::{Held, Turn};
 use crate::http::wait::WaitingRoom;
 
 /// How long a request waits for its turn where turns have not been short for longer than this: a burst.
@@ -82,12 +82,14 @@ struct Now {
     /// Since when there has always been somebody in the queue.
     short_since: Option<Instant>,
     held_bytes: usize,
+    /// How much of that by whom.
+    held_by: HashMap<u64, usize>,
     warned_at: Option<Instant>,
 }
 
 impl Gate {
     /// A gate that lets so many requests through at once, with so many bytes in their bodies. One alone gets through whatever
-    /// it has.
+    /// it has, and no caller takes more than it leaves free.
     #[must_use]
     pub fn new(at_once: usize, body_bytes: usize, room: WaitingRoom) -> Self {
         // Shown from the start.
@@ -113,17 +115,16 @@ impl Gate {
     ///
     /// # Errors
     /// Where it does not come soon, or there is no room for the body.
-    pub async fn enter(&self, bytes: usize) -> Result<Turn, Overload> {
+    pub async fn enter(&self, body: Held) -> Result<Turn, Overload> {
         let queued = {
             let mut now = self.lock();
-            let (held, most) = (now.held_bytes, self.0.body_bytes);
-            if bytes > 0 && held > 0 && held.saturating_add(bytes) > most {
+            if !self.has_room(&now, body) {
                 return Err(self.refuse(now, Overload::Bodies));
             }
             if now.queue.is_empty() && self.has_turn(&now) {
                 now.working += 1;
-                now.held_bytes += bytes;
-                return Ok(self.turn(bytes));
+                now.hold(body);
+                return Ok(self.turn(body));
             }
             if now.queue.len() >= MOST_QUEUED {
                 return Err(self.refuse(now, Overload::Turns));
@@ -136,13 +137,13 @@ impl Gate {
             };
             let number = now.next_number;
             now.next_number += 1;
-            now.held_bytes += bytes;
+            now.hold(body);
             let (sender, receiver) = oneshot::channel();
             now.queue.insert(number, sender);
             Queued {
                 gate: self,
                 number,
-                bytes,
+                body,
                 deadline: Instant::now() + patience,
                 receiver: Some(receiver),
             }
@@ -150,8 +151,19 @@ impl Gate {
         queued.wait().await
     }
 
-    fn turn(&self, bytes: usize) -> Turn {
-        Turn::new(self.clone(), bytes)
+    fn turn(&self, body: Held) -> Turn {
+        Turn::new(self.clone(), body)
+    }
+
+    fn has_room(&self, now: &Now, body: Held) -> bool {
+        if body.bytes == 0 || now.held_bytes == 0 {
+            return true;
+        }
+        let left = self.0.body_bytes.checked_sub(now.held_bytes);
+        let left = left.and_then(|free| free.checked_sub(body.bytes));
+        // Bodies may come slowly, or never: whoever has many of those leaves as much to others.
+        let own = now.held_by.get(&body.by).copied().unwrap_or_default();
+        left.is_some_and(|left| own == 0 || own + body.bytes <= left)
     }
 
     fn has_turn(&self, now: &Now) -> bool {
@@ -187,9 +199,8 @@ impl Gate {
     }
 
     /// Gives bytes back whose request goes on.
-    pub(super) fn give_back(&self, bytes: usize) {
-        let mut now = self.lock();
-        now.held_bytes = now.held_bytes.saturating_sub(bytes);
+    pub(super) fn give_back(&self, body: Held) {
+        self.lock().let_go(body);
     }
 
     fn look_again(&self) {
@@ -197,10 +208,10 @@ impl Gate {
         self.let_in(&mut now);
     }
 
-    pub(super) fn end(&self, bytes: usize) {
+    pub(super) fn end(&self, body: Held) {
         let mut now = self.lock();
         now.working -= 1;
-        now.held_bytes = now.held_bytes.saturating_sub(bytes);
+        now.let_go(body);
         self.let_in(&mut now);
     }
 
@@ -232,11 +243,30 @@ impl Gate {
     }
 }
 
+impl Now {
+    fn hold(&mut self, body: Held) {
+        if body.bytes > 0 {
+            self.held_bytes += body.bytes;
+            *self.held_by.entry(body.by).or_default() += body.bytes;
+        }
+    }
+
+    fn let_go(&mut self, body: Held) {
+        self.held_bytes = self.held_bytes.saturating_sub(body.bytes);
+        if let Entry::Occupied(mut held) = self.held_by.entry(body.by) {
+            *held.get_mut() = held.get().saturating_sub(body.bytes);
+            if *held.get() == 0 {
+                held.remove();
+            }
+        }
+    }
+}
+
 /// A request that waits for its turn.
 struct Queued<'a> {
     gate: &'a Gate,
     number: u64,
-    bytes: usize,
+    body: Held,
     deadline: Instant,
     /// `None` once it is let in.
     receiver: Option<oneshot::Receiver<()>>,
@@ -251,14 +281,14 @@ impl Queued<'_> {
             let look_at = self.deadline.min(Instant::now() + LOOK_AGAIN);
             if let Ok(Ok(())) = timeout_at(look_at, receiver).await {
                 self.receiver = None;
-                return Ok(self.gate.turn(self.bytes));
+                return Ok(self.gate.turn(self.body));
             }
             self.gate.look_again();
             if Instant::now() >= self.deadline {
                 // It may be let in at this moment.
                 if self.was_let_in() {
                     self.receiver = None;
-                    return Ok(self.gate.turn(self.bytes));
+                    return Ok(self.gate.turn(self.body));
                 }
                 let gate = self.gate;
                 drop(self);
@@ -282,12 +312,12 @@ impl Drop for Queued<'_> {
             return;
         }
         if self.was_let_in() {
-            self.gate.end(self.bytes);
+            self.gate.end(self.body);
             return;
         }
         let mut now = self.gate.lock();
         now.queue.remove(&self.number);
-        now.held_bytes = now.held_bytes.saturating_sub(self.bytes);
+        now.let_go(self.body);
         if now.queue.is_empty() {
             now.short_since = None;
         }
@@ -300,6 +330,10 @@ mod tests {
 
     use super::*;
 
+    fn of(by: u64, bytes: usize) -> Held {
+        Held { by, bytes }
+    }
+
     fn gate(at_once: usize) -> Gate {
         Gate::new(at_once, 1000, WaitingRoom::new(1))
     }
@@ -311,7 +345,7 @@ mod tests {
         let all = (0..20).map(|number| {
             let (gate, order) = (&gate, &order);
             async move {
-                let turn = gate.enter(10).await.unwrap();
+                let turn = gate.enter(of(1, 10)).await.unwrap();
                 order.lock().unwrap().push(number);
                 tokio::task::yield_now().await;
                 drop(turn);
@@ -328,16 +362,16 @@ mod tests {
     #[tokio::test]
     async fn whoever_waits_longer_than_a_burst_lasts_is_refused_and_later_ones_sooner() {
         let gate = gate(1);
-        let turn = gate.enter(0).await.unwrap();
+        let turn = gate.enter(of(1, 0)).await.unwrap();
         let begun = Instant::now();
         // Somebody is always in the queue.
-        let (one, two) = tokio::join!(gate.enter(0), async {
+        let (one, two) = tokio::join!(gate.enter(of(1, 0)), async {
             tokio::time::sleep(BURST / 2).await;
-            let second = gate.enter(0);
+            let second = gate.enter(of(1, 0));
             let third = async {
                 tokio::time::sleep(BURST * 3 / 4).await;
                 let asked = Instant::now();
-                (gate.enter(0).await.map(drop), asked.elapsed())
+                (gate.enter(of(1, 0)).await.map(drop), asked.elapsed())
             };
             tokio::join!(second, third)
         });
@@ -348,14 +382,14 @@ mod tests {
         assert!(begun.elapsed() >= BURST);
         assert!(third_took < BURST, "{third_took:?}");
         drop(turn);
-        gate.enter(0).await.unwrap();
+        gate.enter(of(1, 0)).await.unwrap();
     }
 
     #[tokio::test]
     async fn whoever_hangs_up_leaves_the_queue_and_takes_no_turn_along() {
         let gate = gate(1);
-        let turn = gate.enter(10).await.unwrap();
-        let mut left = Box::pin(gate.enter(10));
+        let turn = gate.enter(of(1, 10)).await.unwrap();
+        let mut left = Box::pin(gate.enter(of(1, 10)));
         assert!(futures_util::poll!(&mut left).is_pending());
         // It is let in, and never learns of it.
         drop(turn);
@@ -368,9 +402,9 @@ mod tests {
     #[tokio::test]
     async fn whoever_pauses_lets_the_next_one_in() {
         let gate = gate(1);
-        let first = gate.enter(0).await.unwrap();
+        let first = gate.enter(of(1, 0)).await.unwrap();
         let pauses = first.pauses();
-        let mut second = Box::pin(gate.enter(0));
+        let mut second = Box::pin(gate.enter(of(1, 0)));
         assert!(futures_util::poll!(&mut second).is_pending());
         pauses.set(true);
         let second = second.await.unwrap();
@@ -382,14 +416,31 @@ mod tests {
     #[tokio::test]
     async fn bodies_are_bounded_together_and_one_alone_gets_through() {
         let gate = gate(5);
-        let large = gate.enter(5000).await.unwrap();
-        assert_eq!(gate.enter(1).await.unwrap_err(), Overload::Bodies);
-        drop(gate.enter(0).await.unwrap());
+        let large = gate.enter(of(1, 5000)).await.unwrap();
+        assert_eq!(gate.enter(of(1, 1)).await.unwrap_err(), Overload::Bodies);
+        drop(gate.enter(of(1, 0)).await.unwrap());
         drop(large);
-        let small = gate.enter(600).await.unwrap();
-        let other = gate.enter(400).await.unwrap();
-        assert_eq!(gate.enter(1).await.unwrap_err(), Overload::Bodies);
+        let small = gate.enter(of(1, 600)).await.unwrap();
+        let other = gate.enter(of(2, 400)).await.unwrap();
+        assert_eq!(gate.enter(of(3, 1)).await.unwrap_err(), Overload::Bodies);
         drop((small, other));
         assert_eq!(gate.lock().held_bytes, 0);
+    }
+
+    #[tokio::test]
+    async fn whoever_has_many_bodies_leaves_as_much_to_others() {
+        let gate = gate(100);
+        let mut held: Vec<_> = join_all((0..5).map(|_| gate.enter(of(1, 100)))).await;
+        assert!(held.iter().all(Result::is_ok));
+        assert_eq!(gate.enter(of(1, 100)).await.unwrap_err(), Overload::Bodies);
+        held.extend(join_all((0..2).map(|_| gate.enter(of(2, 100)))).await);
+        assert!(held.iter().all(Result::is_ok));
+        assert_eq!(gate.enter(of(2, 100)).await.unwrap_err(), Overload::Bodies);
+        // Something for whoever comes for the first time.
+        held.push(gate.enter(of(3, 300)).await);
+        assert!(held.iter().all(Result::is_ok));
+        assert_eq!(gate.enter(of(4, 1)).await.unwrap_err(), Overload::Bodies);
+        drop(held);
+        assert!(gate.lock().held_by.is_empty());
     }
 }

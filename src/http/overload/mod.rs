@@ -4,7 +4,7 @@
 //! wait for their turn in the order in which they came. A burst is waited out. Where turns have been short for a while,
 //! waiting longer would only make everybody late, and whoever does not get a turn within a moment is refused: 503, with
 //! `Retry-After`, before anything was done. What the bodies of requests take is bounded in the same way, by their declared
-//! lengths.
+//! lengths, and by caller, since bodies may come slowly.
 //!
 //! Whoever waits for something else is not worked on, and leaves the turn to others: for its body ([`arriving`]), or for news
 //! (the [waiting room](super::wait)). Streams, which many clients do not ask for a second time, are never refused here: few at
@@ -17,11 +17,16 @@ mod arriving;
 mod gate;
 mod turn;
 
-use std::time::Duration;
+use std::{
+    hash::{BuildHasher, RandomState},
+    sync::LazyLock,
+    time::Duration,
+};
 
 use axum::{
     body::Body,
     extract::{MatchedPath, Request},
+    http::header,
     middleware::Next,
     response::{IntoResponse, Response},
 };
@@ -29,12 +34,16 @@ use futures_util::FutureExt;
 use rand::RngExt;
 
 pub use self::gate::{Gate, Overload};
-use self::{arriving::Arriving, turn::Turn};
+use self::{
+    arriving::Arriving,
+    turn::{Held, Turn},
+};
 use super::{
     body::{content_length, media_type},
     hand_on,
     problem::{Problem, ProblemType},
     state::AppState,
+    v2::auth::HEADER as GLADIA_KEY,
 };
 
 /// What a file takes while it passes through, whatever its size.
@@ -71,8 +80,11 @@ async fn take_turn(
     next: Next,
 ) -> Result<(Turn, impl Future<Output = Response>), Overload> {
     let is_file = media_type(request.headers()) == "multipart/form-data";
-    let bytes = body_bytes(&request, is_file, &state);
-    let mut turn = state.gate.enter(bytes).await?;
+    let body = Held {
+        by: sender(&request),
+        bytes: body_bytes(&request, is_file, &state),
+    };
+    let mut turn = state.gate.enter(body).await?;
     let file_bytes = is_file.then(|| turn.take_bytes());
     let request = request.map(|body| Body::new(Arriving::new(body, turn.pauses(), file_bytes)));
     Ok((turn, hand_on(request, next)))
@@ -85,6 +97,14 @@ fn is_stream(request: &Request) -> bool {
 fn route(request: &Request) -> &str {
     let matched = request.extensions().get::<MatchedPath>();
     matched.map_or("", MatchedPath::as_str)
+}
+
+/// Who asks, as far as it is known before anybody has looked their key up: a number for each credential.
+fn sender(request: &Request) -> u64 {
+    static HASHES: LazyLock<RandomState> = LazyLock::new(RandomState::new);
+    let headers = request.headers();
+    let names = [header::AUTHORIZATION.as_str(), GLADIA_KEY];
+    HASHES.hash_one(names.map(|name| headers.get(name)))
 }
 
 /// What the body may come to take. Without a declared length, as much as it may have.

@@ -4,16 +4,25 @@ use std::mem;
 
 use super::gate::Gate;
 
+/// What a body takes.
+#[derive(Debug, Clone, Copy)]
+pub struct Held {
+    /// Who sends it: requests of the same caller have the same number.
+    pub by: u64,
+    /// How much it is.
+    pub bytes: usize,
+}
+
 /// A request that is worked on. Its turn ends when this is dropped.
 #[derive(Debug)]
 pub struct Turn {
     gate: Gate,
-    bytes: usize,
+    body: Held,
 }
 
 impl Turn {
-    pub(super) fn new(gate: Gate, bytes: usize) -> Self {
-        Self { gate, bytes }
+    pub(super) fn new(gate: Gate, body: Held) -> Self {
+        Self { gate, body }
     }
 
     /// By which it says that it waits for something else.
@@ -25,7 +34,10 @@ impl Turn {
     pub fn take_bytes(&mut self) -> HeldBytes {
         HeldBytes {
             gate: self.gate.clone(),
-            bytes: mem::take(&mut self.bytes),
+            body: Held {
+                bytes: mem::take(&mut self.body.bytes),
+                ..self.body
+            },
         }
     }
 }
@@ -34,18 +46,18 @@ impl Turn {
 #[derive(Debug)]
 pub struct HeldBytes {
     gate: Gate,
-    bytes: usize,
+    body: Held,
 }
 
 impl Drop for HeldBytes {
     fn drop(&mut self) {
-        self.gate.give_back(self.bytes);
+        self.gate.give_back(self.body);
     }
 }
 
 impl Drop for Turn {
     fn drop(&mut self) {
-        self.gate.end(self.bytes);
+        self.gate.end(self.body);
     }
 }
 

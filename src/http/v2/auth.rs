@@ -13,7 +13,7 @@ use crate::{
 };
 
 /// The header.
-const HEADER: &str = "x-gladia-key";
+pub const HEADER: &str = "x-gladia-key";
 
 /// A caller who may look.
 pub struct KeyedReader(pub Caller);
