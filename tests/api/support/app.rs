@@ -200,6 +200,7 @@ impl TestApp {
             replica.stop(builder::DRAIN).await;
         }
         self.check_invariants().await;
+        self.check_references().await;
         self.pool.close().await;
         let Self {
             upstream, database, ..
@@ -207,6 +208,30 @@ impl TestApp {
         upstream.simulator.shutdown().await;
         let server = database::server().await;
         server.drop_database(&database).await.unwrap();
+    }
+
+    /// What no constraint says, since it would be asked at each write.
+    async fn check_references(&self) {
+        let stray: Vec<String> = sqlx::query_scalar(
+            "SELECT 'a try without its delivery' FROM delivery_attempts a
+             WHERE NOT EXISTS (SELECT FROM deliveries d WHERE d.id = a.delivery_id)
+             UNION ALL
+             SELECT 'an event of another tenant' FROM events e JOIN jobs j ON j.id = e.job_id
+             WHERE e.tenant_id <> j.tenant_id
+             UNION ALL
+             SELECT 'a delivery of another tenant' FROM deliveries d JOIN jobs j ON j.id = d.job_id
+             WHERE d.tenant_id <> j.tenant_id
+             UNION ALL
+             SELECT 'metadata of another tenant' FROM job_metadata m JOIN jobs j ON j.id = m.job_id
+             WHERE m.tenant_id <> j.tenant_id
+             UNION ALL
+             SELECT 'an idempotency key of another tenant' FROM idempotency_keys k JOIN jobs j ON j.id = k.job_id
+             WHERE k.tenant_id <> j.tenant_id",
+        )
+        .fetch_all(&self.pool)
+        .await
+        .unwrap();
+        assert_eq!(stray, [""; 0]);
     }
 
     async fn check_invariants(&self) {
@@ -293,27 +318,6 @@ impl TestApp {
         .fetch_all(&self.pool)
         .await
         .unwrap();
-        // What no constraint says, since it would be asked at each write.
-        let stray: Vec<String> = sqlx::query_scalar(
-            "SELECT 'a try without its delivery' FROM delivery_attempts a
-             WHERE NOT EXISTS (SELECT FROM deliveries d WHERE d.id = a.delivery_id)
-             UNION ALL
-             SELECT 'an event of another tenant' FROM events e JOIN jobs j ON j.id = e.job_id
-             WHERE e.tenant_id <> j.tenant_id
-             UNION ALL
-             SELECT 'a delivery of another tenant' FROM deliveries d JOIN jobs j ON j.id = d.job_id
-             WHERE d.tenant_id <> j.tenant_id
-             UNION ALL
-             SELECT 'metadata of another tenant' FROM job_metadata m JOIN jobs j ON j.id = m.job_id
-             WHERE m.tenant_id <> j.tenant_id
-             UNION ALL
-             SELECT 'an idempotency key of another tenant' FROM idempotency_keys k JOIN jobs j ON j.id = k.job_id
-             WHERE k.tenant_id <> j.tenant_id",
-        )
-        .fetch_all(&self.pool)
-        .await
-        .unwrap();
-        assert_eq!(stray, [""; 0]);
         for (job, events) in moves {
             assert_eq!(events[0], "transcription.queued", "{job}: {events:?}");
             let done = events.iter().filter(|event| *event == "transcription.done");
