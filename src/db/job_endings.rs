@@ -214,7 +214,7 @@ async fn erase(
     sqlx::query!(
         "
         UPDATE callbacks SET body = NULL, result_frame_start = NULL, result_frame_length = NULL
-        WHERE attempt_id IN (SELECT id FROM attempts WHERE job_id = $1) AND body IS NOT NULL
+        WHERE attempt_id = ANY (ARRAY(SELECT id FROM attempts WHERE job_id = $1)) AND body IS NOT NULL
         ",
         id.0,
     )

@@ -83,14 +83,21 @@ pub async fn claim(conn: &mut PgConnection, due: Due, limit: i64) -> sqlx::Resul
     sqlx::query_as!(
         DueLook,
         r#"
-        WITH due AS MATERIALIZED (
+        WITH looked_for AS MATERIALIZED (
+            -- Each of the two by its own small index.
+            SELECT id FROM attempts WHERE finished_at IS NULL AND state = 'accepted' AND gladia_id IS NOT NULL
+            UNION ALL
+            (SELECT id FROM attempts
+             WHERE next_look_at <= (SELECT gateway_now()) AND finished_at IS NOT NULL AND gladia_id IS NOT NULL
+             ORDER BY next_look_at LIMIT $2)
+        ), due AS MATERIALIZED (
             SELECT a.id FROM attempts a
             CROSS JOIN LATERAL (
                 SELECT coalesce(a.next_look_at, a.answered_at + make_interval(secs => $1), a.expected_by, a.answered_at) AS at
             ) look
-            -- Each of the two by its own small index.
-            WHERE (a.finished_at IS NULL AND a.state = 'accepted' OR a.next_look_at IS NOT NULL AND a.finished_at IS NOT NULL)
-              AND a.gladia_id IS NOT NULL AND look.at <= gateway_now()
+            WHERE a.id = ANY (ARRAY(SELECT id FROM looked_for)) AND look.at <= gateway_now()
+              -- Asked again of the row that is locked.
+              AND (a.finished_at IS NULL AND a.state = 'accepted' OR a.next_look_at IS NOT NULL AND a.finished_at IS NOT NULL)
             ORDER BY look.at LIMIT $2
             FOR UPDATE OF a SKIP LOCKED
         )

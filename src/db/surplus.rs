@@ -17,16 +17,19 @@ use crate::domain::ids::JobId;
 pub async fn note(conn: &mut PgConnection, job_id: JobId) -> sqlx::Result<()> {
     let noted = sqlx::query!(
         r#"
-        WITH doubled AS (
+        WITH accepted AS MATERIALIZED (
+            -- By themselves: else a plan may walk through all that Gladia has ever had, in the order of their ids.
+            SELECT job_id, gladia_id, number, state, created_at, finished_at FROM attempts
+            WHERE job_id = $1 AND gladia_id IS NOT NULL
+        ), doubled AS (
             SELECT a.gladia_id,
                    bool_and(EXISTS (
                        SELECT FROM events e
                        WHERE e.job_id = a.job_id AND e.type = 'transcription.retried'
                          AND e.occurred_at BETWEEN least(a.created_at, b.created_at) AND greatest(a.created_at, b.created_at)
                    )) AS is_of_retry
-            FROM attempts a JOIN jobs j ON j.id = a.job_id JOIN attempts b ON b.job_id = a.job_id
-            WHERE a.job_id = $1 AND a.gladia_id IS NOT NULL AND a.gladia_id IS DISTINCT FROM j.gladia_id
-              AND b.gladia_id IS NOT NULL
+            FROM accepted a JOIN jobs j ON j.id = a.job_id CROSS JOIN accepted b
+            WHERE a.gladia_id IS DISTINCT FROM j.gladia_id
               -- One that had failed before the other was claimed was replaced, not doubled.
               AND (a.number < b.number AND NOT (a.state IN ('error', 'expired') AND a.finished_at <= b.created_at)
                 OR b.number < a.number AND NOT (b.state IN ('error', 'expired') AND b.finished_at <= a.created_at))

@@ -104,7 +104,8 @@ async fn list_callbacks(conn: &mut PgConnection, id: JobId) -> sqlx::Result<Vec<
         r#"
         SELECT a.number, c.received_at, c.method = 'GET' AS "was_fetched!", c.outcome
         FROM attempts a JOIN callbacks c ON c.attempt_id = a.id
-        WHERE a.job_id = $1 ORDER BY c.received_at, c.id
+        WHERE a.job_id = $1 AND c.attempt_id = ANY (ARRAY(SELECT id FROM attempts WHERE job_id = $1))
+        ORDER BY c.received_at, c.id
         "#,
         id.0,
     )

@@ -32,7 +32,7 @@ pub async fn erase_of_job(conn: &mut PgConnection, id: JobId) -> sqlx::Result<()
     sqlx::query!(
         "
         UPDATE delivery_attempts SET response_start = NULL
-        WHERE delivery_id IN (SELECT id FROM deliveries WHERE job_id = $1) AND response_start IS NOT NULL
+        WHERE delivery_id = ANY (ARRAY(SELECT id FROM deliveries WHERE job_id = $1)) AND response_start IS NOT NULL
         ",
         id.0,
     )
