@@ -139,29 +139,59 @@ pub fn lazy_pool(options: PgConnectOptions, max_connections: u32) -> PgPool {
 /// What a process that vanishes in the middle of a transaction can hold up is bounded: without this Postgres keeps its locks
 /// until TCP gives up, hours later, and every claim in every replica waits for them. And statements are planned once a
 /// connection rather than whenever Postgres expects a little from knowing their values: most are so short that planning takes
-/// longer than carrying out. So every statement has to be good with one plan for all values.
+/// longer than carrying out. So every statement has to be good with one plan for all values. None is worth compiling, which
+/// Postgres does where it expects much, as of a table that it has not counted yet.
 async fn prepare_session(conn: &mut PgConnection) -> Result<(), sqlx::Error> {
     conn.execute(
         "SET idle_in_transaction_session_timeout = '15s';
          SET lock_timeout = '10s';
          SET plan_cache_mode = force_generic_plan;
+         SET jit = off;
          SET tcp_keepalives_idle = 30; SET tcp_keepalives_interval = 10; SET tcp_keepalives_count = 3",
     )
     .await
     .map(|_| ())
 }
 
+/// How often migrations are tried, where the last one gave way to whoever held its table.
+const MIGRATION_TRIES: u32 = 30;
+
+/// How long others have the table in between.
+const MIGRATION_PAUSE: Duration = Duration::from_secs(1);
+
 /// Applies the migrations. An advisory lock lets many replicas start at once.
 ///
 /// # Errors
 /// Where the database refuses one.
 pub async fn migrate(options: &PgConnectOptions) -> Result<(), MigrateError> {
-    // A connection of its own: one replica may have to wait for another one's migrations, longer than for any lock.
-    let mut conn = PgConnection::connect_with(options).await?;
-    // Not `run`: what it is generic over keeps the compiler from seeing that this may move between threads.
-    MIGRATOR.run_direct(None, &mut conn, false).await?;
-    conn.close().await?;
-    Ok(())
+    let mut tries = 1;
+    loop {
+        // A connection of its own: one replica may have to wait for another one's migrations, longer than for any lock.
+        let mut conn = PgConnection::connect_with(options).await?;
+        // Not `run`: what it is generic over keeps the compiler from seeing that this may move between threads.
+        let migrated = MIGRATOR.run_direct(None, &mut conn, false).await;
+        // With it goes the advisory lock.
+        let closed = conn.close().await;
+        match migrated {
+            Err(MigrateError::ExecuteMigration(error, version))
+                if is_locked_out(&error) && tries < MIGRATION_TRIES =>
+            {
+                tracing::warn!(%error, version, "A migration gave way to others; trying again");
+                tries += 1;
+                tokio::time::sleep(MIGRATION_PAUSE).await;
+            }
+            Ok(()) => return Ok(closed?),
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+/// Whether a lock was waited for too long.
+fn is_locked_out(error: &sqlx::Error) -> bool {
+    error
+        .as_database_error()
+        .and_then(sqlx::error::DatabaseError::code)
+        .is_some_and(|code| ["55P03", "40P01"].contains(&code.as_ref()))
 }
 
 /// Whether the database answers.

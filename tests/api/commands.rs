@@ -1,11 +1,12 @@
 //! The commands of operators, as they type them, beside a gateway that runs.
 
-use gladia_gateway::domain::access::Scope;
+use gladia_gateway::{db, domain::access::Scope};
 use serde_json::json;
 
 use crate::support::{
     TestApp,
     command::{run, run_with},
+    eventually,
     rows::success,
 };
 
@@ -137,5 +138,38 @@ async fn migrations_stop_where_they_are_told_to_and_go_on_from_there() {
     assert!(went_on && said.starts_with("Applied"), "{said}");
     let (_, said, _) = migrate(&[]).await;
     assert!(said.starts_with("Nothing to apply"), "{said}");
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_migration_that_meets_work_under_way_gives_way_and_is_tried_again() {
+    let app = TestApp::start().await;
+    app.execute("CREATE SCHEMA empty").await;
+    let url = format!("{}&options=-csearch_path%3Dempty", app.database_url());
+    let before = ["migrate", "--to", "45"];
+    let (stopped, said, _) = run_with(&app, &before, &[("DATABASE_URL", &url)]).await;
+    assert!(stopped, "{said}");
+    let mut somebody = app.pool.begin().await.unwrap();
+    sqlx::query("SELECT FROM empty.deliveries")
+        .execute(&mut *somebody)
+        .await
+        .unwrap();
+    let options = db::parse_url(&url).unwrap();
+    let migrating = tokio::spawn(async move { db::migrate(&options).await });
+    for is_waiting in [true, false] {
+        eventually("change of who waits", async || {
+            let waiting: bool = app
+                .scalar(
+                    "SELECT EXISTS (SELECT FROM pg_locks
+                                    WHERE relation = 'empty.deliveries'::regclass AND NOT granted)",
+                )
+                .await;
+            (waiting == is_waiting).then_some(())
+        })
+        .await;
+    }
+    assert!(!migrating.is_finished());
+    somebody.rollback().await.unwrap();
+    migrating.await.unwrap().unwrap();
     app.finish().await;
 }

@@ -365,7 +365,7 @@ async fn write(
 
 /// Gives up what has waited at a failing receiver for longer than any schedule lasts, `limit` at most. What waited because
 /// this service stood still is not: at the failure that counts it had waited that long already. What else waits there is
-/// walked past, which is for once, at a receiver that has failed for days.
+/// walked past, at each failure of a receiver that has failed for days.
 ///
 /// # Errors
 /// Where the database does not answer.

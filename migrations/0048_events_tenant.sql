@@ -1,4 +1,4 @@
-SET LOCAL lock_timeout = '5s';
+SET LOCAL lock_timeout = '300ms';
 
 -- As with deliveries: what it belongs to has the tenant.
 ALTER TABLE events DROP CONSTRAINT events_tenant_id_fkey;
