@@ -97,7 +97,7 @@ pub struct RequestSettings {
     /// How many bytes the bodies of all requests that are under way may have together in this process (1000 to 100000000000).
     /// Further requests are answered 503 with Retry-After.
     ///
-    /// A caller gets more for as long as it has less than is free: half of all, where it is the only one.
+    /// A tenant gets more for as long as it has less than is free: half of all, where it is the only one.
     /// A file that is passed on counts as one million, whatever its size. To work on a body takes a few times its size.
     ///
     /// Example: MAX_BODY_MEMORY_BYTES=256000000

@@ -69,7 +69,8 @@ pub struct KnownKeys(Arc<RwLock<HashMap<[u8; 32], Caller>>>);
 const MOST_KNOWN: usize = 10_000;
 
 impl KnownKeys {
-    fn get(&self, hash: &[u8; 32]) -> Option<Caller> {
+    /// Whose key this was when it was last looked up.
+    pub(super) fn get(&self, hash: &[u8; 32]) -> Option<Caller> {
         let known = self.0.read().unwrap_or_else(PoisonError::into_inner);
         known.get(hash).copied()
     }
@@ -91,7 +92,7 @@ impl KnownKeys {
 }
 
 async fn presume(parts: &Parts, state: &AppState, needed: Scope) -> Result<Presumed, Problem> {
-    let hash = presented(parts)?.hash();
+    let hash = presented(&parts.headers)?.hash();
     if let Some(caller) = state.known_keys.get(&hash)
         && caller.scope >= needed
     {

@@ -13,7 +13,7 @@ use tokio::{
 };
 
 use super::turn::{Held, Turn};
-use crate::http::wait::WaitingRoom;
+use crate::{domain::ids::TenantId, http::wait::WaitingRoom};
 
 /// How long a request waits for its turn where turns have not been short for longer than this: a burst.
 const BURST: Duration = Duration::from_secs(1);
@@ -83,13 +83,13 @@ struct Now {
     short_since: Option<Instant>,
     held_bytes: usize,
     /// How much of that by whom.
-    held_by: HashMap<u64, usize>,
+    held_by: HashMap<Option<TenantId>, usize>,
     warned_at: Option<Instant>,
 }
 
 impl Gate {
     /// A gate that lets so many requests through at once, with so many bytes in their bodies. One alone gets through whatever
-    /// it has, and no caller takes more than it leaves free.
+    /// it has, and no tenant takes more than it leaves free.
     #[must_use]
     pub fn new(at_once: usize, body_bytes: usize, room: WaitingRoom) -> Self {
         // Shown from the start.
@@ -327,10 +327,12 @@ impl Drop for Queued<'_> {
 #[cfg(test)]
 mod tests {
     use futures_util::future::join_all;
+    use uuid::Uuid;
 
     use super::*;
 
-    fn of(by: u64, bytes: usize) -> Held {
+    fn of(tenant: u128, bytes: usize) -> Held {
+        let by = Some(TenantId(Uuid::from_u128(tenant)));
         Held { by, bytes }
     }
 

@@ -4,7 +4,7 @@
 //! wait for their turn in the order in which they came. A burst is waited out. Where turns have been short for a while,
 //! waiting longer would only make everybody late, and whoever does not get a turn within a moment is refused: 503, with
 //! `Retry-After`, before anything was done. What the bodies of requests take is bounded in the same way, by their declared
-//! lengths, and by caller, since bodies may come slowly.
+//! lengths, and by tenant, since bodies may come slowly.
 //!
 //! Whoever waits for something else is not worked on, and leaves the turn to others: for its body ([`arriving`]), or for news
 //! (the [waiting room](super::wait)). Streams, which many clients do not ask for a second time, are never refused here: few at
@@ -17,16 +17,11 @@ mod arriving;
 mod gate;
 mod turn;
 
-use std::{
-    hash::{BuildHasher, RandomState},
-    sync::LazyLock,
-    time::Duration,
-};
+use std::time::Duration;
 
 use axum::{
     body::Body,
     extract::{MatchedPath, Request},
-    http::header,
     middleware::Next,
     response::{IntoResponse, Response},
 };
@@ -39,12 +34,14 @@ use self::{
     turn::{Held, Turn},
 };
 use super::{
+    auth::presented,
     body::{content_length, media_type},
     hand_on,
     problem::{Problem, ProblemType},
     state::AppState,
-    v2::auth::HEADER as GLADIA_KEY,
+    v2,
 };
+use crate::domain::ids::TenantId;
 
 /// What a file takes while it passes through, whatever its size.
 const FILE_BYTES: usize = 1_000_000;
@@ -80,10 +77,13 @@ async fn take_turn(
     next: Next,
 ) -> Result<(Turn, impl Future<Output = Response>), Overload> {
     let is_file = media_type(request.headers()) == "multipart/form-data";
-    let body = Held {
-        by: sender(&request),
-        bytes: body_bytes(&request, is_file, &state),
+    let bytes = body_bytes(&request, is_file, &state);
+    let by = if bytes > 0 {
+        known_tenant(&request, &state)
+    } else {
+        None
     };
+    let body = Held { by, bytes };
     let mut turn = state.gate.enter(body).await?;
     let file_bytes = is_file.then(|| turn.take_bytes());
     let request = request.map(|body| Body::new(Arriving::new(body, turn.pauses(), file_bytes)));
@@ -99,12 +99,15 @@ fn route(request: &Request) -> &str {
     matched.map_or("", MatchedPath::as_str)
 }
 
-/// Who asks, as far as it is known before anybody has looked their key up: a number for each credential.
-fn sender(request: &Request) -> u64 {
-    static HASHES: LazyLock<RandomState> = LazyLock::new(RandomState::new);
+/// Whose key a request comes with, as far as that is known before anybody has looked it up.
+fn known_tenant(request: &Request, state: &AppState) -> Option<TenantId> {
     let headers = request.headers();
-    let names = [header::AUTHORIZATION.as_str(), GLADIA_KEY];
-    HASHES.hash_one(names.map(|name| headers.get(name)))
+    let key = if route(request).starts_with("/v2/") {
+        v2::auth::presented(headers).ok()
+    } else {
+        presented(headers).ok()
+    };
+    Some(state.known_keys.get(&key?.hash())?.tenant_id)
 }
 
 /// What the body may come to take. Without a declared length, as much as it may have.
@@ -131,8 +134,8 @@ fn refuse(overload: Overload) -> Problem {
              request after Retry-After."
         }
         Overload::Bodies => {
-            "The requests that are under way have more in their bodies than the gateway may hold (MAX_BODY_MEMORY_BYTES). \
-             Nothing was done; repeat the request after Retry-After."
+            "The requests that are under way have more in their bodies than the gateway may hold (MAX_BODY_MEMORY_BYTES), or \
+             yours have more than that leaves free. Nothing was done; repeat the request after Retry-After."
         }
     };
     let seconds = rand::rng().random_range(1..=MOST_RETRY_AFTER);

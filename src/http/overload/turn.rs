@@ -3,12 +3,13 @@
 use std::mem;
 
 use super::gate::Gate;
+use crate::domain::ids::TenantId;
 
 /// What a body takes.
 #[derive(Debug, Clone, Copy)]
 pub struct Held {
-    /// Who sends it: requests of the same caller have the same number.
-    pub by: u64,
+    /// Who sends it. `None`: somebody whose key has not been looked up yet, or is nobody's.
+    pub by: Option<TenantId>,
     /// How much it is.
     pub bytes: usize,
 }

@@ -1,6 +1,9 @@
 //! Who makes a request below `/v2`: an API key of the gateway's, where Gladia's clients send theirs.
 
-use axum::{extract::FromRequestParts, http::request::Parts};
+use axum::{
+    extract::FromRequestParts,
+    http::{HeaderMap, request::Parts},
+};
 
 use super::error::V2Error;
 use crate::{
@@ -13,7 +16,7 @@ use crate::{
 };
 
 /// The header.
-pub const HEADER: &str = "x-gladia-key";
+const HEADER: &str = "x-gladia-key";
 
 /// A caller who may look.
 pub struct KeyedReader(pub Caller);
@@ -37,17 +40,25 @@ impl FromRequestParts<AppState> for KeyedWriter {
     }
 }
 
+const UNKNOWN: &str = "gladia user not found";
+
 async fn authenticate(parts: &Parts, state: &AppState, needed: Scope) -> Result<Caller, V2Error> {
+    let key = presented(&parts.headers)?;
+    let caller = find_caller(state, &key, needed, UNKNOWN).await?;
+    Ok(caller)
+}
+
+/// The key that a request came with.
+///
+/// # Errors
+/// 401 where it came with none.
+pub fn presented(headers: &HeaderMap) -> Result<ApiKey, Problem> {
     let unauthorized = |message: &str| Problem::new(ProblemType::Unauthorized, message);
-    let header = parts
-        .headers
+    let header = headers
         .get(HEADER)
         .ok_or_else(|| unauthorized("no gladia key provided"))?;
-    let unknown = "gladia user not found";
-    let key = header
+    header
         .to_str()
-        .map_err(|_| unauthorized(unknown))
-        .map(|key| ApiKey::presented(key.trim()))?;
-    let caller = find_caller(state, &key, needed, unknown).await?;
-    Ok(caller)
+        .map_err(|_| unauthorized(UNKNOWN))
+        .map(|key| ApiKey::presented(key.trim()))
 }
