@@ -40,7 +40,7 @@ async fn the_command_tells_what_answers_at_the_public_address() {
     // The way is what counts, not the database behind it.
     app.database_relay().cut().await;
     assert!(check(&app, &base, CALLBACK_KEYS).await.0);
-    app.database_relay().mend().await;
+    app.database_relay().mend();
 
     let closed = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let refused = format!("http://{}/", closed.local_addr().unwrap());
@@ -98,7 +98,7 @@ async fn a_call_of_the_own_address_is_no_callback() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn nothing_is_sent_from_where_callbacks_could_not_come_back() {
-    let way_back = Relay::start(Vec::new()).await;
+    let way_back = Relay::start(Vec::new());
     let app = TestApp::builder()
         .set("PUBLIC_URL", format!("http://{}/", way_back.address()))
         .set("PUBLIC_URL_CHECK", "pause")
@@ -127,7 +127,7 @@ async fn nothing_is_sent_from_where_callbacks_could_not_come_back() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_public_address_that_fails_is_a_warning_unless_more_is_asked_for() {
-    let nowhere = Relay::start(Vec::new()).await;
+    let nowhere = Relay::start(Vec::new());
     let app = TestApp::builder()
         .set("PUBLIC_URL", format!("http://{}/", nowhere.address()))
         .set("PUBLIC_URL_CHECK", "warn")

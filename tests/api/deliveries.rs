@@ -347,7 +347,7 @@ async fn what_arrived_while_the_database_is_away_is_recorded_when_it_is_back_and
     app.database_relay().cut().await;
     receiver.release();
     eventually("answer", async || (receiver.under_way() == 0).then_some(())).await;
-    app.database_relay().mend().await;
+    app.database_relay().mend();
     app.wait_for_deliveries(&endpoint, &["delivered"]).await;
     assert_eq!(receiver.received().len(), 1);
     app.finish().await;

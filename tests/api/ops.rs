@@ -60,7 +60,7 @@ async fn probes_need_no_key_and_tell_whether_the_database_answers() {
     }
     // A restart would not bring the database back.
     assert_eq!(anonymous.get("/livez").await.status, 200);
-    app.database_relay().mend().await;
+    app.database_relay().mend();
     eventually("readiness", async || {
         (anonymous.get("/readyz").await.status == 200).then_some(())
     })
@@ -199,7 +199,7 @@ async fn what_the_rows_know_is_not_told_while_the_database_is_away() {
     tells(["gateway_database_up 1", "gateway_slots_in_use 0"]).await;
     app.database_relay().cut().await;
     tells(["gateway_database_up 0", "gateway_slots_in_use NaN"]).await;
-    app.database_relay().mend().await;
+    app.database_relay().mend();
     tells(["gateway_database_up 1", "gateway_slots_in_use 0"]).await;
     app.finish().await;
 }

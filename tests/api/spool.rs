@@ -55,7 +55,7 @@ async fn callbacks_that_come_while_postgres_is_away_are_carried_out_when_it_is_b
     assert!(!String::from_utf8_lossy(&kept).contains(token));
 
     app.set_clock_ahead("1 hour").await;
-    app.database_relay().mend().await;
+    app.database_relay().mend();
     wait_for_row(&app, &succeeded, "done").await;
     wait_for_row(&app, &failed, "error").await;
     directory.wait_until_empty().await;
@@ -94,7 +94,7 @@ async fn a_hundred_callbacks_at_once_are_kept_without_waiting_for_a_database_tha
     let elapsed = started.elapsed();
     assert!(elapsed.as_secs() < 15, "{elapsed:?}");
     assert_eq!(directory.files("callback").len(), 100);
-    app.database_relay().mend().await;
+    app.database_relay().mend();
     directory.wait_until_empty().await;
     wait_for_row(&app, &id, "done").await;
     assert_eq!(app.rows("callbacks").await, 100);
@@ -127,7 +127,7 @@ async fn a_process_that_stopped_while_postgres_was_away_carries_its_spool_out_wh
     let body = success(&gladia_id, "words");
     assert_eq!(app.call_back(attempt.id, body).await.status, 200);
     app.replicas[0].stop(DRAIN).await;
-    app.database_relay().mend().await;
+    app.database_relay().mend();
     assert_eq!(directory.files("callback").len(), 1);
     // What a crash left in the middle was never answered, and goes.
     let unfinished = directory.path().join(format!("{}.part", Uuid::now_v7()));
@@ -194,7 +194,7 @@ async fn what_can_be_kept_nowhere_is_asked_for_again() {
         (200, 503)
     );
     assert_eq!(app.call_back(attempt.id, body).await.status, 200);
-    app.database_relay().mend().await;
+    app.database_relay().mend();
     wait_for_row(&app, &id, "done").await;
     eventually("readiness for the API", async || {
         (readiness("?for=api").await == 200).then_some(())
@@ -232,7 +232,7 @@ async fn a_file_that_cannot_be_read_is_set_aside_and_the_others_are_carried_out(
             .join(format!("0-{}.callback", Uuid::now_v7()));
         fs::write(path, content).unwrap();
     }
-    app.database_relay().mend().await;
+    app.database_relay().mend();
     wait_for_row(&app, &id, "done").await;
     directory.wait_until_empty().await;
     assert_eq!(directory.files("broken").len(), broken.len());

@@ -37,7 +37,7 @@ async fn a_gateway_that_starts_while_postgres_is_away_keeps_callbacks_and_does_t
     assert_eq!(anonymous.get("/readyz?for=api").await.status, 503);
     assert_eq!(anonymous.get("/livez").await.status, 200);
 
-    app.database_relay().mend().await;
+    app.database_relay().mend();
     eventually("readiness for the API", async || {
         (anonymous.get("/readyz?for=api").await.status == 200).then_some(())
     })
@@ -62,7 +62,7 @@ async fn a_late_start_that_finds_a_database_it_cannot_work_with_stops_the_proces
         ("CALLBACK_KEYS", "new:fedcba9876543210fedcba9876543210"),
     ];
     app.add_replica(&settings).await;
-    app.database_relay().mend().await;
+    app.database_relay().mend();
     eventually("stop", async || {
         let stops = app.replicas[1].shutdown.soft.is_cancelled();
         stops.then_some(())

@@ -103,6 +103,6 @@ async fn a_database_that_is_away_is_a_503_in_the_envelope() {
     let answer = app.acme.v2_create(&body).await;
     answer.envelope(503);
     assert!(answer.header("retry-after").is_some());
-    app.database_relay().mend().await;
+    app.database_relay().mend();
     app.finish_with_nothing_kept().await;
 }

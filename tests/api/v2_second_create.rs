@@ -209,7 +209,7 @@ async fn a_create_that_was_answered_5xx_is_one_job_with_its_second() {
     let app = TestApp::builder().with_database_relay().start().await;
     app.database_relay().cut().await;
     app.acme.v2_create(&job()).await.envelope(503);
-    app.database_relay().mend().await;
+    app.database_relay().mend();
     let id = eventually("answer once the database is back", async || {
         let answer = app.acme.v2_create(&job()).await;
         (answer.status == 201).then(|| answer.json()["id"].as_str().unwrap().to_owned())

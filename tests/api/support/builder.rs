@@ -119,7 +119,7 @@ impl Builder {
         let server = database::server().await;
         let url = server.url(&name);
         let pool = db::connect(db::parse_url(&url).unwrap(), 2).await.unwrap();
-        let front = Relay::start(Vec::new()).await;
+        let front = Relay::start(Vec::new());
         let mut simulator = self.simulator;
         if let Some(webhook) = &mut simulator.webhook {
             let port = Some(front.address().port());
@@ -131,13 +131,13 @@ impl Builder {
         let gladia_url = upstream.simulator.url();
         let gladia = if self.gladia_relay {
             let target = (Ipv4Addr::LOCALHOST, gladia_url.port().unwrap());
-            Some(Relay::start(vec![target.into()]).await)
+            Some(Relay::start(vec![target.into()]))
         } else {
             None
         };
         let database_relay = if self.database_relay {
             let port = db::parse_url(&url).unwrap().get_port();
-            Some(Relay::start(vec![(Ipv4Addr::LOCALHOST, port).into()]).await)
+            Some(Relay::start(vec![(Ipv4Addr::LOCALHOST, port).into()]))
         } else {
             None
         };

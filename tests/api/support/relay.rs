@@ -10,10 +10,13 @@ use std::{
 
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
-    net::{TcpListener, TcpStream, tcp},
+    net::{TcpListener, TcpSocket, TcpStream, tcp},
     sync::watch,
 };
 use tokio_util::sync::CancellationToken;
+
+/// How many connections wait to be taken.
+const BACKLOG: u32 = 1024;
 
 /// Passes connections on to its targets in turn: what a load balancer does.
 #[derive(Debug)]
@@ -21,6 +24,8 @@ pub struct Relay {
     address: SocketAddr,
     shared: Arc<Shared>,
     open: Mutex<CancellationToken>,
+    /// Keeps the port while nobody listens there, or somebody else is given it.
+    kept: Mutex<Option<TcpSocket>>,
 }
 
 #[derive(Debug)]
@@ -32,8 +37,9 @@ struct Shared {
 
 impl Relay {
     /// Listens on a free port.
-    pub async fn start(targets: Vec<SocketAddr>) -> Self {
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+    pub fn start(targets: Vec<SocketAddr>) -> Self {
+        let listener = bind((Ipv4Addr::LOCALHOST, 0).into());
+        let listener = listener.listen(BACKLOG).unwrap();
         let relay = Self {
             address: listener.local_addr().unwrap(),
             shared: Arc::new(Shared {
@@ -42,6 +48,7 @@ impl Relay {
                 holds: watch::Sender::new(false),
             }),
             open: Mutex::new(CancellationToken::new()),
+            kept: Mutex::default(),
         };
         relay.accept_on(listener);
         relay
@@ -57,8 +64,9 @@ impl Relay {
 
     /// Breaks every connection and refuses new ones.
     pub async fn cut(&self) {
+        *self.kept.lock().unwrap() = Some(bind(self.address));
         self.open.lock().unwrap().cancel();
-        // The port is free once the task that listens has seen it.
+        // So it is once the task that listens has seen it.
         super::eventually("refused connection", async || {
             TcpStream::connect(self.address).await.err()
         })
@@ -66,8 +74,9 @@ impl Relay {
     }
 
     /// Takes connections again, on the same port.
-    pub async fn mend(&self) {
-        let listener = TcpListener::bind(self.address).await.unwrap();
+    pub fn mend(&self) {
+        let kept = self.kept.lock().unwrap().take().expect("it was cut");
+        let listener = kept.listen(BACKLOG).unwrap();
         *self.open.lock().unwrap() = CancellationToken::new();
         self.accept_on(listener);
     }
@@ -93,6 +102,15 @@ impl Relay {
             }
         });
     }
+}
+
+/// Takes a port, beside whoever listens there.
+fn bind(address: SocketAddr) -> TcpSocket {
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.set_reuseaddr(true).unwrap();
+    socket.set_reuseport(true).unwrap();
+    socket.bind(address).unwrap();
+    socket
 }
 
 async fn pass(client: TcpStream, shared: &Shared) {
