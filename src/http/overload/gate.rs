@@ -1,7 +1,7 @@
 //! How many requests are worked on at once, and who is next.
 
 use std::{
-    collections::{BTreeMap, HashMap, hash_map::Entry},
+    collections::BTreeMap,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
@@ -12,8 +12,11 @@ use tokio::{
     time::{Instant, timeout_at},
 };
 
-use super::turn::{Held, Turn};
-use crate::{domain::ids::TenantId, http::wait::WaitingRoom};
+use super::{
+    room::{Held, Room},
+    turn::Turn,
+};
+use crate::http::wait::WaitingRoom;
 
 /// How long a request waits for its turn where turns have not been short for longer than this: a burst.
 const BURST: Duration = Duration::from_secs(1);
@@ -64,7 +67,6 @@ pub struct Gate(Arc<Shared>);
 #[derive(Debug)]
 struct Shared {
     at_once: usize,
-    body_bytes: usize,
     /// Who waits for news is not worked on.
     room: WaitingRoom,
     streams: Semaphore,
@@ -81,15 +83,12 @@ struct Now {
     next_number: u64,
     /// Since when there has always been somebody in the queue.
     short_since: Option<Instant>,
-    held_bytes: usize,
-    /// How much of that by whom.
-    held_by: HashMap<Option<TenantId>, usize>,
+    bodies: Room,
     warned_at: Option<Instant>,
 }
 
 impl Gate {
-    /// A gate that lets so many requests through at once, with so many bytes in their bodies. One alone gets through whatever
-    /// it has, and no tenant takes more than it leaves free.
+    /// A gate that lets so many requests through at once, with so many bytes in their bodies.
     #[must_use]
     pub fn new(at_once: usize, body_bytes: usize, room: WaitingRoom) -> Self {
         // Shown from the start.
@@ -98,10 +97,12 @@ impl Gate {
         }
         Self(Arc::new(Shared {
             at_once,
-            body_bytes,
             room,
             streams: Semaphore::new(STREAMS_AT_ONCE),
-            now: Mutex::default(),
+            now: Mutex::new(Now {
+                bodies: Room::new(body_bytes),
+                ..Now::default()
+            }),
         }))
     }
 
@@ -118,12 +119,12 @@ impl Gate {
     pub async fn enter(&self, body: Held) -> Result<Turn, Overload> {
         let queued = {
             let mut now = self.lock();
-            if !self.has_room(&now, body) {
+            if !now.bodies.has(body) {
                 return Err(self.refuse(now, Overload::Bodies));
             }
             if now.queue.is_empty() && self.has_turn(&now) {
                 now.working += 1;
-                now.hold(body);
+                now.bodies.hold(body);
                 return Ok(self.turn(body));
             }
             if now.queue.len() >= MOST_QUEUED {
@@ -137,7 +138,7 @@ impl Gate {
             };
             let number = now.next_number;
             now.next_number += 1;
-            now.hold(body);
+            now.bodies.hold(body);
             let (sender, receiver) = oneshot::channel();
             now.queue.insert(number, sender);
             Queued {
@@ -153,17 +154,6 @@ impl Gate {
 
     fn turn(&self, body: Held) -> Turn {
         Turn::new(self.clone(), body)
-    }
-
-    fn has_room(&self, now: &Now, body: Held) -> bool {
-        if body.bytes == 0 || now.held_bytes == 0 {
-            return true;
-        }
-        let left = self.0.body_bytes.checked_sub(now.held_bytes);
-        let left = left.and_then(|free| free.checked_sub(body.bytes));
-        // Bodies may come slowly, or never: whoever has many of those leaves as much to others.
-        let own = now.held_by.get(&body.by).copied().unwrap_or_default();
-        left.is_some_and(|left| own == 0 || own + body.bytes <= left)
     }
 
     fn has_turn(&self, now: &Now) -> bool {
@@ -200,7 +190,7 @@ impl Gate {
 
     /// Gives bytes back whose request goes on.
     pub(super) fn give_back(&self, body: Held) {
-        self.lock().let_go(body);
+        self.lock().bodies.let_go(body);
     }
 
     fn look_again(&self) {
@@ -211,7 +201,7 @@ impl Gate {
     pub(super) fn end(&self, body: Held) {
         let mut now = self.lock();
         now.working -= 1;
-        now.let_go(body);
+        now.bodies.let_go(body);
         self.let_in(&mut now);
     }
 
@@ -240,25 +230,6 @@ impl Gate {
 
     fn lock(&self) -> MutexGuard<'_, Now> {
         self.0.now.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl Now {
-    fn hold(&mut self, body: Held) {
-        if body.bytes > 0 {
-            self.held_bytes += body.bytes;
-            *self.held_by.entry(body.by).or_default() += body.bytes;
-        }
-    }
-
-    fn let_go(&mut self, body: Held) {
-        self.held_bytes = self.held_bytes.saturating_sub(body.bytes);
-        if let Entry::Occupied(mut held) = self.held_by.entry(body.by) {
-            *held.get_mut() = held.get().saturating_sub(body.bytes);
-            if *held.get() == 0 {
-                held.remove();
-            }
-        }
     }
 }
 
@@ -317,7 +288,7 @@ impl Drop for Queued<'_> {
         }
         let mut now = self.gate.lock();
         now.queue.remove(&self.number);
-        now.let_go(self.body);
+        now.bodies.let_go(self.body);
         if now.queue.is_empty() {
             now.short_since = None;
         }
@@ -330,6 +301,7 @@ mod tests {
     use uuid::Uuid;
 
     use super::*;
+    use crate::domain::ids::TenantId;
 
     fn of(tenant: u128, bytes: usize) -> Held {
         let by = Some(TenantId(Uuid::from_u128(tenant)));
@@ -357,7 +329,7 @@ mod tests {
         let order = order.into_inner().unwrap();
         assert!(order.is_sorted(), "{order:?}");
         let now = gate.lock();
-        assert_eq!((now.working, now.held_bytes), (0, 0));
+        assert_eq!((now.working, now.bodies.held()), (0, 0));
         assert_eq!(now.short_since, None);
     }
 
@@ -397,7 +369,7 @@ mod tests {
         drop(turn);
         drop(left);
         let now = gate.lock();
-        assert_eq!((now.working, now.held_bytes), (0, 0));
+        assert_eq!((now.working, now.bodies.held()), (0, 0));
         assert!(now.queue.is_empty());
     }
 
@@ -426,7 +398,7 @@ mod tests {
         let other = gate.enter(of(2, 400)).await.unwrap();
         assert_eq!(gate.enter(of(3, 1)).await.unwrap_err(), Overload::Bodies);
         drop((small, other));
-        assert_eq!(gate.lock().held_bytes, 0);
+        assert_eq!(gate.lock().bodies.held(), 0);
     }
 
     #[tokio::test]
@@ -443,6 +415,6 @@ mod tests {
         assert!(held.iter().all(Result::is_ok));
         assert_eq!(gate.enter(of(4, 1)).await.unwrap_err(), Overload::Bodies);
         drop(held);
-        assert!(gate.lock().held_by.is_empty());
+        assert_eq!(gate.lock().bodies.held(), 0);
     }
 }

@@ -15,6 +15,7 @@
 
 mod arriving;
 mod gate;
+mod room;
 mod turn;
 
 use std::time::Duration;
@@ -29,10 +30,7 @@ use futures_util::FutureExt;
 use rand::RngExt;
 
 pub use self::gate::{Gate, Overload};
-use self::{
-    arriving::Arriving,
-    turn::{Held, Turn},
-};
+use self::{arriving::Arriving, room::Held, turn::Turn};
 use super::{
     auth::presented,
     body::{content_length, media_type},

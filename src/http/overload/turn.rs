@@ -2,17 +2,7 @@
 
 use std::mem;
 
-use super::gate::Gate;
-use crate::domain::ids::TenantId;
-
-/// What a body takes.
-#[derive(Debug, Clone, Copy)]
-pub struct Held {
-    /// Who sends it. `None`: somebody whose key has not been looked up yet, or is nobody's.
-    pub by: Option<TenantId>,
-    /// How much it is.
-    pub bytes: usize,
-}
+use super::{gate::Gate, room::Held};
 
 /// A request that is worked on. Its turn ends when this is dropped.
 #[derive(Debug)]
