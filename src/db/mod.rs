@@ -4,7 +4,7 @@
 //! late, doubled or stale changes zero rows, and the caller decides what that means. Locks are always taken in one order:
 //! dispatch, a free slot, job, attempt, the slot that the attempt holds.
 
-use std::{str::FromStr, sync::LazyLock, time::Duration};
+use std::{borrow::Cow, str::FromStr, sync::LazyLock, time::Duration};
 
 use sqlx::{
     ConnectOptions, Connection, Executor, PgConnection,
@@ -188,10 +188,11 @@ pub async fn migrate(options: &PgConnectOptions) -> Result<(), MigrateError> {
 
 /// Whether a lock was waited for too long.
 fn is_locked_out(error: &sqlx::Error) -> bool {
-    error
-        .as_database_error()
-        .and_then(sqlx::error::DatabaseError::code)
-        .is_some_and(|code| ["55P03", "40P01"].contains(&code.as_ref()))
+    code_of(error).is_some_and(|code| ["55P03", "40P01"].contains(&code.as_ref()))
+}
+
+fn code_of(error: &sqlx::Error) -> Option<Cow<'_, str>> {
+    error.as_database_error()?.code()
 }
 
 /// Whether the database answers.
@@ -227,10 +228,7 @@ pub fn is_unavailable(error: &sqlx::Error) -> bool {
 #[must_use]
 pub fn is_conflict(error: &sqlx::Error) -> bool {
     // Class 40: transaction rollback, by a deadlock for one. 23505: somebody else was first, and now stands in the rows.
-    error
-        .as_database_error()
-        .and_then(sqlx::error::DatabaseError::code)
-        .is_some_and(|code| code.starts_with("40") || code == "23505")
+    code_of(error).is_some_and(|code| code.starts_with("40") || code == "23505")
 }
 
 /// Whether a row refers to one that is gone, by this constraint.

@@ -13,7 +13,7 @@ use tokio::{
 };
 
 use super::{
-    room::{Held, Room},
+    bodies::{Bodies, Held},
     turn::Turn,
 };
 use crate::http::wait::WaitingRoom;
@@ -83,7 +83,7 @@ struct Now {
     next_number: u64,
     /// Since when there has always been somebody in the queue.
     short_since: Option<Instant>,
-    bodies: Room,
+    bodies: Bodies,
     warned_at: Option<Instant>,
 }
 
@@ -100,7 +100,7 @@ impl Gate {
             room,
             streams: Semaphore::new(STREAMS_AT_ONCE),
             now: Mutex::new(Now {
-                bodies: Room::new(body_bytes),
+                bodies: Bodies::new(body_bytes),
                 ..Now::default()
             }),
         }))
@@ -119,7 +119,7 @@ impl Gate {
     pub async fn enter(&self, body: Held) -> Result<Turn, Overload> {
         let queued = {
             let mut now = self.lock();
-            if !now.bodies.has(body) {
+            if !now.bodies.have_room_for(body) {
                 return Err(self.refuse(now, Overload::Bodies));
             }
             if now.queue.is_empty() && self.has_turn(&now) {

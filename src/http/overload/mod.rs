@@ -14,8 +14,8 @@
 //! a connection, callbacks find one, however many callers there are.
 
 mod arriving;
+mod bodies;
 mod gate;
-mod room;
 mod turn;
 
 use std::time::Duration;
@@ -30,7 +30,7 @@ use futures_util::FutureExt;
 use rand::RngExt;
 
 pub use self::gate::{Gate, Overload};
-use self::{arriving::Arriving, room::Held, turn::Turn};
+use self::{arriving::Arriving, bodies::Held, turn::Turn};
 use super::{
     auth::presented,
     body::{content_length, media_type},

@@ -2,7 +2,7 @@
 
 use std::mem;
 
-use super::{gate::Gate, room::Held};
+use super::{bodies::Held, gate::Gate};
 
 /// A request that is worked on. Its turn ends when this is dropped.
 #[derive(Debug)]

@@ -13,17 +13,17 @@ pub struct Held {
     pub bytes: usize,
 }
 
-/// The room that there is for bodies.
+/// The bodies of the requests that are under way.
 #[derive(Debug, Default)]
-pub struct Room {
+pub struct Bodies {
     most: usize,
     held: usize,
     /// How much of that by whom; nobody with nothing.
     held_by: HashMap<Option<TenantId>, usize>,
 }
 
-impl Room {
-    /// Room for so many bytes.
+impl Bodies {
+    /// None yet, and room for so many bytes.
     pub fn new(most: usize) -> Self {
         Self {
             most,
@@ -31,8 +31,8 @@ impl Room {
         }
     }
 
-    /// Whether there is room for a body. One alone has it, however large it is.
-    pub fn has(&self, body: Held) -> bool {
+    /// Whether there is room for one more. One alone has it, however large it is.
+    pub fn have_room_for(&self, body: Held) -> bool {
         if body.bytes == 0 || self.held == 0 {
             return true;
         }
