@@ -16,13 +16,12 @@ use std::{
 use anyhow::{Context, ensure};
 use axum::Router;
 use futures_util::FutureExt;
-use sqlx::PgPool;
 use tokio::{net::TcpListener, sync::Semaphore};
 
 pub use self::listeners::Listeners;
 use crate::{
     config::{ResendUnknown, ServeSettings, VerifyCallbacks},
-    db::{self, wakeups::Wakeups},
+    db::{self, pool::Pool, wakeups::Wakeups},
     domain::{ids::Ids, links::Links, options::OptionsPolicy},
     feed::Feed,
     gladia::client::GladiaClient,
@@ -63,7 +62,7 @@ const START_PAUSE: Duration = Duration::from_secs(1);
 #[derive(Debug, Clone)]
 pub struct Gateway {
     /// The database.
-    pub pool: PgPool,
+    pub pool: Pool,
     shutdown: Shutdown,
     failed: Arc<AtomicBool>,
     drain_timeout: Duration,
@@ -102,10 +101,10 @@ impl Gateway {
         }
         let metrics = telemetry::metrics_handle()?;
         let spool = open_spool(&settings)?;
-        let pool = db::lazy_pool(
+        let pool = Pool::from(db::lazy_pool(
             settings.database.database_url.options(),
             settings.database.database_pool_size,
-        );
+        ));
         let ids = Ids::random();
         let sealer = Sealer::new(settings.callbacks.callback_keys.derive_sealing_keys())?;
         let is_late = match prepare::bring_up(&pool, &settings, &sealer, &ids).await {
@@ -142,7 +141,7 @@ impl Gateway {
                 settings.requests.max_body_memory_bytes,
                 waiting_room.clone(),
             ),
-            pool: pool.clone().into(),
+            pool: pool.clone(),
             gladia: gladia.clone(),
             callback_keys: settings.callbacks.callback_keys.clone(),
             webhook_secrets: settings.callbacks.gladia_webhook_secrets.clone(),

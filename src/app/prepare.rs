@@ -3,12 +3,12 @@
 use std::{io::ErrorKind, time::Duration};
 
 use anyhow::{Context, bail};
-use sqlx::{PgConnection, PgPool};
+use sqlx::PgConnection;
 use tokio::time::timeout;
 
 use crate::{
     config::ServeSettings,
-    db::{self, api_keys::NewApiKey},
+    db::{self, api_keys::NewApiKey, pool::Pool},
     domain::{
         access::{ApiKey, Scope, TenantName},
         ids::{Ids, TenantId},
@@ -29,7 +29,7 @@ const SECRETS_BATCH: i64 = 500;
 /// # Errors
 /// Where the database is away or refuses, or a setting does not fit.
 pub(super) async fn bring_up(
-    pool: &PgPool,
+    pool: &Pool,
     settings: &ServeSettings,
     sealer: &Sealer,
     ids: &Ids,
@@ -50,7 +50,7 @@ pub(super) fn is_away(error: &anyhow::Error) -> bool {
 }
 
 async fn prepare_database(
-    pool: &PgPool,
+    pool: &Pool,
     settings: &ServeSettings,
     sealer: &Sealer,
     ids: &Ids,

@@ -36,7 +36,7 @@ pub(super) fn spawn(
     state: &AppState,
     announced: AnnouncedQueue,
 ) -> anyhow::Result<()> {
-    let (pool, wakeups) = (state.pool.inner().clone(), state.wakeups.clone());
+    let (pool, wakeups) = (state.pool.clone(), state.wakeups.clone());
     let Shutdown {
         soft,
         hard,
@@ -132,7 +132,7 @@ fn tell(gateway: &Gateway, state: &AppState, worker: String, announced: Announce
         tracker,
     } = gateway.shutdown.clone();
     let deliverer = Deliverer::new(deliver::Parts {
-        pool: state.pool.inner().clone(),
+        pool: state.pool.clone(),
         notifier: state.notifier.clone(),
         sealer: state.sealer.clone(),
         wakeups: state.wakeups.clone(),
@@ -144,7 +144,7 @@ fn tell(gateway: &Gateway, state: &AppState, worker: String, announced: Announce
     state.intake.announcer().lease_to(deliverer.lessee());
     let (handover, handed_over) = Handover::new();
     let sequencer = Sequencer {
-        pool: state.pool.inner().clone(),
+        pool: state.pool.clone(),
         wakeups: state.wakeups.clone(),
         ids: state.ids.clone(),
         claimer: claimer.clone(),
@@ -162,7 +162,7 @@ fn tell(gateway: &Gateway, state: &AppState, worker: String, announced: Announce
     gateway.spawn("record", recorder);
     gateway.spawn("deliver", deliverer.run(claimer, soft.clone()));
     let follower = Follower {
-        pool: state.pool.inner().clone(),
+        pool: state.pool.clone(),
         wakeups: state.wakeups.clone(),
         handed_over,
         feed: state.feed.clone(),
@@ -209,7 +209,7 @@ fn reconciler(settings: &ServeSettings, state: &AppState) -> Reconciler {
         .reconcile_after
         .filter(|_| pace == Pace::Overdue);
     Reconciler::new(reconcile::Parts {
-        pool: state.pool.inner().clone(),
+        pool: state.pool.clone(),
         gladia: state.gladia.clone(),
         wakeups: state.wakeups.clone(),
         ids: state.ids.clone(),

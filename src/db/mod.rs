@@ -52,6 +52,8 @@ pub mod wakeups;
 pub mod webhook_endpoints;
 pub mod webhooks;
 
+use self::pool::Pool;
+
 /// The migrations, compiled in.
 ///
 /// A database that is ahead is fine: during a rolling update an older replica may start after a newer one has migrated.
@@ -199,11 +201,13 @@ fn code_of(error: &sqlx::Error) -> Option<Cow<'_, str>> {
 ///
 /// # Errors
 /// Where it does not.
-pub async fn ping(pool: &PgPool) -> Result<(), sqlx::Error> {
+pub async fn ping(pool: &Pool) -> Result<(), sqlx::Error> {
+    let mut conn = pool.acquire().await?;
     sqlx::query!(r#"SELECT 1 AS "one!""#)
-        .fetch_one(pool)
-        .await
-        .map(|_| ())
+        .fetch_one(&mut *conn)
+        .await?;
+    conn.put_back();
+    Ok(())
 }
 
 /// Whether the database was away, so that the same statement may succeed later.

@@ -14,9 +14,11 @@ use std::{
     time::Duration,
 };
 
-use sqlx::{PgPool, postgres::PgListener};
+use sqlx::postgres::PgListener;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
+
+use super::pool::Pool;
 
 /// The channel of the database by which processes learn that jobs have changed.
 const JOBS_CHANNEL: &str = "gladia_gateway_jobs";
@@ -144,7 +146,7 @@ impl Wakeups {
     }
 
     /// Sends changes to other processes until told to stop.
-    pub async fn send_to_others(&self, pool: PgPool, stop: CancellationToken) {
+    pub async fn send_to_others(&self, pool: Pool, stop: CancellationToken) {
         let Inner {
             numbered_outgoing,
             jobs_outgoing,
@@ -177,7 +179,7 @@ impl Wakeups {
 
     async fn send(
         &self,
-        pool: &PgPool,
+        pool: &Pool,
         channel: &str,
         changes: &Notify,
         gathering_time: Duration,
@@ -198,15 +200,17 @@ impl Wakeups {
         }
     }
 
-    async fn notify(&self, pool: &PgPool, channel: &str) -> sqlx::Result<()> {
+    async fn notify(&self, pool: &Pool, channel: &str) -> sqlx::Result<()> {
+        let mut conn = pool.acquire().await?;
         sqlx::query!("SELECT pg_notify($1, $2)", channel, self.0.name.0)
-            .execute(pool)
-            .await
-            .map(|_| ())
+            .execute(&mut *conn)
+            .await?;
+        conn.put_back();
+        Ok(())
     }
 
     /// Receives changes from other processes until told to stop.
-    pub async fn receive_from_others(&self, pool: PgPool, stop: CancellationToken) {
+    pub async fn receive_from_others(&self, pool: Pool, stop: CancellationToken) {
         loop {
             tokio::select! {
                 () = stop.cancelled() => return,
@@ -223,8 +227,8 @@ impl Wakeups {
         }
     }
 
-    async fn listen(&self, pool: &PgPool) -> sqlx::Result<()> {
-        let mut listener = PgListener::connect_with(pool).await?;
+    async fn listen(&self, pool: &Pool) -> sqlx::Result<()> {
+        let mut listener = PgListener::connect_with(pool.inner()).await?;
         listener
             .listen_all([JOBS_CHANNEL, EVENTS_CHANNEL, PRESENCE_CHANNEL])
             .await?;

@@ -2,7 +2,6 @@
 
 use std::{sync::Arc, time::Duration};
 
-use sqlx::PgPool;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
@@ -10,6 +9,7 @@ use super::{Feed, Told};
 use crate::{
     db::{
         events::{self, Numbered},
+        pool::Pool,
         wakeups::Wakeups,
     },
     domain::{
@@ -49,7 +49,7 @@ impl Handover {
 /// Follows the log for the feed.
 pub struct Follower {
     /// The database.
-    pub pool: PgPool,
+    pub pool: Pool,
     /// Tells of events that have got their numbers.
     pub wakeups: Wakeups,
     /// Events that have got them in this process.
@@ -132,6 +132,7 @@ impl Follower {
             // Whoever subscribes after this look reads the database later than it, and finds these events there.
             if self.feed.is_idle() {
                 *seen = Some(last);
+                conn.put_back();
                 return Ok(false);
             }
         }
@@ -145,7 +146,7 @@ impl Follower {
                 return Ok(false);
             }
         }
-        drop(conn);
+        conn.put_back();
         self.publish(&found);
         *seen = Some(looked);
         Ok(looked.0 - after.0 >= BATCH)

@@ -14,7 +14,6 @@ use std::{
 
 use chrono::{DateTime, Utc};
 use futures_util::FutureExt;
-use sqlx::PgPool;
 use tokio::{sync::oneshot, time::timeout};
 use tokio_util::task::TaskTracker;
 
@@ -22,6 +21,7 @@ use crate::{
     db::{
         self,
         jobs::{JobAtOnce, accept_at_once},
+        pool::Pool,
         wakeups::Wakeups,
     },
     domain::ids::JobId,
@@ -45,7 +45,7 @@ pub struct Acceptor(Arc<Inner>);
 
 #[derive(Debug)]
 struct Inner {
-    pool: PgPool,
+    pool: Pool,
     /// Lets a shutdown wait for what is under way.
     tasks: TaskTracker,
     wakeups: Wakeups,
@@ -68,12 +68,7 @@ struct Waiting {
 impl Acceptor {
     /// Makes one. The metadata under `usage_keys` outlives its job's content.
     #[must_use]
-    pub fn new(
-        pool: PgPool,
-        tasks: TaskTracker,
-        wakeups: Wakeups,
-        usage_keys: Vec<String>,
-    ) -> Self {
+    pub fn new(pool: Pool, tasks: TaskTracker, wakeups: Wakeups, usage_keys: Vec<String>) -> Self {
         Self(Arc::new(Inner {
             pool,
             tasks,
@@ -160,6 +155,7 @@ impl Acceptor {
             return Err(away());
         };
         let accepted = accepted?;
+        conn.put_back();
         if !accepted.is_empty() {
             // Here, since their callers may have hung up.
             self.0.wakeups.jobs_queued();

@@ -92,6 +92,7 @@ pub(super) async fn look_up(
 ) -> Result<Caller, Problem> {
     let mut conn = state.pool.acquire().await?;
     let caller = db::api_keys::find_caller(&mut conn, hash).await?;
+    conn.put_back();
     state.known_keys.note(*hash, caller);
     caller.ok_or_else(|| Problem::new(ProblemType::Unauthorized, unknown))
 }

@@ -6,13 +6,16 @@
 use std::time::Duration;
 
 use axum::http::HeaderMap;
-use sqlx::{PgConnection, PgPool};
+use sqlx::PgConnection;
 use tokio::task::JoinHandle;
 use uuid::Uuid;
 
 use super::problem::{Problem, ProblemType};
 use crate::{
-    db::idempotency::{self, Reservation},
+    db::{
+        idempotency::{self, Reservation},
+        pool::Pool,
+    },
     domain::{
         idempotency::{Fingerprint, IdempotencyKey, Made},
         ids::{BatchId, JobId, TenantId},
@@ -100,7 +103,7 @@ pub enum Claimed {
 
 /// A reserved key. Given back when dropped, unless something was made.
 pub struct HeldKey {
-    pool: PgPool,
+    pool: Pool,
     tenant_id: TenantId,
     key: IdempotencyKey,
     holder: Uuid,
@@ -116,7 +119,7 @@ impl HeldKey {
     /// # Errors
     /// 409 while another request holds it.
     pub async fn claim(
-        pool: &PgPool,
+        pool: &Pool,
         tenant_id: TenantId,
         key: IdempotencyKey,
         holder: Uuid,
@@ -138,7 +141,7 @@ impl HeldKey {
     /// A key that was reserved.
     #[must_use]
     pub fn reserved(
-        pool: &PgPool,
+        pool: &Pool,
         tenant_id: TenantId,
         key: IdempotencyKey,
         holder: Uuid,

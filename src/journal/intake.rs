@@ -15,7 +15,7 @@ use std::{
     time::Duration,
 };
 
-use sqlx::{PgConnection, PgPool};
+use sqlx::PgConnection;
 use tokio::time::{Instant, timeout_at};
 
 use super::{
@@ -29,6 +29,7 @@ use crate::{
     db::{
         self,
         callbacks::CallbackOutcome,
+        pool::Pool,
         to_fetch::{self, Because, CallbackToFetch},
         wakeups::Wakeups,
     },
@@ -46,7 +47,7 @@ const LONG_COMMIT_TIMEOUT: Duration = Duration::from_mins(5);
 /// Where callbacks are kept. Clones are the same.
 #[derive(Clone)]
 pub struct Intake {
-    pool: PgPool,
+    pool: Pool,
     ids: Ids,
     wakeups: Wakeups,
     spool: Option<Spool>,
@@ -61,7 +62,7 @@ pub struct Intake {
 /// What an intake is made of.
 pub struct Parts {
     /// The database.
-    pub pool: PgPool,
+    pub pool: Pool,
     /// Where new ids come from.
     pub ids: Ids,
     /// Whom to tell of slots that are free.
@@ -182,7 +183,7 @@ impl Intake {
 
     /// The database.
     #[must_use]
-    pub fn pool(&self) -> &PgPool {
+    pub fn pool(&self) -> &Pool {
         &self.pool
     }
 
@@ -327,11 +328,13 @@ impl Intake {
             .await
             .map_err(|_| too_late())??;
         let outcome = timeout_at(deadline, self.record(&mut conn, received)).await;
-        outcome.unwrap_or_else(|_| {
+        match &outcome {
+            Ok(Ok(_)) => conn.put_back(),
+            Ok(Err(_)) => {}
             // It was given up in the middle of whatever it was doing.
-            conn.close_on_drop();
-            Err(too_late())
-        })
+            Err(_) => conn.close_on_drop(),
+        }
+        outcome.unwrap_or_else(|_| Err(too_late()))
     }
 
     async fn record(

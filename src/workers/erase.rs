@@ -3,12 +3,14 @@
 //! Gladia refuses while it is at work on a job, so a deletion may take hours; it is tried at growing intervals, by
 //! whichever replica claims it. The claim is committed before the call.
 
-use sqlx::PgPool;
 use tokio_util::sync::CancellationToken;
 
 use super::{ERROR_PAUSE, sweep_interval};
 use crate::{
-    db::upstream_deletions::{self, DeletionOutcome, DueDeletion},
+    db::{
+        pool::Pool,
+        upstream_deletions::{self, DeletionOutcome, DueDeletion},
+    },
     gladia::{client::GladiaClient, delete::Deletion},
 };
 
@@ -19,7 +21,7 @@ const AT_ONCE: i64 = 4;
 #[derive(Clone)]
 pub struct Eraser {
     /// The database.
-    pub pool: PgPool,
+    pub pool: Pool,
     /// Gladia.
     pub gladia: GladiaClient,
     /// Whether Gladia keeps nothing anyway. Then it is asked for nothing.

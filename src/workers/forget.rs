@@ -8,12 +8,11 @@
 
 use std::time::Duration;
 
-use sqlx::PgPool;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::{ERROR_PAUSE, sweep_interval};
-use crate::db::{deliveries, events};
+use crate::db::{deliveries, events, pool::Pool};
 
 /// How many rows are looked at in one go.
 const BATCH: i64 = 500;
@@ -28,7 +27,7 @@ const SECOND_LOOK_INTERVAL: Duration = Duration::from_mins(10);
 #[derive(Debug, Clone)]
 pub struct Forgetter {
     /// The database.
-    pub pool: PgPool,
+    pub pool: Pool,
     /// How long an event is kept, and a delivery after its end.
     pub keeps_for: Duration,
 }

@@ -6,7 +6,6 @@
 
 use std::{sync::Arc, time::Duration};
 
-use sqlx::PgPool;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::{ERROR_PAUSE, HOLD, held, sweep_interval, turns::Turns};
@@ -14,6 +13,7 @@ use crate::{
     db::{
         callbacks::CallbackOutcome,
         looks::{self, Due, DueLook, Found, Noted},
+        pool::Pool,
         wakeups::Wakeups,
     },
     domain::{
@@ -34,7 +34,7 @@ pub struct Reconciler(Arc<Parts>);
 /// What a reconciler works with.
 pub struct Parts {
     /// The database.
-    pub pool: PgPool,
+    pub pool: Pool,
     /// Gladia.
     pub gladia: GladiaClient,
     /// Tells of free slots.

@@ -4,12 +4,11 @@
 
 use std::time::Duration;
 
-use sqlx::PgPool;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::{ERROR_PAUSE, sweep_interval};
-use crate::db::{self, job_endings, uploads};
+use crate::db::{self, job_endings, pool::Pool, uploads};
 
 /// How many jobs, or files, are taken in one go.
 const BATCH: i64 = 100;
@@ -21,7 +20,7 @@ const UPLOADS_INTERVAL: Duration = Duration::from_hours(1);
 #[derive(Debug, Clone)]
 pub struct Retention {
     /// The database.
-    pub pool: PgPool,
+    pub pool: Pool,
     /// How long after its end a job is kept.
     pub keeps_for: Duration,
     /// Whether Gladia's copy is to be deleted as well.

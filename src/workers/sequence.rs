@@ -6,7 +6,7 @@
 //! The same commit leases what it makes to the deliverer of this process, and those who wait here are handed what it has
 //! numbered: between the end of a job and those who are told of it stand two commits, and no more.
 
-use sqlx::{Connection, PgConnection, PgPool};
+use sqlx::{Connection, PgConnection};
 use tokio_util::sync::CancellationToken;
 
 use super::{
@@ -19,6 +19,7 @@ use crate::{
         self,
         deliveries::{self, FannedOut},
         events::{self, Numbered},
+        pool::Pool,
         wakeups::Wakeups,
     },
     domain::ids::Ids,
@@ -43,7 +44,7 @@ struct Mode {
 /// Numbers events.
 pub struct Sequencer {
     /// The database.
-    pub pool: PgPool,
+    pub pool: Pool,
     /// Tells of events, and is told of numbers.
     pub wakeups: Wakeups,
     /// Where the ids of deliveries come from.
@@ -98,14 +99,17 @@ impl Sequencer {
         let mut conn = self.pool.acquire().await?;
         // Whoever only looks by takes no lock for it.
         if !is_woken && !events::is_any_unnumbered(&mut conn).await? {
+            conn.put_back();
             return Ok(false);
         }
         let committed = self.number_next(&mut conn, mode).await;
-        if committed.is_err() {
+        if committed.is_ok() {
+            conn.put_back();
+        } else {
             // Where not even its beginning is known to have succeeded, nobody else is to find it.
             conn.close_on_drop();
+            drop(conn);
         }
-        drop(conn);
         let Some(Committed {
             numbered,
             made,

@@ -3,7 +3,6 @@
 
 use std::time::Duration;
 
-use sqlx::PgPool;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -13,6 +12,7 @@ use crate::{
     db::{
         expiry::{self, Expired},
         lines,
+        pool::Pool,
         wakeups::Wakeups,
     },
     domain::ids::AttemptId,
@@ -25,7 +25,7 @@ const MISSED_INTERVAL: Duration = Duration::from_mins(1);
 ///
 /// `awaits_decision`: nobody looks for attempts of unknown outcome, so at the end of their slot's time an operator has to
 /// decide; and nobody asks for accepted ones, so they end there as well.
-pub async fn run(pool: PgPool, wakeups: Wakeups, awaits_decision: bool, stop: CancellationToken) {
+pub async fn run(pool: Pool, wakeups: Wakeups, awaits_decision: bool, stop: CancellationToken) {
     let mut next_missed = Instant::now();
     loop {
         if Instant::now() >= next_missed {
@@ -61,7 +61,7 @@ pub async fn run(pool: PgPool, wakeups: Wakeups, awaits_decision: bool, stop: Ca
 ///
 /// # Errors
 /// Where the database does not answer.
-pub async fn find_missed(pool: &PgPool) -> sqlx::Result<u64> {
+pub async fn find_missed(pool: &Pool) -> sqlx::Result<u64> {
     let mut conn = pool.acquire().await?;
     lines::find_missed(&mut conn).await
 }
@@ -70,7 +70,7 @@ pub async fn find_missed(pool: &PgPool) -> sqlx::Result<u64> {
 ///
 /// # Errors
 /// Where the database does not answer.
-pub async fn sweep(pool: &PgPool, awaits_decision: bool) -> sqlx::Result<usize> {
+pub async fn sweep(pool: &Pool, awaits_decision: bool) -> sqlx::Result<usize> {
     let mut conn = pool.acquire().await?;
     let mut moved = 0;
     for id in expiry::list_expired_leases(&mut conn).await? {

@@ -6,7 +6,6 @@
 
 use std::{sync::Arc, time::Duration};
 
-use sqlx::PgPool;
 use tokio::{sync::watch, time::Instant};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use url::Url;
@@ -18,6 +17,7 @@ use crate::{
         self,
         attempts::Recorded,
         claims::{Claim, Claimant, ClaimedJob, MAX_CLAIMED},
+        pool::Pool,
         wakeups::Wakeups,
     },
     domain::{
@@ -48,7 +48,7 @@ pub struct Submitter(Arc<Parts>);
 /// What a submitter works with.
 pub struct Parts {
     /// The database.
-    pub pool: PgPool,
+    pub pool: Pool,
     /// Gladia.
     pub gladia: GladiaClient,
     /// Signs callback addresses.
@@ -128,10 +128,11 @@ impl Submitter {
             CrashPoint::SubmitBeforeClaim.reach();
             let claim =
                 tokio::time::timeout(CLAIM_TIMEOUT, db::claims::claim(&mut conn, &claimant));
-            match claim.await.map_err(|_| sqlx::Error::PoolTimedOut)?? {
+            let claim = claim.await.map_err(|_| sqlx::Error::PoolTimedOut)??;
+            conn.put_back();
+            match claim {
                 Claim::Claimed(jobs) => {
                     CrashPoint::SubmitClaimed.reach();
-                    drop(conn);
                     for job in jobs {
                         let (this, give_up) = (self.clone(), give_up.clone());
                         tasks.spawn(async move { this.submit(job, send_deadline, &give_up).await });
@@ -235,7 +236,10 @@ impl Submitter {
         loop {
             let recorded = async {
                 let mut conn = self.0.pool.acquire().await?;
-                db::attempts::record_outcome(&mut conn, job.attempt_id, outcome).await
+                let recorded = db::attempts::record_outcome(&mut conn, job.attempt_id, outcome);
+                let recorded = recorded.await?;
+                conn.put_back();
+                Ok(recorded)
             };
             match recorded.await {
                 Err(error) if !give_up.is_cancelled() => {
@@ -258,7 +262,11 @@ impl Submitter {
         }
         let mut conn = self.0.pool.acquire().await?;
         let (reason, at_least) = match outcome {
-            SubmitOutcome::Accepted { .. } => return db::dispatch::mark_working(&mut conn).await,
+            SubmitOutcome::Accepted { .. } => {
+                db::dispatch::mark_working(&mut conn).await?;
+                conn.put_back();
+                return Ok(());
+            }
             SubmitOutcome::Busy { retry_after, .. } => (
                 PauseReason::GladiaBusy,
                 retry_after.unwrap_or_default().min(MAX_RETRY_AFTER),

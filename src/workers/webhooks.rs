@@ -6,7 +6,6 @@
 
 use std::{sync::Arc, time::Duration};
 
-use sqlx::PgPool;
 use tokio::time::Instant;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
@@ -15,6 +14,7 @@ use crate::{
     db::{
         adoption::{Adopted, FoundBy, adopt},
         callbacks::CallbackOutcome,
+        pool::Pool,
         wakeups::Wakeups,
         webhooks::{self, DueMessage},
     },
@@ -39,7 +39,7 @@ pub struct WebhookHandler(Arc<Parts>);
 /// What a handler works with.
 pub struct Parts {
     /// The database.
-    pub pool: PgPool,
+    pub pool: Pool,
     /// Gladia.
     pub gladia: GladiaClient,
     /// Tells of free slots.

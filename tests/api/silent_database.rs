@@ -11,7 +11,12 @@ const BOUND: Duration = Duration::from_mins(1);
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_database_that_falls_silent_does_not_hold_creates_for_ever() {
-    let app = TestApp::builder().with_database_relay().start().await;
+    // Room for creates beside every worker that waits for the same lock.
+    let app = TestApp::builder()
+        .with_database_relay()
+        .set("DATABASE_POOL_SIZE", "16")
+        .start()
+        .await;
     let body = serde_json::json!({ "audio_url": "https://audio.example/spoken.mp3" });
     // Of this key it is known whose it is.
     app.acme.transcribe(&body).await.expect(202);

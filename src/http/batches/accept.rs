@@ -1,7 +1,7 @@
 //! Accepting a batch: its jobs, their events and metadata, what was refused, and the idempotency key, in one commit.
 
 use serde_json::Value;
-use sqlx::PgConnection;
+use sqlx::{Connection, PgConnection};
 
 use super::{
     request::{RequestedBatch, RequestedTranscription},
@@ -65,7 +65,8 @@ pub async fn accept(
 ) -> Result<CreatedBatch, Problem> {
     let mut span = accepting();
     let trace = span.context();
-    let mut tx = state.pool.begin().await?;
+    let mut conn = state.pool.acquire().await?;
+    let mut tx = conn.begin().await?;
     let (accepted, refused) = judge(&mut tx, state, caller, batch.requests).await?;
     let refused = within_bounds(refused);
     if accepted.is_empty() || (batch.all_or_nothing && !refused.is_empty()) {

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use axum::{Json, extract::State, http::StatusCode};
+use sqlx::Connection;
 
 use super::{
     lookup::{DeliveryPath, no_such_delivery},
@@ -45,7 +46,8 @@ pub async fn replay_delivery(
     Writer(caller): Writer,
     DeliveryPath(id): DeliveryPath,
 ) -> Result<(StatusCode, Json<Delivery>), Problem> {
-    let mut tx = state.pool.begin().await?;
+    let mut conn = state.pool.acquire().await?;
+    let mut tx = conn.begin().await?;
     match deliveries::replay(&mut tx, caller.tenant_id, id).await? {
         Replayed::Due => {}
         Replayed::NotFound => return Err(no_such_delivery()),

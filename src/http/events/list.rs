@@ -190,6 +190,7 @@ async fn read(
             after = page.through;
             continue;
         }
+        conn.put_back();
         let told = page.events.iter();
         return Ok(Found {
             events: told

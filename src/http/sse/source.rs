@@ -171,6 +171,8 @@ impl Reader {
         // Never closed; without a turn it would only be less polite.
         let _turn = self.turns.acquire().await;
         let mut conn = self.pool.acquire().await?;
-        self.source.read(&mut conn, after).await
+        let page = self.source.read(&mut conn, after).await?;
+        conn.put_back();
+        Ok(page)
     }
 }

@@ -1,5 +1,7 @@
 //! Accepting a job: the row, its idempotency key and its event in one commit.
 
+use sqlx::Connection;
+
 use super::{ending::Committed, lookup::find, request::RequestedOptions};
 use crate::{
     db::{
@@ -54,7 +56,8 @@ pub async fn commit(state: &AppState, accepted: Accepted<'_>) -> Result<Job, Pro
     warnings.extend_from_slice(accepted.options.warnings());
     let mut span = accepting();
     let trace = span.context();
-    let mut tx = state.pool.begin().await?;
+    let mut conn = state.pool.acquire().await?;
+    let mut tx = conn.begin().await?;
     let job = NewJob {
         id: job_id,
         caller: accepted.caller,
@@ -83,6 +86,7 @@ pub async fn commit(state: &AppState, accepted: Accepted<'_>) -> Result<Job, Pro
     // Read before the commit: once it is accepted, nothing can fail any more.
     let job = find(&mut tx, accepted.caller.tenant_id, job_id).await?;
     tx.commit().await?;
+    conn.put_back();
     span.add(Fact::Job(job_id));
     span.end();
     if let Some((key, _)) = key {

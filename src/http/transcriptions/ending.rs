@@ -87,6 +87,7 @@ fn find_now(
             // Erased; or its caller's key was revoked meanwhile, who was let in before.
             None => find(&mut conn, caller.tenant_id, id).await?,
         };
+        conn.put_back();
         Ok(Box::new(job))
     })
 }

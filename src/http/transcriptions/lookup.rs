@@ -39,7 +39,7 @@ pub async fn find_presumed(
 ) -> Result<Box<Job>, Problem> {
     let mut conn = state.pool.acquire().await?;
     let found = db::jobs::find_of_key(&mut conn, presumed.caller(), id, wants_result).await?;
-    drop(conn);
+    conn.put_back();
     if let Some(job) = found.filter(|job| job.deleted_at.is_none()) {
         return Ok(Box::new(job));
     }

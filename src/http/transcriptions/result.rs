@@ -133,6 +133,7 @@ async fn find(
         .map_err(|_| unreadable(callback_id, "no permit"))?;
     let mut conn = state.pool.acquire().await?;
     if let Some(stored) = db::jobs::find_result(&mut conn, callback_id).await? {
+        conn.put_back();
         return Ok((stored, permit));
     }
     // Erased since the job was read.

@@ -7,6 +7,7 @@ use axum::{
     http::{HeaderMap, HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
 };
+use sqlx::Connection;
 
 use super::{
     lookup::find,
@@ -60,7 +61,8 @@ pub async fn create_webhook_endpoint(
         event_types: &requested.event_types,
         includes_result: requested.includes_result,
     };
-    let mut tx = state.pool.begin().await?;
+    let mut conn = state.pool.acquire().await?;
+    let mut tx = conn.begin().await?;
     if !db::webhook_endpoints::insert(&mut tx, new).await? {
         return Err(Problem::new(
             ProblemType::TooManyWebhookEndpoints,

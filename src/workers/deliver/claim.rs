@@ -114,9 +114,12 @@ impl Claimer {
             let inner = &claimer.deliverer.0;
             let loading = async {
                 let mut conn = inner.parts.pool.acquire().await?;
-                deliveries::load(&mut conn, &ids, &inner.parts.worker, LEASE).await
+                let loaded = deliveries::load(&mut conn, &ids, &inner.parts.worker, LEASE).await?;
+                conn.put_back();
+                Ok(loaded)
             };
-            match loading.await {
+            let loaded: sqlx::Result<_> = loading.await;
+            match loaded {
                 Ok(loaded) => {
                     for delivery in loaded {
                         let Some(place) = inner.places.take_next(delivery.tenant_id).await else {

@@ -12,7 +12,6 @@
 
 use std::{sync::Arc, time::Duration};
 
-use sqlx::PgPool;
 use tokio::sync::Mutex;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
@@ -20,7 +19,7 @@ pub use self::claim::{Claim, Claimer};
 use self::{lanes::Lanes, pace::Pace, places::Places, results::Results};
 use super::{ERROR_PAUSE, sweep_interval};
 use crate::{
-    db::wakeups::Wakeups,
+    db::{pool::Pool, wakeups::Wakeups},
     domain::{ids::Ids, links::Links},
     journal::announce::Lessee,
     notify::{client::Notifier, sealing::Sealer},
@@ -50,7 +49,7 @@ pub struct Deliverer(Arc<Inner>);
 /// What a deliverer works with.
 pub struct Parts {
     /// The database.
-    pub pool: PgPool,
+    pub pool: Pool,
     /// Sends.
     pub notifier: Notifier,
     /// Opens signing secrets.
@@ -146,7 +145,7 @@ impl Deliverer {
         };
         let claim = tokio::time::timeout(CLAIM_TIMEOUT, claim).await;
         let claim = claim.map_err(|_| sqlx::Error::PoolTimedOut)??;
-        drop(conn);
+        conn.put_back();
         claim.begin();
         Ok(())
     }

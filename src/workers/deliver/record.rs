@@ -115,7 +115,9 @@ impl Deliverer {
         let recorded = loop {
             let recorded = async {
                 let mut conn = self.0.parts.pool.acquire().await?;
-                deliveries::record(&mut conn, &outcomes, rand::random()).await
+                let recorded = deliveries::record(&mut conn, &outcomes, rand::random()).await?;
+                conn.put_back();
+                Ok(recorded)
             };
             match recorded.await {
                 Ok(recorded) => break recorded,

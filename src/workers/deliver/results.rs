@@ -6,11 +6,10 @@ use std::{
 };
 
 use bytes::Bytes;
-use sqlx::PgPool;
 use tokio::sync::{AcquireError, OwnedSemaphorePermit, Semaphore};
 
 use crate::{
-    db::{deliveries::ResultAt, jobs},
+    db::{deliveries::ResultAt, jobs, pool::Pool},
     domain::ids::TenantId,
     journal::result::unpacked,
 };
@@ -119,7 +118,7 @@ impl Results {
     /// Waits for room, and reads a result.
     pub(super) async fn read(
         &self,
-        pool: &PgPool,
+        pool: &Pool,
         tenant_id: TenantId,
         at: ResultAt,
         is_unproven: bool,
@@ -136,7 +135,9 @@ impl Results {
         let stored = {
             let _turn = self.reads.acquire().await.map_err(closed)?;
             let mut conn = pool.acquire().await?;
-            jobs::find_result(&mut conn, at.callback_id).await?
+            let stored = jobs::find_result(&mut conn, at.callback_id).await?;
+            conn.put_back();
+            stored
         };
         let stored = stored.ok_or(NoResult::Erased)?;
         // The room goes along: unpacking does not end when nobody waits for it any more.

@@ -16,7 +16,6 @@ use std::{
 };
 
 use chrono::{DateTime, Utc};
-use sqlx::PgPool;
 use tokio_util::sync::CancellationToken;
 
 use self::{
@@ -29,6 +28,7 @@ use crate::{
     db::{
         adoption::{Adopted, FoundBy, adopt},
         look_ups::{self, Candidate, UnknownAttempt},
+        pool::Pool,
         wakeups::Wakeups,
     },
     domain::{
@@ -55,7 +55,7 @@ const NEXT_AFTER_DECISION: Duration = Duration::from_hours(1);
 #[derive(Debug)]
 pub struct LookUp {
     /// The database.
-    pub pool: PgPool,
+    pub pool: Pool,
     /// Gladia.
     pub gladia: GladiaClient,
     /// Tells of free slots and jobs that are back in line.

@@ -27,7 +27,9 @@ pub async fn get_job(
     base: Base,
     JobPath(id): JobPath,
 ) -> Result<Response, V2Error> {
-    let job = find(&mut *state.pool.acquire().await?, caller.tenant_id, id).await?;
+    let mut conn = state.pool.acquire().await?;
+    let job = find(&mut conn, caller.tenant_id, id).await?;
+    conn.put_back();
     let (written, result) = read_whole(&state, job, &base).await?;
     Ok(with_result(written, Some(result)))
 }

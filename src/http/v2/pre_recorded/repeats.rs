@@ -11,7 +11,6 @@ use axum::{
     http::{HeaderMap, StatusCode},
     response::Response,
 };
-use sqlx::PgPool;
 use tokio::{
     sync::watch,
     time::{Instant, sleep, timeout},
@@ -22,6 +21,7 @@ use crate::{
     db::{
         self,
         idempotency::{Reservation, reserve},
+        pool::Pool,
         repeats::{self, Row, Told},
     },
     domain::{
@@ -155,7 +155,7 @@ impl CreateKey {
         let note = Note {
             row: self.row,
             window,
-            pool: state.pool.inner().clone(),
+            pool: state.pool.clone(),
             stopping: state.stopping.clone(),
         };
         Claimed::New(held, self.fingerprint, note)
@@ -166,7 +166,7 @@ impl CreateKey {
 pub struct Note {
     row: Row,
     window: Duration,
-    pool: PgPool,
+    pool: Pool,
     stopping: CancellationToken,
 }
 
