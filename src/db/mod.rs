@@ -66,8 +66,8 @@ pub static MIGRATOR: LazyLock<Migrator> = LazyLock::new(|| {
 /// How long a request waits for a connection before it is answered 503.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// How long a connection may have been idle and is used unasked. Each is asked when it is given back, and one that has died
-/// since fails whoever uses it, as it does whoever is using it then.
+/// How long a connection may have been idle, in the pool or at hand, and is used unasked. One that has died since it last
+/// answered fails whoever uses it, as it does whoever is using it then.
 const TRUSTED_IDLE_TIME: Duration = Duration::from_millis(250);
 
 /// Parses a database URL.

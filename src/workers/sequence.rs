@@ -108,7 +108,6 @@ impl Sequencer {
         } else {
             // Where not even its beginning is known to have succeeded, nobody else is to find it.
             conn.close_on_drop();
-            drop(conn);
         }
         let Some(Committed {
             numbered,

@@ -34,6 +34,7 @@ mod commands;
 mod compression;
 mod conditional;
 mod connections;
+mod connections_at_hand;
 mod crash_points;
 mod deliveries;
 mod deliveries_api;

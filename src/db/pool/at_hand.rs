@@ -5,8 +5,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// How long a connection may have rested and is used unasked. After that its other end may have vanished.
-const WARM_FOR: Duration = Duration::from_millis(250);
+use crate::db::TRUSTED_IDLE_TIME;
 
 /// After this the pool gets one back, which ends those that are too old.
 const LENT_FOR_AT_MOST: Duration = Duration::from_secs(30);
@@ -90,7 +89,7 @@ impl<C> AtHand<C> {
 
 impl<C> Resting<C> {
     fn is_warm(&self, now: Instant) -> bool {
-        now.saturating_duration_since(self.put_back_at) <= WARM_FOR
+        now.saturating_duration_since(self.put_back_at) <= TRUSTED_IDLE_TIME
     }
 }
 
@@ -130,10 +129,14 @@ mod tests {
     #[test]
     fn what_has_gone_cold_goes_to_the_pool_with_the_next_that_is_put_back() {
         let then = Instant::now();
-        let now = then + WARM_FOR + Duration::from_millis(1);
+        let now = then + TRUSTED_IDLE_TIME + Duration::from_millis(1);
         let mut at_hand = AtHand::of_at_most(3);
         assert!(at_hand.put_back("cold", then, then).is_empty());
-        assert!(at_hand.put_back("warm", then, then + WARM_FOR).is_empty());
+        assert!(
+            at_hand
+                .put_back("warm", then, then + TRUSTED_IDLE_TIME)
+                .is_empty()
+        );
         assert_eq!(at_hand.put_back("new", now, now), ["cold"]);
         assert_eq!(at_hand.take(now), (Some(("new", now)), vec![]));
         assert_eq!(at_hand.take(now), (Some(("warm", then)), vec![]));
@@ -142,7 +145,7 @@ mod tests {
     #[test]
     fn nothing_that_has_gone_cold_is_taken() {
         let then = Instant::now();
-        let now = then + WARM_FOR + Duration::from_millis(1);
+        let now = then + TRUSTED_IDLE_TIME + Duration::from_millis(1);
         let mut at_hand = AtHand::of_at_most(2);
         for conn in ["first", "second"] {
             assert!(at_hand.put_back(conn, then, then).is_empty());

@@ -111,6 +111,7 @@ pub async fn accept(
     // Read before the commit: once it is accepted, nothing can fail any more.
     let created = find(&mut tx, caller.tenant_id, id).await?;
     tx.commit().await?;
+    conn.put_back();
     span.add(Fact::Batch(id));
     span.add(Fact::Jobs(accepted.len()));
     span.end();

@@ -81,6 +81,7 @@ pub async fn replay_delivery(
         .await?
         .ok_or_else(no_such_delivery)?;
     tx.commit().await?;
+    conn.put_back();
     state.wakeups.deliveries_due();
     tracing::info!(delivery.id = %id, api_key.id = %caller.api_key_id, "Delivery {id} is sent again");
     Ok((StatusCode::ACCEPTED, Json(delivery.into())))

@@ -74,6 +74,7 @@ pub async fn create_webhook_endpoint(
     db::signing_secrets::insert_first(&mut tx, &stored).await?;
     let endpoint = find(&mut tx, caller.tenant_id, id).await?;
     tx.commit().await?;
+    conn.put_back();
     tracing::info!(
         endpoint.id = %id, api_key.id = %caller.api_key_id,
         "Created webhook endpoint {id}"

@@ -1,0 +1,127 @@
+//! Connections to the database that are put back at hand: what must not rest there, and who must not wait for it.
+
+use std::time::Duration;
+
+use gladia_gateway::db::{
+    self,
+    pool::{Loan, Pool},
+};
+use sqlx::Connection;
+use tokio::time::timeout;
+
+use crate::support::{BOUND, TestApp, eventually};
+
+/// Longer than a connection is used unasked.
+const LONG_REST: Duration = Duration::from_millis(500);
+
+async fn pool_of(app: &TestApp, max_connections: u32) -> Pool {
+    let options = db::parse_url(app.database_url()).unwrap();
+    Pool::from(db::connect(options, max_connections).await.unwrap())
+}
+
+async fn backend_of(conn: &mut Loan) -> i32 {
+    sqlx::query_scalar("SELECT pg_backend_pid()")
+        .fetch_one(&mut **conn)
+        .await
+        .unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_next_one_gets_what_was_put_back() {
+    let app = TestApp::start().await;
+    let pool = pool_of(&app, 4).await;
+    let mut conn = pool.acquire().await.unwrap();
+    let backend = backend_of(&mut conn).await;
+    conn.put_back();
+    let mut next = pool.acquire().await.unwrap();
+    assert_eq!(backend_of(&mut next).await, backend);
+    drop(next);
+    pool.close().await;
+    app.finish().await;
+}
+
+/// A transaction that is dropped is only about to be rolled back, and its connection may not be used again for long.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_dropped_transaction_lets_go_of_its_locks_although_nobody_uses_its_connection_again() {
+    let app = TestApp::start().await;
+    let pool = pool_of(&app, 4).await;
+    let mut conn = pool.acquire().await.unwrap();
+    let backend = backend_of(&mut conn).await;
+    let mut tx = conn.begin().await.unwrap();
+    sqlx::query("SELECT pg_advisory_xact_lock(42)")
+        .execute(&mut *tx)
+        .await
+        .unwrap();
+    drop(tx);
+    conn.put_back();
+    eventually("lock that is let go", async || {
+        let held = "pg_locks WHERE locktype = 'advisory' AND objid = 42";
+        (app.rows(held).await == 0).then_some(())
+    })
+    .await;
+    // Not because Postgres has lost patience with it.
+    let alive = format!("pg_stat_activity WHERE pid = {backend}");
+    assert_eq!(app.rows(&alive).await, 1);
+    pool.close().await;
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_statement_that_was_given_up_is_waited_for_by_nobody_else() {
+    let app = TestApp::start().await;
+    let pool = pool_of(&app, 4).await;
+    let mut conn = pool.acquire().await.unwrap();
+    let given_up = backend_of(&mut conn).await;
+    let endless = sqlx::query("SELECT pg_sleep(3600)").execute(&mut *conn);
+    timeout(Duration::from_millis(100), endless)
+        .await
+        .unwrap_err();
+    drop(conn);
+    let mut next = timeout(BOUND, pool.acquire()).await.unwrap().unwrap();
+    let backend = timeout(BOUND, backend_of(&mut next)).await.unwrap();
+    assert_ne!(backend, given_up);
+    drop(next);
+    terminate(&app, given_up).await;
+    pool.close().await;
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_waits_for_the_pool_gets_the_next_that_is_put_back() {
+    let app = TestApp::start().await;
+    let pool = pool_of(&app, 2).await;
+    let (one, other) = (pool.acquire().await.unwrap(), pool.acquire().await.unwrap());
+    let waits = tokio::spawn(pool.acquire());
+    tokio::task::yield_now().await;
+    one.put_back();
+    let mut got = timeout(BOUND, waits).await.unwrap().unwrap().unwrap();
+    backend_of(&mut got).await;
+    got.put_back();
+    other.put_back();
+    pool.close().await;
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_connection_that_has_died_while_it_rested_fails_nobody_later() {
+    let app = TestApp::start().await;
+    let pool = pool_of(&app, 4).await;
+    let mut conn = pool.acquire().await.unwrap();
+    let backend = backend_of(&mut conn).await;
+    conn.put_back();
+    terminate(&app, backend).await;
+    tokio::time::sleep(LONG_REST).await;
+    let mut next = pool.acquire().await.unwrap();
+    assert_ne!(backend_of(&mut next).await, backend);
+    drop(next);
+    pool.close().await;
+    app.finish().await;
+}
+
+async fn terminate(app: &TestApp, backend: i32) {
+    sqlx::query("SELECT pg_terminate_backend($1)")
+        .bind(backend)
+        .execute(&app.pool)
+        .await
+        .unwrap();
+}
