@@ -136,23 +136,27 @@ pub fn lazy_pool(options: PgConnectOptions, max_connections: u32) -> PgPool {
         .connect_lazy_with(options)
 }
 
-/// Prepares a connection.
+/// What every connection is set to.
 ///
 /// What a process that vanishes in the middle of a transaction can hold up is bounded: without this Postgres keeps its locks
 /// until TCP gives up, hours later, and every claim in every replica waits for them. And statements are planned once a
 /// connection rather than whenever Postgres expects a little from knowing their values: most are so short that planning takes
-/// longer than carrying out. So every statement has to be good with one plan for all values. None is worth compiling, which
-/// Postgres does where it expects much, as of a table that it has not counted yet.
+/// longer than carrying out. So every statement has to be good with one plan for all values, and by indexes: a plan is kept
+/// while its tables grow, and the page that an index leads to is nearly always in memory. By a walk of the index, at that: what
+/// is done is forgotten by the indexes of what waits when a walk meets it, while a bitmap meets it again each time until a
+/// vacuum. None is worth compiling, which Postgres does where it expects much, as of a table that it has not counted yet.
+pub const SESSION_SETTINGS: &str = "
+    SET idle_in_transaction_session_timeout = '15s';
+    SET lock_timeout = '10s';
+    SET plan_cache_mode = force_generic_plan;
+    SET random_page_cost = 1.1;
+    SET enable_bitmapscan = off;
+    SET jit = off;
+    SET tcp_keepalives_idle = 30; SET tcp_keepalives_interval = 10; SET tcp_keepalives_count = 3";
+
+/// Prepares a connection.
 async fn prepare_session(conn: &mut PgConnection) -> Result<(), sqlx::Error> {
-    conn.execute(
-        "SET idle_in_transaction_session_timeout = '15s';
-         SET lock_timeout = '10s';
-         SET plan_cache_mode = force_generic_plan;
-         SET jit = off;
-         SET tcp_keepalives_idle = 30; SET tcp_keepalives_interval = 10; SET tcp_keepalives_count = 3",
-    )
-    .await
-    .map(|_| ())
+    conn.execute(SESSION_SETTINGS).await.map(|_| ())
 }
 
 /// How often migrations are tried, where the last one gave way to whoever held its table.

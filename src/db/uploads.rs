@@ -106,7 +106,7 @@ pub async fn find_owner(
     let row = sqlx::query!(
         "
         SELECT id, tenant_id, audio_url, audio_duration_seconds, number_of_channels, extension FROM uploads
-        WHERE audio_url = $1 OR id = $3
+        WHERE id = ANY (ARRAY(SELECT id FROM uploads WHERE audio_url = $1) || $3::uuid)
         ORDER BY tenant_id = $2 DESC LIMIT 1
         ",
         audio_url.as_str(),
@@ -145,9 +145,11 @@ pub async fn find_owners(
         .collect();
     let rows = sqlx::query!(
         r#"
-        WITH own AS (
+        WITH meant AS (
+            SELECT ARRAY(SELECT id FROM uploads WHERE audio_url = ANY ($2)) || $3 AS ids
+        ), own AS (
             SELECT id, audio_url, audio_duration_seconds, number_of_channels, extension FROM uploads
-            WHERE tenant_id = $1 AND (audio_url = ANY ($2) OR id = ANY ($3))
+            WHERE tenant_id = $1 AND id = ANY ((SELECT ids FROM meant)::uuid[])
             ORDER BY id
             -- Waits for whoever erases one, which is then not found.
             FOR KEY SHARE
@@ -156,7 +158,7 @@ pub async fn find_owners(
         FROM own
         UNION ALL
         SELECT false, id, audio_url, NULL, NULL, NULL FROM uploads
-        WHERE tenant_id <> $1 AND (audio_url = ANY ($2) OR id = ANY ($3))
+        WHERE tenant_id <> $1 AND id = ANY ((SELECT ids FROM meant)::uuid[])
         "#,
         tenant_id.0,
         &texts as &[&str],

@@ -327,11 +327,12 @@ async fn write(
               AND (SELECT count(*) FROM wanted) <= cardinality($23::uuid[])
               AND ($24::text IS NULL OR EXISTS (SELECT FROM lane))
               -- Events of a job are numbered in the order in which they were added.
-              AND NOT EXISTS (
-                  SELECT FROM events
-                  WHERE number IS NULL
-                    AND type NOT IN ('transcription.submitting', 'transcription.requeued', 'transcription.unknown')
-                    AND type = ANY ($25))
+              AND (SELECT position FROM events
+                   WHERE number IS NULL
+                     AND type NOT IN ('transcription.submitting', 'transcription.requeued', 'transcription.unknown')
+                     AND type = ANY ($25)
+                   -- Ordered, so that the index is walked whatever Postgres expects to find.
+                   ORDER BY position LIMIT 1) IS NULL
             FOR UPDATE SKIP LOCKED
         ), added AS (
             INSERT INTO events (tenant_id, job_id, type, data, number)

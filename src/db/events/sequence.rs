@@ -94,7 +94,8 @@ pub async fn number_next(
         ), numbered AS (
             UPDATE events e
             SET number = next.number
-            FROM next WHERE e.position = next.position
+            -- As an array, so that no plan reads the whole log to find them, however many it expects.
+            FROM next WHERE e.position = next.position AND e.position = ANY (ARRAY(SELECT position FROM unnumbered))
             RETURNING next.number, e.tenant_id, e.job_id, e.endpoint_id, e.type, e.occurred_at, e.data
         ), noted AS (
             UPDATE event_sequence SET last_number = (SELECT max(number) FROM numbered)
