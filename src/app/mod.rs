@@ -131,6 +131,7 @@ impl Gateway {
             zero_data_retention: settings.gladia.gladia_zero_data_retention,
             wants_proof: settings.callbacks.verify_callbacks == VerifyCallbacks::Fetch,
             announcer,
+            tasks: shutdown.tracker.clone(),
         });
         intake.set_away(is_late);
 

@@ -20,6 +20,8 @@ use crate::domain::{
 
 mod at_once;
 
+pub use at_once::record_all;
+
 /// A verified callback.
 #[derive(Debug)]
 pub struct ReceivedCallback<'a> {

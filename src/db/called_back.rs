@@ -21,6 +21,15 @@ pub struct Recorded {
     pub announced: Option<Announced>,
 }
 
+/// What came of callbacks that shared a commit.
+#[derive(Debug, Default)]
+pub struct RecordedTogether {
+    /// Of each of them, in their order. `None`: there is more to it, and nothing is changed.
+    pub each: Vec<Option<Recorded>>,
+    /// What the commit has told the log. `None`: that is left to the sequencer.
+    pub announced: Option<Announced>,
+}
+
 /// What it takes to tell of a job's end with the commit that ends it.
 pub struct Tells<'a> {
     /// Where ids of deliveries come from.

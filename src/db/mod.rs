@@ -44,6 +44,7 @@ pub mod signing_secrets;
 pub mod surplus;
 pub mod timeline;
 pub mod to_fetch;
+pub mod together;
 pub mod trace_contexts;
 pub mod uploads;
 pub mod upstream_deletions;

@@ -41,20 +41,7 @@ pub async fn carry_out(
     body: &KeptBody,
     announcer: Option<&Announcer>,
 ) -> sqlx::Result<CallbackOutcome> {
-    let callback = ReceivedCallback {
-        id,
-        attempt_id,
-        method,
-        received_at: body.came_at(),
-        compressed_body: body.compressed(),
-        body_bytes: body.body_bytes(),
-        body_sha256: body.body_sha256(),
-        completion: match body.report() {
-            Ok(Report::Ended(completion)) => Ok(completion),
-            Ok(Report::Running { .. }) => Err("the job has not ended"),
-            Err(reason) => Err(reason),
-        },
-    };
+    let callback = received(id, attempt_id, method, body);
     let mut tries = 1;
     loop {
         let since = Instant::now();
@@ -83,8 +70,31 @@ pub async fn carry_out(
     }
 }
 
+/// What a body says, as the database is told it.
+pub(super) fn received<'a>(
+    id: CallbackId,
+    attempt_id: AttemptId,
+    method: &'a str,
+    body: &'a KeptBody,
+) -> ReceivedCallback<'a> {
+    ReceivedCallback {
+        id,
+        attempt_id,
+        method,
+        received_at: body.came_at(),
+        compressed_body: body.compressed(),
+        body_bytes: body.body_bytes(),
+        body_sha256: body.body_sha256(),
+        completion: match body.report() {
+            Ok(Report::Ended(completion)) => Ok(completion),
+            Ok(Report::Running { .. }) => Err("the job has not ended"),
+            Err(reason) => Err(reason),
+        },
+    }
+}
+
 /// Measures the wait that is over, and what it took to end it.
-fn observe(
+pub(super) fn observe(
     attempt_id: AttemptId,
     outcome: CallbackOutcome,
     of: &CalledBack,

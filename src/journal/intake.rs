@@ -4,7 +4,9 @@
 //! carries it out later, by the same path. Once the database was away, callbacks go to the spool at once until that worker
 //! has seen it again: none of them waits for a connection that will not come, and no turn is kept from the next one.
 
+mod commit;
 mod small;
+mod together;
 
 use std::{
     io::{self, Read},
@@ -15,25 +17,18 @@ use std::{
     time::Duration,
 };
 
-use sqlx::PgConnection;
-use tokio::time::{Instant, timeout_at};
+use tokio_util::task::TaskTracker;
 
+use self::together::Endings;
 use super::{
     announce::Announcer,
     body::{KeptBody, TooLarge},
-    carry_out::carry_out,
     spool::{Spool, SpoolError, SpoolHeader},
 };
 use crate::{
     crash_points::CrashPoint,
-    db::{
-        self,
-        callbacks::CallbackOutcome,
-        pool::Pool,
-        to_fetch::{self, Because, CallbackToFetch},
-        wakeups::Wakeups,
-    },
-    domain::ids::{AttemptId, CallbackId, Ids},
+    db::{callbacks::CallbackOutcome, pool::Pool, together::Together, wakeups::Wakeups},
+    domain::ids::{AttemptId, Ids},
     gladia::callback::Shape,
 };
 
@@ -56,6 +51,7 @@ pub struct Intake {
     keeps_any_size: bool,
     wants_proof: bool,
     announcer: Announcer,
+    endings: Together<Endings>,
     is_away: Arc<AtomicBool>,
 }
 
@@ -77,6 +73,8 @@ pub struct Parts {
     pub wants_proof: bool,
     /// Who hands on what a commit has told the log.
     pub announcer: Announcer,
+    /// Lets a shutdown wait for what is under way.
+    pub tasks: TaskTracker,
 }
 
 /// A verified callback whose body is still to come.
@@ -103,14 +101,14 @@ pub struct Received<'a> {
 /// What came.
 pub enum Content {
     /// The whole body.
-    Whole(KeptBody),
+    Whole(Arc<KeptBody>),
     /// The beginning of one that is too large.
     Beginning(TooLarge),
 }
 
 impl Content {
     fn of(read: Result<KeptBody, TooLarge>) -> Self {
-        read.map_or_else(Self::Beginning, Self::Whole)
+        read.map_or_else(Self::Beginning, |body| Self::Whole(Arc::new(body)))
     }
 
     /// How much of the body was read.
@@ -156,7 +154,12 @@ impl Intake {
     /// Makes one.
     #[must_use]
     pub fn new(parts: Parts) -> Self {
+        let endings = Endings {
+            pool: parts.pool.clone(),
+            announcer: parts.announcer.clone(),
+        };
         Self {
+            endings: Together::new(endings, parts.tasks),
             pool: parts.pool,
             ids: parts.ids,
             wakeups: parts.wakeups,
@@ -250,15 +253,13 @@ impl Intake {
     async fn keep(&self, arrival: Arrival, content: Content) -> Result<Taken, NotKept> {
         CrashPoint::CallbackReceived.reach();
         let Some(spool) = &self.spool else {
-            let received = arrival.received(&content);
-            return match self.commit(&received, LONG_COMMIT_TIMEOUT).await? {
+            return match self.commit(arrival, &content, LONG_COMMIT_TIMEOUT).await? {
                 CallbackOutcome::UnknownAttempt => Err(NotKept::UnknownAttempt),
                 outcome => Ok(committed(outcome)),
             };
         };
         if !self.is_away() {
-            let received = arrival.received(&content);
-            match self.commit(&received, COMMIT_TIMEOUT).await {
+            match self.commit(arrival, &content, COMMIT_TIMEOUT).await {
                 Ok(CallbackOutcome::UnknownAttempt) => {
                     tracing::error!(
                         attempt.id = %arrival.attempt_id,
@@ -279,109 +280,6 @@ impl Intake {
         .await?
         .map_err(NotKept::Spool)?;
         Ok(Taken::Spooled)
-    }
-
-    /// Commits a callback with what it changes, from the spool in as much time as it takes.
-    ///
-    /// # Errors
-    /// Where the database does not answer. The callback is to be kept.
-    pub async fn commit_later(&self, received: &Received<'_>) -> sqlx::Result<CallbackOutcome> {
-        self.commit(received, LONG_COMMIT_TIMEOUT).await
-    }
-
-    async fn commit(
-        &self,
-        received: &Received<'_>,
-        bound: Duration,
-    ) -> sqlx::Result<CallbackOutcome> {
-        let outcome = self.commit_within(received, bound).await;
-        match outcome {
-            Ok(CallbackOutcome::UnknownAttempt) => {}
-            Ok(outcome) => {
-                // A slot is free, whatever became of the job.
-                self.wakeups.jobs_changed_and_told();
-                metrics::counter!("gateway_callbacks_total", "outcome" => outcome.as_str())
-                    .increment(1);
-                tracing::info!(
-                    attempt.id = %received.attempt_id,
-                    outcome = outcome.as_str(),
-                    body_bytes = received.content.bytes(),
-                    "Received a callback of attempt {}: {}",
-                    received.attempt_id,
-                    outcome.as_str()
-                );
-            }
-            Err(ref error) if db::is_unavailable(error) => self.set_away(true),
-            Err(_) => {}
-        }
-        outcome
-    }
-
-    async fn commit_within(
-        &self,
-        received: &Received<'_>,
-        bound: Duration,
-    ) -> sqlx::Result<CallbackOutcome> {
-        let deadline = Instant::now() + bound;
-        let too_late = || sqlx::Error::Io(io::ErrorKind::TimedOut.into());
-        let mut conn = timeout_at(deadline, self.pool.acquire())
-            .await
-            .map_err(|_| too_late())??;
-        let outcome = timeout_at(deadline, self.record(&mut conn, received)).await;
-        match &outcome {
-            Ok(Ok(_)) => conn.put_back(),
-            Ok(Err(_)) => {}
-            // It was given up in the middle of whatever it was doing.
-            Err(_) => conn.close_on_drop(),
-        }
-        outcome.unwrap_or_else(|_| Err(too_late()))
-    }
-
-    async fn record(
-        &self,
-        conn: &mut PgConnection,
-        received: &Received<'_>,
-    ) -> sqlx::Result<CallbackOutcome> {
-        let id: CallbackId = self.ids.next();
-        let Received {
-            attempt_id, method, ..
-        } = *received;
-        let to_fetch = match received.content {
-            Content::Beginning(seen) => CallbackToFetch {
-                because: Because::TooLarge,
-                id,
-                attempt_id,
-                method,
-                received_at: seen.received_at,
-                gladia_id: seen.gladia_id.as_deref(),
-                seen_bytes: seen.seen_bytes,
-                seen_sha256: seen.seen_sha256,
-                compressed_body: None,
-            },
-            Content::Whole(body) => match body.success() {
-                Some(completion) if self.wants_proof => CallbackToFetch {
-                    because: Because::Unproven,
-                    id,
-                    attempt_id,
-                    method,
-                    received_at: body.came_at(),
-                    gladia_id: Some(&completion.gladia_id),
-                    seen_bytes: body.body_bytes(),
-                    seen_sha256: body.body_sha256(),
-                    compressed_body: Some(body.compressed().zstd),
-                },
-                _ => {
-                    return carry_out(conn, id, attempt_id, method, body, Some(&self.announcer))
-                        .await;
-                }
-            },
-        };
-        match (to_fetch::note(conn, &to_fetch).await?, received.content) {
-            (None, Content::Whole(body)) => {
-                carry_out(conn, id, attempt_id, method, body, Some(&self.announcer)).await
-            }
-            (outcome, _) => Ok(outcome.unwrap_or(CallbackOutcome::Discarded)),
-        }
     }
 
     fn header(&self, arrival: Arrival) -> SpoolHeader {

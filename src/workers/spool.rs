@@ -6,6 +6,7 @@
 use std::{
     collections::HashMap,
     path::{Path, PathBuf},
+    sync::Arc,
     time::Duration,
 };
 
@@ -165,7 +166,7 @@ fn read(path: &Path) -> Result<(SpoolHeader, Content), FileError> {
         Spooled::Body(header, body) => {
             let body = KeptBody::read(body, Shape::Callback).map_err(spool::body_error)?;
             let body = body.received_at(header.received_at);
-            Ok((header, Content::Whole(body)))
+            Ok((header, Content::Whole(Arc::new(body))))
         }
     }
 }

@@ -1,0 +1,296 @@
+//! The statement that keeps callbacks and ends their jobs.
+
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use serde_json::Value;
+use sqlx::PgConnection;
+use uuid::Uuid;
+
+use super::End;
+use crate::{
+    db::{
+        callbacks::CallbackOutcome,
+        called_back::Tells,
+        deliveries::{LANE_WIDTH, origin_of},
+        events::known_types,
+    },
+    domain::ids::{DeliveryId, TenantId},
+};
+
+/// Who is to be told, as far as it is known before the events are written.
+#[derive(Debug, Default)]
+pub(super) struct Audience<'a> {
+    /// Whether they may be told at once.
+    is_told: bool,
+    /// As many as there may be deliveries.
+    delivery_ids: Vec<Uuid>,
+    /// Of each job, scheme, host and port of the caller's own callback.
+    callback_origins: Vec<Option<String>>,
+    /// Of each job, how many deliveries of its tenant may be leased.
+    rooms: Vec<i64>,
+    /// To whom they are leased, and for how long.
+    worker: Option<&'a str>,
+    lease: Duration,
+}
+
+impl<'a> Audience<'a> {
+    pub(super) fn of(ends: &[End<'_>], tells: &Tells<'a>) -> Self {
+        let origins = ends
+            .iter()
+            .map(|end| end.found.callback.as_ref().map(origin_of).transpose());
+        let Ok(callback_origins) = origins.collect::<Result<Vec<_>, _>>() else {
+            return Self::default();
+        };
+        // One for each endpoint, and one for the callback.
+        let deliveries = ends.iter().flat_map(|end| 0..=end.found.endpoints);
+        let room = |end: &End<'_>| (tells.room)(TenantId(end.found.tenant_id));
+        let rooms = ends.iter().map(|end| tells.worker.map_or(0, |_| room(end)));
+        Self {
+            is_told: true,
+            delivery_ids: deliveries
+                .map(|_| tells.ids.next::<DeliveryId>().0)
+                .collect(),
+            callback_origins,
+            rooms: rooms
+                .map(|room| room.try_into().unwrap_or(i64::MAX))
+                .collect(),
+            worker: tells.worker,
+            lease: tells.lease,
+        }
+    }
+}
+
+/// The event of a job that was ended.
+pub(super) struct Written {
+    pub job_id: Uuid,
+    /// `None`: the sequencer is to give it one.
+    pub number: Option<i64>,
+    pub tenant_id: Uuid,
+    pub occurred_at: DateTime<Utc>,
+    pub data: Option<Value>,
+    /// In which lanes deliveries of it were made that are to be claimed.
+    pub lane_ids: Vec<Uuid>,
+    /// The deliveries that are leased.
+    pub leased_ids: Vec<Uuid>,
+}
+
+/// Changes everything of those whose job and attempt are as they were and nobody else's at this moment; of the others nothing.
+/// In the order of their numbers, where they have any.
+#[expect(clippy::too_many_lines, reason = "one statement")]
+pub(super) async fn write(
+    conn: &mut PgConnection,
+    ends: &[End<'_>],
+    audience: &Audience<'_>,
+) -> sqlx::Result<Vec<Written>> {
+    let attempt_ids: Vec<Uuid> = ends.iter().map(|end| end.callback.attempt_id.0).collect();
+    let job_statuses: Vec<&str> = ends.iter().map(|end| end.found.status.as_str()).collect();
+    let attempt_states: Vec<&str> = ends.iter().map(|end| end.found.state.as_str()).collect();
+    let gladia_ids: Vec<&str> = ends
+        .iter()
+        .map(|end| end.completion.gladia_id.as_str())
+        .collect();
+    let callback_ids: Vec<Uuid> = ends.iter().map(|end| end.callback.id.0).collect();
+    let statuses: Vec<&str> = ends.iter().map(|end| end.ended.status).collect();
+    let audio_durations: Vec<Option<f64>> = ends
+        .iter()
+        .map(|end| end.ended.audio_duration_seconds)
+        .collect();
+    let billing_times: Vec<Option<f64>> = ends
+        .iter()
+        .map(|end| end.ended.billing_time_seconds)
+        .collect();
+    let addon_errors: Vec<Option<&str>> = ends
+        .iter()
+        .map(|end| end.ended.addon_errors.as_deref())
+        .collect();
+    let error_types: Vec<Option<&str>> = ends.iter().map(|end| end.ended.error_type).collect();
+    let error_codes: Vec<Option<i32>> = ends.iter().map(|end| end.ended.error_code).collect();
+    let error_messages: Vec<Option<&str>> =
+        ends.iter().map(|end| end.ended.error_message).collect();
+    let event_types: Vec<&str> = ends.iter().map(|end| end.ended.event.as_str()).collect();
+    let methods: Vec<&str> = ends.iter().map(|end| end.callback.method).collect();
+    let outcomes: Vec<&str> = ends.iter().map(|end| end.ended.outcome.as_str()).collect();
+    let bodies: Vec<&[u8]> = ends
+        .iter()
+        .map(|end| end.callback.compressed_body.zstd)
+        .collect();
+    let body_bytes: Vec<i64> = ends.iter().map(|end| end.callback.body_bytes).collect();
+    let hashes: Vec<&[u8]> = ends
+        .iter()
+        .map(|end| &end.callback.body_sha256[..])
+        .collect();
+    let received: Vec<Option<DateTime<Utc>>> =
+        ends.iter().map(|end| end.callback.received_at).collect();
+    let frames = || {
+        ends.iter().map(|end| {
+            let frame = end.callback.compressed_body.result_frame;
+            frame.filter(|_| end.ended.outcome == CallbackOutcome::Completed)
+        })
+    };
+    let frame_starts: Vec<Option<i32>> = frames().map(|frame| Some(frame?.start)).collect();
+    let frame_lengths: Vec<Option<i32>> = frames().map(|frame| Some(frame?.length)).collect();
+    sqlx::query_as!(
+        Written,
+        r#"
+        WITH given AS MATERIALIZED (
+            SELECT g.*, (SELECT gateway_now()) AS now
+            FROM unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::uuid[], $6::text[], $7::float8[],
+                        $8::float8[], $9::text[], $10::text[], $11::int[], $12::text[], $13::text[], $14::text[],
+                        $15::bigint[])
+                 AS g (attempt_id, job_status, attempt_state, gladia_id, callback_id, status, audio_duration_seconds,
+                       billing_time_seconds, addon_errors, error_type, error_code, error_message, event_type,
+                       callback_origin, room)
+        ), job AS MATERIALIZED (
+            SELECT j.id, a.id AS attempt_id
+            FROM given g JOIN attempts a ON a.id = g.attempt_id JOIN jobs j ON j.id = a.job_id
+            WHERE j.status = g.job_status AND NOT j.discard
+            -- Nobody is waited for, since others wait for this.
+            FOR UPDATE OF j SKIP LOCKED
+        ), attempt AS MATERIALIZED (
+            -- After the job, in the order of all locks.
+            SELECT a.job_id, g.*
+            FROM job JOIN given g USING (attempt_id) JOIN attempts a ON a.id = job.attempt_id AND a.job_id = job.id
+            WHERE a.state = g.attempt_state AND a.finished_at IS NULL AND a.gladia_id = g.gladia_id
+            FOR UPDATE OF a SKIP LOCKED
+        ), kept AS (
+            -- The same body, at the same time, is refused by its constraint, and everything with it.
+            INSERT INTO callbacks
+                (id, attempt_id, method, outcome, gladia_id, body, body_bytes, body_sha256, received_at,
+                 result_frame_start, result_frame_length)
+            SELECT a.callback_id, a.attempt_id, c.method, c.outcome, a.gladia_id, c.body, c.body_bytes, c.body_sha256,
+                   least(coalesce(c.received_at, a.now), a.now), c.result_frame_start, c.result_frame_length
+            FROM attempt a JOIN unnest($1::uuid[], $16::text[], $17::text[], $18::bytea[], $19::bigint[], $20::bytea[],
+                                       $21::timestamptz[], $22::int[], $23::int[])
+                 AS c (attempt_id, method, outcome, body, body_bytes, body_sha256, received_at, result_frame_start,
+                       result_frame_length) ON c.attempt_id = a.attempt_id
+            RETURNING attempt_id, received_at
+        ), settled AS (
+            UPDATE attempts a
+            SET state = e.status, finished_at = e.now, next_look_at = NULL, unknown_reason = NULL,
+                audio_duration_seconds = e.audio_duration_seconds, billing_time_seconds = e.billing_time_seconds
+            FROM attempt e WHERE a.id = e.attempt_id
+        ), freed AS (
+            UPDATE slots SET attempt_id = NULL, tenant_id = NULL, taken_at = NULL, deadline_at = NULL
+            WHERE attempt_id = ANY (ARRAY(SELECT attempt_id FROM attempt))
+        ), ended AS (
+            UPDATE jobs j
+            SET status = e.status, status_reason = NULL, finished_at = e.now, gladia_id = e.gladia_id,
+                result_callback_id = CASE WHEN e.status = 'done' THEN e.callback_id END,
+                audio_duration_seconds =
+                    CASE WHEN e.status = 'done' THEN e.audio_duration_seconds ELSE j.audio_duration_seconds END,
+                billing_time_seconds =
+                    CASE WHEN e.status = 'done' THEN e.billing_time_seconds ELSE j.billing_time_seconds END,
+                addon_errors = CASE WHEN e.status = 'done' THEN e.addon_errors::json ELSE j.addon_errors END,
+                error_type = e.error_type, error_code = e.error_code, error_message = e.error_message
+            FROM attempt e WHERE j.id = e.job_id
+            RETURNING j.id, j.tenant_id, j.status, j.status_reason, j.error_type, j.error_code, j.batch_id,
+                      e.attempt_id, e.event_type, e.callback_origin, e.room, e.now
+        ), lane AS MATERIALIZED (
+            -- Until the commit nobody forgets them.
+            SELECT l.id, l.tenant_id, l.origin FROM delivery_lanes l
+            WHERE (l.tenant_id, l.origin) IN (SELECT tenant_id, callback_origin FROM ended)
+            FOR KEY SHARE SKIP LOCKED
+        ), wanted AS MATERIALIZED (
+            SELECT e.id AS job_id, e.tenant_id, e.room, e.now, w.id AS lane_id, w.id AS endpoint_id
+            FROM ended e JOIN webhook_endpoints w ON w.tenant_id = e.tenant_id
+            WHERE w.status = 'enabled' AND (w.event_types IS NULL OR e.event_type = ANY (w.event_types))
+            UNION ALL
+            SELECT e.id, e.tenant_id, e.room, e.now, l.id, NULL
+            FROM ended e JOIN lane l ON l.tenant_id = e.tenant_id AND l.origin = e.callback_origin
+        ), sequence AS MATERIALIZED (
+            -- Its last version, also where that is newer than what this statement sees otherwise. Whoever holds it numbers
+            -- events, and is not waited for.
+            SELECT last_number FROM event_sequence
+            WHERE $24 AND EXISTS (SELECT FROM ended)
+              AND (SELECT count(*) FROM wanted) <= cardinality($25::uuid[])
+              AND NOT EXISTS (SELECT FROM ended e
+                              WHERE e.callback_origin IS NOT NULL
+                                AND NOT EXISTS (SELECT FROM lane l
+                                                WHERE l.tenant_id = e.tenant_id AND l.origin = e.callback_origin))
+              -- Events of a job are numbered in the order in which they were added.
+              AND (SELECT position FROM events
+                   WHERE number IS NULL
+                     AND type NOT IN ('transcription.submitting', 'transcription.requeued', 'transcription.unknown')
+                     AND type = ANY ($26)
+                   -- Ordered, so that the index is walked whatever Postgres expects to find.
+                   ORDER BY position LIMIT 1) IS NULL
+            FOR UPDATE SKIP LOCKED
+        ), added AS (
+            INSERT INTO events (tenant_id, job_id, type, data, number)
+            SELECT e.tenant_id, e.id, e.event_type,
+                   json_strip_nulls(json_build_object(
+                       'status', e.status, 'status_reason', e.status_reason, 'error_type', e.error_type,
+                       'error_code', e.error_code, 'batch_id', e.batch_id,
+                       'received_at', k.received_at)),
+                   (SELECT last_number FROM sequence) + row_number() OVER (ORDER BY e.id)
+            -- Both, so that what was received was so before what it ended.
+            FROM ended e JOIN kept k ON k.attempt_id = e.attempt_id
+            RETURNING number, tenant_id, job_id, type, occurred_at, data
+        ), noted AS (
+            UPDATE event_sequence SET last_number = (SELECT max(number) FROM added)
+            WHERE EXISTS (SELECT FROM added WHERE number IS NOT NULL)
+        ), made AS (
+            INSERT INTO deliveries (id, tenant_id, lane_id, endpoint_id, event_number, event_type, job_id, status,
+                                    tries, worker, lease_until, next_try_at)
+            SELECT ($25::uuid[])[w.nth], a.tenant_id, w.lane_id, w.endpoint_id, a.number, a.type, a.job_id, 'pending',
+                   CASE WHEN w.is_leased THEN 1 ELSE 0 END, CASE WHEN w.is_leased THEN $27 END,
+                   -- As a claim would.
+                   CASE WHEN w.is_leased THEN w.now + make_interval(secs => $28) END,
+                   CASE WHEN w.is_leased THEN w.now + make_interval(secs => $28) ELSE w.now END
+            FROM added a JOIN (
+                SELECT job_id, lane_id, endpoint_id, now, row_number() OVER () AS nth,
+                       -- In a lane that works, with a place in it, where nothing waits before it.
+                       row_number() OVER (PARTITION BY tenant_id ORDER BY job_id) <= room
+                       AND EXISTS (SELECT FROM delivery_lanes l
+                                   WHERE l.id = lane_id AND l.failures = 0 AND l.last_success_at IS NOT NULL
+                                     AND l.open_until IS NULL)
+                       AND row_number() OVER (PARTITION BY lane_id ORDER BY job_id)
+                           + (SELECT count(*) FROM (SELECT FROM deliveries d
+                                                    WHERE d.lane_id = wanted.lane_id AND d.status = 'pending'
+                                                    LIMIT $29) few) <= $29 AS is_leased
+                FROM wanted
+            ) w ON w.job_id = a.job_id
+            WHERE a.number IS NOT NULL
+            RETURNING id, job_id, lane_id, lease_until
+        )
+        SELECT job_id AS "job_id!", number, tenant_id, occurred_at, data,
+               ARRAY(SELECT m.lane_id FROM made m
+                     WHERE m.job_id = added.job_id AND m.lease_until IS NULL) AS "lane_ids!",
+               ARRAY(SELECT m.id FROM made m
+                     WHERE m.job_id = added.job_id AND m.lease_until IS NOT NULL) AS "leased_ids!"
+        FROM added ORDER BY number
+        "#,
+        &attempt_ids,
+        &job_statuses as &[&str],
+        &attempt_states as &[&str],
+        &gladia_ids as &[&str],
+        &callback_ids,
+        &statuses as &[&str],
+        &audio_durations as &[Option<f64>],
+        &billing_times as &[Option<f64>],
+        &addon_errors as &[Option<&str>],
+        &error_types as &[Option<&str>],
+        &error_codes as &[Option<i32>],
+        &error_messages as &[Option<&str>],
+        &event_types as &[&str],
+        &audience.callback_origins as &[Option<String>],
+        &audience.rooms,
+        &methods as &[&str],
+        &outcomes as &[&str],
+        &bodies as &[&[u8]],
+        &body_bytes,
+        &hashes as &[&[u8]],
+        &received as &[Option<DateTime<Utc>>],
+        &frame_starts as &[Option<i32>],
+        &frame_lengths as &[Option<i32>],
+        audience.is_told,
+        &audience.delivery_ids,
+        &known_types() as &[&str],
+        audience.worker,
+        audience.lease.as_secs_f64(),
+        i64::from(LANE_WIDTH),
+    )
+    .fetch_all(conn)
+    .await
+}

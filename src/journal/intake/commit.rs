@@ -1,0 +1,138 @@
+//! Committing a callback with what it changes.
+
+use std::{io, time::Duration};
+
+use sqlx::PgConnection;
+use tokio::time::{Instant, timeout_at};
+
+use super::{Arrival, Content, Intake, LONG_COMMIT_TIMEOUT, Received};
+use crate::{
+    db::{
+        self,
+        callbacks::CallbackOutcome,
+        to_fetch::{self, Because, CallbackToFetch},
+    },
+    domain::ids::CallbackId,
+    journal::carry_out::carry_out,
+};
+
+impl Intake {
+    /// Commits a callback that arrives with what it changes: with others, or else alone.
+    pub(super) async fn commit(
+        &self,
+        arrival: Arrival,
+        content: &Content,
+        bound: Duration,
+    ) -> sqlx::Result<CallbackOutcome> {
+        let deadline = Instant::now() + bound;
+        let received = arrival.received(content);
+        let outcome = match self.commit_together(arrival, content).await {
+            Some(outcome) => Ok(outcome),
+            None => self.commit_alone(&received, deadline).await,
+        };
+        self.noted(&received, outcome)
+    }
+
+    /// Commits a callback with what it changes, from the spool in as much time as it takes.
+    ///
+    /// # Errors
+    /// Where the database does not answer. The callback is to be kept.
+    pub async fn commit_later(&self, received: &Received<'_>) -> sqlx::Result<CallbackOutcome> {
+        let deadline = Instant::now() + LONG_COMMIT_TIMEOUT;
+        let outcome = self.commit_alone(received, deadline).await;
+        self.noted(received, outcome)
+    }
+
+    fn noted(
+        &self,
+        received: &Received<'_>,
+        outcome: sqlx::Result<CallbackOutcome>,
+    ) -> sqlx::Result<CallbackOutcome> {
+        match outcome {
+            Ok(CallbackOutcome::UnknownAttempt) => {}
+            Ok(outcome) => {
+                // A slot is free, whatever became of the job.
+                self.wakeups.jobs_changed_and_told();
+                metrics::counter!("gateway_callbacks_total", "outcome" => outcome.as_str())
+                    .increment(1);
+                tracing::info!(
+                    attempt.id = %received.attempt_id,
+                    outcome = outcome.as_str(),
+                    body_bytes = received.content.bytes(),
+                    "Received a callback of attempt {}: {}",
+                    received.attempt_id,
+                    outcome.as_str()
+                );
+            }
+            Err(ref error) if db::is_unavailable(error) => self.set_away(true),
+            Err(_) => {}
+        }
+        outcome
+    }
+
+    async fn commit_alone(
+        &self,
+        received: &Received<'_>,
+        deadline: Instant,
+    ) -> sqlx::Result<CallbackOutcome> {
+        let too_late = || sqlx::Error::Io(io::ErrorKind::TimedOut.into());
+        let mut conn = timeout_at(deadline, self.pool.acquire())
+            .await
+            .map_err(|_| too_late())??;
+        let outcome = timeout_at(deadline, self.record(&mut conn, received)).await;
+        match &outcome {
+            Ok(Ok(_)) => conn.put_back(),
+            Ok(Err(_)) => {}
+            // It was given up in the middle of whatever it was doing.
+            Err(_) => conn.close_on_drop(),
+        }
+        outcome.unwrap_or_else(|_| Err(too_late()))
+    }
+
+    async fn record(
+        &self,
+        conn: &mut PgConnection,
+        received: &Received<'_>,
+    ) -> sqlx::Result<CallbackOutcome> {
+        let id: CallbackId = self.ids.next();
+        let Received {
+            attempt_id, method, ..
+        } = *received;
+        let to_fetch = match received.content {
+            Content::Beginning(seen) => CallbackToFetch {
+                because: Because::TooLarge,
+                id,
+                attempt_id,
+                method,
+                received_at: seen.received_at,
+                gladia_id: seen.gladia_id.as_deref(),
+                seen_bytes: seen.seen_bytes,
+                seen_sha256: seen.seen_sha256,
+                compressed_body: None,
+            },
+            Content::Whole(body) => match body.success() {
+                Some(completion) if self.wants_proof => CallbackToFetch {
+                    because: Because::Unproven,
+                    id,
+                    attempt_id,
+                    method,
+                    received_at: body.came_at(),
+                    gladia_id: Some(&completion.gladia_id),
+                    seen_bytes: body.body_bytes(),
+                    seen_sha256: body.body_sha256(),
+                    compressed_body: Some(body.compressed().zstd),
+                },
+                _ => {
+                    return carry_out(conn, id, attempt_id, method, body, Some(&self.announcer))
+                        .await;
+                }
+            },
+        };
+        match (to_fetch::note(conn, &to_fetch).await?, received.content) {
+            (None, Content::Whole(body)) => {
+                carry_out(conn, id, attempt_id, method, body, Some(&self.announcer)).await
+            }
+            (outcome, _) => Ok(outcome.unwrap_or(CallbackOutcome::Discarded)),
+        }
+    }
+}
