@@ -1,21 +1,25 @@
 //! Commits what comes at the same time together.
 //!
-//! What comes alone is committed at once, by itself. While as many commits as there are [`LANES`] are under way, what comes
-//! waits for the first of them to end, and then goes in one: under load a commit is shared by those who wait for one anyway,
-//! and without load nobody waits for anybody.
+//! What comes alone is committed at once, by itself. What comes while a commit is under way waits for its end, and then goes in
+//! one: under load a commit is shared by those who wait for one anyway, and without load nobody waits for anybody. Where a
+//! commit takes long, as one that waits for somebody else's lock, those who wait lose their patience and begin another one.
 
 use std::{
     mem,
     panic::AssertUnwindSafe,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
 };
 
 use futures_util::FutureExt;
-use tokio::sync::oneshot;
+use tokio::{sync::oneshot, time::timeout};
 use tokio_util::task::TaskTracker;
 
-/// How many commits are under way at once.
-const LANES: usize = 2;
+/// How long somebody waits before another commit is begun: longer than one takes that waits for nothing but its disk.
+const PATIENCE: Duration = Duration::from_millis(50);
+
+/// How many commits are under way at once at most.
+const MOST_LANES: usize = 4;
 
 /// What commits.
 pub trait Commit: Send + Sync + 'static {
@@ -78,19 +82,25 @@ impl<C: Commit> Together<C> {
     ///
     /// Whoever stops waiting takes it back, unless it is under way already.
     pub async fn commit(&self, item: C::Item) -> Option<C::Outcome> {
-        let (answer, outcome) = oneshot::channel();
-        let opens_lane = {
-            let mut line = self.line();
-            line.waiting.push(Waiting { item, answer });
-            let opens_lane = line.lanes < LANES;
-            line.lanes += usize::from(opens_lane);
-            opens_lane
-        };
-        if opens_lane {
-            // A task of its own: it does not end when its first caller hangs up, for the others wait for it too.
-            self.0.tasks.spawn(self.clone().work());
+        let (answer, mut outcome) = oneshot::channel();
+        self.line().waiting.push(Waiting { item, answer });
+        self.open_lane(1);
+        if let Ok(outcome) = timeout(PATIENCE, &mut outcome).await {
+            return outcome.ok();
         }
+        self.open_lane(MOST_LANES);
         outcome.await.ok()
+    }
+
+    /// Begins to commit what waits, unless as many do.
+    fn open_lane(&self, most: usize) {
+        let mut line = self.line();
+        if line.waiting.is_empty() || line.lanes >= most {
+            return;
+        }
+        line.lanes += 1;
+        // A task of its own: it does not end when its first caller hangs up, for the others wait for it too.
+        self.0.tasks.spawn(self.clone().work());
     }
 
     /// Commits what waits until nothing does.

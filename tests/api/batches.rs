@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::support::{Answer, Caller, TestApp, audio, eventually};
+use crate::support::{Answer, Caller, TestApp, audio, database::until_statements_wait, eventually};
 
 /// A batch of audio that the simulator makes up.
 pub fn batch_of(names: impl IntoIterator<Item = String>) -> Value {
@@ -294,7 +294,7 @@ async fn a_file_that_is_erased_meanwhile_costs_its_own_request_alone() {
         let caller = app.acme.clone();
         async move { caller.post("/v1/batches", &body).await }
     });
-    wait_for_a_lock(&app).await;
+    until_statements_wait(&app, 1).await;
     tx.commit().await.unwrap();
     let created = request.await.unwrap().expect(202);
     let refused = &created["outcomes"][0]["problem"];
@@ -305,19 +305,6 @@ async fn a_file_that_is_erased_meanwhile_costs_its_own_request_alone() {
     assert_eq!(created["outcomes"][1]["status"], "accepted");
     wait_until_finished(&app.acme, &created).await;
     app.finish().await;
-}
-
-/// Waits until a transaction waits for another one.
-async fn wait_for_a_lock(app: &TestApp) {
-    eventually("request that waits", async || {
-        let waiting = app
-            .rows(
-                "pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'",
-            )
-            .await;
-        (waiting > 0).then_some(())
-    })
-    .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

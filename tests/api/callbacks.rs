@@ -13,7 +13,7 @@ use uuid::Uuid;
 use crate::support::{
     Answer, TestApp,
     callbacks::processing,
-    eventually,
+    database::until_statements_wait,
     rows::{failure, success},
 };
 
@@ -278,16 +278,7 @@ async fn a_callback_whose_sender_hangs_up_is_carried_out_all_the_same() {
     let address = (url.host_str().unwrap().to_owned(), url.port().unwrap());
     let mut connection = TcpStream::connect(address).await.unwrap();
     connection.write_all(request.as_bytes()).await.unwrap();
-    eventually("a callback that waits for its job", async || {
-        let waiting: i64 = app
-            .scalar(
-                "SELECT count(*) FROM pg_stat_activity
-                 WHERE datname = current_database() AND wait_event_type = 'Lock'",
-            )
-            .await;
-        (waiting > 0).then_some(())
-    })
-    .await;
+    until_statements_wait(&app, 1).await;
     drop(connection);
     // Long enough for the gateway to notice; were it too short, the test would only show less.
     tokio::time::sleep(Duration::from_millis(200)).await;

@@ -2,7 +2,9 @@
 
 use serde_json::{Value, json};
 
-use crate::support::{Caller, TestApp, audio, eventually, rows::success};
+use crate::support::{
+    Caller, TestApp, audio, database::until_statements_wait, eventually, rows::success,
+};
 
 /// The receipt in the problem that an erased transcription answers with.
 async fn receipt(caller: &Caller, id: &str) -> Value {
@@ -287,15 +289,7 @@ async fn a_file_that_goes_while_a_request_begins_to_use_it_is_not_found() {
         let caller = app.acme.clone();
         async move { caller.transcribe_once("order-7", &body).await }
     });
-    eventually("request that waits", async || {
-        let waiting = app
-            .rows(
-                "pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'",
-            )
-            .await;
-        (waiting > 0).then_some(())
-    })
-    .await;
+    until_statements_wait(&app, 1).await;
     tx.commit().await.unwrap();
     request.await.unwrap().problem(404, "audio-not-found");
     // The key is free again.
@@ -327,15 +321,7 @@ async fn a_file_that_a_request_begins_to_use_stays_when_its_job_is_deleted() {
         let (caller, id) = (app.acme.clone(), id.clone());
         async move { caller.delete(&id).await }
     });
-    eventually("request that waits", async || {
-        let waiting = app
-            .rows(
-                "pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'",
-            )
-            .await;
-        (waiting > 0).then_some(())
-    })
-    .await;
+    until_statements_wait(&app, 1).await;
     tx.commit().await.unwrap();
     assert_eq!(request.await.unwrap().status, 204);
     assert_eq!(app.rows("uploads").await, 1);

@@ -71,6 +71,7 @@ mod retention;
 mod retry;
 mod retry_late;
 mod secrecy;
+mod shared_commits;
 mod shutdown;
 mod signing_secrets;
 mod silent_database;

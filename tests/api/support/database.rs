@@ -8,6 +8,8 @@ use gladia_gateway::{
 };
 use tokio::sync::OnceCell;
 
+use super::{TestApp, eventually};
+
 /// Copied for each test, so that the migrations run once.
 const TEMPLATE: &str = "template_of_tests";
 
@@ -46,4 +48,17 @@ pub async fn create(migrated: bool) -> String {
         .await
         .expect("a database is created");
     name
+}
+
+/// Until as many statements wait for somebody's lock.
+pub async fn until_statements_wait(app: &TestApp, count: i64) {
+    eventually("statements that wait", async || {
+        let waiting = app
+            .rows(
+                "pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'",
+            )
+            .await;
+        (waiting >= count).then_some(())
+    })
+    .await;
 }

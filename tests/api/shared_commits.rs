@@ -1,0 +1,218 @@
+//! What comes at the same time shares a commit, and nobody is the worse for it.
+
+use std::{sync::Arc, time::Duration};
+
+use futures_util::future::join_all;
+use serde_json::json;
+use tokio::task::JoinHandle;
+use uuid::Uuid;
+
+use crate::support::{
+    Answer, TestApp,
+    callbacks::processing,
+    database::until_statements_wait,
+    events::{all_told, types_of, wait_until_numbered},
+    receiver::{Received, Receiver},
+    rows::{failure, success},
+};
+
+/// Sends callbacks, each to its attempt, while none can be kept; the first one is under way when the others come. Returns how
+/// they are answered once they can.
+async fn send_together(app: &Arc<TestApp>, callbacks: Vec<(Uuid, String)>) -> Vec<u16> {
+    let mut holds_up = app.pool.begin().await.unwrap();
+    sqlx::query("LOCK TABLE callbacks IN EXCLUSIVE MODE")
+        .execute(&mut *holds_up)
+        .await
+        .unwrap();
+    let send = |(attempt, body): (Uuid, String)| -> JoinHandle<u16> {
+        let app = Arc::clone(app);
+        tokio::spawn(async move { app.call_back(attempt, body).await.status })
+    };
+    let mut callbacks = callbacks.into_iter();
+    let mut answers: Vec<_> = callbacks.next().map(send).into_iter().collect();
+    until_statements_wait(app, 1).await;
+    answers.extend(callbacks.map(send));
+    // As long as it takes for one who waits to lose patience: by then all are here.
+    until_statements_wait(app, 2).await;
+    holds_up.rollback().await.unwrap();
+    join_all(answers)
+        .await
+        .into_iter()
+        .map(Result::unwrap)
+        .collect()
+}
+
+async fn finish(app: Arc<TestApp>) {
+    Arc::into_inner(app).unwrap().finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn callbacks_that_come_together_share_a_commit_and_each_is_told_once() {
+    let app = Arc::new(TestApp::start().await);
+    let receiver = Receiver::start().await;
+    let types = ["transcription.done", "transcription.error"];
+    let endpoint = app.add_endpoint(&app.acme, &receiver.url(), &types).await;
+    let mut jobs = Vec::new();
+    let mut callbacks = Vec::new();
+    for nth in 0..9 {
+        let (id, attempt, gladia_id) = processing(&app).await;
+        let body = if nth % 3 == 2 {
+            failure(&gladia_id, 500, "No speech")
+        } else {
+            success(&gladia_id, &format!("words of {nth}"))
+        };
+        callbacks.push((attempt.id, body));
+        jobs.push(id);
+    }
+    wait_until_numbered(&app).await;
+    let answers = send_together(&app, callbacks).await;
+    assert_eq!(answers, [200; 9]);
+    let commits: i64 = app
+        .scalar("SELECT count(DISTINCT xmin::text) FROM callbacks")
+        .await;
+    assert!(commits < 9, "{commits} commits");
+
+    app.wait_for_deliveries(&endpoint, &["delivered"; 9]).await;
+    let told = all_told(&app).await;
+    for (nth, id) in jobs.iter().enumerate() {
+        let end = if nth % 3 == 2 {
+            "error"
+        } else {
+            let result = app.acme.result(id).await.expect(200);
+            let words = format!("words of {nth}");
+            assert_eq!(result["transcription"]["full_transcript"], words);
+            "done"
+        };
+        assert_eq!(types_of(&told, id).last(), Some(&end));
+        assert_eq!(app.callback_outcomes(id).await.len(), 1);
+    }
+    let mut sent: Vec<String> = receiver.received().iter().map(Received::id).collect();
+    sent.sort();
+    sent.dedup();
+    assert_eq!(sent.len(), 9);
+    finish(app).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_not_like_the_others_does_as_it_would_alone() {
+    let app = Arc::new(TestApp::start().await);
+    let (first, first_attempt, first_gladia) = processing(&app).await;
+    let (twice, twice_attempt, twice_gladia) = processing(&app).await;
+    let (canceled, canceled_attempt, canceled_gladia) = processing(&app).await;
+    let (wrong, wrong_attempt, wrong_gladia) = processing(&app).await;
+    app.acme.cancel(&canceled).await.expect(200);
+    let same = success(&twice_gladia, "once");
+    let of_another = success(&Uuid::new_v4().to_string(), "of another");
+    let callbacks = vec![
+        (first_attempt.id, success(&first_gladia, "first")),
+        (twice_attempt.id, same.clone()),
+        (twice_attempt.id, same),
+        (canceled_attempt.id, success(&canceled_gladia, "too late")),
+        (wrong_attempt.id, of_another),
+    ];
+    assert_eq!(send_together(&app, callbacks).await, [200; 5]);
+    for (id, outcome, status) in [
+        (&first, "completed", "done"),
+        (&twice, "completed", "done"),
+        (&canceled, "discarded", "canceled"),
+        (&wrong, "quarantined", "processing"),
+    ] {
+        assert_eq!(app.callback_outcomes(id).await, [outcome]);
+        assert_eq!(app.acme.job(id).await["status"], status);
+    }
+    let right = success(&wrong_gladia, "at last");
+    app.call_back(wrong_attempt.id, right).await;
+    app.acme.wait_until_done(&wrong).await;
+    finish(app).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_that_cannot_be_carried_out_costs_the_others_nothing() {
+    let app = Arc::new(TestApp::start().await);
+    let mut jobs = Vec::new();
+    let mut callbacks = Vec::new();
+    for _ in 0..4 {
+        let (id, attempt, gladia_id) = processing(&app).await;
+        callbacks.push((attempt.id, success(&gladia_id, "words")));
+        jobs.push(id);
+    }
+    let (spoilt, (attempt, body)) = (&jobs[2], callbacks[2].clone());
+    app.execute(&format!(
+        "ALTER TABLE jobs ADD CONSTRAINT a_mistake_of_ours CHECK (status <> 'done' OR id <> '{spoilt}')"
+    ))
+    .await;
+    assert_eq!(send_together(&app, callbacks).await, [200; 4]);
+    for id in &jobs {
+        let expected = if id == spoilt {
+            ("quarantined", "processing")
+        } else {
+            ("completed", "done")
+        };
+        let outcomes = app.callback_outcomes(id).await;
+        let job = app.acme.job(id).await;
+        assert_eq!(outcomes, [expected.0]);
+        assert_eq!(job["status"], expected.1);
+    }
+    app.execute("ALTER TABLE jobs DROP CONSTRAINT a_mistake_of_ours")
+        .await;
+    app.call_back(attempt, body).await;
+    app.acme.wait_until_done(spoilt).await;
+    finish(app).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_callback_whose_job_is_held_does_not_hold_up_the_others() {
+    let app = Arc::new(TestApp::start().await);
+    let (held, held_attempt, held_gladia) = processing(&app).await;
+    let (free, free_attempt, free_gladia) = processing(&app).await;
+    let mut somebody = app.pool.begin().await.unwrap();
+    sqlx::query("SELECT FROM jobs WHERE id = $1::uuid FOR UPDATE")
+        .bind(&held)
+        .execute(&mut *somebody)
+        .await
+        .unwrap();
+    let waits = {
+        let (app, body) = (Arc::clone(&app), success(&held_gladia, "later"));
+        tokio::spawn(async move { app.call_back(held_attempt.id, body).await.status })
+    };
+    until_statements_wait(&app, 1).await;
+    let answer = app.call_back(free_attempt.id, success(&free_gladia, "now"));
+    assert_eq!(answer.await.status, 200);
+    assert_eq!(app.acme.job(&free).await["status"], "done");
+    assert_eq!(app.acme.job(&held).await["status"], "processing");
+    assert!(!waits.is_finished());
+    somebody.rollback().await.unwrap();
+    assert_eq!(waits.await.unwrap(), 200);
+    app.acme.wait_until_done(&held).await;
+    finish(app).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_create_that_waits_for_its_key_does_not_hold_up_the_others() {
+    let app = TestApp::start().await;
+    let mut somebody = app.pool.begin().await.unwrap();
+    sqlx::query(
+        "INSERT INTO idempotency_keys (tenant_id, key, reserved_by, reserved_until)
+         VALUES ($1, 'order-7', gen_random_uuid(), gateway_now())",
+    )
+    .bind(app.acme.tenant_id)
+    .execute(&mut *somebody)
+    .await
+    .unwrap();
+    let body = json!({ "audio_url": "https://audio.example/a.mp3" });
+    let waits = {
+        let (acme, body) = (app.acme.clone(), body.clone());
+        tokio::spawn(async move { acme.transcribe_once("order-7", &body).await })
+    };
+    until_statements_wait(&app, 1).await;
+    let others = join_all((0..8).map(|_| app.acme.transcribe(&body)));
+    let others = tokio::time::timeout(Duration::from_secs(5), others).await;
+    for other in others.expect("they wait as well") {
+        other.expect(202);
+    }
+    assert!(!waits.is_finished());
+    somebody.rollback().await.unwrap();
+    let late: Answer = waits.await.unwrap();
+    late.expect(202);
+    app.finish().await;
+}
