@@ -111,9 +111,18 @@ pub(super) async fn write(
     let event_types: Vec<&str> = ends.iter().map(|end| end.ended.event.as_str()).collect();
     let methods: Vec<&str> = ends.iter().map(|end| end.callback.method).collect();
     let outcomes: Vec<&str> = ends.iter().map(|end| end.ended.outcome.as_str()).collect();
-    let bodies: Vec<&[u8]> = ends
+    // On its way through an array a body is copied several times, which a large one would notice.
+    let only_body = match ends {
+        [end] => Some(end.callback.compressed_body.zstd),
+        _ => None,
+    };
+    let bodies: Vec<Option<&[u8]>> = ends
         .iter()
-        .map(|end| end.callback.compressed_body.zstd)
+        .map(|end| {
+            only_body
+                .is_none()
+                .then_some(end.callback.compressed_body.zstd)
+        })
         .collect();
     let body_bytes: Vec<i64> = ends.iter().map(|end| end.callback.body_bytes).collect();
     let hashes: Vec<&[u8]> = ends
@@ -158,8 +167,8 @@ pub(super) async fn write(
             INSERT INTO callbacks
                 (id, attempt_id, method, outcome, gladia_id, body, body_bytes, body_sha256, received_at,
                  result_frame_start, result_frame_length)
-            SELECT a.callback_id, a.attempt_id, c.method, c.outcome, a.gladia_id, c.body, c.body_bytes, c.body_sha256,
-                   least(coalesce(c.received_at, a.now), a.now), c.result_frame_start, c.result_frame_length
+            SELECT a.callback_id, a.attempt_id, c.method, c.outcome, a.gladia_id, coalesce($30, c.body), c.body_bytes,
+                   c.body_sha256, least(coalesce(c.received_at, a.now), a.now), c.result_frame_start, c.result_frame_length
             FROM attempt a JOIN unnest($1::uuid[], $16::text[], $17::text[], $18::bytea[], $19::bigint[], $20::bytea[],
                                        $21::timestamptz[], $22::int[], $23::int[])
                  AS c (attempt_id, method, outcome, body, body_bytes, body_sha256, received_at, result_frame_start,
@@ -278,7 +287,7 @@ pub(super) async fn write(
         &audience.rooms,
         &methods as &[&str],
         &outcomes as &[&str],
-        &bodies as &[&[u8]],
+        &bodies as &[Option<&[u8]>],
         &body_bytes,
         &hashes as &[&[u8]],
         &received as &[Option<DateTime<Utc>>],
@@ -290,6 +299,7 @@ pub(super) async fn write(
         audience.worker,
         audience.lease.as_secs_f64(),
         i64::from(LANE_WIDTH),
+        only_body,
     )
     .fetch_all(conn)
     .await
