@@ -42,12 +42,12 @@ pub struct Tells<'a> {
     pub room: &'a (dyn Fn(TenantId) -> usize + Send + Sync),
 }
 
-/// An event that has got its number with the commit that made it.
+/// Events that have got their numbers with the commit that made them.
 #[derive(Debug)]
 pub struct Announced {
-    /// It.
+    /// They.
     pub numbered: Numbered,
-    /// Its deliveries that are to be claimed.
+    /// Their deliveries that are to be claimed.
     pub made: FannedOut,
     /// Those that are leased to this process.
     pub leased: Vec<DeliveryId>,

@@ -1,8 +1,9 @@
 //! Commits what comes at the same time together.
 //!
 //! What comes alone is committed at once, by itself. What comes while a commit is under way waits for its end, and then goes in
-//! one: under load a commit is shared by those who wait for one anyway, and without load nobody waits for anybody. Where a
-//! commit takes long, as one that waits for somebody else's lock, those who wait lose their patience and begin another one.
+//! one: under load a commit is shared by those who wait for one anyway, and without load nobody waits for anybody. Where that
+//! takes long, as behind a commit that waits for somebody else's lock, those who wait lose their patience and begin another one
+//! beside it, until nothing waits.
 
 use std::{
     mem,
@@ -15,7 +16,7 @@ use futures_util::FutureExt;
 use tokio::{sync::oneshot, time::timeout};
 use tokio_util::task::TaskTracker;
 
-/// How long somebody waits before another commit is begun: longer than one takes that waits for nothing but its disk.
+/// How long somebody waits before another commit is begun: longer than two take that wait for nothing but their disk.
 const PATIENCE: Duration = Duration::from_millis(50);
 
 /// How many commits are under way at once at most.

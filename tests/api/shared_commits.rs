@@ -4,6 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use futures_util::future::join_all;
 use serde_json::json;
+use sqlx::{Postgres, Transaction};
 use tokio::task::JoinHandle;
 use uuid::Uuid;
 
@@ -12,34 +13,62 @@ use crate::support::{
     callbacks::processing,
     database::until_statements_wait,
     events::{all_told, types_of, wait_until_numbered},
-    receiver::{Received, Receiver},
+    receiver::{Received, Receiver, Reply},
     rows::{failure, success},
 };
 
-/// Sends callbacks, each to its attempt, while none can be kept; the first one is under way when the others come. Returns how
-/// they are answered once they can.
+/// A callback that is under way and does not come to its end, so that those that come now wait, and then go together.
+struct Busy {
+    holds_up: Transaction<'static, Postgres>,
+    waits: JoinHandle<u16>,
+}
+
+impl Busy {
+    async fn start(app: &Arc<TestApp>) -> Self {
+        let (_, attempt, gladia_id) = processing(app).await;
+        wait_until_numbered(app).await;
+        app.execute(
+            "CREATE FUNCTION wait() RETURNS trigger LANGUAGE plpgsql AS $$
+                 BEGIN PERFORM pg_advisory_xact_lock(7); RETURN NEW; END $$",
+        )
+        .await;
+        app.execute(&format!(
+            "CREATE TRIGGER waits BEFORE INSERT ON callbacks FOR EACH ROW
+                 WHEN (NEW.attempt_id = '{}') EXECUTE FUNCTION wait()",
+            attempt.id
+        ))
+        .await;
+        let mut holds_up = app.pool.begin().await.unwrap();
+        sqlx::query("SELECT pg_advisory_xact_lock(7)")
+            .execute(&mut *holds_up)
+            .await
+            .unwrap();
+        let waits = send(app, attempt.id, success(&gladia_id, "the first"));
+        until_statements_wait(app, 1).await;
+        Self { holds_up, waits }
+    }
+
+    async fn end(self) {
+        assert!(!self.waits.is_finished());
+        self.holds_up.rollback().await.unwrap();
+        assert_eq!(self.waits.await.unwrap(), 200);
+    }
+}
+
+fn send(app: &Arc<TestApp>, attempt: Uuid, body: String) -> JoinHandle<u16> {
+    let app = Arc::clone(app);
+    tokio::spawn(async move { app.call_back(attempt, body).await.status })
+}
+
+/// Sends callbacks, each to its attempt, while another one is under way. Returns how they are answered.
 async fn send_together(app: &Arc<TestApp>, callbacks: Vec<(Uuid, String)>) -> Vec<u16> {
-    let mut holds_up = app.pool.begin().await.unwrap();
-    sqlx::query("LOCK TABLE callbacks IN EXCLUSIVE MODE")
-        .execute(&mut *holds_up)
-        .await
-        .unwrap();
-    let send = |(attempt, body): (Uuid, String)| -> JoinHandle<u16> {
-        let app = Arc::clone(app);
-        tokio::spawn(async move { app.call_back(attempt, body).await.status })
-    };
-    let mut callbacks = callbacks.into_iter();
-    let mut answers: Vec<_> = callbacks.next().map(send).into_iter().collect();
-    until_statements_wait(app, 1).await;
-    answers.extend(callbacks.map(send));
-    // As long as it takes for one who waits to lose patience: by then all are here.
-    until_statements_wait(app, 2).await;
-    holds_up.rollback().await.unwrap();
-    join_all(answers)
-        .await
+    let busy = Busy::start(app).await;
+    let answers = callbacks
         .into_iter()
-        .map(Result::unwrap)
-        .collect()
+        .map(|(attempt, body)| send(app, attempt, body));
+    let answers = join_all(answers.collect::<Vec<_>>()).await;
+    busy.end().await;
+    answers.into_iter().map(Result::unwrap).collect()
 }
 
 async fn finish(app: Arc<TestApp>) {
@@ -64,15 +93,15 @@ async fn callbacks_that_come_together_share_a_commit_and_each_is_told_once() {
         callbacks.push((attempt.id, body));
         jobs.push(id);
     }
-    wait_until_numbered(&app).await;
     let answers = send_together(&app, callbacks).await;
     assert_eq!(answers, [200; 9]);
+    // Nine, and the one before them.
     let commits: i64 = app
         .scalar("SELECT count(DISTINCT xmin::text) FROM callbacks")
         .await;
-    assert!(commits < 9, "{commits} commits");
+    assert!(commits < 10, "{commits} commits");
 
-    app.wait_for_deliveries(&endpoint, &["delivered"; 9]).await;
+    app.wait_for_deliveries(&endpoint, &["delivered"; 10]).await;
     let told = all_told(&app).await;
     for (nth, id) in jobs.iter().enumerate() {
         let end = if nth % 3 == 2 {
@@ -89,14 +118,58 @@ async fn callbacks_that_come_together_share_a_commit_and_each_is_told_once() {
     let mut sent: Vec<String> = receiver.received().iter().map(Received::id).collect();
     sent.sort();
     sent.dedup();
-    assert_eq!(sent.len(), 9);
+    assert_eq!(sent.len(), 10);
+    finish(app).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_shared_commit_numbers_its_events_and_leases_no_more_than_a_lane_takes() {
+    let app = Arc::new(TestApp::start().await);
+    let receiver = Receiver::start().await;
+    let endpoint = app
+        .add_endpoint(&app.acme, &receiver.url(), &["transcription.done"])
+        .await;
+    let mut callbacks = Vec::new();
+    for nth in 0..13 {
+        let (_, attempt, gladia_id) = processing(&app).await;
+        let body = success(&gladia_id, "words");
+        if nth == 0 {
+            // The lane has to have worked before anything is leased in it unseen.
+            app.call_back(attempt.id, body).await;
+            app.wait_for_deliveries(&endpoint, &["delivered"]).await;
+        } else {
+            callbacks.push((attempt.id, body));
+        }
+    }
+    receiver.reply(Reply::Held(200));
+    let answers = send_together(&app, callbacks).await;
+    assert_eq!(answers, [200; 12]);
+    let numbered: i64 = app
+        .scalar(
+            "SELECT count(DISTINCT e.number) FROM events e JOIN callbacks c ON c.xmin::text = e.xmin::text
+             WHERE e.type = 'transcription.done'",
+        )
+        .await;
+    assert!(numbered > 2, "{numbered} numbered");
+    let leased: i64 = app
+        .scalar(
+            "SELECT max(leased) FROM (
+                 SELECT count(DISTINCT d.id) AS leased
+                 FROM deliveries d JOIN callbacks c ON c.xmin::text = d.xmin::text
+                 WHERE d.lease_until IS NOT NULL GROUP BY d.xmin::text) commits",
+        )
+        .await;
+    assert!((2..=8).contains(&leased), "{leased} leased");
+    receiver.release();
+    app.wait_for_deliveries(&endpoint, &["delivered"; 14]).await;
+    assert_eq!(receiver.received().len(), 14);
     finish(app).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_not_like_the_others_does_as_it_would_alone() {
     let app = Arc::new(TestApp::start().await);
-    let (first, first_attempt, first_gladia) = processing(&app).await;
+    let (plain, plain_attempt, plain_gladia) = processing(&app).await;
     let (twice, twice_attempt, twice_gladia) = processing(&app).await;
     let (canceled, canceled_attempt, canceled_gladia) = processing(&app).await;
     let (wrong, wrong_attempt, wrong_gladia) = processing(&app).await;
@@ -104,7 +177,7 @@ async fn what_is_not_like_the_others_does_as_it_would_alone() {
     let same = success(&twice_gladia, "once");
     let of_another = success(&Uuid::new_v4().to_string(), "of another");
     let callbacks = vec![
-        (first_attempt.id, success(&first_gladia, "first")),
+        (plain_attempt.id, success(&plain_gladia, "plain")),
         (twice_attempt.id, same.clone()),
         (twice_attempt.id, same),
         (canceled_attempt.id, success(&canceled_gladia, "too late")),
@@ -112,7 +185,7 @@ async fn what_is_not_like_the_others_does_as_it_would_alone() {
     ];
     assert_eq!(send_together(&app, callbacks).await, [200; 5]);
     for (id, outcome, status) in [
-        (&first, "completed", "done"),
+        (&plain, "completed", "done"),
         (&twice, "completed", "done"),
         (&canceled, "discarded", "canceled"),
         (&wrong, "quarantined", "processing"),
@@ -165,25 +238,25 @@ async fn a_callback_whose_job_is_held_does_not_hold_up_the_others() {
     let app = Arc::new(TestApp::start().await);
     let (held, held_attempt, held_gladia) = processing(&app).await;
     let (free, free_attempt, free_gladia) = processing(&app).await;
+    let busy = Busy::start(&app).await;
     let mut somebody = app.pool.begin().await.unwrap();
     sqlx::query("SELECT FROM jobs WHERE id = $1::uuid FOR UPDATE")
         .bind(&held)
         .execute(&mut *somebody)
         .await
         .unwrap();
-    let waits = {
-        let (app, body) = (Arc::clone(&app), success(&held_gladia, "later"));
-        tokio::spawn(async move { app.call_back(held_attempt.id, body).await.status })
-    };
-    until_statements_wait(&app, 1).await;
-    let answer = app.call_back(free_attempt.id, success(&free_gladia, "now"));
-    assert_eq!(answer.await.status, 200);
+    let waits = send(&app, held_attempt.id, success(&held_gladia, "later"));
+    let answer = send(&app, free_attempt.id, success(&free_gladia, "now"));
+    // Sooner than one gives up that waits for another.
+    let answer = tokio::time::timeout(Duration::from_secs(3), answer).await;
+    assert_eq!(answer.expect("it waits as well").unwrap(), 200);
     assert_eq!(app.acme.job(&free).await["status"], "done");
     assert_eq!(app.acme.job(&held).await["status"], "processing");
     assert!(!waits.is_finished());
     somebody.rollback().await.unwrap();
     assert_eq!(waits.await.unwrap(), 200);
     app.acme.wait_until_done(&held).await;
+    busy.end().await;
     finish(app).await;
 }
 

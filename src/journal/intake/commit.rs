@@ -53,8 +53,6 @@ impl Intake {
             Ok(outcome) => {
                 // A slot is free, whatever became of the job.
                 self.wakeups.jobs_changed_and_told();
-                metrics::counter!("gateway_callbacks_total", "outcome" => outcome.as_str())
-                    .increment(1);
                 tracing::info!(
                     attempt.id = %received.attempt_id,
                     outcome = outcome.as_str(),
@@ -86,7 +84,9 @@ impl Intake {
             // It was given up in the middle of whatever it was doing.
             Err(_) => conn.close_on_drop(),
         }
-        outcome.unwrap_or_else(|_| Err(too_late()))
+        let outcome = outcome.unwrap_or_else(|_| Err(too_late()))?;
+        count(outcome);
+        Ok(outcome)
     }
 
     async fn record(
@@ -134,5 +134,12 @@ impl Intake {
             }
             (outcome, _) => Ok(outcome.unwrap_or(CallbackOutcome::Discarded)),
         }
+    }
+}
+
+/// Counts what was done, where it was done: whoever waited for it may have gone.
+pub(super) fn count(outcome: CallbackOutcome) {
+    if outcome != CallbackOutcome::UnknownAttempt {
+        metrics::counter!("gateway_callbacks_total", "outcome" => outcome.as_str()).increment(1);
     }
 }

@@ -7,7 +7,7 @@ use std::{sync::Arc, time::Duration};
 
 use tokio::time::{Instant, timeout_at};
 
-use super::{Arrival, Content, Intake};
+use super::{Arrival, Content, Intake, commit::count};
 use crate::{
     db::{
         callbacks::{self, CallbackOutcome},
@@ -100,6 +100,7 @@ impl Commit for Endings {
                 let arrived_at = ending.body.arrived_at();
                 observe(ending.attempt_id, recorded.outcome, called_back, arrived_at);
             }
+            count(recorded.outcome);
             Some(recorded.outcome)
         });
         outcomes.collect()
