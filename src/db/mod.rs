@@ -7,7 +7,7 @@
 use std::{borrow::Cow, str::FromStr, sync::LazyLock, time::Duration};
 
 use sqlx::{
-    ConnectOptions, Connection, Executor, PgConnection,
+    ConnectOptions, Connection, Executor, PgConnection, Row,
     migrate::{MigrateError, Migrator},
     postgres::{PgConnectOptions, PgPool, PgPoolOptions},
 };
@@ -134,7 +134,21 @@ pub fn lazy_pool(options: PgConnectOptions, max_connections: u32) -> PgPool {
                 async move { Ok(meta.idle_for <= TRUSTED_IDLE_TIME || conn.ping().await.is_ok()) },
             )
         })
+        .after_release(|conn, _| Box::pin(is_outside_transactions(conn)))
         .connect_lazy_with(options)
+}
+
+/// Whether a connection is in no transaction of which its client does not know.
+///
+/// sqlx rolls a transaction back that is dropped, but knows of none before its beginning is answered. Whoever hangs up at that
+/// moment would leave it open, the next one would join it, and lose with it what was answered as kept. So whatever is not
+/// known to be done ([`pool::Loan::put_back`]) is asked before it is used again.
+async fn is_outside_transactions(conn: &mut PgConnection) -> sqlx::Result<bool> {
+    // One message without parameters: a transaction of its own begins at the very instant of its statement.
+    sqlx::raw_sql("SELECT now() = statement_timestamp()")
+        .fetch_one(conn)
+        .await?
+        .try_get(0)
 }
 
 /// What every connection is set to.

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use futures_util::FutureExt;
 use gladia_gateway::db::{
     self,
     pool::{Loan, Pool},
@@ -36,6 +37,30 @@ async fn the_next_one_gets_what_was_put_back() {
     let mut next = pool.acquire().await.unwrap();
     assert_eq!(backend_of(&mut next).await, backend);
     drop(next);
+    pool.close().await;
+    app.finish().await;
+}
+
+/// Whoever hangs up does so at any moment, also while a transaction begins: what others write then would be rolled back with it.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_transaction_whose_beginning_was_given_up_is_joined_by_nobody() {
+    let app = TestApp::start().await;
+    let pool = pool_of(&app, 1).await;
+    for _ in 0..20 {
+        let mut conn = pool.acquire().await.unwrap();
+        // On its way, and most times not answered.
+        drop(conn.begin().now_or_never());
+        drop(conn);
+        let mut next = pool.acquire().await.unwrap();
+        sqlx::query("INSERT INTO tenants (id, name) VALUES (gen_random_uuid(), $1)")
+            .bind(uuid::Uuid::new_v4().to_string())
+            .execute(&mut *next)
+            .await
+            .unwrap();
+        drop(next);
+    }
+    let kept = app.rows("tenants WHERE name LIKE '________-____-%'").await;
+    assert_eq!(kept, 20);
     pool.close().await;
     app.finish().await;
 }
