@@ -23,7 +23,7 @@ pub struct Recorded {
 
 /// What came of callbacks that shared a commit.
 #[derive(Debug, Default)]
-pub struct RecordedTogether {
+pub struct RecordedGroup {
     /// Of each of them, in their order. `None`: there is more to it, and nothing is changed.
     pub each: Vec<Option<Recorded>>,
     /// What the commit has told the log. `None`: that is left to the sequencer.

@@ -26,6 +26,7 @@ pub mod dispatch;
 pub mod events;
 pub mod expiry;
 pub mod gauges;
+pub mod group_commit;
 pub mod idempotency;
 #[cfg(feature = "dev-tools")]
 pub mod invariants;
@@ -44,7 +45,6 @@ pub mod signing_secrets;
 pub mod surplus;
 pub mod timeline;
 pub mod to_fetch;
-pub mod together;
 pub mod trace_contexts;
 pub mod uploads;
 pub mod upstream_deletions;

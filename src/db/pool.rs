@@ -9,6 +9,7 @@ mod at_hand;
 
 use std::{
     future::{self, Future},
+    io,
     ops::{Deref, DerefMut},
     pin::Pin,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -16,6 +17,7 @@ use std::{
 };
 
 use sqlx::{Connection, PgConnection, PgPool, Postgres, pool::PoolConnection};
+use tokio::time::{self, error::Elapsed};
 
 use self::at_hand::AtHand;
 
@@ -64,6 +66,16 @@ impl Pool {
                 parts: Arc::clone(&waits.0),
             })
         })
+    }
+
+    /// Waits for a connection, until a deadline.
+    ///
+    /// # Errors
+    /// Where the database does not answer, or there is none by then.
+    pub async fn acquire_by(&self, deadline: time::Instant) -> sqlx::Result<Loan> {
+        time::timeout_at(deadline, self.acquire())
+            .await
+            .map_err(given_up)?
     }
 
     /// Closes all connections, when they are given back.
@@ -125,10 +137,32 @@ impl Loan {
         drop(left_over);
     }
 
+    /// Gives it back after work that had a deadline. Work that was given up left it in the middle of whatever it was doing.
+    ///
+    /// # Errors
+    /// The work's own, and where it was given up.
+    pub fn settle<T>(mut self, outcome: Result<sqlx::Result<T>, Elapsed>) -> sqlx::Result<T> {
+        match outcome {
+            Ok(Ok(done)) => {
+                self.put_back();
+                Ok(done)
+            }
+            Ok(Err(error)) => Err(error),
+            Err(elapsed) => {
+                self.close_on_drop();
+                Err(given_up(elapsed))
+            }
+        }
+    }
+
     /// Closes it when it is dropped: it was left in the middle of something.
     pub fn close_on_drop(&mut self) {
         self.conn.close_on_drop();
     }
+}
+
+fn given_up(_: Elapsed) -> sqlx::Error {
+    sqlx::Error::Io(io::ErrorKind::TimedOut.into())
 }
 
 impl Deref for Loan {

@@ -1,4 +1,4 @@
-//! Accepts jobs that come at the same time [together](crate::db::together).
+//! Accepts jobs, those that come at the same time by [group commit](crate::db::group_commit).
 
 use std::{collections::HashMap, io, time::Duration};
 
@@ -9,9 +9,9 @@ use tokio_util::task::TaskTracker;
 use crate::{
     db::{
         self,
+        group_commit::{Committer, GroupCommit},
         jobs::{JobAtOnce, accept_at_once},
         pool::Pool,
-        together::{Commit, Together},
         wakeups::Wakeups,
     },
     domain::ids::JobId,
@@ -25,10 +25,10 @@ type Outcome = sqlx::Result<Option<DateTime<Utc>>>;
 
 /// Accepts jobs. Clones are the same one.
 #[derive(Clone)]
-pub struct Acceptor(Together<Jobs>);
+pub struct Acceptor(GroupCommit<JobCommitter>);
 
 /// What commits them.
-struct Jobs {
+struct JobCommitter {
     pool: Pool,
     wakeups: Wakeups,
     usage_keys: Vec<String>,
@@ -38,12 +38,12 @@ impl Acceptor {
     /// Makes one. The metadata under `usage_keys` outlives its job's content.
     #[must_use]
     pub fn new(pool: Pool, tasks: TaskTracker, wakeups: Wakeups, usage_keys: Vec<String>) -> Self {
-        let jobs = Jobs {
+        let committer = JobCommitter {
             pool,
             wakeups,
             usage_keys,
         };
-        Self(Together::new(jobs, tasks))
+        Self(GroupCommit::new(committer, tasks))
     }
 
     /// Accepts a job, durably, and says when. `None`: there is more to it, and nothing has happened. Whoever hangs up may ask
@@ -56,11 +56,11 @@ impl Acceptor {
     }
 }
 
-impl Commit for Jobs {
+impl Committer for JobCommitter {
     type Item = JobAtOnce;
     type Outcome = Outcome;
 
-    const MOST_TOGETHER: usize = 64;
+    const MOST_AT_ONCE: usize = 64;
 
     async fn commit(&self, jobs: Vec<JobAtOnce>) -> Vec<Outcome> {
         let accepted = self.accept_all(&jobs).await;
@@ -77,20 +77,15 @@ impl Commit for Jobs {
     }
 }
 
-impl Jobs {
+impl JobCommitter {
     async fn accept_all(&self, jobs: &[JobAtOnce]) -> sqlx::Result<HashMap<JobId, DateTime<Utc>>> {
         let mut conn = self.pool.acquire().await?;
         let accepted = timeout(
             COMMIT_TIMEOUT,
             accept_at_once(&mut conn, jobs, &self.usage_keys),
         );
-        let Ok(accepted) = accepted.await else {
-            // It was given up in the middle of whatever it was doing.
-            conn.close_on_drop();
-            return Err(away());
-        };
-        let accepted = accepted?;
-        conn.put_back();
+        let accepted = accepted.await;
+        let accepted = conn.settle(accepted)?;
         if !accepted.is_empty() {
             // Here, since their callers may have hung up.
             self.wakeups.jobs_queued();

@@ -5,8 +5,8 @@
 //! has seen it again: none of them waits for a connection that will not come, and no turn is kept from the next one.
 
 mod commit;
+mod group_commit;
 mod small;
-mod together;
 
 use std::{
     io::{self, Read},
@@ -19,7 +19,7 @@ use std::{
 
 use tokio_util::task::TaskTracker;
 
-use self::together::Endings;
+use self::group_commit::CallbackCommitter;
 use super::{
     announce::Announcer,
     body::{KeptBody, TooLarge},
@@ -27,7 +27,7 @@ use super::{
 };
 use crate::{
     crash_points::CrashPoint,
-    db::{callbacks::CallbackOutcome, pool::Pool, together::Together, wakeups::Wakeups},
+    db::{callbacks::CallbackOutcome, group_commit::GroupCommit, pool::Pool, wakeups::Wakeups},
     domain::ids::{AttemptId, Ids},
     gladia::callback::Shape,
 };
@@ -51,7 +51,7 @@ pub struct Intake {
     keeps_any_size: bool,
     wants_proof: bool,
     announcer: Announcer,
-    endings: Together<Endings>,
+    group_commit: GroupCommit<CallbackCommitter>,
     is_away: Arc<AtomicBool>,
 }
 
@@ -154,12 +154,12 @@ impl Intake {
     /// Makes one.
     #[must_use]
     pub fn new(parts: Parts) -> Self {
-        let endings = Endings {
+        let committer = CallbackCommitter {
             pool: parts.pool.clone(),
             announcer: parts.announcer.clone(),
         };
         Self {
-            endings: Together::new(endings, parts.tasks),
+            group_commit: GroupCommit::new(committer, parts.tasks),
             pool: parts.pool,
             ids: parts.ids,
             wakeups: parts.wakeups,

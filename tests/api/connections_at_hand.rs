@@ -1,4 +1,4 @@
-//! Connections to the database that are put back at hand: what must not rest there, and who must not wait for it.
+//! Connections to the database that are given back: what must not be used again, and who must not wait for it.
 
 use std::time::Duration;
 

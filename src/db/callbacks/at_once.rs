@@ -25,7 +25,7 @@ use super::{CallbackOutcome, ReceivedCallback};
 use crate::{
     db::{
         self,
-        called_back::{Announced, CalledBack, Recorded, RecordedTogether, Tells},
+        called_back::{Announced, CalledBack, Recorded, RecordedGroup, Tells},
         corrupt,
         deliveries::FannedOut,
         events::{EventRow, EventType, Numbered},
@@ -55,7 +55,7 @@ pub(super) async fn record(
         }
         recorded => recorded,
     }?;
-    let RecordedTogether {
+    let RecordedGroup {
         mut each,
         announced,
     } = recorded;
@@ -74,7 +74,7 @@ pub async fn record_all(
     conn: &mut PgConnection,
     callbacks: &[ReceivedCallback<'_>],
     tells: Option<&Tells<'_>>,
-) -> sqlx::Result<RecordedTogether> {
+) -> sqlx::Result<RecordedGroup> {
     let mut found = find(conn, callbacks).await?;
     let mut ends = Vec::with_capacity(callbacks.len());
     for (index, callback) in callbacks.iter().enumerate() {
@@ -82,11 +82,11 @@ pub async fn record_all(
         let Some(found) = found.remove(&callback.attempt_id.0) else {
             continue;
         };
-        ends.extend(End::of(index, callback, found)?);
+        ends.extend(EndingCallback::of(index, callback, found)?);
     }
     let mut each: Vec<_> = callbacks.iter().map(|_| None).collect();
     if ends.is_empty() {
-        return Ok(RecordedTogether {
+        return Ok(RecordedGroup {
             each,
             announced: None,
         });
@@ -101,7 +101,7 @@ pub async fn record_all(
             each[index] = Some(end.recorded());
         }
     }
-    Ok(RecordedTogether { each, announced })
+    Ok(RecordedGroup { each, announced })
 }
 
 /// What a callback meets.
@@ -143,7 +143,7 @@ async fn find(
         FROM unnest($1::uuid[], $2::timestamptz[]) AS c (attempt_id, received_at)
         JOIN attempts a ON a.id = c.attempt_id JOIN jobs j ON j.id = a.job_id
         WHERE a.finished_at IS NULL AND a.gladia_id IS NOT NULL AND NOT j.discard
-          AND NOT EXISTS (SELECT FROM callbacks c WHERE c.attempt_id = a.id)
+          AND NOT EXISTS (SELECT FROM callbacks kept WHERE kept.attempt_id = a.id)
           AND NOT EXISTS (SELECT FROM attempts other WHERE other.job_id = a.job_id AND other.id <> a.id)
         "#,
         &attempt_ids,
@@ -158,7 +158,7 @@ async fn find(
 }
 
 /// A callback that ends a job.
-struct End<'a> {
+struct EndingCallback<'a> {
     /// Which one it is.
     index: usize,
     callback: &'a ReceivedCallback<'a>,
@@ -167,7 +167,7 @@ struct End<'a> {
     ended: Ended<'a>,
 }
 
-impl<'a> End<'a> {
+impl<'a> EndingCallback<'a> {
     /// `None`: it does something else.
     fn of(
         index: usize,
@@ -217,7 +217,7 @@ impl<'a> End<'a> {
 }
 
 /// The events that have got their numbers: all of them or none.
-fn announced(ends: &[End<'_>], written: &[Written]) -> Option<Announced> {
+fn announced(ends: &[EndingCallback<'_>], written: &[Written]) -> Option<Announced> {
     let (first, last) = (written.first()?.number?, written.last()?.number?);
     let kinds: HashMap<Uuid, EventType> = ends
         .iter()

@@ -1,6 +1,6 @@
 //! Committing a callback with what it changes.
 
-use std::{io, time::Duration};
+use std::time::Duration;
 
 use sqlx::PgConnection;
 use tokio::time::{Instant, timeout_at};
@@ -26,7 +26,7 @@ impl Intake {
     ) -> sqlx::Result<CallbackOutcome> {
         let deadline = Instant::now() + bound;
         let received = arrival.received(content);
-        let outcome = match self.commit_together(arrival, content).await {
+        let outcome = match self.commit_in_group(arrival, content).await {
             Some(outcome) => Ok(outcome),
             None => self.commit_alone(&received, deadline).await,
         };
@@ -73,18 +73,9 @@ impl Intake {
         received: &Received<'_>,
         deadline: Instant,
     ) -> sqlx::Result<CallbackOutcome> {
-        let too_late = || sqlx::Error::Io(io::ErrorKind::TimedOut.into());
-        let mut conn = timeout_at(deadline, self.pool.acquire())
-            .await
-            .map_err(|_| too_late())??;
+        let mut conn = self.pool.acquire_by(deadline).await?;
         let outcome = timeout_at(deadline, self.record(&mut conn, received)).await;
-        match &outcome {
-            Ok(Ok(_)) => conn.put_back(),
-            Ok(Err(_)) => {}
-            // It was given up in the middle of whatever it was doing.
-            Err(_) => conn.close_on_drop(),
-        }
-        let outcome = outcome.unwrap_or_else(|_| Err(too_late()))?;
+        let outcome = conn.settle(outcome)?;
         count(outcome);
         Ok(outcome)
     }

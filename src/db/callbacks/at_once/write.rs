@@ -7,7 +7,7 @@ use serde_json::Value;
 use sqlx::PgConnection;
 use uuid::Uuid;
 
-use super::End;
+use super::EndingCallback;
 use crate::{
     db::{
         callbacks::CallbackOutcome,
@@ -35,7 +35,7 @@ pub(super) struct Audience<'a> {
 }
 
 impl<'a> Audience<'a> {
-    pub(super) fn of(ends: &[End<'_>], tells: &Tells<'a>) -> Self {
+    pub(super) fn of(ends: &[EndingCallback<'_>], tells: &Tells<'a>) -> Self {
         let origins = ends
             .iter()
             .map(|end| end.found.callback.as_ref().map(origin_of).transpose());
@@ -44,7 +44,7 @@ impl<'a> Audience<'a> {
         };
         // One for each endpoint, and one for the callback.
         let deliveries = ends.iter().flat_map(|end| 0..=end.found.endpoints);
-        let room = |end: &End<'_>| (tells.room)(TenantId(end.found.tenant_id));
+        let room = |end: &EndingCallback<'_>| (tells.room)(TenantId(end.found.tenant_id));
         let rooms = ends.iter().map(|end| tells.worker.map_or(0, |_| room(end)));
         Self {
             is_told: true,
@@ -80,65 +80,41 @@ pub(super) struct Written {
 #[expect(clippy::too_many_lines, reason = "one statement")]
 pub(super) async fn write(
     conn: &mut PgConnection,
-    ends: &[End<'_>],
+    ends: &[EndingCallback<'_>],
     audience: &Audience<'_>,
 ) -> sqlx::Result<Vec<Written>> {
-    let attempt_ids: Vec<Uuid> = ends.iter().map(|end| end.callback.attempt_id.0).collect();
-    let job_statuses: Vec<&str> = ends.iter().map(|end| end.found.status.as_str()).collect();
-    let attempt_states: Vec<&str> = ends.iter().map(|end| end.found.state.as_str()).collect();
-    let gladia_ids: Vec<&str> = ends
-        .iter()
-        .map(|end| end.completion.gladia_id.as_str())
-        .collect();
-    let callback_ids: Vec<Uuid> = ends.iter().map(|end| end.callback.id.0).collect();
-    let statuses: Vec<&str> = ends.iter().map(|end| end.ended.status).collect();
-    let audio_durations: Vec<Option<f64>> = ends
-        .iter()
-        .map(|end| end.ended.audio_duration_seconds)
-        .collect();
-    let billing_times: Vec<Option<f64>> = ends
-        .iter()
-        .map(|end| end.ended.billing_time_seconds)
-        .collect();
-    let addon_errors: Vec<Option<&str>> = ends
-        .iter()
-        .map(|end| end.ended.addon_errors.as_deref())
-        .collect();
-    let error_types: Vec<Option<&str>> = ends.iter().map(|end| end.ended.error_type).collect();
-    let error_codes: Vec<Option<i32>> = ends.iter().map(|end| end.ended.error_code).collect();
-    let error_messages: Vec<Option<&str>> =
-        ends.iter().map(|end| end.ended.error_message).collect();
-    let event_types: Vec<&str> = ends.iter().map(|end| end.ended.event.as_str()).collect();
-    let methods: Vec<&str> = ends.iter().map(|end| end.callback.method).collect();
-    let outcomes: Vec<&str> = ends.iter().map(|end| end.ended.outcome.as_str()).collect();
+    let attempt_ids = column(ends, |end| end.callback.attempt_id.0);
+    let job_statuses = column(ends, |end| end.found.status.as_str());
+    let attempt_states = column(ends, |end| end.found.state.as_str());
+    let gladia_ids = column(ends, |end| end.completion.gladia_id.as_str());
+    let callback_ids = column(ends, |end| end.callback.id.0);
+    let statuses = column(ends, |end| end.ended.status);
+    let audio_durations = column(ends, |end| end.ended.audio_duration_seconds);
+    let billing_times = column(ends, |end| end.ended.billing_time_seconds);
+    let addon_errors = column(ends, |end| end.ended.addon_errors.as_deref());
+    let error_types = column(ends, |end| end.ended.error_type);
+    let error_codes = column(ends, |end| end.ended.error_code);
+    let error_messages = column(ends, |end| end.ended.error_message);
+    let event_types = column(ends, |end| end.ended.event.as_str());
+    let methods = column(ends, |end| end.callback.method);
+    let outcomes = column(ends, |end| end.ended.outcome.as_str());
+    let body_bytes = column(ends, |end| end.callback.body_bytes);
+    let hashes = column(ends, |end| &end.callback.body_sha256[..]);
+    let received = column(ends, |end| end.callback.received_at);
     // On its way through an array a body is copied several times, which a large one would notice.
-    let only_body = match ends {
-        [end] => Some(end.callback.compressed_body.zstd),
-        _ => None,
+    let (only_body, bodies) = match ends {
+        [end] => (Some(end.callback.compressed_body.zstd), vec![None]),
+        _ => (
+            None,
+            column(ends, |end| Some(end.callback.compressed_body.zstd)),
+        ),
     };
-    let bodies: Vec<Option<&[u8]>> = ends
-        .iter()
-        .map(|end| {
-            only_body
-                .is_none()
-                .then_some(end.callback.compressed_body.zstd)
-        })
-        .collect();
-    let body_bytes: Vec<i64> = ends.iter().map(|end| end.callback.body_bytes).collect();
-    let hashes: Vec<&[u8]> = ends
-        .iter()
-        .map(|end| &end.callback.body_sha256[..])
-        .collect();
-    let received: Vec<Option<DateTime<Utc>>> =
-        ends.iter().map(|end| end.callback.received_at).collect();
-    let frames = || {
-        ends.iter().map(|end| {
-            let frame = end.callback.compressed_body.result_frame;
-            frame.filter(|_| end.ended.outcome == CallbackOutcome::Completed)
-        })
+    let frame = |end: &EndingCallback<'_>| {
+        let frame = end.callback.compressed_body.result_frame;
+        frame.filter(|_| end.ended.outcome == CallbackOutcome::Completed)
     };
-    let frame_starts: Vec<Option<i32>> = frames().map(|frame| Some(frame?.start)).collect();
-    let frame_lengths: Vec<Option<i32>> = frames().map(|frame| Some(frame?.length)).collect();
+    let frame_starts = column(ends, |end| Some(frame(end)?.start));
+    let frame_lengths = column(ends, |end| Some(frame(end)?.length));
     sqlx::query_as!(
         Written,
         r#"
@@ -303,4 +279,12 @@ pub(super) async fn write(
     )
     .fetch_all(conn)
     .await
+}
+
+/// One thing of each, as the statement takes it.
+fn column<'a, T>(
+    ends: &'a [EndingCallback<'a>],
+    of: impl FnMut(&'a EndingCallback<'a>) -> T,
+) -> Vec<T> {
+    ends.iter().map(of).collect()
 }

@@ -1,4 +1,4 @@
-//! What comes at the same time shares a commit, and nobody is the worse for it.
+//! Group commit: what comes at the same time shares a commit, and nobody is the worse for it.
 
 use std::{sync::Arc, time::Duration};
 

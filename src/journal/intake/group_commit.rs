@@ -1,4 +1,4 @@
-//! Callbacks that come at the same time [share a commit](crate::db::together), where they are what almost every one is.
+//! Callbacks that come at the same time [share a commit](crate::db::group_commit), where they are what almost every one is.
 //!
 //! Nothing is lost by trying: one that the shared commit leaves out, for whatever reason, goes the way on which it is alone. A
 //! large one goes there at once. Its bytes are most of what it costs, and would keep others waiting.
@@ -7,13 +7,13 @@ use std::{sync::Arc, time::Duration};
 
 use tokio::time::{Instant, timeout_at};
 
-use super::{Arrival, Content, Intake, commit::count};
+use super::{Arrival, COMMIT_TIMEOUT, Content, Intake, commit::count};
 use crate::{
     db::{
         callbacks::{self, CallbackOutcome},
-        called_back::RecordedTogether,
+        called_back::RecordedGroup,
+        group_commit::Committer,
         pool::Pool,
-        together::Commit,
     },
     domain::ids::{AttemptId, CallbackId},
     gladia::callback::Report,
@@ -28,10 +28,10 @@ use crate::{
 const MAX_SHARED_BYTES: usize = 128 * 1024;
 
 /// How long a shared commit may take, and how long it is waited for: half as long as an arriving callback has.
-pub(super) const SHARED_TIMEOUT: Duration = Duration::from_secs(4);
+const SHARED_TIMEOUT: Duration = Duration::from_secs(COMMIT_TIMEOUT.as_secs() / 2);
 
 /// A callback that ends its job, as far as can be told from itself.
-pub(super) struct Ending {
+pub(super) struct ArrivedCallback {
     id: CallbackId,
     attempt_id: AttemptId,
     method: &'static str,
@@ -39,14 +39,14 @@ pub(super) struct Ending {
 }
 
 /// What commits them.
-pub(super) struct Endings {
+pub(super) struct CallbackCommitter {
     pub(super) pool: Pool,
     pub(super) announcer: Announcer,
 }
 
 impl Intake {
     /// `None`: it has to go alone.
-    pub(super) async fn commit_together(
+    pub(super) async fn commit_in_group(
         &self,
         arrival: Arrival,
         content: &Content,
@@ -54,51 +54,56 @@ impl Intake {
         let Content::Whole(body) = content else {
             return None;
         };
-        let is_one = body.compressed().zstd.len() <= MAX_SHARED_BYTES
+        let ends_its_job = body.compressed().zstd.len() <= MAX_SHARED_BYTES
             && matches!(body.report(), Ok(Report::Ended(_)))
             && !(self.wants_proof && body.success().is_some());
-        if !is_one {
+        if !ends_its_job {
             return None;
         }
-        let ending = Ending {
+        let callback = ArrivedCallback {
             id: self.ids.next(),
             attempt_id: arrival.attempt_id,
             method: arrival.method,
             body: Arc::clone(body),
         };
         let until = Instant::now() + SHARED_TIMEOUT;
-        timeout_at(until, self.endings.commit(ending))
+        timeout_at(until, self.group_commit.commit(callback))
             .await
             .ok()??
     }
 }
 
-impl Commit for Endings {
-    type Item = Ending;
+impl Committer for CallbackCommitter {
+    type Item = ArrivedCallback;
     type Outcome = Option<CallbackOutcome>;
 
-    const MOST_TOGETHER: usize = 32;
+    const MOST_AT_ONCE: usize = 32;
 
-    async fn commit(&self, endings: Vec<Ending>) -> Vec<Option<CallbackOutcome>> {
+    async fn commit(&self, callbacks: Vec<ArrivedCallback>) -> Vec<Option<CallbackOutcome>> {
         let since = Instant::now();
         let recorded = self
-            .record(&endings, since + SHARED_TIMEOUT)
+            .record(&callbacks, since + SHARED_TIMEOUT)
             .await
             .unwrap_or_else(|error| {
-                tracing::warn!(%error, count = endings.len(), "Could not commit callbacks together; each is tried by itself");
-                RecordedTogether::default()
+                tracing::warn!(%error, count = callbacks.len(), "Could not commit callbacks together; each is tried by itself");
+                RecordedGroup::default()
             });
-        let RecordedTogether { each, announced } = recorded;
+        let RecordedGroup { each, announced } = recorded;
         // First of all, since callers wait.
         if each.iter().any(Option::is_some) {
             self.announcer.announce(announced, since);
         }
         let mut each = each.into_iter();
-        let outcomes = endings.iter().map(|ending| {
+        let outcomes = callbacks.iter().map(|callback| {
             let recorded = each.next().flatten()?;
             if let Some(called_back) = &recorded.of {
-                let arrived_at = ending.body.arrived_at();
-                observe(ending.attempt_id, recorded.outcome, called_back, arrived_at);
+                let arrived_at = callback.body.arrived_at();
+                observe(
+                    callback.attempt_id,
+                    recorded.outcome,
+                    called_back,
+                    arrived_at,
+                );
             }
             count(recorded.outcome);
             Some(recorded.outcome)
@@ -107,29 +112,20 @@ impl Commit for Endings {
     }
 }
 
-impl Endings {
+impl CallbackCommitter {
     async fn record(
         &self,
-        endings: &[Ending],
+        callbacks: &[ArrivedCallback],
         deadline: Instant,
-    ) -> sqlx::Result<RecordedTogether> {
-        let too_late = |_| sqlx::Error::Io(std::io::ErrorKind::TimedOut.into());
-        let mut conn = timeout_at(deadline, self.pool.acquire())
-            .await
-            .map_err(too_late)??;
-        let callbacks: Vec<_> = endings
+    ) -> sqlx::Result<RecordedGroup> {
+        let mut conn = self.pool.acquire_by(deadline).await?;
+        let callbacks: Vec<_> = callbacks
             .iter()
             .map(|one| received(one.id, one.attempt_id, one.method, &one.body))
             .collect();
         let tells = self.announcer.tells();
         let recorded = callbacks::record_all(&mut conn, &callbacks, Some(&tells));
         let recorded = timeout_at(deadline, recorded).await;
-        match &recorded {
-            Ok(Ok(_)) => conn.put_back(),
-            Ok(Err(_)) => {}
-            // It was given up in the middle of whatever it was doing.
-            Err(_) => conn.close_on_drop(),
-        }
-        recorded.map_err(too_late)?
+        conn.settle(recorded)
     }
 }

@@ -1,4 +1,4 @@
-//! Commits what comes at the same time together.
+//! Group commit: what comes at the same time shares a commit.
 //!
 //! What comes alone is committed at once, by itself. What comes while a commit is under way waits for its end, and then goes in
 //! one: under load a commit is shared by those who wait for one anyway, and without load nobody waits for anybody. Where that
@@ -22,57 +22,57 @@ const PATIENCE: Duration = Duration::from_millis(50);
 /// How many commits are under way at once at most.
 const MOST_LANES: usize = 4;
 
-/// What commits.
-pub trait Commit: Send + Sync + 'static {
+/// What commits a group.
+pub trait Committer: Send + Sync + 'static {
     /// What is to be committed.
     type Item: Send + 'static;
     /// What came of it.
     type Outcome: Send + 'static;
 
     /// How many share a commit at most.
-    const MOST_TOGETHER: usize;
+    const MOST_AT_ONCE: usize;
 
-    /// Commits what has come together, within a bound: a connection that has gone silent must not hold up a lane. Says what
+    /// Commits a group, within a bound: a connection that has gone silent must not hold up a lane. Says what
     /// came of each, in the same order.
     fn commit(&self, items: Vec<Self::Item>) -> impl Future<Output = Vec<Self::Outcome>> + Send;
 }
 
 /// Lets commits be shared. Clones are the same one.
-pub struct Together<C: Commit>(Arc<Inner<C>>);
+pub struct GroupCommit<C: Committer>(Arc<Inner<C>>);
 
-struct Inner<C: Commit> {
-    commit: C,
+struct Inner<C: Committer> {
+    committer: C,
     /// Lets a shutdown wait for what is under way.
     tasks: TaskTracker,
     line: Mutex<Line<C>>,
 }
 
-struct Line<C: Commit> {
+struct Line<C: Committer> {
     waiting: Vec<Waiting<C>>,
     lanes: usize,
 }
 
-struct Waiting<C: Commit> {
+struct Waiting<C: Committer> {
     item: C::Item,
     answer: oneshot::Sender<C::Outcome>,
 }
 
-impl<C: Commit> Clone for Together<C> {
+impl<C: Committer> Clone for GroupCommit<C> {
     fn clone(&self) -> Self {
         Self(Arc::clone(&self.0))
     }
 }
 
-impl<C: Commit> Together<C> {
+impl<C: Committer> GroupCommit<C> {
     /// Makes one.
     #[must_use]
-    pub fn new(commit: C, tasks: TaskTracker) -> Self {
+    pub fn new(committer: C, tasks: TaskTracker) -> Self {
         let line = Mutex::new(Line {
             waiting: Vec::new(),
             lanes: 0,
         });
         Self(Arc::new(Inner {
-            commit,
+            committer,
             tasks,
             line,
         }))
@@ -107,33 +107,33 @@ impl<C: Commit> Together<C> {
     /// Commits what waits until nothing does.
     async fn work(self) {
         loop {
-            let together = {
+            let group = {
                 let mut line = self.line();
                 if line.waiting.is_empty() {
                     line.lanes -= 1;
                     return;
                 }
-                let rest = line.waiting.len().min(C::MOST_TOGETHER);
+                let rest = line.waiting.len().min(C::MOST_AT_ONCE);
                 let rest = line.waiting.split_off(rest);
                 mem::replace(&mut line.waiting, rest)
             };
             // Whoever waits for what panics is answered by the end of its channel.
-            let _ = AssertUnwindSafe(self.commit_all(together))
+            let _ = AssertUnwindSafe(self.commit_group(group))
                 .catch_unwind()
                 .await;
         }
     }
 
-    async fn commit_all(&self, mut together: Vec<Waiting<C>>) {
-        together.retain(|waiting| !waiting.answer.is_closed());
-        if together.is_empty() {
+    async fn commit_group(&self, mut group: Vec<Waiting<C>>) {
+        group.retain(|waiting| !waiting.answer.is_closed());
+        if group.is_empty() {
             return;
         }
-        let (items, answers): (Vec<_>, Vec<_>) = together
+        let (items, answers): (Vec<_>, Vec<_>) = group
             .into_iter()
             .map(|waiting| (waiting.item, waiting.answer))
             .unzip();
-        let outcomes = self.0.commit.commit(items).await;
+        let outcomes = self.0.committer.commit(items).await;
         for (outcome, answer) in outcomes.into_iter().zip(answers) {
             // Whoever has stopped waiting has no use for it.
             let _ = answer.send(outcome);
