@@ -144,3 +144,138 @@ impl<C: Committer> GroupCommit<C> {
         self.0.line.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use tokio::{sync::Semaphore, task::JoinSet};
+
+    use super::*;
+
+    /// Commits numbers, a group for each permit.
+    struct Numbers {
+        begun: Arc<Semaphore>,
+        permits: Arc<Semaphore>,
+        committed: Arc<Mutex<Vec<Vec<u32>>>>,
+    }
+
+    impl Committer for Numbers {
+        type Item = u32;
+        type Outcome = u32;
+
+        const MOST_AT_ONCE: usize = 2;
+
+        async fn commit(&self, items: Vec<u32>) -> Vec<u32> {
+            self.begun.add_permits(1);
+            self.permits.acquire().await.unwrap().forget();
+            assert!(!items.contains(&0), "one that nobody has thought of");
+            self.committed.lock().unwrap().push(items.clone());
+            items
+        }
+    }
+
+    struct Test {
+        group_commit: GroupCommit<Numbers>,
+        begun: Arc<Semaphore>,
+        permits: Arc<Semaphore>,
+        committed: Arc<Mutex<Vec<Vec<u32>>>>,
+    }
+
+    impl Test {
+        fn new() -> Self {
+            let (begun, permits) = (Arc::new(Semaphore::new(0)), Arc::new(Semaphore::new(0)));
+            let committed = Arc::default();
+            let numbers = Numbers {
+                begun: Arc::clone(&begun),
+                permits: Arc::clone(&permits),
+                committed: Arc::clone(&committed),
+            };
+            Self {
+                group_commit: GroupCommit::new(numbers, TaskTracker::new()),
+                begun,
+                permits,
+                committed,
+            }
+        }
+
+        /// Asks for a number's commit, in a task that ends when it is dropped.
+        fn commit(&self, number: u32) -> JoinSet<Option<u32>> {
+            let group_commit = self.group_commit.clone();
+            let mut task = JoinSet::new();
+            task.spawn(async move { group_commit.commit(number).await });
+            task
+        }
+
+        /// Waits until another commit is under way.
+        async fn begun(&self) {
+            self.begun.acquire().await.unwrap().forget();
+        }
+
+        /// Waits until so many wait, or have lost their patience.
+        async fn waiting(&self, count: usize) {
+            while self.group_commit.line().waiting.len() < count
+                && self.begun.available_permits() == 0
+            {
+                tokio::task::yield_now().await;
+            }
+        }
+
+        fn committed(&self) -> Vec<Vec<u32>> {
+            self.committed.lock().unwrap().clone()
+        }
+    }
+
+    async fn outcome(mut task: JoinSet<Option<u32>>) -> Option<u32> {
+        task.join_next().await.unwrap().unwrap()
+    }
+
+    #[tokio::test]
+    async fn what_comes_while_one_is_committed_goes_together_after_it() {
+        let test = Test::new();
+        let first = test.commit(1);
+        test.begun().await;
+        let others = [2, 3, 4].map(|number| test.commit(number));
+        test.waiting(3).await;
+        test.permits.add_permits(3);
+        assert_eq!(outcome(first).await, Some(1));
+        for (other, number) in others.into_iter().zip(2..) {
+            assert_eq!(outcome(other).await, Some(number));
+        }
+        assert_eq!(test.committed(), [vec![1], vec![2, 3], vec![4]]);
+        // Nothing is under way, so the next one goes by itself.
+        test.permits.add_permits(1);
+        assert_eq!(outcome(test.commit(5)).await, Some(5));
+    }
+
+    #[tokio::test]
+    async fn what_is_under_way_is_completed_though_its_caller_has_hung_up() {
+        let test = Test::new();
+        let gone = test.commit(1);
+        test.begun().await;
+        drop(gone);
+        let next = test.commit(2);
+        test.waiting(1).await;
+        test.permits.add_permits(2);
+        assert_eq!(outcome(next).await, Some(2));
+        assert_eq!(test.committed(), [[1], [2]]);
+    }
+
+    #[tokio::test]
+    async fn behind_one_that_takes_long_another_commit_is_begun() {
+        let test = Test::new();
+        let held = test.commit(1);
+        test.begun().await;
+        let next = test.commit(2);
+        test.begun().await;
+        test.permits.add_permits(2);
+        assert_eq!(outcome(held).await, Some(1));
+        assert_eq!(outcome(next).await, Some(2));
+    }
+
+    #[tokio::test]
+    async fn a_commit_that_panics_holds_up_nobody() {
+        let test = Test::new();
+        test.permits.add_permits(3);
+        assert_eq!(outcome(test.commit(0)).await, None);
+        assert_eq!(outcome(test.commit(1)).await, Some(1));
+    }
+}
