@@ -59,6 +59,8 @@ struct Inner {
     jobs: Notify,
     /// Whether every slot was held when last one was looked for.
     is_full: AtomicBool,
+    /// Whether no job was in line when last one was looked for, and none was heard of since.
+    is_line_empty: AtomicBool,
     /// Jobs were put in line, which is to be told.
     queued: Notify,
     /// Events wait for their numbers.
@@ -75,12 +77,17 @@ impl Wakeups {
     /// A job changed: something can be claimed, or told. Call it after the commit.
     pub fn jobs_changed(&self) {
         self.events_added();
-        self.jobs_changed_and_told();
+        self.look_for_jobs();
+        self.0.jobs_outgoing.notify_one();
     }
 
-    /// The same where the change has been told already.
-    pub fn jobs_changed_and_told(&self) {
-        self.0.jobs.notify_one();
+    /// A slot was given back, and why is told already. Call it after the commit.
+    ///
+    /// Where nothing is in line, a free slot changes nothing for those who claim.
+    pub fn slot_given_back(&self) {
+        if !self.0.is_line_empty.load(Ordering::Acquire) {
+            self.0.jobs.notify_one();
+        }
         self.0.jobs_outgoing.notify_one();
     }
 
@@ -90,7 +97,7 @@ impl Wakeups {
     /// job changes nothing for those who claim.
     pub fn jobs_queued(&self) {
         if !self.0.is_full.load(Ordering::Acquire) {
-            self.0.jobs.notify_one();
+            self.look_for_jobs();
         }
         self.0.jobs_outgoing.notify_one();
         self.0.queued.notify_one();
@@ -105,6 +112,17 @@ impl Wakeups {
     #[must_use]
     pub fn slots_were_held(&self) -> bool {
         self.0.is_full.swap(false, Ordering::AcqRel)
+    }
+
+    /// The line is looked at. Call it before.
+    pub fn line_is_looked_at(&self) {
+        self.0.is_line_empty.store(false, Ordering::Release);
+    }
+
+    /// Nothing was in line: slots that are given back need nobody until something is. What was put there since the look that
+    /// found this has asked for another one.
+    pub fn line_is_empty(&self) {
+        self.0.is_line_empty.store(true, Ordering::Release);
     }
 
     /// Something is to be told. Call it after the commit.
@@ -143,6 +161,12 @@ impl Wakeups {
     /// Waits for deliveries, likewise.
     pub async fn wait_for_deliveries(&self) {
         self.0.deliveries.notified().await;
+    }
+
+    /// A job may be in line.
+    fn look_for_jobs(&self) {
+        self.0.is_line_empty.store(false, Ordering::Release);
+        self.0.jobs.notify_one();
     }
 
     /// Sends changes to other processes until told to stop.
@@ -256,12 +280,54 @@ impl Wakeups {
             }
             // After a reconnection both: something may have been missed.
             if channel != Some(EVENTS_CHANNEL) {
-                self.0.jobs.notify_one();
+                self.look_for_jobs();
                 // Whoever changed them may be gone before it gave their events numbers; a sweep finds those.
             }
             if channel != Some(JOBS_CHANNEL) {
                 self.0.numbered.notify_one();
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::FutureExt;
+
+    use super::*;
+
+    fn is_woken(wakeups: &Wakeups) -> bool {
+        wakeups.wait().now_or_never().is_some()
+    }
+
+    #[test]
+    fn a_slot_that_is_given_back_wakes_those_who_claim_only_where_something_may_be_in_line() {
+        let wakeups = Wakeups::default();
+        wakeups.slot_given_back();
+        assert!(is_woken(&wakeups), "nobody has looked yet");
+
+        wakeups.line_is_looked_at();
+        wakeups.line_is_empty();
+        wakeups.slot_given_back();
+        assert!(!is_woken(&wakeups));
+
+        wakeups.jobs_queued();
+        assert!(is_woken(&wakeups));
+        wakeups.slot_given_back();
+        assert!(is_woken(&wakeups));
+    }
+
+    #[test]
+    fn what_is_put_in_line_during_a_look_that_misses_it_asks_for_another_one() {
+        let wakeups = Wakeups::default();
+        wakeups.line_is_looked_at();
+        wakeups.jobs_queued();
+        wakeups.line_is_empty();
+        assert!(is_woken(&wakeups));
+        // And that one finds every slot held.
+        wakeups.line_is_looked_at();
+        wakeups.slots_are_held();
+        wakeups.slot_given_back();
+        assert!(is_woken(&wakeups));
     }
 }

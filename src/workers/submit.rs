@@ -125,6 +125,7 @@ impl Submitter {
                 lease: self.0.send_window + self.0.gladia.create_timeout() + LEASE_MARGIN,
             };
             let mut conn = self.0.pool.acquire().await?;
+            self.0.wakeups.line_is_looked_at();
             CrashPoint::SubmitBeforeClaim.reach();
             let claim =
                 tokio::time::timeout(CLAIM_TIMEOUT, db::claims::claim(&mut conn, &claimant));
@@ -141,6 +142,7 @@ impl Submitter {
                 Claim::NothingQueued => {
                     // Whoever put a job in line since said nothing of it, as long as none could be claimed.
                     if !self.0.wakeups.slots_were_held() {
+                        self.0.wakeups.line_is_empty();
                         break;
                     }
                 }

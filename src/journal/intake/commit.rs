@@ -52,7 +52,7 @@ impl Intake {
             Ok(CallbackOutcome::UnknownAttempt) => {}
             Ok(outcome) => {
                 // A slot is free, whatever became of the job.
-                self.wakeups.jobs_changed_and_told();
+                self.wakeups.slot_given_back();
                 tracing::info!(
                     attempt.id = %received.attempt_id,
                     outcome = outcome.as_str(),
