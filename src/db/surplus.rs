@@ -53,8 +53,9 @@ pub async fn note(conn: &mut PgConnection, job_id: JobId) -> sqlx::Result<()> {
     // Which one counts may have changed: the first success does.
     sqlx::query!(
         "
-        DELETE FROM upstream_deletions d USING jobs j
-        WHERE d.job_id = $1 AND j.id = $1 AND d.reason = 'surplus' AND d.finished_at IS NULL AND d.gladia_id = j.gladia_id
+        DELETE FROM upstream_deletions
+        WHERE gladia_id = (SELECT gladia_id FROM jobs WHERE id = $1)
+          AND job_id = $1 AND reason = 'surplus' AND finished_at IS NULL
         ",
         job_id.0,
     )

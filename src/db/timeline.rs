@@ -154,8 +154,9 @@ pub async fn count_ahead(conn: &mut PgConnection, job: &Job) -> sqlx::Result<Opt
     sqlx::query!(
         r#"
         SELECT count(*) AS "ahead!"
-        FROM jobs j JOIN jobs other ON other.tenant_id = j.tenant_id
-        WHERE j.id = $1 AND other.status = 'queued' AND (other.queued_at, other.id) < (j.queued_at, j.id)
+        FROM jobs
+        WHERE status = 'queued' AND tenant_id = (SELECT tenant_id FROM jobs WHERE id = $1)
+          AND (queued_at, id) < ((SELECT queued_at FROM jobs WHERE id = $1), $1)
         "#,
         job.id.0,
     )

@@ -23,7 +23,8 @@ pub async fn end_pending(
         "
         UPDATE deliveries
         SET status = 'dead', dead_reason = $2, finished_at = gateway_now(), lease_until = NULL, worker = NULL
-        WHERE status = 'pending' AND id IN (
+        -- As values, each of which is looked up: joined, all that wait in any lane would be walked through where few did.
+        WHERE id = ANY (ARRAY(
             SELECT id FROM deliveries
             -- An endpoint's lane has its id.
             WHERE lane_id = $1 AND status = 'pending'
@@ -31,7 +32,7 @@ pub async fn end_pending(
               -- It may have been enabled again since.
               AND NOT EXISTS (SELECT FROM webhook_endpoints WHERE id = $1 AND status = 'enabled')
             LIMIT $3 FOR UPDATE SKIP LOCKED
-        )
+        ))
         ",
         endpoint_id.0,
         reason.as_str(),

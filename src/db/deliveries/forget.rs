@@ -49,7 +49,8 @@ pub async fn forget_lanes(
         WHERE l.origin IS NOT NULL
           AND coalesce(greatest(l.last_success_at, l.last_failure_at), '-infinity')
               < (SELECT gateway_now() - make_interval(secs => $1))
-          AND NOT EXISTS (SELECT FROM deliveries d WHERE d.lane_id = l.id AND d.status = 'pending')
+          -- Looked up for each, since pending ones may be many before Postgres has counted them.
+          AND (SELECT d.id FROM deliveries d WHERE d.lane_id = l.id AND d.status = 'pending' LIMIT 1) IS NULL
         LIMIT $2
         -- Whoever makes a delivery for it holds it.
         FOR UPDATE OF l SKIP LOCKED
@@ -65,7 +66,7 @@ pub async fn forget_lanes(
         "
         DELETE FROM delivery_lanes l
         WHERE l.id = ANY ($1)
-          AND NOT EXISTS (SELECT FROM deliveries d WHERE d.lane_id = l.id AND d.status = 'pending')
+          AND (SELECT d.id FROM deliveries d WHERE d.lane_id = l.id AND d.status = 'pending' LIMIT 1) IS NULL
         ",
         &ids,
     )

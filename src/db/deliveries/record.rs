@@ -379,14 +379,15 @@ pub async fn expire(
         "
         UPDATE deliveries
         SET status = 'dead', dead_reason = 'expired', finished_at = gateway_now(), lease_until = NULL, worker = NULL
-        WHERE id IN (
+        -- As values, each of which is looked up: joined, all that wait in any lane would be walked through where few did.
+        WHERE id = ANY (ARRAY(
             SELECT id FROM deliveries
             WHERE lane_id = $1 AND status = 'pending' AND queued_at <= $2
               -- Somebody is sending it.
               AND (lease_until IS NULL OR lease_until < gateway_now())
             ORDER BY next_try_at LIMIT $3
             FOR UPDATE SKIP LOCKED
-        ) AND status = 'pending'
+        ))
         ",
         lane_id.0,
         failed_at - LONGEST_WAIT,

@@ -93,13 +93,14 @@ pub(super) async fn reset_lane(conn: &mut PgConnection, id: EndpointId) -> sqlx:
     sqlx::query!(
         "
         UPDATE deliveries SET next_try_at = gateway_now()
-        WHERE id IN (
+        -- As values, each of which is looked up: joined, all that wait in any lane would be walked through where few did.
+        WHERE id = ANY (ARRAY(
             SELECT id FROM deliveries
             -- An endpoint's lane has its id.
             WHERE lane_id = $1 AND status = 'pending' AND lease_until IS NULL
               AND next_try_at > (SELECT gateway_now())
             ORDER BY next_try_at LIMIT $2 FOR UPDATE SKIP LOCKED
-        ) AND status = 'pending'
+        ))
         ",
         id.0,
         DUE_AT_ONCE,

@@ -136,7 +136,9 @@ pub(super) async fn write(
             -- After the job, in the order of all locks.
             SELECT a.job_id, g.*
             FROM job JOIN given g USING (attempt_id) JOIN attempts a ON a.id = job.attempt_id AND a.job_id = job.id
-            WHERE a.state = g.attempt_state AND a.finished_at IS NULL AND a.gladia_id = g.gladia_id
+            WHERE a.state = g.attempt_state AND a.gladia_id = g.gladia_id
+              -- In words that no index of open attempts answers to: all of them would be walked through where few were.
+              AND coalesce(a.finished_at, 'infinity') = 'infinity'
             FOR UPDATE OF a SKIP LOCKED
         ), kept AS (
             -- The same body, at the same time, is refused by its constraint, and everything with it.
