@@ -88,8 +88,7 @@ pub fn init(format: LogFormat, filter: &LogFilter) -> Result<WorkerGuard, TryIni
     let lines = tracing_subscriber::fmt::layer().with_writer(writer);
     let lines = match format {
         LogFormat::Text => lines.with_ansi(stderr().is_terminal()).boxed(),
-        // A line is within one span at most, the request's. A list of spans would say it once more, at a tenth of what many a
-        // request costs.
+        // A line is within one span at most, the request's, which a list of spans would only say once more.
         LogFormat::Json => lines
             .json()
             .flatten_event(true)

@@ -219,7 +219,8 @@ pub(super) async fn mark_as_unknown(
     sqlx::query!(
         "
         UPDATE attempts SET state = 'unknown', http_status = $2, detail = $3, answered_at = gateway_now()
-        WHERE id = $1 AND state = 'submitting'
+        -- In words that no index answers to, since it would be walked through where few were submitted.
+        WHERE id = $1 AND coalesce(state, '') = 'submitting'
         ",
         id.0,
         http_status.map(i32::from),

@@ -98,7 +98,7 @@ pub async fn claim(conn: &mut PgConnection, claimant: &Claimant<'_>) -> sqlx::Re
 
 /// `None`: those who looked as if more waited had nothing left, and somebody else may have.
 async fn look(conn: &mut PgConnection, claimant: &Claimant<'_>) -> sqlx::Result<Option<Claim>> {
-    // Each slot that is given back asks, mostly for nothing: all claims wait for the lock that follows.
+    // Most looks are for nothing, and all claims wait for the lock that follows.
     if !lines::is_any_queued(conn).await? {
         return Ok(Some(Claim::NothingQueued));
     }

@@ -151,6 +151,9 @@ mod tests {
 
     use super::*;
 
+    /// Nothing here takes longer unless it is broken.
+    const BOUND: Duration = Duration::from_secs(30);
+
     /// Commits numbers, a group for each permit.
     struct Numbers {
         begun: Arc<Semaphore>,
@@ -207,7 +210,8 @@ mod tests {
 
         /// Waits until another commit is under way.
         async fn begun(&self) {
-            self.begun.acquire().await.unwrap().forget();
+            let begun = timeout(BOUND, self.begun.acquire()).await;
+            begun.unwrap().unwrap().forget();
         }
 
         /// Waits until so many wait, or have lost their patience.
@@ -225,7 +229,8 @@ mod tests {
     }
 
     async fn outcome(mut task: JoinSet<Option<u32>>) -> Option<u32> {
-        task.join_next().await.unwrap().unwrap()
+        let outcome = timeout(BOUND, task.join_next()).await;
+        outcome.unwrap().unwrap().unwrap()
     }
 
     #[tokio::test]

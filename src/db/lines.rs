@@ -99,7 +99,8 @@ pub(super) async fn take_next(conn: &mut PgConnection, limit: usize) -> sqlx::Re
             UPDATE jobs
             SET status = 'submitting', status_reason = 'submitting', started_at = coalesce(started_at, gateway_now())
             -- Whoever cancels one of these very jobs goes first; the status is then read anew.
-            WHERE id = ANY (ARRAY(SELECT id FROM next)) AND status = 'queued'
+            -- In words that no index of queued ones answers to, since the whole line would be walked through where it was short.
+            WHERE id = ANY (ARRAY(SELECT id FROM next)) AND coalesce(status, '') = 'queued'
             RETURNING id, tenant_id, audio_url, request, queued_at, traceparent, tracestate
         )
         SELECT taken.id AS "id!", tenant_id AS "tenant_id!", audio_url AS "audio_url!", request AS "request!",

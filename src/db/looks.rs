@@ -121,7 +121,8 @@ pub async fn renew(conn: &mut PgConnection, id: AttemptId, hold_for: Duration) -
     sqlx::query!(
         "
         UPDATE attempts SET next_look_at = gateway_now() + make_interval(secs => $2)
-        WHERE id = $1 AND next_look_at IS NOT NULL
+        -- In words that no index answers to, since it would be walked through where few were looked at.
+        WHERE id = $1 AND coalesce(next_look_at, '-infinity') <> '-infinity'
         ",
         id.0,
         hold_for.as_secs_f64(),
@@ -183,7 +184,8 @@ pub async fn note(
                                 ELSE gateway_now() + make_interval(secs => $3) END
         FROM (SELECT coalesce((SELECT deadline_at FROM slots WHERE attempt_id = $1),
                               (SELECT created_at + make_interval(secs => $4) FROM attempts WHERE id = $1)) AS at) deadline
-        WHERE id = $1 AND next_look_at IS NOT NULL
+        -- In words that no index answers to, since it would be walked through where few were looked at.
+        WHERE id = $1 AND coalesce(next_look_at, '-infinity') <> '-infinity'
         RETURNING looks, absences,
                   coalesce(extract(epoch FROM gateway_now() - absent_since), 0)::float8 AS "absent_seconds!",
                   deadline.at <= gateway_now() AS "is_past_deadline!",

@@ -211,7 +211,7 @@ pub async fn delete_expired(conn: &mut PgConnection, retention: Duration) -> sql
         SELECT id FROM uploads u
         -- As a value, so that the index ends the walk.
         WHERE created_at <= (SELECT gateway_now() - make_interval(secs => $1))
-          -- Looked up for each, until one is found: few jobs with uploads, where there are few, are no reason to read them all.
+          -- Looked up for each: joined, all jobs with uploads would be walked through where few had any.
           AND (SELECT id FROM jobs WHERE upload_id = u.id LIMIT 1) IS NULL
         ORDER BY created_at LIMIT 1
         FOR UPDATE SKIP LOCKED

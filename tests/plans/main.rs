@@ -6,7 +6,8 @@
 //! nothing is under way any more may. And no index is there that no statement uses.
 //!
 //! All this also where Postgres has not counted the rows yet, and only sees how large the tables are: so it is after a restore or
-//! an upgrade, and while a new installation fills faster than it is looked at.
+//! an upgrade, and while a new installation fills faster than it is looked at. And where they were counted while there were few of
+//! them, or while nothing was under way: what looks small then is not small for long.
 
 #![expect(
     clippy::unwrap_used,
@@ -173,6 +174,12 @@ impl Database {
         if text("Node Type") == "Bitmap Index Scan" && self.partial_indexes.contains(index) {
             complaint = Some(format!("takes a bitmap of {index}"));
         }
+        let is_looked_for = text("Filter").contains("(id = ");
+        if self.partial_indexes.contains(index) && is_looked_for {
+            complaint = Some(format!(
+                "walks through {index}, where it looks small, for what has an id"
+            ));
+        }
         if let Some(index) = self.joined_whole(node) {
             complaint = Some(format!(
                 "joins all of {index}, where it looks small, to what is asked for"
@@ -190,7 +197,7 @@ impl Database {
     fn joined_whole<'a>(&self, join: &'a Value) -> Option<&'a str> {
         let compares = match join["Node Type"].as_str()? {
             "Hash Join" | "Merge Join" => true,
-            // Without, each row of one side is looked up for the other.
+            // Without one, what one side has is looked up in the other.
             "Nested Loop" => !join["Join Filter"].is_null(),
             _ => false,
         };

@@ -80,7 +80,7 @@ macro_rules! select_claimed {
                j.tracestate AS "tracestate?",
                s.ids AS "secret_ids!", s.key_ids AS "secret_key_ids!", s.sealed AS "secrets!"
         FROM claimed c
-        -- Each by its number, whatever numbers Postgres has counted: else the log is walked through from its beginning.
+        -- Each by its number, whatever Postgres expects: joined, the log would be walked through from its beginning.
         LEFT JOIN LATERAL (SELECT * FROM events WHERE number = c.event_number AND number > 0 OFFSET 0) e ON true
         LEFT JOIN webhook_endpoints w ON w.id = c.endpoint_id
         LEFT JOIN jobs j ON j.id = c.job_id
@@ -186,8 +186,8 @@ pub async fn claim(
             FROM deliveries
             -- As an array, so that each is found by its id, however few or many Postgres expects.
             WHERE id = ANY (ARRAY(SELECT id FROM picked))
-              -- Asked again: another replica may have been faster.
-              AND status = 'pending' AND next_try_at <= (SELECT now FROM clock)
+              -- Asked again: another replica may have been faster. In words that no index of pending ones answers to.
+              AND coalesce(status, '') = 'pending' AND next_try_at <= (SELECT now FROM clock)
             FOR UPDATE SKIP LOCKED
         ),
         interrupted AS (
@@ -247,7 +247,8 @@ pub async fn load(
             SELECT id, tenant_id, lane_id, endpoint_id, event_number, job_id, tries, lease_until,
                    false AS is_unproven, lease_until - make_interval(secs => $3) AS claimed_at
             FROM deliveries
-            WHERE id = ANY ($1) AND status = 'pending' AND worker = $2 AND lease_until IS NOT NULL
+            -- In words that no index of leased ones answers to, since all of them would be walked through where few were.
+            WHERE id = ANY ($1) AND coalesce(status, '') = 'pending' AND worker = $2 AND lease_until IS NOT NULL
         )
         "#,
         &ids,
