@@ -3,6 +3,11 @@
 //! Callers own the transaction. A move of a row names the state that it leaves in its `WHERE` clause; a message that is
 //! late, doubled or stale changes zero rows, and the caller decides what that means. Locks are always taken in one order:
 //! dispatch, a free slot, job, attempt, the slot that the attempt holds.
+//!
+//! What has an id is found by it. A plan that was made while little was open takes the index of what is open for shorter than
+//! the way by the id, and walks through all of it once much is. So such statements ask for the state in words that no index
+//! answers to (`coalesce(status, '') = 'queued'`), or look up each row by itself (`LATERAL … OFFSET 0`, `= ANY (ARRAY(…))`);
+//! `tests/plans` finds those that do not.
 
 use std::{borrow::Cow, str::FromStr, sync::LazyLock, time::Duration};
 
