@@ -85,23 +85,27 @@ impl<C: Committer> GroupCommit<C> {
     pub async fn commit(&self, item: C::Item) -> Option<C::Outcome> {
         let (answer, mut outcome) = oneshot::channel();
         self.line().waiting.push(Waiting { item, answer });
-        self.open_lane(1);
-        if let Ok(outcome) = timeout(PATIENCE, &mut outcome).await {
-            return outcome.ok();
+        // Whoever comes alone is not behind anybody.
+        let is_under_way = self.open_lane(1);
+        if !is_under_way {
+            if let Ok(outcome) = timeout(PATIENCE, &mut outcome).await {
+                return outcome.ok();
+            }
+            self.open_lane(MOST_LANES);
         }
-        self.open_lane(MOST_LANES);
         outcome.await.ok()
     }
 
-    /// Begins to commit what waits, unless as many do.
-    fn open_lane(&self, most: usize) {
+    /// Begins to commit what waits, unless as many do. Says whether it has.
+    fn open_lane(&self, most: usize) -> bool {
         let mut line = self.line();
         if line.waiting.is_empty() || line.lanes >= most {
-            return;
+            return false;
         }
         line.lanes += 1;
         // A task of its own: it does not end when its first caller hangs up, for the others wait for it too.
         self.0.tasks.spawn(self.clone().work());
+        true
     }
 
     /// Commits what waits until nothing does.
