@@ -36,7 +36,7 @@ use crate::{
         wait::WaitingRoom,
     },
     journal::{
-        announce::{AnnouncedQueue, Announcer},
+        announce::Announcer,
         intake::{self, Intake},
         spool::Spool,
     },
@@ -121,7 +121,7 @@ impl Gateway {
         };
         let gladia = GladiaClient::new(&settings.gladia.settings())?;
         let wakeups = Wakeups::default();
-        let (announcer, told_queue) = Announcer::new(ids.clone(), wakeups.clone());
+        let announcer = Announcer::new(ids.clone(), wakeups.clone());
         let intake = Intake::new(intake::Parts {
             pool: pool.clone(),
             ids: ids.clone(),
@@ -182,15 +182,15 @@ impl Gateway {
         gateway.listen(listeners, &state)?;
         if is_late {
             let starting = gateway.clone();
-            gateway.spawn("start", starting.start_late(settings, state, told_queue));
+            gateway.spawn("start", starting.start_late(settings, state));
         } else {
-            workers::spawn(&gateway, &settings, &state, told_queue)?;
+            workers::spawn(&gateway, &settings, &state)?;
         }
         Ok(gateway)
     }
 
     /// Brings the database up once it is there, and then starts everything else.
-    async fn start_late(self, settings: ServeSettings, state: AppState, announced: AnnouncedQueue) {
+    async fn start_late(self, settings: ServeSettings, state: AppState) {
         let Shutdown { soft, .. } = self.shutdown.clone();
         let brought_up = async {
             loop {
@@ -216,7 +216,7 @@ impl Gateway {
         }
         tracing::info!("The database is there; starting everything else");
         state.is_started.store(true, Ordering::Release);
-        if let Err(error) = workers::spawn(&self, &settings, &state, announced) {
+        if let Err(error) = workers::spawn(&self, &settings, &state) {
             tracing::error!(error = format!("{error:#}"), "Could not start the workers");
             return;
         }

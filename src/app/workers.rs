@@ -10,7 +10,6 @@ use crate::{
     feed::{Follower, Handover},
     gladia::canary::Canary,
     http::state::AppState,
-    journal::announce::AnnouncedQueue,
     shutdown::Shutdown,
     workers::{
         announced,
@@ -34,7 +33,6 @@ pub(super) fn spawn(
     gateway: &Gateway,
     settings: &ServeSettings,
     state: &AppState,
-    announced: AnnouncedQueue,
 ) -> anyhow::Result<()> {
     let (pool, wakeups) = (state.pool.clone(), state.wakeups.clone());
     let Shutdown {
@@ -79,7 +77,7 @@ pub(super) fn spawn(
         let run = reconciler.run(tracker.clone(), soft.clone());
         gateway.spawn("reconcile", run);
     }
-    tell(gateway, state, worker, announced);
+    tell(gateway, state, worker);
     let eraser = Eraser {
         pool: pool.clone(),
         gladia: state.gladia.clone(),
@@ -125,7 +123,7 @@ pub(super) fn spawn(
 }
 
 /// Starts telling others of what happens.
-fn tell(gateway: &Gateway, state: &AppState, worker: String, announced: AnnouncedQueue) {
+fn tell(gateway: &Gateway, state: &AppState, worker: String) {
     let Shutdown {
         soft,
         hard,
@@ -141,31 +139,28 @@ fn tell(gateway: &Gateway, state: &AppState, worker: String, announced: Announce
         worker,
     });
     let (claimer, recorder) = deliverer.claimer(tracker, hard);
-    state.intake.announcer().lease_to(deliverer.lessee());
-    let (handover, handed_over) = Handover::new();
+    let (handover, handed_over) = Handover::new(state.feed.clone());
+    let hand_on = {
+        let (wakeups, handover) = (state.wakeups.clone(), handover.clone());
+        let claimer = claimer.clone();
+        move |announced, since| announced::hand_on(announced, since, &wakeups, &handover, &claimer)
+    };
+    let lessee = deliverer.lessee(hand_on, soft.clone());
+    state.intake.announcer().lease_to(lessee);
     let sequencer = Sequencer {
         pool: state.pool.clone(),
         wakeups: state.wakeups.clone(),
         ids: state.ids.clone(),
         claimer: claimer.clone(),
-        handover: handover.clone(),
+        handover,
     };
     gateway.spawn("sequence", sequencer.run(soft.clone()));
-    let announced = announced::run(
-        announced,
-        state.wakeups.clone(),
-        handover,
-        claimer.clone(),
-        soft.clone(),
-    );
-    gateway.spawn("announced", announced);
     gateway.spawn("record", recorder);
     gateway.spawn("deliver", deliverer.run(claimer, soft.clone()));
     let follower = Follower {
         pool: state.pool.clone(),
         wakeups: state.wakeups.clone(),
         handed_over,
-        feed: state.feed.clone(),
         links: state.links.clone(),
     };
     gateway.spawn("feed", follower.run(soft.clone()));

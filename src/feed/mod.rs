@@ -20,7 +20,7 @@ mod follow;
 mod hub;
 
 pub use self::{
-    follow::{Follower, Handover, write},
+    follow::{Follower, HandedOver, Handover, write},
     hub::{Feed, Next, Subscription, Topic},
 };
 

@@ -1,7 +1,8 @@
 //! Handing on what a callback's own commit has told the log, so that those who wait need no other look.
 //!
 //! The commit numbers the event, makes its deliveries and leases them to this process, as the sequencer would
-//! ([`crate::db::called_back::Tells`]). What follows is for others: they take it from a queue.
+//! ([`crate::db::called_back::Tells`]). Who is told then is for others to know: they say so once they have begun, and until
+//! then everything is left to the sequencer.
 
 use std::{
     fmt,
@@ -9,7 +10,8 @@ use std::{
     time::Duration,
 };
 
-use tokio::{sync::mpsc, time::Instant};
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
 
 use crate::{
     db::{
@@ -24,21 +26,21 @@ use crate::{
 pub struct Announcer {
     ids: Ids,
     wakeups: Wakeups,
-    announced: mpsc::UnboundedSender<(Announced, Instant)>,
     lessee: Arc<OnceLock<Lessee>>,
 }
 
-/// What was announced, each with an instant not after its lease began.
-pub type AnnouncedQueue = mpsc::UnboundedReceiver<(Announced, Instant)>;
-
-/// Who sends deliveries in this process.
+/// Who tells others in this process, and sends deliveries.
 pub struct Lessee {
     /// The name of the process.
     pub worker: String,
-    /// How long they are leased.
+    /// How long deliveries are leased.
     pub lease: Duration,
     /// How many more of a tenant's can be sent now.
     pub room: Box<dyn Fn(TenantId) -> usize + Send + Sync>,
+    /// Hands on what was committed, with an instant not after its lease began. Callers wait for it, so it waits for nobody.
+    pub hand_on: Box<dyn Fn(Announced, Instant) + Send + Sync>,
+    /// From then on it takes nothing more, and hands on what was under way.
+    pub stop: CancellationToken,
 }
 
 impl fmt::Debug for Lessee {
@@ -50,45 +52,39 @@ impl fmt::Debug for Lessee {
 }
 
 impl Announcer {
-    /// Makes one, with where ids of deliveries come from, and where it hands on to.
+    /// Makes one, with where ids of deliveries come from.
     #[must_use]
-    pub fn new(ids: Ids, wakeups: Wakeups) -> (Self, AnnouncedQueue) {
-        let (announced, queue) = mpsc::unbounded_channel();
-        let lessee = Arc::default();
-        (
-            Self {
-                ids,
-                wakeups,
-                announced,
-                lessee,
-            },
-            queue,
-        )
+    pub fn new(ids: Ids, wakeups: Wakeups) -> Self {
+        Self {
+            ids,
+            wakeups,
+            lessee: Arc::default(),
+        }
     }
 
-    /// Leases deliveries to this process from now on.
+    /// Leases deliveries to this process from now on, and hands on what is announced.
     pub fn lease_to(&self, lessee: Lessee) {
         // There is one a process.
         let _ = self.lessee.set(lessee);
     }
 
-    pub(super) fn tells(&self) -> Tells<'_> {
-        // Whoever stops sending takes nothing more.
-        let lessee = self.lessee.get().filter(|_| !self.announced.is_closed());
-        Tells {
+    /// `None`: nobody would hand on what was told.
+    pub(super) fn tells(&self) -> Option<Tells<'_>> {
+        let lessee = self.lessee.get()?;
+        let takes_more = !lessee.stop.is_cancelled();
+        Some(Tells {
             ids: &self.ids,
-            worker: lessee.map(|lessee| lessee.worker.as_str()),
-            lease: lessee.map_or(Duration::ZERO, |lessee| lessee.lease),
-            room: lessee.map_or(&|_| 0, |lessee| &lessee.room),
-        }
+            worker: takes_more.then_some(lessee.worker.as_str()),
+            lease: lessee.lease,
+            room: &lessee.room,
+        })
     }
 
     /// `None`: there is nothing yet, and the sequencer is to look.
     pub(super) fn announce(&self, announced: Option<Announced>, since: Instant) {
-        match announced {
-            // Where nobody takes it any more, this process ends, and the others find it.
-            Some(announced) => drop(self.announced.send((announced, since))),
-            None => self.wakeups.events_added(),
+        match (announced, self.lessee.get()) {
+            (Some(announced), Some(lessee)) => (lessee.hand_on)(announced, since),
+            _ => self.wakeups.events_added(),
         }
     }
 }

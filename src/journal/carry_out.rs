@@ -45,7 +45,7 @@ pub async fn carry_out(
     let mut tries = 1;
     loop {
         let since = Instant::now();
-        let tells = announcer.map(Announcer::tells);
+        let tells = announcer.and_then(Announcer::tells);
         let mut recorded = callbacks::record(conn, &callback, tells.as_ref()).await;
         if let Ok(recorded) = &mut recorded {
             // First of all, since callers wait.

@@ -124,7 +124,7 @@ impl CallbackCommitter {
             .map(|one| received(one.id, one.attempt_id, one.method, &one.body))
             .collect();
         let tells = self.announcer.tells();
-        let recorded = callbacks::record_all(&mut conn, &callbacks, Some(&tells));
+        let recorded = callbacks::record_all(&mut conn, &callbacks, tells.as_ref());
         let recorded = timeout_at(deadline, recorded).await;
         conn.settle(recorded)
     }

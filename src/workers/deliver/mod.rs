@@ -12,14 +12,14 @@
 
 use std::{sync::Arc, time::Duration};
 
-use tokio::sync::Mutex;
+use tokio::{sync::Mutex, time::Instant};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 pub use self::claim::{Claim, Claimer};
 use self::{lanes::Lanes, pace::Pace, places::Places, results::Results};
 use super::{ERROR_PAUSE, sweep_interval};
 use crate::{
-    db::{pool::Pool, wakeups::Wakeups},
+    db::{called_back::Announced, pool::Pool, wakeups::Wakeups},
     domain::{ids::Ids, links::Links},
     journal::announce::Lessee,
     notify::{client::Notifier, sealing::Sealer},
@@ -99,14 +99,20 @@ impl Deliverer {
         (claimer, self.clone().record_all(queue, give_up))
     }
 
-    /// As those see it who make deliveries and lease them at once.
+    /// As those see it who make deliveries and lease them at once, until told to stop. They hand on what they have made.
     #[must_use]
-    pub fn lessee(&self) -> Lessee {
+    pub fn lessee(
+        &self,
+        hand_on: impl Fn(Announced, Instant) + Send + Sync + 'static,
+        stop: CancellationToken,
+    ) -> Lessee {
         let deliverer = self.clone();
         Lessee {
             worker: self.0.parts.worker.clone(),
             lease: LEASE,
             room: Box::new(move |tenant_id| deliverer.0.places.room_for(tenant_id)),
+            hand_on: Box::new(hand_on),
+            stop,
         }
     }
 
