@@ -63,6 +63,30 @@ pub async fn count_unsettled(conn: &mut PgConnection) -> sqlx::Result<Unsettled>
     .await
 }
 
+/// Counts references to rows that are not there, where no constraint of the database looks after them.
+///
+/// # Errors
+/// Where the database does not answer.
+pub async fn count_orphans(conn: &mut PgConnection) -> sqlx::Result<i64> {
+    sqlx::query_scalar!(
+        r#"
+        SELECT (SELECT count(*) FROM events e
+                WHERE e.job_id IS NOT NULL AND NOT EXISTS (SELECT FROM jobs j WHERE j.id = e.job_id))
+             + (SELECT count(*) FROM callbacks c
+                WHERE NOT EXISTS (SELECT FROM attempts a WHERE a.id = c.attempt_id))
+             + (SELECT count(*) FROM jobs j
+                WHERE j.result_callback_id IS NOT NULL
+                  AND NOT EXISTS (SELECT FROM callbacks c WHERE c.id = j.result_callback_id))
+             + (SELECT count(*) FROM jobs j
+                WHERE NOT EXISTS (SELECT FROM api_keys k WHERE k.id = j.api_key_id AND k.tenant_id = j.tenant_id))
+             + (SELECT count(*) FROM idempotency_keys i
+                WHERE i.job_id IS NOT NULL AND NOT EXISTS (SELECT FROM jobs j WHERE j.id = i.job_id)) AS "orphans!"
+        "#
+    )
+    .fetch_one(conn)
+    .await
+}
+
 /// A job as it ended.
 #[derive(Debug, Clone)]
 pub struct JobFacts {

@@ -319,6 +319,9 @@ fn check_rest(facts: &Facts, verdict: &mut Verdict) {
     if facts.unsettled.held_slots > 0 {
         verdict.violated(format!("{} slots are held", facts.unsettled.held_slots));
     }
+    if facts.orphans > 0 {
+        verdict.violated(format!("{} references lead nowhere", facts.orphans));
+    }
     let truncated: HashSet<Uuid> = facts
         .ledger
         .jobs

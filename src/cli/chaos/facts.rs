@@ -37,6 +37,8 @@ pub struct Facts {
     /// SHA-256 of each result as its caller gets it, or what came instead; by job.
     pub results: HashMap<Uuid, Result<String, String>>,
     pub unsettled: Unsettled,
+    /// References to rows that are not there.
+    pub orphans: i64,
     pub jobs: Vec<JobFacts>,
     pub attempts: Vec<AttemptFacts>,
     pub quarantined: Vec<QuarantineFacts>,
@@ -133,6 +135,7 @@ pub async fn collect(
         accepted,
         results,
         unsettled: invariants::count_unsettled(&mut conn).await?,
+        orphans: invariants::count_orphans(&mut conn).await?,
         jobs: invariants::list_jobs(&mut conn).await?,
         attempts: invariants::list_attempts(&mut conn).await?,
         quarantined: invariants::list_quarantined(&mut conn).await?,

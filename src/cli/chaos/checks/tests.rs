@@ -52,6 +52,7 @@ impl Run {
                 accepted: Accepted::default(),
                 results: HashMap::new(),
                 unsettled,
+                orphans: 0,
                 jobs: Vec::new(),
                 attempts: Vec::new(),
                 quarantined: Vec::new(),
@@ -314,6 +315,13 @@ fn keys_and_attempts_lead_to_one_job_each() {
     let mut run = Run::fine();
     run.upstream[0]["custom_metadata"] = Value::Null;
     run.assert_violates("of no attempt");
+}
+
+#[test]
+fn references_lead_somewhere() {
+    let mut run = Run::fine();
+    run.facts.orphans = 1;
+    run.assert_violates("1 references lead nowhere");
 }
 
 #[test]
