@@ -33,6 +33,10 @@ const PRESENCE_CHANNEL: &str = "gladia_gateway_presence";
 /// commit, which would stand in the way of those that tell callers.
 const GATHERING_TIME: Duration = Duration::from_millis(10);
 
+/// How long events of jobs that were put in line are gathered before they get their numbers. They are told of the caller's own
+/// request, and what happens next to a job takes them along.
+const QUEUED_GATHERING_TIME: Duration = Duration::from_millis(50);
+
 /// How long after the loss of the connection it is tried anew.
 const RECONNECT_DELAY: Duration = Duration::from_secs(1);
 
@@ -78,7 +82,7 @@ impl Wakeups {
     pub fn jobs_changed(&self) {
         self.events_added();
         self.look_for_jobs();
-        self.0.jobs_outgoing.notify_one();
+        self.tell_others(&self.0.jobs_outgoing);
     }
 
     /// A slot was given back, and why is told already. Call it after the commit.
@@ -88,7 +92,7 @@ impl Wakeups {
         if !self.0.is_line_empty.load(Ordering::Acquire) {
             self.0.jobs.notify_one();
         }
-        self.0.jobs_outgoing.notify_one();
+        self.tell_others(&self.0.jobs_outgoing);
     }
 
     /// Jobs were put in line. Call it after the commit.
@@ -99,7 +103,7 @@ impl Wakeups {
         if !self.0.is_full.load(Ordering::Acquire) {
             self.look_for_jobs();
         }
-        self.0.jobs_outgoing.notify_one();
+        self.tell_others(&self.0.jobs_outgoing);
         self.0.queued.notify_one();
     }
 
@@ -135,7 +139,7 @@ impl Wakeups {
         if !are_handed_over {
             self.0.numbered.notify_one();
         }
-        self.0.numbered_outgoing.notify_one();
+        self.tell_others(&self.0.numbered_outgoing);
     }
 
     /// Something can be delivered. Call it after the commit.
@@ -169,6 +173,13 @@ impl Wakeups {
         self.0.jobs.notify_one();
     }
 
+    /// Has other processes told, where there are any: the task that does it would be woken for each change.
+    fn tell_others(&self, outgoing: &Notify) {
+        if self.0.has_others.load(Ordering::Relaxed) {
+            outgoing.notify_one();
+        }
+    }
+
     /// Sends changes to other processes until told to stop.
     pub async fn send_to_others(&self, pool: Pool, stop: CancellationToken) {
         let Inner {
@@ -196,7 +207,7 @@ impl Wakeups {
                 () = stop.cancelled() => return,
                 () = self.0.queued.notified() => {}
             }
-            tokio::time::sleep(GATHERING_TIME).await;
+            tokio::time::sleep(QUEUED_GATHERING_TIME).await;
             self.events_added();
         }
     }
@@ -213,9 +224,6 @@ impl Wakeups {
             tokio::select! {
                 () = stop.cancelled() => return,
                 () = changes.notified() => {}
-            }
-            if !self.0.has_others.load(Ordering::Relaxed) {
-                continue;
             }
             tokio::time::sleep(gathering_time).await;
             if let Err(error) = self.notify(pool, channel).await {
