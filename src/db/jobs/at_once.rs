@@ -95,7 +95,7 @@ pub async fn accept_at_once(
                         $8::text[], $9::text[], $10::text[], $11::bytea[])
                  AS a (id, tenant_id, api_key_id, request, audio_url, warnings, callback, traceparent, tracestate,
                        key, fingerprint)
-                 JOIN api_keys k ON k.id = a.api_key_id AND k.revoked_at IS NULL
+                 JOIN api_keys k ON k.id = a.api_key_id AND k.tenant_id = a.tenant_id AND k.revoked_at IS NULL
             -- A file that came through here has an owner, and goes the long way.
             WHERE NOT EXISTS (SELECT FROM uploads u WHERE u.audio_url = a.audio_url)
         ), reserved AS (
