@@ -33,10 +33,6 @@ const PRESENCE_CHANNEL: &str = "gladia_gateway_presence";
 /// commit, which would stand in the way of those that tell callers.
 const GATHERING_TIME: Duration = Duration::from_millis(10);
 
-/// How long events of jobs that were put in line are gathered before they get their numbers. They are told of the caller's own
-/// request, and what happens next to a job takes them along.
-const QUEUED_GATHERING_TIME: Duration = Duration::from_millis(50);
-
 /// How long after the loss of the connection it is tried anew.
 const RECONNECT_DELAY: Duration = Duration::from_secs(1);
 
@@ -207,7 +203,7 @@ impl Wakeups {
                 () = stop.cancelled() => return,
                 () = self.0.queued.notified() => {}
             }
-            tokio::time::sleep(QUEUED_GATHERING_TIME).await;
+            tokio::time::sleep(GATHERING_TIME).await;
             self.events_added();
         }
     }

@@ -6,7 +6,7 @@
 //! happened to that one, and it goes the long way.
 //!
 //! The same statement numbers the events and makes their deliveries, if nobody else numbers events at that moment and none
-//! of the same jobs waits: it does what the sequencer would do next, in a commit that is made anyway.
+//! waits: it does what the sequencer would do next, in a commit that is made anyway.
 
 mod write;
 

@@ -195,23 +195,13 @@ pub(super) async fn write(
                               WHERE e.callback_origin IS NOT NULL
                                 AND NOT EXISTS (SELECT FROM lane l
                                                 WHERE l.tenant_id = e.tenant_id AND l.origin = e.callback_origin))
-              -- Events of a job are numbered in the order in which they were added. Where some wait, as new jobs' do for a moment,
-              -- they may be of other jobs.
-              AND ((SELECT position FROM events
-                    WHERE number IS NULL
-                      AND type NOT IN ('transcription.submitting', 'transcription.requeued', 'transcription.unknown')
-                      AND type = ANY ($26)
-                    -- Ordered, so that the index is walked whatever Postgres expects to find.
-                    ORDER BY position LIMIT 1) IS NULL
-                   OR NOT EXISTS (
-                       SELECT FROM ended e CROSS JOIN LATERAL (
-                           -- In words that no index of what waits answers to: all that does would be walked through.
-                           SELECT FROM events w
-                           WHERE w.job_id = e.id AND coalesce(w.number, -1) = -1
-                             AND w.type NOT IN ('transcription.submitting', 'transcription.requeued', 'transcription.unknown')
-                             AND w.type = ANY ($26)
-                           OFFSET 0
-                       ) waits))
+              -- Events of a job are numbered in the order in which they were added.
+              AND (SELECT position FROM events
+                   WHERE number IS NULL
+                     AND type NOT IN ('transcription.submitting', 'transcription.requeued', 'transcription.unknown')
+                     AND type = ANY ($26)
+                   -- Ordered, so that the index is walked whatever Postgres expects to find.
+                   ORDER BY position LIMIT 1) IS NULL
             FOR UPDATE SKIP LOCKED
         ), added AS (
             INSERT INTO events (tenant_id, job_id, type, data, number)
