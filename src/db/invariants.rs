@@ -63,7 +63,7 @@ pub async fn count_unsettled(conn: &mut PgConnection) -> sqlx::Result<Unsettled>
     .await
 }
 
-/// Counts references to rows that are not there, where no constraint of the database looks after them.
+/// Counts references to rows that are not there, or are another tenant's, where no constraint of the database looks after them.
 ///
 /// # Errors
 /// Where the database does not answer.
@@ -71,7 +71,13 @@ pub async fn count_orphans(conn: &mut PgConnection) -> sqlx::Result<i64> {
     sqlx::query_scalar!(
         r#"
         SELECT (SELECT count(*) FROM events e
-                WHERE e.job_id IS NOT NULL AND NOT EXISTS (SELECT FROM jobs j WHERE j.id = e.job_id))
+                WHERE e.job_id IS NOT NULL
+                  AND NOT EXISTS (SELECT FROM jobs j WHERE j.id = e.job_id AND j.tenant_id = e.tenant_id))
+             + (SELECT count(*) FROM deliveries d
+                WHERE d.job_id IS NOT NULL
+                  AND NOT EXISTS (SELECT FROM jobs j WHERE j.id = d.job_id AND j.tenant_id = d.tenant_id))
+             + (SELECT count(*) FROM job_metadata m
+                WHERE NOT EXISTS (SELECT FROM jobs j WHERE j.id = m.job_id AND j.tenant_id = m.tenant_id))
              + (SELECT count(*) FROM callbacks c
                 WHERE NOT EXISTS (SELECT FROM attempts a WHERE a.id = c.attempt_id))
              + (SELECT count(*) FROM jobs j
@@ -80,7 +86,8 @@ pub async fn count_orphans(conn: &mut PgConnection) -> sqlx::Result<i64> {
              + (SELECT count(*) FROM jobs j
                 WHERE NOT EXISTS (SELECT FROM api_keys k WHERE k.id = j.api_key_id AND k.tenant_id = j.tenant_id))
              + (SELECT count(*) FROM idempotency_keys i
-                WHERE i.job_id IS NOT NULL AND NOT EXISTS (SELECT FROM jobs j WHERE j.id = i.job_id)) AS "orphans!"
+                WHERE i.job_id IS NOT NULL
+                  AND NOT EXISTS (SELECT FROM jobs j WHERE j.id = i.job_id AND j.tenant_id = i.tenant_id)) AS "orphans!"
         "#
     )
     .fetch_one(conn)
