@@ -17,10 +17,12 @@ use crate::domain::{
 };
 
 mod follow;
+mod handover;
 mod hub;
 
 pub use self::{
-    follow::{Follower, HandedOver, Handover, write},
+    follow::{Follower, write},
+    handover::{HandedOver, Handover},
     hub::{Feed, Next, Subscription, Topic},
 };
 

@@ -1,6 +1,9 @@
 //! Events that get their number with the commit that makes them, and those that are left to the sequencer.
 
-use std::collections::BTreeSet;
+use std::{
+    collections::BTreeSet,
+    time::{Duration, Instant},
+};
 
 use futures_util::future::join_all;
 
@@ -55,15 +58,20 @@ async fn an_end_has_its_number_and_its_delivery_when_its_callback_is_answered() 
 
 /// Adds an event to a job, of which the sequencer is not told. It looks by itself within a second.
 async fn add_unseen_event(app: &TestApp, job: &str) -> i64 {
-    sqlx::query_scalar(
+    app.scalar(&format!(
         "INSERT INTO events (tenant_id, job_id, type, data)
-         SELECT tenant_id, id, 'transcription.processing', '{\"status\":\"processing\"}' FROM jobs WHERE id = $1::uuid
-         RETURNING position",
-    )
-    .bind(job)
-    .fetch_one(&app.pool)
+         SELECT tenant_id, id, 'transcription.processing', '{{\"status\":\"processing\"}}' FROM jobs WHERE id = '{job}'
+         RETURNING position"
+    ))
     .await
-    .unwrap()
+}
+
+/// The number that an event has got.
+async fn number_at(app: &TestApp, position: i64) -> i64 {
+    app.scalar(&format!(
+        "SELECT number FROM events WHERE position = {position}"
+    ))
+    .await
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -73,25 +81,45 @@ async fn an_end_is_numbered_after_what_happened_before_to_whichever_job() {
     for _ in 0..5 {
         let (id, attempt, gladia_id) = processing(&app).await;
         wait_until_numbered(&app).await;
-        let mut events = Vec::new();
-        for job in [&other, &id] {
-            events.push(add_unseen_event(&app, job).await);
-        }
+        let of_other = add_unseen_event(&app, &other).await;
+        let of_same = add_unseen_event(&app, &id).await;
         let answer = app.call_back(attempt.id, success(&gladia_id, "words"));
         assert_eq!(answer.await.status, 200);
         wait_until_numbered(&app).await;
-        let before: Vec<i64> = sqlx::query_scalar(
-            "SELECT number FROM events WHERE position = ANY ($1) ORDER BY position",
-        )
-        .bind(&events)
-        .fetch_all(&app.pool)
-        .await
-        .unwrap();
         let end = numbers(&app, &id).await.pop().unwrap();
-        assert!(before[0] < before[1] && before[1] < end, "{before:?} {end}");
+        let in_order = [
+            number_at(&app, of_other).await,
+            number_at(&app, of_same).await,
+            end,
+        ];
+        assert!(in_order.is_sorted(), "{in_order:?}");
     }
     let answer = app.call_back(others_attempt.id, success(&others_gladia_id, "words"));
     assert_eq!(answer.await.status, 200);
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_begins_to_wait_at_the_instant_of_the_end_is_told_of_it() {
+    let app = TestApp::start().await;
+    for nth in 0..40 {
+        let (id, attempt, gladia_id) = processing(&app).await;
+        // Nobody else waits, so the last look at whether somebody does and the subscription meet in any order.
+        let path = format!("/v1/transcriptions/{id}?wait=18");
+        let waiting = app.acme.get(&path);
+        let ending = app.call_back(attempt.id, success(&gladia_id, "words"));
+        let begun = Instant::now();
+        let (seen, ended) = if nth % 2 == 0 {
+            tokio::join!(waiting, ending)
+        } else {
+            let (ended, seen) = tokio::join!(ending, waiting);
+            (seen, ended)
+        };
+        assert_eq!(ended.status, 200);
+        assert_eq!(seen.expect(200)["status"], "done");
+        // Who was not told sees it too, at the end of the wait.
+        assert!(begun.elapsed() < Duration::from_secs(15));
+    }
     app.finish().await;
 }
 
