@@ -13,6 +13,7 @@ use crate::{
     shutdown::Shutdown,
     workers::{
         announced,
+        answers::Answers,
         deliver::{self, Deliverer},
         erase::Eraser,
         forget::Forgetter,
@@ -51,6 +52,7 @@ pub(super) fn spawn(
         worker: worker.clone(),
         send_window: settings.dispatch.send_window,
         may_claim: watch_public_url(gateway, settings, state)?,
+        answers: Answers::new(pool.clone(), tracker.clone()),
     });
     gateway.spawn("submit", submitter.run(tracker.clone(), soft.clone(), hard));
     gateway.spawn(

@@ -1,6 +1,10 @@
 //! Attempts: recording how they went, and the moves that follow, for attempt, job and slot alike.
 
+mod at_once;
+
 use sqlx::{Connection, PgConnection};
+
+pub use self::at_once::{Answer, record_answers};
 
 use super::{
     adoption::{Adopted, FoundBy, adopt_locked},

@@ -12,6 +12,7 @@ use super::{
     lines::{self, NextJob},
 };
 use crate::domain::{
+    expected::{count_features, expected_within},
     ids::{AttemptId, JobId},
     trace_context::TraceContext,
 };
@@ -64,6 +65,8 @@ pub struct ClaimedJob {
     pub audio_url: String,
     /// `{"options": …, "extra_options": …}`.
     pub request: Value,
+    /// How long it may take at Gladia until it is overdue, from this claim.
+    pub expected_within: Duration,
     /// Which attempt of the job it is, from 1.
     pub attempt_number: i32,
     /// Since when it waited: its acceptance or retry, or the end of the attempt before.
@@ -156,6 +159,10 @@ async fn look(conn: &mut PgConnection, claimant: &Claimant<'_>) -> sqlx::Result<
             job_id: job.id.into(),
             attempt_id: attempt.id.into(),
             audio_url: job.audio_url,
+            expected_within: expected_within(
+                job.audio_duration_seconds,
+                count_features(&job.request),
+            ),
             request: job.request,
             attempt_number: attempt.number,
             waited_since: attempt

@@ -27,6 +27,8 @@ pub(super) struct NextJob {
     pub(super) tenant_id: Uuid,
     pub(super) audio_url: String,
     pub(super) request: Value,
+    /// Of an upload, where it is known.
+    pub(super) audio_duration_seconds: Option<f64>,
     pub(super) queued_at: DateTime<Utc>,
     pub(super) traceparent: Option<String>,
     pub(super) tracestate: Option<String>,
@@ -101,10 +103,11 @@ pub(super) async fn take_next(conn: &mut PgConnection, limit: usize) -> sqlx::Re
             -- Whoever cancels one of these very jobs goes first; the status is then read anew.
             -- In words that no index of queued ones answers to, since the whole line would be walked through where it was short.
             WHERE id = ANY (ARRAY(SELECT id FROM next)) AND coalesce(status, '') = 'queued'
-            RETURNING id, tenant_id, audio_url, request, queued_at, traceparent, tracestate
+            RETURNING id, tenant_id, audio_url, request, queued_at, traceparent, tracestate,
+                      (SELECT u.audio_duration_seconds FROM uploads u WHERE u.id = jobs.upload_id)
         )
         SELECT taken.id AS "id!", tenant_id AS "tenant_id!", audio_url AS "audio_url!", request AS "request!",
-               queued_at AS "queued_at!", traceparent, tracestate, next.returns AS "returns?"
+               audio_duration_seconds, queued_at AS "queued_at!", traceparent, tracestate, next.returns AS "returns?"
         FROM taken JOIN next USING (id) ORDER BY next.place
         "#,
         i64::try_from(limit).unwrap_or(i64::MAX),

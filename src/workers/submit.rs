@@ -10,7 +10,7 @@ use tokio::{sync::watch, time::Instant};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use url::Url;
 
-use super::{ERROR_PAUSE, sweep_interval};
+use super::{ERROR_PAUSE, answers::Answers, sweep_interval};
 use crate::{
     crash_points::CrashPoint,
     db::{
@@ -65,6 +65,8 @@ pub struct Parts {
     pub send_window: Duration,
     /// False while nothing may be claimed, because callbacks could not come back.
     pub may_claim: watch::Receiver<bool>,
+    /// Records what most creates are answered.
+    pub answers: Answers,
 }
 
 impl Submitter {
@@ -235,6 +237,11 @@ impl Submitter {
         outcome: &SubmitOutcome,
         give_up: &CancellationToken,
     ) -> sqlx::Result<Recorded> {
+        if let SubmitOutcome::Accepted { gladia_id } = outcome
+            && self.0.answers.record(job, gladia_id).await
+        {
+            return Ok(Recorded::Written);
+        }
         loop {
             let recorded = async {
                 let mut conn = self.0.pool.acquire().await?;

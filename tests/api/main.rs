@@ -12,6 +12,7 @@ mod support;
 
 mod access;
 mod admin;
+mod answers;
 mod audio_back;
 mod audio_review;
 mod bad_bodies;
