@@ -240,11 +240,13 @@ async fn a_page_that_cannot_be_read_to_its_end_breaks_off() {
     ))
     .await;
     let request = app.acme.v2(reqwest::Method::GET, "/v2/pre-recorded");
-    let response = request.send().await.unwrap();
-    assert_eq!(response.status(), 200);
-    response
-        .bytes()
-        .await
+    // How much of it has come by then, and whether its head has, is a matter of the moment.
+    let page = async {
+        let response = request.send().await?;
+        assert_eq!(response.status(), 200);
+        response.bytes().await
+    };
+    page.await
         .expect_err("half a page must not pass for a whole one");
     app.finish().await;
 }
