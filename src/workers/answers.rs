@@ -19,8 +19,7 @@ use crate::{
 /// How long a statement may take. It waits for no lock of a row.
 const COMMIT_TIMEOUT: Duration = Duration::from_secs(15);
 
-/// Records answers. Clones are the same one.
-#[derive(Clone)]
+/// Records answers.
 pub struct Answers(GroupCommit<AnswerCommitter>);
 
 /// What commits them.
@@ -59,10 +58,10 @@ impl Committer for AnswerCommitter {
             tracing::warn!(%error, count = answers.len(), "Could not record answers at once; each is recorded by itself");
             HashSet::new()
         });
-        let outcomes = answers.iter();
-        outcomes
-            .map(|answer| recorded.contains(&answer.attempt_id))
-            .collect()
+        let outcomes = answers
+            .iter()
+            .map(|answer| recorded.contains(&answer.attempt_id));
+        outcomes.collect()
     }
 }
 

@@ -11,7 +11,7 @@ use uuid::Uuid;
 use crate::support::{
     Answer, TestApp,
     callbacks::processing,
-    database::until_statements_wait,
+    database::{hold_lock, until_statements_wait},
     events::{all_told, types_of, wait_until_numbered},
     receiver::{Received, Receiver, Reply},
     rows::{failure, success},
@@ -38,11 +38,7 @@ impl Busy {
             attempt.id
         ))
         .await;
-        let mut holds_up = app.pool.begin().await.unwrap();
-        sqlx::query("SELECT pg_advisory_xact_lock(7)")
-            .execute(&mut *holds_up)
-            .await
-            .unwrap();
+        let holds_up = hold_lock(app).await;
         let waits = send(app, attempt.id, success(&gladia_id, "the first"));
         until_statements_wait(app, 1).await;
         Self { holds_up, waits }

@@ -3,7 +3,8 @@
 //! Jobs that are claimed together are answered within milliseconds of each other, and recording each by itself takes a dozen ways
 //! to the database. So one statement records as many as there are: it locks what they are about, asks whether all is as it was
 //! when they were claimed, and moves attempt and job. Where anything is otherwise for one of them (its callback came first, it
-//! was canceled, there was an earlier attempt of it, somebody else is at it), nothing has happened to that one, and it goes the long way.
+//! was canceled, there was an earlier attempt of it, somebody else is at it), nothing has happened to that one, and it goes the
+//! long way ([`adopt_locked`](crate::db::adoption)), which decides.
 
 use std::{collections::HashSet, time::Duration};
 
@@ -68,12 +69,12 @@ pub async fn record_answers(
         ), processing AS (
             UPDATE jobs j SET status = 'processing', status_reason = NULL, gladia_id = e.gladia_id
             FROM attempt e WHERE j.id = e.job_id
-            RETURNING j.id, j.tenant_id, j.status, j.error_type, j.error_code, j.batch_id, e.attempt_id
+            RETURNING j.id, j.tenant_id, j.status, j.batch_id, e.attempt_id
         ), added AS (
             INSERT INTO events (tenant_id, job_id, type, data)
             SELECT tenant_id, id, $4,
-                   json_strip_nulls(json_build_object(
-                       'status', status, 'error_type', error_type, 'error_code', error_code, 'batch_id', batch_id))
+                   -- Nothing has gone wrong yet in the life of such a job.
+                   json_strip_nulls(json_build_object('status', status, 'batch_id', batch_id))
             FROM processing ORDER BY id
         )
         SELECT attempt_id AS "attempt_id!" FROM processing

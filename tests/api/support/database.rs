@@ -6,6 +6,7 @@ use gladia_gateway::{
     db,
     dev_tools::postgres::{EmbeddedPostgres, Options},
 };
+use sqlx::{Postgres, Transaction};
 use tokio::sync::OnceCell;
 
 use super::{TestApp, eventually};
@@ -48,6 +49,16 @@ pub async fn create(migrated: bool) -> String {
         .await
         .expect("a database is created");
     name
+}
+
+/// Holds the advisory lock 7, for which a test's trigger has statements wait, until the transaction ends.
+pub async fn hold_lock(app: &TestApp) -> Transaction<'static, Postgres> {
+    let mut holds_up = app.pool.begin().await.unwrap();
+    sqlx::query("SELECT pg_advisory_xact_lock(7)")
+        .execute(&mut *holds_up)
+        .await
+        .unwrap();
+    holds_up
 }
 
 /// Until as many statements wait for somebody's lock.
