@@ -13,52 +13,68 @@ impl<R: Read> JsonReader<R> {
     /// # Errors
     /// Where it is no JSON.
     pub fn skip(&mut self) -> Step {
-        // What is open around the value that comes next: `true` for an object.
+        // What is open around what comes next: `true` for an object.
         let mut open: Vec<bool> = Vec::new();
+        let mut next = Next::Value;
         loop {
-            let kind = self.kind()?;
-            match kind {
-                Kind::Object | Kind::Array => {
-                    let is_object = kind == Kind::Object;
+            // Almost all of it. What is left is looked at byte by byte: whitespace, escapes, and what has not been read yet.
+            self.at += pass_plain(self.rest(), &mut open, &mut next);
+            match next {
+                Next::Value => next = self.skip_step(&mut open)?,
+                Next::Behind => {
+                    let Some(&is_object) = open.last() else {
+                        return Ok(());
+                    };
+                    next = self.skip_behind(is_object, &mut open)?;
+                }
+            }
+        }
+    }
+
+    /// Passes over a value that is no object or array, or over the beginning of one that is.
+    fn skip_step(&mut self, open: &mut Vec<bool>) -> Step<Next> {
+        let kind = self.kind()?;
+        match kind {
+            Kind::Object | Kind::Array => {
+                let is_object = kind == Kind::Object;
+                self.at += 1;
+                if self.token()? == if is_object { b'}' } else { b']' } {
                     self.at += 1;
-                    if self.token()? == if is_object { b'}' } else { b']' } {
-                        self.at += 1;
-                    } else if open.len() == MAX_NESTING {
-                        return Err(JsonError::TooDeep(self.offset()));
-                    } else {
-                        open.push(is_object);
-                        if is_object {
-                            self.skip_name()?;
-                        }
-                        continue;
+                } else if open.len() == MAX_NESTING {
+                    return Err(JsonError::TooDeep(self.offset()));
+                } else {
+                    open.push(is_object);
+                    if is_object {
+                        self.skip_name()?;
                     }
-                }
-                Kind::String => self.skip_string()?,
-                Kind::Number => self.skip_number()?,
-                Kind::True => self.skip_word(b"true")?,
-                Kind::False => self.skip_word(b"false")?,
-                Kind::Null => self.skip_word(b"null")?,
-            }
-            // A value has ended, and with it perhaps what is around it.
-            loop {
-                let Some(&is_object) = open.last() else {
-                    return Ok(());
-                };
-                match (self.token()?, is_object) {
-                    (b',', _) => {
-                        self.at += 1;
-                        if is_object {
-                            self.skip_name()?;
-                        }
-                        break;
-                    }
-                    (b'}', true) | (b']', false) => {
-                        self.at += 1;
-                        open.pop();
-                    }
-                    _ => return Err(self.malformed()),
+                    return Ok(Next::Value);
                 }
             }
+            Kind::String => self.skip_string()?,
+            Kind::Number => self.skip_number()?,
+            Kind::True => self.skip_word(b"true")?,
+            Kind::False => self.skip_word(b"false")?,
+            Kind::Null => self.skip_word(b"null")?,
+        }
+        Ok(Next::Behind)
+    }
+
+    /// Passes over what stands between a value and the next one, or ends what is around it.
+    fn skip_behind(&mut self, is_object: bool, open: &mut Vec<bool>) -> Step<Next> {
+        match (self.token()?, is_object) {
+            (b',', _) => {
+                self.at += 1;
+                if is_object {
+                    self.skip_name()?;
+                }
+                Ok(Next::Value)
+            }
+            (b'}', true) | (b']', false) => {
+                self.at += 1;
+                open.pop();
+                Ok(Next::Behind)
+            }
+            _ => Err(self.malformed()),
         }
     }
 
@@ -106,10 +122,6 @@ impl<R: Read> JsonReader<R> {
     }
 
     fn skip_number(&mut self) -> Step {
-        if let Some(length) = number_length(self.rest()) {
-            self.at += length;
-            return Ok(());
-        }
         if self.peek()? == Some(b'-') {
             self.at += 1;
         }
@@ -154,6 +166,94 @@ impl<R: Read> JsonReader<R> {
     }
 }
 
+/// What comes next where values are passed over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Next {
+    /// A value; in an object its name has gone by.
+    Value,
+    /// What stands behind a value.
+    Behind,
+}
+
+/// Passes over values as almost all of a transcript is: without whitespace and escapes, and with their ends in sight. Tells how
+/// many bytes it has passed; of what stands behind those nothing is known.
+fn pass_plain(bytes: &[u8], open: &mut Vec<bool>, next: &mut Next) -> usize {
+    let mut at = 0;
+    loop {
+        let passed = match *next {
+            Next::Value => plain_value(bytes, at, open, next),
+            Next::Behind => plain_behind(bytes, at, open, next),
+        };
+        match passed {
+            Some(end) => at = end,
+            None => return at,
+        }
+    }
+}
+
+#[inline]
+fn plain_value(bytes: &[u8], at: usize, open: &mut Vec<bool>, next: &mut Next) -> Option<usize> {
+    let end = match bytes.get(at)? {
+        b'"' => string_end(bytes, at)?,
+        b'-' | b'0'..=b'9' => at + number_length(&bytes[at..])?,
+        b'{' if open.len() < MAX_NESTING => {
+            let end = name_end(bytes, at + 1)?;
+            open.push(true);
+            return Some(end);
+        }
+        b'[' if open.len() < MAX_NESTING => {
+            return matches!(bytes.get(at + 1)?, b'{' | b'[' | b'"' | b'-' | b'0'..=b'9').then(
+                || {
+                    open.push(false);
+                    at + 1
+                },
+            );
+        }
+        _ => return None,
+    };
+    *next = Next::Behind;
+    Some(end)
+}
+
+#[inline]
+fn plain_behind(bytes: &[u8], at: usize, open: &mut Vec<bool>, next: &mut Next) -> Option<usize> {
+    let is_object = *open.last()?;
+    match (bytes.get(at)?, is_object) {
+        (b',', true) => {
+            let end = name_end(bytes, at + 1)?;
+            *next = Next::Value;
+            Some(end)
+        }
+        (b',', false) => {
+            *next = Next::Value;
+            Some(at + 1)
+        }
+        (b'}', true) | (b']', false) => {
+            open.pop();
+            Some(at + 1)
+        }
+        _ => None,
+    }
+}
+
+/// Behind the colon of a name that begins here.
+#[inline]
+fn name_end(bytes: &[u8], at: usize) -> Option<usize> {
+    if bytes.get(at) != Some(&b'"') {
+        return None;
+    }
+    let end = string_end(bytes, at)?;
+    (bytes.get(end) == Some(&b':')).then_some(end + 1)
+}
+
+/// Behind a string that begins here.
+#[inline]
+fn string_end(bytes: &[u8], at: usize) -> Option<usize> {
+    let content = &bytes[at + 1..];
+    let length = plain_length(content);
+    (content.get(length) == Some(&b'"')).then_some(at + length + 2)
+}
+
 /// A byte in each of eight.
 const fn eight(byte: u8) -> u64 {
     u64::from_ne_bytes([byte; 8])
@@ -183,18 +283,31 @@ fn plain_length(bytes: &[u8]) -> usize {
 
 /// How long the number is that stands at the beginning, where its end can be seen and it has no exponent, as almost all.
 fn number_length(bytes: &[u8]) -> Option<usize> {
-    let digits = |from: usize| {
-        let rest = bytes.get(from..)?;
-        let length = rest.iter().position(|byte| !byte.is_ascii_digit())?;
-        (length > 0).then_some(from + length)
-    };
     let start = usize::from(bytes.first() == Some(&b'-'));
-    let mut end = digits(start)?;
+    let mut end = digits_end(bytes, start)?;
     if bytes[start] == b'0' && end > start + 1 {
         return None;
     }
     if bytes[end] == b'.' {
-        end = digits(end + 1)?;
+        end = digits_end(bytes, end + 1)?;
     }
     (!matches!(bytes[end], b'e' | b'E')).then_some(end)
+}
+
+/// Behind one digit or more that stand here, where that can be seen.
+#[inline]
+fn digits_end(bytes: &[u8], from: usize) -> Option<usize> {
+    let mut at = from;
+    while let Some(eight_bytes) = bytes.get(at..).and_then(<[u8]>::first_chunk) {
+        let word = u64::from_le_bytes(*eight_bytes) ^ eight(b'0');
+        // The highest bit of every byte that is more than nine.
+        let others = (((word & eight(0x7f)) + eight(0x76)) | word) & eight(0x80);
+        if others != 0 {
+            at += others.trailing_zeros() as usize / 8;
+            return (at > from).then_some(at);
+        }
+        at += 8;
+    }
+    at += bytes[at..].iter().position(|byte| !byte.is_ascii_digit())?;
+    (at > from).then_some(at)
 }
