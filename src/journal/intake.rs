@@ -22,7 +22,7 @@ use tokio_util::task::TaskTracker;
 use self::group_commit::CallbackCommitter;
 use super::{
     announce::Announcer,
-    body::{KeptBody, TooLarge},
+    body::{KeptBody, TooLarge, frames::Places},
     spool::{Spool, SpoolError, SpoolHeader},
 };
 use crate::{
@@ -52,6 +52,7 @@ pub struct Intake {
     wants_proof: bool,
     announcer: Announcer,
     group_commit: GroupCommit<CallbackCommitter>,
+    compressing: Places,
     is_away: Arc<AtomicBool>,
 }
 
@@ -168,6 +169,7 @@ impl Intake {
             keeps_any_size: parts.zero_data_retention,
             wants_proof: parts.wants_proof,
             announcer: parts.announcer,
+            compressing: Places::of_machine(),
             is_away: Arc::default(),
         }
     }
@@ -240,7 +242,8 @@ impl Intake {
             );
         }
         let limit = self.max_body_bytes;
-        let read = in_background(move || KeptBody::read_within(body, Shape::Callback, limit))
+        let place = self.compressing.take();
+        let read = in_background(move || KeptBody::read_large(body, Shape::Callback, limit, place))
             .await?
             .map_err(NotKept::BrokeOff)?;
         if may_exceed && read.is_err() {

@@ -17,7 +17,7 @@ impl<R: Read> JsonReader<R> {
         let mut open: Vec<bool> = Vec::new();
         let mut next = Next::Value;
         loop {
-            // Almost all of it. What is left is looked at byte by byte: whitespace, escapes, and what has not been read yet.
+            // Almost all of it. What is left is looked at byte by byte: escapes, words, and what ends behind what has been read.
             self.at += pass_plain(self.rest(), &mut open, &mut next);
             match next {
                 Next::Value => next = self.skip_step(&mut open)?,
@@ -175,8 +175,8 @@ enum Next {
     Behind,
 }
 
-/// Passes over values as almost all of a transcript is: without whitespace and escapes, and with their ends in sight. Tells how
-/// many bytes it has passed; of what stands behind those nothing is known.
+/// Passes over values as almost all of a transcript is: without escapes, and with their ends in sight. Tells how many bytes it
+/// has passed; of what stands behind those nothing is known.
 fn pass_plain(bytes: &[u8], open: &mut Vec<bool>, next: &mut Next) -> usize {
     let mut at = 0;
     loop {
@@ -184,7 +184,8 @@ fn pass_plain(bytes: &[u8], open: &mut Vec<bool>, next: &mut Next) -> usize {
             Next::Value => plain_value(bytes, at, open, next),
             Next::Behind => plain_behind(bytes, at, open, next),
         };
-        match passed {
+        // Gladia's JSON has no whitespace, so it is looked for last.
+        match passed.or_else(|| behind_whitespace(bytes, at)) {
             Some(end) => at = end,
             None => return at,
         }
@@ -201,13 +202,9 @@ fn plain_value(bytes: &[u8], at: usize, open: &mut Vec<bool>, next: &mut Next) -
             open.push(true);
             return Some(end);
         }
-        b'[' if open.len() < MAX_NESTING => {
-            return matches!(bytes.get(at + 1)?, b'{' | b'[' | b'"' | b'-' | b'0'..=b'9').then(
-                || {
-                    open.push(false);
-                    at + 1
-                },
-            );
+        b'[' if open.len() < MAX_NESTING && bytes[token_at(bytes, at + 1)?] != b']' => {
+            open.push(false);
+            return Some(at + 1);
         }
         _ => return None,
     };
@@ -236,14 +233,31 @@ fn plain_behind(bytes: &[u8], at: usize, open: &mut Vec<bool>, next: &mut Next) 
     }
 }
 
-/// Behind the colon of a name that begins here.
+/// Behind the colon of the name that comes next.
 #[inline]
 fn name_end(bytes: &[u8], at: usize) -> Option<usize> {
-    if bytes.get(at) != Some(&b'"') {
+    let at = token_at(bytes, at)?;
+    if bytes[at] != b'"' {
         return None;
     }
-    let end = string_end(bytes, at)?;
-    (bytes.get(end) == Some(&b':')).then_some(end + 1)
+    let at = token_at(bytes, string_end(bytes, at)?)?;
+    (bytes[at] == b':').then_some(at + 1)
+}
+
+/// Where the first byte behind whitespace stands.
+#[inline]
+fn token_at(bytes: &[u8], at: usize) -> Option<usize> {
+    match bytes.get(at)? {
+        ..=b' ' => Some(behind_whitespace(bytes, at).unwrap_or(at)),
+        _ => Some(at),
+    }
+}
+
+/// Where whitespace ends that stands here, if it does so in sight.
+fn behind_whitespace(bytes: &[u8], at: usize) -> Option<usize> {
+    let is_none = |byte: &u8| !matches!(byte, b' ' | b'\n' | b'\r' | b'\t');
+    let length = bytes.get(at..)?.iter().position(is_none)?;
+    (length > 0).then_some(at + length)
 }
 
 /// Behind a string that begins here.

@@ -5,6 +5,7 @@
 //! as it is stored to whoever takes zstd. Whatever goes wrong in finding it costs that at most, and never the body: then
 //! it is looked for again whenever it is read.
 
+pub mod frames;
 mod tee;
 #[cfg(test)]
 mod tests;
@@ -17,8 +18,11 @@ use std::{
 
 use chrono::{DateTime, Utc};
 
-use self::tee::Tee;
-pub(super) use self::tee::encoder;
+pub(super) use self::frames::encoder;
+use self::{
+    frames::{Frames, Place},
+    tee::Tee,
+};
 use crate::{
     db::callbacks::{CompressedBody, ResultFrame},
     domain::{
@@ -63,8 +67,31 @@ impl KeptBody {
         shape: Shape,
         limit: u64,
     ) -> io::Result<Result<Self, TooLarge>> {
+        Self::read_into(source, shape, limit, Frames::here()?)
+    }
+
+    /// The same for a body that is large, compressed beside that where there is a place for it.
+    ///
+    /// # Errors
+    /// As [`Self::read_within`].
+    pub fn read_large(
+        source: impl Read,
+        shape: Shape,
+        limit: u64,
+        place: Option<Place>,
+    ) -> io::Result<Result<Self, TooLarge>> {
+        let frames = place.map_or_else(Frames::here, Frames::beside)?;
+        Self::read_into(source, shape, limit, frames)
+    }
+
+    fn read_into(
+        source: impl Read,
+        shape: Shape,
+        limit: u64,
+        frames: Frames,
+    ) -> io::Result<Result<Self, TooLarge>> {
         let read_since = trace::now();
-        let mut tee = Tee::new(source, limit)?;
+        let mut tee = Tee::new(source, limit, frames);
         let reading = understand(&mut tee, shape);
         let passed = tee.finish()?;
         if passed.is_more {

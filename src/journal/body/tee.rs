@@ -5,70 +5,10 @@
 //! piece that it does so in. So the latest piece waits, uncompressed, until the next one is asked for: by then everything
 //! in it has been looked at.
 
-use std::io::{self, Read, Write};
+use std::io::{self, Read};
 
-use zstd::stream::raw::{CParameter, InBuffer, Operation, OutBuffer};
-
+use super::frames::{Frames, Packed};
 use crate::{db::callbacks::ResultFrame, domain::sha256::Sha256, gladia::callback::Source};
-
-/// Results are text; the lowest level is where time is best spent. Its window of half a megabyte is far below the 8 MB that
-/// RFC 9659 lets an HTTP client count on.
-const ZSTD_LEVEL: i32 = 1;
-
-/// Compresses, with a checksum, so that bytes which a disk has changed are told from those that came.
-pub(in crate::journal) fn encoder<W: Write>(sink: W) -> io::Result<zstd::Encoder<'static, W>> {
-    let mut encoder = zstd::Encoder::new(sink, ZSTD_LEVEL)?;
-    encoder.include_checksum(true)?;
-    Ok(encoder)
-}
-
-/// How much room the compressor gets at least.
-const OUTPUT_BYTES: usize = 16 * 1024;
-
-/// Frames, one after the other, by one compressor: to make one takes longer than to compress a short body.
-struct Frames {
-    compressor: zstd::stream::raw::Encoder<'static>,
-    compressed: Vec<u8>,
-}
-
-impl Frames {
-    fn new() -> io::Result<Self> {
-        let mut compressor = zstd::stream::raw::Encoder::new(ZSTD_LEVEL)?;
-        compressor.set_parameter(CParameter::ChecksumFlag(true))?;
-        Ok(Self {
-            compressor,
-            compressed: Vec::new(),
-        })
-    }
-
-    /// Adds to a frame. The first byte behind another one begins it.
-    fn add(&mut self, bytes: &[u8]) -> io::Result<()> {
-        let mut input = InBuffer::around(bytes);
-        while input.pos() < bytes.len() {
-            self.with_room(|compressor, output| compressor.run(&mut input, output))?;
-        }
-        Ok(())
-    }
-
-    /// Ends a frame, which is one also where nothing was added. Tells how many bytes all of them take.
-    fn end(&mut self) -> io::Result<usize> {
-        while self.with_room(|compressor, output| compressor.finish(output, false))? > 0 {}
-        Ok(self.compressed.len())
-    }
-
-    fn with_room(
-        &mut self,
-        run: impl FnOnce(
-            &mut zstd::stream::raw::Encoder<'static>,
-            &mut OutBuffer<'_, Vec<u8>>,
-        ) -> io::Result<usize>,
-    ) -> io::Result<usize> {
-        let filled = self.compressed.len();
-        self.compressed.reserve(OUTPUT_BYTES);
-        let mut output = OutBuffer::around_pos(&mut self.compressed, filled);
-        run(&mut self.compressor, &mut output)
-    }
-}
 
 /// A source of which everything that is read is kept, up to a limit.
 pub(super) struct Tee<R> {
@@ -80,9 +20,9 @@ pub(super) struct Tee<R> {
     bytes: u64,
     hash: Sha256,
     is_more: bool,
-    /// How many bytes the frames before the result have.
-    result_start: Option<usize>,
-    result_frame: Option<ResultFrame>,
+    /// The last frame before the result, and the one that is the result.
+    before_result: Option<usize>,
+    result: Option<usize>,
     /// Whoever reads is told of a failure and may forget it; it decides about the whole.
     failed: Option<io::Error>,
 }
@@ -99,19 +39,19 @@ pub(super) struct Passed {
 }
 
 impl<R: Read> Tee<R> {
-    pub(super) fn new(source: R, limit: u64) -> io::Result<Self> {
-        Ok(Self {
+    pub(super) fn new(source: R, limit: u64, frames: Frames) -> Self {
+        Self {
             source,
-            frames: Frames::new()?,
+            frames,
             waiting: Vec::new(),
             limit,
             bytes: 0,
             hash: Sha256::new(),
             is_more: false,
-            result_start: None,
-            result_frame: None,
+            before_result: None,
+            result: None,
             failed: None,
-        })
+        }
     }
 
     /// Reads what nobody has read.
@@ -121,9 +61,12 @@ impl<R: Read> Tee<R> {
             return Err(error);
         }
         self.frames.end()?;
+        let Packed { compressed, ends } = self.frames.finish()?;
+        let result_frame = self.before_result.zip(self.result);
         Ok(Passed {
-            compressed: self.frames.compressed,
-            result_frame: self.result_frame,
+            compressed,
+            result_frame: result_frame
+                .and_then(|(before, result)| ResultFrame::between(ends[before], ends[result])),
             bytes: i64::try_from(self.bytes).unwrap_or(i64::MAX),
             sha256: self.hash.finish(),
             is_more: self.is_more,
@@ -131,8 +74,7 @@ impl<R: Read> Tee<R> {
     }
 
     fn pass(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        self.frames.add(&self.waiting)?;
-        self.waiting.clear();
+        self.frames.add(&mut self.waiting)?;
         let left = usize::try_from(self.limit - self.bytes).unwrap_or(usize::MAX);
         if left == 0 {
             self.is_more = self.source.read(&mut [0])? > 0;
@@ -146,8 +88,7 @@ impl<R: Read> Tee<R> {
         Ok(read)
     }
 
-    /// Ends a frame before this byte of the body and begins another. Tells how many bytes the frames that have ended take;
-    /// nothing where the byte has gone by.
+    /// Ends a frame before this byte of the body and begins another. Which one has ended; none where the byte has gone by.
     fn cut(&mut self, at: u64) -> io::Result<Option<usize>> {
         let waiting_from = self.bytes - self.waiting.len() as u64;
         let before = at
@@ -156,8 +97,9 @@ impl<R: Read> Tee<R> {
         let Some(before) = before.filter(|before| *before <= self.waiting.len()) else {
             return Ok(None);
         };
-        self.frames.add(&self.waiting[..before])?;
-        self.waiting.drain(..before);
+        let behind = self.waiting.split_off(before);
+        self.frames.add(&mut self.waiting)?;
+        self.waiting = behind;
         self.frames.end().map(Some)
     }
 
@@ -193,15 +135,14 @@ impl<R: Read> Read for Tee<R> {
 /// One result has a frame, the first: a body with two of them is not understood.
 impl<R: Read> Source for &mut Tee<R> {
     fn result_begins(&mut self, at: u64) {
-        if self.result_start.is_none() {
-            self.result_start = self.try_cut(at);
+        if self.before_result.is_none() {
+            self.before_result = self.try_cut(at);
         }
     }
 
     fn result_ends(&mut self, at: u64) {
-        if let (Some(start), None) = (self.result_start, self.result_frame) {
-            let end = self.try_cut(at);
-            self.result_frame = end.and_then(|end| ResultFrame::between(start, end));
+        if self.before_result.is_some() && self.result.is_none() {
+            self.result = self.try_cut(at);
         }
     }
 }

@@ -1,13 +1,18 @@
 //! Bodies are kept byte for byte, whatever they say, and results have frames of their own.
 
+use std::time::{Duration, Instant};
+
 use proptest::{collection::vec, prelude::*};
 use sha2::{Digest, Sha256};
 
-use super::*;
+use super::{frames::Places, *};
 use crate::gladia::callback::{
     random::{Pieces, any_body, any_damage, damage},
     result_of,
 };
+
+/// Nothing here takes longer unless it is broken.
+const BOUND: Duration = Duration::from_secs(30);
 
 const BODY: &[u8] = br#"{"id":"b7","event":"transcription.success","payload":{"a":[1]}}"#;
 
@@ -43,6 +48,14 @@ fn unpacked_result(kept: &KeptBody) -> Option<Vec<u8>> {
     Some(result)
 }
 
+/// Reads a body that a thread of its own compresses.
+fn read_beside(source: impl Read, shape: Shape, places: &Places) -> io::Result<KeptBody> {
+    let place = places.take();
+    assert!(place.is_some());
+    KeptBody::read_large(source, shape, u64::MAX, place)
+        .map(|read| read.unwrap_or_else(|_| unreachable!("nothing is too large")))
+}
+
 #[test]
 fn the_whole_body_is_kept_also_where_reading_stops_early() {
     for body in [
@@ -64,6 +77,27 @@ fn a_body_that_breaks_off_is_none() {
     for length in [0, 10, BODY.len()] {
         let error = KeptBody::read(Broken(&BODY[..length]), Shape::Callback).err();
         assert_eq!(error.unwrap().kind(), io::ErrorKind::ConnectionReset);
+    }
+}
+
+#[test]
+fn a_place_is_free_again_once_its_body_is_read_or_has_broken_off() {
+    let places = Places::of(1);
+    let kept = read_beside(BODY, Shape::Callback, &places).unwrap();
+    assert_eq!(unpacked(&kept), BODY);
+
+    // More than waits for the thread at once.
+    let long = vec![b'.'; 1_000_000];
+    let broken_off = read_beside(Broken(&long), Shape::Callback, &places);
+    assert_eq!(
+        broken_off.err().map(|error| error.kind()),
+        Some(io::ErrorKind::ConnectionReset)
+    );
+    // Whoever has it ends by itself; until then the next body is compressed where it is read.
+    let begun = Instant::now();
+    while places.take().is_none() {
+        assert!(begun.elapsed() < BOUND);
+        std::thread::yield_now();
     }
 }
 
@@ -155,7 +189,7 @@ fn whatever_is_said_of_the_result_the_body_stays_as_it_came() {
         &[(2, 4)],
         &[(u64::MAX, 12)],
     ] {
-        let mut tee = Tee::new(BODY, u64::MAX).unwrap();
+        let mut tee = Tee::new(BODY, u64::MAX, Frames::here().unwrap());
         tee.read_exact(&mut [0; 5]).unwrap();
         tee.read_exact(&mut [0; 45]).unwrap();
         for (begins, ends) in marks {
@@ -198,6 +232,9 @@ fn padded(body: &str, padding: usize) -> Vec<u8> {
 /// What holds of every body.
 fn check(body: &[u8], shape: Shape, sizes: &[usize]) {
     let kept = KeptBody::read(Pieces::new(body, sizes), shape).unwrap();
+    let beside = read_beside(Pieces::new(body, sizes), shape, &Places::of(1)).unwrap();
+    assert!(beside.compressed().zstd == kept.compressed().zstd);
+    assert_eq!(beside.result_frame, kept.result_frame);
     assert_eq!(unpacked(&kept), body);
     let result = unpacked_result(&kept);
     assert_eq!(result.is_some(), kept.success().is_some());
