@@ -22,7 +22,7 @@ use tokio_util::task::TaskTracker;
 use self::group_commit::CallbackCommitter;
 use super::{
     announce::Announcer,
-    body::{KeptBody, TooLarge, frames::Places},
+    body::{KeptBody, TooLarge, frames::CompressorPlaces},
     spool::{Spool, SpoolError, SpoolHeader},
 };
 use crate::{
@@ -52,7 +52,7 @@ pub struct Intake {
     wants_proof: bool,
     announcer: Announcer,
     group_commit: GroupCommit<CallbackCommitter>,
-    compressing: Places,
+    compressing: CompressorPlaces,
     is_away: Arc<AtomicBool>,
 }
 
@@ -169,7 +169,7 @@ impl Intake {
             keeps_any_size: parts.zero_data_retention,
             wants_proof: parts.wants_proof,
             announcer: parts.announcer,
-            compressing: Places::of_machine(),
+            compressing: CompressorPlaces::of_machine(),
             is_away: Arc::default(),
         }
     }

@@ -305,6 +305,8 @@ fn read_code(raw: &Raw) -> Option<i32> {
 pub fn result_of(body: &[u8]) -> Option<&RawValue> {
     let mut reader = JsonReader::new(body);
     let (mut payload, mut result, mut is_callback) = (None, None, false);
+    // Whitespace may stand before it.
+    reader.kind().ok()?;
     let read = reader.members(NAME_BYTES, |reader, name| {
         let found: &mut Option<Range<usize>> = match name {
             Some("payload") => &mut payload,

@@ -143,7 +143,7 @@ pub(crate) fn any_damage() -> impl Strategy<Value = Vec<(usize, u8, u8)>> {
 }
 
 pub(crate) fn damage(body: &mut Vec<u8>, damages: &[(usize, u8, u8)]) {
-    const TELLING: &[u8] = b"{}[]\",:\\0e-.\x80\xff";
+    const TELLING: &[u8] = b"{}[]\",:\\0e-. \n\x80\xff";
     for (place, byte, kind) in damages {
         let at = place % (body.len() + 1);
         let telling = TELLING[usize::from(*byte) % TELLING.len()];
@@ -158,6 +158,42 @@ pub(crate) fn damage(body: &mut Vec<u8>, damages: &[(usize, u8, u8)]) {
             }
         }
     }
+}
+
+/// A body with whitespace before and behind every sign of its structure, of these lengths, over and over.
+fn spaced(body: &str, lengths: &[usize]) -> String {
+    let mut lengths = lengths.iter().cycle();
+    let mut space = || {
+        " \n\t\r"
+            .chars()
+            .cycle()
+            .take(*lengths.next().unwrap())
+            .collect::<String>()
+    };
+    let (mut spaced, mut is_text, mut is_escaped) = (String::new(), false, false);
+    for c in body.chars() {
+        let is_sign = !is_text && "{}[],:".contains(c);
+        if is_sign {
+            spaced += &space();
+        }
+        spaced.push(c);
+        if is_sign {
+            spaced += &space();
+        }
+        is_text ^= c == '"' && !is_escaped;
+        is_escaped = c == '\\' && !is_escaped;
+    }
+    spaced
+}
+
+/// What is no text is shown as it stands in the body.
+fn without_whitespace(mut report: Report) -> Report {
+    if let Report::Ended(completion) = &mut report
+        && let Ending::Failure { message, .. } = &mut completion.ending
+    {
+        message.retain(|c| !c.is_ascii_whitespace());
+    }
+    report
 }
 
 /// What holds of every body, and its verdict.
@@ -275,6 +311,18 @@ proptest! {
         damage(&mut body, &damages);
         let _ = check(&body, shape, &sizes);
         let _ = result_of(&body);
+    }
+
+    #[test]
+    fn whitespace_changes_nothing_in_any_pieces(
+        (body, shape) in any_body(),
+        lengths in vec(0..4_usize, 1..6),
+        sizes in vec(1..50_usize, 1..4),
+    ) {
+        let body = body.to_string();
+        let expected = read_report(body.as_bytes(), shape).map(without_whitespace);
+        let report = check(spaced(&body, &lengths).as_bytes(), shape, &sizes);
+        prop_assert_eq!(report.map(without_whitespace), expected);
     }
 
     #[test]

@@ -219,6 +219,20 @@ fn a_job_that_has_not_ended_is_running() {
 }
 
 #[test]
+fn whitespace_is_no_part_of_what_stands_before_it() {
+    let space = " \n".repeat(1000);
+    let body = format!(
+        r#"{{"id"{space}:{space}"b7"{space},"event":"transcription.error"{space},{space}"error"{space}:{{"message":[1]{space}}}}}"#
+    );
+    let completion = parse(body.as_bytes()).unwrap();
+    assert_eq!(completion.gladia_id, "b7");
+    let Ending::Failure { message, .. } = completion.ending else {
+        panic!("{:?}", completion.ending);
+    };
+    assert_eq!(message, "[1]");
+}
+
+#[test]
 fn long_texts_are_cut_where_a_character_ends() {
     for letter in ["a", "é", "\\u00e9", "\\ud83d\\ude00", "\\n", "\u{1f600}"] {
         let message = letter.repeat(70_000);

@@ -17,10 +17,11 @@ impl<R: Read> JsonReader<R> {
         let mut open: Vec<bool> = Vec::new();
         let mut next = Next::Value;
         loop {
-            // Almost all of it. What is left is looked at byte by byte: escapes, words, and what ends behind what has been read.
+            // Almost all of it. What is left is looked at byte by byte: escapes, words, exponents, what is empty, and what ends
+            // behind what has been read.
             self.at += pass_plain(self.rest(), &mut open, &mut next);
             match next {
-                Next::Value => next = self.skip_step(&mut open)?,
+                Next::Value => next = self.skip_value(&mut open)?,
                 Next::Behind => {
                     let Some(&is_object) = open.last() else {
                         return Ok(());
@@ -31,8 +32,8 @@ impl<R: Read> JsonReader<R> {
         }
     }
 
-    /// Passes over a value that is no object or array, or over the beginning of one that is.
-    fn skip_step(&mut self, open: &mut Vec<bool>) -> Step<Next> {
+    /// Passes over a value; of an object or an array that is not empty, over its beginning.
+    fn skip_value(&mut self, open: &mut Vec<bool>) -> Step<Next> {
         let kind = self.kind()?;
         match kind {
             Kind::Object | Kind::Array => {
@@ -182,6 +183,8 @@ fn pass_plain(bytes: &[u8], open: &mut Vec<bool>, next: &mut Next) -> usize {
     loop {
         let passed = match *next {
             Next::Value => plain_value(bytes, at, open, next),
+            // The outermost value has ended, and what follows is no part of it.
+            Next::Behind if open.is_empty() => return at,
             Next::Behind => plain_behind(bytes, at, open, next),
         };
         // Gladia's JSON has no whitespace, so it is looked for last.
@@ -244,19 +247,19 @@ fn name_end(bytes: &[u8], at: usize) -> Option<usize> {
     (bytes[at] == b':').then_some(at + 1)
 }
 
-/// Where the first byte behind whitespace stands.
+/// Where the first byte behind whitespace stands, if that is in sight.
 #[inline]
 fn token_at(bytes: &[u8], at: usize) -> Option<usize> {
     match bytes.get(at)? {
-        ..=b' ' => Some(behind_whitespace(bytes, at).unwrap_or(at)),
+        b' ' | b'\n' | b'\r' | b'\t' => behind_whitespace(bytes, at),
         _ => Some(at),
     }
 }
 
 /// Where whitespace ends that stands here, if it does so in sight.
 fn behind_whitespace(bytes: &[u8], at: usize) -> Option<usize> {
-    let is_none = |byte: &u8| !matches!(byte, b' ' | b'\n' | b'\r' | b'\t');
-    let length = bytes.get(at..)?.iter().position(is_none)?;
+    let is_other = |byte: &u8| !matches!(byte, b' ' | b'\n' | b'\r' | b'\t');
+    let length = bytes.get(at..)?.iter().position(is_other)?;
     (length > 0).then_some(at + length)
 }
 

@@ -1,13 +1,14 @@
 //! The frames of a body, made where it is read; or beside that, on a thread of its own.
 //!
-//! To compress a large body takes as long as everything else that is done with it, so where a processor has nothing else to do
-//! the body is here, and its job at its end, in two thirds of the time. Where all of them have, a second thread would only be
-//! in the way: there are fewer [`Places`] for such threads than processors.
+//! Compressing a large body takes longer than all else that is done with it while it comes. Where a processor is free, a thread of
+//! its own ends the job sooner; where none is, it would only be in the way. So there are fewer [`CompressorPlaces`] than
+//! processors. A sender that is slow keeps its place; meanwhile others compress where they read.
 
 use std::{
     io::{self, Write},
     mem,
     num::NonZero,
+    panic::resume_unwind,
     sync::{
         Arc,
         mpsc::{Receiver, SyncSender, sync_channel},
@@ -25,8 +26,8 @@ const ZSTD_LEVEL: i32 = 1;
 /// How much room the compressor gets at least.
 const OUTPUT_BYTES: usize = 16 * 1024;
 
-/// How many pieces wait for a thread that compresses, at most. Each is what is read at once, 32 KB.
-const WAITING_PIECES: usize = 4;
+/// How many orders wait for a thread that compresses, at most: pieces of what is read at once, no more than 32 KB each.
+const WAITING_ORDERS: usize = 4;
 
 /// Compresses, with a checksum, so that bytes which a disk has changed are told from those that came.
 pub(in crate::journal) fn encoder<W: Write>(sink: W) -> io::Result<zstd::Encoder<'static, W>> {
@@ -38,12 +39,12 @@ pub(in crate::journal) fn encoder<W: Write>(sink: W) -> io::Result<zstd::Encoder
 /// For how many bodies at once there may be a thread that compresses them: for one less than there are processors. Clones are
 /// the same.
 #[derive(Debug, Clone)]
-pub struct Places(Arc<Semaphore>);
+pub struct CompressorPlaces(Arc<Semaphore>);
 
 /// One of them, for as long as it is kept.
-pub type Place = OwnedSemaphorePermit;
+pub type CompressorPlace = OwnedSemaphorePermit;
 
-impl Places {
+impl CompressorPlaces {
     /// As many as this machine has room for.
     #[must_use]
     pub fn of_machine() -> Self {
@@ -57,7 +58,7 @@ impl Places {
 
     /// One, if there is one left.
     #[must_use]
-    pub fn take(&self) -> Option<Place> {
+    pub fn take(&self) -> Option<CompressorPlace> {
         Arc::clone(&self.0).try_acquire_owned().ok()
     }
 }
@@ -66,8 +67,9 @@ impl Places {
 pub(super) enum Frames {
     Here(Packer),
     Beside {
-        pieces: SyncSender<Piece>,
+        orders: SyncSender<Order>,
         thread: JoinHandle<io::Result<Packed>>,
+        /// How many frames it was told to end.
         ended: usize,
     },
 }
@@ -81,8 +83,8 @@ pub(super) struct Packed {
 }
 
 /// What a thread that compresses is told.
-pub(super) enum Piece {
-    Bytes(Vec<u8>),
+pub(super) enum Order {
+    Add(Vec<u8>),
     End,
 }
 
@@ -93,9 +95,9 @@ impl Frames {
     }
 
     /// Makes them beside that; or here, where no thread is to be had.
-    pub(super) fn beside(place: Place) -> io::Result<Self> {
+    pub(super) fn beside(place: CompressorPlace) -> io::Result<Self> {
         let mut packer = Packer::new()?;
-        let (pieces, incoming) = sync_channel(WAITING_PIECES);
+        let (orders, incoming) = sync_channel(WAITING_ORDERS);
         let work = move || {
             let done = packer.follow(&incoming).map(|()| packer.packed);
             drop(place);
@@ -103,7 +105,7 @@ impl Frames {
         };
         match thread::Builder::new().name("compress".into()).spawn(work) {
             Ok(thread) => Ok(Self::Beside {
-                pieces,
+                orders,
                 thread,
                 ended: 0,
             }),
@@ -120,10 +122,12 @@ impl Frames {
                 Ok(())
             }
             Self::Beside { .. } if bytes.is_empty() => Ok(()),
-            Self::Beside { pieces, .. } => {
+            Self::Beside { orders, .. } => {
                 let room = bytes.len();
                 let piece = mem::replace(bytes, Vec::with_capacity(room));
-                pieces.send(Piece::Bytes(piece)).map_err(|_| has_gone())
+                // Where the thread has failed, the end says why.
+                let _ = orders.send(Order::Add(piece));
+                Ok(())
             }
         }
     }
@@ -135,8 +139,8 @@ impl Frames {
                 packer.end()?;
                 Ok(packer.packed.ends.len() - 1)
             }
-            Self::Beside { pieces, ended, .. } => {
-                pieces.send(Piece::End).map_err(|_| has_gone())?;
+            Self::Beside { orders, ended, .. } => {
+                let _ = orders.send(Order::End);
                 *ended += 1;
                 Ok(*ended - 1)
             }
@@ -147,17 +151,12 @@ impl Frames {
     pub(super) fn finish(self) -> io::Result<Packed> {
         match self {
             Self::Here(packer) => Ok(packer.packed),
-            Self::Beside { pieces, thread, .. } => {
-                drop(pieces);
-                thread.join().unwrap_or_else(|_| Err(has_gone()))
+            Self::Beside { orders, thread, .. } => {
+                drop(orders);
+                thread.join().unwrap_or_else(|panic| resume_unwind(panic))
             }
         }
     }
-}
-
-/// Whoever compresses has failed, in a way that nobody has thought of if it does not say which.
-fn has_gone() -> io::Error {
-    io::Error::other("compressing failed")
 }
 
 /// Makes frames by one compressor: to make one takes longer than to compress a short body.
@@ -177,10 +176,10 @@ impl Packer {
     }
 
     /// Does as it is told until nothing more comes.
-    fn follow(&mut self, pieces: &Receiver<Piece>) -> io::Result<()> {
-        pieces.iter().try_for_each(|piece| match piece {
-            Piece::Bytes(bytes) => self.add(&bytes),
-            Piece::End => self.end(),
+    fn follow(&mut self, orders: &Receiver<Order>) -> io::Result<()> {
+        orders.iter().try_for_each(|order| match order {
+            Order::Add(bytes) => self.add(&bytes),
+            Order::End => self.end(),
         })
     }
 

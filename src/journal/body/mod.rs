@@ -20,7 +20,7 @@ use chrono::{DateTime, Utc};
 
 pub(super) use self::frames::encoder;
 use self::{
-    frames::{Frames, Place},
+    frames::{CompressorPlace, Frames},
     tee::Tee,
 };
 use crate::{
@@ -70,7 +70,7 @@ impl KeptBody {
         Self::read_into(source, shape, limit, Frames::here()?)
     }
 
-    /// The same for a body that is large, compressed beside that where there is a place for it.
+    /// The same for a body that may be large, compressed beside that where there is a place for it.
     ///
     /// # Errors
     /// As [`Self::read_within`].
@@ -78,7 +78,7 @@ impl KeptBody {
         source: impl Read,
         shape: Shape,
         limit: u64,
-        place: Option<Place>,
+        place: Option<CompressorPlace>,
     ) -> io::Result<Result<Self, TooLarge>> {
         let frames = place.map_or_else(Frames::here, Frames::beside)?;
         Self::read_into(source, shape, limit, frames)

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use proptest::{collection::vec, prelude::*};
 use sha2::{Digest, Sha256};
 
-use super::{frames::Places, *};
+use super::{frames::CompressorPlaces, *};
 use crate::gladia::callback::{
     random::{Pieces, any_body, any_damage, damage},
     result_of,
@@ -49,7 +49,7 @@ fn unpacked_result(kept: &KeptBody) -> Option<Vec<u8>> {
 }
 
 /// Reads a body that a thread of its own compresses.
-fn read_beside(source: impl Read, shape: Shape, places: &Places) -> io::Result<KeptBody> {
+fn read_beside(source: impl Read, shape: Shape, places: &CompressorPlaces) -> io::Result<KeptBody> {
     let place = places.take();
     assert!(place.is_some());
     KeptBody::read_large(source, shape, u64::MAX, place)
@@ -82,7 +82,7 @@ fn a_body_that_breaks_off_is_none() {
 
 #[test]
 fn a_place_is_free_again_once_its_body_is_read_or_has_broken_off() {
-    let places = Places::of(1);
+    let places = CompressorPlaces::of(1);
     let kept = read_beside(BODY, Shape::Callback, &places).unwrap();
     assert_eq!(unpacked(&kept), BODY);
 
@@ -232,7 +232,7 @@ fn padded(body: &str, padding: usize) -> Vec<u8> {
 /// What holds of every body.
 fn check(body: &[u8], shape: Shape, sizes: &[usize]) {
     let kept = KeptBody::read(Pieces::new(body, sizes), shape).unwrap();
-    let beside = read_beside(Pieces::new(body, sizes), shape, &Places::of(1)).unwrap();
+    let beside = read_beside(Pieces::new(body, sizes), shape, &CompressorPlaces::of(1)).unwrap();
     assert!(beside.compressed().zstd == kept.compressed().zstd);
     assert_eq!(beside.result_frame, kept.result_frame);
     assert_eq!(unpacked(&kept), body);
