@@ -1,8 +1,8 @@
 //! How little the gateway needs: the size of the program that ships, how long until it is ready where the migrations are
 //! done, and the memory in which it then waits for work.
 //!
-//! The program is built as the image's is, which takes minutes. `--quick` takes the benchmark's own build instead: it has
-//! the developers' tools in it and is less optimised, and so is larger in every respect.
+//! The program is built as the image's is, which takes minutes. `--quick` takes the benchmark's own build instead, which has
+//! the developers' tools in it and so is larger.
 
 use std::{
     env, fs,
