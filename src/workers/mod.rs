@@ -4,8 +4,9 @@
 //! one commit, sends, and records what the answer proves ([`answers`]: those of the same moment together); the callback,
 //! which `http` receives, finishes them. A process that dies in between leaves an attempt whose lease runs out: [`settle`],
 //! in any replica, then says that it is unknown. It keeps its slot and is not sent again, since Gladia may have it; its
-//! callback finishes it like any other, or [`look_up`] finds out whether Gladia has it. What Gladia accepted and does not answer for in time, [`reconcile`] asks it
-//! for, up to the slot's deadline, at which the job ends. [`webhooks`] does so earlier, where the account has webhooks.
+//! callback finishes it like any other, or [`look_up`] finds out whether Gladia has it. What Gladia accepted and does not
+//! answer for in time, [`reconcile`] asks it for, up to the slot's deadline, at which the job ends. [`webhooks`] does so
+//! earlier, where the account has webhooks.
 //!
 //! Everything that callers see of a job is an event of one log. [`sequence`] gives events their public numbers and makes the
 //! deliveries of those that go out. [`deliver`] sends them; [`forget`] deletes both when they are old.

@@ -6,6 +6,7 @@
 //! that it stands in, and not the document.
 
 mod buffer;
+mod plain;
 mod skip;
 
 use std::{fmt, io::Read};
