@@ -13,7 +13,7 @@ use serde_json::json;
 use sqlx::PgPool;
 
 use crate::kit::{
-    API_KEY, Scale, cpu,
+    API_KEY, PAIRS, Scale, cpu,
     gladia::{Created, FakeGladia},
     processes::Program,
     start_postgres,
@@ -103,7 +103,7 @@ pub async fn measure(scale: Scale) -> anyhow::Result<Vec<Row>> {
             // Connections are opened and statements are planned.
             bench.gateway_block(&transcripts, count, 8).await?;
             bench.floor_block(&transcripts, count, 8).await?;
-            for _ in 0..scale.pairs() {
+            for _ in 0..PAIRS {
                 bench
                     .compare(&mut row, &transcripts, count, at_once)
                     .await?;

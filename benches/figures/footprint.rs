@@ -69,21 +69,29 @@ pub async fn measure(scale: Scale) -> anyhow::Result<Vec<Row>> {
     Ok(vec![size.goal(Goal::AtMost(30.0)), ready, resident])
 }
 
-/// Builds the program that ships, beside the benchmark's.
+/// Builds the program that ships, beside the benchmark's and from the same libraries.
 fn build(of_bench: &Path) -> anyhow::Result<PathBuf> {
-    // target/release/gladia-gateway
-    let target = of_bench.ancestors().nth(2).unwrap().join("shipped");
     eprintln!("footprint: building what ships");
+    // Cargo puts the two in one place. The other figures' is laid aside meanwhile.
+    let laid_aside = of_bench.with_extension("bench");
+    let shipped = of_bench.with_extension("shipped");
+    fs::rename(of_bench, &laid_aside)?;
     let cargo = env::var("CARGO").unwrap_or_else(|_| "cargo".to_owned());
     let built = Command::new(cargo)
         .current_dir(env!("CARGO_MANIFEST_DIR"))
         .args(BUILD)
         .arg("--quiet")
+        // target/release/gladia-gateway
         .arg("--target-dir")
-        .arg(&target)
+        .arg(of_bench.ancestors().nth(2).unwrap())
         .env("SQLX_OFFLINE", "true")
         .stdin(Stdio::null())
-        .status()?;
-    ensure!(built.success(), "what ships does not build");
-    Ok(target.join("release").join("gladia-gateway"))
+        .status()
+        .map_err(anyhow::Error::from)
+        .and_then(|status| {
+            ensure!(status.success(), "what ships does not build");
+            Ok(fs::rename(of_bench, &shipped)?)
+        });
+    fs::rename(&laid_aside, of_bench)?;
+    built.map(|()| shipped)
 }

@@ -12,7 +12,7 @@ use sqlx::PgPool;
 use tokio::task::JoinSet;
 
 use crate::kit::{
-    API_KEY, Scale,
+    API_KEY, PAIRS, Scale,
     processes::Program,
     raw::Raw,
     start_postgres,
@@ -88,7 +88,7 @@ pub async fn measure(scale: Scale) -> anyhow::Result<Vec<Row>> {
         Row::new(format!("overload, shed at {twice}"), "%"),
         Row::new(format!("overload, shed at {beyond}"), "%"),
     ];
-    for _ in 0..scale.pairs() {
+    for _ in 0..PAIRS {
         let (at_twice, at_saturation) = (run(twice).await?, run(saturating).await?);
         let far_beyond = run(beyond).await?;
         rows[0].add(at_twice.p99(), at_saturation.p99());

@@ -11,7 +11,7 @@ use futures_util::future::try_join_all;
 use rand::{Rng, SeedableRng, rngs::StdRng};
 
 use crate::kit::{
-    API_KEY, Scale, cpu,
+    API_KEY, PAIRS, Scale, cpu,
     gladia::FakeGladia,
     processes::Program,
     start_postgres,
@@ -79,7 +79,7 @@ pub async fn measure(scale: Scale) -> anyhow::Result<Vec<Row>> {
         block(&floor, "/", 1).await?;
         cpu::forget_peak(gateway.pid())?;
         let (before, _) = cpu::resident_bytes(gateway.pid())?;
-        for _ in 0..scale.pairs() {
+        for _ in 0..PAIRS {
             let (ours, spent) = block(&gateway, "/v1/uploads", megabytes).await?;
             let (least, floor_spent) = block(&floor, "/", megabytes).await?;
             row.add(ours, least);

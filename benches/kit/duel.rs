@@ -5,7 +5,7 @@ use std::{future::Future, time::Duration};
 use sqlx::PgPool;
 
 use super::{
-    cpu,
+    PAIRS, cpu,
     processes::Program,
     table::{Row, milliseconds},
     wrk::Served,
@@ -23,7 +23,6 @@ impl Duel<'_> {
     pub async fn run<G, F>(
         &self,
         row: &mut Row,
-        pairs: usize,
         gateway: impl Fn() -> G,
         floor: impl Fn() -> F,
     ) -> anyhow::Result<()>
@@ -31,7 +30,7 @@ impl Duel<'_> {
         G: Future<Output = anyhow::Result<Served>>,
         F: Future<Output = anyhow::Result<Served>>,
     {
-        for _ in 0..pairs {
+        for _ in 0..PAIRS {
             let before = cpu::of_process(self.gateway.pid())?;
             let postgres_before = cpu::of_server(self.server).await?;
             let ours = gateway().await?;

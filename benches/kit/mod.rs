@@ -20,6 +20,9 @@ use gladia_gateway::dev_tools::postgres::{EmbeddedPostgres, Options};
 /// An API key of the right shape: `BOOTSTRAP_API_KEY`.
 pub const API_KEY: &str = "gg_bench_0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJ";
 
+/// How often gateway and floor take turns.
+pub const PAIRS: usize = 5;
+
 /// How much is measured.
 #[derive(Clone, Copy)]
 pub struct Scale {
@@ -30,11 +33,6 @@ impl Scale {
     /// One of the two.
     pub fn of<T>(self, whole: T, quick: T) -> T {
         if self.is_quick { quick } else { whole }
-    }
-
-    /// How often gateway and floor take turns.
-    pub fn pairs(self) -> usize {
-        self.of(7, 5)
     }
 }
 

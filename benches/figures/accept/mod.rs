@@ -57,7 +57,7 @@ pub async fn measure(scale: Scale) -> anyhow::Result<Vec<Row>> {
             let mut row = Row::new(name, "/s").goal(Goal::AtLeast(0.8));
             let ours = || wrk::load(&url, script, connections, block);
             let least = || wrk::load(&floor.url, script, connections, block);
-            duel.run(&mut row, scale.pairs(), ours, least).await?;
+            duel.run(&mut row, ours, least).await?;
             rows.push(row);
         }
     }

@@ -55,9 +55,21 @@ impl Line {
         let settings = settings
             .each_ref()
             .map(|(key, value)| (*key, value.as_str()));
-        // It makes the tables. What it claims is decided by the cap and the pause alone.
-        let gateway = Program::gateway(&url, &creates.serve().await?, &settings).await?;
+        let gladia_url = creates.serve().await?;
+        // It makes the tables, and is gone while they are filled: what it asks meanwhile, without the indexes, it would ask for
+        // minutes on end.
+        let gateway = Program::gateway(&url, &gladia_url, &settings).await?;
         let pool = PgPool::connect(&url).await?;
+        pause(&pool).await?;
+        drop(gateway);
+        // What is vacuumed is then decided here, and not by when autovacuum happens to come.
+        for table in ["jobs", "attempts", "slots", "events", "lines"] {
+            let off = format!("ALTER TABLE {table} SET (autovacuum_enabled = off)");
+            sqlx::query(AssertSqlSafe(off)).execute(&pool).await?;
+        }
+        fill(&pool, (jobs, tenants), burden).await?;
+        // What it claims is decided by the cap and the pause alone.
+        let gateway = Program::gateway(&url, &gladia_url, &settings).await?;
         let line = Self {
             pool,
             gateway,
@@ -65,13 +77,6 @@ impl Line {
             tenants,
             block,
         };
-        line.pause().await?;
-        // What is vacuumed is then decided here, and not by when autovacuum happens to come.
-        for table in ["jobs", "attempts", "slots", "events", "lines"] {
-            let off = format!("ALTER TABLE {table} SET (autovacuum_enabled = off)");
-            sqlx::query(AssertSqlSafe(off)).execute(&line.pool).await?;
-        }
-        line.fill(jobs, burden).await?;
         if burden == Burden::Snapshot {
             hold_snapshot(&line.pool).await?;
         }
@@ -95,7 +100,7 @@ impl Line {
             .await?;
         self.wait_until_recorded().await?;
         let after = self.spent().await?;
-        self.pause().await?;
+        pause(&self.pool).await?;
         let claiming: f64 = sqlx::query_scalar(
             "SELECT extract(epoch FROM max(created_at) - min(created_at))::float8
              FROM attempts WHERE finished_at IS NULL",
@@ -129,14 +134,6 @@ impl Line {
         tx.rollback().await?;
         let buffers = |name: &str| plan[0]["Plan"][name].as_f64().unwrap_or_default();
         Ok(buffers("Shared Hit Blocks") + buffers("Shared Read Blocks"))
-    }
-
-    /// Nothing is claimed until the next block.
-    async fn pause(&self) -> anyhow::Result<()> {
-        sqlx::query("UPDATE dispatch SET paused_until = gateway_now() + interval '1 day', pause_reason = 'gladia_busy'")
-            .execute(&self.pool)
-            .await?;
-        Ok(())
     }
 
     async fn spent(&self) -> anyhow::Result<(Duration, Duration)> {
@@ -182,7 +179,7 @@ impl Line {
             sqlx::query(statement).execute(&mut *tx).await?;
         }
         tx.commit().await?;
-        self.insert(self.block, "now").await?;
+        insert(&self.pool, (self.block, self.tenants), "now").await?;
         // Small tables, which autovacuum would keep clean.
         for table in ["slots", "lines", "dispatch"] {
             sqlx::query(AssertSqlSafe(format!("VACUUM {table}")))
@@ -191,91 +188,98 @@ impl Line {
         }
         Ok(())
     }
+}
 
-    async fn fill(&self, jobs: i32, burden: Burden) -> anyhow::Result<()> {
-        let tenants = "WITH added AS (
-                INSERT INTO tenants (id, name) SELECT gen_random_uuid(), 'team ' || n FROM generate_series(1, $1) n
-                RETURNING id
-            )
-            INSERT INTO api_keys (id, tenant_id, name, scope, hash)
-            SELECT gen_random_uuid(), id, 'key', 'write', sha256(id::text::bytea) FROM added";
-        // Two statements: the second one's reference is checked when it ends, and both are there then.
-        sqlx::query(tenants)
-            .bind(self.tenants)
-            .execute(&self.pool)
-            .await?;
-        // So many rows go in faster without most indexes.
-        let mut indexes: Vec<(String, String)> = Vec::new();
-        if jobs > 200_000 {
-            let all = sqlx::query(
-                "SELECT indexrelid::regclass::text, pg_get_indexdef(indexrelid)
-                 FROM pg_index WHERE indrelid = 'jobs'::regclass AND NOT indisprimary",
-            )
-            .fetch_all(&self.pool)
-            .await?;
-            indexes = all.iter().map(|row| (row.get(0), row.get(1))).collect();
-        }
-        for (name, _) in &indexes {
-            sqlx::query(AssertSqlSafe(format!("DROP INDEX {name}")))
-                .execute(&self.pool)
-                .await?;
-        }
-        if let Burden::DeadRows(rows) = burden {
-            self.insert(rows, "now - interval '2 days'").await?;
-            self.insert(jobs, "now - interval '1 day'").await?;
-            sqlx::query("VACUUM (ANALYZE) jobs, tenants, slots")
-                .execute(&self.pool)
-                .await?;
-            sqlx::query(
-                "UPDATE jobs SET status = 'canceled', finished_at = gateway_now()
-                 WHERE status = 'queued' AND queued_at < gateway_now() - interval '36 hours'",
-            )
-            .execute(&self.pool)
-            .await?;
-        } else {
-            self.insert(jobs, "now - interval '1 day'").await?;
-        }
-        for (_, definition) in indexes {
-            sqlx::query(AssertSqlSafe(definition))
-                .execute(&self.pool)
-                .await?;
-        }
-        if !matches!(burden, Burden::DeadRows(_)) {
-            sqlx::query("VACUUM (ANALYZE) jobs, tenants, slots")
-                .execute(&self.pool)
-                .await?;
-        }
-        Ok(())
-    }
+/// Nothing is claimed until the next block.
+async fn pause(pool: &PgPool) -> anyhow::Result<()> {
+    sqlx::query("UPDATE dispatch SET paused_until = gateway_now() + interval '1 day', pause_reason = 'gladia_busy'")
+        .execute(pool)
+        .await?;
+    Ok(())
+}
 
-    /// Puts jobs in line, from an instant on, in turn for each tenant.
-    async fn insert(&self, jobs: i32, from: &'static str) -> anyhow::Result<()> {
-        let insert = format!(
-            "WITH teams AS (
-                 SELECT t.id, k.id AS key_id, row_number() OVER (ORDER BY t.id) - 1 AS nth
-                 FROM tenants t JOIN api_keys k ON k.tenant_id = t.id WHERE t.name LIKE 'team %'
-             ), clock AS (SELECT gateway_now() AS now)
-             INSERT INTO jobs (id, tenant_id, api_key_id, status, request, audio_url, created_at, queued_at)
-             -- In the order of time, as the gateway's ids are.
-             SELECT (lpad(to_hex((extract(epoch FROM {from} + n * interval '10 us') * 1000000)::bigint), 16, '0')
-                     || right(md5(n::text), 16))::uuid, teams.id, teams.key_id, 'queued', '{OPTIONS}',
-                    'https://audio.example.com/' || n || '.mp3', {from} + n * interval '10 us', {from} + n * interval '10 us'
-             FROM generate_series(1, $1) n JOIN teams ON teams.nth = n % $2, clock
-             ORDER BY n"
-        );
-        let mut tx = self.pool.begin().await?;
-        // References are true by the way the rows are made.
-        sqlx::query("SET LOCAL session_replication_role = replica")
-            .execute(&mut *tx)
-            .await?;
-        sqlx::query(AssertSqlSafe(insert))
-            .bind(jobs)
-            .bind(self.tenants)
-            .execute(&mut *tx)
-            .await?;
-        tx.commit().await?;
-        Ok(())
+async fn fill(pool: &PgPool, (jobs, tenants): (i32, i32), burden: Burden) -> anyhow::Result<()> {
+    let teams = "WITH added AS (
+            INSERT INTO tenants (id, name) SELECT gen_random_uuid(), 'team ' || n FROM generate_series(1, $1) n
+            RETURNING id
+        )
+        INSERT INTO api_keys (id, tenant_id, name, scope, hash)
+        SELECT gen_random_uuid(), id, 'key', 'write', sha256(id::text::bytea) FROM added";
+    // Two statements: the second one's reference is checked when it ends, and both are there then.
+    sqlx::query(teams).bind(tenants).execute(pool).await?;
+    // So many rows go in faster without most indexes.
+    let mut indexes: Vec<(String, String)> = Vec::new();
+    if jobs > 200_000 {
+        let all = sqlx::query(
+            "SELECT indexrelid::regclass::text, pg_get_indexdef(indexrelid)
+             FROM pg_index WHERE indrelid = 'jobs'::regclass AND NOT indisprimary",
+        )
+        .fetch_all(pool)
+        .await?;
+        indexes = all.iter().map(|row| (row.get(0), row.get(1))).collect();
     }
+    for (name, _) in &indexes {
+        sqlx::query(AssertSqlSafe(format!("DROP INDEX {name}")))
+            .execute(pool)
+            .await?;
+    }
+    if let Burden::DeadRows(rows) = burden {
+        insert(pool, (rows, tenants), "now - interval '2 days'").await?;
+        insert(pool, (jobs, tenants), "now - interval '1 day'").await?;
+        sqlx::query("VACUUM (ANALYZE) jobs, tenants, slots")
+            .execute(pool)
+            .await?;
+        sqlx::query(
+            "UPDATE jobs SET status = 'canceled', finished_at = gateway_now()
+             WHERE status = 'queued' AND queued_at < gateway_now() - interval '36 hours'",
+        )
+        .execute(pool)
+        .await?;
+    } else {
+        insert(pool, (jobs, tenants), "now - interval '1 day'").await?;
+    }
+    for (_, definition) in indexes {
+        sqlx::query(AssertSqlSafe(definition)).execute(pool).await?;
+    }
+    if !matches!(burden, Burden::DeadRows(_)) {
+        sqlx::query("VACUUM (ANALYZE) jobs, tenants, slots")
+            .execute(pool)
+            .await?;
+    }
+    Ok(())
+}
+
+/// Puts jobs in line, from an instant on, in turn for each tenant.
+async fn insert(
+    pool: &PgPool,
+    (jobs, tenants): (i32, i32),
+    from: &'static str,
+) -> anyhow::Result<()> {
+    let insert = format!(
+        "WITH teams AS (
+             SELECT t.id, k.id AS key_id, row_number() OVER (ORDER BY t.id) - 1 AS nth
+             FROM tenants t JOIN api_keys k ON k.tenant_id = t.id WHERE t.name LIKE 'team %'
+         ), clock AS (SELECT gateway_now() AS now)
+         INSERT INTO jobs (id, tenant_id, api_key_id, status, request, audio_url, created_at, queued_at)
+         -- In the order of time, as the gateway's ids are.
+         SELECT (lpad(to_hex((extract(epoch FROM {from} + n * interval '10 us') * 1000000)::bigint), 16, '0')
+                 || right(md5(n::text), 16))::uuid, teams.id, teams.key_id, 'queued', '{OPTIONS}',
+                'https://audio.example.com/' || n || '.mp3', {from} + n * interval '10 us', {from} + n * interval '10 us'
+         FROM generate_series(1, $1) n JOIN teams ON teams.nth = n % $2, clock
+         ORDER BY n"
+    );
+    let mut tx = pool.begin().await?;
+    // References are true by the way the rows are made.
+    sqlx::query("SET LOCAL session_replication_role = replica")
+        .execute(&mut *tx)
+        .await?;
+    sqlx::query(AssertSqlSafe(insert))
+        .bind(jobs)
+        .bind(tenants)
+        .execute(&mut *tx)
+        .await?;
+    tx.commit().await?;
+    Ok(())
 }
 
 /// Opens a transaction, and leaves it open until the server ends.

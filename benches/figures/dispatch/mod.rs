@@ -19,7 +19,7 @@ use futures_util::future::try_join_all;
 
 use self::line::{Block, Burden, Line};
 use crate::kit::{
-    Scale, start_postgres,
+    PAIRS, Scale, start_postgres,
     table::{Goal, Row},
 };
 
@@ -86,7 +86,7 @@ pub async fn measure(scale: Scale) -> anyhow::Result<Vec<Row>> {
                 line.block().await?;
             }
         }
-        for _ in 0..scale.pairs() {
+        for _ in 0..PAIRS {
             let floor = short.block().await?;
             alone.add_alone(floor.claims_per_second);
             alone.add_cpu(floor.gateway_cpu_ms, None, Some(floor.postgres_cpu_ms));

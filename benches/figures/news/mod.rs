@@ -17,7 +17,7 @@ use self::marks::{Marks, follow_stream, serve_receiver};
 use crate::{
     floors::news as floor,
     kit::{
-        API_KEY, Scale, cpu,
+        API_KEY, PAIRS, Scale, cpu,
         gladia::FakeGladia,
         processes::Program,
         start_postgres,
@@ -71,7 +71,7 @@ struct Bench {
 
 /// Measures it, one at a time and eight at once.
 pub async fn measure(scale: Scale) -> anyhow::Result<Vec<Row>> {
-    let (pairs, rounds) = (scale.pairs(), scale.of(40, 8));
+    let (pairs, rounds) = (PAIRS, scale.of(40, 8));
     let postgres = start_postgres().await?;
     let marks = Arc::new(Marks::default());
     let receiver = serve_receiver(Arc::clone(&marks)).await?;

@@ -126,7 +126,7 @@ async fn compare(
     wrk::load(least, &floor_script, CONNECTIONS, block).await?;
     let ask_ours = || wrk::load(ours, &ours_script, CONNECTIONS, block);
     let ask_floor = || wrk::load(least, &floor_script, CONNECTIONS, block);
-    duel.run(row, scale.pairs(), ask_ours, ask_floor).await
+    duel.run(row, ask_ours, ask_floor).await
 }
 
 fn script(name: &str, header: Option<(&str, &str)>) -> anyhow::Result<Script> {

@@ -15,7 +15,7 @@ use serde_json::json;
 use sqlx::PgPool;
 
 use crate::kit::{
-    API_KEY, Scale, cpu,
+    API_KEY, PAIRS, Scale, cpu,
     instant::InstantGladia,
     path::{self, NO_CAP, count},
     processes::Program,
@@ -95,7 +95,7 @@ impl Bench {
         }
         let mut drained = Row::new("told, deliveries drained", "/s").goal(Goal::AtLeast(0.7));
         let mut cpu_ms = Row::new("told, gateway's CPU a delivery", "ms").goal(Goal::AtMost(0.3));
-        for _ in 0..scale.pairs() {
+        for _ in 0..PAIRS {
             let gateway = self.drain_gateway(prepared).await?;
             let floor = self.drain_floor(prepared).await?;
             drained.add(gateway.rate, floor.rate);

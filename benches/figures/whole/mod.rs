@@ -10,7 +10,7 @@ use reqwest::Client;
 use sqlx::PgPool;
 
 use crate::kit::{
-    Scale,
+    PAIRS, Scale,
     instant::InstantGladia,
     ledger::{self, Ledger},
     path::{self, NO_CAP, count},
@@ -46,7 +46,7 @@ async fn under_load(scale: Scale) -> anyhow::Result<Vec<Row>> {
     let jobs = scale.of(1000, 300);
     let mut rate = Row::new("whole, jobs", "/s");
     let (mut sum, mut upstream, mut jobs_run) = (PerJob::default(), 0, 0);
-    for _ in 0..scale.pairs() {
+    for _ in 0..PAIRS {
         let (before, requests) = (Ledger::read(&server).await?, gladia.requests());
         let spent = run(jobs, path::AT_ONCE).await?;
         let [of_gateway, of_postgres] = spent.cpu_ms();
