@@ -8,6 +8,13 @@ use reqwest::{Client, ClientBuilder};
 use rustls::{ClientConfig, Error, crypto::aws_lc_rs};
 use rustls_platform_verifier::Verifier;
 
+/// Reads the root certificates, unless that was done. It blocks, for the tens of milliseconds that a client which needs them
+/// would otherwise wait.
+pub fn read_roots() {
+    // Of a failure whoever needs them is told.
+    drop(verifier());
+}
+
 /// Begins a client that speaks HTTP/2 where the other side does.
 pub fn client() -> ClientBuilder {
     begin(&[b"h2", b"http/1.1"])
@@ -30,19 +37,18 @@ fn begin(protocols: &[&[u8]]) -> ClientBuilder {
 }
 
 fn config(protocols: &[&[u8]]) -> Result<ClientConfig, Error> {
-    static VERIFIER: OnceLock<Arc<Verifier>> = OnceLock::new();
-    let provider = Arc::new(aws_lc_rs::default_provider());
-    let verifier = if let Some(verifier) = VERIFIER.get() {
-        Arc::clone(verifier)
-    } else {
-        let read = Arc::new(Verifier::new(Arc::clone(&provider))?);
-        Arc::clone(VERIFIER.get_or_init(|| read))
-    };
-    let mut config = ClientConfig::builder_with_provider(provider)
+    let mut config = ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
         .with_safe_default_protocol_versions()?
         .dangerous()
-        .with_custom_certificate_verifier(verifier)
+        .with_custom_certificate_verifier(verifier()?)
         .with_no_client_auth();
     config.alpn_protocols = protocols.iter().map(|name| name.to_vec()).collect();
     Ok(config)
+}
+
+/// Waits where somebody is just reading the certificates.
+fn verifier() -> Result<Arc<Verifier>, Error> {
+    static VERIFIER: OnceLock<Result<Arc<Verifier>, Error>> = OnceLock::new();
+    let read = || Verifier::new(Arc::new(aws_lc_rs::default_provider())).map(Arc::new);
+    VERIFIER.get_or_init(read).clone()
 }

@@ -38,6 +38,7 @@ const MAY_IMPORT: [(&str, &[&str]); 18] = [
             "notify",
             "shutdown",
             "telemetry",
+            "tls",
             "trace",
             "workers",
         ],

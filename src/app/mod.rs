@@ -46,7 +46,7 @@ use crate::{
         sealing::Sealer,
     },
     shutdown::Shutdown,
-    telemetry,
+    telemetry, tls,
 };
 
 /// How many callback bodies are in memory at once; with the limit on each, the bound on what they take.
@@ -94,6 +94,8 @@ impl Gateway {
         shutdown: Shutdown,
     ) -> anyhow::Result<Self> {
         settings.check()?;
+        // Beside the database, which is waited for first.
+        tokio::task::spawn_blocking(tls::read_roots);
         if settings.addresses.api_url.is_none() {
             tracing::warn!(
                 "API_URL is not set: links in webhooks, streams and the change list are paths without a host"
