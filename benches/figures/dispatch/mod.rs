@@ -11,13 +11,17 @@
 //! against those of the same line after a vacuum; a few of them are shared by chance.
 
 mod counter;
+mod fill;
 mod line;
 
 use std::iter;
 
 use futures_util::future::try_join_all;
 
-use self::line::{Block, Burden, Line};
+use self::{
+    fill::Burden,
+    line::{Block, Line},
+};
 use crate::kit::{
     PAIRS, Scale, start_postgres,
     table::{Goal, Row},

@@ -71,7 +71,7 @@ struct Bench {
 
 /// Measures it, one at a time and eight at once.
 pub async fn measure(scale: Scale) -> anyhow::Result<Vec<Row>> {
-    let (pairs, rounds) = (PAIRS, scale.of(40, 8));
+    let rounds = scale.of(40, 8);
     let postgres = start_postgres().await?;
     let marks = Arc::new(Marks::default());
     let receiver = serve_receiver(Arc::clone(&marks)).await?;
@@ -101,7 +101,7 @@ pub async fn measure(scale: Scale) -> anyhow::Result<Vec<Row>> {
     bench.floor_block(warm_up, 8).await;
     let mut rows = Vec::new();
     for at_once in [1, 8] {
-        rows.extend(bench.compare(pairs, rounds, at_once).await?);
+        rows.extend(bench.compare(rounds, at_once).await?);
     }
     let per_job = bench.writes_per_job().await?;
     rows.push(Row::single("news, writing transactions a job", "", per_job));
@@ -132,12 +132,7 @@ impl Bench {
     }
 
     /// Blocks of one and of the other by turns.
-    async fn compare(
-        &self,
-        pairs: usize,
-        rounds: usize,
-        at_once: usize,
-    ) -> anyhow::Result<Vec<Row>> {
+    async fn compare(&self, rounds: usize, at_once: usize) -> anyhow::Result<Vec<Row>> {
         let kinds: [(&str, Kind); 4] = [
             ("callback answered", |one| one.answered),
             ("webhook sent", |one| one.webhook),
@@ -149,7 +144,7 @@ impl Bench {
             .map(|(name, _)| Row::new(format!("news, {name}, {at_once} at once"), "ms"))
             .collect();
         let operations = f64::from(u32::try_from(rounds)?);
-        for _ in 0..pairs {
+        for _ in 0..PAIRS {
             let before = self.spent().await?;
             let known = self.gateway_block(rounds, at_once).await;
             let between = self.spent().await?;
