@@ -55,13 +55,17 @@ pub async fn measure(scale: Scale) -> anyhow::Result<Vec<Row>> {
         anyhow::Ok((gateway, begin.elapsed()))
     };
     // It applies the migrations.
-    drop(start().await?);
+    let (first, _) = start().await?;
+    first.end().await?;
     for _ in 0..scale.of(9, 5) {
+        // The processes of Postgres that served the one before end after it.
+        sleep(Duration::from_secs(1)).await;
         let (gateway, took) = start().await?;
         ready.add_alone(milliseconds(took));
         sleep(Duration::from_secs(scale.of(10, 3))).await;
         let (bytes, _) = cpu::resident_bytes(gateway.pid())?;
         resident.add_alone(f64::from(u32::try_from(bytes / 1000)?) / 1000.0);
+        gateway.end().await?;
     }
     postgres.stop().await?;
     let size = f64::from(u32::try_from(megabytes)?) / 1000.0;

@@ -74,6 +74,11 @@ impl Program {
         self.child.id().expect("it runs until it is dropped")
     }
 
+    /// Ends it, and waits for that.
+    pub async fn end(mut self) -> anyhow::Result<()> {
+        Ok(self.child.kill().await?)
+    }
+
     async fn start(mut command: Command) -> anyhow::Result<Self> {
         let mut child = command
             .current_dir("/")

@@ -3,12 +3,16 @@
 use std::{io::ErrorKind, time::Duration};
 
 use anyhow::{Context, bail};
-use sqlx::PgConnection;
+use sqlx::{Connection, PgConnection};
 use tokio::time::timeout;
 
 use crate::{
     config::ServeSettings,
-    db::{self, api_keys::NewApiKey, pool::Pool},
+    db::{
+        self,
+        api_keys::NewApiKey,
+        pool::{Loan, Pool},
+    },
     domain::{
         access::{ApiKey, Scope, TenantName},
         ids::{Ids, TenantId},
@@ -35,11 +39,21 @@ pub(super) async fn bring_up(
     ids: &Ids,
 ) -> anyhow::Result<()> {
     let database_url = &settings.database.database_url;
-    let proved = timeout(CONNECT_TIMEOUT, db::prove(&database_url.options())).await;
-    proved
+    let options = database_url.options();
+    let opened = timeout(CONNECT_TIMEOUT, PgConnection::connect_with(&options)).await;
+    let conn = opened
         .unwrap_or_else(|_| Err(sqlx::Error::Io(ErrorKind::TimedOut.into())))
         .with_context(|| format!("DATABASE_URL: cannot reach the database at {database_url}"))?;
-    prepare_database(pool, settings, sealer, ids).await
+    let migrated = async {
+        if settings.no_migrate {
+            return Ok(conn.close().await?);
+        }
+        let migrated = db::migrate_through(conn, &options).await;
+        migrated.context("the migrations could not be applied")
+    };
+    // The pool's first connection is opened meanwhile. What is done with it waits for the migrations.
+    let ((), conn) = tokio::try_join!(migrated, async { Ok(pool.acquire().await?) })?;
+    prepare_database(conn, settings, sealer, ids).await
 }
 
 /// Whether the database was away, so that the same may succeed later.
@@ -50,23 +64,18 @@ pub(super) fn is_away(error: &anyhow::Error) -> bool {
 }
 
 async fn prepare_database(
-    pool: &Pool,
+    mut conn: Loan,
     settings: &ServeSettings,
     sealer: &Sealer,
     ids: &Ids,
 ) -> anyhow::Result<()> {
-    if !settings.no_migrate {
-        db::migrate(&settings.database.database_url.options())
-            .await
-            .context("the migrations could not be applied")?;
-    }
-    let mut conn = pool.acquire().await?;
     db::dispatch::seed(&mut conn, settings.max_in_flight()).await?;
     check_callback_keys(&mut conn, &settings.callbacks.callback_keys).await?;
     reseal_secrets(&mut conn, sealer).await?;
     if let Some(key) = &settings.access.bootstrap_api_key {
         bootstrap(&mut conn, key, ids).await?;
     }
+    conn.put_back();
     Ok(())
 }
 

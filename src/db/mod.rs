@@ -114,16 +114,8 @@ pub async fn connect(
     options: PgConnectOptions,
     max_connections: u32,
 ) -> Result<PgPool, sqlx::Error> {
-    prove(&options).await?;
+    PgConnection::connect_with(&options).await?.close().await?;
     Ok(lazy_pool(options, max_connections))
-}
-
-/// Proves that the database answers.
-///
-/// # Errors
-/// Where it does not, with the cause.
-pub async fn prove(options: &PgConnectOptions) -> sqlx::Result<()> {
-    PgConnection::connect_with(options).await?.close().await
 }
 
 /// A pool that connects when it is first asked to.
@@ -188,12 +180,23 @@ const MIGRATION_PAUSE: Duration = Duration::from_secs(1);
 /// Applies the migrations. An advisory lock lets many replicas start at once.
 ///
 /// # Errors
-/// Where the database refuses one.
+/// Where the database does not answer, or refuses one.
 pub async fn migrate(options: &PgConnectOptions) -> Result<(), MigrateError> {
+    let conn = PgConnection::connect_with(options).await?;
+    migrate_through(conn, options).await
+}
+
+/// The same, through a connection that is open: none of a pool's, since one replica may have to wait for another one's
+/// migrations, longer than for any lock.
+///
+/// # Errors
+/// Where the database refuses a migration, or is away by now.
+pub async fn migrate_through(
+    mut conn: PgConnection,
+    options: &PgConnectOptions,
+) -> Result<(), MigrateError> {
     let mut tries = 1;
     loop {
-        // A connection of its own: one replica may have to wait for another one's migrations, longer than for any lock.
-        let mut conn = PgConnection::connect_with(options).await?;
         // Not `run`: what it is generic over keeps the compiler from seeing that this may move between threads.
         let migrated = MIGRATOR.run_direct(None, &mut conn, false).await;
         // With it goes the advisory lock.
@@ -205,6 +208,7 @@ pub async fn migrate(options: &PgConnectOptions) -> Result<(), MigrateError> {
                 tracing::warn!(%error, version, "A migration gave way to others; trying again");
                 tries += 1;
                 tokio::time::sleep(MIGRATION_PAUSE).await;
+                conn = PgConnection::connect_with(options).await?;
             }
             Ok(()) => return Ok(closed?),
             Err(error) => return Err(error),
