@@ -140,8 +140,8 @@ async fn metrics_say_what_waits_and_for_how_long() {
     // The outbox: one that waits for its receiver, one that is done, and one receiver that is left alone.
     let tenant = app.acme.tenant_id;
     app.execute(&format!(
-        "INSERT INTO delivery_lanes (id, tenant_id, origin, open_until)
-         SELECT gen_random_uuid(), '{tenant}', 'https://' || host, gateway_now() + left_alone::interval
+        "INSERT INTO delivery_lanes (id, tenant_id, origin, last_failure_at, open_until)
+         SELECT gen_random_uuid(), '{tenant}', 'https://' || host, gateway_now(), gateway_now() + left_alone::interval
          FROM (VALUES ('a', '1 min'), ('b', NULL), ('c', '-1 min')) lanes (host, left_alone)"
     ))
     .await;

@@ -48,8 +48,8 @@ impl TestApp {
         let tenant = caller.tenant_id;
         let origin = origin.map_or("NULL".to_owned(), |origin| format!("'{origin}'"));
         self.execute(&format!(
-            "INSERT INTO delivery_lanes (id, tenant_id, origin, failures, failing_since, open_until)
-             VALUES ('{id}', '{tenant}', {origin}, 5, gateway_now(), '2100-01-01')"
+            "INSERT INTO delivery_lanes (id, tenant_id, origin, failures, failing_since, last_failure_at, open_until)
+             VALUES ('{id}', '{tenant}', {origin}, 5, gateway_now(), gateway_now(), '2100-01-01')"
         ))
         .await;
     }
