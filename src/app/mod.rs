@@ -55,9 +55,6 @@ const CALLBACKS_AT_ONCE: usize = 16;
 /// How many results are read at once.
 const RESULTS_AT_ONCE: usize = 16;
 
-/// How long after the start the parts begin that only sweep.
-const SWEEPS_BEGIN_AFTER: Duration = Duration::from_millis(250);
-
 /// How long between two looks for a database that was away at the start.
 const START_PAUSE: Duration = Duration::from_secs(1);
 
@@ -297,18 +294,6 @@ impl Gateway {
         let served = http::serve::serve(listener, router, HEAD_TIMEOUT, soft, hard);
         self.spawn(name, served);
         Ok(())
-    }
-
-    /// Runs a part that sweeps, and that nobody waits for. It begins a moment later: each part's first look opens a connection,
-    /// and all of them at once would keep the first callers from theirs.
-    fn spawn_later(&self, name: &'static str, part: impl Future<Output = ()> + Send + 'static) {
-        let soft = self.shutdown.soft.clone();
-        self.spawn(name, async move {
-            let begins = tokio::time::sleep(SWEEPS_BEGIN_AFTER);
-            if soft.run_until_cancelled(begins).await.is_some() {
-                part.await;
-            }
-        });
     }
 
     /// Runs a part of the service. A crash stops the whole, with a failing exit code, so that whoever watches restarts it.

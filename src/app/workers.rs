@@ -55,7 +55,7 @@ pub(super) fn spawn(
         answers: Answers::new(pool.clone(), tracker.clone()),
     });
     gateway.spawn("submit", submitter.run(tracker.clone(), soft.clone(), hard));
-    gateway.spawn_later(
+    gateway.spawn(
         "settle",
         settle::run(
             pool.clone(),
@@ -74,10 +74,10 @@ pub(super) fn spawn(
             settling_time: settings.settling.settling_time,
             resends: settings.settling.resend_unknown == ResendUnknown::Settled,
         };
-        gateway.spawn_later("look_up", look_up.run(soft.clone()));
+        gateway.spawn("look_up", look_up.run(soft.clone()));
         let reconciler = reconciler(settings, state);
         let run = reconciler.run(tracker.clone(), soft.clone());
-        gateway.spawn_later("reconcile", run);
+        gateway.spawn("reconcile", run);
     }
     tell(gateway, state, worker);
     let eraser = Eraser {
@@ -86,7 +86,7 @@ pub(super) fn spawn(
         zero_data_retention: settings.gladia.gladia_zero_data_retention,
         retention_deletes: settings.retention.retention_deletes_at_gladia,
     };
-    gateway.spawn_later("erase", eraser.run(soft.clone()));
+    gateway.spawn("erase", eraser.run(soft.clone()));
     if let Some(keeps_for) = settings.retention.retention {
         let retention = Retention {
             pool: pool.clone(),
@@ -94,13 +94,13 @@ pub(super) fn spawn(
             deletes_at_gladia: settings.retention.retention_deletes_at_gladia
                 && !settings.gladia.gladia_zero_data_retention,
         };
-        gateway.spawn_later("retain", retention.run(soft.clone()));
+        gateway.spawn("retain", retention.run(soft.clone()));
     }
     let forgetter = Forgetter {
         pool: pool.clone(),
         keeps_for: settings.retention.event_retention,
     };
-    gateway.spawn_later("forget", forgetter.run(soft.clone()));
+    gateway.spawn("forget", forgetter.run(soft.clone()));
     let handler = WebhookHandler::new(webhooks::Parts {
         pool: pool.clone(),
         gladia: state.gladia.clone(),

@@ -159,12 +159,6 @@ async fn a_deleted_job_leaves_nothing_behind() {
     assert!(is_erased(&app, &id).await);
     assert_eq!(app.rows("uploads").await, 0);
     // What arrives later is not kept either.
-    assert_eq!(
-        app.upstream
-            .resend_callback(gladia_id.as_str().unwrap())
-            .await,
-        200
-    );
     let attempt = app.attempt(&id).await;
     let late = success(gladia_id.as_str().unwrap(), "late words");
     assert_eq!(app.call_back(attempt.id, late).await.status, 200);
