@@ -8,11 +8,7 @@ use tokio::time::timeout;
 
 use crate::{
     config::ServeSettings,
-    db::{
-        self,
-        api_keys::NewApiKey,
-        pool::{Loan, Pool},
-    },
+    db::{self, api_keys::NewApiKey, pool::Pool},
     domain::{
         access::{ApiKey, Scope, TenantName},
         ids::{Ids, TenantId},
@@ -51,9 +47,15 @@ pub(super) async fn bring_up(
         let migrated = db::migrate_through(conn, &options).await;
         migrated.context("the migrations could not be applied")
     };
-    // The pool's first connection is opened meanwhile. What is done with it waits for the migrations.
-    let ((), conn) = tokio::try_join!(migrated, async { Ok(pool.acquire().await?) })?;
-    prepare_database(conn, settings, sealer, ids).await
+    // Opened meanwhile, and at hand afterwards. Without it the migrations go on all the same, and then the pool tries again.
+    let first = async {
+        if let Ok(conn) = pool.acquire().await {
+            conn.put_back();
+        }
+    };
+    let (migrated, ()) = tokio::join!(migrated, first);
+    migrated?;
+    prepare_database(pool, settings, sealer, ids).await
 }
 
 /// Whether the database was away, so that the same may succeed later.
@@ -64,11 +66,12 @@ pub(super) fn is_away(error: &anyhow::Error) -> bool {
 }
 
 async fn prepare_database(
-    mut conn: Loan,
+    pool: &Pool,
     settings: &ServeSettings,
     sealer: &Sealer,
     ids: &Ids,
 ) -> anyhow::Result<()> {
+    let mut conn = pool.acquire().await?;
     db::dispatch::seed(&mut conn, settings.max_in_flight()).await?;
     check_callback_keys(&mut conn, &settings.callbacks.callback_keys).await?;
     reseal_secrets(&mut conn, sealer).await?;

@@ -141,6 +141,9 @@ async fn a_deleted_job_leaves_nothing_behind() {
     let id = answer.expect(202)["id"].as_str().unwrap().to_owned();
     app.acme.wait_until_done(&id).await;
     let gladia_id = app.acme.job(&id).await["gladia_id"].clone();
+    // Gladia has it for now, and may call back again.
+    let fault = json!({ "operation": "delete", "kind": "status", "status": 500 });
+    app.upstream.fault(&fault).await;
     assert_eq!(app.acme.delete(&id).await.status, 204);
     assert_eq!(app.acme.delete(&id).await.status, 204);
     let address = format!("/v1/transcriptions/{id}");
@@ -159,6 +162,12 @@ async fn a_deleted_job_leaves_nothing_behind() {
     assert!(is_erased(&app, &id).await);
     assert_eq!(app.rows("uploads").await, 0);
     // What arrives later is not kept either.
+    assert_eq!(
+        app.upstream
+            .resend_callback(gladia_id.as_str().unwrap())
+            .await,
+        200
+    );
     let attempt = app.attempt(&id).await;
     let late = success(gladia_id.as_str().unwrap(), "late words");
     assert_eq!(app.call_back(attempt.id, late).await.status, 200);

@@ -2,6 +2,7 @@
 
 use gladia_gateway::{db, domain::access::Scope};
 use serde_json::json;
+use sqlx::{Connection, PgConnection, migrate::Migrate};
 
 use crate::support::{
     TestApp,
@@ -171,5 +172,35 @@ async fn a_migration_that_meets_work_under_way_gives_way_and_is_tried_again() {
     assert!(!migrating.is_finished());
     somebody.rollback().await.unwrap();
     migrating.await.unwrap().unwrap();
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_start_whose_migrations_take_long_does_without_the_connection_it_has_opened_meanwhile() {
+    let mut app = TestApp::start().await;
+    let options = db::parse_url(app.database_url()).unwrap();
+    let mut migrates = PgConnection::connect_with(&options).await.unwrap();
+    migrates.lock().await.unwrap();
+    let pool = app.pool.clone();
+    let cuts = async move {
+        // Nothing was asked of it but its settings, and longer ago than an idle connection is trusted.
+        eventually("connection that waits for the migrations", async || {
+            let mut conn = pool.acquire().await.unwrap();
+            let cut = sqlx::query(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+                 WHERE datname = current_database() AND state = 'idle' AND query LIKE '%tcp_keepalives_count%'
+                   AND state_change < clock_timestamp() - interval '1 s'",
+            )
+            .fetch_all(&mut *conn)
+            .await
+            .unwrap();
+            (!cut.is_empty()).then_some(())
+        })
+        .await;
+        migrates.unlock().await.unwrap();
+    };
+    tokio::join!(app.add_replica(&[]), cuts);
+    let late = app.acme.at(&app.replicas[1].base);
+    assert_eq!(late.with_key(None).get("/readyz").await.status, 200);
     app.finish().await;
 }
