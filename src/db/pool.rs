@@ -2,16 +2,18 @@
 //!
 //! When a connection is given back, sqlx's pool asks Postgres whether it still answers, in a task of its own: a second way there
 //! for each statement, half of what a small one costs both sides, and meanwhile the next one takes a connection that has gone
-//! cold. So whoever has had the answers to all that was asked may put a connection back at hand, and the next one takes it from
-//! there. Whatever is dropped otherwise, with an error or by a caller who hung up, goes back to the pool and is asked.
+//! cold. So whoever has had the answers to all that was asked may put a connection back: whoever waits gets it from there, or
+//! the next one does. Whatever is dropped otherwise, with an error or by a caller who hung up, goes back to the pool and is
+//! asked.
+//!
+//! To open a connection takes Postgres as long as a hundred small statements. So those who wait open none themselves: a few ask
+//! the pool on behalf of all, and what is put back meanwhile is often there sooner.
 
 mod at_hand;
 
 use std::{
-    future::{self, Future},
     io,
     ops::{Deref, DerefMut},
-    pin::Pin,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Instant,
 };
@@ -19,12 +21,10 @@ use std::{
 use sqlx::{Connection, PgConnection, PgPool, Postgres, pool::PoolConnection};
 use tokio::time::{self, error::Elapsed};
 
-use self::at_hand::AtHand;
+use self::at_hand::{AtHand, Taken};
+use super::ACQUIRE_TIMEOUT;
 
-type Asked = Pin<Box<dyn Future<Output = sqlx::Result<Loan>> + Send>>;
-
-/// A pool whose answers are waited for behind a pointer. Whoever asks it may have to open a connection, and what that takes, some
-/// fifteen kilobytes, would else be a part of every request and every stream for as long as it lasts.
+/// A pool that lends its connections on from one to the next.
 #[derive(Debug, Clone)]
 pub struct Pool(Arc<Parts>);
 
@@ -43,29 +43,32 @@ pub struct Loan {
     parts: Arc<Parts>,
 }
 
-/// Somebody who waits for the pool: what is put back goes there meanwhile.
-struct Waits(Arc<Parts>);
+/// Asks the pool for those who wait, while there are some.
+struct Asker {
+    parts: Arc<Parts>,
+    is_counted: bool,
+}
 
 impl Pool {
     /// Waits for a connection.
-    #[must_use = "nothing is asked until it is awaited"]
-    pub fn acquire(&self) -> Asked {
+    ///
+    /// # Errors
+    /// Where the database does not answer, or none comes in time.
+    pub async fn acquire(&self) -> sqlx::Result<Loan> {
+        let taken = self.0.at_hand().take(Instant::now());
+        let (conn, since) = match taken {
+            Taken::Conn(conn, since) => (conn, since),
+            Taken::Nothing { given, cold } => {
+                drop(cold);
+                Asker::ask(&self.0);
+                let given = time::timeout(ACQUIRE_TIMEOUT, given).await;
+                given
+                    .map_err(|_| sqlx::Error::PoolTimedOut)?
+                    .map_err(|_| sqlx::Error::PoolClosed)??
+            }
+        };
         let parts = Arc::clone(&self.0);
-        let (taken, gone_cold) = parts.at_hand().take(Instant::now());
-        drop(gone_cold);
-        if let Some((conn, since)) = taken {
-            return Box::pin(future::ready(Ok(Loan { conn, since, parts })));
-        }
-        // From here on, so that nothing is put at hand that this one waits for.
-        let waits = Waits(parts);
-        let asked = self.0.pool.acquire();
-        Box::pin(async move {
-            Ok(Loan {
-                conn: asked.await?,
-                since: Instant::now(),
-                parts: Arc::clone(&waits.0),
-            })
-        })
+        Ok(Loan { conn, since, parts })
     }
 
     /// Waits for a connection, until a deadline.
@@ -119,14 +122,53 @@ impl Drop for Parts {
     }
 }
 
-impl Drop for Waits {
+impl Asker {
+    /// Asks for whoever has begun to wait, unless enough do.
+    ///
+    /// In a task of its own: one who waits no more, since another one has put a connection back, would leave behind a connection
+    /// that is half open. It also keeps what it takes to open one, some fifteen kilobytes, out of every request and every stream.
+    fn ask(parts: &Arc<Parts>) {
+        if parts.at_hand().begin_to_ask() {
+            let asker = Self {
+                parts: Arc::clone(parts),
+                is_counted: true,
+            };
+            tokio::spawn(asker.run());
+        }
+    }
+
+    async fn run(mut self) {
+        while self.is_counted {
+            let asked = self.parts.pool.acquire().await;
+            let now = Instant::now();
+            let mut at_hand = self.parts.at_hand();
+            let left_over = match asked {
+                Ok(conn) => at_hand.put_back(conn, now, now),
+                // Each of those who wait has a deadline of its own.
+                Err(sqlx::Error::PoolTimedOut) => Vec::new(),
+                Err(error) => {
+                    at_hand.fail(error);
+                    Vec::new()
+                }
+            };
+            self.is_counted = at_hand.ask_on();
+            drop(at_hand);
+            drop(left_over);
+        }
+    }
+}
+
+impl Drop for Asker {
+    /// One that has panicked, or whose runtime ends, asks no more.
     fn drop(&mut self) {
-        self.0.at_hand().waits_no_more();
+        if self.is_counted {
+            self.parts.at_hand().stop_asking();
+        }
     }
 }
 
 impl Loan {
-    /// Puts it at hand. Only for whoever has had the whole answer to each of its statements.
+    /// Puts it at hand, for whoever waits or comes next. Only for whoever has had the whole answer to each of its statements.
     pub fn put_back(self) {
         // The rollback of a transaction that was dropped: the pool sends it.
         if self.conn.should_flush() {

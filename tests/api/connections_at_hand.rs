@@ -1,8 +1,8 @@
 //! Connections to the database that are given back: what must not be used again, and who must not wait for it.
 
-use std::time::Duration;
+use std::{collections::HashSet, pin::pin, time::Duration};
 
-use futures_util::FutureExt;
+use futures_util::{FutureExt, future::join_all};
 use gladia_gateway::db::{
     self,
     pool::{Loan, Pool},
@@ -115,14 +115,84 @@ async fn a_statement_that_was_given_up_is_waited_for_by_nobody_else() {
 async fn whoever_waits_for_the_pool_gets_the_next_that_is_put_back() {
     let app = TestApp::start().await;
     let pool = pool_of(&app, 2).await;
-    let (one, other) = (pool.acquire().await.unwrap(), pool.acquire().await.unwrap());
-    let waits = tokio::spawn(pool.acquire());
-    tokio::task::yield_now().await;
+    let mut one = pool.acquire().await.unwrap();
+    let backend = backend_of(&mut one).await;
+    let other = pool.acquire().await.unwrap();
+    let mut waits = pin!(pool.acquire());
+    assert!(waits.as_mut().now_or_never().is_none());
     one.put_back();
-    let mut got = timeout(BOUND, waits).await.unwrap().unwrap().unwrap();
-    backend_of(&mut got).await;
+    let mut got = timeout(BOUND, waits).await.unwrap().unwrap();
+    assert_eq!(backend_of(&mut got).await, backend);
     got.put_back();
     other.put_back();
+    pool.close().await;
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_waits_for_the_pool_gets_what_was_given_up_by_somebody_else() {
+    let app = TestApp::start().await;
+    let pool = pool_of(&app, 1).await;
+    let given_up = pool.acquire().await.unwrap();
+    let mut waits = pin!(pool.acquire());
+    assert!(waits.as_mut().now_or_never().is_none());
+    drop(given_up);
+    let mut got = timeout(BOUND, waits).await.unwrap().unwrap();
+    backend_of(&mut got).await;
+    drop(got);
+    pool.close().await;
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn many_who_begin_at_once_open_a_few_connections() {
+    let app = TestApp::start().await;
+    let pool = pool_of(&app, 16).await;
+    let begin = async || {
+        let mut conn = pool.acquire().await.unwrap();
+        let backend = backend_of(&mut conn).await;
+        conn.put_back();
+        backend
+    };
+    let backends = join_all((0..16).map(|_| begin())).await;
+    let opened = HashSet::<i32>::from_iter(backends).len();
+    assert!(opened <= 8, "{opened} connections for 16 short statements");
+    pool.close().await;
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn everybody_who_waits_for_a_database_that_refuses_is_told() {
+    let app = TestApp::start().await;
+    let options = db::parse_url(app.database_url()).unwrap();
+    let pool = Pool::from(db::lazy_pool(options.database("no such database"), 4));
+    let refused = join_all((0..8).map(|_| pool.acquire())).await;
+    for refused in refused {
+        let error = refused.unwrap_err();
+        let code = error.as_database_error().unwrap().code();
+        assert_eq!(code.as_deref(), Some("3D000"), "{error}");
+    }
+    app.finish().await;
+}
+
+/// As whoever listens for wake-ups does.
+#[tokio::test(flavor = "multi_thread")]
+async fn one_who_asks_the_pool_itself_gets_a_connection_although_others_never_stop() {
+    let app = TestApp::start().await;
+    let pool = pool_of(&app, 2).await;
+    let never_stops = async || {
+        loop {
+            let mut conn = pool.acquire().await.unwrap();
+            backend_of(&mut conn).await;
+            conn.put_back();
+        }
+    };
+    let others = join_all((0..4).map(|_| never_stops()));
+    let asks = timeout(BOUND, pool.inner().acquire());
+    tokio::select! {
+        _ = others => unreachable!("they never stop"),
+        got = asks => drop(got.unwrap().unwrap()),
+    }
     pool.close().await;
     app.finish().await;
 }

@@ -2,7 +2,7 @@
 //! and where the caller has the answer already (304), against a server that reads the same row and builds the same answer
 //! (`floors/read.rs`). The whole scale also has the result alone, which is stored as it can be sent.
 //!
-//! The load comes from wrk on 8 connections.
+//! The load comes from wrk on 8 connections, and for one row on 64: more than there are connections to the database.
 
 mod transcript;
 
@@ -24,6 +24,8 @@ use crate::kit::{
 };
 
 const CONNECTIONS: usize = 8;
+
+const MANY_CONNECTIONS: usize = 64;
 
 const SIZES: [(&str, usize); 3] = [("30 KB", 30_000), ("200 KB", 200_000), ("2 MB", 2_000_000)];
 
@@ -75,27 +77,31 @@ pub async fn measure(scale: Scale) -> anyhow::Result<Vec<Row>> {
         ];
         for (name, header) in ways {
             let mut row = row(&format!("{size}{name}"));
-            compare(&duel, &mut row, scale, (&ours, header), (&least, header)).await?;
+            let asked = ((&*ours, header), (&*least, header));
+            compare(&duel, &mut row, scale, CONNECTIONS, asked).await?;
             rows.push(row);
         }
-        let mut unchanged = row(&format!("{size}, 304"));
         let known = |tag| Some(("if-none-match", tag));
-        compare(
-            &duel,
-            &mut unchanged,
-            scale,
-            (&ours, known(ours_tag.as_str())),
-            (&least, known(floor_tag.as_str())),
-        )
-        .await?;
-        rows.push(unchanged);
+        let unchanged = (
+            (&*ours, known(ours_tag.as_str())),
+            (&*least, known(floor_tag.as_str())),
+        );
+        let mut row_304 = row(&format!("{size}, 304"));
+        compare(&duel, &mut row_304, scale, CONNECTIONS, unchanged).await?;
+        rows.push(row_304);
+        if nth == 0 {
+            let mut row_304 = row(&format!("{size}, 304, {MANY_CONNECTIONS} connections"));
+            compare(&duel, &mut row_304, scale, MANY_CONNECTIONS, unchanged).await?;
+            rows.push(row_304);
+        }
         if scale.is_quick {
             continue;
         }
         let (ours, least) = (format!("{ours}/result"), format!("{least}/result"));
         for (name, header) in [plain, (", zstd", zstd)] {
             let mut row = row(&format!("{size}, result alone{name}"));
-            compare(&duel, &mut row, scale, (&ours, header), (&least, header)).await?;
+            let asked = ((&*ours, header), (&*least, header));
+            compare(&duel, &mut row, scale, CONNECTIONS, asked).await?;
             rows.push(row);
         }
     }
@@ -113,8 +119,8 @@ async fn compare(
     duel: &Duel<'_>,
     row: &mut Row,
     scale: Scale,
-    (ours, ours_header): Asked<'_>,
-    (least, floor_header): Asked<'_>,
+    connections: usize,
+    ((ours, ours_header), (least, floor_header)): (Asked<'_>, Asked<'_>),
 ) -> anyhow::Result<()> {
     let block = scale.of(Duration::from_millis(700), Duration::from_millis(180));
     let (ours_script, floor_script) = (
@@ -122,10 +128,10 @@ async fn compare(
         script("floor", floor_header)?,
     );
     // Postgres settles on a plan when a connection has run a statement five times.
-    wrk::load(ours, &ours_script, CONNECTIONS, block).await?;
-    wrk::load(least, &floor_script, CONNECTIONS, block).await?;
-    let ask_ours = || wrk::load(ours, &ours_script, CONNECTIONS, block);
-    let ask_floor = || wrk::load(least, &floor_script, CONNECTIONS, block);
+    wrk::load(ours, &ours_script, connections, block).await?;
+    wrk::load(least, &floor_script, connections, block).await?;
+    let ask_ours = || wrk::load(ours, &ours_script, connections, block);
+    let ask_floor = || wrk::load(least, &floor_script, connections, block);
     duel.run(row, ask_ours, ask_floor).await
 }
 

@@ -1,22 +1,49 @@
-//! What is at hand: the last that was put back is the first to be taken, since its processes and caches are still warm.
+//! What is at hand: the last that was put back is the first to be taken, since its processes and caches are still warm; and
+//! those who wait while nothing is, who come first in turn.
 
 use std::{
     collections::VecDeque,
     time::{Duration, Instant},
 };
 
+use tokio::sync::oneshot;
+
 use crate::db::TRUSTED_IDLE_TIME;
 
 /// After this the pool gets one back, which ends those that are too old.
 const LENT_FOR_AT_MOST: Duration = Duration::from_secs(30);
 
-/// Connections that nobody uses, oldest first.
+/// The same while somebody waits: whoever asks the pool itself, as one who listens does, waits there.
+const LENT_ON_FOR_AT_MOST: Duration = Duration::from_secs(1);
+
+/// How many ask the pool at once. With one of them, an opening that takes long would be waited for by everybody; many at the
+/// same moment keep Postgres from doing anything else.
+const MOST_ASKERS: usize = 2;
+
+/// Connections that nobody uses, oldest first, and those who wait for one.
 #[derive(Debug)]
 pub(super) struct AtHand<C> {
     resting: VecDeque<Resting<C>>,
     most: usize,
-    /// How many wait for the pool.
-    waiting: usize,
+    /// Those who have waited longest first. Some may have gone.
+    waiting: VecDeque<oneshot::Sender<Given<C>>>,
+    /// How many ask the pool. While somebody waits, somebody asks.
+    askers: usize,
+    is_closed: bool,
+}
+
+/// What one who waits gets: a connection, with the time when the pool gave it out.
+pub(super) type Given<C> = sqlx::Result<(C, Instant)>;
+
+/// What one gets who asks for what is at hand.
+#[derive(Debug)]
+pub(super) enum Taken<C> {
+    Conn(C, Instant),
+    /// Nothing yet: what is put back next is given. What has gone cold is the pool's.
+    Nothing {
+        given: oneshot::Receiver<Given<C>>,
+        cold: Vec<C>,
+    },
 }
 
 #[derive(Debug)]
@@ -33,32 +60,41 @@ impl<C> AtHand<C> {
         Self {
             resting: VecDeque::new(),
             most,
-            waiting: 0,
+            waiting: VecDeque::new(),
+            askers: 0,
+            is_closed: false,
         }
     }
 
-    /// Takes one, with the time when the pool gave it out. Without one, whoever asks waits for the pool, and says so when it
-    /// does no more. The others have gone cold, and are the pool's.
-    pub(super) fn take(&mut self, now: Instant) -> (Option<(C, Instant)>, Vec<C>) {
+    /// Takes one, or waits for one.
+    pub(super) fn take(&mut self, now: Instant) -> Taken<C> {
         match self.resting.pop_back() {
-            Some(last) if last.is_warm(now) => (Some((last.conn, last.since)), Vec::new()),
+            Some(last) if last.is_warm(now) => Taken::Conn(last.conn, last.since),
             last => {
-                self.waiting += 1;
+                let (sender, given) = oneshot::channel();
+                self.waiting.push_back(sender);
                 let cold = last.into_iter().map(|resting| resting.conn);
-                (None, cold.chain(self.take_all()).collect())
+                let cold = cold.chain(self.take_all()).collect();
+                Taken::Nothing { given, cold }
             }
         }
     }
 
-    /// Somebody has stopped to wait for the pool.
-    pub(super) fn waits_no_more(&mut self) {
-        self.waiting = self.waiting.saturating_sub(1);
-    }
-
-    /// Puts one back. Answers those that are the pool's: this one, where somebody waits for it there, and what has gone cold.
+    /// Puts one back, for whoever has waited longest. Answers those that are the pool's: this one, where there is no room for it
+    /// or it was lent for long, and what has gone cold.
     pub(super) fn put_back(&mut self, conn: C, since: Instant, now: Instant) -> Vec<C> {
-        let is_due = now.saturating_duration_since(since) > LENT_FOR_AT_MOST;
-        if is_due || self.waiting > 0 || self.resting.len() >= self.most {
+        let at_most = if self.waiting.is_empty() {
+            LENT_FOR_AT_MOST
+        } else {
+            LENT_ON_FOR_AT_MOST
+        };
+        if self.is_closed || now.saturating_duration_since(since) > at_most {
+            return vec![conn];
+        }
+        let Some(Ok((conn, _))) = self.give(Ok((conn, since))) else {
+            return Vec::new();
+        };
+        if self.resting.len() >= self.most {
             return vec![conn];
         }
         let cold = self
@@ -76,10 +112,51 @@ impl<C> AtHand<C> {
         cold
     }
 
-    /// Takes all of them, and no more.
+    /// Answers an error to whoever has waited longest.
+    pub(super) fn fail(&mut self, error: sqlx::Error) {
+        drop(self.give(Err(error)));
+    }
+
+    /// Whether one more is to ask the pool. Counts it.
+    pub(super) fn begin_to_ask(&mut self) -> bool {
+        let is_needed = self.askers < MOST_ASKERS && self.askers < self.count_waiting();
+        self.askers += usize::from(is_needed);
+        is_needed
+    }
+
+    /// Whether one who asked goes on: others still wait. One who does not is no longer counted.
+    pub(super) fn ask_on(&mut self) -> bool {
+        let is_needed = self.askers <= self.count_waiting();
+        self.askers -= usize::from(!is_needed);
+        is_needed
+    }
+
+    /// One who asked does so no more.
+    pub(super) fn stop_asking(&mut self) {
+        self.askers -= 1;
+    }
+
+    /// Takes all of them, and no more. Nobody gets any from now on.
     pub(super) fn close(&mut self) -> impl Iterator<Item = C> {
-        self.most = 0;
+        self.is_closed = true;
+        self.waiting.clear();
         self.take_all()
+    }
+
+    fn count_waiting(&mut self) -> usize {
+        self.waiting.retain(|sender| !sender.is_closed());
+        self.waiting.len()
+    }
+
+    /// Gives it to whoever has waited longest, or answers it where nobody waits.
+    fn give(&mut self, mut given: Given<C>) -> Option<Given<C>> {
+        while let Some(sender) = self.waiting.pop_front() {
+            match sender.send(given) {
+                Ok(()) => return None,
+                Err(not_taken) => given = not_taken,
+            }
+        }
+        Some(given)
     }
 
     fn take_all(&mut self) -> impl Iterator<Item = C> {
@@ -95,7 +172,25 @@ impl<C> Resting<C> {
 
 #[cfg(test)]
 mod tests {
+    use tokio::sync::oneshot::error::TryRecvError;
+
     use super::*;
+
+    type Waits = oneshot::Receiver<Given<&'static str>>;
+
+    fn taken(at_hand: &mut AtHand<&'static str>, now: Instant) -> Option<(&'static str, Instant)> {
+        match at_hand.take(now) {
+            Taken::Conn(conn, since) => Some((conn, since)),
+            Taken::Nothing { .. } => None,
+        }
+    }
+
+    fn waits(at_hand: &mut AtHand<&'static str>, now: Instant) -> (Waits, Vec<&'static str>) {
+        match at_hand.take(now) {
+            Taken::Conn(conn, _) => panic!("{conn} was at hand"),
+            Taken::Nothing { given, cold } => (given, cold),
+        }
+    }
 
     #[test]
     fn the_last_that_was_put_back_is_the_first_to_be_taken() {
@@ -103,8 +198,8 @@ mod tests {
         let mut at_hand = AtHand::of_at_most(2);
         assert!(at_hand.put_back("first", now, now).is_empty());
         assert!(at_hand.put_back("second", now, now).is_empty());
-        assert_eq!(at_hand.take(now), (Some(("second", now)), vec![]));
-        assert_eq!(at_hand.take(now), (Some(("first", now)), vec![]));
+        assert_eq!(taken(&mut at_hand, now), Some(("second", now)));
+        assert_eq!(taken(&mut at_hand, now), Some(("first", now)));
     }
 
     #[test]
@@ -117,13 +212,56 @@ mod tests {
     }
 
     #[test]
-    fn what_somebody_waits_for_goes_to_the_pool() {
+    fn whoever_has_waited_longest_gets_what_is_put_back() {
+        let now = Instant::now();
+        let mut at_hand = AtHand::of_at_most(0);
+        let (mut first, _) = waits(&mut at_hand, now);
+        let (gone, _) = waits(&mut at_hand, now);
+        let (mut third, _) = waits(&mut at_hand, now);
+        drop(gone);
+        assert!(at_hand.put_back("one", now, now).is_empty());
+        assert!(at_hand.put_back("two", now, now).is_empty());
+        assert_eq!(at_hand.put_back("three", now, now), ["three"]);
+        assert_eq!(first.try_recv().unwrap().unwrap(), ("one", now));
+        assert_eq!(third.try_recv().unwrap().unwrap(), ("two", now));
+    }
+
+    #[test]
+    fn an_error_is_one_waiters_alone() {
         let now = Instant::now();
         let mut at_hand = AtHand::of_at_most(1);
-        assert_eq!(at_hand.take(now), (None, vec![]));
-        assert_eq!(at_hand.put_back("any", now, now), ["any"]);
-        at_hand.waits_no_more();
+        at_hand.fail(sqlx::Error::PoolClosed);
+        let (mut first, _) = waits(&mut at_hand, now);
+        let (mut second, _) = waits(&mut at_hand, now);
+        at_hand.fail(sqlx::Error::PoolClosed);
+        assert!(first.try_recv().unwrap().is_err());
         assert!(at_hand.put_back("any", now, now).is_empty());
+        assert!(second.try_recv().unwrap().is_ok());
+    }
+
+    #[test]
+    fn a_few_ask_for_all_who_wait_and_as_long_as_they_do() {
+        let now = Instant::now();
+        let mut at_hand = AtHand::of_at_most(1);
+        assert!(!at_hand.begin_to_ask());
+        let waiters = [(); 3].map(|()| {
+            let (given, _) = waits(&mut at_hand, now);
+            (given, at_hand.begin_to_ask())
+        });
+        assert_eq!(
+            waiters.each_ref().map(|(_, asks)| *asks),
+            [true, true, false]
+        );
+        at_hand.put_back("one", now, now);
+        assert!(at_hand.ask_on(), "two still wait");
+        at_hand.put_back("two", now, now);
+        assert!(!at_hand.ask_on(), "one waits, for whom the other asks");
+        drop(waiters);
+        assert!(!at_hand.ask_on(), "nobody waits");
+        let (_given, _) = waits(&mut at_hand, now);
+        assert!(at_hand.begin_to_ask());
+        at_hand.stop_asking();
+        assert!(at_hand.begin_to_ask(), "the one who asked has gone");
     }
 
     #[test]
@@ -138,8 +276,8 @@ mod tests {
                 .is_empty()
         );
         assert_eq!(at_hand.put_back("new", now, now), ["cold"]);
-        assert_eq!(at_hand.take(now), (Some(("new", now)), vec![]));
-        assert_eq!(at_hand.take(now), (Some(("warm", then)), vec![]));
+        assert_eq!(taken(&mut at_hand, now), Some(("new", now)));
+        assert_eq!(taken(&mut at_hand, now), Some(("warm", then)));
     }
 
     #[test]
@@ -150,26 +288,51 @@ mod tests {
         for conn in ["first", "second"] {
             assert!(at_hand.put_back(conn, then, then).is_empty());
         }
-        assert_eq!(at_hand.take(now), (None, vec!["second", "first"]));
+        assert_eq!(waits(&mut at_hand, now).1, ["second", "first"]);
         assert_eq!(at_hand.take_all().count(), 0);
     }
 
     #[test]
-    fn nothing_is_at_hand_once_it_is_closed() {
+    fn nothing_is_at_hand_once_it_is_closed_and_nobody_gets_any() {
         let now = Instant::now();
         let mut at_hand = AtHand::of_at_most(2);
         assert!(at_hand.put_back("first", now, now).is_empty());
         assert_eq!(at_hand.close().collect::<Vec<_>>(), ["first"]);
         assert_eq!(at_hand.put_back("second", now, now), ["second"]);
+        let (mut given, _) = waits(&mut at_hand, now);
+        assert_eq!(at_hand.put_back("third", now, now), ["third"]);
+        assert_eq!(given.try_recv().unwrap_err(), TryRecvError::Empty);
+        at_hand.fail(sqlx::Error::PoolClosed);
+        assert!(given.try_recv().unwrap().is_err());
     }
 
     #[test]
-    fn what_was_lent_for_long_goes_to_the_pool_however_busy_it_is() {
+    fn whoever_waits_learns_that_it_is_closed() {
+        let now = Instant::now();
+        let mut at_hand = AtHand::of_at_most(2);
+        let (mut given, _) = waits(&mut at_hand, now);
+        assert_eq!(at_hand.close().count(), 0);
+        assert_eq!(given.try_recv().unwrap_err(), TryRecvError::Closed);
+    }
+
+    #[test]
+    fn what_was_lent_for_long_goes_to_the_pool() {
         let then = Instant::now();
         let mut at_hand = AtHand::of_at_most(1);
         let within = then + LENT_FOR_AT_MOST;
         assert!(at_hand.put_back("any", then, within).is_empty());
-        assert_eq!(at_hand.take(within), (Some(("any", then)), vec![]));
+        assert_eq!(taken(&mut at_hand, within), Some(("any", then)));
+        let after = within + Duration::from_millis(1);
+        assert_eq!(at_hand.put_back("any", then, after), ["any"]);
+    }
+
+    #[test]
+    fn what_was_lent_on_goes_to_the_pool_sooner() {
+        let then = Instant::now();
+        let mut at_hand = AtHand::of_at_most(1);
+        let within = then + LENT_ON_FOR_AT_MOST;
+        let _waiting = [(); 2].map(|()| waits(&mut at_hand, then));
+        assert!(at_hand.put_back("any", then, within).is_empty());
         let after = within + Duration::from_millis(1);
         assert_eq!(at_hand.put_back("any", then, after), ["any"]);
     }
