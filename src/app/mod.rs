@@ -20,7 +20,7 @@ use tokio::{net::TcpListener, sync::Semaphore};
 
 pub use self::listeners::Listeners;
 use crate::{
-    config::{ResendUnknown, ServeSettings, VerifyCallbacks},
+    config::{DatabaseSettings, ResendUnknown, ServeSettings, VerifyCallbacks},
     db::{self, pool::Pool, wakeups::Wakeups},
     domain::{ids::Ids, links::Links, options::OptionsPolicy},
     feed::Feed,
@@ -103,9 +103,14 @@ impl Gateway {
         }
         let metrics = telemetry::metrics_handle()?;
         let spool = open_spool(&settings)?;
+        let DatabaseSettings {
+            database_url,
+            database_pool_size,
+        } = &settings.database;
+        // One more listens.
         let pool = Pool::from(db::lazy_pool(
-            settings.database.database_url.options(),
-            settings.database.database_pool_size,
+            database_url.options(),
+            database_pool_size - 1,
         ));
         let ids = Ids::random();
         let sealer = Sealer::new(settings.callbacks.callback_keys.derive_sealing_keys())?;

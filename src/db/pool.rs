@@ -7,22 +7,31 @@
 //! asked.
 //!
 //! To open a connection takes Postgres as long as a hundred small statements. So those who wait open none themselves: a few ask
-//! the pool on behalf of all, and what is put back meanwhile is often there sooner.
+//! on behalf of all, and what is put back meanwhile is often there sooner.
 
+mod asker;
 mod at_hand;
 
 use std::{
     io,
     ops::{Deref, DerefMut},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::Instant,
+    time::{Duration, Instant},
 };
 
-use sqlx::{Connection, PgConnection, PgPool, Postgres, pool::PoolConnection};
+use sqlx::{
+    Connection, PgConnection, PgPool, Postgres, pool::PoolConnection, postgres::PgConnectOptions,
+};
 use tokio::time::{self, error::Elapsed};
 
-use self::at_hand::{AtHand, Taken};
-use super::ACQUIRE_TIMEOUT;
+use self::{
+    asker::Asker,
+    at_hand::{AtHand, Taken},
+};
+use super::lazy_pool;
+
+/// Whoever has waited longer for a connection is mentioned in the log.
+const LONG_WAIT: Duration = Duration::from_secs(2);
 
 /// A pool that lends its connections on from one to the next.
 #[derive(Debug, Clone)]
@@ -43,30 +52,30 @@ pub struct Loan {
     parts: Arc<Parts>,
 }
 
-/// Asks the pool for those who wait, while there are some.
-struct Asker {
-    parts: Arc<Parts>,
-    is_counted: bool,
-}
-
 impl Pool {
     /// Waits for a connection.
     ///
     /// # Errors
-    /// Where the database does not answer, or none comes in time.
+    /// Where the database does not answer or refuses, none comes in time, or the pool is closed.
     pub async fn acquire(&self) -> sqlx::Result<Loan> {
-        let taken = self.0.at_hand().take(Instant::now());
+        let begin = Instant::now();
+        let taken = self.0.at_hand().take(begin);
         let (conn, since) = match taken {
             Taken::Conn(conn, since) => (conn, since),
-            Taken::Nothing { given, cold } => {
-                drop(cold);
+            Taken::Nothing(given) => {
                 Asker::ask(&self.0);
-                let given = time::timeout(ACQUIRE_TIMEOUT, given).await;
-                given
-                    .map_err(|_| sqlx::Error::PoolTimedOut)?
-                    .map_err(|_| sqlx::Error::PoolClosed)??
+                let given = time::timeout(self.0.pool.options().get_acquire_timeout(), given);
+                let given = given.await.map_err(|_| sqlx::Error::PoolTimedOut)?;
+                given.map_err(|_| sqlx::Error::PoolClosed)??
             }
         };
+        let waited = begin.elapsed();
+        if waited > LONG_WAIT {
+            tracing::warn!(
+                waited_ms = waited.as_millis(),
+                "A connection to the database was waited for; DATABASE_POOL_SIZE may be too small, or Postgres overloaded"
+            );
+        }
         let parts = Arc::clone(&self.0);
         Ok(Loan { conn, since, parts })
     }
@@ -81,28 +90,26 @@ impl Pool {
             .map_err(given_up)?
     }
 
-    /// Closes all connections, when they are given back.
+    /// Closes all connections, when they are given back. Those who wait for one get an error.
     pub async fn close(&self) {
         let at_hand: Vec<_> = self.0.at_hand().close().collect();
         drop(at_hand);
         self.0.pool.close().await;
     }
 
-    /// The pool itself, for what is there once in a process.
+    /// One connection more to the same database, for whoever listens: it is never given back.
     #[must_use]
-    pub fn inner(&self) -> &PgPool {
-        &self.0.pool
+    pub fn beside(&self) -> PgPool {
+        let options = self.0.pool.connect_options();
+        lazy_pool(PgConnectOptions::clone(&options), 1)
     }
 }
 
 impl From<PgPool> for Pool {
-    /// At hand is half of it at most: whoever asks the pool itself finds something there.
     fn from(pool: PgPool) -> Self {
-        let most = pool.options().get_max_connections() / 2;
-        let at_hand = AtHand::of_at_most(usize::try_from(most).unwrap_or_default());
         Self(Arc::new(Parts {
             pool,
-            at_hand: Mutex::new(at_hand),
+            at_hand: Mutex::default(),
         }))
     }
 }
@@ -118,51 +125,6 @@ impl Drop for Parts {
     fn drop(&mut self) {
         for conn in self.at_hand().close() {
             drop(conn.leak());
-        }
-    }
-}
-
-impl Asker {
-    /// Asks for whoever has begun to wait, unless enough do.
-    ///
-    /// In a task of its own: one who waits no more, since another one has put a connection back, would leave behind a connection
-    /// that is half open. It also keeps what it takes to open one, some fifteen kilobytes, out of every request and every stream.
-    fn ask(parts: &Arc<Parts>) {
-        if parts.at_hand().begin_to_ask() {
-            let asker = Self {
-                parts: Arc::clone(parts),
-                is_counted: true,
-            };
-            tokio::spawn(asker.run());
-        }
-    }
-
-    async fn run(mut self) {
-        while self.is_counted {
-            let asked = self.parts.pool.acquire().await;
-            let now = Instant::now();
-            let mut at_hand = self.parts.at_hand();
-            let left_over = match asked {
-                Ok(conn) => at_hand.put_back(conn, now, now),
-                // Each of those who wait has a deadline of its own.
-                Err(sqlx::Error::PoolTimedOut) => Vec::new(),
-                Err(error) => {
-                    at_hand.fail(error);
-                    Vec::new()
-                }
-            };
-            self.is_counted = at_hand.ask_on();
-            drop(at_hand);
-            drop(left_over);
-        }
-    }
-}
-
-impl Drop for Asker {
-    /// One that has panicked, or whose runtime ends, asks no more.
-    fn drop(&mut self) {
-        if self.is_counted {
-            self.parts.at_hand().stop_asking();
         }
     }
 }

@@ -13,21 +13,16 @@ use crate::db::TRUSTED_IDLE_TIME;
 /// After this the pool gets one back, which ends those that are too old.
 const LENT_FOR_AT_MOST: Duration = Duration::from_secs(30);
 
-/// The same while somebody waits: whoever asks the pool itself, as one who listens does, waits there.
-const LENT_ON_FOR_AT_MOST: Duration = Duration::from_secs(1);
-
-/// How many ask the pool at once. With one of them, an opening that takes long would be waited for by everybody; many at the
-/// same moment keep Postgres from doing anything else.
+/// How many begin to ask at the same moment. Many openings at once keep Postgres from doing anything else.
 const MOST_ASKERS: usize = 2;
 
 /// Connections that nobody uses, oldest first, and those who wait for one.
 #[derive(Debug)]
 pub(super) struct AtHand<C> {
     resting: VecDeque<Resting<C>>,
-    most: usize,
     /// Those who have waited longest first. Some may have gone.
     waiting: VecDeque<oneshot::Sender<Given<C>>>,
-    /// How many ask the pool. While somebody waits, somebody asks.
+    /// How many ask, apart from those whose question takes long.
     askers: usize,
     is_closed: bool,
 }
@@ -39,11 +34,8 @@ pub(super) type Given<C> = sqlx::Result<(C, Instant)>;
 #[derive(Debug)]
 pub(super) enum Taken<C> {
     Conn(C, Instant),
-    /// Nothing yet: what is put back next is given. What has gone cold is the pool's.
-    Nothing {
-        given: oneshot::Receiver<Given<C>>,
-        cold: Vec<C>,
-    },
+    /// Nothing that is warm: what is put back next is given. Whoever waits sees to it that somebody asks.
+    Nothing(oneshot::Receiver<Given<C>>),
 }
 
 #[derive(Debug)]
@@ -54,47 +46,49 @@ struct Resting<C> {
     put_back_at: Instant,
 }
 
-impl<C> AtHand<C> {
-    /// None yet, and never more than so many.
-    pub(super) fn of_at_most(most: usize) -> Self {
+impl<C> Default for AtHand<C> {
+    fn default() -> Self {
         Self {
             resting: VecDeque::new(),
-            most,
             waiting: VecDeque::new(),
             askers: 0,
             is_closed: false,
         }
     }
+}
 
-    /// Takes one, or waits for one.
+impl<C> AtHand<C> {
+    /// Takes the warmest, or waits.
     pub(super) fn take(&mut self, now: Instant) -> Taken<C> {
-        match self.resting.pop_back() {
-            Some(last) if last.is_warm(now) => Taken::Conn(last.conn, last.since),
-            last => {
-                let (sender, given) = oneshot::channel();
-                self.waiting.push_back(sender);
-                let cold = last.into_iter().map(|resting| resting.conn);
-                let cold = cold.chain(self.take_all()).collect();
-                Taken::Nothing { given, cold }
-            }
+        if let Some(last) = self.resting.pop_back_if(|last| last.is_warm(now)) {
+            return Taken::Conn(last.conn, last.since);
         }
+        let (sender, given) = oneshot::channel();
+        self.waiting.push_back(sender);
+        Taken::Nothing(given)
     }
 
-    /// Puts one back, for whoever has waited longest. Answers those that are the pool's: this one, where there is no room for it
-    /// or it was lent for long, and what has gone cold.
+    /// Takes one that has to be asked whether it still answers.
+    pub(super) fn take_cold(&mut self) -> Option<(C, Instant)> {
+        let last = self.resting.pop_back()?;
+        Some((last.conn, last.since))
+    }
+
+    /// Whether there is such a one.
+    pub(super) fn has_cold(&self) -> bool {
+        !self.resting.is_empty()
+    }
+
+    /// Puts one back, for whoever has waited longest. Answers those that are the pool's: this one, where nobody waits and it was
+    /// lent for long, or it is closed; and what has gone cold.
     pub(super) fn put_back(&mut self, conn: C, since: Instant, now: Instant) -> Vec<C> {
-        let at_most = if self.waiting.is_empty() {
-            LENT_FOR_AT_MOST
-        } else {
-            LENT_ON_FOR_AT_MOST
-        };
-        if self.is_closed || now.saturating_duration_since(since) > at_most {
+        if self.is_closed {
             return vec![conn];
         }
-        let Some(Ok((conn, _))) = self.give(Ok((conn, since))) else {
+        let Some(Ok((conn, since))) = self.give(Ok((conn, since))) else {
             return Vec::new();
         };
-        if self.resting.len() >= self.most {
+        if now.saturating_duration_since(since) > LENT_FOR_AT_MOST {
             return vec![conn];
         }
         let cold = self
@@ -117,7 +111,7 @@ impl<C> AtHand<C> {
         drop(self.give(Err(error)));
     }
 
-    /// Whether one more is to ask the pool. Counts it.
+    /// Whether one more is to ask. Counts it.
     pub(super) fn begin_to_ask(&mut self) -> bool {
         let is_needed = self.askers < MOST_ASKERS && self.askers < self.count_waiting();
         self.askers += usize::from(is_needed);
@@ -131,7 +125,7 @@ impl<C> AtHand<C> {
         is_needed
     }
 
-    /// One who asked does so no more.
+    /// One who asks is counted no more.
     pub(super) fn stop_asking(&mut self) {
         self.askers -= 1;
     }
@@ -140,7 +134,7 @@ impl<C> AtHand<C> {
     pub(super) fn close(&mut self) -> impl Iterator<Item = C> {
         self.is_closed = true;
         self.waiting.clear();
-        self.take_all()
+        self.resting.drain(..).map(|resting| resting.conn)
     }
 
     fn count_waiting(&mut self) -> usize {
@@ -157,10 +151,6 @@ impl<C> AtHand<C> {
             }
         }
         Some(given)
-    }
-
-    fn take_all(&mut self) -> impl Iterator<Item = C> {
-        self.resting.drain(..).map(|resting| resting.conn)
     }
 }
 
@@ -181,21 +171,21 @@ mod tests {
     fn taken(at_hand: &mut AtHand<&'static str>, now: Instant) -> Option<(&'static str, Instant)> {
         match at_hand.take(now) {
             Taken::Conn(conn, since) => Some((conn, since)),
-            Taken::Nothing { .. } => None,
+            Taken::Nothing(_) => None,
         }
     }
 
-    fn waits(at_hand: &mut AtHand<&'static str>, now: Instant) -> (Waits, Vec<&'static str>) {
+    fn waits(at_hand: &mut AtHand<&'static str>, now: Instant) -> Waits {
         match at_hand.take(now) {
             Taken::Conn(conn, _) => panic!("{conn} was at hand"),
-            Taken::Nothing { given, cold } => (given, cold),
+            Taken::Nothing(given) => given,
         }
     }
 
     #[test]
     fn the_last_that_was_put_back_is_the_first_to_be_taken() {
         let now = Instant::now();
-        let mut at_hand = AtHand::of_at_most(2);
+        let mut at_hand = AtHand::default();
         assert!(at_hand.put_back("first", now, now).is_empty());
         assert!(at_hand.put_back("second", now, now).is_empty());
         assert_eq!(taken(&mut at_hand, now), Some(("second", now)));
@@ -203,25 +193,17 @@ mod tests {
     }
 
     #[test]
-    fn more_than_there_is_room_for_goes_to_the_pool() {
-        let now = Instant::now();
-        let mut at_hand = AtHand::of_at_most(1);
-        assert!(at_hand.put_back("first", now, now).is_empty());
-        assert_eq!(at_hand.put_back("second", now, now), ["second"]);
-        assert_eq!(AtHand::of_at_most(0).put_back("any", now, now), ["any"]);
-    }
-
-    #[test]
     fn whoever_has_waited_longest_gets_what_is_put_back() {
         let now = Instant::now();
-        let mut at_hand = AtHand::of_at_most(0);
-        let (mut first, _) = waits(&mut at_hand, now);
-        let (gone, _) = waits(&mut at_hand, now);
-        let (mut third, _) = waits(&mut at_hand, now);
+        let mut at_hand = AtHand::default();
+        let mut first = waits(&mut at_hand, now);
+        let gone = waits(&mut at_hand, now);
+        let mut third = waits(&mut at_hand, now);
         drop(gone);
         assert!(at_hand.put_back("one", now, now).is_empty());
         assert!(at_hand.put_back("two", now, now).is_empty());
-        assert_eq!(at_hand.put_back("three", now, now), ["three"]);
+        assert!(at_hand.put_back("three", now, now).is_empty());
+        assert_eq!(taken(&mut at_hand, now), Some(("three", now)));
         assert_eq!(first.try_recv().unwrap().unwrap(), ("one", now));
         assert_eq!(third.try_recv().unwrap().unwrap(), ("two", now));
     }
@@ -229,10 +211,10 @@ mod tests {
     #[test]
     fn an_error_is_one_waiters_alone() {
         let now = Instant::now();
-        let mut at_hand = AtHand::of_at_most(1);
+        let mut at_hand = AtHand::default();
         at_hand.fail(sqlx::Error::PoolClosed);
-        let (mut first, _) = waits(&mut at_hand, now);
-        let (mut second, _) = waits(&mut at_hand, now);
+        let mut first = waits(&mut at_hand, now);
+        let mut second = waits(&mut at_hand, now);
         at_hand.fail(sqlx::Error::PoolClosed);
         assert!(first.try_recv().unwrap().is_err());
         assert!(at_hand.put_back("any", now, now).is_empty());
@@ -242,10 +224,10 @@ mod tests {
     #[test]
     fn a_few_ask_for_all_who_wait_and_as_long_as_they_do() {
         let now = Instant::now();
-        let mut at_hand = AtHand::of_at_most(1);
+        let mut at_hand = AtHand::default();
         assert!(!at_hand.begin_to_ask());
         let waiters = [(); 3].map(|()| {
-            let (given, _) = waits(&mut at_hand, now);
+            let given = waits(&mut at_hand, now);
             (given, at_hand.begin_to_ask())
         });
         assert_eq!(
@@ -258,7 +240,7 @@ mod tests {
         assert!(!at_hand.ask_on(), "one waits, for whom the other asks");
         drop(waiters);
         assert!(!at_hand.ask_on(), "nobody waits");
-        let (_given, _) = waits(&mut at_hand, now);
+        let _given = waits(&mut at_hand, now);
         assert!(at_hand.begin_to_ask());
         at_hand.stop_asking();
         assert!(at_hand.begin_to_ask(), "the one who asked has gone");
@@ -268,7 +250,7 @@ mod tests {
     fn what_has_gone_cold_goes_to_the_pool_with_the_next_that_is_put_back() {
         let then = Instant::now();
         let now = then + TRUSTED_IDLE_TIME + Duration::from_millis(1);
-        let mut at_hand = AtHand::of_at_most(3);
+        let mut at_hand = AtHand::default();
         assert!(at_hand.put_back("cold", then, then).is_empty());
         assert!(
             at_hand
@@ -281,25 +263,29 @@ mod tests {
     }
 
     #[test]
-    fn nothing_that_has_gone_cold_is_taken() {
+    fn what_has_gone_cold_is_taken_by_those_alone_who_ask_it() {
         let then = Instant::now();
         let now = then + TRUSTED_IDLE_TIME + Duration::from_millis(1);
-        let mut at_hand = AtHand::of_at_most(2);
+        let mut at_hand = AtHand::default();
         for conn in ["first", "second"] {
             assert!(at_hand.put_back(conn, then, then).is_empty());
         }
-        assert_eq!(waits(&mut at_hand, now).1, ["second", "first"]);
-        assert_eq!(at_hand.take_all().count(), 0);
+        assert_eq!(taken(&mut at_hand, now), None);
+        assert!(at_hand.has_cold());
+        assert_eq!(at_hand.take_cold(), Some(("second", then)));
+        assert_eq!(at_hand.take_cold(), Some(("first", then)));
+        assert_eq!(at_hand.take_cold(), None);
+        assert!(!at_hand.has_cold());
     }
 
     #[test]
     fn nothing_is_at_hand_once_it_is_closed_and_nobody_gets_any() {
         let now = Instant::now();
-        let mut at_hand = AtHand::of_at_most(2);
+        let mut at_hand = AtHand::default();
         assert!(at_hand.put_back("first", now, now).is_empty());
         assert_eq!(at_hand.close().collect::<Vec<_>>(), ["first"]);
         assert_eq!(at_hand.put_back("second", now, now), ["second"]);
-        let (mut given, _) = waits(&mut at_hand, now);
+        let mut given = waits(&mut at_hand, now);
         assert_eq!(at_hand.put_back("third", now, now), ["third"]);
         assert_eq!(given.try_recv().unwrap_err(), TryRecvError::Empty);
         at_hand.fail(sqlx::Error::PoolClosed);
@@ -309,31 +295,23 @@ mod tests {
     #[test]
     fn whoever_waits_learns_that_it_is_closed() {
         let now = Instant::now();
-        let mut at_hand = AtHand::of_at_most(2);
-        let (mut given, _) = waits(&mut at_hand, now);
+        let mut at_hand = AtHand::default();
+        let mut given = waits(&mut at_hand, now);
         assert_eq!(at_hand.close().count(), 0);
         assert_eq!(given.try_recv().unwrap_err(), TryRecvError::Closed);
     }
 
     #[test]
-    fn what_was_lent_for_long_goes_to_the_pool() {
+    fn what_was_lent_for_long_goes_to_the_pool_where_nobody_waits() {
         let then = Instant::now();
-        let mut at_hand = AtHand::of_at_most(1);
+        let mut at_hand = AtHand::default();
         let within = then + LENT_FOR_AT_MOST;
         assert!(at_hand.put_back("any", then, within).is_empty());
         assert_eq!(taken(&mut at_hand, within), Some(("any", then)));
         let after = within + Duration::from_millis(1);
-        assert_eq!(at_hand.put_back("any", then, after), ["any"]);
-    }
-
-    #[test]
-    fn what_was_lent_on_goes_to_the_pool_sooner() {
-        let then = Instant::now();
-        let mut at_hand = AtHand::of_at_most(1);
-        let within = then + LENT_ON_FOR_AT_MOST;
-        let _waiting = [(); 2].map(|()| waits(&mut at_hand, then));
-        assert!(at_hand.put_back("any", then, within).is_empty());
-        let after = within + Duration::from_millis(1);
+        let mut given = waits(&mut at_hand, after);
+        assert!(at_hand.put_back("any", then, after).is_empty());
+        assert_eq!(given.try_recv().unwrap().unwrap(), ("any", then));
         assert_eq!(at_hand.put_back("any", then, after), ["any"]);
     }
 }
