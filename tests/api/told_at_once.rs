@@ -13,9 +13,13 @@ use crate::support::{
     events::{all_told, wait_until_numbered},
     receiver::{Received, Receiver},
     rows::success,
+    sse::EventStream,
 };
 
 const DONE: &[&str] = &["transcription.done"];
+
+/// Workers look by themselves 0.7 seconds after their last look, at the earliest.
+const BEFORE_A_LOOK: Duration = Duration::from_millis(500);
 
 /// The numbers that a job's events have, in the order in which they were added.
 async fn numbers(app: &TestApp, job: &str) -> Vec<i64> {
@@ -198,5 +202,41 @@ async fn what_cannot_be_told_at_once_costs_no_callback() {
     app.acme.wait_until_done(&next).await;
     wait_until_numbered(&app).await;
     assert_eq!(numbers(&app, &id).await.len(), 3);
+    app.finish().await;
+}
+
+/// Of several, the one that was told of soonest counts: the others may have met a machine that is busy.
+#[tokio::test(flavor = "multi_thread")]
+async fn who_cancels_or_deletes_has_it_told_before_anybody_looks_by() {
+    let app = TestApp::start().await;
+    app.pause_dispatch().await;
+    let path = "/v1/events/stream?types=transcription.canceled,transcription.deleted";
+    let mut stream = EventStream::open(&app.acme, path).await;
+    let mut ids = Vec::new();
+    for _ in 0..8 {
+        ids.push(app.acme.start("a.mp3").await);
+    }
+    wait_until_numbered(&app).await;
+    let (deleted, deleted_as_at_gladia) = ids.split_at(4);
+    for (way, ids) in [
+        ("cancel", &ids[..]),
+        ("delete", deleted),
+        ("DELETE /v2/pre-recorded", deleted_as_at_gladia),
+    ] {
+        let mut soonest = Duration::MAX;
+        for id in ids {
+            let begin = Instant::now();
+            let answer = match way {
+                "cancel" => app.acme.cancel(id).await,
+                "delete" => app.acme.delete(id).await,
+                _ => app.acme.v2_delete(id).await,
+            };
+            assert!((200..300).contains(&answer.status), "{way}");
+            stream.next().await;
+            soonest = soonest.min(begin.elapsed());
+        }
+        assert!(soonest < BEFORE_A_LOOK, "{way}: told after {soonest:?}");
+    }
+    drop(stream);
     app.finish().await;
 }

@@ -40,6 +40,7 @@ pub async fn cancel_transcription(
     match db::job_endings::cancel(&mut conn, caller.tenant_id, id).await? {
         // Of an erased one, the look gives the receipt.
         Moved::Done | Moved::Deleted => {
+            state.wakeups.events_added();
             Ok(Json(find(&mut conn, caller.tenant_id, id).await?.into()))
         }
         Moved::AlreadyEnded(status) => Err(Problem::new(

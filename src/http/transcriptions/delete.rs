@@ -33,6 +33,9 @@ pub async fn delete_transcription(
         .await?
     {
         Moved::NotFound => Err(Problem::no_such_transcription()),
-        Moved::Done | Moved::Deleted | Moved::AlreadyEnded(_) => Ok(StatusCode::NO_CONTENT),
+        Moved::Done | Moved::Deleted | Moved::AlreadyEnded(_) => {
+            state.wakeups.events_added();
+            Ok(StatusCode::NO_CONTENT)
+        }
     }
 }

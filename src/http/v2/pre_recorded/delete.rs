@@ -20,7 +20,10 @@ pub async fn delete_job(
     let mut conn = state.pool.acquire().await?;
     let deletes_at_gladia = !state.zero_data_retention;
     match db::job_endings::delete_ended(&mut conn, caller.tenant_id, id, deletes_at_gladia).await? {
-        DeletedEnded::Done => Ok(StatusCode::ACCEPTED),
+        DeletedEnded::Done => {
+            state.wakeups.events_added();
+            Ok(StatusCode::ACCEPTED)
+        }
         DeletedEnded::StillRuns => Err(V2Error::new(StatusCode::FORBIDDEN, "Invalid parameter")),
         DeletedEnded::NotFound => Err(V2Error::not_found()),
     }
