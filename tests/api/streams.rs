@@ -172,6 +172,29 @@ async fn the_past_is_told_page_by_page_while_the_present_goes_on() {
     app.finish().await;
 }
 
+/// What waited for its number when a stream began may be the very end that the stream then tells.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stream_that_has_told_an_end_ends_although_something_waited_for_its_number() {
+    let app = TestApp::start().await;
+    let id = app.acme.start("a.mp3").await;
+    app.acme.wait_until_done(&id).await;
+    app.all_numbered().await;
+    let mut numbering = app.pool.begin().await.unwrap();
+    sqlx::query("SELECT FROM event_sequence FOR UPDATE")
+        .execute(&mut *numbering)
+        .await
+        .unwrap();
+    assert_eq!(app.acme.delete(&id).await.status, 204);
+    let path = of_job(&id);
+    let mut stream = EventStream::open(&app.acme, &format!("{path}?after=evt_0")).await;
+    let told = stream.rest().await;
+    assert_eq!(kinds(&told), ["queued", "processing", "done"]);
+    numbering.rollback().await.unwrap();
+    let mut back = EventStream::resume(&app.acme, &path, &told[2].cursor()).await;
+    assert_eq!(kinds(&back.rest().await), ["deleted"]);
+    app.finish().await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn the_stream_of_a_job_ends_with_it_and_whoever_comes_back_is_sent_away() {
     let app = TestApp::builder().replicas(2).start().await;

@@ -103,8 +103,8 @@ impl Source {
     }
 
     /// Whether nothing is expected after an event.
-    pub(super) fn ends_with(&self, told: &Told) -> bool {
-        matches!(self, Self::Job { .. }) && told.kind.is_terminal()
+    pub(super) fn ends_with(&self, kind: PublicEventType) -> bool {
+        matches!(self, Self::Job { .. }) && kind.is_terminal()
     }
 
     /// Reads what comes after an event. Without one: of a tenant nothing that was before now, of a job everything.
