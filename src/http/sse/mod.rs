@@ -35,7 +35,7 @@ pub use self::{
 };
 use self::{
     source::{Reader, Unreadable},
-    stream::{PLACES, Stream},
+    stream::{PLACES, Stream, beating},
 };
 use super::{
     compression::AsItIs,
@@ -170,7 +170,7 @@ pub async fn open(
         }
         .in_current_span(),
     );
-    let frames = stream::beating(receiver, streams.timing.heartbeat_interval);
+    let frames = beating(receiver, streams.timing.heartbeat_interval);
     let frames = frames.map(Ok::<_, Infallible>);
     let headers = [(X_ACCEL_BUFFERING, HeaderValue::from_static("no"))];
     // Encoded, events would wait for each other.
