@@ -124,7 +124,7 @@ pub fn lazy_pool(options: PgConnectOptions, max_connections: u32) -> PgPool {
     PgPoolOptions::new()
         .max_connections(max_connections)
         .acquire_timeout(ACQUIRE_TIMEOUT)
-        // Who asks it does so for others, none of whom may have waited for long.
+        // Who asks it does so for others, none of whom may have waited for long: `Pool` tells of those who have.
         .acquire_slow_threshold(Duration::MAX)
         .after_connect(|conn, _| Box::pin(prepare_session(conn)))
         .test_before_acquire(false)

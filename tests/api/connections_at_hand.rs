@@ -208,10 +208,7 @@ async fn many_who_begin_at_once_open_a_few_connections() {
     };
     let backends = join_all((0..16).map(|_| begin())).await;
     let opened = HashSet::<i32>::from_iter(backends).len();
-    assert!(
-        opened < 16,
-        "one connection for each of 16 short statements"
-    );
+    assert!(opened <= 12, "{opened} connections for 16 short statements");
     pool.close().await;
     app.finish().await;
 }

@@ -205,7 +205,7 @@ async fn what_cannot_be_told_at_once_costs_no_callback() {
     app.finish().await;
 }
 
-/// Of several, the one that was told of soonest counts: the others may have met a machine that is busy.
+/// Of several, the one in the middle counts: some may meet a busy machine, and some a look by the way.
 #[tokio::test(flavor = "multi_thread")]
 async fn who_cancels_or_deletes_has_it_told_before_anybody_looks_by() {
     let app = TestApp::start().await;
@@ -223,7 +223,7 @@ async fn who_cancels_or_deletes_has_it_told_before_anybody_looks_by() {
         ("delete", deleted),
         ("DELETE /v2/pre-recorded", deleted_as_at_gladia),
     ] {
-        let mut soonest = Duration::MAX;
+        let mut told_after = Vec::new();
         for id in ids {
             let begin = Instant::now();
             let answer = match way {
@@ -233,9 +233,11 @@ async fn who_cancels_or_deletes_has_it_told_before_anybody_looks_by() {
             };
             assert!((200..300).contains(&answer.status), "{way}");
             stream.next().await;
-            soonest = soonest.min(begin.elapsed());
+            told_after.push(begin.elapsed());
         }
-        assert!(soonest < BEFORE_A_LOOK, "{way}: told after {soonest:?}");
+        told_after.sort();
+        let median = told_after[told_after.len() / 2];
+        assert!(median < BEFORE_A_LOOK, "{way}: told after {told_after:?}");
     }
     drop(stream);
     app.finish().await;

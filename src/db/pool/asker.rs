@@ -15,8 +15,8 @@ use tokio::time;
 
 use super::Parts;
 
-/// An asker whose question takes longer does not keep another one from asking: what has come back to the pool meanwhile, or
-/// the same of a database that is back since, may be there at once.
+/// An asker whose question takes longer does not keep others from asking. Something may have come back to the pool meanwhile, or
+/// the database be back.
 const PATIENCE: Duration = Duration::from_millis(250);
 
 /// One who asks.
@@ -29,8 +29,10 @@ pub(super) struct Asker {
 impl Parts {
     async fn find(&self) -> sqlx::Result<(PoolConnection<Postgres>, Instant)> {
         loop {
-            let cold = self.at_hand().take_cold();
-            let Some((mut conn, since)) = cold else { break };
+            let resting = self.at_hand().take_resting();
+            let Some((mut conn, since)) = resting else {
+                break;
+            };
             let answer = time::timeout(self.pool.options().get_acquire_timeout(), conn.ping());
             match answer.await {
                 Ok(Ok(())) => return Ok((conn, since)),
@@ -44,7 +46,7 @@ impl Parts {
     /// Whether there is something to be found: not all connections are lent to somebody.
     fn may_find_another(&self) -> bool {
         let most = self.pool.options().get_max_connections();
-        self.pool.size() < most || self.pool.num_idle() > 0 || self.at_hand().has_cold()
+        self.pool.size() < most || self.pool.num_idle() > 0 || self.at_hand().is_any_resting()
     }
 }
 

@@ -10,8 +10,11 @@ use tokio::sync::oneshot;
 
 use crate::db::TRUSTED_IDLE_TIME;
 
-/// After this the pool gets one back, which ends those that are too old.
+/// After this the pool gets one back where nobody waits, and ends those that are too old.
 const LENT_FOR_AT_MOST: Duration = Duration::from_secs(30);
+
+/// The same where somebody waits.
+const LENT_ON_FOR_AT_MOST: Duration = Duration::from_mins(5);
 
 /// How many begin to ask at the same moment. Many openings at once keep Postgres from doing anything else.
 const MOST_ASKERS: usize = 2;
@@ -68,27 +71,28 @@ impl<C> AtHand<C> {
         Taken::Nothing(given)
     }
 
-    /// Takes one that has to be asked whether it still answers.
-    pub(super) fn take_cold(&mut self) -> Option<(C, Instant)> {
+    /// Takes the warmest, cold or not, for whoever asks it whether it still answers.
+    pub(super) fn take_resting(&mut self) -> Option<(C, Instant)> {
         let last = self.resting.pop_back()?;
         Some((last.conn, last.since))
     }
 
-    /// Whether there is such a one.
-    pub(super) fn has_cold(&self) -> bool {
+    /// Whether there is one.
+    pub(super) fn is_any_resting(&self) -> bool {
         !self.resting.is_empty()
     }
 
-    /// Puts one back, for whoever has waited longest. Answers those that are the pool's: this one, where nobody waits and it was
-    /// lent for long, or it is closed; and what has gone cold.
+    /// Puts one back, for whoever has waited longest. Answers those that are the pool's: this one, where it was lent for long or
+    /// it is closed; and what has gone cold.
     pub(super) fn put_back(&mut self, conn: C, since: Instant, now: Instant) -> Vec<C> {
-        if self.is_closed {
+        let lent_for = now.saturating_duration_since(since);
+        if self.is_closed || lent_for > LENT_ON_FOR_AT_MOST {
             return vec![conn];
         }
         let Some(Ok((conn, since))) = self.give(Ok((conn, since))) else {
             return Vec::new();
         };
-        if now.saturating_duration_since(since) > LENT_FOR_AT_MOST {
+        if lent_for > LENT_FOR_AT_MOST {
             return vec![conn];
         }
         let cold = self
@@ -271,11 +275,11 @@ mod tests {
             assert!(at_hand.put_back(conn, then, then).is_empty());
         }
         assert_eq!(taken(&mut at_hand, now), None);
-        assert!(at_hand.has_cold());
-        assert_eq!(at_hand.take_cold(), Some(("second", then)));
-        assert_eq!(at_hand.take_cold(), Some(("first", then)));
-        assert_eq!(at_hand.take_cold(), None);
-        assert!(!at_hand.has_cold());
+        assert!(at_hand.is_any_resting());
+        assert_eq!(at_hand.take_resting(), Some(("second", then)));
+        assert_eq!(at_hand.take_resting(), Some(("first", then)));
+        assert_eq!(at_hand.take_resting(), None);
+        assert!(!at_hand.is_any_resting());
     }
 
     #[test]
@@ -312,6 +316,15 @@ mod tests {
         let mut given = waits(&mut at_hand, after);
         assert!(at_hand.put_back("any", then, after).is_empty());
         assert_eq!(given.try_recv().unwrap().unwrap(), ("any", then));
+        assert_eq!(at_hand.put_back("any", then, after), ["any"]);
+    }
+
+    #[test]
+    fn what_was_lent_on_for_very_long_goes_to_the_pool_whoever_waits() {
+        let then = Instant::now();
+        let mut at_hand = AtHand::default();
+        let _given = waits(&mut at_hand, then);
+        let after = then + LENT_ON_FOR_AT_MOST + Duration::from_millis(1);
         assert_eq!(at_hand.put_back("any", then, after), ["any"]);
     }
 }

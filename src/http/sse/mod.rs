@@ -7,7 +7,7 @@
 //!
 //! Each stream is a task that fills a channel of few places, from which its connection takes ([`stream`]). A reader who
 //! takes nothing for a while is cut off along with its connection, so that it holds neither memory nor a shutdown. While
-//! nothing happens a stream holds no connection to the database, and wakes not even for its heartbeat, which its connection sends.
+//! nothing happens a stream holds no connection to the database and wakes for its heartbeat only.
 //!
 //! A key is looked at when a stream begins. One that was revoked ends with the lives of its streams, after an hour at most;
 //! those lives also spread streams over the replicas anew.
@@ -23,7 +23,7 @@ use axum::{
     http::{HeaderName, HeaderValue, StatusCode},
     response::{IntoResponse, Response, Sse},
 };
-use futures_util::StreamExt;
+use futures_util::{StreamExt, stream::poll_fn};
 use metrics::gauge;
 use tokio::sync::{Semaphore, mpsc};
 use tokio_util::sync::CancellationToken;
@@ -35,7 +35,7 @@ pub use self::{
 };
 use self::{
     source::{Reader, Unreadable},
-    stream::{PLACES, Stream, beating},
+    stream::{PLACES, Stream},
 };
 use super::{
     compression::AsItIs,
@@ -152,7 +152,7 @@ pub async fn open(
         // The one answer after which an `EventSource` does not come back.
         return Ok(StatusCode::NO_CONTENT.into_response());
     }
-    let (sender, receiver) = mpsc::channel(PLACES);
+    let (sender, mut receiver) = mpsc::channel(PLACES);
     let stream = Box::new(Stream {
         reader,
         subscription,
@@ -170,8 +170,8 @@ pub async fn open(
         }
         .in_current_span(),
     );
-    let frames = beating(receiver, streams.timing.heartbeat_interval);
-    let frames = frames.map(Ok::<_, Infallible>);
+    let frames = poll_fn(move |context| receiver.poll_recv(context));
+    let frames = frames.map(|frame| Ok::<_, Infallible>(*frame));
     let headers = [(X_ACCEL_BUFFERING, HeaderValue::from_static("no"))];
     // Encoded, events would wait for each other.
     Ok((headers, Extension(AsItIs), Sse::new(frames)).into_response())

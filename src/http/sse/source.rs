@@ -107,6 +107,12 @@ impl Source {
         matches!(self, Self::Job { .. }) && kind.is_terminal()
     }
 
+    /// What comes after a page.
+    pub(super) fn after(&self, page: &Page) -> Then {
+        let last = page.events.last().map(|event| self.ends_with(event.kind));
+        Then::of(page.has_more, page.is_last, last)
+    }
+
     /// Reads what comes after an event. Without one: of a tenant nothing that was before now, of a job everything.
     async fn read(
         &self,
@@ -133,7 +139,7 @@ impl Source {
                 })
             }
             (Self::Job { tenant_id, job_id }, after) => {
-                // Before the events: what waits for its number now is in none of the pages, and so is not the end.
+                // Before the events: of what gets its number in between, another look is taken.
                 let may_go_on = events::may_go_on(conn, *tenant_id, *job_id)
                     .await?
                     .ok_or_else(Problem::no_such_transcription)?;
@@ -157,6 +163,33 @@ impl Source {
     }
 }
 
+/// What comes after a page of events.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Then {
+    /// Nothing.
+    End,
+    /// Another page.
+    Page,
+    /// What the feed hands over.
+    Feed,
+}
+
+impl Then {
+    /// Of a page that may have more behind it, or be the last; and whether its last event is an end, if it has any.
+    ///
+    /// Whether more is to come is asked before the events are read. What waited for its number then may have got it in between,
+    /// and be the end that is in the page; or what was an end then is followed by a retry. Where the two do not go together,
+    /// another look, behind these events, finds out.
+    fn of(has_more: bool, is_last: bool, ends_with_end: Option<bool>) -> Self {
+        match (ends_with_end, is_last) {
+            _ if has_more => Self::Page,
+            (None | Some(true), true) => Self::End,
+            (None | Some(false), false) => Self::Feed,
+            (Some(true), false) | (Some(false), true) => Self::Page,
+        }
+    }
+}
+
 /// Reads a source's events from the database.
 pub(super) struct Reader {
     pub source: Source,
@@ -174,5 +207,37 @@ impl Reader {
         let page = self.source.read(&mut conn, after).await?;
         conn.put_back();
         Ok(page)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_stream_ends_where_nothing_is_to_come_and_an_end_was_told_or_nothing_is_left() {
+        assert_eq!(Then::of(false, true, Some(true)), Then::End);
+        assert_eq!(Then::of(false, true, None), Then::End);
+    }
+
+    #[test]
+    fn what_is_to_come_is_waited_for_where_no_end_was_told() {
+        assert_eq!(Then::of(false, false, Some(false)), Then::Feed);
+        assert_eq!(Then::of(false, false, None), Then::Feed);
+    }
+
+    #[test]
+    fn another_look_is_taken_at_an_end_that_had_no_number_yet_and_behind_one_that_was_none() {
+        assert_eq!(Then::of(false, false, Some(true)), Then::Page);
+        assert_eq!(Then::of(false, true, Some(false)), Then::Page);
+    }
+
+    #[test]
+    fn more_is_read_whatever_comes_later() {
+        for is_last in [false, true] {
+            for ends_with_end in [None, Some(false), Some(true)] {
+                assert_eq!(Then::of(true, is_last, ends_with_end), Then::Page);
+            }
+        }
     }
 }

@@ -1,9 +1,9 @@
 //! One stream: its task, from the first page to its end.
 
-use std::{sync::LazyLock, task::Poll, time::Duration};
+use std::{sync::LazyLock, time::Duration};
 
 use axum::response::sse;
-use futures_util::{FutureExt, stream::poll_fn};
+use futures_util::FutureExt;
 use rand::RngExt;
 use tokio::{
     sync::mpsc,
@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     StreamTiming,
-    source::{Page, Reader, Unreadable},
+    source::{Page, Reader, Then, Unreadable},
 };
 use crate::{
     db,
@@ -122,6 +122,7 @@ impl Stream {
 
     /// Tells everything, from the first page on, until nothing more is to come.
     async fn tell(&mut self, first: Page) -> Result<(), End> {
+        let mut heartbeat = heartbeat(self.timing.heartbeat_interval);
         let mut opening = sse::Event::default().retry(RECONNECT_DELAY);
         if first.events.is_empty() && self.reader.source.has_cursor() {
             // Whoever is cut off before the first event comes back to here, and not to whatever "now" is then.
@@ -136,27 +137,30 @@ impl Stream {
                 self.through = event.id;
             }
             self.through = self.through.max(page.through);
-            // What still waited for its number before the page was read may be the end that is in it.
-            let has_ended = page
-                .events
-                .last()
-                .is_some_and(|event| self.reader.source.ends_with(event.kind));
-            if page.is_last || (!page.has_more && self.follow(has_ended).await? == Followed::Told) {
-                return Ok(());
+            match self.reader.source.after(&page) {
+                Then::End => return Ok(()),
+                Then::Feed if self.follow(&mut heartbeat).await? == Followed::Told => return Ok(()),
+                Then::Feed | Then::Page => {}
             }
             // Rare and large: what it takes is not kept in every stream that waits.
             page = Box::pin(self.read_on()).await?;
         }
     }
 
-    /// Tells what the feed hands over, until nothing more is to come or something was missed. `has_ended`: nothing is expected
-    /// but what is there already.
-    async fn follow(&mut self, mut has_ended: bool) -> Result<Followed, End> {
+    /// Tells what the feed hands over, until nothing more is to come or something was missed.
+    async fn follow(&mut self, heartbeat: &mut Interval) -> Result<Followed, End> {
+        let mut has_ended = false;
         loop {
             let next = match self.subscription.next().now_or_never() {
                 Some(next) => next,
                 None if has_ended => return Ok(Followed::Told),
-                None => self.subscription.next().await,
+                None => tokio::select! {
+                    next = self.subscription.next() => next,
+                    _ = heartbeat.tick() => {
+                        self.send(sse::Event::default().comment("")).await?;
+                        continue;
+                    }
+                },
             };
             let Next::Event(told) = next else {
                 return Ok(Followed::Missed);
@@ -220,24 +224,6 @@ fn frame(told: &Told) -> sse::Event {
         .id(told.id.to_string())
         .event(told.kind.as_str())
         .data(String::from_utf8_lossy(&told.body))
-}
-
-/// Frames as they come, and a heartbeat whenever it is due and none waits.
-///
-/// Whoever takes frames for a connection looks at the clock itself: to have the stream's task do it would wake two tasks for
-/// each heartbeat, and most of what streams cost is heartbeats.
-pub(super) fn beating(
-    mut frames: mpsc::Receiver<Frame>,
-    interval: Duration,
-) -> impl futures_util::Stream<Item = sse::Event> {
-    let mut heartbeat = heartbeat(interval);
-    poll_fn(move |context| match frames.poll_recv(context) {
-        Poll::Ready(frame) => Poll::Ready(frame.map(|frame| *frame)),
-        Poll::Pending => {
-            let due = heartbeat.poll_tick(context);
-            due.map(|_| Some(sse::Event::default().comment("")))
-        }
-    })
 }
 
 /// Many streams' come at the same instants, a second apart: one after the other, each would wake a sleeping process.

@@ -75,6 +75,9 @@ pub async fn commit(state: &AppState, accepted: Accepted<'_>) -> Result<Job, Pro
             ProblemType::AudioNotFound,
             "The uploaded file was erased while this request was under way. Upload it again.",
         );
+        tx.rollback().await?;
+        // To give the key back takes a connection, too.
+        conn.put_back();
         return Err(give_back(key.map(|(key, _)| key), problem).await);
     }
     let metadata = accepted.options.metadata().map(|map| (job_id, map));
