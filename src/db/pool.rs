@@ -99,7 +99,7 @@ impl Pool {
 
     /// One connection more to the same database, for whoever listens: it is never given back.
     #[must_use]
-    pub fn beside(&self) -> PgPool {
+    pub fn listener_pool(&self) -> PgPool {
         let options = self.0.pool.connect_options();
         lazy_pool(PgConnectOptions::clone(&options), 1)
     }

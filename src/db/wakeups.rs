@@ -256,7 +256,7 @@ impl Wakeups {
     }
 
     async fn listen(&self, pool: &Pool) -> sqlx::Result<()> {
-        let mut listener = PgListener::connect_with(&pool.beside()).await?;
+        let mut listener = PgListener::connect_with(&pool.listener_pool()).await?;
         listener
             .listen_all([JOBS_CHANNEL, EVENTS_CHANNEL, PRESENCE_CHANNEL])
             .await?;
