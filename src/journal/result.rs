@@ -1,5 +1,7 @@
 //! A result, out of what is stored of the callback that brought it.
 
+use std::io::{Cursor, Read};
+
 use bytes::Bytes;
 
 use crate::{
@@ -32,4 +34,145 @@ fn decode(zstd: &[u8], most_bytes: i64) -> Result<Bytes, &'static str> {
     zstd::bulk::decompress(zstd, most_bytes)
         .map(Bytes::from)
         .map_err(|_| "not zstd")
+}
+
+/// The length of a result, where what was read along with it tells.
+#[must_use]
+pub fn length(stored: &StoredResult) -> Option<usize> {
+    let rest = stored.rest.as_deref()?;
+    let body_bytes = usize::try_from(stored.body_bytes).ok()?;
+    let rest_bytes = zstd::bulk::decompress(rest, body_bytes.min(MOST_REST_BYTES)).ok()?;
+    body_bytes.checked_sub(rest_bytes.len())
+}
+
+/// A body that has more than this beside its result is none of Gladia's.
+const MOST_REST_BYTES: usize = 64 * 1024;
+
+/// How much of a result is unpacked at once: what takes a processor less than a tenth of a millisecond.
+const PIECE_BYTES: usize = 64 * 1024;
+
+/// A result byte for byte as it came, unpacked piece by piece as it is taken: whoever takes it slowly has little of it in
+/// memory.
+///
+/// Its last piece is there only where the whole is what was stored, so nobody takes what a disk has changed for a result.
+pub struct Pieces {
+    reader: zstd::Decoder<'static, Cursor<Vec<u8>>>,
+    /// How many bytes are still to come.
+    left: usize,
+}
+
+impl Pieces {
+    /// Begins with a frame that unpacks to this many bytes.
+    ///
+    /// # Errors
+    /// Where zstd cannot begin.
+    pub fn of(frame: Vec<u8>, bytes: usize) -> Result<Self, &'static str> {
+        let reader = zstd::Decoder::with_buffer(Cursor::new(frame)).map_err(|_| "no decoder")?;
+        Ok(Self {
+            reader,
+            left: bytes,
+        })
+    }
+
+    /// How many bytes are still to come.
+    #[must_use]
+    pub fn left(&self) -> usize {
+        self.left
+    }
+
+    fn read(&mut self, bytes: usize) -> Result<Bytes, &'static str> {
+        let mut piece = Vec::with_capacity(bytes);
+        let taken = (&mut self.reader)
+            .take(bytes as u64)
+            .read_to_end(&mut piece)
+            .map_err(|_| "not zstd")?;
+        if taken < bytes {
+            return Err("shorter than its body says");
+        }
+        // The end is where the checksum is compared.
+        if bytes == self.left && self.reader.read(&mut [0]).map_err(|_| "not zstd")? > 0 {
+            return Err("longer than its body says");
+        }
+        Ok(piece.into())
+    }
+}
+
+/// What is stored may be not what this service stores, or not of that length. Then nothing more is to come.
+impl Iterator for Pieces {
+    type Item = Result<Bytes, &'static str>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let bytes = self.left.min(PIECE_BYTES);
+        if bytes == 0 {
+            return None;
+        }
+        let piece = self.read(bytes);
+        self.left = match &piece {
+            Ok(_) => self.left - bytes,
+            Err(_) => 0,
+        };
+        Some(piece)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+
+    use super::*;
+    use crate::journal::body::encoder;
+
+    fn text() -> Vec<u8> {
+        (0..40_000)
+            .flat_map(|n: u32| format!("{n} ").into_bytes())
+            .collect()
+    }
+
+    fn frame(text: &[u8]) -> Vec<u8> {
+        let mut encoder = encoder(Vec::new()).unwrap();
+        encoder.write_all(text).unwrap();
+        encoder.finish().unwrap()
+    }
+
+    /// What comes of it until its end, or until it fails.
+    fn all(frame: Vec<u8>, bytes: usize) -> (Vec<u8>, Option<&'static str>) {
+        let mut read = Vec::new();
+        for piece in Pieces::of(frame, bytes).unwrap() {
+            match piece {
+                Ok(piece) => read.extend_from_slice(&piece),
+                Err(cause) => return (read, Some(cause)),
+            }
+        }
+        (read, None)
+    }
+
+    #[test]
+    fn pieces_are_the_whole_whatever_its_length() {
+        let text = text();
+        for bytes in [1, PIECE_BYTES - 1, PIECE_BYTES, PIECE_BYTES + 1, text.len()] {
+            let text = &text[..bytes];
+            assert!(all(frame(text), bytes) == (text.to_vec(), None), "{bytes}");
+        }
+    }
+
+    #[test]
+    fn what_was_changed_cut_or_is_of_another_length_never_comes_whole() {
+        let text = text();
+        let whole = frame(&text);
+        for at in [10, whole.len() / 2, whole.len() - 1] {
+            let mut changed = whole.clone();
+            changed[at] ^= 1;
+            let (read, cause) = all(changed, text.len());
+            assert!(read.len() < text.len() && cause.is_some(), "{at}");
+        }
+        let cut = whole[..whole.len() - 1].to_vec();
+        for (frame, bytes) in [
+            (cut, text.len()),
+            (whole.clone(), text.len() - 1),
+            (whole, text.len() + 1),
+        ] {
+            let (read, cause) = all(frame, bytes);
+            assert!(read.len() < bytes && cause.is_some(), "{bytes}");
+        }
+    }
 }

@@ -50,6 +50,7 @@ mod group_commit;
 mod guide;
 mod idempotency;
 mod large_callbacks;
+mod large_results;
 mod lifecycle;
 mod lines;
 mod list_filters;

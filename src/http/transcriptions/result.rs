@@ -1,11 +1,17 @@
 //! A job's result within the callback that brought it.
 
+use std::io;
+
 use axum::{
-    body::Bytes,
+    body::{Body, Bytes},
     http::{HeaderValue, header},
     response::{IntoResponse, Response},
 };
-use tokio::sync::{AcquireError, OwnedSemaphorePermit};
+use futures_util::{Stream, StreamExt, stream};
+use tokio::{
+    sync::{AcquireError, OwnedSemaphorePermit},
+    task::yield_now,
+};
 
 use crate::{
     db::{
@@ -17,10 +23,16 @@ use crate::{
         compression::Preferred,
         problem::{Problem, ProblemType},
         state::{AppState, UNPACKED_MIB},
-        transcriptions::view::{with_packed_result, with_result},
+        transcriptions::view::{with_packed_result, with_result, with_streamed_result},
     },
-    journal::result::unpacked,
+    journal::result::{Pieces, length, unpacked},
 };
+
+/// From which length on a result is unpacked as it is sent. What that takes beside is more than a smaller one.
+const LARGE_BYTES: usize = 256 * 1024;
+
+/// How many pieces are unpacked until other requests of the same thread have their turn.
+const PIECES_AT_ONCE: usize = 8;
 
 /// A result as it can be had without more work than necessary.
 pub enum Packed {
@@ -28,6 +40,63 @@ pub enum Packed {
     Zstd(Bytes),
     /// Unpacked: because it has no frame of its own, or because its reader does not want it packed.
     Plain(Bytes),
+    /// The same of a large one, unpacked as it is sent.
+    Large(Large),
+}
+
+/// A large result, as far as it is unpacked.
+pub struct Large {
+    callback_id: CallbackId,
+    first: Bytes,
+    rest: Box<Pieces>,
+}
+
+impl Large {
+    /// What cannot be read at all is found before an answer begins.
+    fn begin(callback_id: CallbackId, frame: Vec<u8>, bytes: usize) -> Result<Self, Problem> {
+        let begin = || {
+            let mut rest = Box::new(Pieces::of(frame, bytes)?);
+            let first = rest.next().unwrap_or(Ok(Bytes::new()))?;
+            Ok(Self {
+                callback_id,
+                first,
+                rest,
+            })
+        };
+        begin().map_err(|cause| unreadable(callback_id, cause))
+    }
+
+    /// How many bytes it has.
+    pub fn bytes(&self) -> usize {
+        self.first.len() + self.rest.left()
+    }
+
+    /// All of them. An error cuts the answer short of its length, which tells its reader that it is not whole.
+    pub fn into_stream(self) -> impl Stream<Item = io::Result<Bytes>> + Send {
+        let Self {
+            callback_id,
+            first,
+            rest,
+        } = self;
+        let rest = stream::unfold((rest, 1_usize), move |(mut rest, taken)| async move {
+            if taken.is_multiple_of(PIECES_AT_ONCE) {
+                yield_now().await;
+            }
+            let piece = rest.next()?.map_err(|cause| {
+                log_unreadable(callback_id, cause);
+                io::Error::other(cause)
+            });
+            Some((piece, (rest, taken + 1)))
+        });
+        stream::iter([Ok(first)]).chain(rest)
+    }
+}
+
+impl IntoResponse for Large {
+    fn into_response(self) -> Response {
+        let length = [(header::CONTENT_LENGTH, HeaderValue::from(self.bytes()))];
+        (length, Body::from_stream(self.into_stream())).into_response()
+    }
 }
 
 impl IntoResponse for Packed {
@@ -38,6 +107,7 @@ impl IntoResponse for Packed {
                 ([(header::CONTENT_ENCODING, zstd)], frame).into_response()
             }
             Self::Plain(result) => result.into_response(),
+            Self::Large(result) => result.into_response(),
         }
     }
 }
@@ -98,6 +168,10 @@ pub async fn read_packed(
         StoredAs::Frame(frame) if preferred == Preferred::Zstd => Ok(Packed::Zstd(frame.into())),
         zstd => {
             let stored = StoredResult { zstd, ..stored };
+            let stored = match in_pieces(callback_id, stored) {
+                Ok(large) => return large.map(Packed::Large),
+                Err(stored) => stored,
+            };
             unpack(state, callback_id, stored, permit, Packed::Plain).await
         }
     }
@@ -113,6 +187,13 @@ pub async fn shown_with(
 ) -> Result<Response, Problem> {
     let result = match read_packed(state, callback_id, small, preferred).await? {
         Packed::Plain(result) => result,
+        Packed::Large(result) => {
+            return Ok(with_streamed_result(
+                written,
+                result.bytes(),
+                result.into_stream(),
+            ));
+        }
         Packed::Zstd(frame) => match with_packed_result(&written, frame) {
             Some(answer) => return Ok(answer),
             // Not as they are packed here.
@@ -139,6 +220,18 @@ async fn find(
     // Erased since the job was read.
     let receipt = db::receipts::find_by_callback(&mut conn, callback_id).await?;
     Err(receipt.map_or_else(Problem::deleted, Problem::erased))
+}
+
+/// A large result to be unpacked as it is sent; or what is stored, where it is none or its length is not known.
+fn in_pieces(
+    callback_id: CallbackId,
+    stored: StoredResult,
+) -> Result<Result<Large, Problem>, StoredResult> {
+    let length = length(&stored).filter(|bytes| *bytes >= LARGE_BYTES);
+    match (stored.zstd, length) {
+        (StoredAs::Frame(frame), Some(bytes)) => Ok(Large::begin(callback_id, frame, bytes)),
+        (zstd, _) => Err(StoredResult { zstd, ..stored }),
+    }
 }
 
 /// Large results take milliseconds to unpack; the other requests of this thread do not wait for it. The permit goes along,
@@ -177,8 +270,12 @@ fn mib(body_bytes: i64) -> u32 {
         .clamp(1, UNPACKED_MIB)
 }
 
-fn unreadable(callback_id: CallbackId, cause: &str) -> Problem {
+fn log_unreadable(callback_id: CallbackId, cause: &str) {
     tracing::error!(callback.id = %callback_id, cause, "A stored result cannot be read");
+}
+
+fn unreadable(callback_id: CallbackId, cause: &str) -> Problem {
+    log_unreadable(callback_id, cause);
     Problem::new(
         ProblemType::Internal,
         "The stored result cannot be read. The gateway's log has the cause.",

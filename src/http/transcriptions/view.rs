@@ -1,6 +1,6 @@
 //! A transcription as callers see it.
 
-use std::convert::Infallible;
+use std::{convert::Infallible, io};
 
 use axum::{
     body::{Body, Bytes},
@@ -8,7 +8,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use chrono::{DateTime, Utc};
-use futures_util::stream;
+use futures_util::{Stream, StreamExt, stream};
 use serde::Serialize;
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
@@ -120,6 +120,18 @@ pub fn with_result(written: Vec<u8>, result: Option<Bytes>) -> Response {
     })
 }
 
+/// The same with a result of this many bytes that is there piece by piece.
+pub fn with_streamed_result(
+    written: Vec<u8>,
+    bytes: usize,
+    result: impl Stream<Item = io::Result<Bytes>> + Send + 'static,
+) -> Response {
+    let [before, _, after] = pieces(written, Bytes::new());
+    let length = before.len() + bytes + after.len();
+    let [before, after] = [before, after].map(|piece| stream::iter([Ok(piece)]));
+    json(length, Body::from_stream(before.chain(result).chain(after)))
+}
+
 /// The same with a result that is one zstd frame, as another. `None` where it is none that can be put into it.
 pub fn with_packed_result(written: &[u8], frame: Bytes) -> Option<Response> {
     let [before, _, after] = pieces(written.to_vec(), Bytes::new());
@@ -132,7 +144,12 @@ pub fn with_packed_result(written: &[u8], frame: Bytes) -> Option<Response> {
 }
 
 fn in_pieces(pieces: Vec<Bytes>) -> Response {
-    let length: usize = pieces.iter().map(Bytes::len).sum();
+    let length = pieces.iter().map(Bytes::len).sum();
+    let pieces = pieces.into_iter().map(Ok::<_, Infallible>);
+    json(length, Body::from_stream(stream::iter(pieces)))
+}
+
+fn json(length: usize, body: Body) -> Response {
     let headers = [
         (
             header::CONTENT_TYPE,
@@ -140,8 +157,7 @@ fn in_pieces(pieces: Vec<Bytes>) -> Response {
         ),
         (header::CONTENT_LENGTH, HeaderValue::from(length)),
     ];
-    let pieces = pieces.into_iter().map(Ok::<_, Infallible>);
-    (headers, Body::from_stream(stream::iter(pieces))).into_response()
+    (headers, body).into_response()
 }
 
 /// A file that was uploaded.

@@ -6,11 +6,12 @@ use super::view::JobView;
 use crate::{
     db::jobs::Job,
     http::{
+        compression::Preferred,
         problem::Problem,
         state::AppState,
         transcriptions::{
             lookup::{JobPath, find},
-            result::read,
+            result::{read, shown_with},
             view::{with_result, written},
         },
         v2::{auth::KeyedReader, error::V2Error, links::Base},
@@ -18,7 +19,7 @@ use crate::{
 };
 
 /// Where there is no result, or none yet.
-const NULL: &[u8] = b"null";
+const NULL: Bytes = Bytes::from_static(b"null");
 
 /// Answers a job with its result.
 pub async fn get_job(
@@ -30,8 +31,16 @@ pub async fn get_job(
     let mut conn = state.pool.acquire().await?;
     let job = find(&mut conn, caller.tenant_id, id).await?;
     conn.put_back();
-    let (written, result) = read_whole(&state, job, &base).await?;
-    Ok(with_result(written, Some(result)))
+    let callback_id = job.result_callback_id;
+    let shown = written(&JobView::of(job, &base))?;
+    match callback_id {
+        // In plain text, which is what Gladia answers.
+        Some(callback_id) => {
+            let shown = shown_with(&state, shown, callback_id, None, Preferred::Identity);
+            Ok(shown.await?)
+        }
+        None => Ok(with_result(shown, Some(NULL))),
+    }
 }
 
 /// A job as it is written, and what stands as its result.
@@ -44,7 +53,7 @@ pub(super) async fn read_whole(
     let written = written(&JobView::of(job, base))?;
     let result = match callback_id {
         Some(callback_id) => read(state, callback_id).await?,
-        None => Bytes::from_static(NULL),
+        None => NULL,
     };
     Ok((written, result))
 }

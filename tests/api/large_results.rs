@@ -1,0 +1,84 @@
+//! Results that are too large to be unpacked before they are sent.
+
+use reqwest::{Method, RequestBuilder};
+
+use crate::support::{Answer, Caller, TestApp, callbacks::processing, rows::success};
+
+/// Several times what is unpacked at once.
+const WORDS: usize = 150_000;
+
+/// A job that is done with a large result; its id, and the result as it came.
+async fn done(app: &TestApp) -> (String, String) {
+    let (id, attempt, gladia_id) = processing(app).await;
+    let words: Vec<String> = (0..WORDS).map(|nth| format!("word{nth}")).collect();
+    let body = success(&gladia_id, &words.join(" "));
+    assert_eq!(app.call_back(attempt.id, body.clone()).await.status, 200);
+    app.acme.wait_until_done(&id).await;
+    (id, body)
+}
+
+fn paths(id: &str) -> [String; 4] {
+    let job = format!("/v1/transcriptions/{id}");
+    [
+        format!("{job}/result"),
+        format!("{job}/export/json"),
+        format!("/v2/pre-recorded/{id}"),
+        job,
+    ]
+}
+
+/// As the API that a path belongs to wants to be asked.
+fn ask(caller: &Caller, method: Method, path: &str) -> RequestBuilder {
+    if path.starts_with("/v2") {
+        caller.v2(method, path)
+    } else {
+        caller.request(method, path)
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_large_result_comes_byte_for_byte_and_says_its_length_first() {
+    let app = TestApp::start().await;
+    let (id, callback) = done(&app).await;
+    let (_, payload) = callback.split_once("\"payload\":").unwrap();
+    let payload = payload.strip_suffix('}').unwrap();
+    for path in paths(&id) {
+        let plain = Answer::to(ask(&app.acme, Method::GET, &path)).await;
+        plain.expect(200);
+        let text = std::str::from_utf8(&plain.bytes).unwrap();
+        assert!(text.contains(payload), "{path}");
+        let length = plain.bytes.len().to_string();
+        assert_eq!(plain.header("content-length"), Some(&*length), "{path}");
+        let head = Answer::to(ask(&app.acme, Method::HEAD, &path)).await;
+        assert_eq!((head.status, head.bytes.len()), (200, 0), "{path}");
+        assert_eq!(head.header("content-length"), Some(&*length), "{path}");
+    }
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_large_result_that_a_disk_has_changed_never_passes_for_whole() {
+    let app = TestApp::start().await;
+    let (id, _) = done(&app).await;
+    // The checksum at the end of its frame: everything before it reads well.
+    let checksum = change("result_frame_start + result_frame_length - 1");
+    assert_eq!(app.execute(&checksum).await, 1);
+    for path in paths(&id) {
+        let answer = ask(&app.acme, Method::GET, &path).send().await.unwrap();
+        assert_eq!(answer.status(), 200, "{path}");
+        assert!(answer.bytes().await.is_err(), "{path}");
+    }
+    // Its very beginning.
+    app.execute(&change("result_frame_start")).await;
+    for path in paths(&id) {
+        let answer = Answer::to(ask(&app.acme, Method::GET, &path)).await;
+        assert_eq!(answer.status, 500, "{path}");
+    }
+    app.finish().await;
+}
+
+fn change(at: &str) -> String {
+    format!(
+        "UPDATE callbacks SET body = set_byte(body, ({at})::int, get_byte(body, ({at})::int) # 255)"
+    )
+}
