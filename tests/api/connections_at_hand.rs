@@ -7,11 +7,13 @@ use gladia_gateway::db::{
     self,
     pool::{Loan, Pool},
 };
+use reqwest::Method;
+use serde_json::json;
 use sqlx::{AssertSqlSafe, Connection};
 use tokio::time::timeout;
 use uuid::Uuid;
 
-use crate::support::{BOUND, TestApp, eventually};
+use crate::support::{Answer, BOUND, TestApp, audio, eventually, receiver::Receiver};
 
 /// Longer than a connection is used unasked.
 const LONG_REST: Duration = Duration::from_millis(500);
@@ -254,4 +256,40 @@ async fn terminate(app: &TestApp, backend: i32) {
 async fn run(app: &TestApp, statement: String) {
     let statement = sqlx::raw_sql(AssertSqlSafe(statement));
     statement.execute(&app.pool).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_smallest_pool_carries_many_jobs_at_once_to_their_receiver() {
+    const JOBS: usize = 24;
+    let app = TestApp::builder()
+        .set("DATABASE_POOL_SIZE", 2)
+        .start()
+        .await;
+    let receiver = Receiver::start().await;
+    let done = &["transcription.done"];
+    let endpoint = app.add_endpoint(&app.acme, &receiver.url(), done).await;
+    // With a key, as a file, and for a caller who waits: whatever would take a second connection while it has one would wait
+    // for itself.
+    let sent = join_all((0..JOBS).map(|nth| {
+        let caller = &app.acme;
+        async move {
+            let body = json!({ "audio_url": format!("https://audio.example/{nth}.mp3") });
+            match nth % 3 {
+                0 => caller.transcribe_once(&format!("key {nth}"), &body).await,
+                1 => caller.upload(audio::short(), "a.wav", None).await,
+                _ => {
+                    let waiting = caller.request(Method::POST, "/v1/transcriptions?wait=15");
+                    Answer::to(waiting.json(&body)).await
+                }
+            }
+        }
+    }));
+    for answer in sent.await {
+        assert!(matches!(answer.status, 200 | 202), "{}", answer.status);
+        let id = answer.json()["id"].as_str().unwrap().to_owned();
+        app.acme.wait_until_done(&id).await;
+    }
+    app.wait_for_deliveries(&endpoint, &["delivered"; JOBS])
+        .await;
+    app.finish().await;
 }

@@ -31,9 +31,6 @@ use crate::{
 /// From which length on a result is unpacked as it is sent. What that takes beside is more than a smaller one.
 const LARGE_BYTES: usize = 256 * 1024;
 
-/// How many pieces are unpacked until other requests of the same thread have their turn.
-const PIECES_AT_ONCE: usize = 8;
-
 /// A result as it can be had without more work than necessary.
 pub enum Packed {
     /// One zstd frame, as it is stored.
@@ -78,15 +75,14 @@ impl Large {
             first,
             rest,
         } = self;
-        let rest = stream::unfold((rest, 1_usize), move |(mut rest, taken)| async move {
-            if taken.is_multiple_of(PIECES_AT_ONCE) {
-                yield_now().await;
-            }
+        let rest = stream::unfold(rest, move |mut rest| async move {
+            // Other requests of this thread have their turn in between.
+            yield_now().await;
             let piece = rest.next()?.map_err(|cause| {
                 log_unreadable(callback_id, cause);
                 io::Error::other(cause)
             });
-            Some((piece, (rest, taken + 1)))
+            Some((piece, rest))
         });
         stream::iter([Ok(first)]).chain(rest)
     }
