@@ -9,6 +9,12 @@ use crate::{
     gladia::callback::result_of,
 };
 
+/// A body that has more than this beside its result is none of Gladia's.
+const MOST_REST_BYTES: usize = 64 * 1024;
+
+/// How much of a result is unpacked at once: what takes a processor less than a tenth of a millisecond.
+const PIECE_BYTES: usize = 64 * 1024;
+
 /// A result byte for byte as it came. Large ones take milliseconds: work for a thread of its own.
 ///
 /// # Errors
@@ -44,12 +50,6 @@ pub fn length(stored: &StoredResult) -> Option<usize> {
     let rest_bytes = zstd::bulk::decompress(rest, body_bytes.min(MOST_REST_BYTES)).ok()?;
     body_bytes.checked_sub(rest_bytes.len())
 }
-
-/// A body that has more than this beside its result is none of Gladia's.
-const MOST_REST_BYTES: usize = 64 * 1024;
-
-/// How much of a result is unpacked at once: what takes a processor less than a tenth of a millisecond.
-const PIECE_BYTES: usize = 64 * 1024;
 
 /// A result byte for byte as it came, unpacked piece by piece as it is taken: whoever takes it slowly has little of it in
 /// memory.

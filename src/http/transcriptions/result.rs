@@ -28,7 +28,7 @@ use crate::{
     journal::result::{Pieces, length, unpacked},
 };
 
-/// From which length on a result is unpacked as it is sent. What that takes beside is more than a smaller one.
+/// From which length on a result is unpacked as it is sent. A smaller one takes less memory than what unpacks it like that.
 const LARGE_BYTES: usize = 256 * 1024;
 
 /// A result as it can be had without more work than necessary.
