@@ -180,7 +180,7 @@ impl TryFrom<JobRow> for Job {
                 .map(|(frame, body_bytes)| StoredResult {
                     zstd: StoredAs::Frame(frame),
                     body_bytes,
-                    rest: None,
+                    other_frames: None,
                 }),
         })
     }
@@ -316,9 +316,9 @@ pub struct StoredResult {
     pub zstd: StoredAs,
     /// The size of the whole body that brought it, unpacked.
     pub body_bytes: i64,
-    /// The other frames of that body, where the result has one of its own and they were read along. They are small, and tell
-    /// how long the result is: its own frame does not.
-    pub rest: Option<Vec<u8>>,
+    /// Those of that body, where the result has a frame of its own and they were read along. They are small, and tell how long
+    /// the result is: its own frame does not.
+    pub other_frames: Option<Vec<u8>>,
 }
 
 /// Where a result is in what is stored (zstd).
@@ -345,7 +345,7 @@ pub async fn find_result(
                CASE WHEN result_frame_start IS NULL THEN body
                     ELSE substring(body FROM result_frame_start + 1 FOR result_frame_length) END AS zstd,
                substring(body FOR result_frame_start)
-                   || substring(body FROM result_frame_start + result_frame_length + 1) AS rest
+                   || substring(body FROM result_frame_start + result_frame_length + 1) AS other_frames
         FROM callbacks WHERE id = $1
         "#,
         callback_id.0,
@@ -362,7 +362,7 @@ pub async fn find_result(
         Some(StoredResult {
             zstd,
             body_bytes: row.body_bytes,
-            rest: row.rest,
+            other_frames: row.other_frames,
         })
     }))
 }

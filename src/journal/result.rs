@@ -10,7 +10,7 @@ use crate::{
 };
 
 /// A body that has more than this beside its result is none of Gladia's.
-const MOST_REST_BYTES: usize = 64 * 1024;
+const MOST_OTHER_BYTES: usize = 64 * 1024;
 
 /// How much of a result is unpacked at once: what takes a processor less than a tenth of a millisecond.
 const PIECE_BYTES: usize = 64 * 1024;
@@ -42,13 +42,13 @@ fn decode(zstd: &[u8], most_bytes: i64) -> Result<Bytes, &'static str> {
         .map_err(|_| "not zstd")
 }
 
-/// The length of a result, where what was read along with it tells.
+/// How many bytes a result unpacks to, where what was read along with it tells.
 #[must_use]
-pub fn length(stored: &StoredResult) -> Option<usize> {
-    let rest = stored.rest.as_deref()?;
+pub fn unpacked_bytes(stored: &StoredResult) -> Option<usize> {
+    let others = stored.other_frames.as_deref()?;
     let body_bytes = usize::try_from(stored.body_bytes).ok()?;
-    let rest_bytes = zstd::bulk::decompress(rest, body_bytes.min(MOST_REST_BYTES)).ok()?;
-    body_bytes.checked_sub(rest_bytes.len())
+    let others = zstd::bulk::decompress(others, body_bytes.min(MOST_OTHER_BYTES)).ok()?;
+    body_bytes.checked_sub(others.len())
 }
 
 /// A result byte for byte as it came, unpacked piece by piece as it is taken: whoever takes it slowly has little of it in
@@ -97,7 +97,7 @@ impl Pieces {
     }
 }
 
-/// What is stored may be not what this service stores, or not of that length. Then nothing more is to come.
+/// An error says that what is stored is not what this service stores, or not of that length; nothing comes after it.
 impl Iterator for Pieces {
     type Item = Result<Bytes, &'static str>;
 

@@ -25,7 +25,7 @@ use crate::{
         state::{AppState, UNPACKED_MIB},
         transcriptions::view::{with_packed_result, with_result, with_streamed_result},
     },
-    journal::result::{Pieces, length, unpacked},
+    journal::result::{Pieces, unpacked, unpacked_bytes},
 };
 
 /// From which length on a result is unpacked as it is sent. A smaller one takes less memory than what unpacks it like that.
@@ -223,8 +223,8 @@ fn in_pieces(
     callback_id: CallbackId,
     stored: StoredResult,
 ) -> Result<Result<Large, Problem>, StoredResult> {
-    let length = length(&stored).filter(|bytes| *bytes >= LARGE_BYTES);
-    match (stored.zstd, length) {
+    let large = unpacked_bytes(&stored).filter(|bytes| *bytes >= LARGE_BYTES);
+    match (stored.zstd, large) {
         (StoredAs::Frame(frame), Some(bytes)) => Ok(Large::begin(callback_id, frame, bytes)),
         (zstd, _) => Err(StoredResult { zstd, ..stored }),
     }

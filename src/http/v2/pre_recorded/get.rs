@@ -1,25 +1,18 @@
 //! `GET /v2/pre-recorded/{id}`: one job. A failed job is a success of this request. Gladia is not asked.
 
-use axum::{body::Bytes, extract::State, response::Response};
+use axum::{extract::State, response::Response};
 
-use super::view::JobView;
-use crate::{
-    db::jobs::Job,
-    http::{
-        compression::Preferred,
-        problem::Problem,
-        state::AppState,
-        transcriptions::{
-            lookup::{JobPath, find},
-            result::{read, shown_with},
-            view::{with_result, written},
-        },
-        v2::{auth::KeyedReader, error::V2Error, links::Base},
+use super::view::{JobView, NO_RESULT};
+use crate::http::{
+    compression::Preferred,
+    state::AppState,
+    transcriptions::{
+        lookup::{JobPath, find},
+        result::shown_with,
+        view::{with_result, written},
     },
+    v2::{auth::KeyedReader, error::V2Error, links::Base},
 };
-
-/// Where there is no result, or none yet.
-const NULL: Bytes = Bytes::from_static(b"null");
 
 /// Answers a job with its result.
 pub async fn get_job(
@@ -39,21 +32,6 @@ pub async fn get_job(
             let shown = shown_with(&state, shown, callback_id, None, Preferred::Identity);
             Ok(shown.await?)
         }
-        None => Ok(with_result(shown, Some(NULL))),
+        None => Ok(with_result(shown, Some(NO_RESULT))),
     }
-}
-
-/// A job as it is written, and what stands as its result.
-pub(super) async fn read_whole(
-    state: &AppState,
-    job: Job,
-    base: &Base,
-) -> Result<(Vec<u8>, Bytes), Problem> {
-    let callback_id = job.result_callback_id;
-    let written = written(&JobView::of(job, base))?;
-    let result = match callback_id {
-        Some(callback_id) => read(state, callback_id).await?,
-        None => NULL,
-    };
-    Ok((written, result))
 }

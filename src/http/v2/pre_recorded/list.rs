@@ -15,7 +15,10 @@ use axum::{
 use futures_util::{StreamExt, TryStreamExt, stream};
 use serde_json::json;
 
-use super::{get::read_whole, query::ListQuery};
+use super::{
+    query::ListQuery,
+    view::{JobView, NO_RESULT},
+};
 use crate::{
     db::{
         self,
@@ -28,7 +31,10 @@ use crate::{
     http::{
         problem::{Problem, ProblemType},
         state::AppState,
-        transcriptions::view::pieces,
+        transcriptions::{
+            result::read,
+            view::{pieces, written},
+        },
         v2::{auth::KeyedReader, error::V2Error, links::Base},
     },
 };
@@ -223,4 +229,15 @@ impl Items {
         }
         Ok(None)
     }
+}
+
+/// A job as it is written, and what stands as its result.
+async fn read_whole(state: &AppState, job: Job, base: &Base) -> Result<(Vec<u8>, Bytes), Problem> {
+    let callback_id = job.result_callback_id;
+    let written = written(&JobView::of(job, base))?;
+    let result = match callback_id {
+        Some(callback_id) => read(state, callback_id).await?,
+        None => NO_RESULT,
+    };
+    Ok((written, result))
 }

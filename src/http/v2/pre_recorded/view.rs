@@ -1,5 +1,6 @@
 //! A job as Gladia shows it: its keys in Gladia's order, the result last, which is written apart.
 
+use axum::body::Bytes;
 use chrono::{DateTime, SecondsFormat, Utc};
 use serde::{Serialize, Serializer};
 use serde_json::Value;
@@ -20,6 +21,9 @@ const CANCELED_CODE: i32 = 499;
 
 /// What Gladia's codes are between.
 const CODES: std::ops::RangeInclusive<i32> = 400..=599;
+
+/// What stands for a result where there is none, or none yet.
+pub(super) const NO_RESULT: Bytes = Bytes::from_static(b"null");
 
 /// A job in Gladia's shape, but for its result.
 #[derive(Debug, Serialize)]
