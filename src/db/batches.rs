@@ -210,7 +210,8 @@ pub async fn find_index(
     job_id: JobId,
 ) -> sqlx::Result<Option<i32>> {
     sqlx::query!(
-        r#"SELECT batch_index AS "index!" FROM jobs WHERE id = $1 AND batch_id = $2"#,
+        // In words that the index of batches does not answer to: the whole batch would be walked through where few were.
+        r#"SELECT batch_index AS "index!" FROM jobs WHERE id = $1 AND batch_id IS NOT DISTINCT FROM $2"#,
         job_id.0,
         id.0,
     )

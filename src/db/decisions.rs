@@ -51,9 +51,9 @@ pub async fn list(
         UndecidedAttempt,
         "
         SELECT id, job_id, created_at, send_until, detail, http_status, unknown_reason, looks, absences
-        FROM attempts
-        WHERE finished_at IS NULL AND state = 'unknown'
-          AND ($1::timestamptz IS NULL OR (created_at, id) > ($1, $2::uuid))
+        -- Those that are open come first: there are few, and all that there ever were are in the order that is asked for.
+        FROM (SELECT * FROM attempts WHERE finished_at IS NULL AND state = 'unknown' OFFSET 0) open
+        WHERE ($1::timestamptz IS NULL OR (created_at, id) > ($1, $2::uuid))
         ORDER BY created_at, id
         LIMIT $3
         ",

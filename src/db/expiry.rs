@@ -53,7 +53,7 @@ pub async fn list_past_deadline(
     sqlx::query!(
         r#"
         SELECT s.attempt_id AS "attempt_id!", s.deadline_at AS "deadline_at!"
-        FROM slots s JOIN attempts a ON a.id = s.attempt_id
+        FROM slots s CROSS JOIN LATERAL (SELECT state FROM attempts WHERE id = s.attempt_id OFFSET 0) a
         WHERE s.deadline_at <= gateway_now() AND ($1 OR a.state <> 'accepted')
         UNION ALL
         SELECT a.id, a.created_at + make_interval(secs => $2) FROM attempts a

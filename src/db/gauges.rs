@@ -69,7 +69,7 @@ pub async fn read(conn: &mut PgConnection) -> sqlx::Result<Gauges> {
             (SELECT count(*) FILTER (WHERE j.status = 'submitting') AS submitting,
                     count(*) FILTER (WHERE j.status = 'unknown') AS unknown,
                     count(*) FILTER (WHERE j.status = 'processing') AS processing
-             FROM attempts a JOIN jobs j ON j.id = a.job_id
+             FROM attempts a CROSS JOIN LATERAL (SELECT status FROM jobs WHERE id = a.job_id OFFSET 0) j
              WHERE a.finished_at IS NULL) sent,
             (SELECT count(*) AS deliveries, (extract(epoch FROM gateway_now() - min(queued_at)))::float8 AS oldest_seconds
              FROM deliveries WHERE status = 'pending') outbox

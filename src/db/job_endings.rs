@@ -155,8 +155,10 @@ pub async fn erase_expired(
     let row = sqlx::query!(
         "
         SELECT upload_id FROM jobs
-        -- Asked again, because a retry may have ended anew since the job was found.
-        WHERE id = $1 AND deleted_at IS NULL AND finished_at <= gateway_now() - make_interval(secs => $2)
+        -- Asked again, because a retry may have ended anew since the job was found. In words that no index of what has
+        -- ended answers to: all of it would be walked through where little was.
+        WHERE id = $1 AND deleted_at IS NULL
+          AND coalesce(finished_at, 'infinity') <= gateway_now() - make_interval(secs => $2)
         FOR UPDATE SKIP LOCKED
         ",
         id.0,

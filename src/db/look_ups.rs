@@ -149,7 +149,7 @@ pub async fn list_candidates(
             SELECT a.id, a.created_at, a.answered_at FROM attempts a
             WHERE a.created_at >= instant.at AND a.answered_at IS NOT NULL AND a.gladia_id IS NOT NULL
               -- One that was deleted at Gladia is not in its list.
-              AND NOT EXISTS (SELECT FROM upstream_deletions d WHERE d.gladia_id = a.gladia_id)
+              AND NOT EXISTS (SELECT FROM upstream_deletions d WHERE d.gladia_id = a.gladia_id OFFSET 0)
             ORDER BY a.created_at LIMIT $2
         ) candidate
         ORDER BY 1, 2
@@ -173,7 +173,7 @@ pub async fn may_witness_come(conn: &mut PgConnection) -> sqlx::Result<bool> {
             OR EXISTS (SELECT FROM (SELECT FROM jobs WHERE status = 'queued' ORDER BY tenant_id LIMIT 1) head)
            AND ((SELECT count(*) FROM slots WHERE attempt_id IS NOT NULL) < (SELECT max_in_flight FROM dispatch)
                 -- A slot that something else than an unknown attempt holds is given back in time.
-                OR EXISTS (SELECT FROM slots s JOIN attempts a ON a.id = s.attempt_id WHERE a.state <> 'unknown'))
+                OR EXISTS (SELECT FROM slots s WHERE (SELECT a.state FROM attempts a WHERE a.id = s.attempt_id) <> 'unknown'))
                AS "may_come!"
         "#
     )

@@ -84,8 +84,8 @@ pub async fn claim(conn: &mut PgConnection, due: Due, limit: i64) -> sqlx::Resul
         DueLook,
         r#"
         WITH looked_for AS MATERIALIZED (
-            -- Each of the two by its own small index.
-            SELECT id FROM attempts WHERE finished_at IS NULL AND state = 'accepted' AND gladia_id IS NOT NULL
+            -- Each of the two by its own small index. That of all of Gladia's ids does not answer to these words.
+            SELECT id FROM attempts WHERE finished_at IS NULL AND state = 'accepted' AND coalesce(gladia_id, '') <> ''
             UNION ALL
             (SELECT id FROM attempts
              WHERE next_look_at <= (SELECT gateway_now()) AND finished_at IS NOT NULL AND gladia_id IS NOT NULL

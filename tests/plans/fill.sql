@@ -1,12 +1,6 @@
 -- More than a million rows as some weeks of work leave them: most jobs ended long ago, 200 are in flight, 2,000 wait. One
 -- statement a table, and only the columns that plans depend on.
 
--- References are true by the way the rows are made.
-SET session_replication_role = replica;
-
--- An id that one can count on.
-CREATE FUNCTION pg_temp.id(n bigint) RETURNS uuid LANGUAGE sql IMMUTABLE AS $$ SELECT lpad(to_hex(n), 32, '0')::uuid $$;
-
 INSERT INTO tenants (id, name) SELECT pg_temp.id(n), 'team ' || n FROM generate_series(1, 1000) n;
 INSERT INTO api_keys (id, tenant_id, name, scope, hash) SELECT id, id, 'key', 'write', sha256(id::text::bytea) FROM tenants;
 INSERT INTO lines (tenant_id, last_served_at, queued_from) SELECT id, now(), now() - interval '1 hour' FROM tenants;

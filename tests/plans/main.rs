@@ -7,7 +7,7 @@
 //!
 //! All this also where Postgres has not counted the rows yet, and only sees how large the tables are: so it is after a restore or
 //! an upgrade, and while a new installation fills faster than it is looked at. And where they were counted while there were few of
-//! them, or while nothing was under way: what looks small then is not small for long.
+//! them, down to those of a first day, or while nothing was under way: what looks small then is not small for long.
 
 #![expect(
     clippy::unwrap_used,
@@ -31,45 +31,37 @@ use statements::Statement;
 async fn every_statement_finds_its_rows_by_an_index_and_every_index_is_used() {
     let postgres = EmbeddedPostgres::start(Options::default()).await.unwrap();
     let mut database = Database::fill(&postgres).await;
-
-    let mut complaints = Vec::new();
     let mut used = BTreeSet::new();
-    for are_counted in [false, true] {
-        if are_counted {
-            database.run("VACUUM ANALYZE".to_owned()).await;
-        }
-        used.clear();
-        for statement in statements::all() {
-            let plan = database.plan(&statement).await;
-            let complaint = database.complaint(&plan, &mut used);
-            if let Some(complaint) = complaint {
-                let when = if are_counted {
-                    ""
-                } else {
-                    ", before rows are counted"
-                };
-                complaints.push(format!("{complaint}{when}:\n{}", statement.text));
-            }
-        }
-    }
-    assert!(complaints.is_empty(), "{}", complaints.join("\n\n"));
-
-    for (script, state) in [
-        (include_str!("shrink.sql"), "in a small database"),
-        (include_str!("rest.sql"), "where nothing was under way"),
-    ] {
-        database.change(script).await;
-        for statement in statements::all() {
-            let plan = database.plan(&statement).await;
-            if let Some(complaint) = database.complaint(&plan, &mut BTreeSet::new()) {
-                complaints.push(format!("{complaint}, {state}:\n{}", statement.text));
-            }
-        }
-    }
-    assert!(complaints.is_empty(), "{}", complaints.join("\n\n"));
-
+    database
+        .expect_good_plans("before rows are counted", &mut used)
+        .await;
+    database.run("VACUUM ANALYZE").await;
+    used.clear();
+    database.expect_good_plans("after weeks", &mut used).await;
     let unused: Vec<&String> = database.indexes.difference(&used).collect();
     assert!(unused.is_empty(), "no statement uses {unused:?}");
+
+    database.run(include_str!("shrink.sql")).await;
+    let mut young = database.copy(&postgres).await;
+    young.run(include_str!("young.sql")).await;
+    for (database, state) in [
+        (&mut database, "in a small database"),
+        (&mut young, "on the first day"),
+    ] {
+        database.run("VACUUM FULL").await;
+        database.run("ANALYZE").await;
+        database.expect_good_plans(state, &mut used).await;
+    }
+    young.forget_counts().await;
+    young
+        .expect_good_plans("on the first day, before rows are counted", &mut used)
+        .await;
+    database.run(include_str!("rest.sql")).await;
+    database.run("VACUUM FULL").await;
+    database.run("ANALYZE").await;
+    database
+        .expect_good_plans("where nothing was under way", &mut used)
+        .await;
 
     // And what reads everything is found out.
     for careless in [
@@ -98,10 +90,11 @@ impl Database {
         postgres.create_database("plans", None).await.unwrap();
         let options = db::parse_url(&postgres.url("plans")).unwrap();
         db::migrate(&options).await.unwrap();
-        let mut conn = PgConnection::connect_with(&options).await.unwrap();
-        for script in [include_str!("fill.sql"), db::SESSION_SETTINGS] {
-            sqlx::raw_sql(script).execute(&mut conn).await.unwrap();
-        }
+        let mut conn = connect(postgres, "plans").await;
+        sqlx::raw_sql(include_str!("fill.sql"))
+            .execute(&mut conn)
+            .await
+            .unwrap();
         let big_tables = names(
             &mut conn,
             "SELECT relname::text FROM pg_class
@@ -128,10 +121,44 @@ impl Database {
         }
     }
 
-    /// Lets Postgres count the rows anew afterwards.
-    async fn change(&mut self, script: &'static str) {
-        sqlx::raw_sql(script).execute(&mut self.conn).await.unwrap();
-        self.run("VACUUM (FULL, ANALYZE)".to_owned()).await;
+    /// The same rows in a database of their own.
+    async fn copy(&mut self, postgres: &EmbeddedPostgres) -> Self {
+        // Nobody may be connected to what is copied.
+        let elsewhere = connect(postgres, "postgres").await;
+        let conn = std::mem::replace(&mut self.conn, elsewhere);
+        conn.close().await.unwrap();
+        postgres
+            .create_database("copy", Some("plans"))
+            .await
+            .unwrap();
+        self.conn = connect(postgres, "plans").await;
+        Self {
+            conn: connect(postgres, "copy").await,
+            big_tables: self.big_tables.clone(),
+            indexes: self.indexes.clone(),
+            partial_indexes: self.partial_indexes.clone(),
+        }
+    }
+
+    /// Leaves the tables as they are before Postgres has counted their rows.
+    async fn forget_counts(&mut self) {
+        self.run("DELETE FROM pg_statistic").await;
+        self.run(
+            "UPDATE pg_class SET reltuples = -1, relpages = 0 WHERE relnamespace = 'public'::regnamespace",
+        )
+        .await;
+    }
+
+    /// Notes the indexes that they use.
+    async fn expect_good_plans(&mut self, state: &str, used: &mut BTreeSet<String>) {
+        let mut complaints = Vec::new();
+        for statement in statements::all() {
+            let plan = self.plan(&statement).await;
+            if let Some(complaint) = self.complaint(&plan, used) {
+                complaints.push(format!("{complaint}, {state}:\n{}", statement.text));
+            }
+        }
+        assert!(complaints.is_empty(), "{}", complaints.join("\n\n"));
     }
 
     async fn plan(&mut self, statement: &Statement) -> Value {
@@ -141,17 +168,17 @@ impl Database {
         };
         let prepare = format!("PREPARE one AS {}\n", statement.text);
         let explain = format!("EXPLAIN (FORMAT JSON) EXECUTE one{arguments}");
-        self.run(prepare).await;
+        self.run(&prepare).await;
         let row = sqlx::raw_sql(AssertSqlSafe(explain))
             .fetch_one(&mut self.conn)
             .await
             .unwrap();
-        self.run("DEALLOCATE one".to_owned()).await;
+        self.run("DEALLOCATE one").await;
         row.get::<Value, _>(0)[0]["Plan"].take()
     }
 
-    async fn run(&mut self, statement: String) {
-        sqlx::raw_sql(AssertSqlSafe(statement))
+    async fn run(&mut self, script: &str) {
+        sqlx::raw_sql(AssertSqlSafe(script))
             .execute(&mut self.conn)
             .await
             .unwrap();
@@ -229,6 +256,16 @@ fn has_choice(node: &Value) -> bool {
         && !condition
             .split(" AND ")
             .all(|part| part.contains("IS NOT NULL"))
+}
+
+/// As the service does.
+async fn connect(postgres: &EmbeddedPostgres, database: &str) -> PgConnection {
+    let options = db::parse_url(&postgres.url(database)).unwrap();
+    let mut conn = PgConnection::connect_with(&options).await.unwrap();
+    for script in [db::SESSION_SETTINGS, include_str!("session.sql")] {
+        sqlx::raw_sql(script).execute(&mut conn).await.unwrap();
+    }
+    conn
 }
 
 async fn names(conn: &mut PgConnection, query: &'static str) -> BTreeSet<String> {

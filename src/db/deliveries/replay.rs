@@ -106,7 +106,7 @@ pub async fn replay_dead(
             SELECT id, created_at FROM deliveries
             WHERE endpoint_id = $1 AND tenant_id = $2 AND status = 'dead' AND created_at >= $3
               AND EXISTS (SELECT FROM webhook_endpoints WHERE id = $1 AND tenant_id = $2 AND status = 'enabled')
-              AND EXISTS (SELECT FROM events v WHERE v.number = event_number AND v.number > 0)
+              AND EXISTS (SELECT FROM events v WHERE v.number = event_number AND v.number > 0 OFFSET 0)
             ORDER BY created_at, id LIMIT $4
             FOR UPDATE SKIP LOCKED
         ), in_order AS (
@@ -146,7 +146,7 @@ pub async fn has_dead(
         SELECT EXISTS (
             SELECT FROM deliveries
             WHERE endpoint_id = $1 AND tenant_id = $2 AND status = 'dead' AND created_at >= $3
-              AND EXISTS (SELECT FROM events v WHERE v.number = event_number AND v.number > 0)
+              AND EXISTS (SELECT FROM events v WHERE v.number = event_number AND v.number > 0 OFFSET 0)
         ) AS "has_dead!"
         "#,
         endpoint_id.0,

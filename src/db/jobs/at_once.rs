@@ -97,7 +97,7 @@ pub async fn accept_at_once(
                        key, fingerprint)
                  JOIN api_keys k ON k.id = a.api_key_id AND k.tenant_id = a.tenant_id AND k.revoked_at IS NULL
             -- A file that came through here has an owner, and goes the long way.
-            WHERE NOT EXISTS (SELECT FROM uploads u WHERE u.audio_url = a.audio_url)
+            WHERE NOT EXISTS (SELECT FROM uploads u WHERE u.audio_url = a.audio_url OFFSET 0)
         ), reserved AS (
             INSERT INTO idempotency_keys (tenant_id, key, fingerprint, job_id, reserved_by, reserved_until)
             SELECT tenant_id, key, fingerprint, id, id, gateway_now() FROM asked WHERE key IS NOT NULL
