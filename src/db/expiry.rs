@@ -59,7 +59,7 @@ pub async fn list_past_deadline(
         SELECT a.id, a.created_at + make_interval(secs => $2) FROM attempts a
         WHERE $1 AND a.state = 'accepted' AND a.finished_at IS NULL
           AND a.created_at + make_interval(secs => $2) <= gateway_now()
-          AND NOT EXISTS (SELECT FROM slots s WHERE s.attempt_id = a.id)
+          AND NOT EXISTS (SELECT FROM slots s WHERE s.attempt_id = a.id OFFSET 0)
         ORDER BY 2 LIMIT 100
         "#,
         accepted_too,

@@ -33,7 +33,8 @@ pub async fn insert<'a>(
         "
         INSERT INTO job_metadata (job_id, key, value, tenant_id, created_at, kept_for_usage)
         SELECT j.id, m.key, m.value, j.tenant_id, j.created_at, m.key = ANY ($4::text[])
-        FROM unnest($1::uuid[], $2::text[], $3::text[]) AS m (job_id, key, value) JOIN jobs j ON j.id = m.job_id
+        FROM unnest($1::uuid[], $2::text[], $3::text[]) AS m (job_id, key, value)
+        CROSS JOIN LATERAL (SELECT id, tenant_id, created_at FROM jobs WHERE id = m.job_id OFFSET 0) j
         ",
         &ids,
         &keys as &[&str],

@@ -32,7 +32,7 @@ pub async fn list(conn: &mut PgConnection) -> sqlx::Result<Vec<QuarantinedCallba
         QuarantinedCallback,
         r#"
         SELECT c.id, a.job_id, c.received_at, coalesce(c.reason, '') AS "reason!", c.body_bytes
-        FROM callbacks c JOIN attempts a ON a.id = c.attempt_id
+        FROM callbacks c CROSS JOIN LATERAL (SELECT job_id FROM attempts WHERE id = c.attempt_id OFFSET 0) a
         WHERE c.outcome = 'quarantined'
         ORDER BY c.received_at, c.id
         "#
@@ -73,7 +73,7 @@ pub async fn list_page(
         KeptApart,
         "
         SELECT c.id, a.job_id, c.attempt_id, c.received_at, c.outcome, c.reason, c.body_bytes
-        FROM callbacks c JOIN attempts a ON a.id = c.attempt_id
+        FROM callbacks c CROSS JOIN LATERAL (SELECT job_id FROM attempts WHERE id = c.attempt_id OFFSET 0) a
         WHERE c.outcome IN ('quarantined', 'too_large', 'unproven')
           AND ($1::timestamptz IS NULL OR (c.received_at, c.id) > ($1, $2::uuid))
         ORDER BY c.received_at, c.id

@@ -17,7 +17,7 @@ pub async fn find_by_callback(
     callback_id: CallbackId,
 ) -> sqlx::Result<Option<Erased>> {
     let row = sqlx::query!(
-        "SELECT a.job_id FROM callbacks c JOIN attempts a ON a.id = c.attempt_id WHERE c.id = $1",
+        r#"SELECT (SELECT job_id FROM attempts WHERE id = c.attempt_id) AS "job_id!" FROM callbacks c WHERE c.id = $1"#,
         callback_id.0,
     )
     .fetch_optional(&mut *conn)

@@ -7,7 +7,7 @@
 //!
 //! All this also where Postgres has not counted the rows yet, and only sees how large the tables are: so it is after a restore or
 //! an upgrade, and while a new installation fills faster than it is looked at. And where they were counted while there were few of
-//! them, down to those of a first day, or while nothing was under way: what looks small then is not small for long.
+//! them, down to those of a first hour, or while nothing was under way: what looks small then is not small for long.
 
 #![expect(
     clippy::unwrap_used,
@@ -46,7 +46,7 @@ async fn every_statement_finds_its_rows_by_an_index_and_every_index_is_used() {
     young.run(include_str!("young.sql")).await;
     for (database, state) in [
         (&mut database, "in a small database"),
-        (&mut young, "on the first day"),
+        (&mut young, "in the first hour"),
     ] {
         database.run("VACUUM FULL").await;
         database.run("ANALYZE").await;
@@ -54,7 +54,7 @@ async fn every_statement_finds_its_rows_by_an_index_and_every_index_is_used() {
     }
     young.forget_counts().await;
     young
-        .expect_good_plans("on the first day, before rows are counted", &mut used)
+        .expect_good_plans("in the first hour, before rows are counted", &mut used)
         .await;
     database.run(include_str!("rest.sql")).await;
     database.run("VACUUM FULL").await;

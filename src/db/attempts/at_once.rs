@@ -46,29 +46,38 @@ pub async fn record_answers(
             FROM unnest($1::uuid[], $2::text[], $3::float8[]) AS g (attempt_id, gladia_id, expected_within_seconds)
         ), job AS MATERIALIZED (
             SELECT j.id, a.id AS attempt_id
-            FROM given g JOIN attempts a ON a.id = g.attempt_id JOIN jobs j ON j.id = a.job_id
-            WHERE j.status = 'submitting' AND NOT j.discard AND j.deleted_at IS NULL
-              -- Counted, so that each is looked up, whatever Postgres expects to find.
-              AND (SELECT count(*) FROM attempts other WHERE other.gladia_id = g.gladia_id) = 0
+            FROM given g
+            -- Each by its id, whatever Postgres expects to find.
+            CROSS JOIN LATERAL (SELECT id, job_id FROM attempts WHERE id = g.attempt_id OFFSET 0) a
+            CROSS JOIN LATERAL (
+                SELECT id FROM jobs
+                WHERE id = a.job_id AND status = 'submitting' AND NOT discard AND deleted_at IS NULL
+                -- Nobody is waited for, since others wait for this.
+                FOR UPDATE SKIP LOCKED
+            ) j
+            -- Counted, so that each is looked up.
+            WHERE (SELECT count(*) FROM attempts other WHERE other.gladia_id = g.gladia_id) = 0
               -- Gladia may have an earlier one as well. All there are were committed before this one was sent.
               AND (SELECT count(*) FROM attempts other WHERE other.job_id = a.job_id AND other.id <> a.id) = 0
-            -- Nobody is waited for, since others wait for this.
-            FOR UPDATE OF j SKIP LOCKED
         ), attempt AS MATERIALIZED (
             -- After the job, in the order of all locks.
             SELECT a.job_id, g.*
-            FROM job JOIN given g USING (attempt_id) JOIN attempts a ON a.id = job.attempt_id AND a.job_id = job.id
-            -- In words that no index of submitted ones answers to: all of them would be walked through where few were.
-            WHERE coalesce(a.state, '') = 'submitting' AND a.gladia_id IS NULL
-            FOR UPDATE OF a SKIP LOCKED
+            FROM job JOIN given g USING (attempt_id)
+            CROSS JOIN LATERAL (
+                SELECT job_id FROM attempts
+                WHERE id = job.attempt_id AND job_id = job.id
+                  -- In words that no index of submitted ones answers to: all of them would be walked through where few were.
+                  AND coalesce(state, '') = 'submitting' AND gladia_id IS NULL
+                FOR UPDATE SKIP LOCKED
+            ) a
         ), accepted AS (
             UPDATE attempts a
             SET state = 'accepted', gladia_id = e.gladia_id, answered_at = e.now,
                 expected_by = a.created_at + make_interval(secs => e.expected_within_seconds)
-            FROM attempt e WHERE a.id = e.attempt_id
+            FROM attempt e WHERE a.id = e.attempt_id AND a.id = ANY (ARRAY(SELECT attempt_id FROM attempt))
         ), processing AS (
             UPDATE jobs j SET status = 'processing', status_reason = NULL, gladia_id = e.gladia_id
-            FROM attempt e WHERE j.id = e.job_id
+            FROM attempt e WHERE j.id = e.job_id AND j.id = ANY (ARRAY(SELECT job_id FROM attempt))
             RETURNING j.id, j.tenant_id, j.status, j.batch_id, e.attempt_id
         ), added AS (
             INSERT INTO events (tenant_id, job_id, type, data)

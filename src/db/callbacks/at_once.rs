@@ -143,7 +143,8 @@ async fn find(
         FROM unnest($1::uuid[], $2::timestamptz[]) AS c (attempt_id, received_at)
         -- Each by its id, and what belongs to it by that, also where few were there when rows were counted: else all of them
         -- are walked through.
-        CROSS JOIN LATERAL (SELECT * FROM attempts WHERE id = c.attempt_id OFFSET 0) a JOIN jobs j ON j.id = a.job_id
+        CROSS JOIN LATERAL (SELECT * FROM attempts WHERE id = c.attempt_id OFFSET 0) a
+        CROSS JOIN LATERAL (SELECT * FROM jobs WHERE id = a.job_id OFFSET 0) j
         WHERE a.finished_at IS NULL AND a.gladia_id IS NOT NULL AND NOT j.discard
           AND NOT EXISTS (SELECT FROM callbacks kept WHERE kept.attempt_id = a.id OFFSET 0)
           AND NOT EXISTS (SELECT FROM attempts other WHERE other.job_id = a.job_id AND other.id <> a.id OFFSET 0)

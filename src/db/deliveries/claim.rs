@@ -80,11 +80,11 @@ macro_rules! select_claimed {
                j.tracestate AS "tracestate?",
                s.ids AS "secret_ids!", s.key_ids AS "secret_key_ids!", s.sealed AS "secrets!"
         FROM claimed c
-        -- Each by its number, whatever Postgres expects: joined, the log would be walked through from its beginning.
+        -- Each by its number or id, whatever Postgres expects: joined, all there are would be walked through.
         LEFT JOIN LATERAL (SELECT * FROM events WHERE number = c.event_number AND number > 0 OFFSET 0) e ON true
         LEFT JOIN webhook_endpoints w ON w.id = c.endpoint_id
-        LEFT JOIN jobs j ON j.id = c.job_id
-        LEFT JOIN callbacks b ON b.id = j.result_callback_id
+        LEFT JOIN LATERAL (SELECT * FROM jobs WHERE id = c.job_id OFFSET 0) j ON true
+        LEFT JOIN LATERAL (SELECT body_bytes FROM callbacks WHERE id = j.result_callback_id OFFSET 0) b ON true
         CROSS JOIN LATERAL (
             SELECT coalesce(array_agg(id), '{}') AS ids, coalesce(array_agg(key_id), '{}') AS key_ids,
                    coalesce(array_agg(sealed), '{}') AS sealed

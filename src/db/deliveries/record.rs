@@ -327,7 +327,8 @@ async fn write(
                 finished_at = CASE WHEN m.status <> 'pending' THEN $9 END
             FROM unnest($10::uuid[], $11::text[], $12::text[], $13::integer[], $14::float8[])
                  AS m (id, status, dead_reason, tries, after_seconds)
-            WHERE d.id = m.id
+            -- As an array too, so that no plan walks through all deliveries to find them.
+            WHERE d.id = m.id AND d.id = ANY ($10)
         )
         UPDATE delivery_lanes l
         SET failures = n.failures, failing_since = n.failing_since, open_until = n.open_until,

@@ -50,7 +50,7 @@ pub async fn replay(
                    NOT EXISTS (SELECT FROM events v WHERE v.number = d.event_number AND v.number > 0) AS is_expired
             FROM deliveries d
             LEFT JOIN webhook_endpoints e ON e.id = d.endpoint_id
-            LEFT JOIN jobs j ON j.id = d.job_id
+            LEFT JOIN LATERAL (SELECT callback FROM jobs WHERE id = d.job_id OFFSET 0) j ON true
             WHERE d.id = $1 AND d.tenant_id = $2
             FOR UPDATE OF d
         ), due AS (

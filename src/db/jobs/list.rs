@@ -146,7 +146,7 @@ async fn of_statuses(
                   AND NOT EXISTS (
                       SELECT FROM unnest($8::text[], $9::text[]) AS entry (key, value)
                       WHERE NOT EXISTS (SELECT FROM job_metadata m
-                                        WHERE m.job_id = s.id AND m.key = entry.key AND m.value = entry.value)
+                                        WHERE m.job_id = s.id AND m.key = entry.key AND m.value = entry.value OFFSET 0)
                   )
                 ORDER BY s.created_at DESC, s.id DESC LIMIT $10
             ) newest
@@ -190,7 +190,7 @@ async fn of_error_types(
                   AND NOT EXISTS (
                       SELECT FROM unnest($8::text[], $9::text[]) AS entry (key, value)
                       WHERE NOT EXISTS (SELECT FROM job_metadata m
-                                        WHERE m.job_id = s.id AND m.key = entry.key AND m.value = entry.value)
+                                        WHERE m.job_id = s.id AND m.key = entry.key AND m.value = entry.value OFFSET 0)
                   )
                 ORDER BY s.created_at DESC, s.id DESC LIMIT $10
             ) newest
@@ -239,7 +239,7 @@ async fn of_batch(
               AND NOT EXISTS (
                   SELECT FROM unnest($10::text[], $11::text[]) AS entry (key, value)
                   WHERE NOT EXISTS (SELECT FROM job_metadata m
-                                    WHERE m.job_id = b.id AND m.key = entry.key AND m.value = entry.value)
+                                    WHERE m.job_id = b.id AND m.key = entry.key AND m.value = entry.value OFFSET 0)
               )
             ORDER BY b.created_at DESC, b.id DESC LIMIT $6 OFFSET $12
         )
@@ -311,7 +311,7 @@ async fn along_metadata(
               AND NOT EXISTS (
                   SELECT FROM unnest($11::text[], $12::text[]) AS entry (key, value)
                   WHERE NOT EXISTS (SELECT FROM job_metadata o
-                                    WHERE o.job_id = m.job_id AND o.key = entry.key AND o.value = entry.value)
+                                    WHERE o.job_id = m.job_id AND o.key = entry.key AND o.value = entry.value OFFSET 0)
               )
             ORDER BY m.created_at DESC, m.job_id DESC LIMIT $6 OFFSET $13
         )

@@ -128,18 +128,25 @@ pub(super) async fn write(
                        callback_origin, room)
         ), job AS MATERIALIZED (
             SELECT j.id, a.id AS attempt_id
-            FROM given g JOIN attempts a ON a.id = g.attempt_id JOIN jobs j ON j.id = a.job_id
-            WHERE j.status = g.job_status AND NOT j.discard
-            -- Nobody is waited for, since others wait for this.
-            FOR UPDATE OF j SKIP LOCKED
+            FROM given g
+            -- Each by its id, as when they were found.
+            CROSS JOIN LATERAL (SELECT id, job_id FROM attempts WHERE id = g.attempt_id OFFSET 0) a
+            CROSS JOIN LATERAL (
+                SELECT id FROM jobs WHERE id = a.job_id AND status = g.job_status AND NOT discard
+                -- Nobody is waited for, since others wait for this.
+                FOR UPDATE SKIP LOCKED
+            ) j
         ), attempt AS MATERIALIZED (
             -- After the job, in the order of all locks.
             SELECT a.job_id, g.*
-            FROM job JOIN given g USING (attempt_id) JOIN attempts a ON a.id = job.attempt_id AND a.job_id = job.id
-            WHERE a.state = g.attempt_state AND a.gladia_id = g.gladia_id
-              -- In words that no index of open attempts answers to: all of them would be walked through where few were.
-              AND coalesce(a.finished_at, 'infinity') = 'infinity'
-            FOR UPDATE OF a SKIP LOCKED
+            FROM job JOIN given g USING (attempt_id)
+            CROSS JOIN LATERAL (
+                SELECT job_id FROM attempts
+                WHERE id = job.attempt_id AND job_id = job.id AND state = g.attempt_state AND gladia_id = g.gladia_id
+                  -- In words that no index of open attempts answers to: all of them would be walked through where few were.
+                  AND coalesce(finished_at, 'infinity') = 'infinity'
+                FOR UPDATE SKIP LOCKED
+            ) a
         ), kept AS (
             -- The same body, at the same time, is refused by its constraint, and everything with it.
             INSERT INTO callbacks
@@ -156,7 +163,7 @@ pub(super) async fn write(
             UPDATE attempts a
             SET state = e.status, finished_at = e.now, next_look_at = NULL, unknown_reason = NULL,
                 audio_duration_seconds = e.audio_duration_seconds, billing_time_seconds = e.billing_time_seconds
-            FROM attempt e WHERE a.id = e.attempt_id
+            FROM attempt e WHERE a.id = e.attempt_id AND a.id = ANY (ARRAY(SELECT attempt_id FROM attempt))
         ), freed AS (
             UPDATE slots SET attempt_id = NULL, tenant_id = NULL, taken_at = NULL, deadline_at = NULL
             WHERE attempt_id = ANY (ARRAY(SELECT attempt_id FROM attempt))
@@ -170,7 +177,7 @@ pub(super) async fn write(
                     CASE WHEN e.status = 'done' THEN e.billing_time_seconds ELSE j.billing_time_seconds END,
                 addon_errors = CASE WHEN e.status = 'done' THEN e.addon_errors::json ELSE j.addon_errors END,
                 error_type = e.error_type, error_code = e.error_code, error_message = e.error_message
-            FROM attempt e WHERE j.id = e.job_id
+            FROM attempt e WHERE j.id = e.job_id AND j.id = ANY (ARRAY(SELECT job_id FROM attempt))
             RETURNING j.id, j.tenant_id, j.status, j.status_reason, j.error_type, j.error_code, j.batch_id,
                       e.attempt_id, e.event_type, e.callback_origin, e.room, e.now
         ), lane AS MATERIALIZED (
