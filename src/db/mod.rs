@@ -156,10 +156,10 @@ async fn is_outside_transactions(conn: &mut PgConnection) -> sqlx::Result<bool> 
 /// until TCP gives up, hours later, and every claim in every replica waits for them. And statements are planned once a
 /// connection rather than whenever Postgres expects a little from knowing their values: most are so short that planning takes
 /// longer than carrying out. So every statement has to be good with one plan for all values, and by indexes: a plan is kept
-/// while its tables grow, also the one that was made while they had a page or two, and would have been read from end to end;
-/// and the page that an index leads to is nearly always in memory. By a walk of the index, at that: what
-/// is done is forgotten by the indexes of what waits when a walk meets it, while a bitmap meets it again each time until a
-/// vacuum. None is worth compiling, which Postgres does where it expects much, as of a table that it has not counted yet.
+/// while its tables grow, also the one that was made while they had a page or two and would have been read from end to end, and
+/// the page that an index leads to is nearly always in memory. By a walk of the index, at that: what is done is forgotten by the
+/// indexes of what waits when a walk meets it, while a bitmap meets it again each time until a vacuum. None is worth compiling,
+/// which Postgres does where it expects much, as of a table that it has not counted yet.
 pub const SESSION_SETTINGS: &str = "
     SET idle_in_transaction_session_timeout = '15s';
     SET lock_timeout = '10s';

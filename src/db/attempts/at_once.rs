@@ -74,6 +74,7 @@ pub async fn record_answers(
             UPDATE attempts a
             SET state = 'accepted', gladia_id = e.gladia_id, answered_at = e.now,
                 expected_by = a.created_at + make_interval(secs => e.expected_within_seconds)
+            -- As an array too, here and below, so that no plan joins all of a table that was small when it was planned.
             FROM attempt e WHERE a.id = e.attempt_id AND a.id = ANY (ARRAY(SELECT attempt_id FROM attempt))
         ), processing AS (
             UPDATE jobs j SET status = 'processing', status_reason = NULL, gladia_id = e.gladia_id

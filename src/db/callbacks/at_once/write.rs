@@ -163,6 +163,7 @@ pub(super) async fn write(
             UPDATE attempts a
             SET state = e.status, finished_at = e.now, next_look_at = NULL, unknown_reason = NULL,
                 audio_duration_seconds = e.audio_duration_seconds, billing_time_seconds = e.billing_time_seconds
+            -- As an array too, here and below, so that no plan joins all of a table that was small when it was planned.
             FROM attempt e WHERE a.id = e.attempt_id AND a.id = ANY (ARRAY(SELECT attempt_id FROM attempt))
         ), freed AS (
             UPDATE slots SET attempt_id = NULL, tenant_id = NULL, taken_at = NULL, deadline_at = NULL
