@@ -147,7 +147,7 @@ pub async fn record(
                coalesce(answered_at, created_at) AS "waited_since!",
                (extract(epoch FROM least(coalesce($2, gateway_now()), gateway_now())
                                    - coalesce(answered_at, created_at)))::float8 AS "waited_seconds!",
-               EXISTS (SELECT FROM attempts other WHERE other.job_id = a.job_id AND other.id <> a.id) AS "has_siblings!"
+               EXISTS (SELECT FROM attempts other WHERE other.job_id = a.job_id AND other.id <> a.id OFFSET 0) AS "has_siblings!"
         FROM attempts a WHERE id = $1 FOR UPDATE
         "#,
         callback.attempt_id.0,

@@ -202,6 +202,7 @@ macro_rules! select_jobs {
                    CASE WHEN j.status = 'error' THEN EXISTS (
                        SELECT FROM attempts a
                        WHERE a.job_id = j.id AND (a.state = 'expired' OR a.gladia_id IS NOT NULL AND a.state <> 'error')
+                       OFFSET 0
                    ) ELSE false END AS "may_have_succeeded!",
                    u.id AS "upload_id?", u.filename AS "upload_filename?", u.size_bytes AS "upload_size_bytes?",
                    u.audio_duration_seconds AS upload_audio_duration_seconds,

@@ -121,7 +121,7 @@ pub async fn list_unknown(conn: &mut PgConnection) -> sqlx::Result<Vec<UnknownAt
         SELECT id, created_at, send_until, next_look_at, looks, absences,
                unknown_reason IS NOT DISTINCT FROM 'awaiting_decision' AS "awaits_decision!",
                EXISTS (SELECT FROM attempts earlier
-                       WHERE earlier.job_id = a.job_id AND earlier.settled_without_witness) AS "was_resent_blindly!",
+                       WHERE earlier.job_id = a.job_id AND earlier.settled_without_witness OFFSET 0) AS "was_resent_blindly!",
                (SELECT finished_at IS NOT NULL FROM jobs WHERE id = a.job_id) AS "job_has_ended!"
         FROM attempts a WHERE state = 'unknown' AND finished_at IS NULL
         ORDER BY created_at, id

@@ -51,7 +51,7 @@ pub async fn find(conn: &mut PgConnection, job_id: JobId) -> sqlx::Result<Option
         LATERAL (
             -- Known to Gladia, and left there.
             SELECT coalesce(bool_or(gladia_id IS NOT NULL AND NOT EXISTS (
-                       SELECT FROM upstream_deletions u WHERE u.gladia_id = attempts.gladia_id)), false) AS kept,
+                       SELECT FROM upstream_deletions u WHERE u.gladia_id = attempts.gladia_id OFFSET 0)), false) AS kept,
                    -- Perhaps known to Gladia, which is still being found out.
                    coalesce(bool_or(gladia_id IS NULL AND finished_at IS NULL), false) AS open,
                    -- Given up without an answer.

@@ -67,7 +67,7 @@ macro_rules! select_claimed {
             $head + r#"
         SELECT c.id, c.tenant_id, c.lane_id, c.endpoint_id, c.event_number, c.tries,
                c.is_unproven AS "is_unproven!", c.claimed_at AS "claimed_at!", c.lease_until AS "lease_until!",
-               NOT EXISTS (SELECT FROM delivery_attempts a WHERE a.delivery_id = c.id) AS "is_first_try!",
+               NOT EXISTS (SELECT FROM delivery_attempts a WHERE a.delivery_id = c.id OFFSET 0) AS "is_first_try!",
                e.type AS "event_type?", e.job_id AS "job_id?", e.endpoint_id AS "about_endpoint_id?",
                e.occurred_at AS "occurred_at?", e.data AS "data?",
                w.url AS "url?", w.includes_result AS "includes_result?", w.status AS "endpoint_status?",

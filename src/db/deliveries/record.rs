@@ -197,7 +197,7 @@ async fn read(
         )
         SELECT clock.now AS "now!", d.id AS "id?", d.status AS "status?", d.lease_until, d.tries AS "tries?",
                coalesce((SELECT max(number) FROM delivery_attempts a WHERE a.delivery_id = d.id), 0) AS "last_attempt!",
-               EXISTS (SELECT FROM jobs j WHERE j.id = d.job_id AND j.deleted_at IS NOT NULL) AS "is_erased!"
+               EXISTS (SELECT FROM jobs j WHERE j.id = d.job_id AND j.deleted_at IS NOT NULL OFFSET 0) AS "is_erased!"
         -- The time is there in any case.
         FROM clock LEFT JOIN deliveries d ON d.id = ANY ($1)
         "#,

@@ -47,7 +47,7 @@ pub async fn replay(
             SELECT d.id, d.job_id, d.endpoint_id, e.status AS endpoint_status,
                    (d.status = 'pending' AND d.lease_until > gateway_now()) IS TRUE AS is_being_sent,
                    d.endpoint_id IS NULL AND j.callback IS NULL AS is_erased,
-                   NOT EXISTS (SELECT FROM events v WHERE v.number = d.event_number AND v.number > 0) AS is_expired
+                   NOT EXISTS (SELECT FROM events v WHERE v.number = d.event_number AND v.number > 0 OFFSET 0) AS is_expired
             FROM deliveries d
             LEFT JOIN webhook_endpoints e ON e.id = d.endpoint_id
             LEFT JOIN LATERAL (SELECT callback FROM jobs WHERE id = d.job_id OFFSET 0) j ON true

@@ -43,11 +43,11 @@ pub async fn forget(
               AND (e.number IS NOT NULL
                    OR e.type IN ('transcription.submitting', 'transcription.requeued', 'transcription.unknown'))
               AND CASE WHEN e.job_id IS NULL
-                  THEN NOT EXISTS (SELECT FROM deliveries d WHERE d.job_id IS NULL AND d.event_number = e.number)
+                  THEN NOT EXISTS (SELECT FROM deliveries d WHERE d.job_id IS NULL AND d.event_number = e.number OFFSET 0)
                   ELSE EXISTS (SELECT FROM jobs j
-                               WHERE j.id = e.job_id AND j.finished_at < (SELECT kept_since FROM oldest))
+                               WHERE j.id = e.job_id AND j.finished_at < (SELECT kept_since FROM oldest) OFFSET 0)
                        AND NOT EXISTS (SELECT FROM deliveries d
-                                       WHERE d.job_id = e.job_id AND d.event_number = e.number)
+                                       WHERE d.job_id = e.job_id AND d.event_number = e.number OFFSET 0)
                   END
             ORDER BY e.position
             -- Another replica may be at it.

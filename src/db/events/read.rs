@@ -118,6 +118,7 @@ pub async fn may_go_on(
             SELECT FROM events e
             WHERE e.job_id = j.id AND e.number IS NULL
               AND e.type NOT IN ('transcription.submitting', 'transcription.requeued', 'transcription.unknown')
+            OFFSET 0
         ) AS "may_go_on!"
         FROM jobs j WHERE j.id = $2 AND j.tenant_id = $1
         "#,
