@@ -31,7 +31,26 @@ fn chaos(arguments: &[&str]) -> Child {
 
 #[tokio::test]
 async fn no_job_is_lost_none_is_doubled_and_everybody_is_told_whatever_goes_wrong() {
-    let run = chaos(&["--seed", "3", "--jobs", "150", "--faults", "8"]);
+    let verdict = run(&["--seed", "3", "--jobs", "150", "--faults", "8"]).await;
+    assert_eq!(
+        verdict,
+        "chaos: seed=3 jobs=150 faults=8 lost=0 doubled=0 over_cap=0 untold=0 retold=0"
+    );
+}
+
+#[tokio::test]
+async fn so_it_is_where_postgres_is_lost_and_its_standby_takes_over_time_and_again() {
+    let mut arguments = vec!["--seed", "5", "--jobs", "150", "--faults", "5"];
+    arguments.extend(["--standby", "--only", "failover,kill"]);
+    assert_eq!(
+        run(&arguments).await,
+        "chaos: seed=5 jobs=150 faults=5 lost=0 doubled=0 over_cap=0 untold=0 retold=0"
+    );
+}
+
+/// The verdict of a run that goes well.
+async fn run(arguments: &[&str]) -> String {
+    let run = chaos(arguments);
     let output = timeout(BOUND, run.wait_with_output())
         .await
         .expect("the run ends in time")
@@ -41,11 +60,8 @@ async fn no_job_is_lost_none_is_doubled_and_everybody_is_told_whatever_goes_wron
         String::from_utf8_lossy(&output.stderr),
     );
     assert!(output.status.success(), "{stderr}\n{stdout}");
-    assert_eq!(
-        stdout.lines().last(),
-        Some("chaos: seed=3 jobs=150 faults=8 lost=0 doubled=0 over_cap=0 untold=0 retold=0"),
-        "{stderr}"
-    );
+    let verdict = stdout.lines().last();
+    verdict.expect("there is a verdict").to_owned()
 }
 
 #[cfg(target_os = "linux")]

@@ -1,4 +1,5 @@
-//! The load balancer in front of the replicas: TCP, in turn, the next one where a connection is refused.
+//! The load balancer in front of the replicas, or of whichever Postgres takes writes: TCP, in turn, the next one where a
+//! connection is refused.
 
 use std::{
     net::{Ipv4Addr, SocketAddr},
@@ -13,16 +14,15 @@ use tokio::{
     net::{TcpListener, TcpStream},
 };
 use tokio_util::{sync::CancellationToken, sync::DropGuard, task::TaskTracker};
-use url::Url;
 
-/// Where the replicas listen; none for one that is down.
+/// Where they listen; none for one that is down.
 #[derive(Debug, Clone)]
 pub struct Addresses(Arc<Vec<Mutex<Option<SocketAddr>>>>);
 
 impl Addresses {
-    /// For so many replicas, all down.
-    pub fn of(replicas: usize) -> Self {
-        Self(Arc::new((0..replicas).map(|_| Mutex::default()).collect()))
+    /// For so many, all down.
+    pub fn of(count: usize) -> Self {
+        Self(Arc::new((0..count).map(|_| Mutex::default()).collect()))
     }
 
     pub fn set(&self, replica: usize, address: Option<SocketAddr>) {
@@ -44,7 +44,7 @@ impl Addresses {
 /// Takes connections until it is dropped.
 #[derive(Debug)]
 pub struct Balancer {
-    url: Url,
+    address: SocketAddr,
     _open: DropGuard,
 }
 
@@ -52,7 +52,7 @@ impl Balancer {
     /// Listens on a free port.
     pub async fn start(addresses: Addresses) -> anyhow::Result<Self> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
-        let url = format!("http://{}/", listener.local_addr()?).parse()?;
+        let address = listener.local_addr()?;
         let open = CancellationToken::new();
         let stopped = open.clone();
         tokio::spawn(async move {
@@ -70,13 +70,13 @@ impl Balancer {
             }
         });
         Ok(Self {
-            url,
+            address,
             _open: open.drop_guard(),
         })
     }
 
-    pub fn url(&self) -> &Url {
-        &self.url
+    pub fn address(&self) -> SocketAddr {
+        self.address
     }
 }
 

@@ -18,6 +18,8 @@ pub enum Kind {
     Freeze,
     /// Postgres is restarted.
     Postgres,
+    /// Postgres is lost, and its standby takes over; only with `--standby`.
+    Failover,
     /// Postgres has no connection left.
     Connections,
     /// Creates are dropped, refused or answered with errors.
@@ -42,6 +44,7 @@ pub enum Fault {
     RestartPostgres {
         mode: ShutdownMode,
     },
+    LosePostgres,
     TakeConnections {
         length: Duration,
     },
@@ -66,6 +69,7 @@ enum Card {
     Freeze,
     FreezeLong,
     Postgres(ShutdownMode),
+    Failover,
     Connections,
     Create(&'static str),
     Callback(&'static str),
@@ -73,7 +77,7 @@ enum Card {
     Unreadable(&'static str),
 }
 
-const DECK: [Card; 28] = [
+const DECK: [Card; 30] = [
     // Some replica is killed every few seconds.
     Card::Kill,
     Card::Kill,
@@ -88,6 +92,8 @@ const DECK: [Card; 28] = [
     Card::FreezeLong,
     Card::Postgres(ShutdownMode::Fast),
     Card::Postgres(ShutdownMode::Immediate),
+    Card::Failover,
+    Card::Failover,
     Card::Connections,
     Card::Create("drop_before"),
     Card::Create("drop_after"),
@@ -111,6 +117,7 @@ impl Card {
             Self::Kill => Kind::Kill,
             Self::Freeze | Self::FreezeLong => Kind::Freeze,
             Self::Postgres(_) => Kind::Postgres,
+            Self::Failover => Kind::Failover,
             Self::Connections => Kind::Connections,
             Self::Create(_) => Kind::Creates,
             Self::Callback(_) => Kind::Callbacks,
@@ -137,6 +144,7 @@ impl Card {
                 length: milliseconds(rng, 17_000, 20_000),
             },
             Self::Postgres(mode) => Fault::RestartPostgres { mode },
+            Self::Failover => Fault::LosePostgres,
             Self::Connections => Fault::TakeConnections { length },
             Self::Create(kind) => upstream(create(kind, share(rng))),
             Self::Callback("delay") => upstream(json!({
@@ -247,6 +255,7 @@ impl fmt::Display for Fault {
                 write!(f, "freeze serve-{} for {length:.1?}", replica + 1)
             }
             Self::RestartPostgres { mode } => write!(f, "restart Postgres ({mode:?})"),
+            Self::LosePostgres => write!(f, "lose Postgres"),
             Self::TakeConnections { length } => {
                 write!(f, "take every connection of Postgres for {length:.1?}")
             }
@@ -277,7 +286,7 @@ mod tests {
         let mut rng = StdRng::seed_from_u64(3);
         let dealt = deal(&mut rng, &DECK);
         assert_eq!(dealt.len(), DECK.len());
-        let first: Vec<Kind> = dealt.iter().rev().take(7).map(|card| card.kind()).collect();
+        let first: Vec<Kind> = dealt.iter().rev().take(8).map(|card| card.kind()).collect();
         for kind in Kind::value_variants() {
             assert!(first.contains(kind), "{kind:?} is missing");
         }

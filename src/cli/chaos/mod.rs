@@ -4,13 +4,14 @@
 //! ([`balancer`]), each process in its own right ([`processes`], [`replicas`], [`upstream`]). Callers submit jobs, and
 //! repeat each until it is accepted ([`load`]), and are told of them by webhooks, callbacks, streams and the change list
 //! ([`consumers`]). Meanwhile a schedule that follows from the seed ([`faults`]) is carried out ([`strikes`]): processes
-//! are killed and frozen, Postgres restarts and runs out of connections, Gladia drops what it accepted and loses what it
-//! should say. Then everything gets time to settle ([`settle`]), what callers get and what
-//! the tables and the simulator's ledger say is collected ([`facts`]), and judged ([`checks`]).
+//! are killed and frozen, Postgres ([`database`]) restarts, runs out of connections and, where it has a standby, is lost;
+//! Gladia drops what it accepted and loses what it should say. Then everything gets time to settle ([`settle`]), what callers
+//! get and what the tables and the simulator's ledger say is collected ([`facts`]), and judged ([`checks`]).
 
 mod balancer;
 mod checks;
 mod consumers;
+mod database;
 mod facts;
 mod faults;
 mod load;
@@ -29,7 +30,7 @@ use std::{
     time::Duration,
 };
 
-use anyhow::{Context, bail};
+use anyhow::{Context, bail, ensure};
 use clap::{ArgAction, Args, ValueEnum};
 use rand::{SeedableRng, rngs::StdRng};
 use tokio::time::timeout;
@@ -78,6 +79,10 @@ pub struct ChaosArgs {
     #[arg(long, value_enum, value_delimiter = ',', value_name = "KINDS")]
     only: Vec<Kind>,
 
+    /// Give Postgres a synchronous standby, and let it take over now and then, because Postgres is lost
+    #[arg(long, action = ArgAction::SetTrue)]
+    standby: bool,
+
     /// Let Gladia's lists lag for longer than the settling time and conceal jobs: whatever is doubled must be detected
     #[arg(long, action = ArgAction::SetTrue)]
     list_lag_beyond_settling: bool,
@@ -96,6 +101,7 @@ struct Plan {
     seed: u64,
     orders: Vec<Order>,
     strikes: Vec<Strike>,
+    has_standby: bool,
     lying_lists: bool,
     patience: Duration,
 }
@@ -106,15 +112,15 @@ impl Plan {
             .seed
             .unwrap_or_else(|| u64::from(rand::random::<u32>()));
         let mut rng = StdRng::seed_from_u64(seed);
-        let kinds = if args.only.is_empty() {
-            Kind::value_variants()
-        } else {
-            &args.only
-        };
+        let mut kinds = args.only.clone();
+        if kinds.is_empty() {
+            kinds = Kind::value_variants().to_vec();
+            kinds.retain(|kind| args.standby || *kind != Kind::Failover);
+        }
         let faults = args
             .faults
             .unwrap_or((args.jobs / JOBS_PER_FAULT).max(MIN_FAULTS));
-        let strikes = faults::plan(&mut rng, faults, kinds, REPLICAS);
+        let strikes = faults::plan(&mut rng, faults, &kinds, REPLICAS);
         let orders = load::plan(
             &mut rng,
             args.jobs,
@@ -126,6 +132,7 @@ impl Plan {
             seed,
             orders,
             strikes,
+            has_standby: args.standby,
             lying_lists: args.list_lag_beyond_settling,
             patience: Duration::from_secs(args.patience_seconds),
         }
@@ -138,6 +145,10 @@ impl Plan {
 /// # Errors
 /// Where something that is not under test does not work, or it is interrupted.
 pub async fn run(args: ChaosArgs, shutdown: Shutdown) -> anyhow::Result<ExitCode> {
+    ensure!(
+        args.standby || !args.only.contains(&Kind::Failover),
+        "--only failover needs --standby: there is nobody to take over"
+    );
     let plan = Plan::of(&args);
     let progress = Progress::start();
     let logs = Logs::create()?;
@@ -192,10 +203,15 @@ pub async fn run(args: ChaosArgs, shutdown: Shutdown) -> anyhow::Result<ExitCode
 
 /// Plays everything, and judges it.
 async fn play(plan: &Plan, directory: &Path, progress: Progress) -> anyhow::Result<Verdict> {
-    let (stage, tenants) = Stage::set(directory, plan.seed, progress).await?;
+    let (stage, tenants) = Stage::set(directory, plan, progress).await?;
     let stage = Arc::new(stage);
+    let standby = if plan.has_standby {
+        ", its standby"
+    } else {
+        ""
+    };
     progress.say(&format!(
-        "Postgres, the simulator and {REPLICAS} replicas are started"
+        "Postgres{standby}, the simulator and {REPLICAS} replicas are started"
     ));
     let setting = Setting {
         tenants: &tenants,
@@ -213,7 +229,7 @@ async fn play(plan: &Plan, directory: &Path, progress: Progress) -> anyhow::Resu
         plan.orders.len(),
     )?;
     let played = act(plan, &stage, &callers, consumers).await;
-    let saved = stage.save_postgres_log().await;
+    let saved = stage.database.save_log().await;
     let facts = played?;
     saved?;
     match Arc::into_inner(stage) {

@@ -1,4 +1,4 @@
-//! Everything that a run needs: Postgres with fsync, the simulator, three replicas, the balancer before them, tenants.
+//! Everything that a run needs: Postgres with fsync and perhaps a standby, the simulator, three replicas, the balancer before them, tenants.
 
 use std::{
     ffi::OsStr,
@@ -13,8 +13,10 @@ use tokio::{sync::Mutex, task::JoinSet, time::Instant};
 use tokio_util::sync::CancellationToken;
 
 use super::{
+    Plan,
     balancer::{Addresses, Balancer},
     consumers::{Clock, Tenant},
+    database::Database,
     facts::Still,
     progress::Progress,
     replicas::Replica,
@@ -22,14 +24,11 @@ use super::{
 };
 use crate::{
     db::{self, api_keys::NewApiKey},
-    dev_tools::postgres::{EmbeddedPostgres, Options},
     domain::{
         access::{ApiKey, Scope, TenantName},
         ids::Ids,
     },
 };
-
-const DATABASE: &str = "gateway";
 
 /// How many replicas there are.
 pub const REPLICAS: usize = 3;
@@ -39,9 +38,6 @@ pub const MAX_IN_FLIGHT: u64 = 25;
 
 /// The teams that submit.
 pub const TENANTS: [&str; 3] = ["acme", "globex", "initech"];
-
-/// Enough for three replicas, not for four.
-const MAX_CONNECTIONS: u32 = 80;
 
 /// What makes recovery quick, so that a run takes minutes.
 const QUICK: [(&str, &str); 10] = [
@@ -63,9 +59,7 @@ const SPOOLED: [&str; 2] = ["callback", "broken"];
 
 /// What runs.
 pub struct Stage {
-    directory: PathBuf,
-    pub postgres: Mutex<EmbeddedPostgres>,
-    database_url: String,
+    pub database: Database,
     pub upstream: Upstream,
     pub replicas: Vec<Arc<Replica>>,
     pub addresses: Addresses,
@@ -82,22 +76,16 @@ impl Stage {
     /// Starts everything; logs go to `directory`. Also the tenants.
     pub async fn set(
         directory: &Path,
-        seed: u64,
+        plan: &Plan,
         progress: Progress,
     ) -> anyhow::Result<(Self, Vec<Tenant>)> {
-        let postgres = EmbeddedPostgres::start(Options {
-            fsync: true,
-            max_connections: MAX_CONNECTIONS,
-        })
-        .await?;
-        postgres.create_database(DATABASE, None).await?;
-        let database_url = postgres.url(DATABASE);
-        db::migrate(&db::parse_url(&database_url)?).await?;
-        let mut conn = PgConnection::connect(&database_url).await?;
+        let database = Database::start(plan.has_standby, directory).await?;
+        db::migrate(&db::parse_url(database.url())?).await?;
+        let mut conn = PgConnection::connect(database.url()).await?;
         let tenants = make_tenants(&mut conn).await?;
         let clock = (Instant::now(), db::clock::now(&mut conn).await?);
         conn.close().await?;
-        let upstream = Upstream::start(directory, seed).await?;
+        let upstream = Upstream::start(directory, plan.seed).await?;
 
         let addresses = Addresses::of(REPLICAS);
         let balancer = Balancer::start(addresses.clone()).await?;
@@ -107,9 +95,9 @@ impl Stage {
             .map(|(name, value)| (name, value.to_owned()))
             .collect();
         shared.extend([
-            ("DATABASE_URL", database_url.clone()),
+            ("DATABASE_URL", database.url().to_owned()),
             ("GLADIA_API_URL", upstream.url.to_string()),
-            ("PUBLIC_URL", balancer.url().to_string()),
+            ("PUBLIC_URL", format!("http://{}/", balancer.address())),
             ("CALLBACK_KEYS", format!("chaos:{callback_key}")),
             ("MAX_IN_FLIGHT", MAX_IN_FLIGHT.to_string()),
         ]);
@@ -130,9 +118,7 @@ impl Stage {
             replicas.push(replica);
         }
         let stage = Self {
-            directory: directory.to_owned(),
-            postgres: Mutex::new(postgres),
-            database_url,
+            database,
             upstream,
             replicas,
             addresses,
@@ -148,7 +134,7 @@ impl Stage {
 
     /// A connection of one's own to the gateway's database.
     pub async fn connect(&self) -> sqlx::Result<PgConnection> {
-        PgConnection::connect(&self.database_url).await
+        PgConnection::connect(self.database.url()).await
     }
 
     /// Ends the replicas as a service manager does. What is wrong with how they ended, or had ended before.
@@ -204,16 +190,10 @@ impl Stage {
         Ok(found)
     }
 
-    /// Puts the log of Postgres beside the others.
-    pub async fn save_postgres_log(&self) -> anyhow::Result<()> {
-        let postgres = self.postgres.lock().await;
-        postgres.copy_log(&self.directory.join("postgres.log"))
-    }
-
     /// Ends what else there is.
     pub async fn strike_down(self) -> anyhow::Result<()> {
         self.upstream.stop().await?;
-        self.postgres.into_inner().stop().await
+        self.database.stop().await
     }
 }
 

@@ -55,9 +55,18 @@ async fn strike(stage: &Stage, number: usize, fault: Fault) -> anyhow::Result<()
         }
         Fault::RestartPostgres { mode } => {
             let started = Instant::now();
-            stage.postgres.lock().await.restart(mode).await?;
+            stage.database.restart(mode).await?;
             stage.progress.say(&format!(
                 "fault {}: Postgres is back after {:.1?}",
+                number + 1,
+                started.elapsed()
+            ));
+        }
+        Fault::LosePostgres => {
+            let started = Instant::now();
+            stage.database.fail_over().await?;
+            stage.progress.say(&format!(
+                "fault {}: the standby has taken over and has one itself, after {:.1?}",
                 number + 1,
                 started.elapsed()
             ));
@@ -74,7 +83,7 @@ async fn strike(stage: &Stage, number: usize, fault: Fault) -> anyhow::Result<()
 
 /// Holds every connection for a while; where Postgres restarts meanwhile, that ends it.
 async fn take_connections(stage: &Stage, number: usize, length: Duration) {
-    let taken = stage.postgres.lock().await.take_connections().await;
+    let taken = stage.database.take_connections().await;
     match taken {
         Ok(taken) => {
             stage.progress.say(&format!(

@@ -23,6 +23,15 @@ pub(super) struct Cluster {
     password: String,
 }
 
+/// A server of which another one is to be a copy.
+#[derive(Debug, Clone)]
+pub(super) struct Origin {
+    binaries: PathBuf,
+    account: Account,
+    password: String,
+    port: u16,
+}
+
 impl Cluster {
     /// Runs `initdb` in a new directory.
     pub(super) fn create() -> anyhow::Result<Self> {
@@ -41,6 +50,56 @@ impl Cluster {
             .initialise(&initdb)
             .context("making a new Postgres failed")?;
         Ok(cluster)
+    }
+
+    /// Copies the files of a server that runs, so that a server on the copy follows it.
+    pub(super) fn copy(origin: &Origin) -> anyhow::Result<Self> {
+        let Origin {
+            binaries,
+            account,
+            password,
+            port,
+        } = origin.clone();
+        let program = binaries.join("pg_basebackup");
+        let directory =
+            PrivateDirectory::create(&account, |path| can_run(&program, path, &account))?;
+        let cluster = Self {
+            binaries,
+            account,
+            directory,
+            password,
+        };
+        // With a slot, so that the origin keeps what a copy that was away for a moment has not got yet.
+        let status = cluster
+            .account
+            .command(&program)
+            .args(["--host", "127.0.0.1", "--port"])
+            .arg(port.to_string())
+            .args(["--username", SUPERUSER, "--no-password"])
+            .args(["--checkpoint", "fast", "--write-recovery-conf"])
+            .args(["--create-slot", "--slot", "standby", "--pgdata"])
+            .arg(cluster.data())
+            .env("PGPASSWORD", &cluster.password)
+            .stdout(cluster.directory.log()?)
+            .stderr(cluster.directory.log()?)
+            .status()
+            .with_context(|| format!("running {} failed", program.display()))?;
+        ensure!(
+            status.success(),
+            "copying a Postgres failed ({status}); the output of pg_basebackup:\n{}",
+            cluster.log_tail()
+        );
+        Ok(cluster)
+    }
+
+    /// What it takes to copy this one while it is served on `port`.
+    pub(super) fn origin(&self, port: u16) -> Origin {
+        Origin {
+            binaries: self.binaries.clone(),
+            account: self.account.clone(),
+            password: self.password.clone(),
+            port,
+        }
     }
 
     fn initialise(&self, initdb: &Path) -> anyhow::Result<()> {
@@ -75,6 +134,8 @@ impl Cluster {
             "unix_socket_directories=".to_owned(),
             format!("max_connections={}", options.max_connections),
             format!("cluster_name={}", self.name()),
+            // How soon a copy is back at its origin, where that was away.
+            "wal_retrieve_retry_interval=100ms".to_owned(),
         ];
         if !options.fsync {
             settings.extend(
@@ -137,24 +198,24 @@ impl Cluster {
     }
 }
 
-/// Fails where the account cannot enter `directory` or run `initdb`.
-fn can_run(initdb: &Path, directory: &Path, account: &Account) -> anyhow::Result<()> {
+/// Fails where the account cannot enter `directory` or run the program.
+fn can_run(program: &Path, directory: &Path, account: &Account) -> anyhow::Result<()> {
     let output = account
-        .command(initdb)
+        .command(program)
         .arg("--version")
         .current_dir(directory)
         .output()
         .with_context(|| {
             format!(
                 "the account that runs Postgres cannot run {} in {}",
-                initdb.display(),
+                program.display(),
                 directory.display()
             )
         })?;
     ensure!(
         output.status.success(),
         "{} --version failed ({}): {}",
-        initdb.display(),
+        program.display(),
         output.status,
         String::from_utf8_lossy(&output.stderr).trim()
     );

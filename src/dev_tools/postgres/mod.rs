@@ -9,6 +9,7 @@
 //!    Postgres superuser may run programs.
 //! 4. `supervisor` ties the server's life to ours. When this process ends, in whatever way, the server shuts down
 //!    and the directory goes.
+//! 5. `standby` makes a second server that has whatever the first one acknowledges, and takes its place.
 //!
 //! A Postgres that already runs is never touched: the port is free when chosen, another is chosen where it was taken
 //! meanwhile, and whoever answers there has to know the server's name.
@@ -18,6 +19,7 @@ mod binaries;
 mod cluster;
 mod directory;
 mod faults;
+mod standby;
 mod supervisor;
 #[cfg(test)]
 mod tests;
@@ -31,6 +33,7 @@ use sqlx::{AssertSqlSafe, Connection, PgConnection};
 
 pub use binaries::find_binaries;
 use cluster::Cluster;
+pub use standby::Standby;
 use supervisor::Supervisor;
 
 /// A loaded machine needs seconds; what takes longer is broken.
@@ -75,6 +78,7 @@ pub struct EmbeddedPostgres {
     // Dropped in this order: the server ends before its directory goes.
     supervisor: Supervisor,
     cluster: Cluster,
+    options: Options,
     port: u16,
 }
 
@@ -85,8 +89,17 @@ impl EmbeddedPostgres {
     ///
     /// Says what to install where no Postgres is found, and shows the end of the server's log where it does not start.
     pub async fn start(options: Options) -> anyhow::Result<Self> {
+        Self::start_on(&options, Cluster::create).await
+    }
+
+    /// Serves what `make` makes.
+    async fn start_on<M>(options: &Options, make: M) -> anyhow::Result<Self>
+    where
+        M: Fn() -> anyhow::Result<Cluster> + Clone + Send + 'static,
+    {
         for _ in 0..STARTS_TRIED {
-            if let Some(server) = Self::try_start(&options).await? {
+            let cluster = tokio::task::spawn_blocking(make.clone()).await??;
+            if let Some(server) = Self::try_start(options, cluster).await? {
                 return Ok(server);
             }
         }
@@ -96,8 +109,7 @@ impl EmbeddedPostgres {
     }
 
     /// `None` where another program took the port first.
-    async fn try_start(options: &Options) -> anyhow::Result<Option<Self>> {
-        let cluster = tokio::task::spawn_blocking(Cluster::create).await??;
+    async fn try_start(options: &Options, cluster: Cluster) -> anyhow::Result<Option<Self>> {
         let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
             .and_then(|listener| listener.local_addr())
             .context("no free port on 127.0.0.1")?
@@ -106,6 +118,7 @@ impl EmbeddedPostgres {
         let mut server = Self {
             supervisor,
             cluster,
+            options: options.clone(),
             port,
         };
         match server.wait_until_ready(None).await? {
@@ -190,12 +203,23 @@ impl EmbeddedPostgres {
     /// The address of `database` on this server, password included.
     #[must_use]
     pub fn url(&self, database: &str) -> String {
+        self.url_through(self.port, database)
+    }
+
+    /// The port of 127.0.0.1 that it listens on.
+    #[must_use]
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// As [`url`](Self::url), by way of a port that leads here.
+    #[must_use]
+    pub fn url_through(&self, port: u16, database: &str) -> String {
         // The mode overrides PGSSLMODE, which may ask for what this server does not have.
         format!(
             "postgres://{user}:{password}@127.0.0.1:{port}/{database}?sslmode=disable",
             user = cluster::SUPERUSER,
             password = self.cluster.password(),
-            port = self.port,
         )
     }
 

@@ -2,7 +2,7 @@
 #
 # The other end of standard input is held by the process that wants the server. When that process closes it or ends,
 # be it by SIGKILL, the server is told to shut down, and its directory is removed. A line names a signal, INT or QUIT:
-# the server is ended by it and started anew on the same files.
+# the server is ended by it and started anew on the same files. After the line LOSE it is gone at once, and for good.
 
 directory=$1
 shift
@@ -20,11 +20,12 @@ while :; do
     server=$!
 
     {
-        if read -r signal; then
-            : >"$restart"
-        else
-            signal=INT
-        fi
+        read -r signal || signal=STOP
+        case $signal in
+            STOP) signal=INT ;;
+            LOSE) signal=QUIT ;;
+            *) : >"$restart" ;;
+        esac
         # The signal is lost on a server that is not yet ready for it, and harmless on one that is shutting down already.
         while kill -s "$signal" "$server"; do sleep 0.05; done
     } <&3 2>/dev/null &

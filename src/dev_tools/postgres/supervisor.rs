@@ -57,21 +57,34 @@ impl Supervisor {
 
     /// Tells the script to end the server and to start it again. Does not wait for either.
     pub(super) fn restart(&mut self, mode: ShutdownMode) -> anyhow::Result<()> {
-        let signal = match mode {
+        self.tell(match mode {
             ShutdownMode::Fast => "INT",
             ShutdownMode::Immediate => "QUIT",
-        };
+        })
+    }
+
+    /// Ends the server as a crash does, without a word to whoever follows it, and waits for its end.
+    pub(super) fn lose(&mut self) -> anyhow::Result<()> {
+        self.tell("LOSE")?;
+        self.wait_for_end()
+    }
+
+    fn tell(&mut self, line: &str) -> anyhow::Result<()> {
         let script = self
             .script
             .stdin
             .as_mut()
             .context("Postgres is being stopped")?;
-        writeln!(script, "{signal}").context("the script that runs Postgres is gone")
+        writeln!(script, "{line}").context("the script that runs Postgres is gone")
     }
 
     /// Stops the server and waits for its end.
     pub(super) fn stop(&mut self) -> anyhow::Result<()> {
         drop(self.script.stdin.take());
+        self.wait_for_end()
+    }
+
+    fn wait_for_end(&mut self) -> anyhow::Result<()> {
         let deadline = Instant::now() + STOP_TIMEOUT;
         while self.exit_status()?.is_none() {
             if Instant::now() > deadline {

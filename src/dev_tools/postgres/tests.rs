@@ -89,6 +89,46 @@ async fn what_was_committed_is_still_there_after_a_restart_of_either_kind() -> a
 }
 
 #[tokio::test]
+async fn what_was_committed_is_still_there_when_a_standby_has_taken_over_time_and_again()
+-> anyhow::Result<()> {
+    let mut server = EmbeddedPostgres::start(Options {
+        fsync: true,
+        ..Options::default()
+    })
+    .await?;
+    server
+        .execute("CREATE TABLE numbers (number bigint)".to_owned())
+        .await?;
+    for number in 1..=2 {
+        let standby = server.start_standby().await?;
+        server
+            .execute(format!("INSERT INTO numbers VALUES ({number})"))
+            .await?;
+        server.lose().await?;
+        server = standby.take_over().await?;
+        let count = "SELECT count(*) FROM numbers";
+        assert_eq!(answer(&server.url("postgres"), count).await?, number);
+    }
+    server.stop().await
+}
+
+#[tokio::test]
+async fn a_commit_is_acknowledged_when_the_standby_has_it_and_not_before() -> anyhow::Result<()> {
+    let server = EmbeddedPostgres::start(Options::default()).await?;
+    server
+        .execute("CREATE TABLE numbers (number bigint)".to_owned())
+        .await?;
+    let standby = server.start_standby().await?;
+    let insert = || server.execute("INSERT INTO numbers VALUES (1)".to_owned());
+    insert().await?;
+    standby.stop().await?;
+    // Nobody follows any more.
+    let alone = tokio::time::timeout(Duration::from_millis(500), insert()).await;
+    assert!(alone.is_err(), "{alone:?}");
+    server.stop().await
+}
+
+#[tokio::test]
 async fn nobody_gets_in_while_all_connections_are_taken() -> anyhow::Result<()> {
     let server = EmbeddedPostgres::start(Options {
         max_connections: 10,
