@@ -9,13 +9,14 @@
 //! answers to (`coalesce(status, '') = 'queued'`), or look up each row by itself (`LATERAL … OFFSET 0`, `= ANY (ARRAY(…))`);
 //! `tests/plans` finds those that do not.
 
-use std::{borrow::Cow, str::FromStr, sync::LazyLock, time::Duration};
+use std::{borrow::Cow, io, str::FromStr, sync::LazyLock, time::Duration};
 
 use sqlx::{
     ConnectOptions, Connection, Executor, PgConnection, Row,
     migrate::{MigrateError, Migrator},
     postgres::{PgConnectOptions, PgPool, PgPoolOptions},
 };
+use tokio::time::timeout;
 
 pub mod adoption;
 pub mod api_keys;
@@ -133,18 +134,27 @@ pub fn lazy_pool(options: PgConnectOptions, max_connections: u32) -> PgPool {
                 async move { Ok(meta.idle_for <= TRUSTED_IDLE_TIME || conn.ping().await.is_ok()) },
             )
         })
-        .after_release(|conn, _| Box::pin(is_outside_transactions(conn)))
+        .after_release(|conn, _| {
+            Box::pin(async move {
+                // Where nobody answers any more, it is not waited for.
+                timeout(ACQUIRE_TIMEOUT, is_usable(conn))
+                    .await
+                    .unwrap_or_else(|_| Err(io::Error::from(io::ErrorKind::TimedOut).into()))
+            })
+        })
         .connect_lazy_with(options)
 }
 
-/// Whether a connection is in no transaction of which its client does not know.
+/// Whether a connection can be used again: its server takes writes, and it is in no transaction of which its client does not know.
+///
+/// Where another server has taken over, the one before may let those stay who are connected, and refuse whatever they write.
 ///
 /// sqlx rolls a transaction back that is dropped, but knows of none before its beginning is answered. Whoever hangs up at that
 /// moment would leave it open, the next one would join it, and lose with it what was answered as kept. So whatever is not
 /// known to be done ([`pool::Loan::put_back`]) is asked before it is used again.
-async fn is_outside_transactions(conn: &mut PgConnection) -> sqlx::Result<bool> {
+async fn is_usable(conn: &mut PgConnection) -> sqlx::Result<bool> {
     // One message without parameters: a transaction of its own begins at the very instant of its statement.
-    sqlx::raw_sql("SELECT now() = statement_timestamp()")
+    sqlx::raw_sql("SELECT now() = statement_timestamp() AND NOT pg_is_in_recovery()")
         .fetch_one(conn)
         .await?
         .try_get(0)

@@ -33,6 +33,9 @@ use super::lazy_pool;
 /// Whoever has waited longer for a connection is mentioned in the log.
 const LONG_WAIT: Duration = Duration::from_secs(2);
 
+/// How long a step of the service's own work may take. Longer than anything is waited for in the database.
+const STEP_TIMEOUT: Duration = Duration::from_secs(15);
+
 /// A pool that lends its connections on from one to the next.
 #[derive(Debug, Clone)]
 pub struct Pool(Arc<Parts>);
@@ -162,6 +165,23 @@ impl Loan {
     /// Closes it when it is dropped: it was left in the middle of something.
     pub fn close_on_drop(&mut self) {
         self.conn.close_on_drop();
+    }
+}
+
+/// Takes a step of the service's own work, and gives it up where the database is silent for too long. A transaction that it was
+/// in the middle of is rolled back; whether a commit that was not answered has happened, is not known.
+///
+/// A server whose host is gone says nothing any more, and TCP tells of it after a quarter of an hour, or never: sqlx sets no
+/// keepalive. So whoever has all the time in the world for its work may not wait for one answer for ever.
+///
+/// # Errors
+/// The step's own, and where it was given up.
+pub async fn in_time<T, E: From<sqlx::Error>>(
+    step: impl Future<Output = Result<T, E>>,
+) -> Result<T, E> {
+    match time::timeout(STEP_TIMEOUT, step).await {
+        Ok(done) => done,
+        Err(elapsed) => Err(given_up(elapsed).into()),
     }
 }
 

@@ -7,6 +7,7 @@
 //! whoever hears that sends one.
 
 use std::{
+    pin::pin,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -14,11 +15,14 @@ use std::{
     time::Duration,
 };
 
-use sqlx::postgres::PgListener;
-use tokio::sync::Notify;
+use sqlx::{
+    PgPool,
+    postgres::{PgListener, PgNotification},
+};
+use tokio::{sync::Notify, time::timeout};
 use tokio_util::sync::CancellationToken;
 
-use super::pool::Pool;
+use super::pool::{Pool, in_time};
 
 /// The channel of the database by which processes learn that jobs have changed.
 const JOBS_CHANNEL: &str = "gladia_gateway_jobs";
@@ -32,6 +36,9 @@ const PRESENCE_CHANNEL: &str = "gladia_gateway_presence";
 /// How long changes of jobs are gathered before others are woken. Whoever made them looks itself at once, and a NOTIFY is a
 /// commit, which would stand in the way of those that tell callers.
 const GATHERING_TIME: Duration = Duration::from_millis(10);
+
+/// After how long without any notification it is tried whether the connection still has one.
+const SILENCE: Duration = Duration::from_secs(20);
 
 /// How long after the loss of the connection it is tried anew.
 const RECONNECT_DELAY: Duration = Duration::from_secs(1);
@@ -222,7 +229,7 @@ impl Wakeups {
                 () = changes.notified() => {}
             }
             tokio::time::sleep(gathering_time).await;
-            if let Err(error) = self.notify(pool, channel).await {
+            if let Err(error) = in_time(self.notify(pool, channel)).await {
                 tracing::debug!(%error, "Could not wake other replicas; they look by themselves within a second");
             }
         }
@@ -255,14 +262,28 @@ impl Wakeups {
         }
     }
 
+    /// The next notification; none where the connection was lost, and is there again.
+    ///
+    /// Where nothing was heard for long, this process says something itself, which it has to hear as well. A server whose host
+    /// is gone would say nothing either.
+    async fn next(
+        &self,
+        pool: &Pool,
+        listener: &mut PgListener,
+    ) -> sqlx::Result<Option<PgNotification>> {
+        let mut received = pin!(listener.try_recv());
+        if let Ok(received) = timeout(SILENCE, &mut received).await {
+            return received;
+        }
+        in_time(self.notify(pool, PRESENCE_CHANNEL)).await?;
+        in_time(received).await
+    }
+
     async fn listen(&self, pool: &Pool) -> sqlx::Result<()> {
-        let mut listener = PgListener::connect_with(&pool.listener_pool()).await?;
-        listener
-            .listen_all([JOBS_CHANNEL, EVENTS_CHANNEL, PRESENCE_CHANNEL])
-            .await?;
-        self.notify(pool, PRESENCE_CHANNEL).await?;
+        let mut listener = in_time(begin_to_listen(&pool.listener_pool())).await?;
+        in_time(self.notify(pool, PRESENCE_CHANNEL)).await?;
         loop {
-            let received = listener.try_recv().await?;
+            let received = self.next(pool, &mut listener).await?;
             let sender = received
                 .as_ref()
                 .map(sqlx::postgres::PgNotification::payload);
@@ -274,7 +295,7 @@ impl Wakeups {
                 .map(sqlx::postgres::PgNotification::channel);
             match channel {
                 // The connection was lost, and is there again.
-                None => self.notify(pool, PRESENCE_CHANNEL).await?,
+                None => in_time(self.notify(pool, PRESENCE_CHANNEL)).await?,
                 Some(_) => self.0.has_others.store(true, Ordering::Relaxed),
             }
             if channel == Some(PRESENCE_CHANNEL) {
@@ -292,6 +313,14 @@ impl Wakeups {
             }
         }
     }
+}
+
+async fn begin_to_listen(pool: &PgPool) -> sqlx::Result<PgListener> {
+    let mut listener = PgListener::connect_with(pool).await?;
+    listener
+        .listen_all([JOBS_CHANNEL, EVENTS_CHANNEL, PRESENCE_CHANNEL])
+        .await?;
+    Ok(listener)
 }
 
 #[cfg(test)]

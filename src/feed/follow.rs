@@ -8,7 +8,7 @@ use super::{Told, handover::HandedOver};
 use crate::{
     db::{
         events::{self, Numbered},
-        pool::Pool,
+        pool::{Pool, in_time},
         wakeups::Wakeups,
     },
     domain::{event::Event, links::Links},
@@ -38,7 +38,7 @@ impl Follower {
         loop {
             let read = tokio::select! {
                 () = stop.cancelled() => return,
-                read = self.read_on() => read,
+                read = in_time(self.read_on()) => read,
             };
             match read {
                 Ok(true) => continue,

@@ -14,7 +14,7 @@ use super::problem::{Problem, ProblemType};
 use crate::{
     db::{
         idempotency::{self, Reservation},
-        pool::Pool,
+        pool::{Pool, in_time},
     },
     domain::{
         idempotency::{Fingerprint, IdempotencyKey, Made},
@@ -174,7 +174,7 @@ impl HeldKey {
                     idempotency::renew(&mut conn, tenant_id, &key, holder, LEASE).await
                 };
                 // A renewal that fails is tried again; a lost reservation is noticed at the commit.
-                if matches!(renewed.await, Ok(false)) {
+                if matches!(in_time(renewed).await, Ok(false)) {
                     return;
                 }
             }
@@ -216,7 +216,8 @@ impl HeldKey {
         self.completed = true;
         if let Ok(mut conn) = self.pool.acquire().await {
             // If it fails, the lease ends by itself.
-            let _ = idempotency::release(&mut conn, self.tenant_id, &self.key, self.holder).await;
+            let releasing = idempotency::release(&mut conn, self.tenant_id, &self.key, self.holder);
+            let _ = in_time(releasing).await;
         }
     }
 
@@ -251,7 +252,7 @@ impl Drop for HeldKey {
         // The request may have been dropped with its connection, so this cannot be awaited. If it fails, the lease ends.
         tokio::spawn(async move {
             if let Ok(mut conn) = pool.acquire().await {
-                let _ = idempotency::release(&mut conn, tenant_id, &key, holder).await;
+                let _ = in_time(idempotency::release(&mut conn, tenant_id, &key, holder)).await;
             }
         });
     }

@@ -8,7 +8,7 @@ use tokio_util::sync::CancellationToken;
 use super::{ERROR_PAUSE, sweep_interval};
 use crate::{
     db::{
-        pool::Pool,
+        pool::{Pool, in_time},
         upstream_deletions::{self, DeletionOutcome, DueDeletion},
     },
     gladia::{client::GladiaClient, delete::Deletion},
@@ -57,31 +57,37 @@ impl Eraser {
     async fn sweep(&self) -> sqlx::Result<()> {
         if self.zero_data_retention || !self.retention_deletes {
             let mut conn = self.pool.acquire().await?;
-            upstream_deletions::drop_unwanted(&mut conn, self.zero_data_retention).await?;
+            let dropping = upstream_deletions::drop_unwanted(&mut conn, self.zero_data_retention);
+            in_time(dropping).await?;
         }
         if self.zero_data_retention {
             return Ok(());
         }
         loop {
-            let due = upstream_deletions::claim(&mut *self.pool.acquire().await?, AT_ONCE).await?;
+            let mut conn = self.pool.acquire().await?;
+            let due = in_time(upstream_deletions::claim(&mut conn, AT_ONCE)).await?;
+            drop(conn);
             if due.is_empty() {
                 return Ok(());
             }
-            let carried_out = due.iter().map(|deletion| self.carry_out(deletion));
+            let carried_out = due.iter().map(async |deletion| {
+                let answer = self.gladia.delete(&deletion.gladia_id).await;
+                in_time(self.note(deletion, answer)).await
+            });
             for result in futures_util::future::join_all(carried_out).await {
                 result?;
             }
         }
     }
 
-    async fn carry_out(&self, due: &DueDeletion) -> sqlx::Result<()> {
+    /// Writes down what Gladia answered.
+    async fn note(&self, due: &DueDeletion, answer: Deletion) -> sqlx::Result<()> {
         let DueDeletion {
             gladia_id,
             job_id,
             reason,
             ..
         } = due;
-        let answer = self.gladia.delete(gladia_id).await;
         let mut conn = self.pool.acquire().await?;
         let outcome = match answer {
             Deletion::Deleted => DeletionOutcome::Deleted,

@@ -12,7 +12,10 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::{ERROR_PAUSE, sweep_interval};
-use crate::db::{deliveries, events, pool::Pool};
+use crate::db::{
+    deliveries, events,
+    pool::{Pool, in_time},
+};
 
 /// How many rows are looked at in one go.
 const BATCH: i64 = 500;
@@ -70,7 +73,7 @@ impl Forgetter {
     /// Deletes the lanes of hosts that nobody has been called at for long.
     async fn forget_lanes(&self) -> sqlx::Result<()> {
         let mut conn = self.pool.acquire().await?;
-        while deliveries::forget_lanes(&mut conn, self.keeps_for, LANES).await? == LANES {}
+        while in_time(deliveries::forget_lanes(&mut conn, self.keeps_for, LANES)).await? == LANES {}
         Ok(())
     }
 
@@ -79,7 +82,8 @@ impl Forgetter {
         // First the deliveries: they keep their events.
         loop {
             let mut conn = self.pool.acquire().await?;
-            let deleted = deliveries::forget(&mut conn, self.keeps_for, BATCH).await?;
+            let forgotten = deliveries::forget(&mut conn, self.keeps_for, BATCH);
+            let deleted = in_time(forgotten).await?;
             metrics::counter!("gateway_deliveries_forgotten_total").increment(deleted);
             if deleted == 0 {
                 break;
@@ -88,7 +92,8 @@ impl Forgetter {
         loop {
             let mut conn = self.pool.acquire().await?;
             let after = *looked_through;
-            let forgotten = events::forget(&mut conn, after, self.keeps_for, BATCH).await?;
+            let forgotten = events::forget(&mut conn, after, self.keeps_for, BATCH);
+            let forgotten = in_time(forgotten).await?;
             let deleted = u64::try_from(forgotten.deleted).unwrap_or_default();
             metrics::counter!("gateway_events_forgotten_total").increment(deleted);
             *looked_through = forgotten.looked_through;

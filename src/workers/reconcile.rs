@@ -13,7 +13,7 @@ use crate::{
     db::{
         callbacks::CallbackOutcome,
         looks::{self, Due, DueLook, Found, Noted},
-        pool::Pool,
+        pool::{Pool, in_time},
         wakeups::Wakeups,
     },
     domain::{
@@ -85,7 +85,9 @@ impl Reconciler {
         };
         let mut free = turns.take_free();
         let limit = i64::try_from(free.len()).unwrap_or_default();
-        let claimed = looks::claim(&mut *self.0.pool.acquire().await?, due, limit).await?;
+        let mut conn = self.0.pool.acquire().await?;
+        let claimed = in_time(looks::claim(&mut conn, due, limit)).await?;
+        drop(conn);
         let begun = claimed.len();
         for look in claimed {
             let (this, stop, turn) = (self.clone(), stop.clone(), free.pop());
@@ -101,7 +103,7 @@ impl Reconciler {
     async fn look(&self, look: &DueLook, stop: &CancellationToken) {
         let fetched = held(fetch(&self.0.gladia, &look.gladia_id, stop), || {
             let (pool, id) = (self.0.pool.clone(), look.id);
-            async move { looks::renew(&mut *pool.acquire().await?, id, HOLD).await }
+            async move { in_time(looks::renew(&mut *pool.acquire().await?, id, HOLD)).await }
         })
         .await;
         let outcome = match fetched {
@@ -120,7 +122,8 @@ impl Reconciler {
     }
 
     async fn release(&self, id: AttemptId) -> sqlx::Result<()> {
-        looks::renew(&mut *self.0.pool.acquire().await?, id, Duration::ZERO).await
+        let mut conn = self.0.pool.acquire().await?;
+        in_time(looks::renew(&mut conn, id, Duration::ZERO)).await
     }
 
     async fn carry_out(
@@ -136,7 +139,8 @@ impl Reconciler {
             }
             Ok(Fetched::Ended(job)) => {
                 let mut conn = self.0.pool.acquire().await?;
-                let outcome = job.complete(&mut conn, self.0.ids.next(), id).await?;
+                let completing = job.complete(&mut conn, self.0.ids.next(), id);
+                let outcome = in_time(completing).await?;
                 drop(conn);
                 // A slot is free, whatever became of the job.
                 self.0.wakeups.jobs_changed();
@@ -164,7 +168,7 @@ impl Reconciler {
             }
         };
         let mut conn = self.0.pool.acquire().await?;
-        let noted = looks::note(&mut conn, id, found, next_look_in).await?;
+        let noted = in_time(looks::note(&mut conn, id, found, next_look_in)).await?;
         if noted == Noted::ResultMissing {
             tracing::error!(attempt.id = %id, found = name, "Nothing ever came of attempt {id}; its slot is given back");
             metrics::counter!("gateway_slots_expired_total").increment(1);

@@ -8,7 +8,11 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::{ERROR_PAUSE, sweep_interval};
-use crate::db::{self, job_endings, pool::Pool, uploads};
+use crate::db::{
+    self, job_endings,
+    pool::{Pool, in_time},
+    uploads,
+};
 
 /// How many jobs, or files, are taken in one go.
 const BATCH: i64 = 100;
@@ -67,12 +71,14 @@ impl Retention {
     /// Erases a batch of jobs. Whether there may be more.
     async fn erase_jobs(&self) -> sqlx::Result<bool> {
         let mut conn = self.pool.acquire().await?;
-        let expired = job_endings::list_expired(&mut conn, self.keeps_for, BATCH).await?;
+        let expired = job_endings::list_expired(&mut conn, self.keeps_for, BATCH);
+        let expired = in_time(expired).await?;
         let is_full = i64::try_from(expired.len()).is_ok_and(|found| found == BATCH);
         let mut erased = 0_u64;
         for job_id in expired {
             let (keeps_for, deletes) = (self.keeps_for, self.deletes_at_gladia);
-            match job_endings::erase_expired(&mut conn, job_id, keeps_for, deletes).await {
+            let erasing = job_endings::erase_expired(&mut conn, job_id, keeps_for, deletes);
+            match in_time(erasing).await {
                 Ok(true) => {
                     erased += 1;
                     tracing::info!(job.id = %job_id, "Erased job {job_id}: its retention has ended");
@@ -93,7 +99,7 @@ impl Retention {
     async fn erase_uploads(&self) -> sqlx::Result<bool> {
         let mut conn = self.pool.acquire().await?;
         for _ in 0..BATCH {
-            if !uploads::delete_expired(&mut conn, self.keeps_for).await? {
+            if !in_time(uploads::delete_expired(&mut conn, self.keeps_for)).await? {
                 return Ok(false);
             }
         }

@@ -19,7 +19,7 @@ use crate::{
         self,
         deliveries::{self, FannedOut},
         events::{self, Numbered},
-        pool::Pool,
+        pool::{Pool, in_time},
         wakeups::Wakeups,
     },
     domain::ids::Ids,
@@ -72,7 +72,7 @@ impl Sequencer {
         while !stop.is_cancelled() {
             let numbered = tokio::select! {
                 () = &mut last_moment => return,
-                numbered = self.number(is_woken, mode) => numbered,
+                numbered = in_time(self.number(is_woken, mode)) => numbered,
             };
             mode = mode.after(&numbered);
             let rest = match numbered {

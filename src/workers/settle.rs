@@ -12,7 +12,7 @@ use crate::{
     db::{
         expiry::{self, Expired},
         lines,
-        pool::Pool,
+        pool::{Pool, in_time},
         wakeups::Wakeups,
     },
     domain::ids::AttemptId,
@@ -30,7 +30,7 @@ pub async fn run(pool: Pool, wakeups: Wakeups, awaits_decision: bool, stop: Canc
     loop {
         if Instant::now() >= next_missed {
             next_missed = Instant::now() + MISSED_INTERVAL;
-            match find_missed(&pool).await {
+            match in_time(find_missed(&pool)).await {
                 Ok(0) => {}
                 Ok(_) => wakeups.jobs_changed(),
                 Err(error) => {
@@ -38,7 +38,7 @@ pub async fn run(pool: Pool, wakeups: Wakeups, awaits_decision: bool, stop: Canc
                 }
             }
         }
-        let rest = match sweep(&pool, awaits_decision).await {
+        let rest = match in_time(sweep(&pool, awaits_decision)).await {
             Ok(0) => sweep_interval(),
             Ok(_) => {
                 // A slot may be free.

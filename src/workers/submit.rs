@@ -17,7 +17,7 @@ use crate::{
         self,
         attempts::Recorded,
         claims::{Claim, Claimant, ClaimedJob, MAX_CLAIMED},
-        pool::Pool,
+        pool::{Pool, in_time},
         wakeups::Wakeups,
     },
     domain::{
@@ -209,7 +209,7 @@ impl Submitter {
         // A pause comes first, so that nobody claims at once what the record puts back into the line.
         // A stop says nothing of Gladia.
         if !give_up.is_cancelled()
-            && let Err(error) = self.adjust_dispatch(&job, &outcome).await
+            && let Err(error) = in_time(self.adjust_dispatch(&job, &outcome)).await
         {
             tracing::warn!(%error, "Could not adjust dispatch");
         }
@@ -250,7 +250,7 @@ impl Submitter {
                 conn.put_back();
                 Ok(recorded)
             };
-            match recorded.await {
+            match in_time(recorded).await {
                 Err(error) if !give_up.is_cancelled() => {
                     tracing::warn!(%error, job.id = %job.job_id, "Could not record an outcome yet; trying again");
                     tokio::select! {

@@ -14,7 +14,7 @@ use crate::{
     db::{
         adoption::{Adopted, FoundBy, adopt},
         callbacks::CallbackOutcome,
-        pool::Pool,
+        pool::{Pool, in_time},
         wakeups::Wakeups,
         webhooks::{self, DueMessage},
     },
@@ -104,22 +104,24 @@ impl WebhookHandler {
     ) -> sqlx::Result<usize> {
         let mut conn = self.0.pool.acquire().await?;
         if Instant::now() >= *next_purge {
-            while webhooks::purge(&mut conn).await? > 0 {}
+            while in_time(webhooks::purge(&mut conn)).await? > 0 {}
             *next_purge = Instant::now() + PURGE_INTERVAL;
         }
         let mut free = turns.take_free();
         let limit = i64::try_from(free.len()).unwrap_or_default();
-        let claimed = webhooks::claim(&mut conn, HOLD, limit).await?;
+        let claimed = in_time(webhooks::claim(&mut conn, HOLD, limit)).await?;
         let begun = claimed.len();
         for message in claimed {
             let (this, stop, turn) = (self.clone(), stop.clone(), free.pop());
             tasks.spawn(async move {
                 let handled = held(this.handle(&message, &stop), || {
                     let (pool, id) = (this.0.pool.clone(), message.id.clone());
-                    async move { webhooks::renew(&mut *pool.acquire().await?, &id, HOLD).await }
+                    async move {
+                        in_time(webhooks::renew(&mut *pool.acquire().await?, &id, HOLD)).await
+                    }
                 })
                 .await;
-                if let Err(error) = this.note(&message, handled, &stop).await {
+                if let Err(error) = in_time(this.note(&message, handled, &stop)).await {
                     tracing::warn!(%error, webhook.id = message.id, "Could not note what came of an account webhook; trying again");
                 }
                 drop(turn);
@@ -137,7 +139,7 @@ impl WebhookHandler {
         let gladia_id = &message.gladia_id;
         let known = {
             let mut conn = self.0.pool.acquire().await?;
-            webhooks::find_attempt(&mut conn, gladia_id).await?
+            in_time(webhooks::find_attempt(&mut conn, gladia_id)).await?
         };
         let is_created = message.event == WebhookEvent::Created;
         if known.is_some_and(|attempt| is_created || attempt.has_ended) {
@@ -159,7 +161,7 @@ impl WebhookHandler {
             let Some(id) = job.attempt_id() else {
                 return Ok(WebhookOutcome::Foreign);
             };
-            match adopt(&mut conn, id, gladia_id, FoundBy::Webhook).await? {
+            match in_time(adopt(&mut conn, id, gladia_id, FoundBy::Webhook)).await? {
                 Adopted::Adopted => {
                     tracing::warn!(attempt.id = %id, "An account webhook tells that Gladia has attempt {id}");
                     self.0.wakeups.jobs_changed();
@@ -175,7 +177,7 @@ impl WebhookHandler {
         };
         if has_ended {
             let id = self.0.ids.next();
-            let outcome = job.complete(&mut conn, id, attempt_id).await?;
+            let outcome = in_time(job.complete(&mut conn, id, attempt_id)).await?;
             return Ok(self.told(attempt_id, outcome).unwrap_or(learnt));
         }
         if is_created {

@@ -1,11 +1,14 @@
 //! Connections to the database that are given back: what must not be used again, and who must not wait for it.
 
-use std::{collections::HashSet, pin::pin, time::Duration};
+use std::{collections::HashSet, net::Ipv4Addr, pin::pin, time::Duration};
 
 use futures_util::{FutureExt, future::join_all};
-use gladia_gateway::db::{
-    self,
-    pool::{Loan, Pool},
+use gladia_gateway::{
+    db::{
+        self,
+        pool::{Loan, Pool},
+    },
+    dev_tools::postgres::{EmbeddedPostgres, Options},
 };
 use reqwest::Method;
 use serde_json::json;
@@ -13,7 +16,7 @@ use sqlx::{AssertSqlSafe, Connection};
 use tokio::time::timeout;
 use uuid::Uuid;
 
-use crate::support::{Answer, BOUND, TestApp, audio, eventually, receiver::Receiver};
+use crate::support::{Answer, BOUND, TestApp, audio, eventually, receiver::Receiver, relay::Relay};
 
 /// Longer than a connection is used unasked.
 const LONG_REST: Duration = Duration::from_millis(500);
@@ -196,6 +199,32 @@ async fn where_postgres_gives_fewer_connections_than_there_may_be_those_are_used
     pool.close().await;
     run(&app, format!("DROP ROLE {role}")).await;
     app.finish().await;
+}
+
+/// So it is where another server has taken over, and the one before lets those stay who are connected.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_connection_to_a_server_that_takes_no_writes_is_not_used_again() {
+    let primary = EmbeddedPostgres::start(Options::default()).await.unwrap();
+    let standby = primary.start_standby().await.unwrap();
+    let at = |port| vec![(Ipv4Addr::LOCALHOST, port).into()];
+    let relay = Relay::start(at(standby.port()));
+    let url = primary.url_through(relay.address().port(), "postgres");
+    let pool = Pool::from(db::lazy_pool(db::parse_url(&url).unwrap(), 1));
+    let write = async || {
+        let mut conn = pool.acquire().await?;
+        let written = sqlx::raw_sql("CREATE TABLE written ()").execute(&mut *conn);
+        written.await?;
+        conn.put_back();
+        Ok::<_, sqlx::Error>(())
+    };
+    let refused = write().await.unwrap_err();
+    assert!(db::is_unavailable(&refused), "{refused}");
+
+    relay.set_targets(at(primary.port()));
+    write().await.unwrap();
+    pool.close().await;
+    standby.stop().await.unwrap();
+    primary.stop().await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]

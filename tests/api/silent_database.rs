@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
+use serde_json::json;
 use tokio::time::timeout;
 
-use crate::support::{TestApp, eventually};
+use crate::support::{TestApp, database::until_statements_wait, eventually, receiver::Receiver};
 
 /// Longer than any statement of a create may take, and than the wait for those before it.
 const BOUND: Duration = Duration::from_mins(1);
@@ -45,5 +46,63 @@ async fn a_database_that_falls_silent_does_not_hold_creates_for_ever() {
     }
     app.database_relay().release_answers();
     app.acme.transcribe(&body).await.expect(202);
+    app.finish().await;
+}
+
+/// How many workers look at the database about every second.
+const LOOKERS: i64 = 8;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn work_goes_on_where_the_host_of_the_database_is_lost_without_a_word() {
+    // Room for what nobody answers any more, beside what goes on.
+    let app = TestApp::builder()
+        .with_database_relay()
+        .set("DATABASE_POOL_SIZE", "32")
+        .start()
+        .await;
+    let receiver = Receiver::start().await;
+    let endpoint = app
+        .add_endpoint(&app.acme, &receiver.url(), &["transcription.done"])
+        .await;
+    let audio = "https://audio.example/spoken.mp3";
+    let first = app.acme.start(audio).await;
+    app.acme.wait_until_done(&first).await;
+    let listeners = "pg_stat_activity WHERE datname = current_database() AND query LIKE 'LISTEN%'";
+    assert_eq!(app.rows(listeners).await, 1);
+
+    // Every worker is in the middle of a statement, and hears nothing of it.
+    let somebody = eventually("moment in which all tables are free", async || {
+        let mut somebody = app.pool.begin().await.unwrap();
+        let lock = "LOCK TABLE jobs, attempts, events, deliveries, upstream_deletions NOWAIT";
+        let locked = sqlx::query(lock).execute(&mut *somebody).await;
+        locked.is_ok().then_some(somebody)
+    })
+    .await;
+    until_statements_wait(&app, LOOKERS).await;
+    app.database_relay().strand();
+    somebody.rollback().await.unwrap();
+
+    let goes_on = async {
+        let second = loop {
+            let answer = app.acme.transcribe(&json!({ "audio_url": audio })).await;
+            if answer.status == 202 {
+                break answer.json()["id"].as_str().unwrap().to_owned();
+            }
+            answer.problem(503, "database-unavailable");
+        };
+        while app.acme.job(&second).await["status"] != "done" {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        while app.deliveries_to(&endpoint).await.len() < 2 {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        // The first one is still there for Postgres.
+        while app.rows(listeners).await < 2 {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    };
+    timeout(BOUND, goes_on)
+        .await
+        .expect("a job goes all the way");
     app.finish().await;
 }

@@ -87,6 +87,12 @@ impl Standby {
         Ok(server)
     }
 
+    /// The port of 127.0.0.1 that it listens on.
+    #[must_use]
+    pub fn port(&self) -> u16 {
+        self.0.port()
+    }
+
     /// Shuts it down. Whoever it follows then waits with each commit until another one comes, or is shut down as well.
     ///
     /// # Errors

@@ -28,6 +28,7 @@ use axum::{
 };
 use futures_util::FutureExt;
 use rand::RngExt;
+use tokio::time::timeout;
 
 pub use self::gate::{Gate, Overload};
 use self::{arriving::Arriving, bodies::Held, turn::Turn};
@@ -38,11 +39,15 @@ use super::{
     problem::{Problem, ProblemType},
     state::AppState,
     v2,
+    wait::MOST_SECONDS,
 };
 use crate::domain::ids::TenantId;
 
 /// What a file takes while it passes through, whatever its size.
 const FILE_BYTES: usize = 1_000_000;
+
+/// How long a request may be worked on, besides what it waits for.
+const WORK_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// The longest until whoever was refused may come again. Many that were refused together do not come together.
 const MOST_RETRY_AFTER: u64 = 3;
@@ -56,12 +61,16 @@ pub fn handle(state: AppState, request: Request, next: Next) -> impl Future<Outp
         };
         return opened.boxed().left_future();
     }
+    let longest = longest(&request, &state);
     // What a request takes is gone from here before its answer is waited for.
     let its_turn = take_turn(state, request, next).boxed();
     let answered = async move {
         let its_turn = its_turn.await;
         match its_turn {
-            Ok((_turn, answered)) => answered.await,
+            Ok((_turn, answered)) => match longest {
+                Some(longest) => answer_within(longest, answered).await,
+                None => answered.await,
+            },
             Err(overload) => refuse(overload).into_response(),
         }
     };
@@ -86,6 +95,22 @@ async fn take_turn(
     let file_bytes = is_file.then(|| turn.take_bytes());
     let request = request.map(|body| Body::new(Arriving::new(body, turn.pauses(), file_bytes)));
     Ok((turn, hand_on(request, next)))
+}
+
+/// The longest that a request takes where the database answers: its body comes, and it waits for news. A file takes as long as
+/// it takes, and what follows it has bounds of its own.
+fn longest(request: &Request, state: &AppState) -> Option<Duration> {
+    let is_file = media_type(request.headers()) == "multipart/form-data";
+    let waits = Duration::from_secs(MOST_SECONDS);
+    (!is_file).then(|| state.limits.request_timeout + waits + WORK_TIMEOUT)
+}
+
+/// Whoever asks without a timeout of its own does not wait for ever for a database whose host is gone.
+async fn answer_within(longest: Duration, answered: impl Future<Output = Response>) -> Response {
+    match timeout(longest, answered).await {
+        Ok(answer) => answer,
+        Err(elapsed) => Problem::from(sqlx::Error::Io(elapsed.into())).into_response(),
+    }
 }
 
 fn is_stream(request: &Request) -> bool {
@@ -138,4 +163,25 @@ fn refuse(overload: Overload) -> Problem {
     };
     let seconds = rand::rng().random_range(1..=MOST_RETRY_AFTER);
     Problem::new(ProblemType::Overloaded, detail).retry_after(Duration::from_secs(seconds))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::{pending, ready};
+
+    use axum::http::StatusCode;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn what_is_never_answered_is_answered_503_in_the_end() {
+        let never = answer_within(Duration::from_millis(1), pending()).await;
+        assert_eq!(never.status(), StatusCode::SERVICE_UNAVAILABLE);
+        let answered = answer_within(
+            Duration::from_mins(1),
+            ready(StatusCode::OK.into_response()),
+        )
+        .await;
+        assert_eq!(answered.status(), StatusCode::OK);
+    }
 }

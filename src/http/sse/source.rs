@@ -6,7 +6,10 @@ use sqlx::PgConnection;
 use tokio::sync::Semaphore;
 
 use crate::{
-    db::{events, pool::Pool},
+    db::{
+        events,
+        pool::{Pool, in_time},
+    },
     domain::{
         event::{Event, EventId, PublicEventType},
         ids::{JobId, TenantId},
@@ -204,7 +207,7 @@ impl Reader {
         // Never closed; without a turn it would only be less polite.
         let _turn = self.turns.acquire().await;
         let mut conn = self.pool.acquire().await?;
-        let page = self.source.read(&mut conn, after).await?;
+        let page = in_time(self.source.read(&mut conn, after)).await?;
         conn.put_back();
         Ok(page)
     }

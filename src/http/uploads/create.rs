@@ -11,7 +11,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::{
-    db::{self, uploads::Upload},
+    db::{self, pool::in_time, uploads::Upload},
     domain::{access::Caller, ids::UploadId},
     http::{
         auth::Writer,
@@ -141,7 +141,8 @@ pub async fn note(
     upload: Upload,
 ) -> Result<UploadedAudio, Problem> {
     let mut conn = state.pool.acquire().await?;
-    let (id, created_at) = db::uploads::insert(&mut conn, caller.tenant_id, &upload).await?;
+    let noting = db::uploads::insert(&mut conn, caller.tenant_id, &upload);
+    let (id, created_at) = in_time(noting).await?;
     metrics::counter!("gateway_uploads_total").increment(1);
     Ok(UploadedAudio {
         id,

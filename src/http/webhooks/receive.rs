@@ -10,7 +10,7 @@ use axum::{
 };
 
 use crate::{
-    db::{look_ups, webhooks},
+    db::{look_ups, pool::in_time, webhooks},
     gladia::webhook::{Envelope, Message, Said, read},
     http::{
         body,
@@ -29,7 +29,7 @@ pub async fn receive_webhook(
     body: Body,
 ) -> Result<StatusCode, Problem> {
     let body = body::read(body, MAX_BYTES, state.limits.request_timeout).await?;
-    let received = receive(&state, &headers, &body).await;
+    let received = in_time(receive(&state, &headers, &body)).await;
     let outcome = match &received {
         Ok(outcome) => outcome,
         Err(Refusal::NotTaken) => "not_taken",

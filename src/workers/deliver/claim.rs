@@ -14,7 +14,10 @@ use super::{
 };
 use crate::{
     crash_points::CrashPoint,
-    db::deliveries::{self, Claimant, ClaimedDelivery},
+    db::{
+        deliveries::{self, Claimant, ClaimedDelivery},
+        pool::in_time,
+    },
     domain::ids::{DeliveryId, LaneId},
 };
 
@@ -118,7 +121,7 @@ impl Claimer {
                 conn.put_back();
                 Ok(loaded)
             };
-            let loaded: sqlx::Result<_> = loading.await;
+            let loaded: sqlx::Result<_> = in_time(loading).await;
             match loaded {
                 Ok(loaded) => {
                     for delivery in loaded {

@@ -9,6 +9,7 @@ use crate::{
     db::{
         self,
         deliveries::{self, Next, Outcome, Recorded},
+        pool::in_time,
         webhook_endpoints,
     },
     domain::{
@@ -119,7 +120,7 @@ impl Deliverer {
                 conn.put_back();
                 Ok(recorded)
             };
-            match recorded.await {
+            match in_time(recorded).await {
                 Ok(recorded) => break recorded,
                 Err(error) if give_up.is_cancelled() => return Err(error),
                 Err(error) if db::is_unavailable(&error) || db::is_conflict(&error) => {
@@ -170,19 +171,21 @@ impl Deliverer {
 
     async fn disable(&self, id: EndpointId, url: &str, reason: DisabledReason) -> sqlx::Result<()> {
         let mut conn = self.0.parts.pool.acquire().await?;
-        if !webhook_endpoints::disable(&mut conn, id, Some(url), reason).await? {
+        let disabling = webhook_endpoints::disable(&mut conn, id, Some(url), reason);
+        if !in_time(disabling).await? {
             return Ok(());
         }
         tracing::warn!(endpoint.id = %id, reason = reason.as_str(), "Disabled webhook endpoint {id}: {}", reason.as_str());
         self.0.parts.wakeups.events_added();
-        while deliveries::end_pending(&mut conn, id, reason.dead_reason()).await? {}
+        while in_time(deliveries::end_pending(&mut conn, id, reason.dead_reason())).await? {}
         Ok(())
     }
 
     async fn expire(&self, lane_id: LaneId, failed_at: DateTime<Utc>) -> sqlx::Result<()> {
         let mut conn = self.0.parts.pool.acquire().await?;
         loop {
-            let expired = deliveries::expire(&mut conn, lane_id, failed_at, EXPIRED_BATCH).await?;
+            let expiring = deliveries::expire(&mut conn, lane_id, failed_at, EXPIRED_BATCH);
+            let expired = in_time(expiring).await?;
             if expired > 0 {
                 tracing::warn!(lane.id = %lane_id, "Gave up {expired} deliveries whose receiver has been down for too long");
             }

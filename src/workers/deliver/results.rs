@@ -9,7 +9,11 @@ use bytes::Bytes;
 use tokio::sync::{AcquireError, OwnedSemaphorePermit, Semaphore};
 
 use crate::{
-    db::{deliveries::ResultAt, jobs, pool::Pool},
+    db::{
+        deliveries::ResultAt,
+        jobs,
+        pool::{Pool, in_time},
+    },
     domain::ids::TenantId,
     journal::result::unpacked,
 };
@@ -135,7 +139,7 @@ impl Results {
         let stored = {
             let _turn = self.reads.acquire().await.map_err(closed)?;
             let mut conn = pool.acquire().await?;
-            let stored = jobs::find_result(&mut conn, at.callback_id).await?;
+            let stored = in_time(jobs::find_result(&mut conn, at.callback_id)).await?;
             conn.put_back();
             stored
         };

@@ -20,6 +20,7 @@ use crate::{
     crash_points::CrashPoint,
     db::{
         deliveries::{Attempt, ClaimedDelivery, Content, Contents, Next, Outcome, ResultAt, To},
+        pool::in_time,
         signing_secrets,
     },
     domain::{
@@ -310,7 +311,7 @@ impl Deliverer {
             return self.open(stored);
         }
         let (tenant_id, endpoint_id) = (delivery.tenant_id, delivery.endpoint_id);
-        let stored = self.make_secret(tenant_id, endpoint_id).await?;
+        let stored = in_time(self.make_secret(tenant_id, endpoint_id)).await?;
         self.open(&stored)
     }
 

@@ -28,7 +28,7 @@ use crate::{
     db::{
         adoption::{Adopted, FoundBy, adopt},
         look_ups::{self, Candidate, UnknownAttempt},
-        pool::Pool,
+        pool::{Pool, in_time},
         wakeups::Wakeups,
     },
     domain::{
@@ -107,24 +107,17 @@ impl LookUp {
 
     /// Looks once, if an attempt is due and no other process looks.
     async fn look_if_due(&self) -> sqlx::Result<()> {
-        {
-            let mut conn = self.pool.acquire().await?;
-            if !look_ups::is_due(&mut conn, self.settling_time).await?
-                || !look_ups::hold(&mut conn, &self.worker, HOLD).await?
-            {
-                return Ok(());
-            }
+        if !in_time(self.begin()).await? {
+            return Ok(());
         }
         let looked = self.look().await;
-        let mut conn = self.pool.acquire().await?;
-        look_ups::release(&mut conn, &self.worker).await?;
-        drop(conn);
+        in_time(self.release()).await?;
         match looked {
             Err(LookError::Database(error)) => return Err(error),
             Err(error) => {
                 metrics::counter!("gateway_look_ups_total", "outcome" => "failed").increment(1);
                 tracing::warn!(%error, "Could not look at Gladia's list; attempts stay unknown until it answers");
-                self.postpone().await?;
+                in_time(self.postpone()).await?;
             }
             Ok(()) => {}
         }
@@ -132,19 +125,35 @@ impl LookUp {
         Ok(())
     }
 
+    /// Whether an attempt is due, and the right to look is had.
+    async fn begin(&self) -> sqlx::Result<bool> {
+        let mut conn = self.pool.acquire().await?;
+        Ok(look_ups::is_due(&mut conn, self.settling_time).await?
+            && look_ups::hold(&mut conn, &self.worker, HOLD).await?)
+    }
+
+    /// Gives the right to look back.
+    async fn release(&self) -> sqlx::Result<()> {
+        let mut conn = self.pool.acquire().await?;
+        look_ups::release(&mut conn, &self.worker).await
+    }
+
+    /// What is unknown at this instant, and what may be a witness.
+    async fn list(&self) -> sqlx::Result<(DateTime<Utc>, Vec<UnknownAttempt>, Vec<Candidate>)> {
+        let mut conn = self.pool.acquire().await?;
+        let started_at = look_ups::now(&mut conn).await?;
+        let unknown = look_ups::list_unknown(&mut conn).await?;
+        let instants: Vec<_> = unknown
+            .iter()
+            .map(|attempt| witnessed_from(attempt, self.settling_time))
+            .collect();
+        let candidates = look_ups::list_candidates(&mut conn, &instants).await?;
+        Ok((started_at, unknown, candidates))
+    }
+
     /// One look at everything that is unknown.
     async fn look(&self) -> Result<(), LookError> {
-        let (started_at, unknown, candidates) = {
-            let mut conn = self.pool.acquire().await?;
-            let started_at = look_ups::now(&mut conn).await?;
-            let unknown = look_ups::list_unknown(&mut conn).await?;
-            let instants: Vec<_> = unknown
-                .iter()
-                .map(|attempt| witnessed_from(attempt, self.settling_time))
-                .collect();
-            let candidates = look_ups::list_candidates(&mut conn, &instants).await?;
-            (started_at, unknown, candidates)
-        };
+        let (started_at, unknown, candidates) = in_time(self.list()).await?;
         let is_any_resent_blindly = unknown.iter().any(|attempt| attempt.was_resent_blindly);
         let (undecided, mut open): (Vec<_>, Vec<_>) = unknown
             .into_iter()
@@ -172,10 +181,12 @@ impl LookUp {
             .filter(|attempt| attempt.next_look_at.is_none_or(|at| at <= started_at));
         for attempt in due {
             let found = self.ask_for(attempt.id).await?;
-            self.adopt_found(&found).await?;
+            in_time(self.adopt_found(&found)).await?;
             let mut conn = self.pool.acquire().await?;
             let waits_for = Some(WaitReason::AwaitingDecision);
-            look_ups::note_absence(&mut conn, &attempt, waits_for, NEXT_AFTER_DECISION).await?;
+            let noting =
+                look_ups::note_absence(&mut conn, &attempt, waits_for, NEXT_AFTER_DECISION);
+            in_time(noting).await?;
         }
         Ok(())
     }
@@ -206,11 +217,10 @@ impl LookUp {
             }
             let found = self.ask_for(attempt.id).await?;
             if !found.is_empty() {
-                self.adopt_found(&found).await?;
-                self.leave_what_is_still_unknown(&attempt).await?;
+                in_time(self.adopt_found(&found)).await?;
+                in_time(self.leave_what_is_still_unknown(&attempt)).await?;
             } else if seen {
-                self.conclude(started_at, &attempt, Witness::Seen, false)
-                    .await?;
+                in_time(self.conclude(started_at, &attempt, Witness::Seen, false)).await?;
             } else {
                 unproven.push(attempt);
             }
@@ -220,7 +230,7 @@ impl LookUp {
 
     /// Asks for one attempt's jobs. What the filter lets through by mistake is not taken for it.
     async fn ask_for(&self, id: AttemptId) -> Result<Found, LookError> {
-        self.renew().await?;
+        in_time(self.renew()).await?;
         // More than one would be a surplus; a filter that is ignored gives whatever came last.
         let listed = self.gladia.list(ListFilter::Attempt(id), 0, 3).await?;
         let mut found = Found::new();
@@ -247,23 +257,22 @@ impl LookUp {
             before: started_at,
         };
         let found = walk.go(self).await?;
-        self.adopt_found(&found).await?;
+        in_time(self.adopt_found(&found)).await?;
         let may_come = {
             let mut conn = self.pool.acquire().await?;
-            look_ups::may_witness_come(&mut conn).await?
+            in_time(look_ups::may_witness_come(&mut conn)).await?
         };
         let (there, missing): (Vec<_>, Vec<_>) = attempts
             .into_iter()
             .partition(|attempt| found.contains_key(&attempt.id));
         for attempt in &there {
-            self.leave_what_is_still_unknown(attempt).await?;
+            in_time(self.leave_what_is_still_unknown(attempt)).await?;
         }
         let oldest = oldest(&missing, is_any_resent_blindly);
         for attempt in &missing {
             let witness = witness_of(attempt, self.settling_time, candidates, &found, may_come);
             let is_oldest = Some(attempt.id) == oldest;
-            self.conclude(started_at, attempt, witness, is_oldest)
-                .await?;
+            in_time(self.conclude(started_at, attempt, witness, is_oldest)).await?;
         }
         Ok(())
     }

@@ -1,4 +1,4 @@
-//! A line of TCP that can be cut, and whose answers can be held back.
+//! A line of TCP that can be cut, whose answers can be held back, and whose connections can lose the other end without a word.
 
 use std::{
     net::{Ipv4Addr, SocketAddr},
@@ -33,6 +33,8 @@ struct Shared {
     targets: Mutex<Vec<SocketAddr>>,
     next: AtomicUsize,
     holds: watch::Sender<bool>,
+    /// How often connections were stranded.
+    strandings: watch::Sender<u32>,
 }
 
 impl Relay {
@@ -46,6 +48,7 @@ impl Relay {
                 targets: Mutex::new(targets),
                 next: AtomicUsize::new(0),
                 holds: watch::Sender::new(false),
+                strandings: watch::Sender::new(0),
             }),
             open: Mutex::new(CancellationToken::new()),
             kept: Mutex::default(),
@@ -91,6 +94,12 @@ impl Relay {
         self.shared.holds.send_replace(false);
     }
 
+    /// Leaves every connection as it is, with nobody at its other end any more; new ones are passed on. So it is where a
+    /// server's host is gone, and another one has its name.
+    pub fn strand(&self) {
+        self.shared.strandings.send_modify(|times| *times += 1);
+    }
+
     fn accept_on(&self, listener: TcpListener) {
         let (shared, open) = (Arc::clone(&self.shared), self.open.lock().unwrap().clone());
         tokio::spawn(async move {
@@ -114,6 +123,7 @@ fn bind(address: SocketAddr) -> TcpSocket {
 }
 
 async fn pass(client: TcpStream, shared: &Shared) {
+    let mut strandings = shared.strandings.subscribe();
     let targets = shared.targets.lock().unwrap().clone();
     let first = shared.next.fetch_add(1, Ordering::Relaxed);
     for offset in 0..targets.len() {
@@ -125,14 +135,22 @@ async fn pass(client: TcpStream, shared: &Shared) {
         let _ = server.set_nodelay(true);
         let (mut from_client, to_client) = client.into_split();
         let (from_server, mut to_server) = server.into_split();
-        tokio::join!(
-            async {
-                let _ = tokio::io::copy(&mut from_client, &mut to_server).await;
-                let _ = to_server.shutdown().await;
-            },
-            answer(from_server, to_client, shared.holds.subscribe()),
-        );
-        return;
+        let passing = async {
+            tokio::join!(
+                async {
+                    let _ = tokio::io::copy(&mut from_client, &mut to_server).await;
+                    let _ = to_server.shutdown().await;
+                },
+                answer(from_server, to_client, shared.holds.subscribe()),
+            )
+        };
+        tokio::pin!(passing);
+        tokio::select! {
+            _ = &mut passing => return,
+            _ = strandings.changed() => {}
+        }
+        // And holds it open.
+        return std::future::pending().await;
     }
 }
 

@@ -21,7 +21,7 @@ use crate::{
     db::{
         self,
         idempotency::{Reservation, reserve},
-        pool::Pool,
+        pool::{Pool, in_time},
         repeats::{self, Row, Told},
     },
     domain::{
@@ -204,7 +204,7 @@ impl Note {
         if self.stopping.run_until_cancelled(kept).await.is_some()
             && let Ok(mut conn) = self.pool.acquire().await
         {
-            let _ = repeats::forget(&mut conn, &self.row).await;
+            let _ = in_time(repeats::forget(&mut conn, &self.row)).await;
         }
     }
 
@@ -228,7 +228,7 @@ impl Note {
                     Fate::Lost => repeats::lost(&mut conn, &self.row).await,
                 }
             };
-            match written.await {
+            match in_time(written).await {
                 Ok(()) => return,
                 Err(error) => tracing::debug!(%error, "Could not note the fate of an answer"),
             }
