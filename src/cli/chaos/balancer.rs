@@ -2,7 +2,9 @@
 //! connection is refused.
 
 use std::{
+    future::pending,
     net::{Ipv4Addr, SocketAddr},
+    pin::pin,
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicUsize, Ordering},
@@ -12,6 +14,7 @@ use std::{
 use tokio::{
     io::copy_bidirectional,
     net::{TcpListener, TcpStream},
+    sync::watch,
 };
 use tokio_util::{sync::CancellationToken, sync::DropGuard, task::TaskTracker};
 
@@ -45,6 +48,8 @@ impl Addresses {
 #[derive(Debug)]
 pub struct Balancer {
     address: SocketAddr,
+    /// How often connections were stranded.
+    strandings: watch::Sender<u32>,
     _open: DropGuard,
 }
 
@@ -55,6 +60,8 @@ impl Balancer {
         let address = listener.local_addr()?;
         let open = CancellationToken::new();
         let stopped = open.clone();
+        let strandings = watch::Sender::new(0);
+        let stranded = strandings.subscribe();
         tokio::spawn(async move {
             let (next, tasks) = (Arc::new(AtomicUsize::new(0)), TaskTracker::new());
             while let Some(accepted) = stopped.run_until_cancelled(listener.accept()).await {
@@ -62,15 +69,18 @@ impl Balancer {
                 let Ok((client, _)) = accepted else { continue };
                 let (addresses, next, stopped) =
                     (addresses.clone(), Arc::clone(&next), stopped.clone());
+                let mut stranded = stranded.clone();
+                stranded.mark_unchanged();
                 tasks.spawn(async move {
                     stopped
-                        .run_until_cancelled(pass(client, &addresses, &next))
+                        .run_until_cancelled(pass(client, &addresses, &next, stranded))
                         .await;
                 });
             }
         });
         Ok(Self {
             address,
+            strandings,
             _open: open.drop_guard(),
         })
     }
@@ -78,9 +88,19 @@ impl Balancer {
     pub fn address(&self) -> SocketAddr {
         self.address
     }
+
+    /// Leaves every connection open, with nobody at its other end any more: so it is where a host is gone without a word.
+    pub fn strand(&self) {
+        self.strandings.send_modify(|times| *times += 1);
+    }
 }
 
-async fn pass(mut client: TcpStream, addresses: &Addresses, next: &AtomicUsize) {
+async fn pass(
+    mut client: TcpStream,
+    addresses: &Addresses,
+    next: &AtomicUsize,
+    mut stranded: watch::Receiver<u32>,
+) {
     let first = next.fetch_add(1, Ordering::Relaxed);
     for offset in 0..addresses.count() {
         let Some(address) = addresses.get(first.wrapping_add(offset)) else {
@@ -89,8 +109,13 @@ async fn pass(mut client: TcpStream, addresses: &Addresses, next: &AtomicUsize) 
         if let Ok(mut server) = TcpStream::connect(address).await {
             let _ = client.set_nodelay(true);
             let _ = server.set_nodelay(true);
-            let _ = copy_bidirectional(&mut client, &mut server).await;
-            return;
+            let mut passing = pin!(copy_bidirectional(&mut client, &mut server));
+            tokio::select! {
+                _ = &mut passing => return,
+                Ok(()) = stranded.changed() => {}
+            }
+            // And holds both ends.
+            return pending().await;
         }
     }
 }

@@ -110,13 +110,17 @@ impl Database {
         servers.primary()?.take_connections().await
     }
 
-    /// Loses the server for good, lets the standby take its place, and starts another standby.
-    pub async fn fail_over(&self) -> anyhow::Result<()> {
+    /// Loses the server for good, lets the standby take its place, and starts another standby. Where it is lost silently, nobody
+    /// who is connected hears of it.
+    pub async fn fail_over(&self, is_silent: bool) -> anyhow::Result<()> {
         let mut servers = self.servers.lock().await;
         let standby = servers.standby.take().context("there is no standby")?;
         let primary = servers.primary.take().context("there is no server")?;
         servers.lost += 1;
         primary.copy_log(&self.log(Some(servers.lost)))?;
+        if let Some(door) = self.door.as_ref().filter(|_| is_silent) {
+            door.balancer.strand();
+        }
         primary.lose().await?;
         let primary = standby.take_over().await?;
         if let Some(door) = &self.door {

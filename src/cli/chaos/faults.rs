@@ -44,7 +44,10 @@ pub enum Fault {
     RestartPostgres {
         mode: ShutdownMode,
     },
-    LosePostgres,
+    LosePostgres {
+        /// Whether nobody who is connected hears of it, as where its host is gone.
+        is_silent: bool,
+    },
     TakeConnections {
         length: Duration,
     },
@@ -69,7 +72,7 @@ enum Card {
     Freeze,
     FreezeLong,
     Postgres(ShutdownMode),
-    Failover,
+    Failover { is_silent: bool },
     Connections,
     Create(&'static str),
     Callback(&'static str),
@@ -92,8 +95,8 @@ const DECK: [Card; 30] = [
     Card::FreezeLong,
     Card::Postgres(ShutdownMode::Fast),
     Card::Postgres(ShutdownMode::Immediate),
-    Card::Failover,
-    Card::Failover,
+    Card::Failover { is_silent: false },
+    Card::Failover { is_silent: true },
     Card::Connections,
     Card::Create("drop_before"),
     Card::Create("drop_after"),
@@ -117,7 +120,7 @@ impl Card {
             Self::Kill => Kind::Kill,
             Self::Freeze | Self::FreezeLong => Kind::Freeze,
             Self::Postgres(_) => Kind::Postgres,
-            Self::Failover => Kind::Failover,
+            Self::Failover { .. } => Kind::Failover,
             Self::Connections => Kind::Connections,
             Self::Create(_) => Kind::Creates,
             Self::Callback(_) => Kind::Callbacks,
@@ -144,7 +147,7 @@ impl Card {
                 length: milliseconds(rng, 17_000, 20_000),
             },
             Self::Postgres(mode) => Fault::RestartPostgres { mode },
-            Self::Failover => Fault::LosePostgres,
+            Self::Failover { is_silent } => Fault::LosePostgres { is_silent },
             Self::Connections => Fault::TakeConnections { length },
             Self::Create(kind) => upstream(create(kind, share(rng))),
             Self::Callback("delay") => upstream(json!({
@@ -255,7 +258,8 @@ impl fmt::Display for Fault {
                 write!(f, "freeze serve-{} for {length:.1?}", replica + 1)
             }
             Self::RestartPostgres { mode } => write!(f, "restart Postgres ({mode:?})"),
-            Self::LosePostgres => write!(f, "lose Postgres"),
+            Self::LosePostgres { is_silent: false } => write!(f, "lose Postgres"),
+            Self::LosePostgres { is_silent: true } => write!(f, "lose Postgres without a word"),
             Self::TakeConnections { length } => {
                 write!(f, "take every connection of Postgres for {length:.1?}")
             }

@@ -79,7 +79,7 @@ pub struct ChaosArgs {
     #[arg(long, value_enum, value_delimiter = ',', value_name = "KINDS")]
     only: Vec<Kind>,
 
-    /// Give Postgres a synchronous standby, and let it take over now and then, because Postgres is lost
+    /// Give Postgres a synchronous standby, and let it take over now and then, because Postgres is lost, with a word or without
     #[arg(long, action = ArgAction::SetTrue)]
     standby: bool,
 

@@ -62,9 +62,9 @@ async fn strike(stage: &Stage, number: usize, fault: Fault) -> anyhow::Result<()
                 started.elapsed()
             ));
         }
-        Fault::LosePostgres => {
+        Fault::LosePostgres { is_silent } => {
             let started = Instant::now();
-            stage.database.fail_over().await?;
+            stage.database.fail_over(is_silent).await?;
             stage.progress.say(&format!(
                 "fault {}: the standby has taken over and has one itself, after {:.1?}",
                 number + 1,
