@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use axum::{
-    extract::FromRequestParts,
+    extract::{FromRequestParts, Request},
     http::{HeaderMap, HeaderName, HeaderValue, header, request::Parts},
     response::Response,
 };
@@ -146,6 +146,14 @@ impl FromRequestParts<AppState> for Wait {
     async fn from_request_parts(parts: &mut Parts, _: &AppState) -> Result<Self, Problem> {
         Self::parse(parts.uri.query().unwrap_or_default(), &parts.headers)
     }
+}
+
+/// Whether a request may be one that waits for news.
+#[must_use]
+pub fn may_wait(request: &Request) -> bool {
+    let query = request.uri().query().unwrap_or_default();
+    let mut parameters = form_urlencoded::parse(query.as_bytes());
+    parameters.any(|(name, _)| name == "wait") || request.headers().contains_key(PREFER)
 }
 
 /// Parses the query parameter `wait`. The error is its rule.

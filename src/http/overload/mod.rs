@@ -39,7 +39,7 @@ use super::{
     problem::{Problem, ProblemType},
     state::AppState,
     v2,
-    wait::MOST_SECONDS,
+    wait::{MOST_SECONDS, may_wait},
 };
 use crate::domain::ids::TenantId;
 
@@ -97,12 +97,21 @@ async fn take_turn(
     Ok((turn, hand_on(request, next)))
 }
 
-/// The longest that a request takes where the database answers: its body comes, and it waits for news. A file takes as long as
-/// it takes, and what follows it has bounds of its own.
+/// The longest that a request takes where the database answers. A file takes as long as it takes, in either direction, and what is
+/// asked of the database then has bounds of its own.
 fn longest(request: &Request, state: &AppState) -> Option<Duration> {
-    let is_file = media_type(request.headers()) == "multipart/form-data";
-    let waits = Duration::from_secs(MOST_SECONDS);
-    (!is_file).then(|| state.limits.request_timeout + waits + WORK_TIMEOUT)
+    let passes_audio_on = ["/audio", "/file"].map(|end| route(request).ends_with(end));
+    if media_type(request.headers()) == "multipart/form-data" || passes_audio_on.contains(&true) {
+        return None;
+    }
+    let mut longest = WORK_TIMEOUT;
+    if !http_body::Body::is_end_stream(request.body()) {
+        longest += state.limits.request_timeout;
+    }
+    if may_wait(request) {
+        longest += Duration::from_secs(MOST_SECONDS);
+    }
+    Some(longest)
 }
 
 /// Whoever asks without a timeout of its own does not wait for ever for a database whose host is gone.

@@ -9,6 +9,7 @@ use axum::{
 
 use super::lookup::{JobPath, find};
 use crate::{
+    db::pool::in_time,
     domain::ids::{JobId, TenantId},
     gladia::error::GladiaError,
     http::{
@@ -71,7 +72,9 @@ pub async fn open(
     id: JobId,
     range: Option<&HeaderValue>,
 ) -> Result<Response, Problem> {
-    let job = find(&mut *state.pool.acquire().await?, tenant_id, id).await?;
+    let mut conn = state.pool.acquire().await?;
+    let job = in_time(find(&mut conn, tenant_id, id)).await?;
+    drop(conn);
     if state.zero_data_retention {
         return Err(Problem::zero_data_retention(
             "The Gladia account has zero data retention, so Gladia keeps no audio. It is where audio_url says.",
