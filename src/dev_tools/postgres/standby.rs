@@ -12,7 +12,8 @@ use super::{EmbeddedPostgres, READY_POLL_INTERVAL, START_TIMEOUT, cluster::Clust
 pub struct Standby(EmbeddedPostgres);
 
 impl EmbeddedPostgres {
-    /// Starts a standby of this server. From then on, a commit is acknowledged when both have it on disk.
+    /// Starts a standby of this server. From then on, a commit is acknowledged when both have it on disk, if this server waits for
+    /// disks at all ([`Options::fsync`](super::Options::fsync)).
     ///
     /// # Errors
     ///

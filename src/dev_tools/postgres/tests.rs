@@ -114,7 +114,11 @@ async fn what_was_committed_is_still_there_when_a_standby_has_taken_over_time_an
 
 #[tokio::test]
 async fn a_commit_is_acknowledged_when_the_standby_has_it_and_not_before() -> anyhow::Result<()> {
-    let server = EmbeddedPostgres::start(Options::default()).await?;
+    let server = EmbeddedPostgres::start(Options {
+        fsync: true,
+        ..Options::default()
+    })
+    .await?;
     server
         .execute("CREATE TABLE numbers (number bigint)".to_owned())
         .await?;
