@@ -111,7 +111,7 @@ const MAY_IMPORT: [(&str, &[&str]); 18] = [
 ];
 
 /// Where SQL may stand besides `db`, and why.
-const SQL_ELSEWHERE: [(&str, &str); 3] = [
+const SQL_ELSEWHERE: [(&str, &str); 4] = [
     (
         "dev_tools/postgres/mod.rs",
         "creates and drops databases, of which the program itself has no notion",
@@ -119,6 +119,10 @@ const SQL_ELSEWHERE: [(&str, &str); 3] = [
     (
         "dev_tools/postgres/faults.rs",
         "cuts off whoever is connected, which no part of the program does",
+    ),
+    (
+        "dev_tools/postgres/standby.rs",
+        "lets one server take the place of another, of which the program only sees what follows",
     ),
     ("dev_tools/postgres/tests.rs", "looks into those databases"),
 ];
