@@ -73,6 +73,9 @@ pub static MIGRATOR: LazyLock<Migrator> = LazyLock::new(|| {
 /// How long a request waits for a connection before it is answered 503.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);
 
+/// How long a connection that was given up in the middle has to answer, before it is closed.
+const USABLE_TIMEOUT: Duration = Duration::from_secs(5);
+
 /// How long a connection may have been idle, in the pool or at hand, and is used unasked. One that has died since it last
 /// answered fails whoever uses it, as it does whoever is using it then.
 const TRUSTED_IDLE_TIME: Duration = Duration::from_millis(250);
@@ -137,7 +140,7 @@ pub fn lazy_pool(options: PgConnectOptions, max_connections: u32) -> PgPool {
         .after_release(|conn, _| {
             Box::pin(async move {
                 // Where nobody answers any more, it is not waited for.
-                timeout(ACQUIRE_TIMEOUT, is_usable(conn))
+                timeout(USABLE_TIMEOUT, is_usable(conn))
                     .await
                     .unwrap_or_else(|_| Err(io::Error::from(io::ErrorKind::TimedOut).into()))
             })

@@ -33,8 +33,11 @@ use super::lazy_pool;
 /// Whoever has waited longer for a connection is mentioned in the log.
 const LONG_WAIT: Duration = Duration::from_secs(2);
 
-/// How long a step of the service's own work may take. Longer than anything is waited for in the database.
+/// How long a step of the service's own work may take. Longer than a lock is waited for in the database.
 const STEP_TIMEOUT: Duration = Duration::from_secs(15);
+
+/// How long one may take that writes a large result, or as much as there is.
+const LONG_STEP_TIMEOUT: Duration = Duration::from_mins(5);
 
 /// A pool that lends its connections on from one to the next.
 #[derive(Debug, Clone)]
@@ -183,6 +186,16 @@ pub async fn in_time<T, E: From<sqlx::Error>>(
         Ok(done) => done,
         Err(elapsed) => Err(given_up(elapsed).into()),
     }
+}
+
+/// As [`in_time`], for a step that takes long also where the database answers.
+///
+/// # Errors
+/// The step's own, and where it was given up.
+pub async fn in_long_time<T>(step: impl Future<Output = sqlx::Result<T>>) -> sqlx::Result<T> {
+    time::timeout(LONG_STEP_TIMEOUT, step)
+        .await
+        .map_err(given_up)?
 }
 
 fn given_up(_: Elapsed) -> sqlx::Error {

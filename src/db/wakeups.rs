@@ -272,11 +272,15 @@ impl Wakeups {
         listener: &mut PgListener,
     ) -> sqlx::Result<Option<PgNotification>> {
         let mut received = pin!(listener.try_recv());
-        if let Ok(received) = timeout(SILENCE, &mut received).await {
-            return received;
+        loop {
+            if let Ok(received) = timeout(SILENCE, &mut received).await {
+                return received;
+            }
+            // Where nothing can be said, that nothing is heard proves nothing.
+            if in_time(self.notify(pool, PRESENCE_CHANNEL)).await.is_ok() {
+                return in_time(received).await;
+            }
         }
-        in_time(self.notify(pool, PRESENCE_CHANNEL)).await?;
-        in_time(received).await
     }
 
     async fn listen(&self, pool: &Pool) -> sqlx::Result<()> {

@@ -91,7 +91,8 @@ pub(super) async fn look_up(
     unknown: &str,
 ) -> Result<Caller, Problem> {
     let mut conn = state.pool.acquire().await?;
-    let caller = db::api_keys::find_caller(&mut conn, hash).await?;
+    let looking = db::api_keys::find_caller(&mut conn, hash);
+    let caller = db::pool::in_time(looking).await?;
     conn.put_back();
     state.known_keys.note(*hash, caller);
     caller.ok_or_else(|| Problem::new(ProblemType::Unauthorized, unknown))

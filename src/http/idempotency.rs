@@ -125,7 +125,8 @@ impl HeldKey {
         holder: Uuid,
     ) -> Result<Claimed, Problem> {
         let mut conn = pool.acquire().await?;
-        match idempotency::reserve(&mut conn, tenant_id, &key, holder, LEASE).await? {
+        let reserving = idempotency::reserve(&mut conn, tenant_id, &key, holder, LEASE);
+        match in_time(reserving).await? {
             Reservation::Reserved => Ok(Claimed::Held(Self::reserved(
                 pool, tenant_id, key, holder, Duration::ZERO,
             ))),

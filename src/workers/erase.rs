@@ -8,7 +8,7 @@ use tokio_util::sync::CancellationToken;
 use super::{ERROR_PAUSE, sweep_interval};
 use crate::{
     db::{
-        pool::{Pool, in_time},
+        pool::{Pool, in_long_time, in_time},
         upstream_deletions::{self, DeletionOutcome, DueDeletion},
     },
     gladia::{client::GladiaClient, delete::Deletion},
@@ -58,7 +58,7 @@ impl Eraser {
         if self.zero_data_retention || !self.retention_deletes {
             let mut conn = self.pool.acquire().await?;
             let dropping = upstream_deletions::drop_unwanted(&mut conn, self.zero_data_retention);
-            in_time(dropping).await?;
+            in_long_time(dropping).await?;
         }
         if self.zero_data_retention {
             return Ok(());

@@ -13,7 +13,7 @@ use crate::{
     db::{
         callbacks::CallbackOutcome,
         looks::{self, Due, DueLook, Found, Noted},
-        pool::{Pool, in_time},
+        pool::{Pool, in_long_time, in_time},
         wakeups::Wakeups,
     },
     domain::{
@@ -140,7 +140,7 @@ impl Reconciler {
             Ok(Fetched::Ended(job)) => {
                 let mut conn = self.0.pool.acquire().await?;
                 let completing = job.complete(&mut conn, self.0.ids.next(), id);
-                let outcome = in_time(completing).await?;
+                let outcome = in_long_time(completing).await?;
                 drop(conn);
                 // A slot is free, whatever became of the job.
                 self.0.wakeups.jobs_changed();

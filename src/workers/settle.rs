@@ -12,7 +12,7 @@ use crate::{
     db::{
         expiry::{self, Expired},
         lines,
-        pool::{Pool, in_time},
+        pool::{Pool, in_long_time, in_time},
         wakeups::Wakeups,
     },
     domain::ids::AttemptId,
@@ -30,7 +30,7 @@ pub async fn run(pool: Pool, wakeups: Wakeups, awaits_decision: bool, stop: Canc
     loop {
         if Instant::now() >= next_missed {
             next_missed = Instant::now() + MISSED_INTERVAL;
-            match in_time(find_missed(&pool)).await {
+            match in_long_time(find_missed(&pool)).await {
                 Ok(0) => {}
                 Ok(_) => wakeups.jobs_changed(),
                 Err(error) => {
@@ -38,7 +38,7 @@ pub async fn run(pool: Pool, wakeups: Wakeups, awaits_decision: bool, stop: Canc
                 }
             }
         }
-        let rest = match in_time(sweep(&pool, awaits_decision)).await {
+        let rest = match sweep(&pool, awaits_decision).await {
             Ok(0) => sweep_interval(),
             Ok(_) => {
                 // A slot may be free.
@@ -73,17 +73,18 @@ pub async fn find_missed(pool: &Pool) -> sqlx::Result<u64> {
 pub async fn sweep(pool: &Pool, awaits_decision: bool) -> sqlx::Result<usize> {
     let mut conn = pool.acquire().await?;
     let mut moved = 0;
-    for id in expiry::list_expired_leases(&mut conn).await? {
-        if attended(id, expiry::expire_lease(&mut conn, id).await) == Some(true) {
+    for id in in_time(expiry::list_expired_leases(&mut conn)).await? {
+        let expired = in_time(expiry::expire_lease(&mut conn, id)).await;
+        if attended(id, expired)? == Some(true) {
             CrashPoint::SettleLeaseExpired.reach();
             moved += 1;
             metrics::counter!("gateway_leases_expired_total").increment(1);
             tracing::warn!(attempt.id = %id, "The process that submitted attempt {id} went silent; it is unknown now");
         }
     }
-    for id in expiry::list_past_deadline(&mut conn, awaits_decision).await? {
-        let expired = expiry::expire_slot(&mut conn, id, awaits_decision).await;
-        match attended(id, expired) {
+    for id in in_time(expiry::list_past_deadline(&mut conn, awaits_decision)).await? {
+        let expired = in_time(expiry::expire_slot(&mut conn, id, awaits_decision)).await;
+        match attended(id, expired)? {
             None | Some(Expired::Nothing) => continue,
             Some(Expired::ResultMissing) => {
                 tracing::error!(attempt.id = %id, "Nothing ever came of attempt {id}; its slot is given back");
@@ -98,11 +99,14 @@ pub async fn sweep(pool: &Pool, awaits_decision: bool) -> sqlx::Result<usize> {
     Ok(moved)
 }
 
-/// One attempt that cannot be settled does not keep the others waiting.
-fn attended<T>(id: AttemptId, settled: sqlx::Result<T>) -> Option<T> {
-    settled
-        .inspect_err(|error| {
+/// One attempt that cannot be settled does not keep the others waiting. A connection that is lost settles none of them.
+fn attended<T>(id: AttemptId, settled: sqlx::Result<T>) -> sqlx::Result<Option<T>> {
+    match settled {
+        Ok(settled) => Ok(Some(settled)),
+        Err(error @ sqlx::Error::Io(_)) => Err(error),
+        Err(error) => {
             tracing::error!(%error, attempt.id = %id, "Could not settle attempt {id}; trying again");
-        })
-        .ok()
+            Ok(None)
+        }
+    }
 }

@@ -14,7 +14,7 @@ use crate::{
     db::{
         adoption::{Adopted, FoundBy, adopt},
         callbacks::CallbackOutcome,
-        pool::{Pool, in_time},
+        pool::{Pool, in_long_time, in_time},
         wakeups::Wakeups,
         webhooks::{self, DueMessage},
     },
@@ -177,7 +177,7 @@ impl WebhookHandler {
         };
         if has_ended {
             let id = self.0.ids.next();
-            let outcome = in_time(job.complete(&mut conn, id, attempt_id)).await?;
+            let outcome = in_long_time(job.complete(&mut conn, id, attempt_id)).await?;
             return Ok(self.told(attempt_id, outcome).unwrap_or(learnt));
         }
         if is_created {

@@ -46,8 +46,11 @@ use crate::domain::ids::TenantId;
 /// What a file takes while it passes through, whatever its size.
 const FILE_BYTES: usize = 1_000_000;
 
-/// How long a request may be worked on, besides what it waits for.
-const WORK_TIMEOUT: Duration = Duration::from_secs(30);
+/// How long a request may be worked on, besides what it waits for. A list with filters that no index answers may walk for a while.
+const WORK_TIMEOUT: Duration = Duration::from_mins(2);
+
+/// Where audio comes from Gladia or goes there, also without a file in the request.
+const FILE_ROUTES: [&str; 3] = ["/audio", "/file", "/v2/upload"];
 
 /// The longest until whoever was refused may come again. Many that were refused together do not come together.
 const MOST_RETRY_AFTER: u64 = 3;
@@ -57,7 +60,7 @@ pub fn handle(state: AppState, request: Request, next: Next) -> impl Future<Outp
     if is_stream(&request) {
         let opened = async move {
             let _turn = state.gate.open_stream().await;
-            next.run(request).await
+            answer_within(WORK_TIMEOUT, next.run(request)).await
         };
         return opened.boxed().left_future();
     }
@@ -100,8 +103,9 @@ async fn take_turn(
 /// The longest that a request takes where the database answers. A file takes as long as it takes, in either direction, and what is
 /// asked of the database then has bounds of its own.
 fn longest(request: &Request, state: &AppState) -> Option<Duration> {
-    let passes_audio_on = ["/audio", "/file"].map(|end| route(request).ends_with(end));
-    if media_type(request.headers()) == "multipart/form-data" || passes_audio_on.contains(&true) {
+    let route = route(request);
+    let passes_audio_on = FILE_ROUTES.iter().any(|end| route.ends_with(end));
+    if media_type(request.headers()) == "multipart/form-data" || passes_audio_on {
         return None;
     }
     let mut longest = WORK_TIMEOUT;

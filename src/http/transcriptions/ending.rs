@@ -81,7 +81,8 @@ fn find_now(
 ) -> BoxFuture<'_, Result<Box<Job>, Problem>> {
     Box::pin(async move {
         let mut conn = state.pool.acquire().await?;
-        let found = db::jobs::find_of_key(&mut conn, caller, id, true).await?;
+        let looking = db::jobs::find_of_key(&mut conn, caller, id, true);
+        let found = db::pool::in_time(looking).await?;
         let job = match found.filter(|job| job.deleted_at.is_none()) {
             Some(job) => job,
             // Erased; or its caller's key was revoked meanwhile, who was let in before.

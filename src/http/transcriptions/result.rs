@@ -209,7 +209,8 @@ async fn find(
         .await
         .map_err(|_| unreadable(callback_id, "no permit"))?;
     let mut conn = state.pool.acquire().await?;
-    if let Some(stored) = db::jobs::find_result(&mut conn, callback_id).await? {
+    let looking = db::jobs::find_result(&mut conn, callback_id);
+    if let Some(stored) = db::pool::in_time(looking).await? {
         conn.put_back();
         return Ok((stored, permit));
     }

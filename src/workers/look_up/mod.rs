@@ -230,7 +230,7 @@ impl LookUp {
 
     /// Asks for one attempt's jobs. What the filter lets through by mistake is not taken for it.
     async fn ask_for(&self, id: AttemptId) -> Result<Found, LookError> {
-        in_time(self.renew()).await?;
+        self.renew().await?;
         // More than one would be a surplus; a filter that is ignored gives whatever came last.
         let listed = self.gladia.list(ListFilter::Attempt(id), 0, 3).await?;
         let mut found = Found::new();
@@ -403,7 +403,7 @@ impl LookUp {
     /// Keeps the right to look.
     async fn renew(&self) -> Result<(), LookError> {
         let mut conn = self.pool.acquire().await?;
-        if look_ups::hold(&mut conn, &self.worker, HOLD).await? {
+        if in_time(look_ups::hold(&mut conn, &self.worker, HOLD)).await? {
             Ok(())
         } else {
             Err(LookError::HeldElsewhere)

@@ -187,7 +187,8 @@ impl Walk {
     async fn list(&self, slice: Slice) -> Result<Vec<Job>, Problem> {
         let mut conn = self.state.pool.acquire().await?;
         let filter = &self.query.filter;
-        Ok(db::jobs::list(&mut conn, self.tenant_id, filter, slice).await?)
+        let listing = db::jobs::list(&mut conn, self.tenant_id, filter, slice);
+        Ok(db::pool::in_time(listing).await?)
     }
 
     fn fits(&self, job: &Job) -> bool {
