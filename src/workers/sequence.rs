@@ -6,6 +6,8 @@
 //! The same commit leases what it makes to the deliverer of this process, and those who wait here are handed what it has
 //! numbered: between the end of a job and those who are told of it stand two commits, and no more.
 
+use std::io;
+
 use sqlx::{Connection, PgConnection};
 use tokio_util::sync::CancellationToken;
 
@@ -190,6 +192,11 @@ impl Mode {
                 alone: (self.alone - 1).max(0),
                 claims: true,
             },
+            // Together they may take too long each time, and one does not.
+            Err(error) if is_given_up(error) => Self {
+                alone: BATCH,
+                claims: false,
+            },
             Err(error) if is_passing(error) || self.claims => Self {
                 claims: !self.claims,
                 ..self
@@ -200,6 +207,11 @@ impl Mode {
             },
         }
     }
+}
+
+/// Whether it took longer than a step may.
+fn is_given_up(error: &sqlx::Error) -> bool {
+    matches!(error, sqlx::Error::Io(error) if error.kind() == io::ErrorKind::TimedOut)
 }
 
 /// Whether the same may go well the next time.
@@ -214,4 +226,24 @@ struct Committed {
     made: FannedOut,
     /// Those of them, and others of the same receivers, that are to be sent now.
     claim: Option<Claim>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_takes_too_long_together_is_numbered_one_at_a_time() {
+        let together = Mode {
+            alone: 0,
+            claims: true,
+        };
+        let given_up = Err(sqlx::Error::Io(io::ErrorKind::TimedOut.into()));
+        let mut mode = together.after(&given_up);
+        assert_eq!((mode.alone, mode.claims), (BATCH, false));
+        for _ in 0..BATCH {
+            mode = mode.after(&Ok(true));
+        }
+        assert_eq!(mode, together);
+    }
 }

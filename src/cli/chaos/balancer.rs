@@ -28,10 +28,8 @@ impl Addresses {
         Self(Arc::new((0..count).map(|_| Mutex::default()).collect()))
     }
 
-    pub fn set(&self, replica: usize, address: Option<SocketAddr>) {
-        *self.0[replica]
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner) = address;
+    pub fn set(&self, index: usize, address: Option<SocketAddr>) {
+        *self.0[index].lock().unwrap_or_else(PoisonError::into_inner) = address;
     }
 
     pub fn get(&self, replica: usize) -> Option<SocketAddr> {

@@ -1,4 +1,5 @@
-//! Everything that a run needs: Postgres with fsync and perhaps a standby, the simulator, three replicas, the balancer before them, tenants.
+//! Everything that a run needs: Postgres with fsync and perhaps a standby, the simulator, three replicas, the balancer before
+//! them, tenants.
 
 use std::{
     ffi::OsStr,

@@ -2,6 +2,15 @@
 
 use super::*;
 
+/// A server that acknowledges what is on disk.
+async fn start_durable() -> anyhow::Result<EmbeddedPostgres> {
+    EmbeddedPostgres::start(Options {
+        fsync: true,
+        ..Options::default()
+    })
+    .await
+}
+
 async fn answer(url: &str, question: &'static str) -> anyhow::Result<i64> {
     let mut connection = PgConnection::connect(url).await?;
     let answer = sqlx::query_scalar(question)
@@ -64,11 +73,7 @@ async fn two_servers_run_side_by_side_and_dropping_one_leaves_the_other() -> any
 
 #[tokio::test]
 async fn what_was_committed_is_still_there_after_a_restart_of_either_kind() -> anyhow::Result<()> {
-    let mut server = EmbeddedPostgres::start(Options {
-        fsync: true,
-        ..Options::default()
-    })
-    .await?;
+    let mut server = start_durable().await?;
     let url = server.url("postgres");
     let mut connection = PgConnection::connect(&url).await?;
     sqlx::raw_sql("CREATE TABLE numbers (number bigint)")
@@ -91,11 +96,7 @@ async fn what_was_committed_is_still_there_after_a_restart_of_either_kind() -> a
 #[tokio::test]
 async fn what_was_committed_is_still_there_when_a_standby_has_taken_over_time_and_again()
 -> anyhow::Result<()> {
-    let mut server = EmbeddedPostgres::start(Options {
-        fsync: true,
-        ..Options::default()
-    })
-    .await?;
+    let mut server = start_durable().await?;
     server
         .execute("CREATE TABLE numbers (number bigint)".to_owned())
         .await?;
@@ -114,11 +115,7 @@ async fn what_was_committed_is_still_there_when_a_standby_has_taken_over_time_an
 
 #[tokio::test]
 async fn a_commit_is_acknowledged_when_the_standby_has_it_and_not_before() -> anyhow::Result<()> {
-    let server = EmbeddedPostgres::start(Options {
-        fsync: true,
-        ..Options::default()
-    })
-    .await?;
+    let server = start_durable().await?;
     server
         .execute("CREATE TABLE numbers (number bigint)".to_owned())
         .await?;

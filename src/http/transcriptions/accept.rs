@@ -50,10 +50,10 @@ pub async fn accept(state: &AppState, accepted: Accepted<'_>) -> Result<Committe
 
 /// Commits the job, and wakes a worker.
 pub async fn commit(state: &AppState, accepted: Accepted<'_>) -> Result<Job, Problem> {
-    db::pool::in_time(commit_alone(state, accepted)).await
+    db::pool::in_time(insert_and_commit(state, accepted)).await
 }
 
-async fn commit_alone(state: &AppState, accepted: Accepted<'_>) -> Result<Job, Problem> {
+async fn insert_and_commit(state: &AppState, accepted: Accepted<'_>) -> Result<Job, Problem> {
     let job_id: JobId = state.ids.next();
     let request = accepted.options.to_stored();
     let mut warnings = accepted.audio_warnings;
