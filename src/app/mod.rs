@@ -28,9 +28,9 @@ use crate::{
     http::{
         self, Serves,
         acceptor::Acceptor,
-        overload::Gate,
+        overload::{Answers, Gate},
         presumed::KnownKeys,
-        serve::HEAD_TIMEOUT,
+        serve::{HEAD_TIMEOUT, Timeouts},
         sse::{StreamTiming, Streams},
         state::{self, AppState, HttpLimits, RequestRules, UNPACKED_MIB},
         wait::WaitingRoom,
@@ -66,6 +66,7 @@ pub struct Gateway {
     shutdown: Shutdown,
     failed: Arc<AtomicBool>,
     drain_timeout: Duration,
+    timeouts: Timeouts,
 }
 
 /// Runs the service until it is told to stop.
@@ -144,11 +145,8 @@ impl Gateway {
 
         let waiting_room = WaitingRoom::new(settings.requests.max_waiting_requests);
         let state = AppState::from(state::Shared {
-            gate: Gate::new(
-                settings.requests.max_requests_at_once,
-                settings.requests.max_body_memory_bytes,
-                waiting_room.clone(),
-            ),
+            gate: gate(&settings, &waiting_room),
+            answers: Answers::new(settings.requests.max_answer_memory_bytes),
             pool: pool.clone(),
             gladia: gladia.clone(),
             callback_keys: settings.callbacks.callback_keys.clone(),
@@ -185,6 +183,7 @@ impl Gateway {
             shutdown: shutdown.clone(),
             failed: Arc::default(),
             drain_timeout: settings.requests.shutdown_timeout,
+            timeouts: timeouts(&settings),
         };
         gateway.listen(listeners, &state)?;
         if is_late {
@@ -296,7 +295,7 @@ impl Gateway {
         let address = listener.local_addr()?;
         tracing::info!(%address, "Listening on {address} ({name})");
         let Shutdown { soft, hard, .. } = self.shutdown.clone();
-        let served = http::serve::serve(listener, router, HEAD_TIMEOUT, soft, hard);
+        let served = http::serve::serve(listener, router, self.timeouts, soft, hard);
         self.spawn(name, served);
         Ok(())
     }
@@ -338,6 +337,21 @@ fn notifier(settings: &ServeSettings) -> anyhow::Result<Notifier> {
     };
     let notifier = Notifier::new(&notifier_settings, Arc::new(SystemLookup::default()));
     notifier.context("the HTTP client of webhooks could not be built")
+}
+
+fn gate(settings: &ServeSettings, waiting_room: &WaitingRoom) -> Gate {
+    Gate::new(
+        settings.requests.max_requests_at_once,
+        settings.requests.max_body_memory_bytes,
+        waiting_room.clone(),
+    )
+}
+
+fn timeouts(settings: &ServeSettings) -> Timeouts {
+    Timeouts {
+        head: HEAD_TIMEOUT,
+        answer_idle: settings.requests.answer_idle_timeout,
+    }
 }
 
 fn limits(settings: &ServeSettings) -> HttpLimits {

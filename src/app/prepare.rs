@@ -8,7 +8,11 @@ use tokio::time::timeout;
 
 use crate::{
     config::ServeSettings,
-    db::{self, api_keys::NewApiKey, pool::Pool},
+    db::{
+        self,
+        api_keys::NewApiKey,
+        pool::{Pool, in_long_time},
+    },
     domain::{
         access::{ApiKey, Scope, TenantName},
         ids::{Ids, TenantId},
@@ -55,7 +59,7 @@ pub(super) async fn bring_up(
     };
     let (migrated, ()) = tokio::join!(migrated, first);
     migrated?;
-    prepare_database(pool, settings, sealer, ids).await
+    in_long_time(prepare_database(pool, settings, sealer, ids)).await
 }
 
 /// Whether the database was away, so that the same may succeed later.

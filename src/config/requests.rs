@@ -70,6 +70,20 @@ pub struct RequestSettings {
     )]
     pub upload_idle_timeout: Duration,
 
+    /// After how many seconds in which a caller takes nothing of an answer its connection is ended (1 to 3600).
+    ///
+    /// Whoever takes an answer slowly keeps it.
+    ///
+    /// Example: ANSWER_IDLE_TIMEOUT_SECONDS=60
+    #[arg(
+        long = "answer-idle-timeout-seconds",
+        env = "ANSWER_IDLE_TIMEOUT_SECONDS",
+        value_name = "SECONDS",
+        default_value = "60",
+        value_parser = seconds(1..=3600),
+    )]
+    pub answer_idle_timeout: Duration,
+
     /// How many seconds a create at /v2 whose answer did not get out counts, so that the second one that Gladia's own SDKs send
     /// by themselves makes no second job (0 to 600). 0: every create makes a job.
     ///
@@ -103,6 +117,17 @@ pub struct RequestSettings {
     /// Example: MAX_BODY_MEMORY_BYTES=256000000
     #[arg(long, env, value_name = "BYTES", default_value = "256000000", value_parser = whole(1000_usize..=100_000_000_000))]
     pub max_body_memory_bytes: usize,
+
+    /// How many bytes the answers that callers have not taken yet may have together in this process (1000 to 100000000000).
+    /// Further requests for large ones are answered 503 with Retry-After.
+    ///
+    /// A tenant gets more for as long as it has less than is free: half of all, where it is the only one. Answers of 64 KiB and
+    /// less are not counted. A large result counts as what is stored of it, which is compressed, and one million; audio as one million,
+    /// and a list at /v2 as two.
+    ///
+    /// Example: MAX_ANSWER_MEMORY_BYTES=256000000
+    #[arg(long, env, value_name = "BYTES", default_value = "256000000", value_parser = whole(1000_usize..=100_000_000_000))]
+    pub max_answer_memory_bytes: usize,
 
     /// How many requests may wait for news (`wait=`) in this process at once (1 to 100000). One more is told to come back.
     ///

@@ -19,6 +19,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use futures_util::FutureExt;
 use sqlx::{
     Connection, PgConnection, PgPool, Postgres, pool::PoolConnection, postgres::PgConnectOptions,
 };
@@ -179,23 +180,24 @@ impl Loan {
 ///
 /// # Errors
 /// The step's own, and where it was given up.
-pub async fn in_time<T, E: From<sqlx::Error>>(
+pub fn in_time<T, E: From<sqlx::Error>>(
     step: impl Future<Output = Result<T, E>>,
-) -> Result<T, E> {
-    match time::timeout(STEP_TIMEOUT, step).await {
-        Ok(done) => done,
-        Err(elapsed) => Err(given_up(elapsed).into()),
-    }
+) -> impl Future<Output = Result<T, E>> {
+    time::timeout(STEP_TIMEOUT, step).map(or_given_up)
 }
 
 /// As [`in_time`], for a step that takes long also where the database answers.
 ///
 /// # Errors
 /// The step's own, and where it was given up.
-pub async fn in_long_time<T>(step: impl Future<Output = sqlx::Result<T>>) -> sqlx::Result<T> {
-    time::timeout(LONG_STEP_TIMEOUT, step)
-        .await
-        .map_err(given_up)?
+pub fn in_long_time<T, E: From<sqlx::Error>>(
+    step: impl Future<Output = Result<T, E>>,
+) -> impl Future<Output = Result<T, E>> {
+    time::timeout(LONG_STEP_TIMEOUT, step).map(or_given_up)
+}
+
+fn or_given_up<T, E: From<sqlx::Error>>(outcome: Result<Result<T, E>, Elapsed>) -> Result<T, E> {
+    outcome.unwrap_or_else(|elapsed| Err(given_up(elapsed).into()))
 }
 
 fn given_up(_: Elapsed) -> sqlx::Error {

@@ -12,6 +12,7 @@ use hyper::{
 };
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::{TcpListener, TcpStream};
+use tokio_io_timeout::TimeoutWriter;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tower::Service;
 
@@ -21,6 +22,15 @@ use super::line::{Line, Watched};
 /// balancers keep idle connections for 60 s; if this were shorter, they would send requests on connections that are just
 /// being closed.
 pub const HEAD_TIMEOUT: Duration = Duration::from_secs(75);
+
+/// How long a connection may make others wait.
+#[derive(Debug, Clone, Copy)]
+pub struct Timeouts {
+    /// Until the head of a request is there.
+    pub head: Duration,
+    /// While there is something to be sent, and it takes nothing of that.
+    pub answer_idle: Duration,
+}
 
 /// How long nothing is accepted where the system has no means for one more connection. Ends of others give it some.
 const ACCEPT_PAUSE: Duration = Duration::from_secs(1);
@@ -36,17 +46,20 @@ impl CutOff {
     }
 }
 
+/// A connection whose other end may take nothing.
+type Socket = Watched<Pin<Box<TimeoutWriter<TcpStream>>>>;
+
 /// Serves until `soft` is canceled, then until the requests that are under way have ended or `hard` is canceled.
 pub async fn serve(
     listener: TcpListener,
     router: Router,
-    head_timeout: Duration,
+    timeouts: Timeouts,
     soft: CancellationToken,
     hard: CancellationToken,
 ) {
     let mut http = Builder::new();
     http.timer(TokioTimer::new())
-        .header_read_timeout(head_timeout);
+        .header_read_timeout(timeouts.head);
     let connections = TaskTracker::new();
     while let Some(accepted) = soft.run_until_cancelled(listener.accept()).await {
         match accepted {
@@ -56,7 +69,9 @@ pub async fn serve(
                 let cut_off = CutOff::default();
                 let of_request = cut_off.clone();
                 let line = Line::default();
-                let stream = Watched::new(stream, line.clone());
+                let mut stream = TimeoutWriter::new(stream);
+                stream.set_timeout(Some(timeouts.answer_idle));
+                let stream = Watched::new(Box::pin(stream), line.clone());
                 let router = router.clone();
                 let service = service_fn(move |mut request: Request<Incoming>| {
                     request.extensions_mut().insert(of_request.clone());
@@ -82,7 +97,7 @@ pub async fn serve(
 
 /// Serves one connection.
 async fn attend<S>(
-    mut connection: Pin<Box<Connection<TokioIo<Watched<TcpStream>>, S>>>,
+    mut connection: Pin<Box<Connection<TokioIo<Socket>, S>>>,
     soft: CancellationToken,
     hard: CancellationToken,
     cut_off: CutOff,

@@ -16,7 +16,11 @@ use crate::{
     feed::Feed,
     gladia::{callback_keys::CallbackKeys, client::GladiaClient, webhook_secrets::WebhookSecrets},
     http::{
-        acceptor::Acceptor, overload::Gate, presumed::KnownKeys, sse::Streams, wait::WaitingRoom,
+        acceptor::Acceptor,
+        overload::{Answers, Gate},
+        presumed::KnownKeys,
+        sse::Streams,
+        wait::WaitingRoom,
     },
     journal::intake::Intake,
     notify::{client::Notifier, sealing::Sealer},
@@ -90,6 +94,8 @@ pub struct Shared {
     pub stopping: CancellationToken,
     /// Who is worked on.
     pub gate: Gate,
+    /// What callers are still to take.
+    pub answers: Answers,
     /// Who may wait.
     pub waiting_room: WaitingRoom,
     /// Whether Gladia keeps nothing for the account: no file goes there or comes from there.

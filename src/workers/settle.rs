@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use tokio::time::Instant;
+use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
 use super::{ERROR_PAUSE, sweep_interval};
@@ -26,19 +26,16 @@ const MISSED_INTERVAL: Duration = Duration::from_mins(1);
 /// `awaits_decision`: nobody looks for attempts of unknown outcome, so at the end of their slot's time an operator has to
 /// decide; and nobody asks for accepted ones, so they end there as well.
 pub async fn run(pool: Pool, wakeups: Wakeups, awaits_decision: bool, stop: CancellationToken) {
-    let mut next_missed = Instant::now();
+    // Each at its own pace: what walks for long keeps no slot from being given back.
+    tokio::join!(
+        settle(&pool, &wakeups, awaits_decision, &stop),
+        look_behind_claims(&pool, &wakeups, &stop),
+    );
+}
+
+async fn settle(pool: &Pool, wakeups: &Wakeups, awaits_decision: bool, stop: &CancellationToken) {
     loop {
-        if Instant::now() >= next_missed {
-            next_missed = Instant::now() + MISSED_INTERVAL;
-            match in_long_time(find_missed(&pool)).await {
-                Ok(0) => {}
-                Ok(_) => wakeups.jobs_changed(),
-                Err(error) => {
-                    tracing::warn!(%error, "Could not look for jobs behind the claims; trying again later");
-                }
-            }
-        }
-        let rest = match sweep(&pool, awaits_decision).await {
+        let rest = match sweep(pool, awaits_decision).await {
             Ok(0) => sweep_interval(),
             Ok(_) => {
                 // A slot may be free.
@@ -52,7 +49,23 @@ pub async fn run(pool: Pool, wakeups: Wakeups, awaits_decision: bool, stop: Canc
         };
         tokio::select! {
             () = stop.cancelled() => return,
-            () = tokio::time::sleep(rest) => {}
+            () = sleep(rest) => {}
+        }
+    }
+}
+
+async fn look_behind_claims(pool: &Pool, wakeups: &Wakeups, stop: &CancellationToken) {
+    loop {
+        match in_long_time(find_missed(pool)).await {
+            Ok(0) => {}
+            Ok(_) => wakeups.jobs_changed(),
+            Err(error) => {
+                tracing::warn!(%error, "Could not look for jobs behind the claims; trying again later");
+            }
+        }
+        tokio::select! {
+            () = stop.cancelled() => return,
+            () = sleep(MISSED_INTERVAL) => {}
         }
     }
 }

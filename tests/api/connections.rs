@@ -3,10 +3,10 @@
 use std::{net::Ipv4Addr, time::Duration};
 
 use axum::{Router, routing::get};
-use gladia_gateway::http::serve::serve;
+use gladia_gateway::http::serve::{Timeouts, serve};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
-    net::{TcpListener, TcpStream},
+    net::{TcpListener, TcpSocket, TcpStream},
     sync::Notify,
     task::JoinHandle,
 };
@@ -21,14 +21,18 @@ struct Served {
     ended: JoinHandle<()>,
 }
 
-async fn start(router: Router, head_timeout: Duration) -> Served {
+/// Serves; the heads of requests, or callers who take nothing, are waited for so long.
+async fn start(router: Router, timeout: Duration) -> Served {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
     let address = listener.local_addr().unwrap();
     let (soft, hard) = (CancellationToken::new(), CancellationToken::new());
     let ended = tokio::spawn(serve(
         listener,
         router,
-        head_timeout,
+        Timeouts {
+            head: timeout,
+            answer_idle: timeout,
+        },
         soft.clone(),
         hard.clone(),
     ));
@@ -112,6 +116,39 @@ async fn what_must_end_at_once_ends_at_once() {
     served.soft.cancel();
     served.hard.cancel();
     assert_eq!(rest_of(&mut stream).await, "");
+    tokio::time::timeout(BOUND, served.ended)
+        .await
+        .expect("it ends")
+        .unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_caller_who_takes_nothing_loses_the_connection_and_one_who_is_slow_does_not() {
+    const LENGTH: usize = 8_000_000;
+    let timeout = Duration::from_millis(800);
+    let router = Router::new().route("/", get(|| async { vec![b'a'; LENGTH] }));
+    let served = start(router, timeout).await;
+    let ask = async || {
+        let socket = TcpSocket::new_v4().unwrap();
+        socket.set_recv_buffer_size(16 * 1024).unwrap();
+        let mut stream = socket.connect(served.address).await.unwrap();
+        let request = b"GET / HTTP/1.1\r\nhost: gateway\r\nconnection: close\r\n\r\n";
+        stream.write_all(request).await.unwrap();
+        stream
+    };
+    let (mut idle, mut slow) = (ask().await, ask().await);
+    let mut piece = vec![0; 256 * 1024];
+    let mut taken = 0;
+    // In all several times as long as somebody may take nothing.
+    for _ in 0..30 {
+        tokio::time::sleep(timeout / 8).await;
+        taken += slow.read_exact(&mut piece).await.unwrap();
+    }
+    assert!(taken < LENGTH);
+    taken += rest_of(&mut slow).await.len();
+    assert!(taken > LENGTH, "the whole, with its head");
+    assert!(rest_of(&mut idle).await.len() < LENGTH);
+    served.soft.cancel();
     tokio::time::timeout(BOUND, served.ended)
         .await
         .expect("it ends")

@@ -1,17 +1,30 @@
-//! Results that are too large to be unpacked before they are sent.
+//! Results that are too large to be unpacked before they are sent, and callers who do not take them.
 
 use reqwest::{Method, RequestBuilder};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::{TcpSocket, TcpStream},
+};
 
-use crate::support::{Answer, Caller, TestApp, callbacks::processing, rows::success};
+use crate::support::{Answer, Caller, TestApp, callbacks::processing, eventually, rows::success};
 
 /// Several times what is unpacked at once.
 const WORDS: usize = 150_000;
 
 /// A job that is done with a large result; its id, and the result as it came.
 async fn done(app: &TestApp) -> (String, String) {
-    let (id, attempt, gladia_id) = processing(app).await;
     let words: Vec<String> = (0..WORDS).map(|nth| format!("word{nth}")).collect();
-    let body = success(&gladia_id, &words.join(" "));
+    done_with(app, &words.join(" ")).await
+}
+
+/// A job that is done with more than fits between the gateway and a caller who takes nothing. What is stored of it is small.
+async fn done_with_much(app: &TestApp) -> String {
+    done_with(app, &"again and ".repeat(1_000_000)).await.0
+}
+
+async fn done_with(app: &TestApp, words: &str) -> (String, String) {
+    let (id, attempt, gladia_id) = processing(app).await;
+    let body = success(&gladia_id, words);
     assert_eq!(app.call_back(attempt.id, body.clone()).await.status, 200);
     app.acme.wait_until_done(&id).await;
     (id, body)
@@ -84,4 +97,82 @@ fn change(at: &str) -> String {
     format!(
         "UPDATE callbacks SET body = set_byte(body, ({at})::int, get_byte(body, ({at})::int) # 255)"
     )
+}
+
+/// Asks for something, and takes no more than the first line of the answer.
+async fn ask_and_take_nothing(caller: &Caller, path: &str) -> TcpStream {
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.set_recv_buffer_size(16 * 1024).unwrap();
+    let address = caller.base.strip_prefix("http://").unwrap();
+    let mut connection = socket.connect(address.parse().unwrap()).await.unwrap();
+    let key = caller.key.as_deref().unwrap();
+    let head =
+        format!("GET {path} HTTP/1.1\r\nhost: gateway\r\nauthorization: Bearer {key}\r\n\r\n");
+    connection.write_all(head.as_bytes()).await.unwrap();
+    let mut first = [0; 15];
+    connection.read_exact(&mut first).await.unwrap();
+    assert_eq!(&first, b"HTTP/1.1 200 OK");
+    connection
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn answers_that_are_not_taken_are_bounded_until_their_callers_are_gone() {
+    let app = TestApp::builder()
+        .set("MAX_ANSWER_MEMORY_BYTES", 3_000_000)
+        .start()
+        .await;
+    let id = done_with_much(&app).await;
+    for path in &paths(&id)[..2] {
+        let idle = ask_and_take_nothing(&app.acme, path).await;
+        for path in paths(&id) {
+            let refused = Answer::to(ask(&app.acme, Method::GET, &path)).await;
+            assert!(
+                refused.header("retry-after").is_some(),
+                "{path} {}",
+                refused.status
+            );
+            if path.starts_with("/v2") {
+                refused.gladia_error(503, "Service Unavailable");
+            } else {
+                let problem = refused.problem(503, "overloaded");
+                let detail = problem["detail"].as_str().unwrap();
+                assert!(detail.contains("(MAX_ANSWER_MEMORY_BYTES)"), "{detail}");
+            }
+        }
+        // What is small goes out, and so does what is packed.
+        app.acme.get("/v1/transcriptions").await.expect(200);
+        let packed = ask(&app.acme, Method::GET, path).header("accept-encoding", "zstd");
+        assert_eq!(Answer::to(packed).await.status, 200);
+        drop(idle);
+        eventually("room", async || {
+            (app.acme.get(path).await.status == 200).then_some(())
+        })
+        .await;
+    }
+    let metrics = app.acme.with_key(None).get("/metrics").await.text();
+    let refused = "gateway_requests_shed_total{reason=\"answers\"} ";
+    let refused = metrics.lines().find_map(|line| line.strip_prefix(refused));
+    assert!(refused.unwrap().parse::<u32>().unwrap() >= 8, "{metrics}");
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_caller_who_takes_nothing_of_a_result_makes_room_in_the_end() {
+    let app = TestApp::builder()
+        .set("MAX_ANSWER_MEMORY_BYTES", 3_000_000)
+        .set("ANSWER_IDLE_TIMEOUT_SECONDS", 1)
+        .start()
+        .await;
+    let id = done_with_much(&app).await;
+    let [path, ..] = paths(&id);
+    let mut idle = ask_and_take_nothing(&app.acme, &path).await;
+    let whole = eventually("room", async || {
+        let answer = app.acme.get(&path).await;
+        (answer.status == 200).then_some(answer.bytes.len())
+    })
+    .await;
+    let mut rest = Vec::new();
+    let _ = idle.read_to_end(&mut rest).await;
+    assert!(rest.len() < whole, "it cannot take this for the whole");
+    app.finish().await;
 }

@@ -237,6 +237,7 @@ fn wrong_values_of_every_kind_are_refused() {
         ("USAGE_METADATA_KEYS", "team,,project"),
         ("REQUEST_TIMEOUT_SECONDS", "0"),
         ("UPLOAD_IDLE_TIMEOUT_SECONDS", "0.5"),
+        ("ANSWER_IDLE_TIMEOUT_SECONDS", "0"),
         ("SHUTDOWN_TIMEOUT_SECONDS", "forever"),
         ("BOOTSTRAP_API_KEY", "tooshort"),
         ("WEBHOOK_ALLOWED_NETWORKS", "10.1.0.0/33"),

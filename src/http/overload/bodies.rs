@@ -1,4 +1,4 @@
-//! How much the bodies of requests take, and whose they are.
+//! How much the bodies of requests, or of answers, take, and whose they are.
 
 use std::collections::{HashMap, hash_map::Entry};
 
@@ -7,13 +7,13 @@ use crate::domain::ids::TenantId;
 /// What a body takes.
 #[derive(Debug, Clone, Copy)]
 pub struct Held {
-    /// Who sends it. `None`: somebody whose key has not been looked up yet, or is nobody's.
+    /// Whose request it belongs to. `None`: somebody whose key has not been looked up yet, or is nobody's.
     pub by: Option<TenantId>,
     /// How much it is.
     pub bytes: usize,
 }
 
-/// The bodies of the requests that are under way.
+/// The bodies that are under way.
 #[derive(Debug, Default)]
 pub struct Bodies {
     most: usize,
@@ -63,7 +63,6 @@ impl Bodies {
     }
 
     /// How much is taken.
-    #[cfg(test)]
     pub fn held(&self) -> usize {
         debug_assert_eq!(self.held, self.held_by.values().sum::<usize>());
         self.held

@@ -6,7 +6,6 @@ use std::{
     time::Duration,
 };
 
-use metrics::counter;
 use tokio::{
     sync::{Semaphore, SemaphorePermit, oneshot},
     time::{Instant, timeout_at},
@@ -14,6 +13,7 @@ use tokio::{
 
 use super::{
     bodies::{Bodies, Held},
+    refusals::{Overload, Refusals},
     turn::Turn,
 };
 use crate::http::wait::WaitingRoom;
@@ -33,33 +33,6 @@ const LOOK_AGAIN: Duration = Duration::from_millis(20);
 /// How many streams are opened at once.
 const STREAMS_AT_ONCE: usize = 16;
 
-/// How often it is logged that requests are refused.
-const WARN_INTERVAL: Duration = Duration::from_secs(10);
-
-/// Why a request is refused.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Overload {
-    /// Its turn did not come.
-    Turns,
-    /// There is no room for its body.
-    Bodies,
-}
-
-impl Overload {
-    const ALL: [Self; 2] = [Self::Turns, Self::Bodies];
-
-    fn as_str(self) -> &'static str {
-        match self {
-            Self::Turns => "turns",
-            Self::Bodies => "bodies",
-        }
-    }
-
-    fn count(self, by: u64) {
-        counter!("gateway_requests_shed_total", "reason" => self.as_str()).increment(by);
-    }
-}
-
 /// Where requests of the API wait for their turn. Clones are the same.
 #[derive(Debug, Clone)]
 pub struct Gate(Arc<Shared>);
@@ -70,6 +43,7 @@ struct Shared {
     /// Who waits for news is not worked on.
     room: WaitingRoom,
     streams: Semaphore,
+    refusals: Refusals,
     now: Mutex<Now>,
 }
 
@@ -84,21 +58,17 @@ struct Now {
     /// Since when there has always been somebody in the queue.
     short_since: Option<Instant>,
     bodies: Bodies,
-    warned_at: Option<Instant>,
 }
 
 impl Gate {
     /// A gate that lets so many requests through at once, with so many bytes in their bodies.
     #[must_use]
     pub fn new(at_once: usize, body_bytes: usize, room: WaitingRoom) -> Self {
-        // Shown from the start.
-        for overload in Overload::ALL {
-            overload.count(0);
-        }
         Self(Arc::new(Shared {
             at_once,
             room,
             streams: Semaphore::new(STREAMS_AT_ONCE),
+            refusals: Refusals::of(&[Overload::Turns, Overload::Bodies]),
             now: Mutex::new(Now {
                 bodies: Bodies::new(body_bytes),
                 ..Now::default()
@@ -206,17 +176,10 @@ impl Gate {
     }
 
     /// Counts a refusal, and says now and then that there are some.
-    fn refuse(&self, mut now: MutexGuard<'_, Now>, overload: Overload) -> Overload {
-        let is_told = now
-            .warned_at
-            .is_some_and(|warned| warned.elapsed() < WARN_INTERVAL);
-        if !is_told {
-            now.warned_at = Some(Instant::now());
-        }
+    fn refuse(&self, now: MutexGuard<'_, Now>, overload: Overload) -> Overload {
         let (working, queued) = (now.working, now.queue.len());
         drop(now);
-        overload.count(1);
-        if !is_told {
+        if self.0.refusals.count(overload) {
             tracing::warn!(
                 reason = overload.as_str(),
                 working,

@@ -10,12 +10,16 @@
 //! (the [waiting room](super::wait)). Streams, which many clients do not ask for a second time, are never refused here: few at
 //! once are opened, and the rest wait.
 //!
+//! What was worked on is in memory until its caller has taken it, which is bounded, too ([`answers`]).
+//!
 //! Callbacks and account webhooks, probes and metrics do not pass here. Since few requests of the API compete with them for
 //! a connection, callbacks find one, however many callers there are.
 
+mod answers;
 mod arriving;
 mod bodies;
 mod gate;
+mod refusals;
 mod turn;
 
 use std::time::Duration;
@@ -30,8 +34,12 @@ use futures_util::FutureExt;
 use rand::RngExt;
 use tokio::time::timeout;
 
-pub use self::gate::{Gate, Overload};
-use self::{arriving::Arriving, bodies::Held, turn::Turn};
+use self::{answers::Need, arriving::Arriving, bodies::Held, turn::Turn};
+pub use self::{
+    answers::{Answers, Takes},
+    gate::Gate,
+    refusals::Overload,
+};
 use super::{
     auth::presented,
     body::{content_length, media_type},
@@ -44,7 +52,7 @@ use super::{
 use crate::domain::ids::TenantId;
 
 /// What a file takes while it passes through, whatever its size.
-const FILE_BYTES: usize = 1_000_000;
+pub const FILE_BYTES: usize = 1_000_000;
 
 /// How long a request may be worked on, besides what it waits for. A list with filters that no index answers may walk for a while.
 const WORK_TIMEOUT: Duration = Duration::from_mins(2);
@@ -65,17 +73,28 @@ pub fn handle(state: AppState, request: Request, next: Next) -> impl Future<Outp
         return opened.boxed().left_future();
     }
     let longest = longest(&request, &state);
+    let answers = state.answers.clone();
+    let need = if request.method().is_safe() {
+        Need::Refusable
+    } else {
+        Need::Certain
+    };
+    let of = Held {
+        by: known_tenant(&request, &state),
+        bytes: body_bytes(&request, &state),
+    };
     // What a request takes is gone from here before its answer is waited for.
-    let its_turn = take_turn(state, request, next).boxed();
+    let its_turn = take_turn(state, request, of, next).boxed();
     let answered = async move {
-        let its_turn = its_turn.await;
-        match its_turn {
+        let answer = match its_turn.await {
             Ok((_turn, answered)) => match longest {
                 Some(longest) => answer_within(longest, answered).await,
                 None => answered.await,
             },
             Err(overload) => refuse(overload).into_response(),
-        }
+        };
+        let kept = answers.keep(answer, of, need);
+        kept.unwrap_or_else(|overload| refuse(overload).into_response())
     };
     answered.right_future()
 }
@@ -84,18 +103,11 @@ pub fn handle(state: AppState, request: Request, next: Next) -> impl Future<Outp
 async fn take_turn(
     state: AppState,
     request: Request,
+    body: Held,
     next: Next,
 ) -> Result<(Turn, impl Future<Output = Response>), Overload> {
-    let is_file = media_type(request.headers()) == "multipart/form-data";
-    let bytes = body_bytes(&request, is_file, &state);
-    let by = if bytes > 0 {
-        known_tenant(&request, &state)
-    } else {
-        None
-    };
-    let body = Held { by, bytes };
     let mut turn = state.gate.enter(body).await?;
-    let file_bytes = is_file.then(|| turn.take_bytes());
+    let file_bytes = is_file(&request).then(|| turn.take_bytes());
     let request = request.map(|body| Body::new(Arriving::new(body, turn.pauses(), file_bytes)));
     Ok((turn, hand_on(request, next)))
 }
@@ -105,7 +117,7 @@ async fn take_turn(
 fn longest(request: &Request, state: &AppState) -> Option<Duration> {
     let route = route(request);
     let passes_audio_on = FILE_ROUTES.iter().any(|end| route.ends_with(end));
-    if media_type(request.headers()) == "multipart/form-data" || passes_audio_on {
+    if is_file(request) || passes_audio_on {
         return None;
     }
     let mut longest = WORK_TIMEOUT;
@@ -124,6 +136,10 @@ async fn answer_within(longest: Duration, answered: impl Future<Output = Respons
         Ok(answer) => answer,
         Err(elapsed) => Problem::from(sqlx::Error::Io(elapsed.into())).into_response(),
     }
+}
+
+fn is_file(request: &Request) -> bool {
+    media_type(request.headers()) == "multipart/form-data"
 }
 
 fn is_stream(request: &Request) -> bool {
@@ -147,8 +163,8 @@ fn known_tenant(request: &Request, state: &AppState) -> Option<TenantId> {
 }
 
 /// What the body may come to take. Without a declared length, as much as it may have.
-fn body_bytes(request: &Request, is_file: bool, state: &AppState) -> usize {
-    if is_file {
+fn body_bytes(request: &Request, state: &AppState) -> usize {
+    if is_file(request) {
         return FILE_BYTES;
     }
     let limits = &state.limits;
@@ -172,6 +188,10 @@ fn refuse(overload: Overload) -> Problem {
         Overload::Bodies => {
             "The requests that are under way have more in their bodies than the gateway may hold (MAX_BODY_MEMORY_BYTES), or \
              yours have more than that leaves free. Nothing was done; repeat the request after Retry-After."
+        }
+        Overload::Answers => {
+            "The answers that callers are still taking have more in them than the gateway may hold (MAX_ANSWER_MEMORY_BYTES), \
+             or yours have more than that leaves free. Take those to their ends, and repeat the request after Retry-After."
         }
     };
     let seconds = rand::rng().random_range(1..=MOST_RETRY_AFTER);

@@ -9,7 +9,7 @@ use tokio::time::Instant;
 
 use super::{
     lookup::find,
-    result::read_rest,
+    result::shown_with,
     view::{Transcription, with_result},
 };
 use crate::{
@@ -18,6 +18,7 @@ use crate::{
     feed::{Next, Subscription, Topic, Way},
     http::{
         accepted,
+        compression::Preferred,
         problem::{Problem, ProblemType},
         state::AppState,
         wait::Wait,
@@ -164,11 +165,14 @@ async fn end_of(state: &AppState, caller: Caller, id: JobId, wait: Wait) -> Resu
     let mut job = *job;
     let (callback_id, small) = (job.result_callback_id, job.result.take());
     let shown = Transcription::from(job).written()?;
-    let result = match callback_id {
-        Some(callback_id) => Some(Box::pin(read_rest(state, callback_id, small)).await?),
-        None => None,
+    let response = match callback_id {
+        Some(callback_id) => {
+            let shown = shown_with(state, shown, callback_id, small, Preferred::Identity);
+            Box::pin(shown).await?
+        }
+        None => with_result(shown, None),
     };
-    Ok(Ended::Yes(with_result(shown, result)))
+    Ok(Ended::Yes(response))
 }
 
 #[cfg(test)]

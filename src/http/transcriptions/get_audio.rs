@@ -15,6 +15,7 @@ use crate::{
     http::{
         auth::Reader,
         compression::AsItIs,
+        overload::{FILE_BYTES, Takes},
         problem::{Problem, ProblemType},
         state::AppState,
     },
@@ -110,6 +111,7 @@ pub async fn open(
     );
     // Its length, its parts and its tag are those of the file as it is.
     response.extensions_mut().insert(AsItIs);
+    response.extensions_mut().insert(Takes(FILE_BYTES));
     *response.body_mut() = Body::from_stream(upstream.bytes_stream());
     Ok(response)
 }

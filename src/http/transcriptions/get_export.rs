@@ -11,7 +11,7 @@ use super::{
     attachment::{attachment, stem},
     export_query::{self, ExportFormat},
     lookup::find,
-    result::{Packed, no_result, read_into, read_packed},
+    result::{Packed, Plain, no_result, read_into, read_packed},
 };
 use crate::{
     domain::{
@@ -141,7 +141,8 @@ pub async fn get_transcription_export(
         None => read_packed(&state, callback_id, None, preferred).await?,
         Some(format) => {
             let title = filename.unwrap_or_else(|| format!("Transcription {id}"));
-            Packed::Plain(render(&state, callback_id, format, wishes, title).await?)
+            let file = render(&state, callback_id, format, wishes, title).await?;
+            Packed::Plain(Plain::Whole(file))
         }
     };
     // By a star, which is true only of what there is.

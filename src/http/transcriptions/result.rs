@@ -3,6 +3,7 @@
 use std::io;
 
 use axum::{
+    Extension,
     body::{Body, Bytes},
     http::{HeaderValue, header},
     response::{IntoResponse, Response},
@@ -21,9 +22,10 @@ use crate::{
     domain::{ids::CallbackId, job::JobStatus},
     http::{
         compression::Preferred,
+        overload::Takes,
         problem::{Problem, ProblemType},
         state::{AppState, UNPACKED_MIB},
-        transcriptions::view::{with_packed_result, with_result, with_streamed_result},
+        transcriptions::view::{with_large_result, with_packed_result, with_result},
     },
     journal::result::{Pieces, unpacked, unpacked_bytes},
 };
@@ -31,13 +33,22 @@ use crate::{
 /// From which length on a result is unpacked as it is sent. A smaller one takes less memory than what unpacks it like that.
 const LARGE_BYTES: usize = 256 * 1024;
 
+/// What it takes to unpack a large one: a window, and what is under way.
+const UNPACKING_BYTES: usize = 1_000_000;
+
 /// A result as it can be had without more work than necessary.
 pub enum Packed {
     /// One zstd frame, as it is stored.
     Zstd(Bytes),
     /// Unpacked: because it has no frame of its own, or because its reader does not want it packed.
-    Plain(Bytes),
-    /// The same of a large one, unpacked as it is sent.
+    Plain(Plain),
+}
+
+/// A result in plain text.
+pub enum Plain {
+    /// All of it.
+    Whole(Bytes),
+    /// A large one, unpacked as it is sent.
     Large(Large),
 }
 
@@ -46,11 +57,13 @@ pub struct Large {
     callback_id: CallbackId,
     first: Bytes,
     rest: Box<Pieces>,
+    takes: Takes,
 }
 
 impl Large {
     /// What cannot be read at all is found before an answer begins.
     fn begin(callback_id: CallbackId, frame: Vec<u8>, bytes: usize) -> Result<Self, Problem> {
+        let takes = Takes(frame.len() + UNPACKING_BYTES);
         let begin = || {
             let mut rest = Box::new(Pieces::of(frame, bytes)?);
             let first = rest.next().unwrap_or(Ok(Bytes::new()))?;
@@ -58,6 +71,7 @@ impl Large {
                 callback_id,
                 first,
                 rest,
+                takes,
             })
         };
         begin().map_err(|cause| unreadable(callback_id, cause))
@@ -68,12 +82,18 @@ impl Large {
         self.first.len() + self.rest.left()
     }
 
+    /// How much memory it takes while it is sent.
+    pub fn takes(&self) -> Takes {
+        self.takes
+    }
+
     /// All of them. An error cuts the answer short of its length, which tells its reader that it is not whole.
     pub fn into_stream(self) -> impl Stream<Item = io::Result<Bytes>> + Send {
         let Self {
             callback_id,
             first,
             rest,
+            ..
         } = self;
         let rest = stream::unfold(rest, move |mut rest| async move {
             // Other requests of this thread have their turn in between.
@@ -91,7 +111,18 @@ impl Large {
 impl IntoResponse for Large {
     fn into_response(self) -> Response {
         let length = [(header::CONTENT_LENGTH, HeaderValue::from(self.bytes()))];
-        (length, Body::from_stream(self.into_stream())).into_response()
+        let takes = Extension(self.takes);
+        (length, takes, Body::from_stream(self.into_stream())).into_response()
+    }
+}
+
+impl Plain {
+    /// All of it, piece by piece.
+    pub fn into_stream(self) -> impl Stream<Item = io::Result<Bytes>> + Send {
+        match self {
+            Self::Whole(result) => stream::iter([Ok(result)]).left_stream(),
+            Self::Large(result) => result.into_stream().right_stream(),
+        }
     }
 }
 
@@ -102,18 +133,10 @@ impl IntoResponse for Packed {
                 let zstd = HeaderValue::from_static("zstd");
                 ([(header::CONTENT_ENCODING, zstd)], frame).into_response()
             }
-            Self::Plain(result) => result.into_response(),
-            Self::Large(result) => result.into_response(),
+            Self::Plain(Plain::Whole(result)) => result.into_response(),
+            Self::Plain(Plain::Large(result)) => result.into_response(),
         }
     }
-}
-
-/// Reads a result, byte for byte as it came.
-///
-/// Results are large, so a few are read at a time, and as many unpacked as there is room for, whoever asks for how many;
-/// and none holds a connection of the database's meanwhile.
-pub async fn read(state: &AppState, callback_id: CallbackId) -> Result<Bytes, Problem> {
-    read_into(state, callback_id, |result| result).await
 }
 
 /// Reads a result and makes something of it, such as a file, where it keeps no other request waiting. What is made counts
@@ -127,16 +150,17 @@ pub async fn read_into<T: Send + 'static>(
     unpack(state, callback_id, stored, permit, make).await
 }
 
-/// Reads a result, unless it is here already. One that was read along with its job is small enough to be unpacked at once.
-pub async fn read_rest(
+/// Reads a result, byte for byte as it came. `small`: what was read along with its job.
+///
+/// Results are large, so a few are read at a time, and as many unpacked as there is room for, whoever asks for how many;
+/// and none holds a connection of the database's meanwhile.
+pub async fn read_plain(
     state: &AppState,
     callback_id: CallbackId,
     small: Option<StoredResult>,
-) -> Result<Bytes, Problem> {
-    match small {
-        Some(stored) => unpacked(&stored).map_err(|cause| unreadable(callback_id, cause)),
-        None => read(state, callback_id).await,
-    }
+) -> Result<Plain, Problem> {
+    let (stored, permit) = stored(state, callback_id, small).await?;
+    plain(state, callback_id, stored, permit).await
 }
 
 /// Reads a result for a caller: packed, if it is stored like that and the caller would rather have it so.
@@ -146,29 +170,13 @@ pub async fn read_packed(
     small: Option<StoredResult>,
     preferred: Preferred,
 ) -> Result<Packed, Problem> {
-    let (stored, permit) = match small {
-        Some(StoredResult {
-            zstd: StoredAs::Frame(frame),
-            ..
-        }) if preferred == Preferred::Zstd => {
-            return Ok(Packed::Zstd(frame.into()));
-        }
-        Some(stored) => {
-            return read_rest(state, callback_id, Some(stored))
-                .await
-                .map(Packed::Plain);
-        }
-        None => find(state, callback_id).await?,
-    };
+    let (stored, permit) = stored(state, callback_id, small).await?;
     match stored.zstd {
         StoredAs::Frame(frame) if preferred == Preferred::Zstd => Ok(Packed::Zstd(frame.into())),
         zstd => {
             let stored = StoredResult { zstd, ..stored };
-            let stored = match in_pieces(callback_id, stored) {
-                Ok(large) => return large.map(Packed::Large),
-                Err(stored) => stored,
-            };
-            unpack(state, callback_id, stored, permit, Packed::Plain).await
+            let plain = plain(state, callback_id, stored, permit).await;
+            plain.map(Packed::Plain)
         }
     }
 }
@@ -183,20 +191,46 @@ pub async fn shown_with(
 ) -> Result<Response, Problem> {
     let result = match read_packed(state, callback_id, small, preferred).await? {
         Packed::Plain(result) => result,
-        Packed::Large(result) => {
-            return Ok(with_streamed_result(
-                written,
-                result.bytes(),
-                result.into_stream(),
-            ));
-        }
         Packed::Zstd(frame) => match with_packed_result(&written, frame) {
             Some(answer) => return Ok(answer),
             // Not as they are packed here.
-            None => read(state, callback_id).await?,
+            None => read_plain(state, callback_id, None).await?,
         },
     };
-    Ok(with_result(written, Some(result)))
+    Ok(match result {
+        Plain::Whole(result) => with_result(written, Some(result)),
+        Plain::Large(result) => with_large_result(written, result),
+    })
+}
+
+/// What is stored; where that was not read along with its job, with leave to unpack it.
+async fn stored(
+    state: &AppState,
+    callback_id: CallbackId,
+    small: Option<StoredResult>,
+) -> Result<(StoredResult, Option<OwnedSemaphorePermit>), Problem> {
+    if let Some(small) = small {
+        return Ok((small, None));
+    }
+    let (stored, permit) = find(state, callback_id).await?;
+    Ok((stored, Some(permit)))
+}
+
+/// In plain text. What was read along with its job is small enough to be unpacked at once.
+async fn plain(
+    state: &AppState,
+    callback_id: CallbackId,
+    stored: StoredResult,
+    permit: Option<OwnedSemaphorePermit>,
+) -> Result<Plain, Problem> {
+    let Some(permit) = permit else {
+        let result = unpacked(&stored).map_err(|cause| unreadable(callback_id, cause))?;
+        return Ok(Plain::Whole(result));
+    };
+    match in_pieces(callback_id, stored) {
+        Ok(large) => large.map(Plain::Large),
+        Err(stored) => unpack(state, callback_id, stored, permit, Plain::Whole).await,
+    }
 }
 
 async fn find(

@@ -1,18 +1,20 @@
 //! A transcription as callers see it.
 
-use std::{convert::Infallible, io};
+use std::convert::Infallible;
 
 use axum::{
+    Extension,
     body::{Body, Bytes},
     http::{HeaderValue, header},
     response::{IntoResponse, Response},
 };
 use chrono::{DateTime, Utc};
-use futures_util::{Stream, StreamExt, stream};
+use futures_util::{StreamExt, stream};
 use serde::Serialize;
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
+use super::result::Large;
 use crate::{
     db::jobs::Job,
     domain::{
@@ -120,16 +122,13 @@ pub fn with_result(written: Vec<u8>, result: Option<Bytes>) -> Response {
     })
 }
 
-/// The same with a result of this many bytes that is there piece by piece.
-pub fn with_streamed_result(
-    written: Vec<u8>,
-    bytes: usize,
-    result: impl Stream<Item = io::Result<Bytes>> + Send + 'static,
-) -> Response {
+/// The same with a large result, which is unpacked as it is sent.
+pub fn with_large_result(written: Vec<u8>, result: Large) -> Response {
     let [before, _, after] = pieces(written, Bytes::new());
-    let length = before.len() + bytes + after.len();
+    let (length, takes) = (before.len() + result.bytes() + after.len(), result.takes());
     let [before, after] = [before, after].map(|piece| stream::iter([Ok(piece)]));
-    json(length, Body::from_stream(before.chain(result).chain(after)))
+    let body = before.chain(result.into_stream()).chain(after);
+    (Extension(takes), json(length, Body::from_stream(body))).into_response()
 }
 
 /// The same with a result that is one zstd frame, as another. `None` where it is none that can be put into it.

@@ -1,18 +1,19 @@
 //! `GET /v2/pre-recorded`: newest first, with their results.
 //!
 //! Results are large, and a page may have a thousand. So a page is sent while it is read: a few jobs at a time, and of the
-//! results no more than the one that is being sent. Where that fails in the middle the answer breaks off, so that no part
+//! results no more than the one that is being sent, and of a large one no more than a piece. Where that fails in the middle the answer breaks off, so that no part
 //! of a page passes for the whole.
 
 use std::{collections::VecDeque, io};
 
 use axum::{
+    Extension,
     body::{Body, Bytes},
     extract::{OriginalUri, RawQuery, State},
     http::{HeaderValue, header},
     response::{IntoResponse, Response},
 };
-use futures_util::{StreamExt, TryStreamExt, stream};
+use futures_util::{Stream, StreamExt, TryStreamExt, stream};
 use serde_json::json;
 
 use super::{
@@ -29,10 +30,11 @@ use crate::{
         ids::{JobId, TenantId},
     },
     http::{
+        overload::Takes,
         problem::{Problem, ProblemType},
         state::AppState,
         transcriptions::{
-            result::read,
+            result::{Plain, read_plain},
             view::{pieces, written},
         },
         v2::{auth::KeyedReader, error::V2Error, links::Base},
@@ -41,6 +43,9 @@ use crate::{
 
 /// How many jobs are in memory, without their results.
 const CHUNK: i64 = 20;
+
+/// What a page takes while it is sent: those, and what is stored of a result that is being unpacked.
+const PAGE_BYTES: usize = 2_000_000;
 
 /// Answers a page.
 pub async fn list_jobs(
@@ -72,9 +77,8 @@ pub async fn list_jobs(
         let item = items.next().await;
         // The log has the cause; the caller's connection ends here.
         let item = item.map_err(|_| io::Error::other("the list cannot be read any further"))?;
-        Ok::<_, io::Error>(item.map(|pieces| (pieces, items)))
+        Ok::<_, io::Error>(item.map(|item| (item, items)))
     })
-    .map_ok(|pieces| stream::iter(pieces.into_iter().map(Ok::<_, io::Error>)))
     .try_flatten();
     let body = stream::iter([Ok(Bytes::from(head))])
         .chain(items)
@@ -83,7 +87,8 @@ pub async fn list_jobs(
         header::CONTENT_TYPE,
         HeaderValue::from_static("application/json"),
     )];
-    Ok((json, Body::from_stream(body)).into_response())
+    let takes = Extension(Takes(PAGE_BYTES));
+    Ok((json, takes, Body::from_stream(body)).into_response())
 }
 
 /// Where a page begins, and whether another one follows. Most filters are the database's, which also passes over what comes
@@ -213,7 +218,10 @@ struct Items {
 }
 
 impl Items {
-    async fn next(&mut self) -> Result<Option<Vec<Bytes>>, Problem> {
+    /// The next one, as it is written.
+    async fn next(
+        &mut self,
+    ) -> Result<Option<impl Stream<Item = io::Result<Bytes>> + Send + use<>>, Problem> {
         while let Some(job) = self.walk.next().await? {
             let (written, result) = match read_whole(&self.walk.state, job, &self.base).await {
                 Ok(whole) => whole,
@@ -221,24 +229,27 @@ impl Items {
                 Err(problem) if problem.kind() == ProblemType::TranscriptionDeleted => continue,
                 Err(problem) => return Err(problem),
             };
-            let mut item = Vec::with_capacity(4);
-            if !std::mem::take(&mut self.is_first) {
-                item.push(Bytes::from_static(b","));
-            }
-            item.extend(pieces(written, result));
-            return Ok(Some(item));
+            let comma = if std::mem::take(&mut self.is_first) {
+                ""
+            } else {
+                ","
+            };
+            let [before, _, after] = pieces(written, Bytes::new());
+            let before = stream::iter([Bytes::from_static(comma.as_bytes()), before].map(Ok));
+            let after = stream::iter([Ok(after)]);
+            return Ok(Some(before.chain(result.into_stream()).chain(after)));
         }
         Ok(None)
     }
 }
 
 /// A job as it is written, and what stands as its result.
-async fn read_whole(state: &AppState, job: Job, base: &Base) -> Result<(Vec<u8>, Bytes), Problem> {
+async fn read_whole(state: &AppState, job: Job, base: &Base) -> Result<(Vec<u8>, Plain), Problem> {
     let callback_id = job.result_callback_id;
     let written = written(&JobView::of(job, base))?;
     let result = match callback_id {
-        Some(callback_id) => read(state, callback_id).await?,
-        None => NO_RESULT,
+        Some(callback_id) => read_plain(state, callback_id, None).await?,
+        None => Plain::Whole(NO_RESULT),
     };
     Ok((written, result))
 }

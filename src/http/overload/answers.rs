@@ -1,0 +1,227 @@
+//! Answers on their way to their callers.
+//!
+//! A request's turn ends with its answer, but the answer stays in memory until its caller has taken it, which may be slowly.
+//! So the bytes of large answers are bounded together, and shared among tenants as those of requests are: one for which there is no room is
+//! not sent, unless something was done for it. Whoever takes nothing at all loses the connection after a while
+//! ([`serve`](crate::http::serve)), and others have the room.
+
+use std::{
+    pin::Pin,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    task::{Context, Poll, ready},
+};
+
+use axum::{
+    body::{Body, Bytes, HttpBody},
+    response::Response,
+};
+use http_body::{Frame, SizeHint};
+
+use super::{
+    bodies::{Bodies, Held},
+    refusals::{Overload, Refusals},
+};
+
+/// What is no larger is not counted: the system takes that much from a connection that nobody reads.
+const SMALL_BYTES: usize = 64 * 1024;
+
+/// Says how much memory an answer takes while it is sent, where that is not its length.
+#[derive(Debug, Clone, Copy)]
+pub struct Takes(pub usize);
+
+/// Whether an answer has to be sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Need {
+    /// Its request has changed nothing, and can be repeated.
+    Refusable,
+    /// Something was done, which its caller has to learn.
+    Certain,
+}
+
+/// The answers that are under way. Clones are the same.
+#[derive(Debug, Clone)]
+pub struct Answers(Arc<Shared>);
+
+#[derive(Debug)]
+struct Shared {
+    bodies: Mutex<Bodies>,
+    refusals: Refusals,
+}
+
+impl Answers {
+    /// None yet, and room for so many bytes.
+    #[must_use]
+    pub fn new(most_bytes: usize) -> Self {
+        Self(Arc::new(Shared {
+            bodies: Mutex::new(Bodies::new(most_bytes)),
+            refusals: Refusals::of(&[Overload::Answers]),
+        }))
+    }
+
+    /// Takes the room that the answer of a request needs until it is sent. `of`: whose request that was, and how much it takes
+    /// is the answer's to say.
+    ///
+    /// # Errors
+    /// Where there is none, and the answer does not have to be sent.
+    pub fn keep(&self, response: Response, of: Held, need: Need) -> Result<Response, Overload> {
+        let bytes = bytes_of(&response);
+        if bytes <= SMALL_BYTES {
+            return Ok(response);
+        }
+        let room = Arc::new(self.take(Held { bytes, ..of }, need)?);
+        Ok(response.map(|body| Body::new(Leaving { body, room })))
+    }
+
+    fn take(&self, body: Held, need: Need) -> Result<Room, Overload> {
+        let mut bodies = self.lock();
+        if need == Need::Refusable && !bodies.have_room_for(body) {
+            let held_bytes = bodies.held();
+            drop(bodies);
+            if self.0.refusals.count(Overload::Answers) {
+                tracing::warn!(
+                    reason = Overload::Answers.as_str(),
+                    held_bytes,
+                    "Overloaded: answers that nobody takes fill the memory that they may; requests are answered 503"
+                );
+            }
+            return Err(Overload::Answers);
+        }
+        bodies.hold(body);
+        Ok(Room {
+            answers: self.clone(),
+            body,
+        })
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Bodies> {
+        self.0.bodies.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// What an answer takes. Of one whose length nobody knows, such as a stream, there is but little at a time.
+fn bytes_of(response: &Response) -> usize {
+    let takes = response.extensions().get::<Takes>();
+    let length = || response.body().size_hint().exact();
+    takes.map_or_else(
+        || usize::try_from(length().unwrap_or_default()).unwrap_or(usize::MAX),
+        |Takes(bytes)| *bytes,
+    )
+}
+
+/// The room of an answer. Given back when this is dropped.
+#[derive(Debug)]
+struct Room {
+    answers: Answers,
+    body: Held,
+}
+
+impl Drop for Room {
+    fn drop(&mut self) {
+        self.answers.lock().let_go(self.body);
+    }
+}
+
+/// The body of an answer that takes room.
+struct Leaving {
+    body: Body,
+    room: Arc<Room>,
+}
+
+/// A piece of it. The connection keeps pieces that are not sent yet, when it has long let go of the body.
+struct Piece {
+    bytes: Bytes,
+    _room: Arc<Room>,
+}
+
+impl AsRef<[u8]> for Piece {
+    fn as_ref(&self) -> &[u8] {
+        &self.bytes
+    }
+}
+
+impl HttpBody for Leaving {
+    type Data = Bytes;
+    type Error = axum::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+        let frame = ready!(Pin::new(&mut self.body).poll_frame(cx));
+        let kept = |bytes| {
+            Bytes::from_owner(Piece {
+                bytes,
+                _room: Arc::clone(&self.room),
+            })
+        };
+        Poll::Ready(frame.map(|frame| frame.map(|frame| frame.map_data(kept))))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::body::to_bytes;
+    use uuid::Uuid;
+
+    use super::*;
+    use crate::domain::ids::TenantId;
+
+    const LARGE: usize = SMALL_BYTES + 1;
+
+    fn of(tenant: u128) -> Held {
+        let by = Some(TenantId(Uuid::from_u128(tenant)));
+        Held { by, bytes: 0 }
+    }
+
+    fn answer(bytes: usize) -> Response {
+        Response::new(Body::from(vec![b'a'; bytes]))
+    }
+
+    #[tokio::test]
+    async fn an_answer_holds_its_room_for_as_long_as_any_piece_of_it_is_there() {
+        let answers = Answers::new(LARGE);
+        let kept = answers.keep(answer(LARGE), of(1), Need::Refusable).unwrap();
+        assert_eq!(kept.body().size_hint().exact(), Some(LARGE as u64));
+        let refused = answers.keep(answer(LARGE), of(2), Need::Refusable);
+        assert_eq!(refused.unwrap_err(), Overload::Answers);
+        let piece = to_bytes(kept.into_body(), LARGE).await.unwrap();
+        assert_eq!((piece.len(), answers.lock().held()), (LARGE, LARGE));
+        drop(piece);
+        assert_eq!(answers.lock().held(), 0);
+    }
+
+    #[tokio::test]
+    async fn what_is_small_or_has_to_be_said_is_never_refused() {
+        let answers = Answers::new(LARGE);
+        let _first = answers.keep(answer(LARGE), of(1), Need::Refusable).unwrap();
+        let small = answers.keep(answer(SMALL_BYTES), of(1), Need::Refusable);
+        assert_eq!(small.map(|_| answers.lock().held()), Ok(LARGE));
+        let certain = answers.keep(answer(LARGE), of(1), Need::Certain).unwrap();
+        assert_eq!(answers.lock().held(), 2 * LARGE);
+        drop(certain);
+        assert_eq!(answers.lock().held(), LARGE);
+    }
+
+    #[tokio::test]
+    async fn an_answer_takes_what_it_says_and_whoever_has_many_leaves_as_much_to_others() {
+        let answers = Answers::new(5 * LARGE);
+        let large = || {
+            let mut response = answer(1);
+            response.extensions_mut().insert(Takes(LARGE));
+            response
+        };
+        let keep = |tenant| answers.keep(large(), of(tenant), Need::Refusable);
+        let _held = [keep(1).unwrap(), keep(1).unwrap()];
+        assert_eq!(keep(1).unwrap_err(), Overload::Answers);
+        let _others = [keep(2).unwrap(), keep(3).unwrap()];
+        assert_eq!(answers.lock().held(), 4 * LARGE);
+    }
+}
