@@ -174,14 +174,7 @@ impl TryFrom<JobRow> for Job {
             started_at: row.started_at,
             finished_at: row.finished_at,
             deleted_at: row.deleted_at,
-            result: row
-                .result
-                .zip(row.result_body_bytes)
-                .map(|(frame, body_bytes)| StoredResult {
-                    zstd: StoredAs::Frame(frame),
-                    body_bytes,
-                    other_frames: None,
-                }),
+            result: StoredResult::read_along(row.result, row.result_body_bytes),
         })
     }
 }
@@ -221,10 +214,12 @@ macro_rules! select_jobs {
 mod at_once;
 mod insert;
 mod list;
+mod results;
 
 pub use at_once::{JobAtOnce, accept_at_once};
 pub use insert::{NewJob, insert, insert_all};
 pub use list::{Slice, list};
+pub use results::{KeptResult, StoredAs, StoredResult, find_result, find_result_of_key};
 
 /// Finds a tenant's job, deleted ones too. Another tenant's job is not found.
 ///
@@ -241,9 +236,6 @@ pub async fn find(
         .map(Job::try_from)
         .transpose()
 }
-
-/// How large the body may be whose result is read along with its job.
-const MOST_READ_ALONG: i64 = 256 * 1024;
 
 /// Finds the job of a caller whose key may have been revoked: nothing is found then. With its result, where that is wanted
 /// and small.
@@ -272,7 +264,7 @@ pub async fn find_of_key(
         caller.tenant_id.0,
         caller.api_key_id.0,
         wants_result,
-        MOST_READ_ALONG,
+        results::MOST_READ_ALONG,
     )
     .fetch_optional(conn)
     .await?
@@ -308,62 +300,4 @@ pub async fn list_of_batch(
     .into_iter()
     .map(Job::try_from)
     .collect()
-}
-
-/// A job's result as it is stored.
-#[derive(Debug)]
-pub struct StoredResult {
-    /// Its bytes.
-    pub zstd: StoredAs,
-    /// The size of the whole body that brought it, unpacked.
-    pub body_bytes: i64,
-    /// Those of that body, where the result has a frame of its own and they were read along. They are small, and tell how long
-    /// the result is: its own frame does not.
-    pub other_frames: Option<Vec<u8>>,
-}
-
-/// Where a result is in what is stored (zstd).
-#[derive(Debug)]
-pub enum StoredAs {
-    /// Alone, as one frame.
-    Frame(Vec<u8>),
-    /// Somewhere in this body.
-    Within(Vec<u8>),
-}
-
-/// Reads a job's result. `None` where it is erased.
-///
-/// # Errors
-/// Where the database does not answer.
-pub async fn find_result(
-    conn: &mut PgConnection,
-    callback_id: CallbackId,
-) -> sqlx::Result<Option<StoredResult>> {
-    let row = sqlx::query!(
-        r#"
-        SELECT result_frame_start IS NOT NULL AS "is_frame!", body_bytes,
-               -- Of a body that is stored uncompressed, Postgres reads no more than this part.
-               CASE WHEN result_frame_start IS NULL THEN body
-                    ELSE substring(body FROM result_frame_start + 1 FOR result_frame_length) END AS zstd,
-               substring(body FOR result_frame_start)
-                   || substring(body FROM result_frame_start + result_frame_length + 1) AS other_frames
-        FROM callbacks WHERE id = $1
-        "#,
-        callback_id.0,
-    )
-    .fetch_optional(conn)
-    .await?;
-    Ok(row.and_then(|row| {
-        let zstd = row.zstd?;
-        let zstd = if row.is_frame {
-            StoredAs::Frame(zstd)
-        } else {
-            StoredAs::Within(zstd)
-        };
-        Some(StoredResult {
-            zstd,
-            body_bytes: row.body_bytes,
-            other_frames: row.other_frames,
-        })
-    }))
 }

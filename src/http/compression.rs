@@ -4,13 +4,18 @@
 //! zstd before gzip where both are as welcome. A result is stored as zstd already, and goes out as it is stored, alone or
 //! within its job ([`zstd_frame`](super::zstd_frame)); everything else that is text is encoded as it is sent.
 
-use std::{convert::Infallible, future};
+use std::{
+    collections::HashMap,
+    convert::Infallible,
+    future,
+    sync::{LazyLock, PoisonError, RwLock},
+};
 
 use axum::{
     Router,
     body::Body,
     extract::{FromRequestParts, Request},
-    http::{Extensions, HeaderMap, StatusCode, Version, header, request::Parts},
+    http::{Extensions, HeaderMap, HeaderValue, StatusCode, Version, header, request::Parts},
     response::Response,
 };
 use futures_util::FutureExt;
@@ -25,6 +30,16 @@ use tower_http::{
 
 /// Below this, an answer fits into one packet anyway.
 const MIN_BYTES: u64 = 1024;
+
+/// What values of `Accept-Encoding` have been read as. Clients send one of a few, and to have one read costs as much as a small
+/// answer, since the library makes the encoder that it would use.
+static KEPT: LazyLock<RwLock<HashMap<Box<[u8]>, Preferred>>> = LazyLock::new(RwLock::default);
+
+/// How many of them are kept.
+const MOST_KEPT: usize = 1000;
+
+/// How long one of them may be.
+const MOST_KEPT_BYTES: usize = 200;
 
 /// Which encoding a caller prefers of those that there are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -42,17 +57,38 @@ pub enum Preferred {
 impl Preferred {
     /// Reads `Accept-Encoding`.
     fn of(headers: &HeaderMap) -> Self {
-        // The most frequent case needs no reading.
-        if !headers.contains_key(header::ACCEPT_ENCODING) {
-            return Self::Identity;
+        let mut values = headers.get_all(header::ACCEPT_ENCODING).iter();
+        match (values.next(), values.next()) {
+            (None, _) => Self::Identity,
+            (Some(value), None) if value.len() <= MOST_KEPT_BYTES => Self::of_kept(value),
+            _ => Self::read(headers.get_all(header::ACCEPT_ENCODING)),
         }
+    }
+
+    /// As it was read before, if it was.
+    fn of_kept(value: &HeaderValue) -> Self {
+        let kept = KEPT.read().unwrap_or_else(PoisonError::into_inner);
+        if let Some(preferred) = kept.get(value.as_bytes()) {
+            return *preferred;
+        }
+        drop(kept);
+        let preferred = Self::read([value]);
+        let mut kept = KEPT.write().unwrap_or_else(PoisonError::into_inner);
+        if kept.len() >= MOST_KEPT {
+            kept.clear();
+        }
+        kept.insert(value.as_bytes().into(), preferred);
+        preferred
+    }
+
+    /// Has the library tell what it would do with an answer that is there at once. Nothing is encoded before somebody reads.
+    fn read<'a>(values: impl IntoIterator<Item = &'a HeaderValue>) -> Self {
         let mut request = Request::new(());
-        for value in headers.get_all(header::ACCEPT_ENCODING) {
+        for value in values {
             request
                 .headers_mut()
                 .append(header::ACCEPT_ENCODING, value.clone());
         }
-        // The library tells what it would do with an answer that is there at once. Nothing is encoded before somebody reads.
         let anything = service_fn(|_: Request<()>| {
             future::ready(Ok::<_, Infallible>(Response::new(Body::from("a"))))
         });
@@ -140,8 +176,6 @@ fn is_text(headers: &HeaderMap) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use axum::http::HeaderValue;
-
     use super::{
         Preferred::{Gzip, Identity, Nothing, Zstd},
         *,
@@ -176,7 +210,23 @@ mod tests {
             for value in accepted {
                 headers.append(header::ACCEPT_ENCODING, HeaderValue::from_static(value));
             }
-            assert_eq!(Preferred::of(&headers), expected, "{accepted:?}");
+            // And once more, as it was kept.
+            for _ in 0..2 {
+                assert_eq!(Preferred::of(&headers), expected, "{accepted:?}");
+            }
         }
+    }
+
+    #[test]
+    fn what_is_kept_of_values_that_anybody_sends_is_bounded() {
+        for number in 0..2 * MOST_KEPT {
+            let mut headers = HeaderMap::new();
+            let value = format!("gzip, x-{number}{}", " ".repeat(number % 400));
+            headers.append(header::ACCEPT_ENCODING, value.parse().unwrap());
+            assert_eq!(Preferred::of(&headers), Gzip);
+        }
+        let kept = KEPT.read().unwrap();
+        assert!(kept.len() <= MOST_KEPT);
+        assert!(kept.keys().all(|value| value.len() <= MOST_KEPT_BYTES));
     }
 }

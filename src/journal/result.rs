@@ -1,8 +1,12 @@
 //! A result, out of what is stored of the callback that brought it.
 
-use std::io::{Cursor, Read};
+use std::{
+    cell::RefCell,
+    io::{self, Cursor, Read},
+};
 
 use bytes::Bytes;
+use zstd::bulk::Decompressor;
 
 use crate::{
     db::jobs::{StoredAs, StoredResult},
@@ -37,9 +41,26 @@ fn decode(zstd: &[u8], most_bytes: i64) -> Result<Bytes, &'static str> {
     if zstd.is_empty() {
         return Err("nothing");
     }
-    zstd::bulk::decompress(zstd, most_bytes)
+    decompress(zstd, most_bytes)
         .map(Bytes::from)
         .map_err(|_| "not zstd")
+}
+
+/// By what this thread has for it: to make one takes as long as to unpack ten kilobytes, since zstd then asks the processor what
+/// it can do, for which a virtual machine has to ask its host.
+fn decompress(zstd: &[u8], most_bytes: usize) -> io::Result<Vec<u8>> {
+    thread_local! {
+        static DECOMPRESSOR: RefCell<Option<Decompressor<'static>>> = const { RefCell::new(None) };
+    }
+    DECOMPRESSOR.with_borrow_mut(|kept| {
+        let mut decompressor = match kept.take() {
+            Some(kept) => kept,
+            None => Decompressor::new()?,
+        };
+        let text = decompressor.decompress(zstd, most_bytes);
+        *kept = Some(decompressor);
+        text
+    })
 }
 
 /// How many bytes a result unpacks to, where what was read along with it tells.
@@ -47,7 +68,7 @@ fn decode(zstd: &[u8], most_bytes: i64) -> Result<Bytes, &'static str> {
 pub fn unpacked_bytes(stored: &StoredResult) -> Option<usize> {
     let others = stored.other_frames.as_deref()?;
     let body_bytes = usize::try_from(stored.body_bytes).ok()?;
-    let others = zstd::bulk::decompress(others, body_bytes.min(MOST_OTHER_BYTES)).ok()?;
+    let others = decompress(others, body_bytes.min(MOST_OTHER_BYTES)).ok()?;
     body_bytes.checked_sub(others.len())
 }
 

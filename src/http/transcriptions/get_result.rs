@@ -7,10 +7,11 @@ use axum::{
 };
 
 use super::{
-    lookup::{JobPath, find_presumed},
-    result::{no_result, read_packed},
+    lookup::{JobPath, find_result_presumed},
+    result::read_packed,
 };
 use crate::{
+    db::jobs::KeptResult,
     domain::transcript::TranscriptionResult,
     http::{
         compression::Preferred, etag::ETag, presumed::PresumedReader, problem::Problem,
@@ -52,14 +53,14 @@ pub async fn get_transcription_result(
 ) -> Result<Response, Problem> {
     // Whoever names what it has may have it still.
     let wants_result = !headers.contains_key(header::IF_NONE_MATCH);
-    let mut job = find_presumed(&state, &presumed, id, wants_result).await?;
-    let callback_id = job.result_callback_id.ok_or_else(|| no_result(&job))?;
+    let KeptResult { callback_id, small } =
+        find_result_presumed(&state, &presumed, id, wants_result).await?;
     // A row of its own holds the stored bytes, and they never change.
     let etag = ETag::of(&[callback_id.0.as_bytes()]);
     if etag.is_known(&headers) {
         return Ok(etag.not_modified());
     }
-    let result = read_packed(&state, callback_id, job.result.take(), preferred).await?;
+    let result = read_packed(&state, callback_id, small, preferred).await?;
     let json = [(
         header::CONTENT_TYPE,
         HeaderValue::from_static("application/json"),

@@ -8,8 +8,12 @@ use axum::{
 };
 use sqlx::PgConnection;
 
+use super::result::no_result;
 use crate::{
-    db::{self, jobs::Job},
+    db::{
+        self,
+        jobs::{Job, KeptResult},
+    },
     domain::ids::{JobId, TenantId},
     http::{presumed::Presumed, problem::Problem, state::AppState},
 };
@@ -47,6 +51,32 @@ pub async fn find_presumed(
     let caller = presumed.prove(state).await?;
     let job = find(&mut *state.pool.acquire().await?, caller.tenant_id, id).await?;
     Ok(Box::new(job))
+}
+
+/// Finds the result of a job, likewise.
+///
+/// # Errors
+/// Where it has none, and why that is so.
+pub async fn find_result_presumed(
+    state: &AppState,
+    presumed: &Presumed,
+    id: JobId,
+    wants_result: bool,
+) -> Result<KeptResult, Problem> {
+    let mut conn = state.pool.acquire().await?;
+    let found =
+        db::jobs::find_result_of_key(&mut conn, presumed.caller(), id, wants_result).await?;
+    conn.put_back();
+    if let Some(found) = found {
+        return Ok(found);
+    }
+    let job = find_presumed(state, presumed, id, false).await?;
+    // It may have come meanwhile.
+    let callback_id = job.result_callback_id.ok_or_else(|| no_result(&job))?;
+    Ok(KeptResult {
+        callback_id,
+        small: None,
+    })
 }
 
 /// Finds a tenant's job that was not erased. Of one that was, the problem holds the receipt.

@@ -10,7 +10,7 @@ use std::{
     num::NonZero,
     panic::resume_unwind,
     sync::{
-        Arc,
+        Arc, Mutex, MutexGuard, PoisonError,
         mpsc::{Receiver, SyncSender, sync_channel},
     },
     thread::{self, JoinHandle},
@@ -99,7 +99,7 @@ impl Frames {
         let mut packer = Packer::new()?;
         let (orders, incoming) = sync_channel(WAITING_ORDERS);
         let work = move || {
-            let done = packer.follow(&incoming).map(|()| packer.packed);
+            let done = packer.follow(&incoming).map(|()| packer.finish());
             drop(place);
             done
         };
@@ -150,7 +150,7 @@ impl Frames {
     /// All of them.
     pub(super) fn finish(self) -> io::Result<Packed> {
         match self {
-            Self::Here(packer) => Ok(packer.packed),
+            Self::Here(packer) => Ok(packer.finish()),
             Self::Beside { orders, thread, .. } => {
                 drop(orders);
                 thread.join().unwrap_or_else(|panic| resume_unwind(panic))
@@ -159,20 +159,39 @@ impl Frames {
     }
 }
 
-/// Makes frames by one compressor: to make one takes longer than to compress a short body.
+type Compressor = zstd::stream::raw::Encoder<'static>;
+
+/// Compressors that have nothing to do.
+static AT_REST: Mutex<Vec<Compressor>> = Mutex::new(Vec::new());
+
+/// How many of them are kept. Each has a good megabyte.
+const MOST_AT_REST: usize = 4;
+
+/// Makes frames by one compressor, and leaves that to the next body: to make one takes longer than to compress a short body.
 pub(super) struct Packer {
-    compressor: zstd::stream::raw::Encoder<'static>,
+    compressor: Compressor,
     packed: Packed,
 }
 
 impl Packer {
     fn new() -> io::Result<Self> {
-        let mut compressor = zstd::stream::raw::Encoder::new(ZSTD_LEVEL)?;
-        compressor.set_parameter(CParameter::ChecksumFlag(true))?;
+        let at_rest = at_rest().pop();
         Ok(Self {
-            compressor,
+            compressor: at_rest.map_or_else(compressor, Ok)?,
             packed: Packed::default(),
         })
+    }
+
+    fn finish(self) -> Packed {
+        let mut compressor = self.compressor;
+        // Also where a frame was begun that has no end.
+        if compressor.reinit().is_ok() {
+            let mut at_rest = at_rest();
+            if at_rest.len() < MOST_AT_REST {
+                at_rest.push(compressor);
+            }
+        }
+        self.packed
     }
 
     /// Does as it is told until nothing more comes.
@@ -199,10 +218,7 @@ impl Packer {
 
     fn with_room(
         &mut self,
-        run: impl FnOnce(
-            &mut zstd::stream::raw::Encoder<'static>,
-            &mut OutBuffer<'_, Vec<u8>>,
-        ) -> io::Result<usize>,
+        run: impl FnOnce(&mut Compressor, &mut OutBuffer<'_, Vec<u8>>) -> io::Result<usize>,
     ) -> io::Result<usize> {
         let compressed = &mut self.packed.compressed;
         let filled = compressed.len();
@@ -210,4 +226,14 @@ impl Packer {
         let mut output = OutBuffer::around_pos(compressed, filled);
         run(&mut self.compressor, &mut output)
     }
+}
+
+fn compressor() -> io::Result<Compressor> {
+    let mut compressor = Compressor::new(ZSTD_LEVEL)?;
+    compressor.set_parameter(CParameter::ChecksumFlag(true))?;
+    Ok(compressor)
+}
+
+fn at_rest() -> MutexGuard<'static, Vec<Compressor>> {
+    AT_REST.lock().unwrap_or_else(PoisonError::into_inner)
 }
