@@ -70,9 +70,10 @@ pub struct RequestSettings {
     )]
     pub upload_idle_timeout: Duration,
 
-    /// After how many seconds in which a caller takes nothing of an answer its connection is ended (1 to 3600).
+    /// How many seconds a caller may take nothing of an answer until its connection is ended (10 to 3600).
     ///
-    /// Whoever takes an answer slowly keeps it.
+    /// The system tells what is taken in steps of up to a megabyte or so: whoever takes less than that in this time, after having
+    /// taken much, may be cut off as well. Streams end after 30 seconds in any case.
     ///
     /// Example: ANSWER_IDLE_TIMEOUT_SECONDS=60
     #[arg(
@@ -80,7 +81,7 @@ pub struct RequestSettings {
         env = "ANSWER_IDLE_TIMEOUT_SECONDS",
         value_name = "SECONDS",
         default_value = "60",
-        value_parser = seconds(1..=3600),
+        value_parser = seconds(10..=3600),
     )]
     pub answer_idle_timeout: Duration,
 
@@ -122,8 +123,8 @@ pub struct RequestSettings {
     /// Further requests for large ones are answered 503 with Retry-After.
     ///
     /// A tenant gets more for as long as it has less than is free: half of all, where it is the only one. Answers of 64 KiB and
-    /// less are not counted. A large result counts as what is stored of it, which is compressed, and one million; audio as one million,
-    /// and a list at /v2 as two.
+    /// less are not counted. A result that is sent compressed counts as that; one of 256 KiB or more that is not, as what is
+    /// stored of it, which is compressed, and one million; audio counts as one million.
     ///
     /// Example: MAX_ANSWER_MEMORY_BYTES=256000000
     #[arg(long, env, value_name = "BYTES", default_value = "256000000", value_parser = whole(1000_usize..=100_000_000_000))]

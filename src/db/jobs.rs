@@ -219,7 +219,7 @@ mod results;
 pub use at_once::{JobAtOnce, accept_at_once};
 pub use insert::{NewJob, insert, insert_all};
 pub use list::{Slice, list};
-pub use results::{KeptResult, StoredAs, StoredResult, find_result, find_result_of_key};
+pub use results::{ResultOfJob, StoredAs, StoredResult, find_result, find_result_of_key};
 
 /// Finds a tenant's job, deleted ones too. Another tenant's job is not found.
 ///

@@ -176,7 +176,8 @@ impl Loan {
 /// in the middle of is rolled back; whether a commit that was not answered has happened, is not known.
 ///
 /// A server whose host is gone says nothing any more, and TCP tells of it after a quarter of an hour, or never: sqlx sets no
-/// keepalive. So whoever has all the time in the world for its work may not wait for one answer for ever.
+/// keepalive. So whoever has all the time in the world for its work may not wait for one answer for ever. The time begins with
+/// this call.
 ///
 /// # Errors
 /// The step's own, and where it was given up.

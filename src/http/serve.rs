@@ -46,7 +46,7 @@ impl CutOff {
     }
 }
 
-/// A connection whose other end may take nothing.
+/// A connection that fails where its other end takes nothing for too long.
 type Socket = Watched<Pin<Box<TimeoutWriter<TcpStream>>>>;
 
 /// Serves until `soft` is canceled, then until the requests that are under way have ended or `hard` is canceled.
@@ -60,6 +60,8 @@ pub async fn serve(
     let mut http = Builder::new();
     http.timer(TokioTimer::new())
         .header_read_timeout(timeouts.head);
+    // Shown from the start.
+    count_cut_off(0);
     let connections = TaskTracker::new();
     while let Some(accepted) = soft.run_until_cancelled(listener.accept()).await {
         match accepted {
@@ -110,12 +112,27 @@ async fn attend<S>(
             connection.as_mut().graceful_shutdown();
             ended = Some(connection.await);
         }
-        if let Some(Err(error)) = ended {
-            tracing::debug!(%error, "A connection broke off");
+        match ended {
+            Some(Err(error)) if is_idle(&error) => {
+                count_cut_off(1);
+                tracing::debug!("A caller took nothing of its answer; the connection is ended");
+            }
+            Some(Err(error)) => tracing::debug!(%error, "A connection broke off"),
+            _ => {}
         }
     };
     hard.run_until_cancelled(cut_off.0.run_until_cancelled(served))
         .await;
+}
+
+fn count_cut_off(by: u64) {
+    metrics::counter!("gateway_answers_cut_off_total").increment(by);
+}
+
+/// Whether a connection was ended since its other end took nothing. That the head of a request is late is no such error.
+fn is_idle(error: &hyper::Error) -> bool {
+    let cause = error.source().and_then(|cause| cause.downcast_ref());
+    cause.is_some_and(|cause: &io::Error| cause.kind() == io::ErrorKind::TimedOut)
 }
 
 /// Whether a connection was gone before it could be accepted, which says nothing of the next one.

@@ -168,6 +168,18 @@ mod tests {
     }
 
     #[test]
+    fn what_was_used_for_a_damaged_frame_unpacks_the_next_one() {
+        let text = text();
+        let whole = frame(&text);
+        for at in [10, whole.len() / 2, whole.len() - 1] {
+            let mut changed = whole.clone();
+            changed[at] ^= 1;
+            assert!(decompress(&changed, text.len()).is_err(), "{at}");
+            assert!(decompress(&whole, text.len()).unwrap() == text, "{at}");
+        }
+    }
+
+    #[test]
     fn pieces_are_the_whole_whatever_its_length() {
         let text = text();
         for bytes in [1, PIECE_BYTES - 1, PIECE_BYTES, PIECE_BYTES + 1, text.len()] {

@@ -56,7 +56,11 @@ async fn settle(pool: &Pool, wakeups: &Wakeups, awaits_decision: bool, stop: &Ca
 
 async fn look_behind_claims(pool: &Pool, wakeups: &Wakeups, stop: &CancellationToken) {
     loop {
-        match in_long_time(find_missed(pool)).await {
+        let looking = in_long_time(find_missed(pool));
+        let Some(missed) = stop.run_until_cancelled(looking).await else {
+            return;
+        };
+        match missed {
             Ok(0) => {}
             Ok(_) => wakeups.jobs_changed(),
             Err(error) => {

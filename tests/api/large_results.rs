@@ -1,5 +1,7 @@
 //! Results that are too large to be unpacked before they are sent, and callers who do not take them.
 
+use std::time::Duration;
+
 use reqwest::{Method, RequestBuilder};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -19,7 +21,11 @@ async fn done(app: &TestApp) -> (String, String) {
 
 /// A job that is done with more than fits between the gateway and a caller who takes nothing. What is stored of it is small.
 async fn done_with_much(app: &TestApp) -> String {
-    done_with(app, &"again and ".repeat(1_000_000)).await.0
+    done_with(app, &much()).await.0
+}
+
+fn much() -> String {
+    "again and ".repeat(1_000_000)
 }
 
 async fn done_with(app: &TestApp, words: &str) -> (String, String) {
@@ -99,8 +105,8 @@ fn change(at: &str) -> String {
     )
 }
 
-/// Asks for something, and takes no more than the first line of the answer.
-async fn ask_and_take_nothing(caller: &Caller, path: &str) -> TcpStream {
+/// Asks for something, and takes no more than the first line of the answer. `None`: it was refused.
+async fn ask_and_take_nothing(caller: &Caller, path: &str) -> Option<TcpStream> {
     let socket = TcpSocket::new_v4().unwrap();
     socket.set_recv_buffer_size(16 * 1024).unwrap();
     let address = caller.base.strip_prefix("http://").unwrap();
@@ -111,26 +117,24 @@ async fn ask_and_take_nothing(caller: &Caller, path: &str) -> TcpStream {
     connection.write_all(head.as_bytes()).await.unwrap();
     let mut first = [0; 15];
     connection.read_exact(&mut first).await.unwrap();
-    assert_eq!(&first, b"HTTP/1.1 200 OK");
-    connection
+    (&first == b"HTTP/1.1 200 OK").then_some(connection)
 }
+
+/// Room for one large result, and for none beside it of the same tenant.
+const LITTLE_ROOM: u32 = 3_000_000;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn answers_that_are_not_taken_are_bounded_until_their_callers_are_gone() {
     let app = TestApp::builder()
-        .set("MAX_ANSWER_MEMORY_BYTES", 3_000_000)
+        .set("MAX_ANSWER_MEMORY_BYTES", LITTLE_ROOM)
         .start()
         .await;
     let id = done_with_much(&app).await;
     for path in &paths(&id)[..2] {
-        let idle = ask_and_take_nothing(&app.acme, path).await;
+        let idle = eventually("room", async || ask_and_take_nothing(&app.acme, path).await).await;
         for path in paths(&id) {
             let refused = Answer::to(ask(&app.acme, Method::GET, &path)).await;
-            assert!(
-                refused.header("retry-after").is_some(),
-                "{path} {}",
-                refused.status
-            );
+            assert!(refused.header("retry-after").is_some(), "{path}");
             if path.starts_with("/v2") {
                 refused.gladia_error(503, "Service Unavailable");
             } else {
@@ -138,6 +142,9 @@ async fn answers_that_are_not_taken_are_bounded_until_their_callers_are_gone() {
                 let detail = problem["detail"].as_str().unwrap();
                 assert!(detail.contains("(MAX_ANSWER_MEMORY_BYTES)"), "{detail}");
             }
+            // Nothing of this one is sent.
+            let head = Answer::to(ask(&app.acme, Method::HEAD, &path)).await;
+            assert_eq!(head.status, 200, "{path}");
         }
         // What is small goes out, and so does what is packed.
         app.acme.get("/v1/transcriptions").await.expect(200);
@@ -157,15 +164,52 @@ async fn answers_that_are_not_taken_are_bounded_until_their_callers_are_gone() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_create_whose_result_has_no_room_is_accepted_all_the_same() {
+    let app = TestApp::builder()
+        .set("MAX_ANSWER_MEMORY_BYTES", LITTLE_ROOM)
+        .start()
+        .await;
+    let create = async || {
+        let body = r#"{"audio_url": "https://audio.example/endless.mp3"}"#;
+        let path = "/v1/transcriptions?wait=1";
+        let create = app.acme.raw(path, "application/json", body);
+        Answer::to(create.header("idempotency-key", "once")).await
+    };
+    let id = create().await.expect(202)["id"]
+        .as_str()
+        .unwrap()
+        .to_owned();
+    app.acme.wait_until(&id, "processing").await;
+    let attempt = app.attempt(&id).await;
+    let body = success(&attempt.gladia_id.clone().unwrap(), &much());
+    assert_eq!(app.call_back(attempt.id, body).await.status, 200);
+    assert_eq!(create().await.expect(200)["status"], "done");
+    let [path, ..] = paths(&id);
+    let idle = eventually("room", async || {
+        ask_and_take_nothing(&app.acme, &path).await
+    })
+    .await;
+    let again = create().await;
+    assert_eq!(again.expect(202)["id"], *id);
+    assert_eq!(again.header("idempotency-replayed"), Some("true"));
+    drop(idle);
+    eventually("room", async || {
+        (create().await.status == 200).then_some(())
+    })
+    .await;
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_caller_who_takes_nothing_of_a_result_makes_room_in_the_end() {
     let app = TestApp::builder()
-        .set("MAX_ANSWER_MEMORY_BYTES", 3_000_000)
-        .set("ANSWER_IDLE_TIMEOUT_SECONDS", 1)
+        .set("MAX_ANSWER_MEMORY_BYTES", LITTLE_ROOM)
+        .tune(|settings| settings.requests.answer_idle_timeout = Duration::from_secs(3))
         .start()
         .await;
     let id = done_with_much(&app).await;
     let [path, ..] = paths(&id);
-    let mut idle = ask_and_take_nothing(&app.acme, &path).await;
+    let mut idle = ask_and_take_nothing(&app.acme, &path).await.unwrap();
     let whole = eventually("room", async || {
         let answer = app.acme.get(&path).await;
         (answer.status == 200).then_some(answer.bytes.len())
@@ -174,5 +218,10 @@ async fn a_caller_who_takes_nothing_of_a_result_makes_room_in_the_end() {
     let mut rest = Vec::new();
     let _ = idle.read_to_end(&mut rest).await;
     assert!(rest.len() < whole, "it cannot take this for the whole");
+    let metrics = app.acme.with_key(None).get("/metrics").await.text();
+    let counted = metrics
+        .lines()
+        .find_map(|line| line.strip_prefix("gateway_answers_cut_off_total "));
+    assert_ne!(counted.unwrap(), "0");
     app.finish().await;
 }

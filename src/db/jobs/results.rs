@@ -2,9 +2,13 @@
 
 use sqlx::PgConnection;
 
-use crate::domain::{
-    access::Caller,
-    ids::{CallbackId, JobId},
+use crate::{
+    db::corrupt,
+    domain::{
+        access::Caller,
+        ids::{CallbackId, JobId},
+        job::JobStatus,
+    },
 };
 
 /// How large the body may be whose result is read along with its job.
@@ -42,17 +46,18 @@ impl StoredResult {
     }
 }
 
-/// The result of a job, as far as it was read along.
+/// A job, for whoever wants its result and nothing else of it.
 #[derive(Debug)]
-pub struct KeptResult {
-    /// The callback that brought it.
-    pub callback_id: CallbackId,
+pub struct ResultOfJob {
+    /// Where the job is.
+    pub status: JobStatus,
+    /// The callback that brought its result.
+    pub callback_id: Option<CallbackId>,
     /// What is stored of it, where that was wanted and is small.
     pub small: Option<StoredResult>,
 }
 
-/// Finds the result of a job, and nothing else of it, for a caller whose key may have been revoked. `None`: there is none; the
-/// [job](super::find_of_key) says why.
+/// Finds the result of a job for a caller whose key may have been revoked: nothing is found then, nor where the job is erased.
 ///
 /// # Errors
 /// Where the database does not answer.
@@ -61,17 +66,17 @@ pub async fn find_result_of_key(
     caller: Caller,
     id: JobId,
     wants_result: bool,
-) -> sqlx::Result<Option<KeptResult>> {
+) -> sqlx::Result<Option<ResultOfJob>> {
     let row = sqlx::query!(
         r#"
-        SELECT j.result_callback_id AS "callback_id!",
+        SELECT j.status, j.result_callback_id,
                CASE WHEN c.result_frame_start IS NOT NULL
                     THEN substring(c.body FROM c.result_frame_start + 1 FOR c.result_frame_length) END AS frame,
                c.body_bytes AS "body_bytes?"
         FROM jobs j
         JOIN api_keys k ON k.id = $3 AND k.revoked_at IS NULL
         LEFT JOIN callbacks c ON c.id = j.result_callback_id AND $4 AND c.body_bytes <= $5
-        WHERE j.id = $1 AND j.tenant_id = $2 AND j.deleted_at IS NULL AND j.result_callback_id IS NOT NULL
+        WHERE j.id = $1 AND j.tenant_id = $2 AND j.deleted_at IS NULL
         "#,
         id.0,
         caller.tenant_id.0,
@@ -81,10 +86,14 @@ pub async fn find_result_of_key(
     )
     .fetch_optional(conn)
     .await?;
-    Ok(row.map(|row| KeptResult {
-        callback_id: row.callback_id.into(),
-        small: StoredResult::read_along(row.frame, row.body_bytes),
-    }))
+    row.map(|row| {
+        Ok(ResultOfJob {
+            status: row.status.parse().map_err(corrupt)?,
+            callback_id: row.result_callback_id.map(Into::into),
+            small: StoredResult::read_along(row.frame, row.body_bytes),
+        })
+    })
+    .transpose()
 }
 
 /// Reads a job's result. `None` where it is erased.

@@ -1,8 +1,8 @@
 //! Answers on their way to their callers.
 //!
 //! A request's turn ends with its answer, but the answer stays in memory until its caller has taken it, which may be slowly.
-//! So the bytes of large answers are bounded together, and shared among tenants as those of requests are: one for which there is no room is
-//! not sent, unless something was done for it. Whoever takes nothing at all loses the connection after a while
+//! So the bytes of large answers are counted together, and shared among tenants as those of requests are: one for which there
+//! is no room is not sent, unless something was done for it. Whoever takes nothing at all loses the connection after a while
 //! ([`serve`](crate::http::serve)), and others have the room.
 
 use std::{
@@ -13,6 +13,7 @@ use std::{
 
 use axum::{
     body::{Body, Bytes, HttpBody},
+    http::Method,
     response::Response,
 };
 use http_body::{Frame, SizeHint};
@@ -21,6 +22,7 @@ use super::{
     bodies::{Bodies, Held},
     refusals::{Overload, Refusals},
 };
+use crate::{domain::ids::TenantId, http::body::content_length};
 
 /// What is no larger is not counted: the system takes that much from a connection that nobody reads.
 const SMALL_BYTES: usize = 64 * 1024;
@@ -36,6 +38,20 @@ pub enum Need {
     Refusable,
     /// Something was done, which its caller has to learn.
     Certain,
+    /// Nothing of it is sent but its head.
+    Head,
+}
+
+impl Need {
+    /// That of what a method asks for.
+    #[must_use]
+    pub fn of(method: &Method) -> Self {
+        match *method {
+            Method::HEAD => Self::Head,
+            _ if method.is_safe() => Self::Refusable,
+            _ => Self::Certain,
+        }
+    }
 }
 
 /// The answers that are under way. Clones are the same.
@@ -58,18 +74,44 @@ impl Answers {
         }))
     }
 
-    /// Takes the room that the answer of a request needs until it is sent. `of`: whose request that was, and how much it takes
-    /// is the answer's to say.
+    /// Takes the room that the answer to a request of this tenant's needs until it is sent. `None`: whose it is, nobody has
+    /// looked up yet.
     ///
     /// # Errors
     /// Where there is none, and the answer does not have to be sent.
-    pub fn keep(&self, response: Response, of: Held, need: Need) -> Result<Response, Overload> {
+    pub fn keep(
+        &self,
+        response: Response,
+        by: Option<TenantId>,
+        need: Need,
+    ) -> Result<Response, Overload> {
         let bytes = bytes_of(&response);
-        if bytes <= SMALL_BYTES {
+        if bytes <= SMALL_BYTES || need == Need::Head {
             return Ok(response);
         }
-        let room = Arc::new(self.take(Held { bytes, ..of }, need)?);
+        let room = Arc::new(self.take(Held { by, bytes }, need)?);
         Ok(response.map(|body| Body::new(Leaving { body, room })))
+    }
+
+    /// Whether an answer can be kept, for whoever has a smaller one that is as true.
+    #[must_use]
+    pub fn have_room_for(&self, response: &Response, by: TenantId) -> bool {
+        let (by, bytes) = (Some(by), bytes_of(response));
+        bytes <= SMALL_BYTES || self.lock().have_room_for(Held { by, bytes })
+    }
+
+    /// Takes room for a part of an answer that has begun, whether or not there is any.
+    #[must_use]
+    pub fn hold(&self, by: TenantId, bytes: usize) -> Room {
+        let body = Held {
+            by: Some(by),
+            bytes,
+        };
+        self.lock().hold(body);
+        Room {
+            answers: self.clone(),
+            body,
+        }
     }
 
     fn take(&self, body: Held, need: Need) -> Result<Room, Overload> {
@@ -81,7 +123,7 @@ impl Answers {
                 tracing::warn!(
                     reason = Overload::Answers.as_str(),
                     held_bytes,
-                    "Overloaded: answers that nobody takes fill the memory that they may; requests are answered 503"
+                    "Overloaded: callers take large answers more slowly than they ask for them; further ones are answered 503"
                 );
             }
             return Err(Overload::Answers);
@@ -100,17 +142,17 @@ impl Answers {
 
 /// What an answer takes. Of one whose length nobody knows, such as a stream, there is but little at a time.
 fn bytes_of(response: &Response) -> usize {
-    let takes = response.extensions().get::<Takes>();
-    let length = || response.body().size_hint().exact();
-    takes.map_or_else(
-        || usize::try_from(length().unwrap_or_default()).unwrap_or(usize::MAX),
-        |Takes(bytes)| *bytes,
-    )
+    if let Some(Takes(bytes)) = response.extensions().get() {
+        return *bytes;
+    }
+    let length = response.body().size_hint().exact();
+    let length = length.or_else(|| content_length(response.headers()));
+    usize::try_from(length.unwrap_or_default()).unwrap_or(usize::MAX)
 }
 
-/// The room of an answer. Given back when this is dropped.
+/// The room of an answer, or of a part of one. Given back when this is dropped.
 #[derive(Debug)]
-struct Room {
+pub struct Room {
     answers: Answers,
     body: Held,
 }
@@ -169,16 +211,15 @@ impl HttpBody for Leaving {
 #[cfg(test)]
 mod tests {
     use axum::body::to_bytes;
+    use axum::http::header;
     use uuid::Uuid;
 
     use super::*;
-    use crate::domain::ids::TenantId;
 
     const LARGE: usize = SMALL_BYTES + 1;
 
-    fn of(tenant: u128) -> Held {
-        let by = Some(TenantId(Uuid::from_u128(tenant)));
-        Held { by, bytes: 0 }
+    fn of(tenant: u128) -> TenantId {
+        TenantId(Uuid::from_u128(tenant))
     }
 
     fn answer(bytes: usize) -> Response {
@@ -188,9 +229,11 @@ mod tests {
     #[tokio::test]
     async fn an_answer_holds_its_room_for_as_long_as_any_piece_of_it_is_there() {
         let answers = Answers::new(LARGE);
-        let kept = answers.keep(answer(LARGE), of(1), Need::Refusable).unwrap();
+        let kept = answers
+            .keep(answer(LARGE), Some(of(1)), Need::Refusable)
+            .unwrap();
         assert_eq!(kept.body().size_hint().exact(), Some(LARGE as u64));
-        let refused = answers.keep(answer(LARGE), of(2), Need::Refusable);
+        let refused = answers.keep(answer(LARGE), Some(of(2)), Need::Refusable);
         assert_eq!(refused.unwrap_err(), Overload::Answers);
         let piece = to_bytes(kept.into_body(), LARGE).await.unwrap();
         assert_eq!((piece.len(), answers.lock().held()), (LARGE, LARGE));
@@ -201,10 +244,14 @@ mod tests {
     #[tokio::test]
     async fn what_is_small_or_has_to_be_said_is_never_refused() {
         let answers = Answers::new(LARGE);
-        let _first = answers.keep(answer(LARGE), of(1), Need::Refusable).unwrap();
-        let small = answers.keep(answer(SMALL_BYTES), of(1), Need::Refusable);
+        let _first = answers
+            .keep(answer(LARGE), Some(of(1)), Need::Refusable)
+            .unwrap();
+        let small = answers.keep(answer(SMALL_BYTES), Some(of(1)), Need::Refusable);
         assert_eq!(small.map(|_| answers.lock().held()), Ok(LARGE));
-        let certain = answers.keep(answer(LARGE), of(1), Need::Certain).unwrap();
+        let certain = answers
+            .keep(answer(LARGE), Some(of(1)), Need::Certain)
+            .unwrap();
         assert_eq!(answers.lock().held(), 2 * LARGE);
         drop(certain);
         assert_eq!(answers.lock().held(), LARGE);
@@ -218,10 +265,35 @@ mod tests {
             response.extensions_mut().insert(Takes(LARGE));
             response
         };
-        let keep = |tenant| answers.keep(large(), of(tenant), Need::Refusable);
+        let keep = |tenant| answers.keep(large(), Some(of(tenant)), Need::Refusable);
         let _held = [keep(1).unwrap(), keep(1).unwrap()];
         assert_eq!(keep(1).unwrap_err(), Overload::Answers);
         let _others = [keep(2).unwrap(), keep(3).unwrap()];
         assert_eq!(answers.lock().held(), 4 * LARGE);
+    }
+
+    #[tokio::test]
+    async fn what_is_sent_in_pieces_takes_the_length_that_it_says_and_a_head_takes_nothing() {
+        let answers = Answers::new(LARGE);
+        let in_pieces = || {
+            let mut response = Response::new(Body::new(Leaving {
+                body: Body::from_stream(futures_util::stream::empty::<Result<Bytes, axum::Error>>()),
+                room: Arc::new(answers.hold(of(0), 0)),
+            }));
+            response
+                .headers_mut()
+                .insert(header::CONTENT_LENGTH, LARGE.into());
+            response
+        };
+        let _head = answers.keep(in_pieces(), Some(of(1)), Need::Head).unwrap();
+        assert_eq!(answers.lock().held(), 0);
+        assert!(answers.have_room_for(&in_pieces(), of(0)));
+        let _kept = answers
+            .keep(in_pieces(), Some(of(1)), Need::Refusable)
+            .unwrap();
+        assert_eq!(answers.lock().held(), LARGE);
+        assert!(!answers.have_room_for(&in_pieces(), of(0)));
+        drop(answers.hold(of(0), LARGE));
+        assert_eq!(answers.lock().held(), LARGE);
     }
 }

@@ -36,7 +36,7 @@ use tokio::time::timeout;
 
 use self::{answers::Need, arriving::Arriving, bodies::Held, turn::Turn};
 pub use self::{
-    answers::{Answers, Takes},
+    answers::{Answers, Room, Takes},
     gate::Gate,
     refusals::Overload,
 };
@@ -74,17 +74,13 @@ pub fn handle(state: AppState, request: Request, next: Next) -> impl Future<Outp
     }
     let longest = longest(&request, &state);
     let answers = state.answers.clone();
-    let need = if request.method().is_safe() {
-        Need::Refusable
-    } else {
-        Need::Certain
-    };
-    let of = Held {
+    let need = Need::of(request.method());
+    let body = Held {
         by: known_tenant(&request, &state),
         bytes: body_bytes(&request, &state),
     };
     // What a request takes is gone from here before its answer is waited for.
-    let its_turn = take_turn(state, request, of, next).boxed();
+    let its_turn = take_turn(state, request, body, next).boxed();
     let answered = async move {
         let answer = match its_turn.await {
             Ok((_turn, answered)) => match longest {
@@ -93,7 +89,7 @@ pub fn handle(state: AppState, request: Request, next: Next) -> impl Future<Outp
             },
             Err(overload) => refuse(overload).into_response(),
         };
-        let kept = answers.keep(answer, of, need);
+        let kept = answers.keep(answer, body.by, need);
         kept.unwrap_or_else(|overload| refuse(overload).into_response())
     };
     answered.right_future()

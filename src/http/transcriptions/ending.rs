@@ -135,14 +135,17 @@ async fn answer_first(
         return Ok(accepted::answer(state, &path, Transcription::from(*job)));
     }
     let (mut response, has_ended) = match end_of(state, caller, id, wait).await {
-        Ok(Ended::Yes(response)) => (accepted::locate(state, &path, response), true),
+        Ok(Ended::Yes(response)) if state.answers.have_room_for(&response, caller.tenant_id) => {
+            (accepted::locate(state, &path, response), true)
+        }
         Ok(Ended::No(now, heeded)) => {
             wait = heeded;
             let now = Transcription::from(*now);
             (accepted::answer(state, &path, now), false)
         }
         Err(problem) if problem.kind() == ProblemType::TranscriptionDeleted => return Err(problem),
-        Err(_) => {
+        // To be asked for by itself, which can be repeated.
+        Ok(Ended::Yes(_)) | Err(_) => {
             wait = wait.declined();
             let then = Transcription::from(*job);
             (accepted::answer(state, &path, then), false)

@@ -117,7 +117,9 @@ pub async fn get_transcription_export(
 ) -> Result<Response, Problem> {
     let wishes = export_query::parse(format, query.as_deref())?;
     let job = find(&mut *state.pool.acquire().await?, caller.tenant_id, id).await?;
-    let callback_id = job.result_callback_id.ok_or_else(|| no_result(&job))?;
+    let callback_id = job
+        .result_callback_id
+        .ok_or_else(|| no_result(job.status))?;
     // Everything that the file follows from; the name of the recording never changes. That a parameter is left out, or given
     // as what it is then, is the same, and so is the order of parameters.
     let etag = ETag::of(&[

@@ -11,7 +11,6 @@ use super::{
     result::read_packed,
 };
 use crate::{
-    db::jobs::KeptResult,
     domain::transcript::TranscriptionResult,
     http::{
         compression::Preferred, etag::ETag, presumed::PresumedReader, problem::Problem,
@@ -53,8 +52,7 @@ pub async fn get_transcription_result(
 ) -> Result<Response, Problem> {
     // Whoever names what it has may have it still.
     let wants_result = !headers.contains_key(header::IF_NONE_MATCH);
-    let KeptResult { callback_id, small } =
-        find_result_presumed(&state, &presumed, id, wants_result).await?;
+    let (callback_id, small) = find_result_presumed(&state, &presumed, id, wants_result).await?;
     // A row of its own holds the stored bytes, and they never change.
     let etag = ETag::of(&[callback_id.0.as_bytes()]);
     if etag.is_known(&headers) {

@@ -12,9 +12,9 @@ use super::result::no_result;
 use crate::{
     db::{
         self,
-        jobs::{Job, KeptResult},
+        jobs::{Job, StoredResult},
     },
-    domain::ids::{JobId, TenantId},
+    domain::ids::{CallbackId, JobId, TenantId},
     http::{presumed::Presumed, problem::Problem, state::AppState},
 };
 
@@ -53,7 +53,7 @@ pub async fn find_presumed(
     Ok(Box::new(job))
 }
 
-/// Finds the result of a job, likewise.
+/// Finds the result of a job, likewise: the callback that brought it, and what is stored of it where that is wanted and small.
 ///
 /// # Errors
 /// Where it has none, and why that is so.
@@ -62,21 +62,19 @@ pub async fn find_result_presumed(
     presumed: &Presumed,
     id: JobId,
     wants_result: bool,
-) -> Result<KeptResult, Problem> {
+) -> Result<(CallbackId, Option<StoredResult>), Problem> {
     let mut conn = state.pool.acquire().await?;
     let found =
         db::jobs::find_result_of_key(&mut conn, presumed.caller(), id, wants_result).await?;
     conn.put_back();
-    if let Some(found) = found {
-        return Ok(found);
-    }
-    let job = find_presumed(state, presumed, id, false).await?;
-    // It may have come meanwhile.
-    let callback_id = job.result_callback_id.ok_or_else(|| no_result(&job))?;
-    Ok(KeptResult {
-        callback_id,
-        small: None,
-    })
+    let (status, callback_id, small) = if let Some(job) = found {
+        (job.status, job.callback_id, job.small)
+    } else {
+        let job = find_presumed(state, presumed, id, false).await?;
+        (job.status, job.result_callback_id, None)
+    };
+    let callback_id = callback_id.ok_or_else(|| no_result(status))?;
+    Ok((callback_id, small))
 }
 
 /// Finds a tenant's job that was not erased. Of one that was, the problem holds the receipt.

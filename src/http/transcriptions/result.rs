@@ -17,7 +17,7 @@ use tokio::{
 use crate::{
     db::{
         self,
-        jobs::{Job, StoredAs, StoredResult},
+        jobs::{StoredAs, StoredResult},
     },
     domain::{ids::CallbackId, job::JobStatus},
     http::{
@@ -117,6 +117,14 @@ impl IntoResponse for Large {
 }
 
 impl Plain {
+    /// How many bytes of memory it takes while it is sent.
+    pub fn takes(&self) -> usize {
+        match self {
+            Self::Whole(result) => result.len(),
+            Self::Large(Large { takes, .. }) => takes.0,
+        }
+    }
+
     /// All of it, piece by piece.
     pub fn into_stream(self) -> impl Stream<Item = io::Result<Bytes>> + Send {
         match self {
@@ -314,8 +322,8 @@ fn unreadable(callback_id: CallbackId, cause: &str) -> Problem {
 }
 
 /// Why a job that is not done has no result.
-pub fn no_result(job: &Job) -> Problem {
-    let detail = match job.status {
+pub fn no_result(status: JobStatus) -> Problem {
+    let detail = match status {
         JobStatus::Error => {
             "The transcription failed; its field `error` says why. There is no result."
         }

@@ -237,3 +237,27 @@ fn compressor() -> io::Result<Compressor> {
 fn at_rest() -> MutexGuard<'static, Vec<Compressor>> {
     AT_REST.lock().unwrap_or_else(PoisonError::into_inner)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_compressor_that_was_left_in_a_frame_begins_another_one() {
+        let frame_of = |text: &[u8]| {
+            let mut packer = Packer::new().unwrap();
+            packer.add(text).unwrap();
+            packer.end().unwrap();
+            packer.finish().compressed
+        };
+        // One is enough, whoever else uses them.
+        let expected = frame_of(b"expected");
+        for _ in 0..2 * MOST_AT_REST {
+            let mut packer = Packer::new().unwrap();
+            packer.add(b"left behind").unwrap();
+            drop(packer.finish());
+            assert_eq!(frame_of(b"expected"), expected);
+        }
+        assert!(at_rest().len() <= MOST_AT_REST);
+    }
+}

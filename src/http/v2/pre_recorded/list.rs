@@ -1,8 +1,8 @@
 //! `GET /v2/pre-recorded`: newest first, with their results.
 //!
 //! Results are large, and a page may have a thousand. So a page is sent while it is read: a few jobs at a time, and of the
-//! results no more than the one that is being sent, and of a large one no more than a piece. Where that fails in the middle the answer breaks off, so that no part
-//! of a page passes for the whole.
+//! results no more than what is stored of the one that is being sent. Where that fails in the middle the answer breaks off, so
+//! that no part of a page passes for the whole.
 
 use std::{collections::VecDeque, io};
 
@@ -44,8 +44,8 @@ use crate::{
 /// How many jobs are in memory, without their results.
 const CHUNK: i64 = 20;
 
-/// What a page takes while it is sent: those, and what is stored of a result that is being unpacked.
-const PAGE_BYTES: usize = 2_000_000;
+/// What they take about. Each result is counted by itself, while it is sent.
+const CHUNK_BYTES: usize = 100_000;
 
 /// Answers a page.
 pub async fn list_jobs(
@@ -87,7 +87,7 @@ pub async fn list_jobs(
         header::CONTENT_TYPE,
         HeaderValue::from_static("application/json"),
     )];
-    let takes = Extension(Takes(PAGE_BYTES));
+    let takes = Extension(Takes(CHUNK_BYTES));
     Ok((json, takes, Body::from_stream(body)).into_response())
 }
 
@@ -229,15 +229,20 @@ impl Items {
                 Err(problem) if problem.kind() == ProblemType::TranscriptionDeleted => continue,
                 Err(problem) => return Err(problem),
             };
-            let comma = if std::mem::take(&mut self.is_first) {
-                ""
-            } else {
-                ","
-            };
+            let room = self
+                .walk
+                .state
+                .answers
+                .hold(self.walk.tenant_id, result.takes());
             let [before, _, after] = pieces(written, Bytes::new());
-            let before = stream::iter([Bytes::from_static(comma.as_bytes()), before].map(Ok));
+            let comma = (!std::mem::take(&mut self.is_first)).then_some(Bytes::from_static(b","));
+            let before = stream::iter(comma.into_iter().chain([before]).map(Ok));
             let after = stream::iter([Ok(after)]);
-            return Ok(Some(before.chain(result.into_stream()).chain(after)));
+            let item = before.chain(result.into_stream()).chain(after);
+            // Held until the next one begins.
+            return Ok(Some(item.inspect(move |_| {
+                let _ = &room;
+            })));
         }
         Ok(None)
     }
