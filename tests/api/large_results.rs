@@ -3,12 +3,12 @@
 use std::time::Duration;
 
 use reqwest::{Method, RequestBuilder};
-use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
-    net::{TcpSocket, TcpStream},
-};
+use tokio::io::AsyncReadExt;
 
-use crate::support::{Answer, Caller, TestApp, callbacks::processing, eventually, rows::success};
+use crate::support::{
+    Answer, Caller, TestApp, callbacks::processing, eventually, rows::success,
+    sse::ask_and_take_nothing,
+};
 
 /// Several times what is unpacked at once.
 const WORDS: usize = 150_000;
@@ -103,21 +103,6 @@ fn change(at: &str) -> String {
     format!(
         "UPDATE callbacks SET body = set_byte(body, ({at})::int, get_byte(body, ({at})::int) # 255)"
     )
-}
-
-/// Asks for something, and takes no more than the first line of the answer. `None`: it was refused.
-async fn ask_and_take_nothing(caller: &Caller, path: &str) -> Option<TcpStream> {
-    let socket = TcpSocket::new_v4().unwrap();
-    socket.set_recv_buffer_size(16 * 1024).unwrap();
-    let address = caller.base.strip_prefix("http://").unwrap();
-    let mut connection = socket.connect(address.parse().unwrap()).await.unwrap();
-    let key = caller.key.as_deref().unwrap();
-    let head =
-        format!("GET {path} HTTP/1.1\r\nhost: gateway\r\nauthorization: Bearer {key}\r\n\r\n");
-    connection.write_all(head.as_bytes()).await.unwrap();
-    let mut first = [0; 15];
-    connection.read_exact(&mut first).await.unwrap();
-    (&first == b"HTTP/1.1 200 OK").then_some(connection)
 }
 
 /// Room for one large result, and for none beside it of the same tenant.

@@ -9,10 +9,10 @@ use crate::support::{
 
 /// Every metric that the service has. Dashboards rest on these names.
 const METRICS: [&str; 30] = [
+    "gateway_answers_cut_off_total",
     "gateway_attempts_awaiting_decision",
     "gateway_attempts_unknown",
     "gateway_callbacks_quarantined",
-    "gateway_answers_cut_off_total",
     "gateway_callbacks_total",
     "gateway_database_up",
     "gateway_deliveries_oldest_pending_seconds",

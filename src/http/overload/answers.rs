@@ -107,7 +107,11 @@ impl Answers {
             by: Some(by),
             bytes,
         };
-        self.lock().hold(body);
+        self.room(&mut self.lock(), body)
+    }
+
+    fn room(&self, bodies: &mut Bodies, body: Held) -> Room {
+        bodies.hold(body);
         Room {
             answers: self.clone(),
             body,
@@ -128,11 +132,7 @@ impl Answers {
             }
             return Err(Overload::Answers);
         }
-        bodies.hold(body);
-        Ok(Room {
-            answers: self.clone(),
-            body,
-        })
+        Ok(self.room(&mut bodies, body))
     }
 
     fn lock(&self) -> MutexGuard<'_, Bodies> {
@@ -210,8 +210,7 @@ impl HttpBody for Leaving {
 
 #[cfg(test)]
 mod tests {
-    use axum::body::to_bytes;
-    use axum::http::header;
+    use axum::{body::to_bytes, http::header};
     use uuid::Uuid;
 
     use super::*;

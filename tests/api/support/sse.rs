@@ -192,6 +192,22 @@ impl EventStream {
     }
 }
 
+/// Asks for something with little room for it, and takes no more than the first line of the answer. `None`: it was refused.
+pub async fn ask_and_take_nothing(caller: &Caller, path: &str) -> Option<TcpStream> {
+    let address = caller.base.strip_prefix("http://").unwrap();
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.set_recv_buffer_size(32 * 1024).unwrap();
+    let mut connection = socket.connect(address.parse().unwrap()).await.unwrap();
+    let key = caller.key.as_deref().unwrap();
+    let head =
+        format!("GET {path} HTTP/1.1\r\nhost: gateway\r\nauthorization: Bearer {key}\r\n\r\n");
+    connection.write_all(head.as_bytes()).await.unwrap();
+    let mut first = [0; 15];
+    let read = tokio::time::timeout(BOUND, connection.read_exact(&mut first)).await;
+    read.expect("an answer").unwrap();
+    (&first == b"HTTP/1.1 200 OK").then_some(connection)
+}
+
 /// A reader who has little room, and reads only when it is told to.
 pub struct LazyReader {
     connection: TcpStream,
@@ -206,18 +222,8 @@ pub struct LazyReader {
 
 impl LazyReader {
     pub async fn open(caller: &Caller, path: &str) -> Self {
-        let address = caller.base.strip_prefix("http://").unwrap();
-        let socket = TcpSocket::new_v4().unwrap();
-        socket.set_recv_buffer_size(32 * 1024).unwrap();
-        let mut connection = socket.connect(address.parse().unwrap()).await.unwrap();
-        let key = caller.key.as_deref().unwrap();
-        let head =
-            format!("GET {path} HTTP/1.1\r\nhost: gateway\r\nauthorization: Bearer {key}\r\n\r\n");
-        connection.write_all(head.as_bytes()).await.unwrap();
-        let mut first = [0; 15];
-        let read = tokio::time::timeout(BOUND, connection.read_exact(&mut first)).await;
-        read.expect("an answer").unwrap();
-        assert_eq!(&first, b"HTTP/1.1 200 OK");
+        let connection = ask_and_take_nothing(caller, path).await;
+        let connection = connection.expect("a stream");
         Self {
             connection,
             line: Vec::new(),
