@@ -149,6 +149,29 @@ async fn answers_that_are_not_taken_are_bounded_until_their_callers_are_gone() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_page_that_is_not_taken_has_room_for_the_result_that_is_being_sent() {
+    let app = TestApp::builder()
+        .set("MAX_ANSWER_MEMORY_BYTES", LITTLE_ROOM)
+        .start()
+        .await;
+    let id = done_with_much(&app).await;
+    let [path, ..] = paths(&id);
+    let idle = ask_and_take_nothing(&app.acme, "/v2/pre-recorded").await;
+    assert!(idle.is_some());
+    // Once the page has come to the result.
+    eventually("refusal", async || {
+        (app.acme.get(&path).await.status == 503).then_some(())
+    })
+    .await;
+    drop(idle);
+    eventually("room", async || {
+        (app.acme.get(&path).await.status == 200).then_some(())
+    })
+    .await;
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_create_whose_result_has_no_room_is_accepted_all_the_same() {
     let app = TestApp::builder()
         .set("MAX_ANSWER_MEMORY_BYTES", LITTLE_ROOM)

@@ -199,8 +199,10 @@ pub async fn ask_and_take_nothing(caller: &Caller, path: &str) -> Option<TcpStre
     socket.set_recv_buffer_size(32 * 1024).unwrap();
     let mut connection = socket.connect(address.parse().unwrap()).await.unwrap();
     let key = caller.key.as_deref().unwrap();
-    let head =
-        format!("GET {path} HTTP/1.1\r\nhost: gateway\r\nauthorization: Bearer {key}\r\n\r\n");
+    // As either API wants it.
+    let head = format!(
+        "GET {path} HTTP/1.1\r\nhost: gateway\r\nauthorization: Bearer {key}\r\nx-gladia-key: {key}\r\n\r\n"
+    );
     connection.write_all(head.as_bytes()).await.unwrap();
     let mut first = [0; 15];
     let read = tokio::time::timeout(BOUND, connection.read_exact(&mut first)).await;
