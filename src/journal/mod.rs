@@ -32,6 +32,7 @@
 //! | while Postgres is away | waits in the spool, or is asked to come again | `spool::callbacks_that_come_while_postgres_is_away_are_carried_out_when_it_is_back` |
 
 pub mod announce;
+mod at_rest;
 pub mod body;
 pub mod carry_out;
 pub mod fetch;

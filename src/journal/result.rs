@@ -1,13 +1,14 @@
 //! A result, out of what is stored of the callback that brought it.
 
-use std::{
-    cell::RefCell,
-    io::{self, Cursor, Read},
-};
+use std::{cell::RefCell, io};
 
 use bytes::Bytes;
-use zstd::bulk::Decompressor;
+use zstd::{
+    bulk::Decompressor,
+    stream::raw::{InBuffer, Operation, OutBuffer},
+};
 
+use super::at_rest::AtRest;
 use crate::{
     db::jobs::{StoredAs, StoredResult},
     gladia::callback::result_of,
@@ -72,12 +73,21 @@ pub fn unpacked_bytes(stored: &StoredResult) -> Option<usize> {
     body_bytes.checked_sub(others.len())
 }
 
+type Unpacker = zstd::stream::raw::Decoder<'static>;
+
+/// Unpackers that have nothing to do. Each has most of a megabyte, which takes longer to be had than to be filled.
+static UNPACKERS: AtRest<Unpacker> = AtRest::of(4);
+
 /// A result byte for byte as it came, unpacked piece by piece as it is taken: whoever takes it slowly has little of it in
 /// memory.
 ///
 /// Its last piece is there only where the whole is what was stored, so nobody takes what a disk has changed for a result.
 pub struct Pieces {
-    reader: zstd::Decoder<'static, Cursor<Vec<u8>>>,
+    /// Until it is left to the next.
+    unpacker: Option<Unpacker>,
+    frame: Vec<u8>,
+    /// How much of the frame is unpacked.
+    done: usize,
     /// How many bytes are still to come.
     left: usize,
 }
@@ -88,9 +98,11 @@ impl Pieces {
     /// # Errors
     /// Where zstd cannot begin.
     pub fn of(frame: Vec<u8>, bytes: usize) -> Result<Self, &'static str> {
-        let reader = zstd::Decoder::with_buffer(Cursor::new(frame)).map_err(|_| "no decoder")?;
+        let unpacker = UNPACKERS.take_or(Unpacker::new);
         Ok(Self {
-            reader,
+            unpacker: Some(unpacker.map_err(|_| "no unpacker")?),
+            frame,
+            done: 0,
             left: bytes,
         })
     }
@@ -101,20 +113,57 @@ impl Pieces {
         self.left
     }
 
-    fn read(&mut self, bytes: usize) -> Result<Bytes, &'static str> {
+    fn read(&mut self) -> Result<Bytes, &'static str> {
+        let bytes = self.left.min(PIECE_BYTES);
         let mut piece = Vec::with_capacity(bytes);
-        let taken = (&mut self.reader)
-            .take(bytes as u64)
-            .read_to_end(&mut piece)
-            .map_err(|_| "not zstd")?;
-        if taken < bytes {
+        let mut is_ended = self.fill(&mut piece)?;
+        if piece.len() < bytes {
             return Err("shorter than its body says");
         }
+        if piece.len() < self.left {
+            return Ok(piece.into());
+        }
         // The end is where the checksum is compared.
-        if bytes == self.left && self.reader.read(&mut [0]).map_err(|_| "not zstd")? > 0 {
+        let mut more = Vec::with_capacity(1);
+        if !is_ended {
+            is_ended = self.fill(&mut more)?;
+        }
+        if piece.len() > self.left || !more.is_empty() || !is_ended || self.done < self.frame.len()
+        {
             return Err("longer than its body says");
         }
         Ok(piece.into())
+    }
+
+    /// Unpacks into as much room as there is, or until the end. Whether that is there.
+    fn fill(&mut self, piece: &mut Vec<u8>) -> Result<bool, &'static str> {
+        let unpacker = self.unpacker.as_mut().ok_or("ended")?;
+        let mut input = InBuffer::around(&self.frame);
+        input.set_pos(self.done);
+        let mut output = OutBuffer::around(piece);
+        loop {
+            let before = (input.pos(), output.pos());
+            let to_come = unpacker.run(&mut input, &mut output);
+            let to_come = to_come.map_err(|_| "not zstd")?;
+            self.done = input.pos();
+            if to_come == 0 || output.pos() == output.capacity() {
+                return Ok(to_come == 0);
+            }
+            if (input.pos(), output.pos()) == before {
+                return Err("shorter than its body says");
+            }
+        }
+    }
+}
+
+impl Drop for Pieces {
+    fn drop(&mut self) {
+        if let Some(mut unpacker) = self.unpacker.take()
+            // Also where a frame was begun that has no end.
+            && unpacker.reinit().is_ok()
+        {
+            UNPACKERS.leave(unpacker);
+        }
     }
 }
 
@@ -123,13 +172,12 @@ impl Iterator for Pieces {
     type Item = Result<Bytes, &'static str>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        let bytes = self.left.min(PIECE_BYTES);
-        if bytes == 0 {
+        if self.left == 0 {
             return None;
         }
-        let piece = self.read(bytes);
+        let piece = self.read();
         self.left = match &piece {
-            Ok(_) => self.left - bytes,
+            Ok(piece) => self.left - piece.len(),
             Err(_) => 0,
         };
         Some(piece)
@@ -153,6 +201,19 @@ mod tests {
         let mut encoder = encoder(Vec::new()).unwrap();
         encoder.write_all(text).unwrap();
         encoder.finish().unwrap()
+    }
+
+    #[test]
+    fn an_unpacker_that_was_left_in_a_frame_begins_another_one() {
+        let text = text();
+        let whole = frame(&text);
+        // One is enough, whoever else uses them.
+        for _ in 0..8 {
+            let mut pieces = Pieces::of(whole.clone(), text.len()).unwrap();
+            pieces.next().unwrap().unwrap();
+            drop(pieces);
+            assert!(all(whole.clone(), text.len()) == (text.clone(), None));
+        }
     }
 
     /// What comes of it until its end, or until it fails.

@@ -10,7 +10,7 @@ use std::{
     num::NonZero,
     panic::resume_unwind,
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
+        Arc,
         mpsc::{Receiver, SyncSender, sync_channel},
     },
     thread::{self, JoinHandle},
@@ -18,6 +18,8 @@ use std::{
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use zstd::stream::raw::{CParameter, InBuffer, Operation, OutBuffer};
+
+use crate::journal::at_rest::AtRest;
 
 /// Results are text; the lowest level is where time is best spent. Its window of half a megabyte is far below the 8 MB that
 /// RFC 9659 lets an HTTP client count on.
@@ -161,11 +163,8 @@ impl Frames {
 
 type Compressor = zstd::stream::raw::Encoder<'static>;
 
-/// Compressors that have nothing to do.
-static AT_REST: Mutex<Vec<Compressor>> = Mutex::new(Vec::new());
-
-/// How many of them are kept. Each has a good megabyte.
-const MOST_AT_REST: usize = 4;
+/// Compressors that have nothing to do. Each has a good megabyte.
+static COMPRESSORS: AtRest<Compressor> = AtRest::of(4);
 
 /// Makes frames by one compressor, and leaves that to the next body: to make one takes longer than to compress a short body.
 pub(super) struct Packer {
@@ -175,9 +174,8 @@ pub(super) struct Packer {
 
 impl Packer {
     fn new() -> io::Result<Self> {
-        let at_rest = at_rest().pop();
         Ok(Self {
-            compressor: at_rest.map_or_else(compressor, Ok)?,
+            compressor: COMPRESSORS.take_or(compressor)?,
             packed: Packed::default(),
         })
     }
@@ -186,10 +184,7 @@ impl Packer {
         let mut compressor = self.compressor;
         // Also where a frame was begun that has no end.
         if compressor.reinit().is_ok() {
-            let mut at_rest = at_rest();
-            if at_rest.len() < MOST_AT_REST {
-                at_rest.push(compressor);
-            }
+            COMPRESSORS.leave(compressor);
         }
         self.packed
     }
@@ -234,10 +229,6 @@ fn compressor() -> io::Result<Compressor> {
     Ok(compressor)
 }
 
-fn at_rest() -> MutexGuard<'static, Vec<Compressor>> {
-    AT_REST.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -252,12 +243,11 @@ mod tests {
         };
         // One is enough, whoever else uses them.
         let expected = frame_of(b"expected");
-        for _ in 0..2 * MOST_AT_REST {
+        for _ in 0..8 {
             let mut packer = Packer::new().unwrap();
             packer.add(b"left behind").unwrap();
             drop(packer.finish());
             assert_eq!(frame_of(b"expected"), expected);
         }
-        assert!(at_rest().len() <= MOST_AT_REST);
     }
 }
