@@ -1,13 +1,10 @@
-//! Results that are too large to be unpacked before they are sent, and callers who do not take them.
+//! Results that are too large to be unpacked before they are sent.
 
-use std::time::Duration;
-
-use reqwest::{Method, RequestBuilder};
-use tokio::io::AsyncReadExt;
+use reqwest::Method;
 
 use crate::support::{
-    Answer, Caller, TestApp, callbacks::processing, eventually, rows::success,
-    sse::ask_and_take_nothing,
+    Answer, TestApp,
+    results::{ask, done_with, paths},
 };
 
 /// Several times what is unpacked at once.
@@ -17,42 +14,6 @@ const WORDS: usize = 150_000;
 async fn done(app: &TestApp) -> (String, String) {
     let words: Vec<String> = (0..WORDS).map(|nth| format!("word{nth}")).collect();
     done_with(app, &words.join(" ")).await
-}
-
-/// A job that is done with more than fits between the gateway and a caller who takes nothing. What is stored of it is small.
-async fn done_with_much(app: &TestApp) -> String {
-    done_with(app, &much()).await.0
-}
-
-fn much() -> String {
-    "again and ".repeat(1_000_000)
-}
-
-async fn done_with(app: &TestApp, words: &str) -> (String, String) {
-    let (id, attempt, gladia_id) = processing(app).await;
-    let body = success(&gladia_id, words);
-    assert_eq!(app.call_back(attempt.id, body.clone()).await.status, 200);
-    app.acme.wait_until_done(&id).await;
-    (id, body)
-}
-
-fn paths(id: &str) -> [String; 4] {
-    let job = format!("/v1/transcriptions/{id}");
-    [
-        format!("{job}/result"),
-        format!("{job}/export/json"),
-        format!("/v2/pre-recorded/{id}"),
-        job,
-    ]
-}
-
-/// As the API that a path belongs to wants to be asked.
-fn ask(caller: &Caller, method: Method, path: &str) -> RequestBuilder {
-    if path.starts_with("/v2") {
-        caller.v2(method, path)
-    } else {
-        caller.request(method, path)
-    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -103,133 +64,4 @@ fn change(at: &str) -> String {
     format!(
         "UPDATE callbacks SET body = set_byte(body, ({at})::int, get_byte(body, ({at})::int) # 255)"
     )
-}
-
-/// Room for one large result, and for none beside it of the same tenant.
-const LITTLE_ROOM: u32 = 3_000_000;
-
-#[tokio::test(flavor = "multi_thread")]
-async fn answers_that_are_not_taken_are_bounded_until_their_callers_are_gone() {
-    let app = TestApp::builder()
-        .set("MAX_ANSWER_MEMORY_BYTES", LITTLE_ROOM)
-        .start()
-        .await;
-    let id = done_with_much(&app).await;
-    for path in &paths(&id)[..2] {
-        let idle = eventually("room", async || ask_and_take_nothing(&app.acme, path).await).await;
-        for path in paths(&id) {
-            let refused = Answer::to(ask(&app.acme, Method::GET, &path)).await;
-            assert!(refused.header("retry-after").is_some(), "{path}");
-            if path.starts_with("/v2") {
-                refused.gladia_error(503, "Service Unavailable");
-            } else {
-                let problem = refused.problem(503, "overloaded");
-                let detail = problem["detail"].as_str().unwrap();
-                assert!(detail.contains("(MAX_ANSWER_MEMORY_BYTES)"), "{detail}");
-            }
-            // Nothing of this one is sent.
-            let head = Answer::to(ask(&app.acme, Method::HEAD, &path)).await;
-            assert_eq!(head.status, 200, "{path}");
-        }
-        // What is small goes out, and so does what is packed.
-        app.acme.get("/v1/transcriptions").await.expect(200);
-        let packed = ask(&app.acme, Method::GET, path).header("accept-encoding", "zstd");
-        assert_eq!(Answer::to(packed).await.status, 200);
-        drop(idle);
-        eventually("room", async || {
-            (app.acme.get(path).await.status == 200).then_some(())
-        })
-        .await;
-    }
-    let metrics = app.acme.with_key(None).get("/metrics").await.text();
-    let refused = "gateway_requests_shed_total{reason=\"answers\"} ";
-    let refused = metrics.lines().find_map(|line| line.strip_prefix(refused));
-    assert!(refused.unwrap().parse::<u32>().unwrap() >= 8, "{metrics}");
-    app.finish().await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_page_that_is_not_taken_has_room_for_the_result_that_is_being_sent() {
-    let app = TestApp::builder()
-        .set("MAX_ANSWER_MEMORY_BYTES", LITTLE_ROOM)
-        .start()
-        .await;
-    let id = done_with_much(&app).await;
-    let [path, ..] = paths(&id);
-    let idle = ask_and_take_nothing(&app.acme, "/v2/pre-recorded").await;
-    assert!(idle.is_some());
-    // Once the page has come to the result.
-    eventually("refusal", async || {
-        (app.acme.get(&path).await.status == 503).then_some(())
-    })
-    .await;
-    drop(idle);
-    eventually("room", async || {
-        (app.acme.get(&path).await.status == 200).then_some(())
-    })
-    .await;
-    app.finish().await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_create_whose_result_has_no_room_is_accepted_all_the_same() {
-    let app = TestApp::builder()
-        .set("MAX_ANSWER_MEMORY_BYTES", LITTLE_ROOM)
-        .start()
-        .await;
-    let create = async || {
-        let body = r#"{"audio_url": "https://audio.example/endless.mp3"}"#;
-        let path = "/v1/transcriptions?wait=1";
-        let create = app.acme.raw(path, "application/json", body);
-        Answer::to(create.header("idempotency-key", "once")).await
-    };
-    let id = create().await.expect(202)["id"]
-        .as_str()
-        .unwrap()
-        .to_owned();
-    app.acme.wait_until(&id, "processing").await;
-    let attempt = app.attempt(&id).await;
-    let body = success(&attempt.gladia_id.clone().unwrap(), &much());
-    assert_eq!(app.call_back(attempt.id, body).await.status, 200);
-    assert_eq!(create().await.expect(200)["status"], "done");
-    let [path, ..] = paths(&id);
-    let idle = eventually("room", async || {
-        ask_and_take_nothing(&app.acme, &path).await
-    })
-    .await;
-    let again = create().await;
-    assert_eq!(again.expect(202)["id"], *id);
-    assert_eq!(again.header("idempotency-replayed"), Some("true"));
-    drop(idle);
-    eventually("room", async || {
-        (create().await.status == 200).then_some(())
-    })
-    .await;
-    app.finish().await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_caller_who_takes_nothing_of_a_result_makes_room_in_the_end() {
-    let app = TestApp::builder()
-        .set("MAX_ANSWER_MEMORY_BYTES", LITTLE_ROOM)
-        .tune(|settings| settings.requests.answer_idle_timeout = Duration::from_secs(3))
-        .start()
-        .await;
-    let id = done_with_much(&app).await;
-    let [path, ..] = paths(&id);
-    let mut idle = ask_and_take_nothing(&app.acme, &path).await.unwrap();
-    let whole = eventually("room", async || {
-        let answer = app.acme.get(&path).await;
-        (answer.status == 200).then_some(answer.bytes.len())
-    })
-    .await;
-    let mut rest = Vec::new();
-    let _ = idle.read_to_end(&mut rest).await;
-    assert!(rest.len() < whole, "it cannot take this for the whole");
-    let metrics = app.acme.with_key(None).get("/metrics").await.text();
-    let counted = metrics
-        .lines()
-        .find_map(|line| line.strip_prefix("gateway_answers_cut_off_total "));
-    assert_ne!(counted.unwrap(), "0");
-    app.finish().await;
 }

@@ -49,6 +49,7 @@ mod fair_deliveries;
 mod group_commit;
 mod guide;
 mod idempotency;
+mod idle_readers;
 mod large_callbacks;
 mod large_results;
 mod lifecycle;

@@ -117,11 +117,11 @@ impl IntoResponse for Large {
 }
 
 impl Plain {
-    /// How many bytes of memory it takes while it is sent.
-    pub fn takes(&self) -> usize {
+    /// How much memory it takes while it is sent.
+    pub fn takes(&self) -> Takes {
         match self {
-            Self::Whole(result) => result.len(),
-            Self::Large(Large { takes, .. }) => takes.0,
+            Self::Whole(result) => Takes(result.len()),
+            Self::Large(result) => result.takes(),
         }
     }
 

@@ -22,6 +22,7 @@ pub mod receiver;
 pub mod relay;
 pub mod replica;
 pub mod resting_deliveries;
+pub mod results;
 pub mod retries;
 pub mod rows;
 pub mod spool;

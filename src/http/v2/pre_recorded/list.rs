@@ -233,7 +233,7 @@ impl Items {
                 .walk
                 .state
                 .answers
-                .hold(self.walk.tenant_id, result.takes());
+                .hold(self.walk.tenant_id, result.takes().0);
             let [before, _, after] = pieces(written, Bytes::new());
             let comma = (!std::mem::take(&mut self.is_first)).then_some(Bytes::from_static(b","));
             let before = stream::iter(comma.into_iter().chain([before]).map(Ok));
