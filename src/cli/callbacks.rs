@@ -16,7 +16,7 @@ use crate::{
         quarantine::{self, QuarantinedCallback},
     },
     domain::ids::{CallbackId, Ids},
-    journal::replay::replay,
+    journal::replay::{ReplayError, replay},
 };
 
 /// What to do with callbacks.
@@ -97,7 +97,7 @@ fn row(callback: QuarantinedCallback) -> [String; 5] {
     ]
 }
 
-/// Exits with 1 where one of them stays quarantined.
+/// Exits with 1 where one of them stays quarantined. None of them keeps the others from being tried.
 async fn replay_all(args: ReplayArgs) -> anyhow::Result<ExitCode> {
     let ids = Ids::random();
     let mut conn = connect(&args.database).await?;
@@ -112,20 +112,23 @@ async fn replay_all(args: ReplayArgs) -> anyhow::Result<ExitCode> {
     let mut code = ExitCode::SUCCESS;
     for id in callbacks {
         // A new id for the row that takes the place of the quarantined one.
-        let Some(outcome) = replay(&mut conn, id, ids.next()).await? else {
-            anyhow::bail!(
+        let outcome = match replay(&mut conn, id, ids.next()).await {
+            Ok(Some(CallbackOutcome::Duplicate | CallbackOutcome::Quarantined)) => {
+                code = ExitCode::FAILURE;
+                "still quarantined".to_owned()
+            }
+            Ok(Some(outcome)) => outcome.as_str().to_owned(),
+            Ok(None) if args.which.all => "no longer quarantined".to_owned(),
+            Ok(None) => anyhow::bail!(
                 "there is no quarantined callback {id}; `callbacks list` shows those that there are"
-            );
+            ),
+            Err(error @ ReplayError::Unreadable(_)) => {
+                code = ExitCode::FAILURE;
+                error.to_string()
+            }
+            Err(ReplayError::Database(error)) => return Err(error.into()),
         };
-        if matches!(
-            outcome,
-            CallbackOutcome::Duplicate | CallbackOutcome::Quarantined
-        ) {
-            code = ExitCode::FAILURE;
-            output::line(&format!("{id}: still quarantined"))?;
-        } else {
-            output::line(&format!("{id}: {}", outcome.as_str()))?;
-        }
+        output::line(&format!("{id}: {outcome}"))?;
     }
     conn.close().await?;
     Ok(code)

@@ -111,7 +111,9 @@ pub async fn expire_slot(
     .fetch_one(&mut *tx)
     .await?
     .past;
-    if is_past != Some(true) {
+    // One that turned out to be accepted since it was listed has a last look before it, as others have.
+    let has_a_look = locked.state == AttemptState::Accepted && !awaits_decision;
+    if is_past != Some(true) || has_a_look {
         return Ok(Expired::Nothing);
     }
     dispatch::free_slot(&mut tx, id).await?;

@@ -45,7 +45,9 @@ pub async fn read(conn: &mut PgConnection) -> sqlx::Result<Gauges> {
         Gauges,
         r#"
         SELECT
-            (SELECT count(*) FROM callbacks WHERE outcome = 'quarantined') AS "quarantined_callbacks!",
+            -- What was erased with its job is nobody's concern any more.
+            (SELECT count(*) FROM callbacks WHERE outcome = 'quarantined' AND body IS NOT NULL)
+                AS "quarantined_callbacks!",
             (SELECT count(*) FROM attempts WHERE finished_at IS NULL AND state = 'unknown') AS "unknown_attempts!",
             (SELECT count(*) FROM attempts
              WHERE finished_at IS NULL AND state = 'unknown' AND unknown_reason = 'awaiting_decision')

@@ -23,7 +23,7 @@ pub struct QuarantinedCallback {
     pub body_bytes: i64,
 }
 
-/// Lists quarantined callbacks, oldest first.
+/// Lists quarantined callbacks, oldest first: those that can be tried again. What was erased with its job cannot.
 ///
 /// # Errors
 /// Where the database does not answer.
@@ -33,7 +33,7 @@ pub async fn list(conn: &mut PgConnection) -> sqlx::Result<Vec<QuarantinedCallba
         r#"
         SELECT c.id, a.job_id, c.received_at, coalesce(c.reason, '') AS "reason!", c.body_bytes
         FROM callbacks c CROSS JOIN LATERAL (SELECT job_id FROM attempts WHERE id = c.attempt_id OFFSET 0) a
-        WHERE c.outcome = 'quarantined'
+        WHERE c.outcome = 'quarantined' AND c.body IS NOT NULL
         ORDER BY c.received_at, c.id
         "#
     )
@@ -60,7 +60,8 @@ pub struct KeptApart {
     pub body_bytes: i64,
 }
 
-/// Lists callbacks that were quarantined, too large to be read, or not proven yet, oldest first.
+/// Lists callbacks that were quarantined, too large to be read, or not proven yet, oldest first. Not those of which the body was
+/// erased with its job.
 ///
 /// # Errors
 /// Where the database does not answer.
@@ -75,6 +76,7 @@ pub async fn list_page(
         SELECT c.id, a.job_id, c.attempt_id, c.received_at, c.outcome, c.reason, c.body_bytes
         FROM callbacks c CROSS JOIN LATERAL (SELECT job_id FROM attempts WHERE id = c.attempt_id OFFSET 0) a
         WHERE c.outcome IN ('quarantined', 'too_large', 'unproven')
+          AND (c.body IS NOT NULL OR c.outcome = 'too_large')
           AND ($1::timestamptz IS NULL OR (c.received_at, c.id) > ($1, $2::uuid))
         ORDER BY c.received_at, c.id
         LIMIT $3

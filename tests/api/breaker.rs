@@ -5,6 +5,7 @@ use gladia_gateway::domain::access::Scope;
 
 use crate::support::{
     TestApp,
+    database::until_statements_wait,
     deliveries::Endpoint,
     eventually,
     receiver::{Receiver, Reply},
@@ -145,6 +146,37 @@ async fn an_endpoint_at_which_nothing_gets_through_for_days_is_disabled_and_anot
         endpoint.id.to_string()
     );
     assert_eq!(event["data"]["disabled_reason"], "failing");
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_endpoint_that_is_enabled_right_before_it_is_given_up_stays_enabled() {
+    let app = TestApp::start().await;
+    let receiver = Receiver::answering(Reply::Status(503)).await;
+    let endpoint = app.add_endpoint(&app.acme, &receiver.url(), DONE).await;
+    app.execute(
+        "UPDATE delivery_lanes SET failures = 19, failing_since = gateway_now() - interval '6 days',
+                                   open_until = gateway_now()",
+    )
+    .await;
+    let mut enables = app.pool.begin().await.unwrap();
+    sqlx::query("UPDATE webhook_endpoints SET updated_at = gateway_now()")
+        .execute(&mut *enables)
+        .await
+        .unwrap();
+    app.acme.start("spoken.mp3").await;
+    app.wait_for_tries("true", 1).await;
+    until_statements_wait(&app, 1).await;
+    sqlx::query("UPDATE delivery_lanes SET failures = 0, failing_since = NULL, open_until = NULL")
+        .execute(&mut *enables)
+        .await
+        .unwrap();
+    enables.commit().await.unwrap();
+    receiver.reply(Reply::Status(200));
+    app.set_clock_ahead("1 hour").await;
+    app.wait_for_deliveries(&endpoint, &["delivered"]).await;
+    let path = format!("/v1/webhook-endpoints/{}", endpoint.id);
+    assert_eq!(app.acme.get(&path).await.expect(200)["status"], "enabled");
     app.finish().await;
 }
 

@@ -6,6 +6,7 @@ use sqlx::{Connection, PgConnection, migrate::Migrate};
 
 use crate::support::{
     TestApp,
+    callbacks::processing,
     command::{run, run_with},
     eventually,
     rows::success,
@@ -94,6 +95,51 @@ async fn a_quarantined_callback_is_listed_and_carried_out_after_a_fix() {
     let (mended, _) = run(&app, &["callbacks", "replay", callback]).await;
     assert!(!mended, "it is quarantined no longer");
     app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_callback_that_cannot_be_replayed_keeps_none_behind_it_from_that() {
+    let app = TestApp::start().await;
+    app.execute("ALTER TABLE jobs ADD CONSTRAINT a_mistake_of_ours CHECK (status <> 'done')")
+        .await;
+    let mut ids = Vec::new();
+    for _ in 0..3 {
+        let (id, attempt, gladia_id) = processing(&app).await;
+        let answer = app.call_back(attempt.id, success(&gladia_id, "words"));
+        assert_eq!(answer.await.status, 200);
+        ids.push(id);
+    }
+    let [erased, damaged, whole] = &ids[..] else {
+        unreachable!()
+    };
+    app.execute("ALTER TABLE jobs DROP CONSTRAINT a_mistake_of_ours")
+        .await;
+    app.acme.delete(erased).await.expect(204);
+    app.execute(&format!(
+        "UPDATE callbacks SET body = set_byte(body, 0, 0)
+         WHERE attempt_id = (SELECT id FROM attempts WHERE job_id = '{damaged}')"
+    ))
+    .await;
+
+    let (_, table) = run(&app, &["callbacks", "list"]).await;
+    assert!(
+        !table.contains(erased) && table.contains(damaged),
+        "{table}"
+    );
+    let admin = app.caller("operators", Scope::Admin).await;
+    let listed = admin.get("/v1/admin/callbacks").await.expect(200);
+    assert_eq!(listed["items"].as_array().unwrap().len(), 2);
+    let metrics = app.acme.with_key(None).get("/metrics").await.text();
+    assert!(
+        metrics.contains("\ngateway_callbacks_quarantined 2\n"),
+        "{metrics}"
+    );
+
+    let (mended, told) = run(&app, &["callbacks", "replay", "--all"]).await;
+    assert!(!mended && told.contains("cannot be unpacked"), "{told}");
+    assert!(told.contains("completed"), "{told}");
+    app.acme.wait_until_done(whole).await;
+    app.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -3,8 +3,8 @@
 use serde_json::{Value, json};
 
 use crate::support::{
-    TestApp, builder::Builder, callbacks::processing, eventually, looks::lose_callbacks,
-    rows::success,
+    TestApp, builder::Builder, callbacks::processing, database::until_statements_wait, eventually,
+    looks::lose_callbacks, rows::success,
 };
 
 /// A gateway that asks for a job after a minute without its callback.
@@ -213,6 +213,48 @@ async fn what_ended_while_everything_was_down_is_asked_for_before_it_is_given_up
         app.events(&id).await,
         ["queued", "submitting", "processing", "done"]
     );
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_turns_out_to_be_accepted_when_it_is_given_up_is_asked_for_first() {
+    let app = TestApp::start().await;
+    app.upstream
+        .fault(&json!([
+            { "operation": "create", "kind": "drop_after" },
+            { "operation": "callback", "kind": "lose" },
+            { "operation": "list", "kind": "status", "status": 503 },
+        ]))
+        .await;
+    let id = app.acme.start("a.mp3").await;
+    let unknown = app.wait_for_attempt(&id, "unknown").await;
+    app.upstream.wait_for("callbacks_lost", 1).await;
+    let at_gladia = app.upstream.jobs().await;
+    let gladia_id = at_gladia[0]["id"].as_str().unwrap();
+
+    let mut adopts = app.pool.begin().await.unwrap();
+    sqlx::query("SELECT FROM jobs FOR UPDATE")
+        .execute(&mut *adopts)
+        .await
+        .unwrap();
+    app.set_clock_ahead("3 hours").await;
+    // Whoever gives it up has found it by now, and not yet looked again.
+    until_statements_wait(&app, 1).await;
+    for adopt in [
+        format!(
+            "UPDATE attempts SET state = 'accepted', unknown_reason = NULL, gladia_id = '{gladia_id}',
+                                 answered_at = gateway_now(), next_look_at = gateway_now() WHERE id = '{}'",
+            unknown.id
+        ),
+        "UPDATE jobs SET status = 'processing', status_reason = NULL".to_owned(),
+    ] {
+        sqlx::query(sqlx::AssertSqlSafe(adopt))
+            .execute(&mut *adopts)
+            .await
+            .unwrap();
+    }
+    adopts.commit().await.unwrap();
+    app.acme.wait_until_done(&id).await;
     app.finish().await;
 }
 

@@ -1,7 +1,7 @@
 //! How tries went, written down: many in one commit.
 
 use std::{
-    collections::{BTreeSet, HashMap},
+    collections::{BTreeSet, HashMap, HashSet},
     time::Duration,
 };
 
@@ -93,17 +93,27 @@ struct Locked {
 /// Writes down what came of claims. `jitter` is random in 0..1.
 ///
 /// # Errors
-/// Where the database does not answer. Nothing is written then, and the same can be tried again.
+/// Where the database does not answer. The same can be tried again, and `may_be_recorded` then: the answer to a commit may have
+/// been lost.
 pub async fn record(
     conn: &mut PgConnection,
     outcomes: &[Outcome],
     jitter: f64,
+    may_be_recorded: bool,
 ) -> sqlx::Result<Recorded> {
     let mut tx = conn.begin().await?;
     let mut lanes = lock(&mut tx, outcomes).await?;
     let (now, mut deliveries) = read(&mut tx, outcomes).await?;
+    let recorded = if may_be_recorded {
+        recorded_tries(&mut tx, outcomes).await?
+    } else {
+        HashSet::new()
+    };
     let mut attempts = Attempts::default();
-    for outcome in outcomes {
+    for (nth, outcome) in outcomes.iter().enumerate() {
+        if recorded.contains(&nth) {
+            continue;
+        }
         if let (Some(sign), Some(lane)) = (outcome.sign, lanes.get_mut(&outcome.lane_id)) {
             *lane = std::mem::take(lane).after(sign, now, jitter);
         }
@@ -223,6 +233,32 @@ async fn read(
         deliveries.insert(id.into(), locked);
     }
     Ok((now, deliveries))
+}
+
+/// Which of them have a try that is on record, by their places.
+async fn recorded_tries(
+    conn: &mut PgConnection,
+    outcomes: &[Outcome],
+) -> sqlx::Result<HashSet<usize>> {
+    let started_at: Vec<Option<DateTime<Utc>>> = outcomes
+        .iter()
+        .map(|outcome| Some(outcome.attempt.as_ref()?.started_at))
+        .collect();
+    let rows = sqlx::query!(
+        r#"
+        SELECT o.nth AS "nth!"
+        FROM unnest($1::uuid[], $2::timestamptz[]) WITH ORDINALITY AS o (delivery_id, started_at, nth)
+        WHERE EXISTS (SELECT FROM delivery_attempts a
+                      WHERE a.delivery_id = o.delivery_id AND a.started_at = o.started_at OFFSET 0)
+        "#,
+        &ids(outcomes),
+        &started_at as &[Option<DateTime<Utc>>],
+    )
+    .fetch_all(conn)
+    .await?;
+    // Postgres counts from 1.
+    let nth = |nth: i64| usize::try_from(nth - 1).ok();
+    Ok(rows.into_iter().filter_map(|row| nth(row.nth)).collect())
 }
 
 fn ids(outcomes: &[Outcome]) -> Vec<Uuid> {

@@ -5,14 +5,15 @@ use sqlx::{Connection, PgConnection};
 use crate::{
     db::{deliveries, events},
     domain::{
+        delivery_schedule::LaneHealth,
         event::EventType,
         ids::{EndpointId, TenantId},
         webhook_endpoint::DisabledReason,
     },
 };
 
-/// Disables an endpoint, where it is still at this address if one is given: its pending deliveries end, and an event tells of it. `false` where it is
-/// disabled already, gone, or elsewhere since.
+/// Disables an endpoint, where it is still at this address if one is given: its pending deliveries end, and an event tells of
+/// it. `false` where it is disabled already, gone, or elsewhere since, or does not fail any more where that is the reason.
 ///
 /// [`deliveries::end_pending`] may have left some: go on with it after the commit, or leave them to the claim.
 ///
@@ -25,6 +26,10 @@ pub async fn disable(
     reason: DisabledReason,
 ) -> sqlx::Result<bool> {
     let mut tx = conn.begin().await?;
+    // This may be long after somebody has found it failing.
+    if reason == DisabledReason::Failing && !is_given_up(&mut tx, id).await? {
+        return Ok(false);
+    }
     let disabled = sqlx::query!(
         "
         UPDATE webhook_endpoints
@@ -52,6 +57,33 @@ pub async fn disable(
     .await?;
     tx.commit().await?;
     Ok(true)
+}
+
+/// Whether nothing gets through there, now that nobody else can enable it.
+async fn is_given_up(conn: &mut PgConnection, id: EndpointId) -> sqlx::Result<bool> {
+    sqlx::query!(
+        "SELECT id FROM webhook_endpoints WHERE id = $1 FOR NO KEY UPDATE",
+        id.0
+    )
+    .fetch_optional(&mut *conn)
+    .await?;
+    let lane = sqlx::query!(
+        r#"
+        -- An endpoint's lane has its id.
+        SELECT failures, failing_since, gateway_now() AS "now!" FROM delivery_lanes WHERE id = $1
+        "#,
+        id.0,
+    )
+    .fetch_optional(conn)
+    .await?;
+    Ok(lane.is_some_and(|lane| {
+        let health = LaneHealth {
+            failures: u32::try_from(lane.failures).unwrap_or_default(),
+            failing_since: lane.failing_since,
+            ..LaneHealth::default()
+        };
+        health.is_given_up(lane.now)
+    }))
 }
 
 /// Enables a tenant's endpoint with a clean record. One that is enabled is sent to again at once, whatever failed before.

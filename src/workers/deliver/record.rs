@@ -80,7 +80,7 @@ impl Deliverer {
     ) {
         let mut batch = Vec::with_capacity(BATCH);
         while queue.recv_many(&mut batch, BATCH).await > 0 {
-            match self.record(&batch, &give_up).await {
+            match self.record(&batch, false, &give_up).await {
                 Err(error) if batch.len() > 1 => {
                     tracing::error!(%error, "Deliveries cannot be recorded together; recording each alone");
                     for one in &batch {
@@ -101,22 +101,30 @@ impl Deliverer {
     /// What one outcome has that cannot be written must not cost the others.
     async fn record_alone(&self, finished: &Finished, give_up: &CancellationToken) {
         let alone = std::slice::from_ref(finished);
-        if let Err(error) = self.record(alone, give_up).await {
+        if let Err(error) = self.record(alone, true, give_up).await {
             cannot_record(alone, &error);
         }
     }
 
     /// Writes outcomes down, however long the database is away: what has arrived is not to be sent again. A process that ends
     /// before that leaves it to the leases.
-    async fn record(&self, batch: &[Finished], give_up: &CancellationToken) -> sqlx::Result<()> {
+    async fn record(
+        &self,
+        batch: &[Finished],
+        is_again: bool,
+        give_up: &CancellationToken,
+    ) -> sqlx::Result<()> {
         let outcomes: Vec<Outcome> = batch
             .iter()
             .map(|finished| finished.outcome.clone())
             .collect();
+        let mut may_be_recorded = is_again;
         let recorded = loop {
             let recorded = async {
                 let mut conn = self.0.parts.pool.acquire().await?;
-                let recorded = deliveries::record(&mut conn, &outcomes, rand::random()).await?;
+                let recorded =
+                    deliveries::record(&mut conn, &outcomes, rand::random(), may_be_recorded)
+                        .await?;
                 conn.put_back();
                 Ok(recorded)
             };
@@ -125,6 +133,7 @@ impl Deliverer {
                 Err(error) if give_up.is_cancelled() => return Err(error),
                 Err(error) if db::is_unavailable(&error) || db::is_conflict(&error) => {
                     tracing::warn!(%error, "Could not record deliveries yet; trying again");
+                    may_be_recorded = true;
                     tokio::select! {
                         () = tokio::time::sleep(ERROR_PAUSE) => {}
                         () = give_up.cancelled() => {}
