@@ -7,7 +7,10 @@ use sqlx::{Connection, PgConnection};
 
 use super::attempts::{Locked, await_decision, finish, lock, requeue};
 use crate::domain::{
-    attempt::AttemptState, ids::AttemptId, job::StatusReason, settling::WaitReason,
+    attempt::AttemptState,
+    ids::AttemptId,
+    job::StatusReason,
+    settling::{MOST_RESENDS, WaitReason, Witness},
 };
 
 /// An attempt of unknown outcome.
@@ -29,8 +32,18 @@ pub struct UnknownAttempt {
     pub awaits_decision: bool,
     /// Whether its job was sent again before without a witness.
     pub was_resent_blindly: bool,
+    /// How often its job was sent again because an attempt was not there.
+    pub resends: i64,
     /// Whether its job was canceled, or is done by another attempt. Then nothing is sent again, whatever comes of this one.
     pub job_has_ended: bool,
+}
+
+impl UnknownAttempt {
+    /// Whether its job is sent again once it counts as not sent.
+    #[must_use]
+    pub fn may_be_sent_again(&self, witness: Witness) -> bool {
+        (witness == Witness::Seen || !self.was_resent_blindly) && self.resends < MOST_RESENDS
+    }
 }
 
 /// A job that Gladia is known to have accepted. A look that finds it proves that the list is complete up to there.
@@ -118,12 +131,19 @@ pub async fn list_unknown(conn: &mut PgConnection) -> sqlx::Result<Vec<UnknownAt
     sqlx::query_as!(
         UnknownAttempt,
         r#"
+        WITH unknown AS MATERIALIZED (
+            -- In no order yet, which has an index of all attempts.
+            SELECT * FROM attempts WHERE state = 'unknown' AND finished_at IS NULL
+        )
         SELECT id, created_at, send_until, next_look_at, looks, absences,
                unknown_reason IS NOT DISTINCT FROM 'awaiting_decision' AS "awaits_decision!",
                EXISTS (SELECT FROM attempts earlier
-                       WHERE earlier.job_id = a.job_id AND earlier.settled_without_witness OFFSET 0) AS "was_resent_blindly!",
-               (SELECT finished_at IS NOT NULL FROM jobs WHERE id = a.job_id) AS "job_has_ended!"
-        FROM attempts a WHERE state = 'unknown' AND finished_at IS NULL
+                       WHERE earlier.job_id = u.job_id AND earlier.settled_without_witness OFFSET 0) AS "was_resent_blindly!",
+               (SELECT count(*) FROM attempts earlier
+                WHERE earlier.job_id = u.job_id AND earlier.state = 'not_sent' AND earlier.settled_by = 'look_up')
+                   AS "resends!",
+               (SELECT finished_at IS NOT NULL FROM jobs WHERE id = u.job_id) AS "job_has_ended!"
+        FROM unknown u
         ORDER BY created_at, id
         "#
     )

@@ -186,6 +186,29 @@ async fn an_attempt_that_is_still_unknown_at_its_slots_deadline_gives_the_slot_b
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_was_sent_again_twenty_times_is_left_to_an_operator() {
+    let app = builder().start().await;
+    refuse_creates(&app, 1).await;
+    let id = app.acme.start("a.mp3").await;
+    let unknown = app.wait_for_attempt(&id, "unknown").await;
+    app.execute(&format!(
+        "INSERT INTO attempts (id, job_id, number, state, key_id, worker, send_until, lease_until, settled_by, finished_at)
+         SELECT gen_random_uuid(), '{id}', 100 + nth, 'not_sent', 'test', 'test', gateway_now(),
+                gateway_now() + interval '1 second', 'look_up', gateway_now()
+         FROM generate_series(1, 20) AS nth"
+    ))
+    .await;
+    app.wait_until_a_witness_may_be_sent(unknown.id).await;
+    app.acme.start("endless.mp3").await;
+    app.acme.wait_until_reason(&id, "awaiting_decision").await;
+    assert_eq!(app.upstream.count("creates_received").await, 2);
+    app.call_back(unknown.id, success("late", "after all"))
+        .await;
+    app.acme.wait_until_done(&id).await;
+    app.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn with_zero_data_retention_nothing_is_looked_up_and_an_operator_decides_at_the_deadline() {
     let app = builder()
         .set("GLADIA_ZERO_DATA_RETENTION", true)

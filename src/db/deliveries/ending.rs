@@ -1,8 +1,13 @@
 //! Deliveries that are not to be sent any more.
 
+use chrono::{DateTime, Utc};
 use sqlx::PgConnection;
 
-use crate::domain::{delivery::DeadReason, ids::EndpointId};
+use crate::domain::{
+    delivery::DeadReason,
+    delivery_schedule::LONGEST_WAIT,
+    ids::{EndpointId, LaneId},
+};
 
 /// How many end in one statement.
 const BATCH: i64 = 10_000;
@@ -42,4 +47,39 @@ pub async fn end_pending(
     .await?
     .rows_affected();
     Ok(i64::try_from(ended).is_ok_and(|ended| ended == BATCH))
+}
+
+/// Gives up what has waited at a failing receiver for longer than any schedule lasts, `limit` at most. What waited because
+/// this service stood still is not: at the failure that counts it had waited that long already. What else waits there is
+/// walked past, at each failure of a receiver that has failed for days.
+///
+/// # Errors
+/// Where the database does not answer.
+pub async fn expire(
+    conn: &mut PgConnection,
+    lane_id: LaneId,
+    failed_at: DateTime<Utc>,
+    limit: i64,
+) -> sqlx::Result<u64> {
+    sqlx::query!(
+        "
+        UPDATE deliveries
+        SET status = 'dead', dead_reason = 'expired', finished_at = gateway_now(), lease_until = NULL, worker = NULL
+        -- As values, each of which is looked up: joined, all that wait in any lane would be walked through where few did.
+        WHERE id = ANY (ARRAY(
+            SELECT id FROM deliveries
+            WHERE lane_id = $1 AND status = 'pending' AND queued_at <= $2
+              -- Somebody is sending it.
+              AND (lease_until IS NULL OR lease_until < gateway_now())
+            ORDER BY next_try_at LIMIT $3
+            FOR UPDATE SKIP LOCKED
+        ))
+        ",
+        lane_id.0,
+        failed_at - LONGEST_WAIT,
+        limit,
+    )
+    .execute(conn)
+    .await
+    .map(|done| done.rows_affected())
 }

@@ -19,12 +19,12 @@ pub(in crate::db) use self::fan_out::origin_of;
 pub use self::{
     claim::{Claimant, Held, LANE_WIDTH, Room, claim, load},
     claimed::{ClaimedDelivery, Content, Contents, Failure, ResultAt, To},
-    ending::end_pending,
+    ending::{end_pending, expire},
     erase::erase_of_job,
     fan_out::{FannedOut, fan_out},
     forget::{forget, forget_lanes},
     read::{Delivery, DeliveryAttempt, find, list, list_attempts},
-    record::{Attempt, Next, Outcome, Recorded, expire, record},
+    record::{Attempt, Next, Outcome, Recorded, record},
     replay::{Replayed, has_dead, replay, replay_dead},
     waiting::{DueLanes, list_due_lanes},
 };

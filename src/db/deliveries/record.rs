@@ -13,7 +13,7 @@ use crate::{
     db::corrupt,
     domain::{
         delivery::{DeadReason, DeliveryStatus},
-        delivery_schedule::{LONGEST_WAIT, LaneHealth, Sign},
+        delivery_schedule::{LaneHealth, Sign},
         ids::{DeliveryId, LaneId},
     },
 };
@@ -398,39 +398,4 @@ async fn write(
     .execute(conn)
     .await
     .map(|_| ())
-}
-
-/// Gives up what has waited at a failing receiver for longer than any schedule lasts, `limit` at most. What waited because
-/// this service stood still is not: at the failure that counts it had waited that long already. What else waits there is
-/// walked past, at each failure of a receiver that has failed for days.
-///
-/// # Errors
-/// Where the database does not answer.
-pub async fn expire(
-    conn: &mut PgConnection,
-    lane_id: LaneId,
-    failed_at: DateTime<Utc>,
-    limit: i64,
-) -> sqlx::Result<u64> {
-    sqlx::query!(
-        "
-        UPDATE deliveries
-        SET status = 'dead', dead_reason = 'expired', finished_at = gateway_now(), lease_until = NULL, worker = NULL
-        -- As values, each of which is looked up: joined, all that wait in any lane would be walked through where few did.
-        WHERE id = ANY (ARRAY(
-            SELECT id FROM deliveries
-            WHERE lane_id = $1 AND status = 'pending' AND queued_at <= $2
-              -- Somebody is sending it.
-              AND (lease_until IS NULL OR lease_until < gateway_now())
-            ORDER BY next_try_at LIMIT $3
-            FOR UPDATE SKIP LOCKED
-        ))
-        ",
-        lane_id.0,
-        failed_at - LONGEST_WAIT,
-        limit,
-    )
-    .execute(conn)
-    .await
-    .map(|done| done.rows_affected())
 }

@@ -353,9 +353,7 @@ impl LookUp {
                 "absent"
             }
             Judgement::NotSent
-                if attempt.job_has_ended
-                    || self.resends
-                        && (witness == Witness::Seen || !attempt.was_resent_blindly) =>
+                if attempt.job_has_ended || self.resends && attempt.may_be_sent_again(witness) =>
             {
                 let without_witness = witness != Witness::Seen;
                 if look_ups::settle_as_not_sent(&mut conn, attempt, without_witness).await? {
