@@ -130,23 +130,29 @@ pub async fn erase_with_last_job(conn: &mut PgConnection, id: BatchId) -> sqlx::
     )
     .fetch_optional(&mut *conn)
     .await?;
-    sqlx::query!(
+    let last = sqlx::query!(
         "
-        UPDATE batches
-        SET refused = (
-            SELECT coalesce(json_agg(json_build_object(
-                'index', r.request -> 'index',
-                'problem', json_build_object(
-                    'type', r.request #> '{problem,type}', 'title', r.request #> '{problem,title}',
-                    'status', r.request #> '{problem,status}', 'detail', $2::text
-                )
-            ) ORDER BY r.place), '[]')
-            FROM json_array_elements(refused) WITH ORDINALITY AS r (request, place)
-        )
+        SELECT refused FROM batches
         WHERE id = $1 AND NOT EXISTS (SELECT FROM jobs WHERE batch_id = $1 AND deleted_at IS NULL)
         ",
         id.0,
-        ERASED_DETAIL,
+    )
+    .fetch_optional(&mut *conn)
+    .await?;
+    let Some(last) = last else {
+        return Ok(());
+    };
+    // Not in SQL: Postgres takes no JSON apart in which there is a NUL, and a name that is quoted may have one.
+    let mut refused: Vec<RefusedRequest> = serde_json::from_value(last.refused).map_err(corrupt)?;
+    for RefusedRequest { problem, .. } in &mut refused {
+        let kept = ["type", "title", "status"].map(|name| (name.to_owned(), problem[name].take()));
+        let detail = ("detail".to_owned(), ERASED_DETAIL.into());
+        *problem = kept.into_iter().chain([detail]).collect();
+    }
+    sqlx::query!(
+        "UPDATE batches SET refused = $2 WHERE id = $1",
+        id.0,
+        serde_json::to_value(refused).map_err(corrupt)?,
     )
     .execute(conn)
     .await

@@ -50,7 +50,8 @@ impl AudioUrl {
     pub fn as_gladia_takes_it(text: &str) -> Option<Self> {
         let url = Url::parse(text).ok()?;
         let is_one = matches!(url.scheme(), "http" | "https") && url.has_host();
-        (is_one && text.len() <= MAX_LENGTH).then(|| Self(text.to_owned()))
+        let can_be_kept = text.len() <= MAX_LENGTH && !text.contains(char::is_control);
+        (is_one && can_be_kept).then(|| Self(text.to_owned()))
     }
 
     /// The upload that an address of ours names, whatever host we are known by: it ends in `/file/` and an id.
@@ -111,6 +112,13 @@ mod tests {
         ] {
             assert_eq!(AudioUrl::parse(good).unwrap().as_str(), good);
         }
+    }
+
+    #[test]
+    fn what_gladia_takes_can_be_kept() {
+        let taken = |text: &str| AudioUrl::as_gladia_takes_it(text).is_some();
+        assert!(taken("https://user:secret@example.com/a b.mp3"));
+        assert!(!taken("https://example.com/a\0.mp3"));
     }
 
     #[test]

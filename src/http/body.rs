@@ -18,6 +18,7 @@ use tokio::time::Instant;
 use tokio_util::io::{StreamReader, SyncIoBridge};
 
 use super::{
+    extent::{self, Extent, OF_BATCH, OF_REQUEST},
     problem::{Problem, ProblemType},
     state::HttpLimits,
 };
@@ -213,7 +214,17 @@ pub fn parse_json(bytes: &[u8], what: &str) -> Result<Value, Problem> {
             format!("Of {what} a JSON object is expected; it is empty."),
         ));
     }
+    check_extent(bytes, what, OF_REQUEST)?;
     serde_json::from_slice(bytes).map_err(|error| malformed(what, &error))
+}
+
+fn check_extent(bytes: &[u8], what: &str, most: Extent) -> Result<(), Problem> {
+    extent::check(bytes, most).map_err(|found| {
+        Problem::new(
+            ProblemType::MalformedJson,
+            format!("In {what} there are {found}: no more are taken."),
+        )
+    })
 }
 
 /// Parses the names of what must be a JSON object, and leaves the values as text, so that each can be measured before it is
@@ -225,6 +236,7 @@ pub fn parse_json_fields<'a>(
     bytes: &'a [u8],
     what: &str,
 ) -> Result<BTreeMap<String, &'a RawValue>, Problem> {
+    check_extent(bytes, what, OF_BATCH)?;
     serde_json::from_slice(bytes).map_err(|error| {
         // In the words that every other body is refused with.
         let told = parse_json_object(bytes, what).err();

@@ -13,7 +13,7 @@ use axum::{
 use futures_util::{Stream, stream};
 use multer::{Field, Multipart};
 use serde_json::{Map, Value};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 
 use super::{
     body::{self, content_length, parse_json_object},
@@ -228,9 +228,9 @@ async fn receive_file(
             None
         }
         Destination::Gladia(gladia) | Destination::GladiaAndHash(gladia) => {
-            let (chunks, audio) = audio_channel();
+            let (chunks, audio, whole) = audio_channel();
             let upload = gladia.upload(filename.clone(), &content_type, audio);
-            Some(forward(&mut meter, &mut field, first, chunks, upload).await?)
+            Some(forward(&mut meter, &mut field, first, chunks, whole, upload).await?)
         }
     };
     Ok(ReceivedFile {
@@ -247,6 +247,7 @@ async fn forward(
     field: &mut Field<'_>,
     first: Bytes,
     chunks: mpsc::Sender<Chunk>,
+    mut whole: oneshot::Receiver<()>,
     upload: impl Future<Output = Result<UploadedFile, GladiaError>>,
 ) -> Result<UploadedFile, Problem> {
     let feed = async {
@@ -268,17 +269,23 @@ async fn forward(
         read = &mut feed => {
             // On an error the upload is dropped here, and with it its connection.
             read?;
-            Ok(upload.await?)
+            let uploaded = upload.await?;
+            // An answer before the end of the file is a refusal, whatever it says.
+            whole.try_recv().map_err(|_| answered_early())?;
+            Ok(uploaded)
         }
         answer = &mut upload => match answer {
-            // An answer before the end of the file is a refusal, whatever it says.
-            Ok(_) => Err(Problem::new(
-                ProblemType::UpstreamFailed,
-                "Gladia answered before it had the whole file. Nothing was kept; repeat the request.",
-            )),
+            Ok(_) => Err(answered_early()),
             Err(error) => Err(error.into()),
         }
     }
+}
+
+fn answered_early() -> Problem {
+    Problem::new(
+        ProblemType::UpstreamFailed,
+        "Gladia answered before it had the whole file. Nothing was kept; repeat the request.",
+    )
 }
 
 /// Counts and hashes what arrives.
@@ -314,20 +321,27 @@ enum Chunk {
     End,
 }
 
+/// A way to Gladia's connection, what comes out of it there, and word once all of it has.
 fn audio_channel() -> (
     mpsc::Sender<Chunk>,
     impl Stream<Item = io::Result<Bytes>> + Send + 'static,
+    oneshot::Receiver<()>,
 ) {
     let (sender, receiver) = mpsc::channel(CHUNKS_IN_FLIGHT);
-    let audio = stream::unfold(Some(receiver), |receiver| async move {
-        let mut receiver: mpsc::Receiver<Chunk> = receiver?;
+    let (is_whole, whole) = oneshot::channel();
+    let audio = stream::unfold(Some((receiver, is_whole)), |open| async move {
+        let (mut receiver, is_whole): (mpsc::Receiver<Chunk>, oneshot::Sender<()>) = open?;
         match receiver.recv().await {
-            Some(Chunk::Data(chunk)) => Some((Ok(chunk), Some(receiver))),
-            Some(Chunk::End) => None,
+            Some(Chunk::Data(chunk)) => Some((Ok(chunk), Some((receiver, is_whole)))),
+            Some(Chunk::End) => {
+                // Whoever has stopped waiting has no use for it.
+                let _ = is_whole.send(());
+                None
+            }
             None => Some((Err(io::Error::other("the caller's upload broke off")), None)),
         }
     });
-    (sender, audio)
+    (sender, audio, whole)
 }
 
 /// Waits for the next piece of the form, but not forever.

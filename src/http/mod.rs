@@ -37,6 +37,7 @@ pub mod compression;
 pub mod deliveries;
 pub mod etag;
 pub mod events;
+mod extent;
 pub mod fields;
 pub mod form;
 pub mod form_body;

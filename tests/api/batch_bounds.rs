@@ -116,6 +116,8 @@ async fn what_was_refused_is_erased_with_the_last_transcription_of_its_batch() {
     let app = TestApp::start().await;
     let mut body = batch_of(["a.mp3", "b.mp3", "c.mp3", "d.mp3"].map(str::to_owned));
     body["requests"][1]["model"] = json!("patient-4711");
+    // Postgres takes no JSON apart in which there is a NUL.
+    body["requests"][1]["a\0b"] = json!(true);
     body["requests"][2]["audio_url"] =
         json!(format!("{}file/unknown", app.upstream.simulator.url()));
     let send = async || {

@@ -86,6 +86,14 @@ impl Answers {
         need: Need,
     ) -> Result<Response, Overload> {
         let bytes = bytes_of(&response);
+        let status = response.status();
+        let need = match need {
+            // Nothing was done.
+            Need::Certain if status.is_client_error() || status.is_server_error() => {
+                Need::Refusable
+            }
+            need => need,
+        };
         if bytes <= SMALL_BYTES || need == Need::Head {
             return Ok(response);
         }

@@ -111,7 +111,7 @@ async fn take_turn(
 /// The longest that a request takes where the database answers. A file takes as long as it takes, in either direction, and what is
 /// asked of the database then has bounds of its own.
 fn longest(request: &Request, state: &AppState) -> Option<Duration> {
-    let route = route(request);
+    let route = route(request).trim_end_matches('/');
     let passes_audio_on = FILE_ROUTES.iter().any(|end| route.ends_with(end));
     if is_file(request) || passes_audio_on {
         return None;

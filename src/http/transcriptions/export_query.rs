@@ -111,6 +111,9 @@ const PARAMETERS: [&str; 10] = [
     "maximum_rows_per_caption",
 ];
 
+/// What is told of at most, of a query that is wrong in many ways.
+const MOST_ERRORS: usize = 50;
+
 /// Those that may be given several times.
 const REPEATED: [&str; 4] = ["speaker", "channel", "speaker_names", "channel_names"];
 
@@ -126,6 +129,9 @@ pub fn parse(format: ExportFormat, query: Option<&str>) -> Result<Wishes, Proble
         broken: Vec::new(),
     };
     for (name, value) in form_urlencoded::parse(query.unwrap_or_default().as_bytes()) {
+        if query_of.broken.len() >= MOST_ERRORS {
+            break;
+        }
         if let Err(rule) = query_of.take(&name, &value) {
             let name = name.chars().take(MOST).collect();
             query_of.broken.push((name, rule));

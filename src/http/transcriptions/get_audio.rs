@@ -60,10 +60,10 @@ pub async fn get_transcription_audio(
     JobPath(id): JobPath,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
-    open(&state, caller.tenant_id, id, headers.get(header::RANGE)).await
+    open(&state, caller.tenant_id, id, &headers).await
 }
 
-/// Opens a transcription's audio where Gladia keeps it. `range` is the caller's `Range` header.
+/// Opens a transcription's audio where Gladia keeps it, or the part that the caller's headers ask for.
 ///
 /// # Errors
 /// Where Gladia does not have it, not yet or not any more, or cannot be reached.
@@ -71,8 +71,12 @@ pub async fn open(
     state: &AppState,
     tenant_id: TenantId,
     id: JobId,
-    range: Option<&HeaderValue>,
+    headers: &HeaderMap,
 ) -> Result<Response, Problem> {
+    // Whether an If-Range holds, only the storage could tell. The whole is right in any case.
+    let range = headers
+        .get(header::RANGE)
+        .filter(|_| !headers.contains_key(header::IF_RANGE));
     let mut conn = state.pool.acquire().await?;
     let job = in_time(find(&mut conn, tenant_id, id)).await?;
     drop(conn);

@@ -39,6 +39,9 @@ pub struct UsageQuery {
     pub format: Option<Format>,
 }
 
+/// What is told of at most, of a query that is wrong in many ways.
+const MOST_ERRORS: usize = 50;
+
 /// What was read, and every rule that was broken on the way.
 #[derive(Default)]
 struct Reading {
@@ -59,6 +62,9 @@ impl UsageQuery {
         let mut reading = Reading::default();
         let mut seen: Vec<String> = Vec::new();
         for (name, value) in form_urlencoded::parse(query.unwrap_or_default().as_bytes()) {
+            if reading.broken.len() >= MOST_ERRORS {
+                break;
+            }
             if name != "group_by" && seen.iter().any(|known| *known == name) {
                 reading.refuse(&name, "must be given once");
                 continue;
@@ -193,6 +199,15 @@ pub fn accepted_format(headers: &HeaderMap) -> Format {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn of_very_many_errors_some_are_told() {
+        let names: Vec<String> = (0..10_000).map(|nth| format!("a{nth}")).collect();
+        let query = names.join("&");
+        let problem = UsageQuery::parse(Some(&query), DateTime::UNIX_EPOCH).unwrap_err();
+        let told = serde_json::to_string(&problem.into_body()).unwrap();
+        assert!(told.contains("a49") && !told.contains("a50"), "{told}");
+    }
 
     #[test]
     fn csv_is_what_asks_for_it_more_than_for_json() {

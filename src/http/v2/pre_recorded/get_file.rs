@@ -23,8 +23,7 @@ pub async fn get_file(
     JobPath(id): JobPath,
     headers: HeaderMap,
 ) -> Result<Response, V2Error> {
-    let range = headers.get(header::RANGE);
-    let mut response = get_audio::open(&state, caller.tenant_id, id, range)
+    let mut response = get_audio::open(&state, caller.tenant_id, id, &headers)
         .await
         .map_err(refusal)?;
     // What the storage takes it for may be JSON, which clients would parse.

@@ -72,6 +72,10 @@ impl ListQuery {
     }
 }
 
+/// How deep brackets may go. Each level is a call, to put a value there, to compare it and to forget it, and the longest query
+/// has room for so many that they would not fit on a stack.
+const MOST_LEVELS: usize = 32;
+
 #[derive(Default)]
 struct Parser {
     offset: i64,
@@ -111,6 +115,12 @@ impl Parser {
                 let Some(path) = inner.and_then(|rest| rest.strip_suffix(']')) else {
                     return;
                 };
+                if path.matches("][").count() >= MOST_LEVELS {
+                    let rule = format!(
+                        "custom_metadata must not be nested more than {MOST_LEVELS} levels deep"
+                    );
+                    return self.complain(rule);
+                }
                 put(&mut self.metadata, path, value.into());
             }
         }
@@ -274,6 +284,16 @@ mod tests {
 
     fn parsed(query: &str) -> ListQuery {
         ListQuery::parse(query).unwrap_or_else(|errors| panic!("{query}: {errors:?}"))
+    }
+
+    #[test]
+    fn brackets_go_as_deep_as_anybody_means_and_no_deeper() {
+        let query = |levels: usize| format!("custom_metadata{}=1", "[a]".repeat(levels));
+        assert_eq!(parsed(&query(MOST_LEVELS)).rest.len(), 1);
+        for levels in [MOST_LEVELS + 1, 30_000] {
+            let errors = ListQuery::parse(&query(levels)).unwrap_err();
+            assert!(errors[0].contains("32 levels"), "{errors:?}");
+        }
     }
 
     #[test]

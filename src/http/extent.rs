@@ -1,0 +1,93 @@
+//! How far a JSON text goes, seen before it is parsed.
+//!
+//! An object of seven bytes takes some six hundred once it is parsed, so what the length of a body allows could take a hundred
+//! times as much memory; and so again whenever its job is read. What goes very deep could be parsed, and not be read again where
+//! it is stored a level deeper.
+
+/// How far it may go.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Extent {
+    /// How many objects and arrays there may be.
+    containers: usize,
+    /// How many of them may lie within each other.
+    levels: usize,
+}
+
+/// A request.
+pub(super) const OF_REQUEST: Extent = Extent {
+    containers: 5_000,
+    levels: 100,
+};
+
+/// All requests of a batch together, each of which is looked at by itself as well.
+pub(super) const OF_BATCH: Extent = Extent {
+    containers: 100_000,
+    levels: usize::MAX,
+};
+
+/// Looks at what may be JSON.
+///
+/// # Errors
+/// The rule that it breaks.
+pub(super) fn check(text: &[u8], most: Extent) -> Result<(), String> {
+    let (mut containers, mut levels) = (0, 0_usize);
+    let mut is_in_string = false;
+    let mut bytes = text.iter();
+    while let Some(byte) = bytes.next() {
+        match byte {
+            b'"' => is_in_string = !is_in_string,
+            // Whatever is escaped ends no string.
+            b'\\' if is_in_string => {
+                bytes.next();
+            }
+            b'{' | b'[' if !is_in_string => {
+                containers += 1;
+                levels += 1;
+                if containers > most.containers {
+                    return Err(format!("more than {} objects and arrays", most.containers));
+                }
+                if levels > most.levels {
+                    return Err(format!(
+                        "objects and arrays more than {} levels deep",
+                        most.levels
+                    ));
+                }
+            }
+            b'}' | b']' if !is_in_string => levels = levels.saturating_sub(1),
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MOST: Extent = Extent {
+        containers: 10,
+        levels: 3,
+    };
+
+    #[test]
+    fn objects_and_arrays_are_counted_and_what_stands_in_strings_is_not() {
+        let list = |count: usize| format!("[{}{{}}]", r#"{"{[\"{\\":"["},"#.repeat(count - 2));
+        assert_eq!(check(list(10).as_bytes(), MOST), Ok(()));
+        let error = check(list(11).as_bytes(), MOST).unwrap_err();
+        assert_eq!(error, "more than 10 objects and arrays");
+    }
+
+    #[test]
+    fn what_is_closed_is_no_level() {
+        assert_eq!(check(b"[[{}], [[]]]", MOST), Ok(()));
+        let error = check(b"[[], [{\"a\": []}]]", MOST).unwrap_err();
+        assert_eq!(error, "objects and arrays more than 3 levels deep");
+    }
+
+    #[test]
+    fn whatever_it_is_no_byte_is_too_many() {
+        for text in ["", "\"", "\"\\", "]]]]", "{]", "\\\"{"] {
+            assert_eq!(check(text.as_bytes(), MOST), Ok(()), "{text}");
+        }
+    }
+}
