@@ -132,7 +132,7 @@ pub async fn list_unknown(conn: &mut PgConnection) -> sqlx::Result<Vec<UnknownAt
         UnknownAttempt,
         r#"
         WITH unknown AS MATERIALIZED (
-            -- In no order yet, which has an index of all attempts.
+            -- Unsorted: for the order below, the index of all attempts by time would be walked.
             SELECT * FROM attempts WHERE state = 'unknown' AND finished_at IS NULL
         )
         SELECT id, created_at, send_until, next_look_at, looks, absences,

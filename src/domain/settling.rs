@@ -14,7 +14,7 @@ pub const WITHOUT_WITNESS: u32 = 10;
 /// How often an attempt has to be missing.
 pub const ABSENCES: u32 = 2;
 
-/// How often a job is sent again because its attempt was not there, before that is left to an operator. What fails in one way
+/// How often a job is ever sent again because its attempt was not there, before that is left to an operator. What fails in one way
 /// as often goes on to, and each time all others wait a moment for it.
 pub const MOST_RESENDS: i64 = 20;
 

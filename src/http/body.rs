@@ -208,20 +208,24 @@ pub fn parse_json_object(bytes: &[u8], what: &str) -> Result<Map<String, Value>,
 /// # Errors
 /// A problem that says where it is none.
 pub fn parse_json(bytes: &[u8], what: &str) -> Result<Value, Problem> {
+    check_extent(bytes, what, OF_REQUEST)?;
+    parse_value(bytes, what)
+}
+
+fn parse_value(bytes: &[u8], what: &str) -> Result<Value, Problem> {
     if bytes.is_empty() {
         return Err(Problem::new(
             ProblemType::MalformedJson,
             format!("Of {what} a JSON object is expected; it is empty."),
         ));
     }
-    check_extent(bytes, what, OF_REQUEST)?;
     serde_json::from_slice(bytes).map_err(|error| malformed(what, &error))
 }
 
 fn check_extent(bytes: &[u8], what: &str, most: Extent) -> Result<(), Problem> {
     extent::check(bytes, most).map_err(|found| {
         Problem::new(
-            ProblemType::MalformedJson,
+            ProblemType::PayloadTooLarge,
             format!("In {what} there are {found}: no more are taken."),
         )
     })
@@ -239,7 +243,8 @@ pub fn parse_json_fields<'a>(
     check_extent(bytes, what, OF_BATCH)?;
     serde_json::from_slice(bytes).map_err(|error| {
         // In the words that every other body is refused with.
-        let told = parse_json_object(bytes, what).err();
+        let told = parse_value(bytes, what).and_then(|value| expect_object(value, what));
+        let told = told.err();
         told.unwrap_or_else(|| malformed(what, &error))
     })
 }

@@ -15,13 +15,13 @@ pub(super) struct Extent {
 
 /// A request.
 pub(super) const OF_REQUEST: Extent = Extent {
-    containers: 5_000,
+    containers: 10_000,
     levels: 100,
 };
 
 /// All requests of a batch together, each of which is looked at by itself as well.
 pub(super) const OF_BATCH: Extent = Extent {
-    containers: 100_000,
+    containers: 300_000,
     levels: usize::MAX,
 };
 

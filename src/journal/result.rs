@@ -258,10 +258,14 @@ mod tests {
             changed[at] ^= 1;
             let (read, cause) = all(changed, text.len());
             assert!(read.len() < text.len() && cause.is_some(), "{at}");
+            // What was used for it unpacks the next one.
+            assert!(all(whole.clone(), text.len()) == (text.clone(), None));
         }
+        let longer = [whole.clone(), b"x".to_vec()].concat();
         let cut = whole[..whole.len() - 1].to_vec();
         for (frame, bytes) in [
             (cut, text.len()),
+            (longer, text.len()),
             (whole.clone(), text.len() - 1),
             (whole, text.len() + 1),
         ] {

@@ -357,7 +357,7 @@ async fn what_arrived_while_the_database_is_away_is_recorded_when_it_is_back_and
 #[tokio::test(flavor = "multi_thread")]
 async fn a_failure_that_was_recorded_while_the_answer_got_lost_is_recorded_once() {
     let app = TestApp::builder().with_database_relay().start().await;
-    let receiver = Receiver::answering(Reply::Status(503)).await;
+    let receiver = Receiver::answering(Reply::RetryAfter(503, 600)).await;
     let endpoint = app.add_endpoint(&app.acme, &receiver.url(), DONE).await;
     app.execute(
         "CREATE FUNCTION wait() RETURNS trigger LANGUAGE plpgsql AS $$

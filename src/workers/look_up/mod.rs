@@ -364,7 +364,7 @@ impl LookUp {
             }
             Judgement::NotSent => {
                 look_ups::leave_to_operator(&mut conn, attempt, false, NEXT_AFTER_DECISION).await?;
-                tracing::warn!(attempt.id = %attempt.id, "Attempt {} was not found at Gladia; whether to send it again is left to an operator", attempt.id);
+                tracing::warn!(attempt.id = %attempt.id, attempt.resends, "Attempt {} was not found at Gladia; whether to send it again is left to an operator", attempt.id);
                 "awaiting_decision"
             }
         };

@@ -74,7 +74,7 @@ impl ListQuery {
 
 /// How deep brackets may go. Each level is a call, to put a value there, to compare it and to forget it, and the longest query
 /// has room for so many that they would not fit on a stack.
-const MOST_LEVELS: usize = 32;
+const MOST_LEVELS: usize = 64;
 
 #[derive(Default)]
 struct Parser {
@@ -292,7 +292,7 @@ mod tests {
         assert_eq!(parsed(&query(MOST_LEVELS)).rest.len(), 1);
         for levels in [MOST_LEVELS + 1, 30_000] {
             let errors = ListQuery::parse(&query(levels)).unwrap_err();
-            assert!(errors[0].contains("32 levels"), "{errors:?}");
+            assert!(errors[0].contains("64 levels"), "{errors:?}");
         }
     }
 
