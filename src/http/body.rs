@@ -18,7 +18,7 @@ use tokio::time::Instant;
 use tokio_util::io::{StreamReader, SyncIoBridge};
 
 use super::{
-    extent::{self, Extent, OF_BATCH, OF_REQUEST},
+    extent::{self, Beyond, Extent, OF_BATCH, OF_REQUEST},
     problem::{Problem, ProblemType},
     state::HttpLimits,
 };
@@ -223,9 +223,13 @@ fn parse_value(bytes: &[u8], what: &str) -> Result<Value, Problem> {
 }
 
 fn check_extent(bytes: &[u8], what: &str, most: Extent) -> Result<(), Problem> {
-    extent::check(bytes, most).map_err(|found| {
+    extent::check(bytes, most).map_err(|beyond| {
+        let (kind, found) = match beyond {
+            Beyond::Containers(found) => (ProblemType::PayloadTooLarge, found),
+            Beyond::Levels(found) => (ProblemType::MalformedJson, found),
+        };
         Problem::new(
-            ProblemType::PayloadTooLarge,
+            kind,
             format!("In {what} there are {found}: no more are taken."),
         )
     })

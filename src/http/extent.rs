@@ -25,11 +25,20 @@ pub(super) const OF_BATCH: Extent = Extent {
     levels: usize::MAX,
 };
 
+/// How it goes further.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Beyond {
+    /// It is too large.
+    Containers(String),
+    /// It is nothing that can be read.
+    Levels(String),
+}
+
 /// Looks at what may be JSON.
 ///
 /// # Errors
-/// The rule that it breaks.
-pub(super) fn check(text: &[u8], most: Extent) -> Result<(), String> {
+/// The bound that it breaks.
+pub(super) fn check(text: &[u8], most: Extent) -> Result<(), Beyond> {
     let (mut containers, mut levels) = (0, 0_usize);
     let mut is_in_string = false;
     let mut bytes = text.iter();
@@ -44,13 +53,12 @@ pub(super) fn check(text: &[u8], most: Extent) -> Result<(), String> {
                 containers += 1;
                 levels += 1;
                 if containers > most.containers {
-                    return Err(format!("more than {} objects and arrays", most.containers));
+                    let found = format!("more than {} objects and arrays", most.containers);
+                    return Err(Beyond::Containers(found));
                 }
                 if levels > most.levels {
-                    return Err(format!(
-                        "objects and arrays more than {} levels deep",
-                        most.levels
-                    ));
+                    let found = format!("objects and arrays more than {} levels deep", most.levels);
+                    return Err(Beyond::Levels(found));
                 }
             }
             b'}' | b']' if !is_in_string => levels = levels.saturating_sub(1),
@@ -74,14 +82,20 @@ mod tests {
         let list = |count: usize| format!("[{}{{}}]", r#"{"{[\"{\\":"["},"#.repeat(count - 2));
         assert_eq!(check(list(10).as_bytes(), MOST), Ok(()));
         let error = check(list(11).as_bytes(), MOST).unwrap_err();
-        assert_eq!(error, "more than 10 objects and arrays");
+        assert_eq!(
+            error,
+            Beyond::Containers("more than 10 objects and arrays".to_owned())
+        );
     }
 
     #[test]
     fn what_is_closed_is_no_level() {
         assert_eq!(check(b"[[{}], [[]]]", MOST), Ok(()));
         let error = check(b"[[], [{\"a\": []}]]", MOST).unwrap_err();
-        assert_eq!(error, "objects and arrays more than 3 levels deep");
+        assert_eq!(
+            error,
+            Beyond::Levels("objects and arrays more than 3 levels deep".to_owned())
+        );
     }
 
     #[test]

@@ -209,14 +209,17 @@ async fn a_body_that_would_take_much_more_memory_than_its_length_is_refused() {
     for _ in 0..100 {
         deep = json!([deep]);
     }
-    for options in [json!({ "many": many }), json!({ "deep": deep })] {
+    for (options, status, kind) in [
+        (json!({ "many": many }), 413, "payload-too-large"),
+        (json!({ "deep": deep }), 400, "malformed-json"),
+    ] {
         let create = json!({ "audio_url": url, "extra_options": options });
         let problem = app.acme.transcribe(&create).await;
-        problem.problem(413, "payload-too-large");
+        problem.problem(status, kind);
         let mut create = options;
         create["audio_url"] = json!(url);
         let answer = app.acme.v2(Method::POST, "/v2/pre-recorded").json(&create);
-        assert_eq!(Answer::to(answer).await.status, 413);
+        assert_eq!(Answer::to(answer).await.status, status);
     }
     app.finish().await;
 }
