@@ -130,12 +130,6 @@ const SQL_ELSEWHERE: [(&str, &str); 4] = [
 /// No file is longer.
 const MOST_LINES: usize = 420;
 
-/// But for these, and why.
-const LONGER: [(&str, &str); 1] = [(
-    "http/form.rs",
-    "the way of a file, whose steps depend on each other",
-)];
-
 /// What handlers do, as the first word of their names.
 const VERBS: [&str; 16] = [
     "create", "get", "list", "cancel", "delete", "update", "receive", "replay", "resolve", "retry",
@@ -182,9 +176,7 @@ fn forbidden_sql(source: &Source) -> Option<String> {
 
 /// Whether a file is too long to be read in one go.
 fn too_long(source: &Source) -> Option<String> {
-    let excepted = LONGER.iter().any(|(path, _)| *path == source.path);
-    (source.lines > MOST_LINES && !excepted)
-        .then(|| format!("{}: {} lines", source.path, source.lines))
+    (source.lines > MOST_LINES).then(|| format!("{}: {} lines", source.path, source.lines))
 }
 
 /// Files under a resource that serve more than one operation, or another than their name says.
@@ -260,13 +252,6 @@ fn the_path_of_a_file_tells_its_operation() {
 fn every_exception_is_still_one() {
     let sources = source::all();
     let find = |path: &str| sources.iter().find(|source| source.path == path);
-    for (path, _) in LONGER {
-        let lines = find(path).map_or(0, |source| source.lines);
-        assert!(
-            lines > MOST_LINES,
-            "{path} needs no exception: it has {lines} lines"
-        );
-    }
     for (path, _) in SQL_ELSEWHERE {
         let speaks = find(path).is_some_and(|source| source.speaks_sql);
         assert!(speaks, "{path} needs no exception: it speaks no SQL");

@@ -7,10 +7,7 @@ use sqlx::{Connection, PgConnection};
 
 use super::attempts::{Locked, await_decision, finish, lock, requeue};
 use crate::domain::{
-    attempt::AttemptState,
-    ids::AttemptId,
-    job::StatusReason,
-    settling::{MOST_RESENDS, WaitReason, Witness},
+    attempt::AttemptState, ids::AttemptId, job::StatusReason, settling::WaitReason,
 };
 
 /// An attempt of unknown outcome.
@@ -36,14 +33,6 @@ pub struct UnknownAttempt {
     pub resends: i64,
     /// Whether its job was canceled, or is done by another attempt. Then nothing is sent again, whatever comes of this one.
     pub job_has_ended: bool,
-}
-
-impl UnknownAttempt {
-    /// Whether its job is sent again once it counts as not sent.
-    #[must_use]
-    pub fn may_be_sent_again(&self, witness: Witness) -> bool {
-        (witness == Witness::Seen || !self.was_resent_blindly) && self.resends < MOST_RESENDS
-    }
 }
 
 /// A job that Gladia is known to have accepted. A look that finds it proves that the list is complete up to there.

@@ -16,7 +16,7 @@ pub const ABSENCES: u32 = 2;
 
 /// How often a job is ever sent again because its attempt was not there, before that is left to an operator. What fails in one way
 /// as often goes on to, and each time all others wait a moment for it.
-pub const MOST_RESENDS: i64 = 20;
+const MOST_RESENDS: i64 = 20;
 
 /// What a look proves about its own completeness.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -105,6 +105,13 @@ pub fn judge(absence: &Absence, settling_time: Duration) -> Judgement {
     }
 }
 
+/// Whether a job whose attempt counts as not sent is sent again without an operator. `resends`: how often it was before;
+/// `was_resent_blindly`: whether once without a witness.
+#[must_use]
+pub fn may_be_sent_again(witness: Witness, was_resent_blindly: bool, resends: i64) -> bool {
+    (witness == Witness::Seen || !was_resent_blindly) && resends < MOST_RESENDS
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -136,6 +143,14 @@ mod tests {
             judged(6000, Witness::MayCome),
             Judgement::Wait(WaitReason::NoWitness)
         );
+    }
+
+    #[test]
+    fn a_job_is_sent_again_without_a_witness_once_and_in_all_twenty_times() {
+        assert!(may_be_sent_again(Witness::CannotCome, false, 0));
+        assert!(!may_be_sent_again(Witness::CannotCome, true, 1));
+        assert!(may_be_sent_again(Witness::Seen, true, 19));
+        assert!(!may_be_sent_again(Witness::Seen, false, 20));
     }
 
     #[test]

@@ -1,20 +1,23 @@
 //! A file on its way to Gladia: the multipart form that brings it, forwarded while it arrives.
 //!
 //! Nothing is stored here and nothing is collected: a chunk is counted and handed on, and the next one is read once Gladia has
-//! taken it. It is hashed where an idempotency key will be compared by it, which takes as long as everything else together. So memory does not grow with the file, and a slow side slows the other. A file that breaks
-//! off is broken off upstream too, without the closing boundary, so half a file can never pass for a whole one.
+//! taken it ([`forward`]). It is hashed where an idempotency key will be compared by it, which takes as long as everything else
+//! together. So memory does not grow with the file, and a slow side slows the other. A file that breaks off is broken off
+//! upstream too, without the closing boundary, so half a file can never pass for a whole one.
 
-use std::{future::Future, io, time::Duration};
+mod forward;
+
+use std::{future::Future, time::Duration};
 
 use axum::{
     body::{Body, Bytes},
     http::HeaderMap,
 };
-use futures_util::{Stream, stream};
+use futures_util::{StreamExt, stream};
 use multer::{Field, Multipart};
 use serde_json::{Map, Value};
-use tokio::sync::{mpsc, oneshot};
 
+use self::forward::forward;
 use super::{
     body::{self, content_length, parse_json_object},
     form_body::{FormBody, FormBodyError, MAX_OVERHEAD_BYTES},
@@ -23,7 +26,7 @@ use super::{
 };
 use crate::{
     domain::sha256::Sha256,
-    gladia::{client::GladiaClient, error::GladiaError, upload::UploadedFile},
+    gladia::{client::GladiaClient, upload::UploadedFile},
 };
 
 /// The part that holds the file.
@@ -31,12 +34,6 @@ const AUDIO: &str = "audio";
 
 /// The part that holds the options.
 const OPTIONS: &str = "options";
-
-/// Chunks between the two connections. A few, so that neither waits for every single one of the other's.
-const CHUNKS_IN_FLIGHT: usize = 4;
-
-/// How long Gladia may take nothing of a file.
-const STALL_TIMEOUT: Duration = Duration::from_mins(1);
 
 /// What boundaries, part headers and the like may add to a form: before each of two parts, and behind them.
 const FORM_OVERHEAD_BYTES: u64 = 3 * MAX_OVERHEAD_BYTES as u64;
@@ -228,9 +225,13 @@ async fn receive_file(
             None
         }
         Destination::Gladia(gladia) | Destination::GladiaAndHash(gladia) => {
-            let (chunks, audio, whole) = audio_channel();
-            let upload = gladia.upload(filename.clone(), &content_type, audio);
-            Some(forward(&mut meter, &mut field, first, chunks, whole, upload).await?)
+            let rest = stream::try_unfold((&mut meter, &mut field), |(meter, field)| async {
+                let chunk = meter.next(field).await?;
+                Ok(chunk.map(|chunk| (chunk, (meter, field))))
+            });
+            let file = stream::iter([Ok(first)]).chain(rest);
+            let upload = |audio| gladia.upload(filename.clone(), &content_type, audio);
+            Some(forward(file, upload).await?)
         }
     };
     Ok(ReceivedFile {
@@ -239,53 +240,6 @@ async fn receive_file(
         sha256: meter.hash.map(Sha256::finish),
         uploaded,
     })
-}
-
-/// Reads from the caller and sends to Gladia, until both are through or one of them gives up.
-async fn forward(
-    meter: &mut Meter<'_>,
-    field: &mut Field<'_>,
-    first: Bytes,
-    chunks: mpsc::Sender<Chunk>,
-    mut whole: oneshot::Receiver<()>,
-    upload: impl Future<Output = Result<UploadedFile, GladiaError>>,
-) -> Result<UploadedFile, Problem> {
-    let feed = async {
-        let mut next = Some(first);
-        while let Some(chunk) = next {
-            match tokio::time::timeout(STALL_TIMEOUT, chunks.send(Chunk::Data(chunk))).await {
-                Ok(Ok(())) => {}
-                // Gladia has answered already, or is gone; its answer says which.
-                Ok(Err(_)) => return Ok(()),
-                Err(_) => return Err(GladiaError::Timeout.into()),
-            }
-            next = meter.next(field).await?;
-        }
-        let _ = chunks.send(Chunk::End).await;
-        Ok::<(), Problem>(())
-    };
-    tokio::pin!(feed, upload);
-    tokio::select! {
-        read = &mut feed => {
-            // On an error the upload is dropped here, and with it its connection.
-            read?;
-            let uploaded = upload.await?;
-            // An answer before the end of the file is a refusal, whatever it says.
-            whole.try_recv().map_err(|_| answered_early())?;
-            Ok(uploaded)
-        }
-        answer = &mut upload => match answer {
-            Ok(_) => Err(answered_early()),
-            Err(error) => Err(error.into()),
-        }
-    }
-}
-
-fn answered_early() -> Problem {
-    Problem::new(
-        ProblemType::UpstreamFailed,
-        "Gladia answered before it had the whole file. Nothing was kept; repeat the request.",
-    )
 }
 
 /// Counts and hashes what arrives.
@@ -312,36 +266,6 @@ impl Meter<'_> {
         }
         Ok(None)
     }
-}
-
-/// What goes through the channel to Gladia's connection.
-enum Chunk {
-    Data(Bytes),
-    /// The file is whole. A channel that closes without this breaks the upload off.
-    End,
-}
-
-/// A way to Gladia's connection, what comes out of it there, and word once all of it has.
-fn audio_channel() -> (
-    mpsc::Sender<Chunk>,
-    impl Stream<Item = io::Result<Bytes>> + Send + 'static,
-    oneshot::Receiver<()>,
-) {
-    let (sender, receiver) = mpsc::channel(CHUNKS_IN_FLIGHT);
-    let (is_whole, whole) = oneshot::channel();
-    let audio = stream::unfold(Some((receiver, is_whole)), |open| async move {
-        let (mut receiver, is_whole): (mpsc::Receiver<Chunk>, oneshot::Sender<()>) = open?;
-        match receiver.recv().await {
-            Some(Chunk::Data(chunk)) => Some((Ok(chunk), Some((receiver, is_whole)))),
-            Some(Chunk::End) => {
-                // Whoever has stopped waiting has no use for it.
-                let _ = is_whole.send(());
-                None
-            }
-            None => Some((Err(io::Error::other("the caller's upload broke off")), None)),
-        }
-    });
-    (sender, audio, whole)
 }
 
 /// Waits for the next piece of the form, but not forever.

@@ -3,7 +3,7 @@
 use url::form_urlencoded;
 use uuid::Uuid;
 
-use super::problem::Problem;
+use super::problem::{MOST_ERRORS, Problem};
 use crate::domain::cursor::{Cursor, ListTag};
 
 /// How many a page holds where nothing is said.
@@ -11,9 +11,6 @@ const DEFAULT_LIMIT: i64 = 20;
 
 /// How many it may hold.
 const MAX_LIMIT: i64 = 100;
-
-/// How many parameters are named at most when they break rules.
-const MOST_ERRORS: usize = 50;
 
 /// What a list can be filtered by.
 pub trait Filters {

@@ -24,6 +24,13 @@ fn much() -> String {
     "again and ".repeat(1_000_000)
 }
 
+async fn until_there_is_room(app: &TestApp, path: &str) {
+    eventually("room", async || {
+        (app.acme.get(path).await.status == 200).then_some(())
+    })
+    .await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn answers_that_are_not_taken_are_bounded_until_their_callers_are_gone() {
     let app = TestApp::builder()
@@ -52,10 +59,7 @@ async fn answers_that_are_not_taken_are_bounded_until_their_callers_are_gone() {
         let packed = ask(&app.acme, Method::GET, path).header("accept-encoding", "zstd");
         assert_eq!(Answer::to(packed).await.status, 200);
         drop(idle);
-        eventually("room", async || {
-            (app.acme.get(path).await.status == 200).then_some(())
-        })
-        .await;
+        until_there_is_room(&app, path).await;
     }
     let metrics = app.acme.with_key(None).get("/metrics").await.text();
     let refused = "gateway_requests_shed_total{reason=\"answers\"} ";
@@ -80,10 +84,7 @@ async fn a_page_that_is_not_taken_has_room_for_the_result_that_is_being_sent() {
     })
     .await;
     drop(idle);
-    eventually("room", async || {
-        (app.acme.get(&path).await.status == 200).then_some(())
-    })
-    .await;
+    until_there_is_room(&app, &path).await;
     app.finish().await;
 }
 

@@ -69,6 +69,7 @@ mod poll;
 mod proof;
 mod random_callbacks;
 mod reconcile;
+mod recorded_deliveries;
 mod refused_bodies;
 mod replay;
 mod retention;

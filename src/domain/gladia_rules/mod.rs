@@ -8,11 +8,9 @@ use serde_json::{Map, Value};
 use url::Url;
 
 use self::values::{ENTITY_TYPES, LANGUAGES, OTHERS, TARGET_ONLY};
+use super::options::MOST_VIOLATIONS;
 
 pub use self::values::{ECHOED_FLAGS, FLAGS, MODELS};
-
-/// How many errors are told of at most: a small body has room for very many.
-const MOST_ERRORS: usize = 50;
 
 /// What is wrong with a body, nothing if it is valid. `strict`: names that are not known are wrong, too.
 #[must_use]
@@ -145,7 +143,7 @@ impl<'a> Fields<'a> {
     }
 
     fn is_full(&self) -> bool {
-        self.errors.len() >= MOST_ERRORS
+        self.errors.len() >= MOST_VIOLATIONS
     }
 
     fn must(&mut self, name: &str, rule: &str, fits: impl FnOnce(&Value) -> bool) {
@@ -294,7 +292,7 @@ mod tests {
     fn of_very_many_errors_some_are_told() {
         let words = vec![json!({"language": 1}); 10_000];
         let body = json!({"audio_url": "https://a.example/b", "custom_vocabulary_config": {"vocabulary": words}});
-        assert_eq!(errors(&body).len(), MOST_ERRORS);
+        assert_eq!(errors(&body).len(), MOST_VIOLATIONS);
     }
 
     #[test]

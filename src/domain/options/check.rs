@@ -12,7 +12,7 @@ use super::warning::{Warning, WarningCode};
 use super::{found, schema, unknown};
 
 /// More violations than this help nobody, and a hostile body could have millions.
-const MOST_VIOLATIONS: usize = 50;
+pub const MOST_VIOLATIONS: usize = 50;
 
 /// Collects violations and warnings while walking a request.
 pub(super) struct Checker<'a> {

@@ -11,7 +11,7 @@ pub const RESERVED_METADATA_KEY: &str = "gladia_gateway_attempt";
 const MOST_CHARACTERS: usize = 2000;
 
 /// Deeper metadata is refused: JSON readers, ours included, stop not far beyond.
-const MOST_LEVELS: usize = 64;
+pub const MOST_METADATA_LEVELS: usize = 64;
 
 /// The identifier that stands under the gateway's key, for its length.
 const SAMPLE_ID: &str = "00000000-0000-0000-0000-000000000000";
@@ -30,7 +30,7 @@ pub(super) fn check(body: &Map<String, Value>, checker: &mut Checker) {
     if is_too_deep(metadata) {
         checker.report_at(
             &["custom_metadata"],
-            format!("`custom_metadata` must nest no deeper than {MOST_LEVELS} levels."),
+            format!("`custom_metadata` must nest no deeper than {MOST_METADATA_LEVELS} levels."),
         );
         return;
     }
@@ -59,7 +59,7 @@ pub fn metadata_errors(metadata: &Map<String, Value>) -> Vec<String> {
     }
     if is_too_deep(metadata) {
         errors.push(format!(
-            "custom_metadata must nest no deeper than {MOST_LEVELS} levels"
+            "custom_metadata must nest no deeper than {MOST_METADATA_LEVELS} levels"
         ));
     } else if length_with_mark(metadata) > MOST_CHARACTERS {
         let room = MOST_CHARACTERS + 1 - length_with_mark(&Map::new());
@@ -76,7 +76,7 @@ fn is_too_deep(metadata: &Map<String, Value>) -> bool {
     while let Some((value, level)) = waiting.pop() {
         let deeper = level + 1;
         match value {
-            Value::Array(_) | Value::Object(_) if level > MOST_LEVELS => return true,
+            Value::Array(_) | Value::Object(_) if level > MOST_METADATA_LEVELS => return true,
             Value::Array(items) => waiting.extend(items.iter().map(|item| (item, deeper))),
             Value::Object(fields) => waiting.extend(fields.values().map(|field| (field, deeper))),
             _ => {}

@@ -46,11 +46,12 @@ use utoipa::ToSchema;
 use super::receiver_url::ReceiverUrl;
 
 pub use callback::{CALLBACK_OPTIONS, CallbackConfig, callback_urls};
+pub use check::MOST_VIOLATIONS;
 pub use discontinued::{CodeSwitchingConfig, StructuredDataExtractionConfig};
 pub use extra::{merge_extra, warn_of_extra};
 pub use languages::{Language, LanguageConfig, TargetLanguage};
 pub use llm::AudioToLlmConfig;
-pub use metadata::{RESERVED_METADATA_KEY, metadata_errors};
+pub use metadata::{MOST_METADATA_LEVELS, RESERVED_METADATA_KEY, metadata_errors};
 pub use model::Model;
 pub use pii::{PiiEntityType, PiiRedactionConfig, ProcessedTextType};
 pub use schema::known_names;

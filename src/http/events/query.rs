@@ -7,7 +7,7 @@ use url::form_urlencoded;
 use crate::{
     domain::event::{EventId, PublicEventType},
     http::{
-        problem::Problem,
+        problem::{MOST_ERRORS, Problem},
         wait::{self, MOST_SECONDS},
     },
 };
@@ -17,9 +17,6 @@ const DEFAULT_LIMIT: usize = 100;
 
 /// How many it may hold.
 const MAX_LIMIT: usize = 500;
-
-/// How many parameters are named at most when they break rules.
-const MOST_ERRORS: usize = 50;
 
 /// Where a reader begins.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -218,7 +218,10 @@ impl HttpBody for Leaving {
 
 #[cfg(test)]
 mod tests {
-    use axum::{body::to_bytes, http::header};
+    use axum::{
+        body::to_bytes,
+        http::{StatusCode, header},
+    };
     use uuid::Uuid;
 
     use super::*;
@@ -262,6 +265,20 @@ mod tests {
         assert_eq!(answers.lock().held(), 2 * LARGE);
         drop(certain);
         assert_eq!(answers.lock().held(), LARGE);
+    }
+
+    #[tokio::test]
+    async fn of_what_was_not_done_nobody_has_to_learn() {
+        let answers = Answers::new(LARGE);
+        let _first = answers
+            .keep(answer(LARGE), Some(of(1)), Need::Certain)
+            .unwrap();
+        for status in [400, 503] {
+            let mut refusal = answer(LARGE);
+            *refusal.status_mut() = StatusCode::from_u16(status).unwrap();
+            let refused = answers.keep(refusal, Some(of(1)), Need::Certain);
+            assert_eq!(refused.unwrap_err(), Overload::Answers);
+        }
     }
 
     #[tokio::test]

@@ -9,11 +9,12 @@ use url::form_urlencoded;
 use super::LAST_EVENT_ID;
 use crate::{
     domain::event::{EventId, PublicEventType},
-    http::{events::query::parse_types, problem::Problem, state::AppState},
+    http::{
+        events::query::parse_types,
+        problem::{MOST_ERRORS, Problem},
+        state::AppState,
+    },
 };
-
-/// How many parameters are named at most when they break rules.
-const MOST_ERRORS: usize = 50;
 
 /// How a stream of a tenant's events is asked for.
 #[derive(Debug)]

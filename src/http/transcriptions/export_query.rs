@@ -12,7 +12,7 @@ use utoipa::ToSchema;
 
 use crate::{
     domain::rendering::{Format, Wishes},
-    http::problem::Problem,
+    http::problem::{MOST_ERRORS, Problem},
 };
 
 /// Speakers and channels that are named or picked are no more than these; and a name is no longer, in characters.
@@ -110,9 +110,6 @@ const PARAMETERS: [&str; 10] = [
     "maximum_characters_per_row",
     "maximum_rows_per_caption",
 ];
-
-/// What is told of at most, of a query that is wrong in many ways.
-const MOST_ERRORS: usize = 50;
 
 /// Those that may be given several times.
 const REPEATED: [&str; 4] = ["speaker", "channel", "speaker_names", "channel_names"];

@@ -33,7 +33,7 @@ const PASSED_ON: [HeaderName; 6] = [
 
 /// Get a transcription's original audio.
 ///
-/// Streams it from where Gladia keeps it. A `Range` header is passed on.
+/// Streams it from where Gladia keeps it. A `Range` header is passed on, but beside `If-Range`, where the whole comes.
 #[utoipa::path(
     get,
     path = "/v1/transcriptions/{id}/audio",

@@ -13,7 +13,7 @@ use crate::{
             parse_instant,
         },
     },
-    http::problem::Problem,
+    http::problem::{MOST_ERRORS, Problem},
 };
 
 /// The form of a report.
@@ -38,9 +38,6 @@ pub struct UsageQuery {
     /// In which form, where the query says so.
     pub format: Option<Format>,
 }
-
-/// What is told of at most, of a query that is wrong in many ways.
-const MOST_ERRORS: usize = 50;
 
 /// What was read, and every rule that was broken on the way.
 #[derive(Default)]

@@ -111,14 +111,13 @@ impl Deliverer {
     async fn record(
         &self,
         batch: &[Finished],
-        is_again: bool,
+        mut may_be_recorded: bool,
         give_up: &CancellationToken,
     ) -> sqlx::Result<()> {
         let outcomes: Vec<Outcome> = batch
             .iter()
             .map(|finished| finished.outcome.clone())
             .collect();
-        let mut may_be_recorded = is_again;
         let recorded = loop {
             let recorded = async {
                 let mut conn = self.0.parts.pool.acquire().await?;

@@ -33,7 +33,9 @@ use crate::{
     },
     domain::{
         ids::AttemptId,
-        settling::{Absence, Judgement, WITHOUT_WITNESS, WaitReason, Witness, judge},
+        settling::{
+            Absence, Judgement, WITHOUT_WITNESS, WaitReason, Witness, judge, may_be_sent_again,
+        },
     },
     gladia::{
         client::GladiaClient,
@@ -353,7 +355,13 @@ impl LookUp {
                 "absent"
             }
             Judgement::NotSent
-                if attempt.job_has_ended || self.resends && attempt.may_be_sent_again(witness) =>
+                if attempt.job_has_ended
+                    || self.resends
+                        && may_be_sent_again(
+                            witness,
+                            attempt.was_resent_blindly,
+                            attempt.resends,
+                        ) =>
             {
                 let without_witness = witness != Witness::Seen;
                 if look_ups::settle_as_not_sent(&mut conn, attempt, without_witness).await? {

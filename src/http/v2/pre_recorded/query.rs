@@ -12,6 +12,7 @@ use url::form_urlencoded;
 use crate::domain::{
     job::PublicStatus,
     job_filter::{JobFilter, MOST_METADATA},
+    options::MOST_METADATA_LEVELS,
     searchable::searchable,
 };
 
@@ -72,10 +73,6 @@ impl ListQuery {
     }
 }
 
-/// How deep brackets may go. Each level is a call, to put a value there, to compare it and to forget it, and the longest query
-/// has room for so many that they would not fit on a stack.
-const MOST_LEVELS: usize = 64;
-
 #[derive(Default)]
 struct Parser {
     offset: i64,
@@ -115,9 +112,11 @@ impl Parser {
                 let Some(path) = inner.and_then(|rest| rest.strip_suffix(']')) else {
                     return;
                 };
-                if path.matches("][").count() >= MOST_LEVELS {
+                // Each level is a call, to put a value there, to compare it and to forget it, and the longest query has room
+                // for so many that they would not fit on a stack.
+                if path.matches("][").count() >= MOST_METADATA_LEVELS {
                     let rule = format!(
-                        "custom_metadata must not be nested more than {MOST_LEVELS} levels deep"
+                        "custom_metadata must not be nested more than {MOST_METADATA_LEVELS} levels deep"
                     );
                     return self.complain(rule);
                 }
@@ -289,8 +288,8 @@ mod tests {
     #[test]
     fn brackets_go_as_deep_as_anybody_means_and_no_deeper() {
         let query = |levels: usize| format!("custom_metadata{}=1", "[a]".repeat(levels));
-        assert_eq!(parsed(&query(MOST_LEVELS)).rest.len(), 1);
-        for levels in [MOST_LEVELS + 1, 30_000] {
+        assert_eq!(parsed(&query(MOST_METADATA_LEVELS)).rest.len(), 1);
+        for levels in [MOST_METADATA_LEVELS + 1, 30_000] {
             let errors = ListQuery::parse(&query(levels)).unwrap_err();
             assert!(errors[0].contains("64 levels"), "{errors:?}");
         }
