@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
+use chrono::{DateTime, Utc};
 use sqlx::{Connection, PgConnection};
+use uuid::Uuid;
 
 use super::{
     batches, corrupt, deliveries,
@@ -116,29 +118,46 @@ pub async fn delete_ended(
     Ok(DeletedEnded::Done)
 }
 
-/// Finds jobs that ended longer ago than the retention, the oldest first.
+/// Where the walk through what has ended has come to.
+#[derive(Debug, Clone, Copy)]
+pub struct Ended {
+    /// Which job.
+    pub id: JobId,
+    /// When it ended.
+    pub finished_at: DateTime<Utc>,
+}
+
+/// Finds jobs that ended longer ago than the retention, the oldest first; only those behind `after`.
 ///
 /// # Errors
 /// Where the database does not answer.
 pub async fn list_expired(
     conn: &mut PgConnection,
     retention: Duration,
+    after: Option<Ended>,
     limit: i64,
-) -> sqlx::Result<Vec<JobId>> {
-    sqlx::query!(
-        "
-        SELECT id FROM jobs
+) -> sqlx::Result<Vec<Ended>> {
+    let rows = sqlx::query!(
+        r#"
+        SELECT id, finished_at AS "finished_at!" FROM jobs
         WHERE finished_at IS NOT NULL AND deleted_at IS NULL
           -- As a value, so that the index ends the walk.
           AND finished_at <= (SELECT gateway_now() - make_interval(secs => $1))
-        ORDER BY finished_at LIMIT $2
-        ",
+          AND (finished_at, id) > (coalesce($3, '-infinity'::timestamptz), $4)
+        ORDER BY finished_at, id LIMIT $2
+        "#,
         retention.as_secs_f64(),
         limit,
+        after.map(|after| after.finished_at),
+        after.map_or(Uuid::nil(), |after| after.id.0),
     )
     .fetch_all(conn)
-    .await
-    .map(|rows| rows.into_iter().map(|row| row.id.into()).collect())
+    .await?;
+    let ended = rows.into_iter().map(|row| Ended {
+        id: row.id.into(),
+        finished_at: row.finished_at,
+    });
+    Ok(ended.collect())
 }
 
 /// Erases one of them. `false` where somebody else does, or has; or where it is not due any more.

@@ -9,7 +9,8 @@ use tokio_util::sync::CancellationToken;
 
 use super::{ERROR_PAUSE, sweep_interval};
 use crate::db::{
-    self, job_endings,
+    self,
+    job_endings::{self, Ended},
     pool::{Pool, in_time},
     uploads,
 };
@@ -35,10 +36,11 @@ impl Retention {
     /// Looks until told to stop. A transaction that is cut off is rolled back, and another look finds the same.
     pub async fn run(self, stop: CancellationToken) {
         let mut next_uploads = Instant::now();
+        let mut walk = None;
         loop {
             let swept = tokio::select! {
                 () = stop.cancelled() => return,
-                swept = self.sweep(&mut next_uploads) => swept,
+                swept = self.sweep(&mut walk, &mut next_uploads) => swept,
             };
             let rest = match swept {
                 Ok(true) => Duration::ZERO,
@@ -56,8 +58,13 @@ impl Retention {
     }
 
     /// Erases what is due, a batch of each kind. Whether there may be more.
-    async fn sweep(&self, next_uploads: &mut Instant) -> sqlx::Result<bool> {
-        let mut has_more = self.erase_jobs().await?;
+    async fn sweep(
+        &self,
+        walk: &mut Option<Ended>,
+        next_uploads: &mut Instant,
+    ) -> sqlx::Result<bool> {
+        *walk = self.erase_jobs(*walk).await?;
+        let mut has_more = walk.is_some();
         if Instant::now() >= *next_uploads {
             if self.erase_uploads().await? {
                 has_more = true;
@@ -68,14 +75,18 @@ impl Retention {
         Ok(has_more)
     }
 
-    /// Erases a batch of jobs. Whether there may be more.
-    async fn erase_jobs(&self) -> sqlx::Result<bool> {
+    /// Erases a batch of jobs, behind the one that the walk has come to. Where it goes on, if there may be more: jobs that
+    /// cannot be erased, however many, are passed over until the walk begins anew.
+    async fn erase_jobs(&self, after: Option<Ended>) -> sqlx::Result<Option<Ended>> {
         let mut conn = self.pool.acquire().await?;
-        let expired = job_endings::list_expired(&mut conn, self.keeps_for, BATCH);
+        let expired = job_endings::list_expired(&mut conn, self.keeps_for, after, BATCH);
         let expired = in_time(expired).await?;
         let is_full = i64::try_from(expired.len()).is_ok_and(|found| found == BATCH);
+        let last = expired.last().copied().filter(|_| is_full);
         let mut erased = 0_u64;
-        for job_id in expired {
+        let mut failed = 0_u64;
+        let mut last_failure = None;
+        for Ended { id: job_id, .. } in expired {
             let (keeps_for, deletes) = (self.keeps_for, self.deletes_at_gladia);
             let erasing = job_endings::erase_expired(&mut conn, job_id, keeps_for, deletes);
             match in_time(erasing).await {
@@ -87,12 +98,20 @@ impl Retention {
                 Err(error) if db::is_unavailable(&error) => return Err(error),
                 // One job that cannot be erased does not keep the others.
                 Err(error) => {
-                    tracing::error!(%error, job.id = %job_id, "Could not erase job {job_id}; trying again");
+                    failed += 1;
+                    last_failure = Some((job_id, error));
                 }
             }
         }
+        // One line for all of them, since it comes again with each walk.
+        if let Some((job_id, error)) = last_failure {
+            tracing::error!(
+                %error, job.id = %job_id,
+                "Could not erase {failed} of the jobs whose retention has ended, the last of them {job_id}; trying again"
+            );
+        }
         metrics::counter!("gateway_transcriptions_retired_total").increment(erased);
-        Ok(is_full && erased > 0)
+        Ok(last)
     }
 
     /// Erases a batch of files that no job uses. Whether there may be more.

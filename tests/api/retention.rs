@@ -69,6 +69,46 @@ async fn what_ended_longer_ago_than_the_retention_is_erased_by_any_replica() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn jobs_that_cannot_be_erased_keep_no_other_from_it_however_many_they_are() {
+    let app = TestApp::builder()
+        .set("RETENTION_SECONDS", 3600)
+        .start()
+        .await;
+    let id = app.acme.start("a.mp3").await;
+    app.acme.wait_until_done(&id).await;
+    // More than are taken in one go, and all of them of one instant before it.
+    app.execute(
+        "INSERT INTO jobs (id, tenant_id, api_key_id, status, request, audio_url, finished_at)
+         SELECT gen_random_uuid(), tenant_id, api_key_id, 'canceled', request, audio_url, finished_at - interval '1 minute'
+         FROM jobs, generate_series(1, 250)",
+    )
+    .await;
+    app.execute(
+        "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE 'damaged'; END $$",
+    )
+    .await;
+    app.execute(
+        "CREATE TRIGGER refuse BEFORE UPDATE ON jobs FOR EACH ROW WHEN (OLD.status = 'canceled') EXECUTE FUNCTION refuse()",
+    )
+    .await;
+    app.set_clock_ahead("62 minutes").await;
+    wait_until_erased(&app, &id).await;
+    // Once they can be, they go as well.
+    app.execute("DROP TRIGGER refuse ON jobs").await;
+    eventually("erased jobs", async || {
+        (app.rows("jobs WHERE deleted_at IS NULL").await == 0).then_some(())
+    })
+    .await;
+    // They have no history, as those that were accepted have.
+    let made = "SELECT id FROM jobs WHERE status = 'canceled'";
+    app.execute(&format!("DELETE FROM events WHERE job_id IN ({made})"))
+        .await;
+    app.execute("DELETE FROM jobs WHERE status = 'canceled'")
+        .await;
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn gladias_copy_goes_along_where_that_is_wanted() {
     let app = TestApp::builder()
         .set("RETENTION_SECONDS", 3600)
