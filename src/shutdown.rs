@@ -1,6 +1,8 @@
 //! How the process ends: signals become tokens, and a tracker knows what still runs.
 //!
-//! The first SIGTERM or Ctrl-C cancels the _soft_ token: nothing new is accepted or claimed, and what runs may finish.
+//! The first SIGTERM or Ctrl-C cancels the _leaving_ token: `/readyz` says no from then on, so that load balancers send their
+//! requests elsewhere, and everything goes on meanwhile. After the delay for that, which is none unless it is set, the _soft_
+//! token: nothing new is accepted or claimed, and what runs may finish.
 //! A second signal, or the end of the time for that, cancels the _hard_ token: whatever still runs records what it must
 //! (an attempt that may have been sent, for one) and stops. A third signal ends the process where it stands.
 
@@ -9,6 +11,7 @@ use std::{io, time::Duration};
 use tokio::{
     select,
     signal::unix::{Signal, SignalKind, signal},
+    sync::mpsc::{UnboundedReceiver, unbounded_channel},
     time::{sleep, timeout},
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -23,6 +26,8 @@ const EXIT_INTERRUPTED: i32 = 130;
 /// Two tokens and the tasks that heed them. Clones are the same shutdown.
 #[derive(Debug, Clone, Default)]
 pub struct Shutdown {
+    /// Say that it is about to end.
+    pub leaving: CancellationToken,
     /// Accept and begin nothing new.
     pub soft: CancellationToken,
     /// Stop.
@@ -32,26 +37,23 @@ pub struct Shutdown {
 }
 
 impl Shutdown {
-    /// A shutdown that SIGTERM and SIGINT begin.
+    /// A shutdown that SIGTERM and SIGINT begin, and that ends nothing until a delay is over.
     ///
     /// # Errors
     /// Where the signals cannot be listened to.
-    pub fn on_signals() -> io::Result<Self> {
+    pub fn on_signals(delay: Duration) -> io::Result<Self> {
         let mut signals = Signals {
             terminate: signal(SignalKind::terminate())?,
             interrupt: signal(SignalKind::interrupt())?,
         };
+        let (seen, mut names) = unbounded_channel();
         let shutdown = Self::manual();
-        let Self { soft, hard, .. } = shutdown.clone();
-        // Not tracked: it waits for as long as the process lives.
+        let followed = shutdown.clone();
+        // Neither is tracked: they wait for as long as the process lives.
+        tokio::spawn(async move { while seen.send(signals.next().await).is_ok() {} });
         tokio::spawn(async move {
-            let name = signals.next().await;
-            info!("Received {name}: finishing what is under way; a second signal stops at once");
-            soft.cancel();
-            let name = signals.next().await;
-            warn!("Received {name} again: stopping at once");
-            hard.cancel();
-            signals.next().await;
+            followed.follow(&mut names, delay).await;
+            names.recv().await;
             std::process::exit(EXIT_INTERRUPTED);
         });
         Ok(shutdown)
@@ -61,6 +63,34 @@ impl Shutdown {
     #[must_use]
     pub fn manual() -> Self {
         Self::default()
+    }
+
+    /// Does what the first signal asks for, and the second one.
+    async fn follow(&self, signals: &mut UnboundedReceiver<&'static str>, delay: Duration) {
+        let Some(name) = signals.recv().await else {
+            return;
+        };
+        self.leaving.cancel();
+        let mut second = None;
+        if !delay.is_zero() {
+            info!(
+                "Received {name}: not ready any more, and goes on for {} s, until nobody sends anything here",
+                delay.as_secs()
+            );
+            second = timeout(delay, signals.recv()).await.ok();
+        }
+        if second.is_none() {
+            info!("Received {name}: finishing what is under way; a second signal stops at once");
+        }
+        self.soft.cancel();
+        let second = match second {
+            Some(name) => name,
+            None => signals.recv().await,
+        };
+        if let Some(name) = second {
+            warn!("Received {name} again: stopping at once");
+            self.hard.cancel();
+        }
     }
 
     /// Waits for the tracked tasks, no longer than `bound` and not beyond the hard token. Then cancels that token, and
@@ -97,6 +127,35 @@ mod tests {
     use std::{future::pending, time::Instant};
 
     use super::*;
+
+    #[tokio::test]
+    async fn nothing_ends_until_the_delay_is_over() {
+        let shutdown = Shutdown::manual();
+        let (signal, mut signals) = unbounded_channel();
+        let followed = shutdown.clone();
+        tokio::spawn(async move {
+            let delay = Duration::from_millis(100);
+            followed.follow(&mut signals, delay).await;
+        });
+        let began = Instant::now();
+        signal.send("SIGTERM").unwrap();
+        shutdown.leaving.cancelled().await;
+        shutdown.soft.cancelled().await;
+        assert!(began.elapsed() >= Duration::from_millis(100));
+        assert!(!shutdown.hard.is_cancelled());
+        signal.send("SIGTERM").unwrap();
+        shutdown.hard.cancelled().await;
+    }
+
+    #[tokio::test]
+    async fn a_second_signal_waits_for_no_delay() {
+        let shutdown = Shutdown::manual();
+        let (signal, mut signals) = unbounded_channel();
+        signal.send("SIGINT").unwrap();
+        signal.send("SIGINT").unwrap();
+        shutdown.follow(&mut signals, Duration::from_hours(1)).await;
+        assert!(shutdown.soft.is_cancelled() && shutdown.hard.is_cancelled());
+    }
 
     #[tokio::test]
     async fn draining_ends_with_the_last_task() {

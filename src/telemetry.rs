@@ -12,6 +12,7 @@ use std::{
 use anyhow::Context;
 use clap::ValueEnum;
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
+use tracing::level_filters::LevelFilter;
 use tracing_appender::non_blocking::{NonBlockingBuilder, WorkerGuard};
 use tracing_subscriber::{
     EnvFilter, Layer, layer::SubscriberExt, registry, util::SubscriberInitExt, util::TryInitError,
@@ -61,9 +62,15 @@ impl FromStr for LogFilter {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        EnvFilter::try_new(text)
-            .map(|_| Self(text.to_owned()))
-            .map_err(|_| "must be a level (error, warn, info, debug, trace) or module=level, separated by commas".into())
+        let directives: Vec<&str> = text.split(',').map(str::trim).collect();
+        // A word that is no level would be a module, of which everything is written, and of all others nothing.
+        let is_known =
+            |directive: &&str| directive.contains('=') || directive.parse::<LevelFilter>().is_ok();
+        let text = directives.join(",");
+        if directives.iter().all(is_known) && EnvFilter::try_new(&text).is_ok() {
+            return Ok(Self(text));
+        }
+        Err("must be a level (error, warn, info, debug, trace, off) or module=level, separated by commas".into())
     }
 }
 

@@ -172,6 +172,7 @@ impl Gateway {
             is_started: Arc::new(AtomicBool::new(!is_late)),
             callback_permits: Arc::new(Semaphore::new(CALLBACKS_AT_ONCE)),
             tasks: shutdown.tracker.clone(),
+            leaving: shutdown.leaving.clone(),
             stopping: shutdown.soft.clone(),
             waiting_room,
             zero_data_retention: settings.gladia.gladia_zero_data_retention,

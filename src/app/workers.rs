@@ -40,6 +40,7 @@ pub(super) fn spawn(
         soft,
         hard,
         tracker,
+        ..
     } = gateway.shutdown.clone();
     let worker = worker_name();
     let submitter = Submitter::new(submit::Parts {
@@ -84,7 +85,6 @@ pub(super) fn spawn(
         pool: pool.clone(),
         gladia: state.gladia.clone(),
         zero_data_retention: settings.gladia.gladia_zero_data_retention,
-        retention_deletes: settings.retention.retention_deletes_at_gladia,
     };
     gateway.spawn("erase", eraser.run(soft.clone()));
     if let Some(keeps_for) = settings.retention.retention {
@@ -130,6 +130,7 @@ fn tell(gateway: &Gateway, state: &AppState, worker: String) {
         soft,
         hard,
         tracker,
+        ..
     } = gateway.shutdown.clone();
     let deliverer = Deliverer::new(deliver::Parts {
         pool: state.pool.clone(),

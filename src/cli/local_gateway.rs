@@ -3,6 +3,8 @@
 use anyhow::anyhow;
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use secrecy::SecretString;
+use sha2::{Digest, Sha256};
+use sqlx::ConnectOptions;
 use url::Url;
 
 use crate::{
@@ -24,6 +26,16 @@ pub struct Account<'a> {
     pub url: Url,
     /// As the setting `COMPLETION` has it.
     pub completion: &'a str,
+    /// What signs callback addresses and seals secrets; `None`: something random, for a database that goes with the process.
+    pub callback_key: Option<[u8; 32]>,
+}
+
+/// A key that is the same whenever this database is used: what an earlier process has sealed there is still to be opened. It is
+/// as secret as the password of the database.
+#[must_use]
+pub fn key_of(database_url: &DatabaseUrl) -> [u8; 32] {
+    let url = database_url.options().to_url_lossy();
+    Sha256::digest(format!("callback key of {url}")).into()
 }
 
 /// Starts the service as `serve` would, on a free port.
@@ -36,10 +48,8 @@ pub async fn start(
     more: &[(&str, &str)],
     shutdown: &Shutdown,
 ) -> anyhow::Result<(Gateway, Url)> {
-    let callback_keys = format!(
-        "local:{}",
-        BASE64_URL_SAFE_NO_PAD.encode(rand::random::<[u8; 32]>())
-    );
+    let key = account.callback_key.unwrap_or_else(rand::random);
+    let callback_keys = format!("local:{}", BASE64_URL_SAFE_NO_PAD.encode(key));
     let settings = [
         ("DATABASE_URL", "postgres://replaced.below/"),
         ("GLADIA_API_KEY", account.key),

@@ -4,10 +4,13 @@ use std::process::ExitCode;
 
 use anyhow::{Context, ensure};
 use clap::Args;
-use sqlx::{PgConnection, migrate::Migrate};
+use sqlx::{Connection, PgConnection, migrate::Migrate};
 
 use super::{connect::connect, output};
-use crate::{config::DatabaseSettings, db::MIGRATOR};
+use crate::{
+    config::DatabaseSettings,
+    db::{MIGRATION_PAUSE, MIGRATION_TRIES, MIGRATOR, gave_way},
+};
 
 /// What is to be migrated, and how far.
 #[derive(Args, Debug)]
@@ -36,19 +39,36 @@ pub async fn run(args: &MigrateArgs) -> anyhow::Result<ExitCode> {
             "there is no migration {last}"
         );
     }
-    let mut conn = connect(&args.database).await?;
-    // The migrator takes this same lock once more. Held from here on, what is counted is what this run applies, and two
-    // runs do not collide over the table that counts.
-    conn.lock().await?;
-    let before = list_applied(&mut conn).await?;
-    let migrated = match args.to {
-        None => MIGRATOR.run(&mut conn).await,
-        Some(last) => MIGRATOR.run_to(last, &mut conn).await,
+    let mut applied = 0;
+    let mut tries = 1;
+    let after = loop {
+        let mut conn = connect(&args.database).await?;
+        // The migrator takes this same lock once more. Held from here on, what is counted is what this run applies, and two
+        // runs do not collide over the table that counts.
+        conn.lock().await?;
+        let before = list_applied(&mut conn).await?;
+        let migrated = match args.to {
+            None => MIGRATOR.run(&mut conn).await,
+            Some(last) => MIGRATOR.run_to(last, &mut conn).await,
+        };
+        match migrated {
+            Err(error) if gave_way(&error) && tries < MIGRATION_TRIES => {
+                // What it has applied before that one counts as well.
+                applied += list_applied(&mut conn).await?.len() - before.len();
+                // With it goes the lock, so that others get through in between.
+                conn.close().await?;
+                tries += 1;
+                tokio::time::sleep(MIGRATION_PAUSE).await;
+            }
+            migrated => {
+                migrated.context("the migrations were not all applied")?;
+                let after = list_applied(&mut conn).await?;
+                conn.unlock().await?;
+                applied += after.len() - before.len();
+                break after;
+            }
+        }
     };
-    migrated.context("the migrations were not all applied")?;
-    let after = list_applied(&mut conn).await?;
-    conn.unlock().await?;
-    let applied = after.len().saturating_sub(before.len());
     let version = after.into_iter().max().unwrap_or_default();
     output::line(&match applied {
         0 => format!("Nothing to apply: the database is at version {version}"),

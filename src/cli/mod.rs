@@ -30,6 +30,8 @@ mod with_gateway;
 mod with_postgres;
 
 use std::process::ExitCode;
+#[cfg(feature = "dev-tools")]
+use std::time::Duration;
 
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
@@ -165,7 +167,10 @@ impl Cli {
     /// Where it fails.
     pub async fn run(self) -> anyhow::Result<ExitCode> {
         match self.command {
-            Command::Serve(settings) => serve::run(*settings, Shutdown::on_signals()?).await,
+            Command::Serve(settings) => {
+                let delay = settings.requests.shutdown_delay;
+                serve::run(*settings, Shutdown::on_signals(delay)?).await
+            }
             Command::Migrate(args) => migrate::run(&args).await,
             Command::Openapi(args) => openapi::run(&args),
             Command::Keys(command) => keys::run(command).await,
@@ -174,14 +179,14 @@ impl Cli {
             Command::Attempts(command) => attempts::run(command).await,
             Command::Limits(command) => limits::run(command).await,
             #[cfg(feature = "dev-tools")]
-            Command::Demo(args) => demo::run(args, Shutdown::on_signals()?).await,
+            Command::Demo(args) => demo::run(args, Shutdown::on_signals(Duration::ZERO)?).await,
             #[cfg(feature = "dev-tools")]
             Command::Simulate(args) => {
-                simulate::run(args, Shutdown::on_signals()?.soft).await?;
+                simulate::run(args, Shutdown::on_signals(Duration::ZERO)?.soft).await?;
                 Ok(ExitCode::SUCCESS)
             }
             #[cfg(feature = "dev-tools")]
-            Command::Chaos(args) => chaos::run(args, Shutdown::on_signals()?).await,
+            Command::Chaos(args) => chaos::run(args, Shutdown::on_signals(Duration::ZERO)?).await,
             #[cfg(feature = "dev-tools")]
             Command::WithGateway(args) => with_gateway::run(args).await,
             #[cfg(feature = "dev-tools")]

@@ -12,7 +12,7 @@ pub async fn run(settings: ServeSettings, shutdown: Shutdown) -> anyhow::Result<
     let spans = &settings.spans;
     let exporter = trace::export_to(
         spans.otel_exporter_otlp_endpoint.as_ref(),
-        &spans.otel_service_name,
+        spans.otel_service_name.as_deref(),
     )?;
     let served = app::serve(settings, shutdown).await;
     exporter.finish().await;

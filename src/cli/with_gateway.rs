@@ -111,6 +111,7 @@ async fn beside_gateway(
         key: SIMULATOR_KEY,
         url: simulator.url(),
         completion: "callback",
+        callback_key: None,
     };
     let settings: Vec<(&str, &str)> = args
         .settings

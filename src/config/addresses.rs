@@ -20,7 +20,8 @@ pub struct AddressSettings {
     #[arg(long, env, value_parser = base_url, required = true)]
     pub public_url: Option<Url>,
 
-    /// The base address of the links in responses. Where it is not set, links follow each request's own host.
+    /// The base address of links. Where it is not set, those of `/v1`, webhooks and streams are paths
+    /// without a host, and those of `/v2` begin with the host that was asked.
     ///
     /// Example: API_URL=https://transcription.internal
     #[arg(long, env, value_parser = base_url)]
@@ -32,7 +33,8 @@ pub struct AddressSettings {
     #[arg(long, env, default_value = "127.0.0.1:8080")]
     pub listen_addr: SocketAddr,
 
-    /// The IP address and port for Gladia's callbacks alone, so that only they need to be public.
+    /// The IP address and port for Gladia's callbacks and account webhooks alone, so that only they need to be public.
+    /// `LISTEN_ADDR` then does not serve them.
     ///
     /// Example: CALLBACK_LISTEN_ADDR=0.0.0.0:8081
     #[arg(long, env)]

@@ -73,8 +73,9 @@ impl Environment {
         self
     }
 
-    /// Finds a setting under its name or, as a file's path, under `NAME_FILE`. An empty one counts as not set.
-    pub(super) fn look_up(&self, name: &str) -> Result<Option<OsString>, String> {
+    /// Finds a setting under its name or, as a file's path, under `NAME_FILE`, and tells under which name. An empty one counts as
+    /// not set.
+    pub(super) fn look_up<'a>(&self, name: &'a str) -> Result<Option<(&'a str, OsString)>, String> {
         let other = OTHER_NAMES.iter().find(|(ours, _)| *ours == name);
         let names = || std::iter::once(name).chain(other.map(|(_, other)| *other));
         for source in &self.sources {
@@ -83,8 +84,10 @@ impl Environment {
                 let file_name = format!("{name}_FILE");
                 match (get(name), get(&file_name)) {
                     (None, None) => {}
-                    (Some(value), None) => return Ok(Some(value)),
-                    (None, Some(path)) => return read_file(&file_name, &path).map(Some),
+                    (Some(value), None) => return Ok(Some((name, value))),
+                    (None, Some(path)) => {
+                        return read_file(&file_name, &path).map(|value| Some((name, value)));
+                    }
                     (Some(_), Some(_)) => {
                         return Err(format!(
                             "is given twice, by {name} and by {file_name}: remove one of them"

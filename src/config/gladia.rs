@@ -6,7 +6,7 @@ use clap::{ArgAction, Args};
 use secrecy::SecretString;
 use url::Url;
 
-use super::values::{base_url, header_secret, seconds};
+use super::values::{gladia_url, header_secret, seconds};
 use crate::{domain::plan::Plan, gladia::client::GladiaSettings};
 
 /// How Gladia is reached.
@@ -22,7 +22,7 @@ pub struct GladiaArgs {
     /// The base address of Gladia's API, or of the simulator.
     ///
     /// Example: GLADIA_API_URL=https://api.gladia.io
-    #[arg(long, env, default_value = "https://api.gladia.io", value_parser = base_url)]
+    #[arg(long, env, default_value = "https://api.gladia.io", value_parser = gladia_url)]
     pub gladia_api_url: Url,
 
     /// How many seconds Gladia may take to accept a transcription (1 to 60).

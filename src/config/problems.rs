@@ -65,6 +65,11 @@ impl Setting {
         }
     }
 
+    /// Names it as whoever has set it knows it.
+    pub(super) fn call(&mut self, name: &str) {
+        name.clone_into(&mut self.name);
+    }
+
     /// A reason with the value that it is about, unless the value is secret.
     pub(super) fn with_value(&self, reason: &str, value: &str) -> String {
         if self.secret || value.is_empty() {

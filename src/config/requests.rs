@@ -139,7 +139,22 @@ pub struct RequestSettings {
     #[arg(long, env, value_name = "REQUESTS", default_value = "2000", value_parser = whole(1_usize..=100_000))]
     pub max_waiting_requests: usize,
 
-    /// How many seconds requests and work under way get to finish after SIGTERM or Ctrl-C (0 to 3600).
+    /// How many seconds a gateway goes on after SIGTERM or Ctrl-C, while `/readyz` already says that it is not ready (0 to 300).
+    ///
+    /// Longer than a load balancer takes to notice that, so that nothing is sent here once nothing is accepted. None is needed
+    /// where whatever stops the gateway takes it out of the balancer first.
+    ///
+    /// Example: SHUTDOWN_DELAY_SECONDS=10
+    #[arg(
+        long = "shutdown-delay-seconds",
+        env = "SHUTDOWN_DELAY_SECONDS",
+        value_name = "SECONDS",
+        default_value = "0",
+        value_parser = seconds(0..=300),
+    )]
+    pub shutdown_delay: Duration,
+
+    /// How many seconds requests and work under way get to finish after SIGTERM or Ctrl-C, and after that delay (0 to 3600).
     ///
     /// Keep it below the time after which whatever stops the gateway kills it.
     ///

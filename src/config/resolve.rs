@@ -93,9 +93,13 @@ fn resolve_arg(arg: Arg, environment: &Environment, settings: Option<&mut Settin
     let (name, flag) = (name.to_string_lossy().into_owned(), format!("--{long}"));
     let mut setting = Setting::of(&arg, &name);
     let found = environment.look_up(&name).and_then(|value| match value {
-        Some(value) => match check(&arg, &value) {
+        Some((found_as, value)) => match check(&arg, &value) {
             Ok(()) => Ok(Some(value)),
-            Err(reason) => Err(setting.with_value(&reason, &value.to_string_lossy())),
+            Err(reason) => {
+                let problem = setting.with_value(&reason, &value.to_string_lossy());
+                setting.call(found_as);
+                Err(problem)
+            }
         },
         None => Ok(None),
     });

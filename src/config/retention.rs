@@ -12,7 +12,8 @@ use super::values::seconds;
 pub struct RetentionSettings {
     /// After how many seconds ended transcriptions are erased (60 to 3155760000). Unless set, they are kept.
     ///
-    /// What is erased is what `DELETE` erases: options, audio reference, result. A receipt stays.
+    /// What is erased is what `DELETE` erases: options, audio reference, result. A receipt stays. Files that were uploaded
+    /// longer ago and that no transcription uses are forgotten, too.
     ///
     /// Example: RETENTION_SECONDS=2592000
     #[arg(
@@ -23,7 +24,7 @@ pub struct RetentionSettings {
     )]
     pub retention: Option<Duration>,
 
-    /// Whether Gladia's copy is deleted along with ours when the retention ends.
+    /// Whether Gladia's copy of a transcription is deleted along with ours when the retention ends.
     ///
     /// Example: RETENTION_DELETES_AT_GLADIA=true
     #[arg(long, env, value_name = "BOOL", default_value = "false", action = ArgAction::Set, num_args = 0..=1, default_missing_value = "true")]

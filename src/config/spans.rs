@@ -20,9 +20,9 @@ pub struct SpanSettings {
     #[arg(long, env, value_name = "URL", value_parser = base_url)]
     pub otel_exporter_otlp_endpoint: Option<Url>,
 
-    /// The name of this service in traces.
+    /// The name of this service in traces. Unless set, it is that of OTEL_RESOURCE_ATTRIBUTES, or else gladia-gateway.
     ///
     /// Example: OTEL_SERVICE_NAME=gladia-gateway-staging
-    #[arg(long, env, value_name = "NAME", default_value = "gladia-gateway")]
-    pub otel_service_name: String,
+    #[arg(long, env, value_name = "NAME")]
+    pub otel_service_name: Option<String>,
 }

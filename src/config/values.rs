@@ -92,6 +92,22 @@ pub fn base_url(text: &str) -> Result<Url, String> {
     Ok(url)
 }
 
+/// The base address of Gladia's API. Whatever is below it begins with `/v2`.
+///
+/// # Errors
+/// What is wrong with it.
+pub(super) fn gladia_url(text: &str) -> Result<Url, String> {
+    let url = base_url(text)?;
+    let last = url.path_segments().and_then(|parts| {
+        let mut parts = parts.rev().skip_while(|part| part.is_empty());
+        parts.next()
+    });
+    if last.is_some_and(|last| last.eq_ignore_ascii_case("v2")) {
+        return Err("must be the address without /v2, which is added to it".into());
+    }
+    Ok(url)
+}
+
 /// A secret that travels in an HTTP header.
 ///
 /// # Errors
@@ -109,6 +125,7 @@ pub fn header_secret(text: &str) -> Result<SecretString, &'static str> {
 /// # Errors
 /// What is wrong with it.
 pub(super) fn metadata_key(text: &str) -> Result<String, String> {
+    let text = text.trim();
     if text.is_empty() || text.len() > MOST_KEY_BYTES {
         return Err(format!(
             "must be keys of 1 to {MOST_KEY_BYTES} bytes, separated by commas"

@@ -210,7 +210,7 @@ async fn erase(
     let batch_id = sqlx::query!(
         "
         UPDATE jobs
-        SET deleted_at = gateway_now(), erased_by = $2, discard = true, request = NULL, audio_url = NULL,
+        SET deleted_at = gateway_now(), erased_by = $2, deletes_at_gladia = $3, discard = true, request = NULL, audio_url = NULL,
             upload_id = NULL, result_callback_id = NULL, addon_errors = NULL, error_message = NULL,
             warnings = NULL, callback = NULL,
             -- What others have said in their words. Where the trace goes on stays: it names nothing but the trace.
@@ -220,6 +220,7 @@ async fn erase(
         ",
         id.0,
         by.as_str(),
+        deletes_at_gladia,
     )
     .fetch_optional(&mut *conn)
     .await?

@@ -189,10 +189,10 @@ async fn prepare_session(conn: &mut PgConnection) -> Result<(), sqlx::Error> {
 }
 
 /// How often migrations are tried, where the last one gave way to whoever held its table.
-const MIGRATION_TRIES: u32 = 30;
+pub const MIGRATION_TRIES: u32 = 30;
 
 /// How long others have the table in between.
-const MIGRATION_PAUSE: Duration = Duration::from_secs(1);
+pub const MIGRATION_PAUSE: Duration = Duration::from_secs(1);
 
 /// Applies the migrations. An advisory lock lets many replicas start at once.
 ///
@@ -219,10 +219,7 @@ pub async fn migrate_through(
         // With it goes the advisory lock.
         let closed = conn.close().await;
         match migrated {
-            Err(MigrateError::ExecuteMigration(error, version))
-                if is_locked_out(&error) && tries < MIGRATION_TRIES =>
-            {
-                tracing::warn!(%error, version, "A migration gave way to others; trying again");
+            Err(error) if gave_way(&error) && tries < MIGRATION_TRIES => {
                 tries += 1;
                 tokio::time::sleep(MIGRATION_PAUSE).await;
                 conn = PgConnection::connect_with(options).await?;
@@ -231,6 +228,18 @@ pub async fn migrate_through(
             Err(error) => return Err(error),
         }
     }
+}
+
+/// Whether a migration waited too long for a lock, which is told then. It may be tried again, on another connection.
+pub fn gave_way(error: &MigrateError) -> bool {
+    let MigrateError::ExecuteMigration(error, version) = error else {
+        return false;
+    };
+    let gave_way = is_locked_out(error);
+    if gave_way {
+        tracing::warn!(%error, version, "A migration gave way to others; trying again");
+    }
+    gave_way
 }
 
 /// Whether a lock was waited for too long.

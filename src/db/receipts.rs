@@ -35,7 +35,7 @@ pub async fn find_by_callback(
 pub async fn find(conn: &mut PgConnection, job_id: JobId) -> sqlx::Result<Option<Erased>> {
     let row = sqlx::query!(
         r#"
-        SELECT j.deleted_at AS "deleted_at!", j.erased_by,
+        SELECT j.deleted_at AS "deleted_at!", j.erased_by, j.deletes_at_gladia,
                d.given_up AS "given_up!", d.pending AS "pending!", d.deleted AS "deleted!", d.gone AS "gone!",
                d.requested_at, d.finished_at,
                a.kept AS "kept!", a.open AS "open!", a.lost AS "lost!"
@@ -72,9 +72,12 @@ pub async fn find(conn: &mut PgConnection, job_id: JobId) -> sqlx::Result<Option
     };
     // Of several, the worst.
     let requested = row.pending || row.deleted || row.gone || row.given_up;
+    let is_left_there = !row
+        .deletes_at_gladia
+        .unwrap_or(requested || by == ErasedBy::Request);
     let (status, at) = if row.given_up {
         (UpstreamStatus::GivenUp, row.finished_at)
-    } else if row.kept || (by == ErasedBy::Retention && !requested && (row.open || row.lost)) {
+    } else if row.kept || (is_left_there && (row.open || row.lost)) {
         (UpstreamStatus::Kept, None)
     } else if row.pending || row.open {
         (UpstreamStatus::Pending, row.requested_at)

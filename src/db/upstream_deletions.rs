@@ -20,10 +20,9 @@ const LONGEST_INTERVAL: Duration = Duration::from_mins(15);
 const GIVEN_UP_AFTER: Duration = Duration::from_hours(7 * 24);
 
 /// Asks for the deletion of everything that Gladia is known to have of an erased job. Where the job is not erased, or its
-/// erasure left Gladia's copy alone, nothing happens; so whoever learns that Gladia has one of a job's attempts may call
-/// this. The caller holds the job's lock.
+/// erasure left Gladia's copy alone (`deletes_at_gladia`), nothing happens; so whoever learns that Gladia has one of a job's
+/// attempts may call this. The caller holds the job's lock.
 ///
-/// Whether the settings want it is not known here: [`drop_unwanted`] takes back what they do not.
 ///
 /// # Errors
 /// Where the database does not answer.
@@ -34,6 +33,8 @@ pub async fn request_for_erased(conn: &mut PgConnection, job_id: JobId) -> sqlx:
         SELECT a.gladia_id, a.job_id, CASE WHEN j.erased_by = 'retention' THEN 'retention' ELSE 'deleted' END
         FROM attempts a JOIN jobs j ON j.id = a.job_id
         WHERE j.id = $1 AND j.deleted_at IS NOT NULL AND j.erased_by IS NOT NULL AND a.gladia_id IS NOT NULL
+          -- A version that did not note it let a caller's deletion go on to Gladia.
+          AND coalesce(j.deletes_at_gladia, j.erased_by = 'request')
         -- A surplus is deleted all the same, for another reason from now on.
         ON CONFLICT (gladia_id) DO UPDATE
         SET reason = excluded.reason, requested_at = gateway_now(), next_try_at = gateway_now(), tries = 0
@@ -46,21 +47,14 @@ pub async fn request_for_erased(conn: &mut PgConnection, job_id: JobId) -> sqlx:
     .map(|_| ())
 }
 
-/// Takes back what nobody wants: deletions that came with the retention where that leaves Gladia's copies alone, or, with
-/// zero data retention at Gladia, all that came with an erasure.
+/// Takes back all deletions that came with an erasure: for an account that has zero data retention by now, which deletes nothing
+/// for anybody.
 ///
 /// # Errors
 /// Where the database does not answer.
-pub async fn drop_unwanted(
-    conn: &mut PgConnection,
-    zero_data_retention: bool,
-) -> sqlx::Result<u64> {
+pub async fn take_back(conn: &mut PgConnection) -> sqlx::Result<u64> {
     sqlx::query!(
-        "
-        DELETE FROM upstream_deletions
-        WHERE finished_at IS NULL AND (reason = 'retention' OR ($1 AND reason = 'deleted'))
-        ",
-        zero_data_retention,
+        "DELETE FROM upstream_deletions WHERE finished_at IS NULL AND reason IN ('deleted', 'retention')"
     )
     .execute(conn)
     .await

@@ -98,7 +98,7 @@ pub enum SubmitOutcome {
         /// How long it asks us to wait, if it says so.
         retry_after: Option<Duration>,
     },
-    /// The failure came before any byte of the body was handed over: free to repeat.
+    /// The failure came before any byte of the body was handed over, or nothing there takes creates: free to repeat.
     NotSent {
         /// What went wrong.
         detail: String,

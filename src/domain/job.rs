@@ -229,6 +229,9 @@ impl FromStr for StatusReason {
     }
 }
 
+/// What Gladia's codes of failures are between.
+const GLADIAS_CODES: std::ops::RangeInclusive<i32> = 400..=599;
+
 /// What kind of failure ended a job. A stable code.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
@@ -263,6 +266,20 @@ impl JobErrorType {
             Self::OutcomeUnknown => "outcome_unknown",
         }
     }
+
+    /// The code of such a failure where Gladia's clients read it: Gladia's where it gave one, else the one that says the same of
+    /// us.
+    #[must_use]
+    pub fn gladias_code(self, given: Option<i32>) -> i32 {
+        given
+            .filter(|code| GLADIAS_CODES.contains(code))
+            .unwrap_or(match self {
+                Self::GladiaRefused => 400,
+                Self::TranscriptionFailed => 500,
+                Self::OutcomeUnknown => 502,
+                Self::ResultMissing => 504,
+            })
+    }
 }
 
 impl FromStr for JobErrorType {
@@ -279,6 +296,17 @@ impl FromStr for JobErrorType {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn every_failure_has_a_code_as_gladia_has_them() {
+        for kind in JobErrorType::ALL {
+            for given in [None, Some(422), Some(0), Some(-1), Some(1000)] {
+                let code = kind.gladias_code(given);
+                assert!(GLADIAS_CODES.contains(&code), "{kind:?} {given:?}: {code}");
+                assert_eq!(code == 422, given == Some(422));
+            }
+        }
+    }
 
     #[test]
     fn names_survive_the_way_to_sql_and_back() {

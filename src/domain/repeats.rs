@@ -13,7 +13,7 @@ const SOONEST: Duration = Duration::from_millis(250);
 /// When they have come at the latest.
 const LATEST: Duration = Duration::from_secs(3);
 
-/// What begins `x-gladia-version` in requests of Gladia's SDKs.
+/// What begins the SDK's own word in `x-gladia-version`, such as `SdkPython/2.2.1`. A program's own words stand before it.
 const SDK: &[u8] = b"Sdk";
 
 /// What is known of a create that has made its job.
@@ -39,7 +39,9 @@ pub enum Verdict {
 /// Whether a program sends creates again by itself.
 #[must_use]
 pub fn comes_again_by_itself(client: &[u8]) -> bool {
-    client.starts_with(SDK)
+    client
+        .split(|byte| *byte == b' ')
+        .any(|word| word.starts_with(SDK))
 }
 
 /// Judges a create that came at `arrived_at`, and is the same to the byte.
@@ -77,6 +79,16 @@ mod tests {
         First {
             counts_until: at(30_000),
             answered_at: answered_at.map(at),
+        }
+    }
+
+    #[test]
+    fn an_sdk_is_known_by_its_own_word_whatever_its_program_puts_before_that() {
+        for sdk in ["SdkPython/2.2.1", "MyApp/1.0 SdkJavascript/2.1.0"] {
+            assert!(comes_again_by_itself(sdk.as_bytes()), "{sdk}");
+        }
+        for other in ["", "curl/8.5", "MySdk/1.0", "SDK/1"] {
+            assert!(!comes_again_by_itself(other.as_bytes()), "{other}");
         }
     }
 

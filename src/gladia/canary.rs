@@ -65,7 +65,8 @@ pub enum CanaryError {
     },
     /// Another gateway, or this one with other keys.
     #[error(
-        "a gladia-gateway answers there, but it does not know this call: its CALLBACK_KEYS differ, or its version is older"
+        "a gladia-gateway answers there, but it does not know this call: PUBLIC_URL leads to LISTEN_ADDR although there is a \
+         CALLBACK_LISTEN_ADDR, or has a path too many; or its CALLBACK_KEYS differ, or its version is older"
     )]
     OtherKeys,
     /// A gateway that has no address for callbacks there, or cannot answer now.

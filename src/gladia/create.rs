@@ -174,6 +174,10 @@ async fn read_answer(mut response: Response) -> SubmitOutcome {
                 detail: message.unwrap_or_else(|| "an error without Gladia's envelope".into()),
             }
         }
+        // Nothing of the request was looked at.
+        (400..500, Some(envelope)) if envelope.knows_no_route() => SubmitOutcome::NotSent {
+            detail: format!("{}; GLADIA_API_URL may be wrong", envelope.describe()),
+        },
         (400..500, Some(envelope)) => SubmitOutcome::Refused {
             http_status: status,
             message: envelope.describe(),

@@ -49,6 +49,12 @@ impl GladiaClient {
             .unwrap_or_default();
         // A proxy's 404 says nothing of what Gladia has.
         match (status, ErrorEnvelope::parse(status, &body)) {
+            (_, Some(envelope)) if envelope.knows_no_route() => {
+                Deletion::Failed(GladiaError::Unexpected(format!(
+                    "{status}: {}; GLADIA_API_URL may be wrong",
+                    envelope.describe()
+                )))
+            }
             (404 | 410, Some(_)) => Deletion::AlreadyGone,
             (401, Some(_)) => Deletion::Failed(GladiaError::KeyRefused { status }),
             (408 | 429, Some(envelope)) => Deletion::Failed(GladiaError::Unavailable(format!(

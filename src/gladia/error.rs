@@ -33,6 +33,13 @@ impl ErrorEnvelope {
         (envelope.status_code == status).then_some(envelope)
     }
 
+    /// Whether Gladia has no such route, as for an address that is wrong. It says nothing then of whatever the address names.
+    /// (Contract, section 1: an unknown route is a 404 whose message is `Cannot POST /v2/…`.)
+    #[must_use]
+    pub fn knows_no_route(&self) -> bool {
+        matches!(self.status_code, 404 | 405) && self.message.starts_with("Cannot ")
+    }
+
     /// Message, validation errors and request id in one line.
     #[must_use]
     pub fn describe(&self) -> String {
@@ -123,6 +130,10 @@ impl GladiaError {
             Some(envelope) if status == 429 || status == 408 || status >= 500 => {
                 Self::Unavailable(format!("{status}: {}", envelope.describe()))
             }
+            Some(envelope) if envelope.knows_no_route() => Self::Unexpected(format!(
+                "{status}: {}; GLADIA_API_URL may be wrong",
+                envelope.describe()
+            )),
             Some(envelope) if status >= 400 => Self::Refused {
                 status,
                 message: envelope.describe(),

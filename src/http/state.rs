@@ -90,6 +90,8 @@ pub struct Shared {
     pub callback_permits: Arc<Semaphore>,
     /// Work that goes on when its caller has hung up, and that a shutdown waits for.
     pub tasks: TaskTracker,
+    /// Canceled when the process is about to end: it is ready for nothing then, and goes on.
+    pub leaving: CancellationToken,
     /// Canceled when the process is to end: whoever waits for news is answered then.
     pub stopping: CancellationToken,
     /// Who is worked on.

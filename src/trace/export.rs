@@ -26,6 +26,9 @@ use crate::domain::trace_context::{TraceContext, TraceParent};
 /// How long the last spans may take to leave.
 const LAST_SPANS: Duration = Duration::from_secs(5);
 
+/// The name of the service in traces, where nobody gives another.
+const SERVICE_NAME: &str = "gladia-gateway";
+
 /// What makes spans, once a collector is named.
 static TRACER: OnceLock<SdkTracer> = OnceLock::new();
 
@@ -38,7 +41,7 @@ pub struct Exporter(Option<SdkTracerProvider>);
 ///
 /// # Errors
 /// Where the address or another `OTEL_*` variable is wrong.
-pub fn export_to(collector: Option<&Url>, service_name: &str) -> anyhow::Result<Exporter> {
+pub fn export_to(collector: Option<&Url>, service_name: Option<&str>) -> anyhow::Result<Exporter> {
     let Some(collector) = collector else {
         return Ok(Exporter(None));
     };
@@ -49,8 +52,14 @@ pub fn export_to(collector: Option<&Url>, service_name: &str) -> anyhow::Result<
         .with_endpoint(endpoint)
         .build()
         .context("OTEL_EXPORTER_OTLP_ENDPOINT: spans cannot be exported")?;
-    let resource = Resource::builder()
-        .with_service_name(service_name.to_owned())
+    let has_another = std::env::var("OTEL_RESOURCE_ATTRIBUTES")
+        .is_ok_and(|attributes| names_the_service(&attributes));
+    let service_name = service_name.or((!has_another).then_some(SERVICE_NAME));
+    let mut resource = Resource::builder();
+    if let Some(name) = service_name {
+        resource = resource.with_service_name(name.to_owned());
+    }
+    let resource = resource
         .with_attribute(KeyValue::new("service.version", env!("CARGO_PKG_VERSION")))
         .build();
     let provider = SdkTracerProvider::builder()
@@ -60,6 +69,16 @@ pub fn export_to(collector: Option<&Url>, service_name: &str) -> anyhow::Result<
     let is_first = TRACER.set(provider.tracer("gladia-gateway")).is_ok();
     anyhow::ensure!(is_first, "spans are exported already");
     Ok(Exporter(Some(provider)))
+}
+
+/// Whether `OTEL_RESOURCE_ATTRIBUTES` says what the service is called.
+fn names_the_service(attributes: &str) -> bool {
+    let names = attributes
+        .split(',')
+        .filter_map(|pair| pair.split_once('='));
+    names
+        .into_iter()
+        .any(|(name, _)| name.trim() == "service.name")
 }
 
 impl Exporter {

@@ -19,7 +19,7 @@ pub struct Exporter;
 ///
 /// # Errors
 /// None in this build.
-pub fn export_to(collector: Option<&Url>, _: &str) -> anyhow::Result<Exporter> {
+pub fn export_to(collector: Option<&Url>, _: Option<&str>) -> anyhow::Result<Exporter> {
     if collector.is_some() {
         tracing::warn!(
             "OTEL_EXPORTER_OTLP_ENDPOINT is set, but this program was built without the feature otel: nothing is exported"

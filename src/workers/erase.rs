@@ -26,8 +26,6 @@ pub struct Eraser {
     pub gladia: GladiaClient,
     /// Whether Gladia keeps nothing anyway. Then it is asked for nothing.
     pub zero_data_retention: bool,
-    /// Whether the end of the retention concerns Gladia's copies.
-    pub retention_deletes: bool,
 }
 
 impl Eraser {
@@ -55,12 +53,9 @@ impl Eraser {
 
     /// Carries out what is due.
     async fn sweep(&self) -> sqlx::Result<()> {
-        if self.zero_data_retention || !self.retention_deletes {
-            let mut conn = self.pool.acquire().await?;
-            let dropping = upstream_deletions::drop_unwanted(&mut conn, self.zero_data_retention);
-            in_long_time(dropping).await?;
-        }
         if self.zero_data_retention {
+            let mut conn = self.pool.acquire().await?;
+            in_long_time(upstream_deletions::take_back(&mut conn)).await?;
             return Ok(());
         }
         loop {

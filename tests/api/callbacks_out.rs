@@ -108,7 +108,8 @@ async fn a_failure_of_the_gateways_own_has_a_code_too() {
     let job = app.acme.wait_until(&id, "error").await;
     wait_for(&app, &id, &["delivered"]).await;
     let error = receiver.received()[0].json()["error"].clone();
-    assert_eq!(error["code"], 500);
+    // As `/v2` shows it.
+    assert_eq!(error["code"], 504);
     assert_eq!(error["message"], job["error"]["message"]);
     app.stop().await;
 }

@@ -129,6 +129,37 @@ async fn gladias_copy_goes_along_where_that_is_wanted() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_replica_that_leaves_gladias_copies_alone_takes_back_no_deletion_of_another() {
+    let mut app = TestApp::builder()
+        .set("RETENTION_SECONDS", 3600)
+        .set("RETENTION_DELETES_AT_GLADIA", true)
+        .start()
+        .await;
+    app.add_replica(&[
+        ("RETENTION_SECONDS", ""),
+        ("RETENTION_DELETES_AT_GLADIA", "false"),
+    ])
+    .await;
+    let fault = json!({ "operation": "delete", "kind": "status", "status": 503 });
+    app.upstream.fault(&fault).await;
+    let id = app.acme.start("a.mp3").await;
+    app.acme.wait_until_done(&id).await;
+    app.set_clock_ahead("61 minutes").await;
+    assert_eq!(wait_until_erased(&app, &id).await["by"], "retention");
+    app.upstream.wait_for("deletes", 1).await;
+    // The other one has looked since.
+    tokio::time::sleep(std::time::Duration::from_millis(1500)).await;
+    app.upstream.clear_faults().await;
+    app.set_clock_ahead("3 hours").await;
+    eventually("receipt", async || {
+        let receipt = wait_until_erased(&app, &id).await;
+        (receipt["gladia"]["status"] == "deleted").then_some(())
+    })
+    .await;
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_callback_after_the_retention_leaves_its_hash_alone() {
     let app = TestApp::builder()
         .set("RETENTION_SECONDS", 3600)

@@ -13,6 +13,24 @@ use crate::support::{
 };
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_replica_that_is_about_to_end_says_so_and_still_does_what_it_is_asked_for() {
+    let app = TestApp::start().await;
+    let replica = &app.replicas[0];
+    let readiness = async || {
+        let probe = reqwest::get(format!("http://{}/readyz", replica.ops_address));
+        probe.await.unwrap().status().as_u16()
+    };
+    assert_eq!(readiness().await, 200);
+    replica.shutdown.leaving.cancel();
+    assert_eq!(readiness().await, 503);
+    let live = reqwest::get(format!("http://{}/livez", replica.ops_address));
+    assert_eq!(live.await.unwrap().status(), 200);
+    let id = app.acme.start("a.mp3").await;
+    app.acme.wait_until_done(&id).await;
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_stopping_replica_records_the_create_that_is_under_way() {
     let mut app = TestApp::start().await;
     let fault = json!({ "operation": "create", "kind": "delay", "milliseconds": 500, "times": 1 });

@@ -6,7 +6,9 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use crate::support::{
-    TestApp, eventually,
+    TestApp,
+    builder::DRAIN,
+    eventually,
     rows::{failure, success},
 };
 
@@ -106,6 +108,47 @@ async fn a_page_from_something_before_gladia_leaves_the_outcome_unknown() {
         });
         is_unknown_and_settled_by_its_callback(app, Some(fault), false).await;
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn where_gladia_has_no_such_route_nothing_is_refused_and_nothing_counts_as_gone() {
+    let mut app = TestApp::start().await;
+    let done = app.acme.start("a.mp3").await;
+    app.acme.wait_until_done(&done).await;
+    assert!(app.replicas[0].stop(DRAIN).await);
+    let wrong = format!("{}nowhere", app.upstream.simulator.url());
+    app.add_replica(&[("GLADIA_API_URL", &wrong)]).await;
+    let caller = app.acme.at(&app.replicas[1].base);
+    let id = caller.start("b.mp3").await;
+    let paused: String = eventually("pause", async || {
+        app.scalar::<Option<String>>("SELECT pause_reason FROM dispatch")
+            .await
+    })
+    .await;
+    assert_eq!(paused, "gladia_unreachable");
+    assert_eq!(caller.job(&id).await["status"], "queued");
+    assert_eq!(caller.delete(&done).await.status, 204);
+    let tries = "SELECT coalesce(max(tries), 0) FROM upstream_deletions";
+    eventually("try", async || {
+        (app.scalar::<i32>(tries).await > 0).then_some(())
+    })
+    .await;
+    let receipt = caller.get(&format!("/v1/transcriptions/{done}")).await;
+    let receipt = receipt.problem(410, "transcription-deleted");
+    assert_eq!(receipt["erased"]["gladia"]["status"], "pending");
+    assert!(app.replicas[1].stop(DRAIN).await);
+    // With the right address everything goes on.
+    app.add_replica(&[]).await;
+    app.set_clock_ahead("2 minutes").await;
+    let caller = app.acme.at(&app.replicas[2].base);
+    caller.wait_until_done(&id).await;
+    eventually("receipt", async || {
+        let receipt = caller.get(&format!("/v1/transcriptions/{done}")).await;
+        let receipt = receipt.problem(410, "transcription-deleted");
+        (receipt["erased"]["gladia"]["status"] == "deleted").then_some(())
+    })
+    .await;
+    app.finish().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

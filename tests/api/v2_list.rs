@@ -104,7 +104,11 @@ async fn jobs_are_found_by_their_metadata_in_both_spellings() {
     let app = TestApp::start().await;
     app.pause_dispatch().await;
     let made = [
-        start_with(&app, json!({ "user": "John Doe", "order": 7 })).await,
+        start_with(
+            &app,
+            json!({ "user": "John Doe", "order": 7, "word": "True" }),
+        )
+        .await,
         start_with(
             &app,
             json!({ "user": "John Doe", "order": "7", "x": { "y": "z", "n": 1 } }),
@@ -132,6 +136,10 @@ async fn jobs_are_found_by_their_metadata_in_both_spellings() {
         ),
         (r#"?custom_metadata={"urgent":true}"#, vec![2]),
         ("?custom_metadata[urgent]=true&status=queued", vec![2]),
+        // What Gladia's Python SDK makes of a boolean.
+        ("?custom_metadata[urgent]=True", vec![2]),
+        ("?custom_metadata[urgent]=False", vec![]),
+        ("?custom_metadata[word]=True&limit=1", vec![0]),
         (r#"?custom_metadata={"x":{"y":"z"}}"#, vec![1]),
         (
             r#"?custom_metadata={"x":{"n":"1"},"user":"John Doe"}"#,

@@ -87,7 +87,7 @@ async fn without_an_api_url_links_follow_the_host_that_was_asked() {
     let request = app
         .acme
         .v2_create_request(&json!({ "audio_url": url }))
-        .header("x-forwarded-proto", "https")
+        .header("x-forwarded-proto", "HTTPS, http")
         .header("host", "speech.example");
     let created = Answer::to(request).await.expect(201);
     let id = created["id"].as_str().unwrap();

@@ -152,6 +152,7 @@ async fn show(
         key: upstream.key(),
         url: upstream.url(),
         completion: upstream.completion(),
+        callback_key: args.database_url.as_ref().map(local_gateway::key_of),
     };
     let (gateway, base) = local_gateway::start(database_url, &account, &[], shutdown).await?;
     let key = local_gateway::make_key(&gateway, "demo").await?;

@@ -2,9 +2,10 @@
 
 use std::{collections::HashMap, fs, io::Write};
 
+use clap::{Args, Command};
 use secrecy::ExposeSecret;
 
-use super::{refusal, serve, with};
+use super::{ServeSettings, refusal, serve, with};
 
 /// A file in the system's temporary directory that goes with the value.
 struct SecretFile(std::path::PathBuf);
@@ -87,4 +88,29 @@ fn a_value_and_a_file_together_are_refused() {
     let told = "GLADIA_API_KEY (or --gladia-api-key) is given twice, by GLADIA_API_KEY and by GLADIA_API_KEY_FILE: \
                 remove one of them";
     assert!(message.contains(told), "{message}");
+}
+
+#[test]
+fn the_example_and_the_readme_list_every_setting() {
+    let command = ServeSettings::augment_args(Command::new("serve"));
+    let names = command
+        .get_arguments()
+        .filter_map(|argument| argument.get_env());
+    let names: Vec<_> = names
+        .map(|name| name.to_str().unwrap().to_owned())
+        .collect();
+    assert!(names.len() > 40, "{names:?}");
+    let example = fs::read_to_string(".env.example").unwrap();
+    let readme = fs::read_to_string("README.md").unwrap();
+    let stands_in_example = |name: &str| {
+        let lines = example.lines().map(|line| line.trim_start_matches("# "));
+        lines
+            .clone()
+            .any(|line| line.starts_with(&format!("{name}=")))
+    };
+    let missing: Vec<_> = names
+        .iter()
+        .filter(|name| !stands_in_example(name) || !readme.contains(&format!("| `{name}` |")))
+        .collect();
+    assert_eq!(missing, Vec::<&String>::new());
 }

@@ -38,6 +38,28 @@ fn refusal(environment: &Environment, args: &[&str]) -> String {
 }
 
 #[test]
+fn gladias_address_goes_without_what_is_added_to_it() {
+    for wrong in [
+        "https://api.gladia.io/v2",
+        "https://proxy.internal/gladia/V2/",
+    ] {
+        let refusal = refusal(&with(&[("GLADIA_API_URL", wrong)]), &[]);
+        let rule = "GLADIA_API_URL (or --gladia-api-url) must be the address without /v2, which is added to it";
+        assert!(refusal.contains(rule), "{refusal}");
+    }
+    for right in ["https://api.gladia.io/", "https://proxy.internal/v2/gladia"] {
+        serve(&with(&[("GLADIA_API_URL", right)]), &[]).unwrap();
+    }
+}
+
+#[test]
+fn spaces_around_the_keys_of_a_list_do_not_count() {
+    let environment = with(&[("USAGE_METADATA_KEYS", "team, project")]);
+    let settings = serve(&environment, &[]).unwrap();
+    assert_eq!(settings.requests.usage_metadata_keys, ["team", "project"]);
+}
+
+#[test]
 fn what_is_required_suffices() {
     let settings = ServeSettings::from_values(REQUIRED).unwrap();
     assert_eq!(settings.database.database_pool_size, 20);
@@ -372,6 +394,33 @@ fn log_settings_are_checked_like_the_others() {
         log(&both, &[]).unwrap().log_level.unwrap().to_string(),
         "warn"
     );
+
+    // A word that is no level would silence everything else.
+    for wrong in [
+        "warning",
+        "critical",
+        "info;debug",
+        "gladia_gateway",
+        "gladia_gateway=loudest",
+    ] {
+        for name in ["LOG_LEVEL", "RUST_LOG"] {
+            let Err(Stop::Settings(error)) = log(&Environment::from_values([(name, wrong)]), &[])
+            else {
+                panic!("{name}={wrong}");
+            };
+            let error = error.to_string();
+            let rule = format!("{name} (or --log-level) must be a level (");
+            assert!(error.contains(&rule) && error.contains(wrong), "{error}");
+        }
+    }
+    for right in [
+        "INFO ",
+        " info, gladia_gateway::workers=debug",
+        "off",
+        "warn,hyper=off",
+    ] {
+        log(&Environment::from_values([("LOG_LEVEL", right)]), &[]).unwrap();
+    }
 
     let wrong = Environment::from_values([("LOG_FORMAT", "xml")]);
     let message = log(&wrong, &[]).unwrap_err().to_string();

@@ -11,6 +11,7 @@ use crate::{
         delivery::{Callback, DeadReason},
         event::{Event, PublicEventType},
         ids::{CallbackId, DeliveryId, EndpointId, JobId, LaneId, TenantId},
+        job::JobErrorType,
         signing_secret::StoredSecret,
         trace_context::TraceContext,
         webhook_endpoint::{DisabledReason, EndpointStatus},
@@ -126,8 +127,8 @@ pub struct ResultAt {
 /// Why a job failed.
 #[derive(Debug)]
 pub struct Failure {
-    /// Gladia's code.
-    pub code: Option<i32>,
+    /// Gladia's code, or what stands for it.
+    pub code: i32,
     /// For people. `None` where the job was tried again since.
     pub message: Option<String>,
 }
@@ -288,8 +289,12 @@ impl ClaimedRow {
                 None => Err(DeadReason::TranscriptionDeleted),
             });
         }
+        let kind = event.facts.error_type.as_deref();
+        let kind = kind.and_then(|kind| kind.parse::<JobErrorType>().ok());
         let failure = Failure {
-            code: event.facts.error_code.or(self.error_code),
+            code: kind
+                .unwrap_or(JobErrorType::TranscriptionFailed)
+                .gladias_code(event.facts.error_code.or(self.error_code)),
             message: self.error_message.take(),
         };
         Ok(Ok(To::Failed {

@@ -114,11 +114,8 @@ fn configs(top: &mut Fields<'_>) {
         config.string("model");
     });
     top.nested("pii_redaction_config", |config| {
-        config.all_of(
-            "entity_types",
-            |value| ENTITY_TYPES.contains(&value),
-            ENTITY_TYPES,
-        );
+        // Gladia's document, and with it the types of its SDKs, has one value here and no list, which Gladia takes as well.
+        config.all_of_or_one("entity_types", ENTITY_TYPES);
         config.one_of("processed_text_type", &["MARKER", "MASK"]);
     });
 }
@@ -208,6 +205,15 @@ impl<'a> Fields<'a> {
         });
     }
 
+    /// The same, or one of them by itself.
+    fn all_of_or_one(&mut self, name: &str, values: &[&str]) {
+        let known = |value: &str| values.contains(&value);
+        let one = self.given(name).and_then(Value::as_str);
+        if !one.is_some_and(known) {
+            self.all_of(name, known, values);
+        }
+    }
+
     fn strings(&mut self, name: &str) {
         let items = self.given(name).and_then(Value::as_array);
         if items.is_some_and(|items| !items.iter().all(Value::is_string)) {
@@ -248,7 +254,8 @@ impl<'a> Fields<'a> {
         let Some(value) = self.given(name) else {
             return;
         };
-        let whole = value.is_i64() || value.is_u64();
+        // Gladia cannot tell 2.0 from 2.
+        let whole = value.as_f64().is_some_and(|number| number.fract() == 0.0);
         let Some(number) = value.as_f64().filter(|_| whole || !integer) else {
             let rule = if integer {
                 "be an integer number"
@@ -306,6 +313,21 @@ mod tests {
                 "property new should not exist"
             ]
         );
+    }
+
+    #[test]
+    fn what_gladias_document_and_its_clients_write_otherwise_is_valid_too() {
+        for entity_types in [json!("GDPR"), json!(["GDPR", "NAME"])] {
+            let body = json!({
+                "audio_url": "https://a.example/b",
+                "pii_redaction_config": {"entity_types": entity_types},
+                "diarization_config": {"number_of_speakers": 2.0},
+            });
+            assert_eq!(errors(&body), [""; 0]);
+        }
+        let body = json!({"audio_url": "https://a.example/b", "pii_redaction_config": {"entity_types": "NOTHING"}});
+        let rule = "pii_redaction_config.entity_types must only contain the following values: ";
+        assert!(errors(&body)[0].starts_with(rule));
     }
 
     #[test]

@@ -102,7 +102,8 @@ struct TranscriptionErrorCallback {
 /// Why a transcription failed.
 #[derive(Serialize, ToSchema)]
 struct TranscriptionCallbackError {
-    /// Gladia's code, or 500 where it gave none.
+    /// Gladia's code from 400 to 599. Where it gave none: 400 refused by Gladia, 500 failed there, 502 it never became known
+    /// whether Gladia has it, 504 Gladia delivered nothing in time.
     code: i32,
     /// For people.
     message: String,

@@ -1,7 +1,8 @@
 //! `GET /readyz`: whether a load balancer should send requests here.
 //!
 //! Ready means that callbacks can be kept: in the spool, or where there is none, or it cannot be written, in Postgres.
-//! `?for=api` asks for what callers need, which is Postgres.
+//! `?for=api` asks for what callers need, which is Postgres. A gateway that is about to end is not ready, though it still does all
+//! that it is asked for: whoever asks here is to send nothing more.
 
 use std::{sync::atomic::Ordering, time::Duration};
 
@@ -42,6 +43,13 @@ pub async fn get_readyz(
             }
             _ => {}
         }
+    }
+    if state.leaving.is_cancelled() {
+        return (
+            StatusCode::SERVICE_UNAVAILABLE,
+            "this gateway is about to end\n",
+        )
+            .into_response();
     }
     // The disk answers sooner than a database that does not.
     if !is_for_api && can_spool(state.intake.spool()).await || has_database(&state).await {

@@ -45,10 +45,11 @@ fn asked(parts: &Parts) -> String {
             .get(name)
             .and_then(|value| value.to_str().ok())
     };
-    let scheme = match text(header::HeaderName::from_static("x-forwarded-proto")) {
-        Some("https") => "https",
-        _ => "http",
-    };
+    // Of several proxies the first is the one that was asked.
+    let schemes = text(header::HeaderName::from_static("x-forwarded-proto"));
+    let scheme = schemes.and_then(|schemes| schemes.split(',').next());
+    let is_https = scheme.is_some_and(|scheme| scheme.trim().eq_ignore_ascii_case("https"));
+    let scheme = if is_https { "https" } else { "http" };
     // What is no host makes a link that leads nowhere but here.
     text(header::HOST)
         .and_then(|host| Url::parse(&format!("{scheme}://{host}")).ok())

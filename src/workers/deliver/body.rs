@@ -6,9 +6,6 @@ use serde_json::value::RawValue;
 
 use crate::{db::deliveries::Failure, domain::ids::JobId};
 
-/// The code of a failure for which Gladia gave none, such as one of the gateway itself.
-const OTHER_CODE: i32 = 500;
-
 /// What is said of a failure whose message is gone.
 const OTHER_MESSAGE: &str = "The transcription failed.";
 
@@ -50,7 +47,7 @@ pub(super) fn error(id: JobId, failure: &Failure, custom_metadata: Option<&RawVa
         id,
         event: "transcription.error",
         error: Error {
-            code: failure.code.unwrap_or(OTHER_CODE),
+            code: failure.code,
             message: failure.message.as_deref().unwrap_or(OTHER_MESSAGE),
         },
         custom_metadata,
@@ -106,9 +103,9 @@ mod tests {
     }
 
     #[test]
-    fn a_failure_has_gladias_shape_and_always_a_code() {
+    fn a_failure_has_gladias_shape_and_always_a_message() {
         let failure = Failure {
-            code: Some(422),
+            code: 422,
             message: Some("\"no\" audio".to_owned()),
         };
         let body = error(ID, &failure, Some(&metadata()));
@@ -121,14 +118,14 @@ mod tests {
             })
         );
         let other = Failure {
-            code: None,
+            code: 504,
             message: None,
         };
         assert_eq!(
             read(&error(ID, &other, None)),
             json!({
                 "id": ID, "event": "transcription.error",
-                "error": { "code": 500, "message": "The transcription failed." },
+                "error": { "code": 504, "message": "The transcription failed." },
             })
         );
     }

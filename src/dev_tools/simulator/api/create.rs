@@ -6,7 +6,7 @@ use axum::{
     Json,
     body::Bytes,
     extract::State,
-    http::StatusCode,
+    http::{HeaderMap, StatusCode, header::CONTENT_TYPE},
     response::{IntoResponse as _, Response},
 };
 use serde_json::{Map, Value, json};
@@ -20,8 +20,15 @@ use crate::dev_tools::simulator::{
 
 pub(super) async fn handler(
     State(state): State<Arc<state::State>>,
+    headers: HeaderMap,
     body: Bytes,
 ) -> Result<Response, ApiError> {
+    // Of another content type Gladia reads nothing (contract, section 1).
+    let body = if is_json(&headers) {
+        body
+    } else {
+        Bytes::from_static(b"{}")
+    };
     let body: Value = serde_json::from_slice(&body).map_err(|error| {
         ApiError::new(StatusCode::BAD_REQUEST, format!("Invalid JSON: {error}"))
     })?;
@@ -71,4 +78,11 @@ fn callback(body: &Map<String, Value>) -> Option<CallbackTarget> {
     };
     let url: Url = url.parse().ok()?;
     Some(CallbackTarget { url, put })
+}
+
+fn is_json(headers: &HeaderMap) -> bool {
+    let content_type = headers.get(CONTENT_TYPE);
+    let content_type = content_type.and_then(|value| value.to_str().ok());
+    let essence = content_type.and_then(|value| value.split(';').next());
+    essence.is_some_and(|essence| essence.trim().eq_ignore_ascii_case("application/json"))
 }

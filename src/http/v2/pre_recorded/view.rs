@@ -11,16 +11,13 @@ use crate::{
     db::jobs::{Job, JobError, JobUpload},
     domain::{
         ids::JobId,
-        job::{JobErrorType, JobStatus, PublicStatus},
+        job::{JobStatus, PublicStatus},
     },
     http::v2::links::Base,
 };
 
 /// Gladia knows no canceled jobs. This is what HTTP servers note where the client has gone away.
 const CANCELED_CODE: i32 = 499;
-
-/// What Gladia's codes are between.
-const CODES: std::ops::RangeInclusive<i32> = 400..=599;
 
 /// What stands for a result where there is none, or none yet.
 pub(super) const NO_RESULT: Bytes = Bytes::from_static(b"null");
@@ -87,19 +84,12 @@ impl JobView {
     }
 }
 
-/// Gladia's code where it gave one, else the one that says the same of us.
+/// Gladia's code, or what stands for it.
 fn error_code(status: JobStatus, error: Option<&JobError>) -> Option<i32> {
     if status == JobStatus::Canceled {
         return Some(CANCELED_CODE);
     }
-    let error = error?;
-    let code = error.code.filter(|code| CODES.contains(code));
-    Some(code.unwrap_or(match error.kind {
-        JobErrorType::GladiaRefused => 400,
-        JobErrorType::TranscriptionFailed => 500,
-        JobErrorType::OutcomeUnknown => 502,
-        JobErrorType::ResultMissing => 504,
-    }))
+    error.map(|error| error.kind.gladias_code(error.code))
 }
 
 /// The file that was uploaded; or what is known of the audio behind a link, once Gladia has measured it.
@@ -168,27 +158,9 @@ fn with_milliseconds_if_any<S: Serializer>(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::retry::RetryCost;
-
-    fn failed(kind: JobErrorType, code: Option<i32>) -> Option<i32> {
-        let error = JobError {
-            kind,
-            code,
-            message: String::new(),
-            retry_cost: RetryCost::after(kind, false),
-        };
-        error_code(JobStatus::Error, Some(&error))
-    }
 
     #[test]
-    fn every_failure_has_a_code_as_gladia_has_them() {
-        for kind in JobErrorType::ALL {
-            for code in [None, Some(422), Some(0), Some(-1), Some(1000)] {
-                let shown = failed(kind, code).unwrap();
-                assert!(CODES.contains(&shown), "{kind:?} {code:?}: {shown}");
-                assert_eq!(shown == 422, code == Some(422));
-            }
-        }
+    fn a_canceled_job_has_a_code_and_one_that_is_done_has_none() {
         assert_eq!(error_code(JobStatus::Canceled, None), Some(499));
         assert_eq!(error_code(JobStatus::Done, None), None);
     }
