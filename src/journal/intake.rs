@@ -36,8 +36,12 @@ use crate::{
 /// another one waits for its turn.
 const COMMIT_TIMEOUT: Duration = Duration::from_secs(8);
 
-/// How long it may take where nobody waits.
-const LONG_COMMIT_TIMEOUT: Duration = Duration::from_mins(5);
+/// How long it may take where nothing else would keep it, besides what its size takes: a connection whose other end is gone
+/// without a word is given up then, and others get its turn.
+const LONG_COMMIT_TIMEOUT: Duration = Duration::from_secs(15);
+
+/// How fast what is stored goes to the database at the slowest.
+const STORED_BYTES_PER_SECOND: u64 = 500_000;
 
 /// Where callbacks are kept. Clones are the same.
 #[derive(Clone)]
@@ -119,6 +123,15 @@ impl Content {
             Self::Whole(body) => body.body_bytes(),
             Self::Beginning(seen) => seen.seen_bytes,
         }
+    }
+
+    /// How long to commit it may take.
+    fn commit_timeout(&self) -> Duration {
+        let stored_bytes = match self {
+            Self::Whole(body) => body.compressed().zstd.len() as u64,
+            Self::Beginning(_) => 0,
+        };
+        LONG_COMMIT_TIMEOUT + Duration::from_secs(stored_bytes / STORED_BYTES_PER_SECOND)
     }
 }
 
@@ -256,7 +269,10 @@ impl Intake {
     async fn keep(&self, arrival: Arrival, content: Content) -> Result<Taken, NotKept> {
         CrashPoint::CallbackReceived.reach();
         let Some(spool) = &self.spool else {
-            return match self.commit(arrival, &content, LONG_COMMIT_TIMEOUT).await? {
+            return match self
+                .commit(arrival, &content, content.commit_timeout())
+                .await?
+            {
                 CallbackOutcome::UnknownAttempt => Err(NotKept::UnknownAttempt),
                 outcome => Ok(committed(outcome)),
             };

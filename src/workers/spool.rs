@@ -76,6 +76,7 @@ impl SpoolDrain {
 
     /// Carries out what is there and not resting. `false` where the database or the disk is away.
     async fn sweep(&mut self, stop: &CancellationToken) -> bool {
+        self.spool.take_over();
         if self.intake.is_away() {
             let answered = timeout(PING_TIMEOUT, db::ping(self.intake.pool())).await;
             if !matches!(answered, Ok(Ok(()))) {

@@ -15,6 +15,7 @@ use crate::support::{
     callbacks::processing,
     database::until_statements_wait,
     rows::{failure, success},
+    trickle::trickle,
 };
 
 #[tokio::test(flavor = "multi_thread")]
@@ -345,6 +346,33 @@ async fn two_at_the_same_instant_on_two_replicas_complete_the_job_once() {
         let events = app.events(&id).await;
         assert_eq!(events.iter().filter(|event| *event == "done").count(), 1);
     }
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_callback_that_comes_slowly_is_taken_as_long_as_it_goes_on_coming() {
+    let app = TestApp::builder()
+        .set("REQUEST_TIMEOUT_SECONDS", 1)
+        .start()
+        .await;
+    let (id, attempt, gladia_id) = processing(&app).await;
+    let body = success(&gladia_id, "words");
+    let (beginning, rest) = body.as_bytes().split_at(body.len() / 2);
+    let (sender, pieces) = trickle();
+    let request = app
+        .acme
+        .http
+        .post(app.callback_url(0, attempt.id))
+        .body(pieces)
+        .send();
+    let request = tokio::spawn(request);
+    sender.send(beginning).await;
+    // Longer than other bodies may take.
+    tokio::time::sleep(Duration::from_millis(1500)).await;
+    sender.send(rest).await;
+    drop(sender);
+    assert_eq!(request.await.unwrap().unwrap().status(), 200);
+    app.acme.wait_until_done(&id).await;
     app.finish().await;
 }
 

@@ -1,7 +1,11 @@
 //! More than the gateway can do: what is refused early, and what is not.
 
 use futures_util::future::join_all;
-use reqwest::Method;
+use reqwest::{
+    Method,
+    multipart::{Form, Part},
+};
+use serde_json::json;
 use sqlx::{Postgres, Transaction};
 use tokio::task::JoinHandle;
 
@@ -122,6 +126,43 @@ async fn whoever_waits_for_news_leaves_the_turn_to_others() {
         .await;
     assert_eq!(waiting.await.unwrap().expect(200)["status"], "done");
     app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_waits_for_gladia_leaves_the_turn_to_others() {
+    let app = TestApp::builder()
+        .with_gladia_relay()
+        .set("MAX_REQUESTS_AT_ONCE", 1)
+        .start()
+        .await;
+    let id = app.acme.start("a.mp3").await;
+    app.acme.wait_until_done(&id).await;
+    app.pause_dispatch().await;
+    app.gladia().hold_answers();
+    let form = Form::new().part("audio", Part::bytes(audio::short()).file_name("a.wav"));
+    let by_form = app.acme.request(Method::POST, "/v1/uploads");
+    let by_form = by_form.multipart(form);
+    let by_url = app.acme.as_gladias_client(Method::POST, "/v2/upload");
+    let by_url = by_url.json(&json!({ "audio_url": "https://audio.example/a.mp3" }));
+    let download = format!("/v1/transcriptions/{id}/audio");
+    let download = app.acme.request(Method::GET, &download);
+    let mut waiting = Vec::new();
+    for (request, arrives, count) in [
+        (by_form, "uploads", 1),
+        (by_url, "uploads", 2),
+        (download, "files", 1),
+    ] {
+        waiting.push(tokio::spawn(request.send()));
+        app.upstream.wait_for(arrives, count).await;
+        create(&app.acme).await.expect(202);
+    }
+    app.gladia().release_answers();
+    for answer in waiting {
+        let answer = answer.await.unwrap().unwrap();
+        // Of the address the simulator says that there is nothing.
+        assert!(!answer.status().is_server_error(), "{answer:?}");
+    }
+    app.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

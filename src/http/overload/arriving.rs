@@ -15,7 +15,8 @@ pub struct Arriving {
     body: Body,
     pauses: Pauses,
     is_paused: bool,
-    /// Whether it is passed on as it arrives: then its request waits all that time, for its caller or for Gladia.
+    /// Whether it is passed on as it arrives: then its request waits for its caller or for Gladia until nobody reads it any more,
+    /// which is not before Gladia has answered.
     is_file: bool,
     /// What it takes while it is passed on, and no longer.
     _file_bytes: Option<HeldBytes>,
@@ -56,8 +57,7 @@ impl HttpBody for Arriving {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
         let frame = Pin::new(&mut self.body).poll_frame(cx);
-        let has_ended = matches!(frame, Poll::Ready(None | Some(Err(_))));
-        let is_paused = frame.is_pending() || (self.is_file && !has_ended);
+        let is_paused = frame.is_pending() || self.is_file;
         self.set_paused(is_paused);
         frame
     }

@@ -6,8 +6,8 @@
 //! `Retry-After`, before anything was done. What the bodies of requests take is bounded in the same way, by their declared
 //! lengths, and by tenant, since bodies may come slowly.
 //!
-//! Whoever waits for something else is not worked on, and leaves the turn to others: for its body ([`arriving`]), or for news
-//! (the [waiting room](super::wait)). Streams, which many clients do not ask for a second time, are never refused here: few at
+//! Whoever waits for something else is not worked on, and leaves the turn to others: for its body ([`arriving`]), for Gladia
+//! ([`Pauses`]), or for news (the [waiting room](super::wait)). Streams, which many clients do not ask for a second time, are never refused here: few at
 //! once are opened, and the rest wait.
 //!
 //! What was worked on is in memory until its caller has taken it, which is bounded, too ([`answers`]).
@@ -39,6 +39,7 @@ pub use self::{
     answers::{Answers, Room, Takes},
     gate::Gate,
     refusals::Overload,
+    turn::Pauses,
 };
 use super::{
     auth::presented,
@@ -51,7 +52,7 @@ use super::{
 };
 use crate::domain::ids::TenantId;
 
-/// What a file takes while it passes through, whatever its size.
+/// What a file takes while it passes through or is waited for, whatever its size.
 pub const FILE_BYTES: usize = 1_000_000;
 
 /// How long a request may be worked on, besides what it waits for. A list with filters that no index answers may walk for a while.
@@ -104,6 +105,10 @@ async fn take_turn(
 ) -> Result<(Turn, impl Future<Output = Response>), Overload> {
     let mut turn = state.gate.enter(body).await?;
     let file_bytes = is_file(&request).then(|| turn.take_bytes());
+    let mut request = request;
+    if passes_audio_on(&request) {
+        request.extensions_mut().insert(turn.pauses());
+    }
     let request = request.map(|body| Body::new(Arriving::new(body, turn.pauses(), file_bytes)));
     Ok((turn, hand_on(request, next)))
 }
@@ -111,9 +116,7 @@ async fn take_turn(
 /// The longest that a request takes where the database answers. A file takes as long as it takes, in either direction, and what is
 /// asked of the database then has bounds of its own.
 fn longest(request: &Request, state: &AppState) -> Option<Duration> {
-    let route = route(request).trim_end_matches('/');
-    let passes_audio_on = FILE_ROUTES.iter().any(|end| route.ends_with(end));
-    if is_file(request) || passes_audio_on {
+    if is_file(request) || passes_audio_on(request) {
         return None;
     }
     let mut longest = WORK_TIMEOUT;
@@ -138,6 +141,12 @@ fn is_file(request: &Request) -> bool {
     media_type(request.headers()) == "multipart/form-data"
 }
 
+/// Whether Gladia is waited for, to take audio or to give it. Its handler has the [`Pauses`] of the turn then.
+fn passes_audio_on(request: &Request) -> bool {
+    let route = route(request).trim_end_matches('/');
+    FILE_ROUTES.iter().any(|end| route.ends_with(end))
+}
+
 fn is_stream(request: &Request) -> bool {
     route(request).ends_with("/stream")
 }
@@ -160,7 +169,8 @@ fn known_tenant(request: &Request, state: &AppState) -> Option<TenantId> {
 
 /// What the body may come to take. Without a declared length, as much as it may have.
 fn body_bytes(request: &Request, state: &AppState) -> usize {
-    if is_file(request) {
+    // Neither has a turn while it waits, so this bounds how many do, and how many of one tenant.
+    if is_file(request) || passes_audio_on(request) {
         return FILE_BYTES;
     }
     let limits = &state.limits;

@@ -53,12 +53,34 @@ impl Drop for Turn {
 }
 
 /// The pauses of a turn.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Pauses(Gate);
 
 impl Pauses {
     /// Begins or ends one. Whoever comes back from it goes on at once, since to wait twice is to be late twice.
     pub fn set(&self, is_paused: bool) {
         self.0.pause(is_paused);
+    }
+
+    /// Pauses for as long as something else is waited for, such as Gladia, which may take its time.
+    pub async fn during<T>(&self, waited: impl Future<Output = T>) -> T {
+        let _pause = Pause::begin(self);
+        waited.await
+    }
+}
+
+/// A pause. It ends when this is dropped, also where the caller hangs up.
+struct Pause<'a>(&'a Pauses);
+
+impl<'a> Pause<'a> {
+    fn begin(pauses: &'a Pauses) -> Self {
+        pauses.set(true);
+        Self(pauses)
+    }
+}
+
+impl Drop for Pause<'_> {
+    fn drop(&mut self) {
+        self.0.set(false);
     }
 }

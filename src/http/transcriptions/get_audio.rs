@@ -1,6 +1,7 @@
 //! `GET /v1/transcriptions/{id}/audio`: the original, streamed from Gladia.
 
 use axum::{
+    Extension,
     body::Body,
     extract::State,
     http::{HeaderMap, HeaderName, HeaderValue, header},
@@ -15,7 +16,7 @@ use crate::{
     http::{
         auth::Reader,
         compression::AsItIs,
-        overload::{FILE_BYTES, Takes},
+        overload::{FILE_BYTES, Pauses, Takes},
         problem::{Problem, ProblemType},
         state::AppState,
     },
@@ -58,9 +59,10 @@ pub async fn get_transcription_audio(
     State(state): State<AppState>,
     Reader(caller): Reader,
     JobPath(id): JobPath,
+    Extension(pauses): Extension<Pauses>,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
-    open(&state, caller.tenant_id, id, &headers).await
+    open(&state, caller.tenant_id, id, &pauses, &headers).await
 }
 
 /// Opens a transcription's audio where Gladia keeps it, or the part that the caller's headers ask for.
@@ -71,6 +73,7 @@ pub async fn open(
     state: &AppState,
     tenant_id: TenantId,
     id: JobId,
+    pauses: &Pauses,
     headers: &HeaderMap,
 ) -> Result<Response, Problem> {
     // Whether an If-Range holds, only the storage could tell. The whole is right in any case.
@@ -91,7 +94,7 @@ pub async fn open(
             "Gladia does not have the audio, or not yet. Ask again later.",
         )
     })?;
-    let upstream = match state.gladia.audio(&gladia_id, range).await {
+    let upstream = match pauses.during(state.gladia.audio(&gladia_id, range)).await {
         Ok(response) => response,
         Err(GladiaError::Refused { .. }) => {
             return Err(Problem::new(

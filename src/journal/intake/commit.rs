@@ -5,7 +5,7 @@ use std::time::Duration;
 use sqlx::PgConnection;
 use tokio::time::{Instant, timeout_at};
 
-use super::{Arrival, Content, Intake, LONG_COMMIT_TIMEOUT, Received};
+use super::{Arrival, Content, Intake, Received};
 use crate::{
     db::{
         self,
@@ -33,12 +33,12 @@ impl Intake {
         self.noted(&received, outcome)
     }
 
-    /// Commits a callback with what it changes, from the spool in as much time as it takes.
+    /// Commits a callback with what it changes, from the spool.
     ///
     /// # Errors
     /// Where the database does not answer. The callback is to be kept.
     pub async fn commit_later(&self, received: &Received<'_>) -> sqlx::Result<CallbackOutcome> {
-        let deadline = Instant::now() + LONG_COMMIT_TIMEOUT;
+        let deadline = Instant::now() + received.content.commit_timeout();
         let outcome = self.commit_alone(received, deadline).await;
         self.noted(received, outcome)
     }

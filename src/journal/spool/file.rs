@@ -3,6 +3,7 @@
 use std::{
     fs::{File, OpenOptions},
     io::{self, BufRead, BufReader, BufWriter, Read, Write},
+    os::unix::fs::OpenOptionsExt,
     path::Path,
 };
 
@@ -173,7 +174,10 @@ pub(super) fn write_file(
     header: &SpoolHeader,
     body: impl FnOnce(&mut BufWriter<File>) -> io::Result<()>,
 ) -> io::Result<()> {
-    let file = OpenOptions::new().write(true).create_new(true).open(path)?;
+    // Transcripts are nobody else's on this machine.
+    let mut options = OpenOptions::new();
+    options.write(true).create_new(true).mode(0o600);
+    let file = options.open(path)?;
     let mut writer = BufWriter::with_capacity(CHUNK_BYTES, file);
     serde_json::to_writer(&mut writer, header)?;
     writer.write_all(b"\n")?;

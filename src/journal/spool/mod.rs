@@ -10,10 +10,14 @@ mod file;
 mod tests;
 
 use std::{
-    fs::{self, File, OpenOptions},
+    fs::{self, DirBuilder, File, OpenOptions},
     io::{self, BufWriter, ErrorKind, Read, Write},
+    os::unix::fs::DirBuilderExt,
     path::{Path, PathBuf},
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
 use tokio::sync::Notify;
@@ -40,8 +44,9 @@ pub struct Spool(Arc<Inner>);
 struct Inner {
     directory: PathBuf,
     added: Notify,
-    /// Held for as long as the process lives.
-    _lock: Option<File>,
+    /// Locked from when it could be for as long as the process lives.
+    lock: File,
+    is_ours: AtomicBool,
 }
 
 /// Why a body that arrives was not kept.
@@ -59,27 +64,31 @@ impl Spool {
     /// # Errors
     /// Where it cannot be written.
     pub fn open(directory: PathBuf) -> io::Result<Self> {
-        fs::create_dir_all(&directory)?;
+        DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(&directory)?;
         prove_writable(&directory)?;
         let lock = OpenOptions::new()
             .create(true)
             .truncate(false)
             .write(true)
             .open(directory.join(LOCK))?;
-        let lock = match lock.try_lock() {
-            Ok(()) => Some(lock),
-            // An older process that is about to end, for one. What it writes is its own; what it leaves is taken up.
-            Err(_) => None,
-        };
-        let is_ours = lock.is_some();
+        // Else an older process has it that is about to end, for one. What it writes is its own; what it leaves is taken up.
+        let is_ours = lock.try_lock().is_ok();
         let spool = Self(Arc::new(Inner {
             directory,
             added: Notify::new(),
-            _lock: lock,
+            lock,
+            is_ours: AtomicBool::new(is_ours),
         }));
         if is_ours {
             for unfinished in spool.files(UNFINISHED)? {
-                fs::remove_file(unfinished)?;
+                match fs::remove_file(unfinished) {
+                    // Whoever has made it was about to take it away itself.
+                    Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),
+                    _ => {}
+                }
             }
         } else {
             tracing::warn!(
@@ -87,6 +96,15 @@ impl Spool {
             );
         }
         Ok(spool)
+    }
+
+    /// Takes the directory over from the process that had it at the start, once that has ended: the next one is not to take what
+    /// is being written here for something that a crash has left.
+    pub fn take_over(&self) {
+        let is_ours = &self.0.is_ours;
+        if !is_ours.load(Ordering::Relaxed) && self.0.lock.try_lock().is_ok() {
+            is_ours.store(true, Ordering::Relaxed);
+        }
     }
 
     /// Whether something can be written now.

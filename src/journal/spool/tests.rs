@@ -1,5 +1,7 @@
 //! The spool, as far as it needs no service around it.
 
+use std::os::unix::fs::PermissionsExt;
+
 use uuid::Uuid;
 
 use super::*;
@@ -134,6 +136,32 @@ fn what_another_process_is_writing_stays() {
     drop(first);
     directory.open();
     assert!(!unfinished.exists());
+}
+
+#[test]
+fn whoever_comes_while_another_ends_has_the_directory_afterwards() {
+    let directory = Directory::new();
+    let first = directory.open();
+    let second = directory.open();
+    drop(first);
+    second.take_over();
+    let unfinished = directory.0.join("a.part");
+    fs::write(&unfinished, "").unwrap();
+    directory.open();
+    assert!(unfinished.exists(), "it is the second one's");
+}
+
+#[test]
+fn transcripts_are_for_nobody_else_on_the_machine() {
+    let directory = Directory::new();
+    let inner = directory.0.join("inner");
+    let spool = Spool::open(inner.clone()).unwrap();
+    spool.keep(&header(), b"words").unwrap();
+    let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+    assert_eq!(mode(&inner), 0o700);
+    for file in spool.list().unwrap() {
+        assert_eq!(mode(&file), 0o600);
+    }
 }
 
 #[test]
