@@ -48,6 +48,8 @@ pub struct RequestSettings {
 
     /// How many seconds the body of a request other than an upload may take to arrive (1 to 3600).
     ///
+    /// A callback of Gladia's gets a second more for each 100 KB, as long as it goes on coming.
+    ///
     /// Example: REQUEST_TIMEOUT_SECONDS=30
     #[arg(
         long = "request-timeout-seconds",
@@ -113,7 +115,7 @@ pub struct RequestSettings {
     /// Further requests are answered 503 with Retry-After.
     ///
     /// A tenant gets more for as long as it has less than is free: half of all, where it is the only one.
-    /// A file that is passed on counts as one million, whatever its size. To work on a body takes a few times its size.
+    /// A file that is passed on, or that Gladia fetches or sends, counts as one million, whatever its size. To work on a body takes a few times its size.
     ///
     /// Example: MAX_BODY_MEMORY_BYTES=256000000
     #[arg(long, env, value_name = "BYTES", default_value = "256000000", value_parser = whole(1000_usize..=100_000_000_000))]
