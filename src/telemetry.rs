@@ -63,11 +63,16 @@ impl FromStr for LogFilter {
 
     fn from_str(text: &str) -> Result<Self, String> {
         let directives: Vec<&str> = text.split(',').map(str::trim).collect();
-        // A word that is no level would be a module, of which everything is written, and of all others nothing.
-        let is_known =
-            |directive: &&str| directive.contains('=') || directive.parse::<LevelFilter>().is_ok();
+        // A word that is no level is a module, of which everything is written. Where nothing else is said, it is a slip that would
+        // silence the gateway, or meant for another program.
+        let is_heard = |directive: &&str| {
+            directive.parse::<LevelFilter>().is_ok()
+                || directive.starts_with(env!("CARGO_CRATE_NAME"))
+        };
+        let is_slip = |directive: &&str| !directive.contains('=') && !is_heard(directive);
+        let is_silent = !directives.iter().any(is_heard) && directives.iter().any(is_slip);
         let text = directives.join(",");
-        if directives.iter().all(is_known) && EnvFilter::try_new(&text).is_ok() {
+        if !is_silent && EnvFilter::try_new(&text).is_ok() {
             return Ok(Self(text));
         }
         Err("must be a level (error, warn, info, debug, trace, off) or module=level, separated by commas".into())

@@ -85,6 +85,7 @@ pub(super) fn spawn(
         pool: pool.clone(),
         gladia: state.gladia.clone(),
         zero_data_retention: settings.gladia.gladia_zero_data_retention,
+        retention_deletes: settings.retention.retention_deletes_at_gladia,
     };
     gateway.spawn("erase", eraser.run(soft.clone()));
     if let Some(keeps_for) = settings.retention.retention {

@@ -52,7 +52,7 @@ pub async fn run(args: &MigrateArgs) -> anyhow::Result<ExitCode> {
             Some(last) => MIGRATOR.run_to(last, &mut conn).await,
         };
         match migrated {
-            Err(error) if gave_way(&error) && tries < MIGRATION_TRIES => {
+            Err(error) if tries < MIGRATION_TRIES && gave_way(&error) => {
                 // What it has applied before that one counts as well.
                 applied += list_applied(&mut conn).await?.len() - before.len();
                 // With it goes the lock, so that others get through in between.

@@ -219,7 +219,7 @@ pub async fn migrate_through(
         // With it goes the advisory lock.
         let closed = conn.close().await;
         match migrated {
-            Err(error) if gave_way(&error) && tries < MIGRATION_TRIES => {
+            Err(error) if tries < MIGRATION_TRIES && gave_way(&error) => {
                 tries += 1;
                 tokio::time::sleep(MIGRATION_PAUSE).await;
                 conn = PgConnection::connect_with(options).await?;

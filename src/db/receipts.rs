@@ -77,7 +77,7 @@ pub async fn find(conn: &mut PgConnection, job_id: JobId) -> sqlx::Result<Option
         .unwrap_or(requested || by == ErasedBy::Request);
     let (status, at) = if row.given_up {
         (UpstreamStatus::GivenUp, row.finished_at)
-    } else if row.kept || (is_left_there && (row.open || row.lost)) {
+    } else if row.kept || (is_left_there && (row.pending || row.open || row.lost)) {
         (UpstreamStatus::Kept, None)
     } else if row.pending || row.open {
         (UpstreamStatus::Pending, row.requested_at)

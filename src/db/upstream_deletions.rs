@@ -33,8 +33,9 @@ pub async fn request_for_erased(conn: &mut PgConnection, job_id: JobId) -> sqlx:
         SELECT a.gladia_id, a.job_id, CASE WHEN j.erased_by = 'retention' THEN 'retention' ELSE 'deleted' END
         FROM attempts a JOIN jobs j ON j.id = a.job_id
         WHERE j.id = $1 AND j.deleted_at IS NOT NULL AND j.erased_by IS NOT NULL AND a.gladia_id IS NOT NULL
-          -- A version that did not note it let a caller's deletion go on to Gladia.
-          AND coalesce(j.deletes_at_gladia, j.erased_by = 'request')
+          -- A version that did not note it let a caller's deletion go on to Gladia, and the retention's where it was set so.
+          AND coalesce(j.deletes_at_gladia, j.erased_by = 'request' OR EXISTS (
+              SELECT FROM upstream_deletions u WHERE u.job_id = j.id AND u.reason = 'retention' OFFSET 0))
         -- A surplus is deleted all the same, for another reason from now on.
         ON CONFLICT (gladia_id) DO UPDATE
         SET reason = excluded.reason, requested_at = gateway_now(), next_try_at = gateway_now(), tries = 0
@@ -76,11 +77,16 @@ pub struct DueDeletion {
 
 /// Claims deletions that are due, by moving their next try ahead.
 ///
-/// A surplus is due once its job needs no other result any more, and never where it is the job's own result.
+/// A surplus is due once its job needs no other result any more, and never where it is the job's own result. What a version that
+/// asked for more than was wanted has left of a retention is due where the job says so, or else `retention_deletes` does.
 ///
 /// # Errors
 /// Where the database does not answer.
-pub async fn claim(conn: &mut PgConnection, limit: i64) -> sqlx::Result<Vec<DueDeletion>> {
+pub async fn claim(
+    conn: &mut PgConnection,
+    retention_deletes: bool,
+    limit: i64,
+) -> sqlx::Result<Vec<DueDeletion>> {
     sqlx::query_as!(
         DueDeletion,
         r#"
@@ -90,6 +96,7 @@ pub async fn claim(conn: &mut PgConnection, limit: i64) -> sqlx::Result<Vec<DueD
             WHERE d.finished_at IS NULL AND d.next_try_at <= gateway_now()
               AND (d.reason <> 'surplus' OR j.deleted_at IS NOT NULL OR j.status = 'canceled'
                    OR (j.status = 'done' AND j.gladia_id IS DISTINCT FROM d.gladia_id))
+              AND (d.reason <> 'retention' OR coalesce(j.deletes_at_gladia, $4))
             ORDER BY d.next_try_at LIMIT $1
             FOR UPDATE OF d SKIP LOCKED
         )
@@ -102,6 +109,7 @@ pub async fn claim(conn: &mut PgConnection, limit: i64) -> sqlx::Result<Vec<DueD
         limit,
         FIRST_INTERVAL.as_secs_f64(),
         LONGEST_INTERVAL.as_secs_f64(),
+        retention_deletes,
     )
     .fetch_all(conn)
     .await

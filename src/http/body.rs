@@ -54,6 +54,8 @@ pub async fn read(body: Body, limit: usize, timeout: Duration) -> Result<Bytes, 
 pub struct Pace {
     /// How long the whole of it may take.
     pub whole: Duration,
+    /// For so many bytes that have come it may take a second more.
+    pub bytes_per_second: Option<u64>,
     /// How long nothing of it may come.
     pub pause: Duration,
 }
@@ -96,14 +98,18 @@ pub fn reading_failed(error: &io::Error, pace: Pace) -> Problem {
 
 /// The chunks of a body, each of which must come in time.
 fn timed(body: Body, pace: Pace) -> impl Stream<Item = io::Result<Bytes>> {
-    let deadline = Instant::now() + pace.whole;
-    stream::unfold(body.into_data_stream(), move |mut chunks| async move {
+    let began = Instant::now();
+    let chunks = (body.into_data_stream(), 0);
+    stream::unfold(chunks, move |(mut chunks, mut arrived)| async move {
+        let more = pace.bytes_per_second.map_or(0, |rate| arrived / rate);
+        let deadline = began + pace.whole + Duration::from_secs(more);
         let next = deadline.min(Instant::now() + pace.pause);
         let chunk = match tokio::time::timeout_at(next, chunks.next()).await {
             Ok(chunk) => chunk?.map_err(io::Error::other),
             Err(_) => Err(io::ErrorKind::TimedOut.into()),
         };
-        Some((chunk, chunks))
+        arrived += chunk.as_ref().map_or(0, |chunk: &Bytes| chunk.len() as u64);
+        Some((chunk, (chunks, arrived)))
     })
 }
 

@@ -36,8 +36,8 @@ use crate::{
 /// another one waits for its turn.
 const COMMIT_TIMEOUT: Duration = Duration::from_secs(8);
 
-/// How long it may take where nothing else would keep it, besides what its size takes: a connection whose other end is gone
-/// without a word is given up then, and others get its turn.
+/// How long it may take where there is no spool, or out of the spool, besides what its size takes: a connection whose other end is
+/// gone without a word is given up then, and others get their turn.
 const LONG_COMMIT_TIMEOUT: Duration = Duration::from_secs(15);
 
 /// How fast what is stored goes to the database at the slowest.

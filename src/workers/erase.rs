@@ -26,6 +26,8 @@ pub struct Eraser {
     pub gladia: GladiaClient,
     /// Whether Gladia keeps nothing anyway. Then it is asked for nothing.
     pub zero_data_retention: bool,
+    /// Whether the end of the retention concerns Gladia's copies, of jobs that do not say so themselves.
+    pub retention_deletes: bool,
 }
 
 impl Eraser {
@@ -60,7 +62,12 @@ impl Eraser {
         }
         loop {
             let mut conn = self.pool.acquire().await?;
-            let due = in_time(upstream_deletions::claim(&mut conn, AT_ONCE)).await?;
+            let due = in_time(upstream_deletions::claim(
+                &mut conn,
+                self.retention_deletes,
+                AT_ONCE,
+            ))
+            .await?;
             drop(conn);
             if due.is_empty() {
                 return Ok(());

@@ -8,11 +8,14 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::{ERROR_PAUSE, sweep_interval};
-use crate::db::{
-    self,
-    job_endings::{self, Ended},
-    pool::{Pool, in_time},
-    uploads,
+use crate::{
+    db::{
+        self,
+        job_endings::{self, Ended},
+        pool::{Pool, in_time},
+        uploads,
+    },
+    domain::ids::JobId,
 };
 
 /// How many jobs, or files, are taken in one go.
@@ -32,11 +35,34 @@ pub struct Retention {
     pub deletes_at_gladia: bool,
 }
 
+/// A walk through what has ended longer ago than the retention, the oldest first.
+#[derive(Debug, Default)]
+struct Walk {
+    /// Where it has come to. `None`: it is to begin.
+    after: Option<Ended>,
+    /// How many jobs could not be erased, and the last of them.
+    failed: u64,
+    last_failure: Option<(JobId, sqlx::Error)>,
+}
+
+impl Walk {
+    /// Says what could not be erased: in one line, since it comes again with each walk.
+    fn report(self) {
+        let (failed, Some((job_id, error))) = (self.failed, self.last_failure) else {
+            return;
+        };
+        tracing::error!(
+            %error, job.id = %job_id,
+            "Could not erase {failed} of the jobs whose retention has ended, the last of them {job_id}; trying again"
+        );
+    }
+}
+
 impl Retention {
     /// Looks until told to stop. A transaction that is cut off is rolled back, and another look finds the same.
     pub async fn run(self, stop: CancellationToken) {
         let mut next_uploads = Instant::now();
-        let mut walk = None;
+        let mut walk = Walk::default();
         loop {
             let swept = tokio::select! {
                 () = stop.cancelled() => return,
@@ -58,13 +84,9 @@ impl Retention {
     }
 
     /// Erases what is due, a batch of each kind. Whether there may be more.
-    async fn sweep(
-        &self,
-        walk: &mut Option<Ended>,
-        next_uploads: &mut Instant,
-    ) -> sqlx::Result<bool> {
-        *walk = self.erase_jobs(*walk).await?;
-        let mut has_more = walk.is_some();
+    async fn sweep(&self, walk: &mut Walk, next_uploads: &mut Instant) -> sqlx::Result<bool> {
+        self.erase_jobs(walk).await?;
+        let mut has_more = walk.after.is_some();
         if Instant::now() >= *next_uploads {
             if self.erase_uploads().await? {
                 has_more = true;
@@ -75,17 +97,15 @@ impl Retention {
         Ok(has_more)
     }
 
-    /// Erases a batch of jobs, behind the one that the walk has come to. Where it goes on, if there may be more: jobs that
-    /// cannot be erased, however many, are passed over until the walk begins anew.
-    async fn erase_jobs(&self, after: Option<Ended>) -> sqlx::Result<Option<Ended>> {
+    /// Erases a batch of jobs, behind the one that the walk has come to. Jobs that cannot be erased, however many, are passed
+    /// over until it begins anew.
+    async fn erase_jobs(&self, walk: &mut Walk) -> sqlx::Result<()> {
         let mut conn = self.pool.acquire().await?;
-        let expired = job_endings::list_expired(&mut conn, self.keeps_for, after, BATCH);
+        let expired = job_endings::list_expired(&mut conn, self.keeps_for, walk.after, BATCH);
         let expired = in_time(expired).await?;
         let is_full = i64::try_from(expired.len()).is_ok_and(|found| found == BATCH);
         let last = expired.last().copied().filter(|_| is_full);
         let mut erased = 0_u64;
-        let mut failed = 0_u64;
-        let mut last_failure = None;
         for Ended { id: job_id, .. } in expired {
             let (keeps_for, deletes) = (self.keeps_for, self.deletes_at_gladia);
             let erasing = job_endings::erase_expired(&mut conn, job_id, keeps_for, deletes);
@@ -98,20 +118,17 @@ impl Retention {
                 Err(error) if db::is_unavailable(&error) => return Err(error),
                 // One job that cannot be erased does not keep the others.
                 Err(error) => {
-                    failed += 1;
-                    last_failure = Some((job_id, error));
+                    walk.failed += 1;
+                    walk.last_failure = Some((job_id, error));
                 }
             }
         }
-        // One line for all of them, since it comes again with each walk.
-        if let Some((job_id, error)) = last_failure {
-            tracing::error!(
-                %error, job.id = %job_id,
-                "Could not erase {failed} of the jobs whose retention has ended, the last of them {job_id}; trying again"
-            );
-        }
         metrics::counter!("gateway_transcriptions_retired_total").increment(erased);
-        Ok(last)
+        walk.after = last;
+        if last.is_none() {
+            std::mem::take(walk).report();
+        }
+        Ok(())
     }
 
     /// Erases a batch of files that no job uses. Whether there may be more.

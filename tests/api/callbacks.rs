@@ -356,7 +356,7 @@ async fn a_callback_that_comes_slowly_is_taken_as_long_as_it_goes_on_coming() {
         .start()
         .await;
     let (id, attempt, gladia_id) = processing(&app).await;
-    let body = success(&gladia_id, "words");
+    let body = success(&gladia_id, &"words ".repeat(100_000));
     let (beginning, rest) = body.as_bytes().split_at(body.len() / 2);
     let (sender, pieces) = trickle();
     let request = app

@@ -160,6 +160,41 @@ async fn a_replica_that_leaves_gladias_copies_alone_takes_back_no_deletion_of_an
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_an_older_version_asks_of_gladia_against_the_settings_is_not_carried_out() {
+    let app = TestApp::builder()
+        .set("RETENTION_SECONDS", 3600)
+        .start()
+        .await;
+    let kept = app.acme.start("a.mp3").await;
+    app.acme.wait_until_done(&kept).await;
+    app.set_clock_ahead("61 minutes").await;
+    wait_until_erased(&app, &kept).await;
+    // As it does where a callback comes late, and takes back itself.
+    app.execute(
+        "INSERT INTO upstream_deletions (gladia_id, job_id, reason)
+         SELECT gladia_id, job_id, 'retention' FROM attempts",
+    )
+    .await;
+    // What is due after it is carried out.
+    let deleted = app.acme.start("b.mp3").await;
+    app.acme.wait_until_done(&deleted).await;
+    assert_eq!(app.acme.delete(&deleted).await.status, 204);
+    app.upstream.wait_for("deletes", 1).await;
+    app.set_clock_ahead("3 hours").await;
+    eventually("receipt", async || {
+        let receipt = wait_until_erased(&app, &deleted).await;
+        (receipt["gladia"]["status"] == "deleted").then_some(())
+    })
+    .await;
+    assert_eq!(app.upstream.count("deletes").await, 1);
+    let receipt = wait_until_erased(&app, &kept).await;
+    assert_eq!(receipt["gladia"], json!({ "status": "kept", "at": null }));
+    app.execute("DELETE FROM upstream_deletions WHERE finished_at IS NULL")
+        .await;
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_callback_after_the_retention_leaves_its_hash_alone() {
     let app = TestApp::builder()
         .set("RETENTION_SECONDS", 3600)

@@ -32,14 +32,9 @@ const TURN_TIMEOUT: Duration = Duration::from_secs(10);
 /// went silent, of whom a broken network leaves many at once, do not cost those others their callbacks.
 const PAUSE_TIMEOUT: Duration = Duration::from_secs(8);
 
-/// How fast a callback has to come, besides the time that every body has.
+/// How fast a callback has to come, once the time is over that every body has. It is a result that is paid for, and perhaps the
+/// only copy, so it may come slowly; but what trickles does not keep its turn.
 const SLOWEST_BYTES_PER_SECOND: u64 = 100_000;
-
-/// How long it may take at the most, whatever its size.
-const LONGEST_TIMEOUT: Duration = Duration::from_mins(30);
-
-/// What a callback may have that does not say how much it has.
-const UNDECLARED_BYTES: u64 = 64_000_000;
 
 /// How long until Gladia may come again where the callback could not be kept.
 const RETRY_AFTER: Duration = Duration::from_secs(5);
@@ -92,13 +87,6 @@ fn verify(state: &AppState, attempt: &str, token: &str) -> Option<AttemptId> {
     is_verified.then_some(attempt_id)
 }
 
-/// How long a callback may take for its size. It is a result that is paid for, and perhaps the only copy, so that it may come
-/// slowly, if only it goes on coming.
-fn at_the_slowest(arrival: Arrival) -> Duration {
-    let bytes = arrival.declared_bytes.unwrap_or(UNDECLARED_BYTES);
-    Duration::from_secs(bytes / SLOWEST_BYTES_PER_SECOND).min(LONGEST_TIMEOUT)
-}
-
 /// Waits for a turn. From then on the callback, once its body is here, is kept whether Gladia waits for the answer or not: it
 /// may never send it again.
 async fn receive(state: &AppState, arrival: Arrival, body: Body) -> Result<Taken, Problem> {
@@ -108,7 +96,8 @@ async fn receive(state: &AppState, arrival: Arrival, body: Body) -> Result<Taken
         .map_err(|_| come_again("Too many callbacks at once."))?
         .map_err(|_| come_again("Too many callbacks at once."))?;
     let pace = body::Pace {
-        whole: state.limits.request_timeout + at_the_slowest(arrival),
+        whole: state.limits.request_timeout,
+        bytes_per_second: Some(SLOWEST_BYTES_PER_SECOND),
         pause: PAUSE_TIMEOUT,
     };
     let intake = state.intake.clone();

@@ -170,19 +170,25 @@ fn known_tenant(request: &Request, state: &AppState) -> Option<TenantId> {
 /// What the body may come to take. Without a declared length, as much as it may have.
 fn body_bytes(request: &Request, state: &AppState) -> usize {
     // Neither has a turn while it waits, so this bounds how many do, and how many of one tenant.
-    if is_file(request) || passes_audio_on(request) {
+    if is_file(request) {
         return FILE_BYTES;
     }
+    let least = if passes_audio_on(request) {
+        FILE_BYTES
+    } else {
+        0
+    };
     let limits = &state.limits;
     let most = match route(request) {
         "/v1/batches" => limits.max_batch_bytes,
         _ => limits.max_request_bytes,
     };
-    match content_length(request.headers()) {
+    let bytes = match content_length(request.headers()) {
         Some(declared) => usize::try_from(declared).map_or(most, |declared| declared.min(most)),
         None if http_body::Body::is_end_stream(request.body()) => 0,
         None => most,
-    }
+    };
+    bytes.max(least)
 }
 
 fn refuse(overload: Overload) -> Problem {
@@ -192,8 +198,8 @@ fn refuse(overload: Overload) -> Problem {
              request after Retry-After."
         }
         Overload::Bodies => {
-            "The requests that are under way have more in their bodies than the gateway may hold (MAX_BODY_MEMORY_BYTES), or \
-             yours have more than that leaves free. Nothing was done; repeat the request after Retry-After."
+            "The requests that are under way have more in their bodies and files than the gateway may hold (MAX_BODY_MEMORY_BYTES), \
+             or yours have more than that leaves free. Nothing was done; repeat the request after Retry-After."
         }
         Overload::Answers => {
             "The answers that callers are still taking have more in them than the gateway may hold (MAX_ANSWER_MEMORY_BYTES), \

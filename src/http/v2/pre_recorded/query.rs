@@ -22,9 +22,6 @@ const DEFAULT_LIMIT: i64 = 20;
 /// How many it may hold. More are refused: whoever counts on by what it asked for would pass over what it did not get.
 pub const MAX_LIMIT: i64 = 1000;
 
-/// How Gladia's Python SDK writes booleans in a query, where others write `true`.
-const PYTHONS_BOOLEANS: [&str; 2] = ["True", "False"];
-
 /// The statuses that Gladia knows.
 const STATUSES: [&str; 4] = ["queued", "processing", "done", "error"];
 
@@ -189,8 +186,6 @@ impl Parser {
             .map(|date| date.and_time(NaiveTime::MIN).and_utc());
         let day_after = day.and_then(|day| day.checked_add_days(Days::new(1)));
         let found: BTreeMap<String, String> = searchable(&self.metadata)
-            // The database knows their text alone, and there a boolean has another.
-            .filter(|(_, value)| !PYTHONS_BOOLEANS.contains(&value.as_str()))
             .take(MOST_METADATA)
             .map(|(key, value)| (key.to_owned(), value))
             .collect();
@@ -267,9 +262,6 @@ fn is_same(kept: &Value, wanted: &Value) -> bool {
                     .iter()
                     .zip(wanted)
                     .all(|(kept, wanted)| is_same(kept, wanted))
-        }
-        (Value::Bool(kept), Value::String(wanted)) => {
-            wanted.eq_ignore_ascii_case(if *kept { "true" } else { "false" })
         }
         (Value::String(_), _) | (_, Value::String(_)) => text(kept) == text(wanted),
         _ => kept == wanted,
