@@ -176,7 +176,7 @@ async fn read_answer(mut response: Response) -> SubmitOutcome {
         }
         // Nothing of the request was looked at.
         (400..500, Some(envelope)) if envelope.knows_no_route() => SubmitOutcome::NotSent {
-            detail: format!("{}; GLADIA_API_URL may be wrong", envelope.describe()),
+            detail: envelope.describe(),
         },
         (400..500, Some(envelope)) => SubmitOutcome::Refused {
             http_status: status,

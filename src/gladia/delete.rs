@@ -50,10 +50,8 @@ impl GladiaClient {
         // A proxy's 404 says nothing of what Gladia has.
         match (status, ErrorEnvelope::parse(status, &body)) {
             (_, Some(envelope)) if envelope.knows_no_route() => {
-                Deletion::Failed(GladiaError::Unexpected(format!(
-                    "{status}: {}; GLADIA_API_URL may be wrong",
-                    envelope.describe()
-                )))
+                let detail = format!("{status}: {}", envelope.describe());
+                Deletion::Failed(GladiaError::Unexpected(detail))
             }
             (404 | 410, Some(_)) => Deletion::AlreadyGone,
             (401, Some(_)) => Deletion::Failed(GladiaError::KeyRefused { status }),

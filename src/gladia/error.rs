@@ -40,7 +40,7 @@ impl ErrorEnvelope {
         matches!(self.status_code, 404 | 405) && self.message.starts_with("Cannot ")
     }
 
-    /// Message, validation errors and request id in one line.
+    /// Message, validation errors and request id in one line, and what to look at where it is not Gladia that is to be asked.
     #[must_use]
     pub fn describe(&self) -> String {
         let mut text = self.message.trim().to_owned();
@@ -55,6 +55,9 @@ impl ErrorEnvelope {
             text.push_str(" (Gladia request ");
             text.push_str(id);
             text.push(')');
+        }
+        if self.knows_no_route() {
+            text.push_str("; GLADIA_API_URL may be wrong");
         }
         storable(&text)
     }
@@ -130,10 +133,9 @@ impl GladiaError {
             Some(envelope) if status == 429 || status == 408 || status >= 500 => {
                 Self::Unavailable(format!("{status}: {}", envelope.describe()))
             }
-            Some(envelope) if envelope.knows_no_route() => Self::Unexpected(format!(
-                "{status}: {}; GLADIA_API_URL may be wrong",
-                envelope.describe()
-            )),
+            Some(envelope) if envelope.knows_no_route() => {
+                Self::Unexpected(format!("{status}: {}", envelope.describe()))
+            }
             Some(envelope) if status >= 400 => Self::Refused {
                 status,
                 message: envelope.describe(),

@@ -55,7 +55,7 @@ pub struct Pace {
     /// How long the whole of it may take.
     pub whole: Duration,
     /// For so many bytes that have come it may take a second more.
-    pub bytes_per_second: Option<u64>,
+    pub bytes_per_second: u64,
     /// How long nothing of it may come.
     pub pause: Duration,
 }
@@ -101,8 +101,8 @@ fn timed(body: Body, pace: Pace) -> impl Stream<Item = io::Result<Bytes>> {
     let began = Instant::now();
     let chunks = (body.into_data_stream(), 0);
     stream::unfold(chunks, move |(mut chunks, mut arrived)| async move {
-        let more = pace.bytes_per_second.map_or(0, |rate| arrived / rate);
-        let deadline = began + pace.whole + Duration::from_secs(more);
+        let more = Duration::from_secs(arrived / pace.bytes_per_second);
+        let deadline = began + pace.whole + more;
         let next = deadline.min(Instant::now() + pace.pause);
         let chunk = match tokio::time::timeout_at(next, chunks.next()).await {
             Ok(chunk) => chunk?.map_err(io::Error::other),

@@ -97,7 +97,7 @@ async fn receive(state: &AppState, arrival: Arrival, body: Body) -> Result<Taken
         .map_err(|_| come_again("Too many callbacks at once."))?;
     let pace = body::Pace {
         whole: state.limits.request_timeout,
-        bytes_per_second: Some(SLOWEST_BYTES_PER_SECOND),
+        bytes_per_second: SLOWEST_BYTES_PER_SECOND,
         pause: PAUSE_TIMEOUT,
     };
     let intake = state.intake.clone();

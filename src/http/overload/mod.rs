@@ -7,8 +7,8 @@
 //! lengths, and by tenant, since bodies may come slowly.
 //!
 //! Whoever waits for something else is not worked on, and leaves the turn to others: for its body ([`arriving`]), for Gladia
-//! ([`Pauses`]), or for news (the [waiting room](super::wait)). Streams, which many clients do not ask for a second time, are never refused here: few at
-//! once are opened, and the rest wait.
+//! ([`Pauses`]), or for news (the [waiting room](super::wait)). Streams, which many clients do not ask for a second time, are
+//! never refused here: few at once are opened, and the rest wait.
 //!
 //! What was worked on is in memory until its caller has taken it, which is bounded, too ([`answers`]).
 //!
@@ -99,13 +99,12 @@ pub fn handle(state: AppState, request: Request, next: Next) -> impl Future<Outp
 /// Waits for a request's turn, and hands it on.
 async fn take_turn(
     state: AppState,
-    request: Request,
+    mut request: Request,
     body: Held,
     next: Next,
 ) -> Result<(Turn, impl Future<Output = Response>), Overload> {
     let mut turn = state.gate.enter(body).await?;
     let file_bytes = is_file(&request).then(|| turn.take_bytes());
-    let mut request = request;
     if passes_audio_on(&request) {
         request.extensions_mut().insert(turn.pauses());
     }
