@@ -1,5 +1,6 @@
 //! Callbacks per second, from verified callback to commit, each size held against a program that compresses a body and
-//! inserts it (`floors/callback.rs`); and how much memory sixteen large ones take at once.
+//! inserts it (`floors/callback.rs`); and how much memory sixteen large ones take at once. Beside it, against the same floor,
+//! a program that changes the rows which a callback changes, and does nothing else (`floors/rows.rs`).
 //!
 //! The jobs are there beforehand: made through the API, and taken by a Gladia that does not call back. Bodies are made
 //! beforehand too, and sent on bare connections (`kit/wire.rs`).
@@ -71,6 +72,8 @@ struct Bench {
     http: Client,
     gateway: Program,
     floor: Program,
+    /// The one that changes all the rows.
+    rows: Program,
     server: PgPool,
     database: PgPool,
     gladia: FakeGladia,
@@ -83,10 +86,12 @@ pub async fn measure(scale: Scale) -> anyhow::Result<Vec<Row>> {
     let settings = [("MAX_IN_FLIGHT", "1000")];
     let gateway = Program::gateway(&postgres.url("gateway"), &gladia.url, &settings).await?;
     let floor = Program::floor("callback", &postgres.url("floor"), "").await?;
+    let rows = Program::floor("rows", &postgres.url("rows"), "").await?;
     let bench = Bench {
         http: Client::builder().no_proxy().build()?,
         gateway,
         floor,
+        rows,
         server: PgPool::connect(&postgres.url("postgres")).await?,
         database: PgPool::connect(&postgres.url("gateway")).await?,
         gladia,
@@ -98,17 +103,21 @@ pub async fn measure(scale: Scale) -> anyhow::Result<Vec<Row>> {
             .collect();
         for at_once in [1, 8] {
             let name = format!("callback, {}, {at_once} at once", size.name);
+            let mut least = Row::new(format!("{name}, its rows alone"), "/s");
             let mut row = Row::new(name, "/s").goal(Goal::AtLeast(0.7));
             let count = scale.of(size.whole, size.quick);
             // Connections are opened and statements are planned.
             bench.gateway_block(&transcripts, count, 8).await?;
             bench.floor_block(&transcripts, count, 8).await?;
+            bench.rows_block(&transcripts, count, 8).await?;
             for _ in 0..PAIRS {
-                bench
-                    .compare(&mut row, &transcripts, count, at_once)
-                    .await?;
+                let ours = bench.gateway_block(&transcripts, count, at_once).await?;
+                let floor = bench.floor_block(&transcripts, count, at_once).await?;
+                let all_rows = bench.rows_block(&transcripts, count, at_once).await?;
+                ours.compare(&floor, &mut row, count)?;
+                all_rows.compare(&floor, &mut least, count)?;
             }
-            rows.push(row);
+            rows.extend([row, least]);
         }
         if size.bytes == 2_000_000 {
             rows.push(bench.memory(&transcripts).await?);
@@ -126,29 +135,23 @@ struct Block {
     postgres: Duration,
 }
 
-impl Bench {
-    /// A block of one and a block of the other.
-    async fn compare(
-        &self,
-        row: &mut Row,
-        transcripts: &[Bytes],
-        count: usize,
-        at_once: usize,
-    ) -> anyhow::Result<()> {
+impl Block {
+    /// Adds it and a block of the floor to a row.
+    fn compare(&self, floor: &Self, row: &mut Row, count: usize) -> anyhow::Result<()> {
         let operations = f64::from(u32::try_from(count)?);
-        let ours = self.gateway_block(transcripts, count, at_once).await?;
-        let least = self.floor_block(transcripts, count, at_once).await?;
-        let per_second = |block: &Block| operations / block.took.as_secs_f64();
+        let per_second = |block: &Self| operations / block.took.as_secs_f64();
         let each = |spent: Duration| milliseconds(spent) / operations;
-        row.add(per_second(&ours), per_second(&least));
+        row.add(per_second(self), per_second(floor));
         row.add_cpu(
-            each(ours.process),
-            Some(each(least.process)),
-            Some(each(ours.postgres)),
+            each(self.process),
+            Some(each(floor.process)),
+            Some(each(self.postgres)),
         );
         Ok(())
     }
+}
 
+impl Bench {
     async fn gateway_block(
         &self,
         transcripts: &[Bytes],
@@ -176,6 +179,22 @@ impl Bench {
         let requests = requests.map(|transcript| request("/", &id, transcript));
         let requests = requests.collect();
         self.block(&self.floor, requests, at_once).await
+    }
+
+    async fn rows_block(
+        &self,
+        transcripts: &[Bytes],
+        count: usize,
+        at_once: usize,
+    ) -> anyhow::Result<Block> {
+        let url = format!("{}/sent/{count}", self.rows.url);
+        let sent = self.http.post(&url).send().await?.error_for_status()?;
+        let attempt_ids = sent.text().await?;
+        let requests = attempt_ids.lines().zip(transcripts.iter().cycle());
+        let requests = requests
+            .map(|(id, transcript)| request(&format!("/callbacks/{id}"), id, transcript))
+            .collect();
+        self.block(&self.rows, requests, at_once).await
     }
 
     async fn block(

@@ -4,6 +4,7 @@ pub mod accept;
 pub mod callback;
 pub mod news;
 pub mod read;
+pub mod rows;
 pub mod told;
 pub mod upload;
 
@@ -22,6 +23,7 @@ pub async fn serve(name: &str) -> anyhow::Result<()> {
         "callback" => callback::serve(&database_url).await,
         "news" => news::serve(&database_url, env::var("FLOOR_TARGET")?).await,
         "read" => read::serve(&database_url).await,
+        "rows" => rows::serve(&database_url).await,
         "told" => told::serve(&database_url, env::var("FLOOR_TARGET")?).await,
         "upload" => upload::serve(env::var("FLOOR_TARGET")?).await,
         other => anyhow::bail!("there is no floor {other}"),

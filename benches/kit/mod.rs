@@ -36,14 +36,14 @@ impl Scale {
     }
 }
 
-/// A server of the figure's own, with fsync, with a database for the gateway and one for the floor.
+/// A server of the figure's own, with fsync, with a database for the gateway and one for each floor.
 pub async fn start_postgres() -> anyhow::Result<EmbeddedPostgres> {
     let postgres = EmbeddedPostgres::start(Options {
         fsync: true,
         max_connections: 200,
     })
     .await?;
-    for database in ["gateway", "floor"] {
+    for database in ["gateway", "floor", "rows"] {
         postgres.create_database(database, None).await?;
     }
     Ok(postgres)

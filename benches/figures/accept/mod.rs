@@ -3,7 +3,8 @@
 //!
 //! The load comes from wrk. The cap is one job, and Gladia never calls back, so that all but the first wait in line: what
 //! dispatch does about each new job is in the figure, but no time goes into sending. Events get their numbers meanwhile,
-//! as always. Beside it pgbench inserts the floor's row without any server in between.
+//! as always. Beside it pgbench inserts the floor's row without any server in between, and, against the same floor, a program
+//! inserts the rows that accepting a job takes, and does nothing else (`floors/rows.rs`).
 
 mod pgbench;
 
@@ -37,6 +38,7 @@ pub async fn measure(scale: Scale) -> anyhow::Result<Vec<Row>> {
     let cap = [("MAX_IN_FLIGHT", "1")];
     let gateway = Program::gateway(&postgres.url("gateway"), &gladia.url, &cap).await?;
     let floor = Program::floor("accept", &postgres.url("floor"), "").await?;
+    let all_rows = Program::floor("rows", &postgres.url("rows"), "").await?;
     let server = PgPool::connect(&postgres.url("postgres")).await?;
     let duel = Duel {
         gateway: &gateway,
@@ -44,11 +46,13 @@ pub async fn measure(scale: Scale) -> anyhow::Result<Vec<Row>> {
         server: &server,
     };
     let url = format!("{}/v1/transcriptions", gateway.url);
+    let rows_url = format!("{}/jobs", all_rows.url);
     let scripts = [("", script(false)?), (", key", script(true)?)];
     // Postgres settles on a plan when a connection has run a statement five times, and each has many connections.
     for (_, script) in &scripts {
         wrk::load(&url, script, 64, Duration::from_millis(700)).await?;
         wrk::load(&floor.url, script, 64, Duration::from_millis(700)).await?;
+        wrk::load(&rows_url, script, 64, Duration::from_millis(700)).await?;
     }
     let mut rows = Vec::new();
     for connections in CONNECTIONS {
@@ -61,8 +65,21 @@ pub async fn measure(scale: Scale) -> anyhow::Result<Vec<Row>> {
             rows.push(row);
         }
     }
+    let duel = Duel {
+        gateway: &all_rows,
+        ..duel
+    };
+    for connections in CONNECTIONS {
+        let (_, script) = &scripts[0];
+        let name = format!("accept, {connections} connections, its rows alone");
+        let mut row = Row::new(name, "/s");
+        let ours = || wrk::load(&rows_url, script, connections, block);
+        let least = || wrk::load(&floor.url, script, connections, block);
+        duel.run(&mut row, ours, least).await?;
+        rows.push(row);
+    }
     rows.extend(pgbench::rows(&postgres.url("floor"), &CONNECTIONS, OPTIONS, scale).await?);
-    drop((gateway, floor));
+    drop((gateway, floor, all_rows));
     server.close().await;
     postgres.stop().await?;
     Ok(rows)
