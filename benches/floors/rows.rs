@@ -12,7 +12,6 @@ use axum::{
     http::StatusCode,
     routing::post,
 };
-use chrono::Utc;
 use gladia_gateway::db::SESSION_SETTINGS;
 use serde_json::Value;
 use sqlx::{Executor, PgPool, postgres::PgPoolOptions};
@@ -58,6 +57,29 @@ const FUNCTIONS: &str = r#"
         VALUES (caller, its_job, 'transcription.done', json_build_object('status', 'done', 'received_at', now), next_number);
         RETURN true;
     END $$;
+"#;
+
+/// Jobs that Gladia has, by the ids of their attempts.
+const SENT: &str = r#"
+    WITH sent AS (
+        SELECT id, clock_timestamp() AS now, row_number() OVER () AS nth FROM unnest($1::uuid[]) AS id
+    ), made AS (
+        INSERT INTO jobs (id, tenant_id, api_key_id, status, request, audio_url, started_at)
+        SELECT id, $2, $2, 'processing', '{}', 'https://audio.example.com/' || id, now FROM sent
+    ), told AS (
+        INSERT INTO events (tenant_id, job_id, type, data, number)
+        SELECT $2, id, 'transcription.queued', '{"status":"queued"}', (SELECT last_number FROM event_sequence) + nth FROM sent
+    ), tried AS (
+        INSERT INTO attempts (id, job_id, number, state, key_id, worker, send_until, lease_until, gladia_id, answered_at,
+                              expected_by, next_look_at)
+        SELECT id, id, 1, 'accepted', 'floor', 'floor', now, now + interval '1 minute', id::text, now,
+               now + interval '1 hour', now + interval '1 hour'
+        FROM sent
+    ), held AS (
+        INSERT INTO slots (number, attempt_id, tenant_id, taken_at, deadline_at)
+        SELECT nth, id, $2, now, now + interval '2 hours' FROM sent
+    )
+    UPDATE event_sequence SET last_number = last_number + cardinality($1)
 "#;
 
 #[derive(Clone)]
@@ -117,31 +139,12 @@ async fn send(State(rows): State<Rows>, Path(count): Path<usize>) -> Result<Stri
         .execute(&rows.pool)
         .await
         .map_err(failed)?;
-    for statement in [
-        "INSERT INTO jobs (id, tenant_id, api_key_id, status, request, audio_url, started_at)
-         SELECT id, $2, $2, 'processing', '{}', 'https://audio.example.com/' || id, $3 FROM unnest($1) AS id",
-        "INSERT INTO events (tenant_id, job_id, type, data, number)
-         SELECT $2, id, 'transcription.queued', '{\"status\":\"queued\"}',
-                (SELECT last_number FROM event_sequence) + row_number() OVER ()
-         FROM unnest($1) AS id WHERE $3 IS NOT NULL",
-        "UPDATE event_sequence SET last_number = last_number + cardinality($1)
-         WHERE $2 IS NOT NULL AND $3 IS NOT NULL",
-        "INSERT INTO attempts (id, job_id, number, state, key_id, worker, send_until, lease_until, gladia_id,
-                               answered_at, expected_by, next_look_at)
-         SELECT id, id, 1, 'accepted', 'floor', 'floor', $3, $3 + interval '1 minute', id::text, $3,
-                $3 + interval '1 hour', $3 + interval '1 hour'
-         FROM unnest($1) AS id WHERE $2 IS NOT NULL",
-        "INSERT INTO slots (number, attempt_id, tenant_id, taken_at, deadline_at)
-         SELECT row_number() OVER (), id, $2, $3, $3 + interval '2 hours' FROM unnest($1) AS id",
-    ] {
-        sqlx::query(statement)
-            .bind(&ids)
-            .bind(rows.tenant_id)
-            .bind(Utc::now())
-            .execute(&rows.pool)
-            .await
-            .map_err(failed)?;
-    }
+    sqlx::query(SENT)
+        .bind(&ids)
+        .bind(rows.tenant_id)
+        .execute(&rows.pool)
+        .await
+        .map_err(failed)?;
     let lines: Vec<String> = ids.iter().map(Uuid::to_string).collect();
     Ok(lines.join("\n"))
 }

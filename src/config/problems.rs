@@ -1,11 +1,13 @@
 //! One message for everything that is missing or wrong: the setting, what was wrong, an example. Never a secret's value.
 
-use std::{error::Error, fmt};
+use std::{any::TypeId, error::Error, fmt};
 
 use clap::{
     Arg, Id,
     error::{ContextKind, ContextValue, ErrorKind},
 };
+
+use url::Url;
 
 use super::resolve::{Settings, Stop};
 
@@ -43,6 +45,8 @@ pub(super) struct Setting {
     name: String,
     example: Option<String>,
     secret: bool,
+    /// Whether it is an address, which may hold a secret where it is wrong.
+    is_address: bool,
     /// What is wrong with its variable.
     pub(super) problem: Option<String>,
     /// Its argument, if that is a global one whose variable is wrong.
@@ -60,6 +64,7 @@ impl Setting {
             name: name.to_owned(),
             example,
             secret: arg.is_hide_env_values_set(),
+            is_address: arg.get_value_parser().type_id() == TypeId::of::<Url>(),
             problem: None,
             global: None,
         }
@@ -70,10 +75,16 @@ impl Setting {
         name.clone_into(&mut self.name);
     }
 
-    /// A reason with the value that it is about, unless the value is secret.
+    /// A reason with the value that it is about, unless the value is secret. Of an address, what cannot be.
     pub(super) fn with_value(&self, reason: &str, value: &str) -> String {
         if self.secret || value.is_empty() {
             return reason.to_owned();
+        }
+        if self.is_address {
+            return match place(value) {
+                Some(place) => format!("{reason}, but is at `{place}`"),
+                None => reason.to_owned(),
+            };
         }
         let shown: String = value.chars().take(SHOWN_CHARACTERS).collect();
         let rest = if shown.len() < value.len() { "…" } else { "" };
@@ -88,6 +99,17 @@ impl Setting {
         let example = example.map_or_else(String::new, |example| format!("\n    {example}"));
         format!("{} (or {flag}) {problem}{example}", self.name)
     }
+}
+
+/// Scheme, host and port of an address. `None` where anything of it may be a password: whatever stands before an `@` is user info, or
+/// was meant to be.
+fn place(address: &str) -> Option<String> {
+    let url: Url = address.parse().ok().filter(|_| !address.contains('@'))?;
+    let host = url.host_str()?;
+    let port = url
+        .port()
+        .map_or_else(String::new, |port| format!(":{port}"));
+    Some(format!("{}://{host}{port}", url.scheme()))
 }
 
 /// Turns clap's error into one that names settings, where it is about settings.

@@ -144,6 +144,36 @@ pub(super) async fn adopt_locked(
     Ok(Adopted::Adopted)
 }
 
+/// Takes up an older attempt of a job that is back in line, where Gladia turned out to have it while a later one was under way.
+/// Another one would be a second job there.
+pub(super) async fn take_up_older(conn: &mut PgConnection, job_id: JobId) -> sqlx::Result<()> {
+    let older = sqlx::query!(
+        r#"
+        UPDATE attempts
+        SET state = 'accepted', finished_at = NULL, looks = 0, absences = 0, absent_since = NULL, unknown_reason = NULL,
+            -- Its callback may have come and gone.
+            next_look_at = gateway_now()
+        WHERE id = ANY (ARRAY(SELECT id FROM attempts
+                              WHERE job_id = $1 AND state = 'not_sent' AND gladia_id IS NOT NULL
+                              ORDER BY number LIMIT 1))
+        RETURNING id, gladia_id AS "gladia_id!"
+        "#,
+        job_id.0,
+    )
+    .fetch_optional(&mut *conn)
+    .await?;
+    let Some(older) = older else { return Ok(()) };
+    let id = older.id.into();
+    looks::expect(conn, id).await?;
+    let locked = Locked {
+        job_id,
+        job_status: JobStatus::Queued,
+        state: AttemptState::NotSent,
+        gladia_id: None,
+    };
+    begin_processing(conn, id, &locked, &older.gladia_id).await
+}
+
 /// Moves the job along with its attempt.
 async fn begin_processing(
     conn: &mut PgConnection,

@@ -1,13 +1,14 @@
 //! Attempts: recording how they went, and the moves that follow, for attempt, job and slot alike.
 
 mod at_once;
+mod forbidden;
 
 use sqlx::{Connection, PgConnection};
 
 pub use self::at_once::{Answer, record_answers};
 
 use super::{
-    adoption::{Adopted, FoundBy, adopt_locked},
+    adoption::{Adopted, FoundBy, adopt_locked, take_up_older},
     corrupt, dispatch,
     events::{self, EventType},
     lines,
@@ -52,6 +53,9 @@ pub(super) async fn lock(conn: &mut PgConnection, id: AttemptId) -> sqlx::Result
         gladia_id: attempt.gladia_id,
     }))
 }
+
+/// The status of an answer that refuses the key, or what the key may ask for.
+const FORBIDDEN: u16 = 403;
 
 /// What recording an outcome did.
 #[derive(Debug, PartialEq, Eq)]
@@ -115,7 +119,15 @@ pub async fn record_outcome(
             message,
         } => {
             finish(&mut tx, id, "refused", Some(*http_status), message).await?;
-            requeue(&mut tx, locked.job_id, StatusReason::GladiaKeyRefused).await?;
+            if *http_status == FORBIDDEN
+                && forbidden::is_for_this_job(&mut tx, locked.job_id).await?
+            {
+                let kind = JobErrorType::GladiaRefused;
+                let code = Some(i32::from(*http_status));
+                fail_job(&mut tx, locked.job_id, kind, code, message).await?;
+            } else {
+                requeue(&mut tx, locked.job_id, StatusReason::GladiaKeyRefused).await?;
+            }
             Recorded::Written
         }
         SubmitOutcome::Busy { message, .. } => {
@@ -166,7 +178,7 @@ pub(super) async fn finish(
     Ok(())
 }
 
-/// Puts a job back into its old place in the line.
+/// Puts a job back into its old place in the line, unless Gladia is known to have it by an older attempt.
 pub(super) async fn requeue(
     conn: &mut PgConnection,
     id: JobId,
@@ -181,7 +193,8 @@ pub(super) async fn requeue(
     .await?;
     if moved.rows_affected() == 1 {
         lines::note_return(&mut *conn, id).await?;
-        events::insert(conn, id, EventType::Requeued).await?;
+        events::insert(&mut *conn, id, EventType::Requeued).await?;
+        take_up_older(conn, id).await?;
     }
     Ok(())
 }

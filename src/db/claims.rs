@@ -1,6 +1,9 @@
 //! The claim: jobs, each with a slot and an attempt, in one commit, before anything is sent.
 
-use std::time::Duration;
+use std::{
+    sync::atomic::{AtomicBool, Ordering},
+    time::Duration,
+};
 
 use chrono::{DateTime, Utc};
 use serde_json::Value;
@@ -36,6 +39,8 @@ pub struct Claimant<'a> {
     pub send_window: Duration,
     /// After this the process is taken for dead.
     pub lease: Duration,
+    /// Whether the claim was asked to be committed and its answer is not here: it may stand, though it has failed.
+    pub is_in_doubt: AtomicBool,
 }
 
 /// What came of a claim.
@@ -151,7 +156,9 @@ async fn look(conn: &mut PgConnection, claimant: &Claimant<'_>) -> sqlx::Result<
     lines::note_served(&mut tx, &jobs).await?;
     let job_ids: Vec<JobId> = jobs.iter().map(|job| job.id.into()).collect();
     events::insert_all(&mut tx, &job_ids, EventType::Submitting).await?;
+    claimant.is_in_doubt.store(true, Ordering::Relaxed);
     tx.commit().await?;
+    claimant.is_in_doubt.store(false, Ordering::Relaxed);
     let claimed = jobs
         .into_iter()
         .zip(attempts)
@@ -173,6 +180,28 @@ async fn look(conn: &mut PgConnection, claimant: &Claimant<'_>) -> sqlx::Result<
             trace: TraceContext::from_stored(job.traceparent.as_deref(), job.tracestate.as_deref()),
         });
     Ok(Some(Claim::Claimed(claimed.collect())))
+}
+
+/// Of these attempts, those that stand and wait to be sent.
+///
+/// # Errors
+/// Where the database does not answer.
+pub async fn list_submitting(
+    conn: &mut PgConnection,
+    ids: &[AttemptId],
+) -> sqlx::Result<Vec<AttemptId>> {
+    let ids: Vec<Uuid> = ids.iter().map(|id| id.0).collect();
+    let rows = sqlx::query!(
+        r#"
+        SELECT a.id FROM unnest($1::uuid[]) AS claimed (id)
+        CROSS JOIN LATERAL (SELECT id, state FROM attempts WHERE id = claimed.id OFFSET 0) a
+        WHERE a.state = 'submitting'
+        "#,
+        &ids,
+    )
+    .fetch_all(conn)
+    .await?;
+    Ok(rows.into_iter().map(|row| row.id.into()).collect())
 }
 
 /// Finds slots for so many jobs, or fewer. Nobody else takes them meanwhile.

@@ -2,6 +2,9 @@
 
 use sqlx::PgConnection;
 
+/// So many of what may be without bound are counted. More take longer than whoever asks for metrics waits.
+pub const COUNTED: i64 = 100_000;
+
 /// What is counted.
 #[derive(Debug)]
 pub struct Gauges {
@@ -15,7 +18,7 @@ pub struct Gauges {
     pub surplus_jobs: i64,
     /// Copies of Gladia's that are still to be deleted.
     pub pending_deletions: i64,
-    /// Jobs that wait for a slot.
+    /// Jobs that wait for a slot: one more than [`COUNTED`] where there are more.
     pub queued_jobs: i64,
     /// Jobs that are being sent.
     pub submitting_jobs: i64,
@@ -27,16 +30,16 @@ pub struct Gauges {
     pub oldest_queued_seconds: Option<f64>,
     /// Events that nobody has been told of yet.
     pub unnumbered_events: i64,
-    /// Deliveries that have not got through yet.
+    /// Deliveries that have not got through yet: one more than [`COUNTED`] where there are more.
     pub pending_deliveries: i64,
-    /// How long the oldest of them has waited. `None`: there are none.
+    /// How long the oldest of them has waited, of those that are counted and of each tenant's first. `None`: there are none.
     pub oldest_pending_delivery_seconds: Option<f64>,
     /// Receivers that nothing is sent to for the moment.
     pub open_lanes: i64,
 }
 
-/// Counts. Every part follows a partial index over few rows, whatever lies behind; but for the receipts of surplus jobs, which
-/// are few themselves.
+/// Counts. Every part follows a partial index over few rows, whatever lies behind; but for what waits in line or to be
+/// delivered, of which so many are looked at and no more, and for the receipts of surplus jobs, which are few themselves.
 ///
 /// # Errors
 /// Where the database does not answer.
@@ -65,17 +68,29 @@ pub async fn read(conn: &mut PgConnection) -> sqlx::Result<Gauges> {
             -- As a value, so that the index ends the walk.
             (SELECT count(*) FROM delivery_lanes WHERE open_until > (SELECT gateway_now())) AS "open_lanes!"
         FROM
-            (SELECT count(*) AS jobs, (extract(epoch FROM gateway_now() - min(queued_at)))::float8 AS oldest_seconds
-             FROM jobs WHERE status = 'queued') line,
+            (SELECT (SELECT count(*) FROM (SELECT FROM jobs WHERE status = 'queued' ORDER BY tenant_id LIMIT $1::bigint + 1) few) AS jobs,
+                    (SELECT (extract(epoch FROM gateway_now() - min(head.queued_at)))::float8
+                     FROM tenants t CROSS JOIN LATERAL (
+                         SELECT queued_at FROM jobs WHERE tenant_id = t.id AND status = 'queued'
+                         ORDER BY queued_at, id LIMIT 1
+                     ) head) AS oldest_seconds) line,
             -- Whoever has left the line and not ended has an open attempt, of which there are no more than slots.
             (SELECT count(*) FILTER (WHERE j.status = 'submitting') AS submitting,
                     count(*) FILTER (WHERE j.status = 'unknown') AS unknown,
                     count(*) FILTER (WHERE j.status = 'processing') AS processing
              FROM attempts a CROSS JOIN LATERAL (SELECT status FROM jobs WHERE id = a.job_id OFFSET 0) j
              WHERE a.finished_at IS NULL) sent,
-            (SELECT count(*) AS deliveries, (extract(epoch FROM gateway_now() - min(queued_at)))::float8 AS oldest_seconds
-             FROM deliveries WHERE status = 'pending') outbox
-        "#
+            (SELECT few.deliveries, (extract(epoch FROM gateway_now() - least(few.oldest_at, first.oldest_at)))::float8
+                    AS oldest_seconds
+             FROM (SELECT count(*) AS deliveries, min(queued_at) AS oldest_at
+                   FROM (SELECT queued_at FROM deliveries WHERE status = 'pending' ORDER BY lane_id LIMIT $1::bigint + 1) pending) few,
+                  (SELECT min(head.queued_at) AS oldest_at
+                   FROM tenants t CROSS JOIN LATERAL (
+                       SELECT queued_at FROM deliveries WHERE tenant_id = t.id AND status = 'pending'
+                       ORDER BY created_at, id LIMIT 1
+                   ) head) first) outbox
+        "#,
+        COUNTED,
     )
     .fetch_one(conn)
     .await

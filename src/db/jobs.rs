@@ -1,7 +1,7 @@
 //! Jobs as their callers see and move them.
 
 use chrono::{DateTime, Utc};
-use serde_json::Value;
+use serde_json::{Value, value::RawValue};
 use sqlx::PgConnection;
 use uuid::Uuid;
 
@@ -23,8 +23,8 @@ pub struct Job {
     pub status: JobStatus,
     /// Why.
     pub status_reason: Option<StatusReason>,
-    /// What was asked for. `None` once deleted.
-    pub request: Option<Value>,
+    /// What was asked for, as stored: parsed it may take thirty times as much. `None` once deleted.
+    pub request: Option<Box<RawValue>>,
     /// The audio. `None` once deleted.
     pub audio_url: Option<String>,
     /// The file, where the audio came as one.
@@ -36,7 +36,7 @@ pub struct Job {
     /// Failed add-ons.
     pub addon_errors: Vec<AddonError>,
     /// What may not do what its caller expects, as stored.
-    pub warnings: Option<Value>,
+    pub warnings: Option<Box<RawValue>>,
     /// The batch that it came with.
     pub batch_id: Option<BatchId>,
     /// Its place there, from 0.
@@ -94,12 +94,12 @@ struct JobRow {
     id: JobId,
     status: String,
     status_reason: Option<String>,
-    request: Option<Value>,
+    request: Option<String>,
     audio_url: Option<String>,
     gladia_id: Option<String>,
     result_callback_id: Option<Uuid>,
     addon_errors: Option<Value>,
-    warnings: Option<Value>,
+    warnings: Option<String>,
     batch_id: Option<Uuid>,
     batch_index: Option<i32>,
     retries: i32,
@@ -120,6 +120,24 @@ struct JobRow {
     upload_number_of_channels: Option<i32>,
     result: Option<Vec<u8>>,
     result_body_bytes: Option<i64>,
+}
+
+impl JobRow {
+    /// What of it can be large.
+    fn bytes(&self) -> usize {
+        let texts = [
+            &self.request,
+            &self.warnings,
+            &self.audio_url,
+            &self.error_message,
+        ];
+        texts.into_iter().flatten().map(String::len).sum()
+    }
+}
+
+/// JSON as it is stored.
+fn stored(text: String) -> sqlx::Result<Box<RawValue>> {
+    RawValue::from_string(text).map_err(corrupt)
 }
 
 impl TryFrom<JobRow> for Job {
@@ -154,7 +172,7 @@ impl TryFrom<JobRow> for Job {
             status: row.status.parse().map_err(corrupt)?,
             // One that a newer replica has written says nothing to this one.
             status_reason: row.status_reason.and_then(|text| text.parse().ok()),
-            request: row.request,
+            request: row.request.map(stored).transpose()?,
             audio_url: row.audio_url,
             upload,
             gladia_id: row.gladia_id,
@@ -163,7 +181,7 @@ impl TryFrom<JobRow> for Job {
                 Some(errors) => serde_json::from_value(errors).map_err(corrupt)?,
                 None => Vec::new(),
             },
-            warnings: row.warnings,
+            warnings: row.warnings.map(stored).transpose()?,
             batch_id: row.batch_id.map(Into::into),
             batch_index: row.batch_index,
             retries: row.retries,
@@ -185,8 +203,9 @@ macro_rules! select_jobs {
         sqlx::query_as!(
             JobRow,
             r#"
-            SELECT j.id, j.status, j.status_reason, j.request, j.audio_url, j.gladia_id,
-                   j.result_callback_id, j.addon_errors, j.warnings, j.batch_id, j.batch_index, j.retries,
+            SELECT j.id, j.status, j.status_reason, j.request::text AS request, j.audio_url, j.gladia_id,
+                   j.result_callback_id, j.addon_errors, j.warnings::text AS warnings,
+                   j.batch_id, j.batch_index, j.retries,
                    j.audio_duration_seconds, j.billing_time_seconds,
                    j.error_type, j.error_code, j.error_message,
                    j.created_at, j.started_at, j.finished_at, j.deleted_at,
@@ -218,7 +237,7 @@ mod results;
 
 pub use at_once::{JobAtOnce, accept_at_once};
 pub use insert::{NewJob, insert, insert_all};
-pub use list::{Slice, list};
+pub use list::{Jobs, Slice, list};
 pub use results::{ResultOfJob, StoredAs, StoredResult, find_result, find_result_of_key};
 
 /// Finds a tenant's job, deleted ones too. Another tenant's job is not found.
@@ -282,8 +301,9 @@ pub async fn list_of_batch(
     batch_id: BatchId,
     after_index: Option<i32>,
     limit: i64,
-) -> sqlx::Result<Vec<Job>> {
-    select_jobs!(
+    most_bytes: usize,
+) -> sqlx::Result<Jobs> {
+    let rows = select_jobs!(
         r#"
         WHERE j.tenant_id = $1 AND j.batch_id = $2 AND j.deleted_at IS NULL
           AND j.batch_index > $3
@@ -295,9 +315,6 @@ pub async fn list_of_batch(
         after_index.unwrap_or(-1),
         limit,
     )
-    .fetch_all(conn)
-    .await?
-    .into_iter()
-    .map(Job::try_from)
-    .collect()
+    .fetch(conn);
+    Jobs::read(rows, most_bytes).await
 }

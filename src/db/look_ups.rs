@@ -49,6 +49,9 @@ pub struct Candidate {
 /// How many candidates are taken along for each attempt. One that is found is enough.
 const CANDIDATES: i64 = 10;
 
+/// How many attempts are looked through for them, at either end.
+const LOOKED_THROUGH: i64 = 1000;
+
 /// The database's clock.
 ///
 /// # Errors
@@ -140,7 +143,8 @@ pub async fn list_unknown(conn: &mut PgConnection) -> sqlx::Result<Vec<UnknownAt
     .await
 }
 
-/// Lists, for each of the instants, the first jobs claimed from it on that Gladia accepted, oldest first.
+/// Lists, for each of the instants, jobs claimed from it on that Gladia accepted and still has, oldest first: of the first ones
+/// and of the last ones, since all in between may have been deleted there.
 ///
 /// # Errors
 /// Where the database does not answer.
@@ -155,16 +159,25 @@ pub async fn list_candidates(
                candidate.answered_at AS "accepted_at!"
         FROM unnest($1::timestamptz[]) AS instant (at)
         CROSS JOIN LATERAL (
-            SELECT a.id, a.created_at, a.answered_at FROM attempts a
-            WHERE a.created_at >= instant.at AND a.answered_at IS NOT NULL AND a.gladia_id IS NOT NULL
-              -- One that was deleted at Gladia is not in its list.
-              AND NOT EXISTS (SELECT FROM upstream_deletions d WHERE d.gladia_id = a.gladia_id OFFSET 0)
-            ORDER BY a.created_at LIMIT $2
+            (SELECT a.id, a.created_at, a.answered_at
+             -- So many and no more, however many were deleted.
+             FROM (SELECT * FROM attempts WHERE created_at >= instant.at ORDER BY created_at LIMIT $3) a
+             WHERE a.answered_at IS NOT NULL AND a.gladia_id IS NOT NULL
+               -- One that was deleted at Gladia is not in its list.
+               AND NOT EXISTS (SELECT FROM upstream_deletions d WHERE d.gladia_id = a.gladia_id OFFSET 0)
+             ORDER BY a.created_at LIMIT $2)
+            UNION ALL
+            (SELECT a.id, a.created_at, a.answered_at
+             FROM (SELECT * FROM attempts WHERE created_at >= instant.at ORDER BY created_at DESC LIMIT $3) a
+             WHERE a.answered_at IS NOT NULL AND a.gladia_id IS NOT NULL
+               AND NOT EXISTS (SELECT FROM upstream_deletions d WHERE d.gladia_id = a.gladia_id OFFSET 0)
+             ORDER BY a.created_at DESC LIMIT $2)
         ) candidate
         ORDER BY 1, 2
         "#,
         instants,
         CANDIDATES,
+        LOOKED_THROUGH,
     )
     .fetch_all(conn)
     .await

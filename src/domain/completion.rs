@@ -38,19 +38,16 @@ pub enum Ending {
     },
 }
 
-/// An add-on that failed in a transcription that succeeded.
+/// An add-on that failed in a transcription that succeeded. Of what Gladia does not say, rows may lack the field; answers have it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct AddonError {
     /// Where in the result the failure stands, as a JSON pointer: `/summarization`, `/audio_to_llm/results/1`.
     pub pointer: String,
     /// Gladia's code for it.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub status_code: Option<i64>,
     /// Gladia's name for it.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub exception: Option<String>,
     /// Gladia's message.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub message: Option<String>,
 }
 

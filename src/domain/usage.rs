@@ -12,6 +12,9 @@ pub const MOST_DAYS: i64 = 366;
 /// How many keys of `custom_metadata` can be grouped by at once.
 pub const MOST_METADATA_KEYS: usize = 3;
 
+/// How many dimensions can stand together: the tenant, the day, and keys.
+pub const MOST_DIMENSIONS: usize = 2 + MOST_METADATA_KEYS;
+
 /// A time that is counted over: from the first instant on, up to the second, which does not belong to it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Period {

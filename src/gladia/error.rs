@@ -3,34 +3,57 @@
 use bytes::{Bytes, BytesMut};
 use reqwest::Response;
 use serde::Deserialize;
-use serde_json::Value;
+use serde_json::{Value, value::RawValue};
 
 /// Error bodies are small; whatever is longer is no envelope.
 const MAX_ERROR_BODY_BYTES: usize = 256 * 1024;
 
 /// The envelope of every error that Gladia's application answers. An answer without it comes from something in front of
 /// it, and proves nothing.
-#[derive(Debug, Deserialize)]
+#[derive(Debug)]
 pub struct ErrorEnvelope {
     /// Repeats the HTTP status.
-    #[serde(rename = "statusCode")]
     pub status_code: u16,
     /// For people.
     pub message: String,
     /// What to quote to Gladia's support.
-    #[serde(default)]
     pub request_id: Option<String>,
-    /// Class-validator sentences, or objects in some versions.
-    #[serde(default)]
-    pub validation_errors: Vec<Value>,
+    /// Class-validator sentences, or whatever else stands there.
+    pub validation_errors: Vec<String>,
+}
+
+/// What makes an object an envelope, and what else is told of it. A field of another kind than usual is shown as it is.
+#[derive(Deserialize)]
+struct Wire<'a> {
+    #[serde(rename = "statusCode")]
+    status_code: u16,
+    #[serde(borrow)]
+    message: &'a RawValue,
+    #[serde(borrow, default)]
+    request_id: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    validation_errors: Option<&'a RawValue>,
 }
 
 impl ErrorEnvelope {
     /// Reads an envelope, if this is one.
     #[must_use]
     pub fn parse(status: u16, body: &[u8]) -> Option<Self> {
-        let envelope: Self = serde_json::from_slice(body).ok()?;
-        (envelope.status_code == status).then_some(envelope)
+        if !body.trim_ascii_start().starts_with(b"{") {
+            return None;
+        }
+        let wire: Wire<'_> = serde_json::from_slice(body).ok()?;
+        if wire.status_code != status || wire.message.get() == "null" {
+            return None;
+        }
+        Some(Self {
+            status_code: status,
+            message: sentences(wire.message).join("; "),
+            request_id: wire
+                .request_id
+                .and_then(|id| serde_json::from_str(id.get()).ok()),
+            validation_errors: wire.validation_errors.map(sentences).unwrap_or_default(),
+        })
     }
 
     /// Whether Gladia has no such route, as for an address that is wrong. It says nothing then of whatever the address names.
@@ -46,10 +69,7 @@ impl ErrorEnvelope {
         let mut text = self.message.trim().to_owned();
         for error in &self.validation_errors {
             text.push_str("; ");
-            match error {
-                Value::String(sentence) => text.push_str(sentence),
-                other => text.push_str(&other.to_string()),
-            }
+            text.push_str(error);
         }
         if let Some(id) = &self.request_id {
             text.push_str(" (Gladia request ");
@@ -60,6 +80,20 @@ impl ErrorEnvelope {
             text.push_str("; GLADIA_API_URL may be wrong");
         }
         storable(&text)
+    }
+}
+
+/// What a value says: a string itself, each item of a list, anything else as the JSON that it is.
+fn sentences(value: &RawValue) -> Vec<String> {
+    let sentence = |value: Value| match value {
+        Value::String(sentence) => sentence,
+        other => other.to_string(),
+    };
+    match serde_json::from_str(value.get()) {
+        Ok(Value::Null) => Vec::new(),
+        Ok(Value::Array(items)) => items.into_iter().map(sentence).collect(),
+        Ok(other) => vec![sentence(other)],
+        Err(_) => vec![value.get().to_owned()],
     }
 }
 
@@ -181,4 +215,77 @@ pub(super) fn describe_transport(error: &dyn std::error::Error) -> String {
 
 pub(super) const fn max_error_body_bytes() -> usize {
     MAX_ERROR_BODY_BYTES
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn described(status: u16, body: &str) -> Option<String> {
+        ErrorEnvelope::parse(status, body.as_bytes()).map(|envelope| envelope.describe())
+    }
+
+    #[test]
+    fn an_odd_field_leaves_an_envelope_an_envelope() {
+        let long = "[".repeat(1_000) + &"]".repeat(1_000);
+        for (odd, expected) in [
+            (r#""message":"No""#.to_owned(), "No"),
+            (
+                r#""message":" No ","validation_errors":["a",{"loc":["b"]}],"request_id":"G-1""#
+                    .to_owned(),
+                r#"No; a; {"loc":["b"]} (Gladia request G-1)"#,
+            ),
+            (
+                r#""message":["a must be b","c should not exist"],"error":"Bad Request""#
+                    .to_owned(),
+                "a must be b; c should not exist",
+            ),
+            (
+                r#""message":"No","validation_errors":null,"request_id":7"#.to_owned(),
+                "No",
+            ),
+            (
+                r#""message":"No","validation_errors":{"a":"must be b"}"#.to_owned(),
+                r#"No; {"a":"must be b"}"#,
+            ),
+            (
+                r#""message":"No","validation_errors":"a must be b""#.to_owned(),
+                "No; a must be b",
+            ),
+            (
+                r#""message":{"code":7},"request_id":null"#.to_owned(),
+                r#"{"code":7}"#,
+            ),
+            (r#""message":"Half \ud83d""#.to_owned(), r#""Half \ud83d""#),
+            (
+                format!(r#""path":"\ud83d","more":{long},"message":"No""#),
+                "No",
+            ),
+        ] {
+            let body = format!(r#"{{"statusCode":400,{odd}}}"#);
+            assert_eq!(
+                described(400, &body).as_deref(),
+                Some(expected),
+                "{body:.200}"
+            );
+        }
+    }
+
+    #[test]
+    fn what_is_no_object_with_this_status_and_a_message_is_no_envelope() {
+        for body in [
+            json!({ "statusCode": 429, "message": "No" }),
+            json!({ "statusCode": "400", "message": "No" }),
+            json!({ "statusCode": 400, "message": null }),
+            json!({ "statusCode": 400 }),
+            json!({ "message": "No" }),
+            json!([400, "No", null, null]),
+            json!("No"),
+        ] {
+            assert_eq!(described(400, &body.to_string()), None, "{body}");
+        }
+        assert_eq!(described(400, "<html>Bad Request</html>"), None);
+    }
 }

@@ -5,6 +5,7 @@
 //! of the metadata filter is documented as one JSON string (docs.gladia.io, custom metadata).
 
 use std::{
+    collections::BTreeMap,
     io::{BufReader, Read},
     time::Duration,
 };
@@ -12,7 +13,7 @@ use std::{
 use chrono::{DateTime, SecondsFormat, Utc};
 use futures_util::TryStreamExt;
 use serde::Deserialize;
-use serde_json::{Value, json};
+use serde_json::{json, value::RawValue};
 use tokio_util::io::{StreamReader, SyncIoBridge};
 
 use super::{client::GladiaClient, error::GladiaError};
@@ -100,16 +101,17 @@ struct Page {
     items: Vec<Item>,
 }
 
-/// What is read of a job; everything else is skipped as it comes.
+/// What is read of a job; everything else is skipped as it comes. All but the id may be anything: the list has the jobs of
+/// everybody who uses the account, and none of them may hide the others.
 #[derive(Deserialize)]
 struct Item {
     id: String,
     #[serde(default)]
-    created_at: Option<String>,
+    created_at: Option<Box<RawValue>>,
     #[serde(default)]
-    status: Option<String>,
+    status: Option<Box<RawValue>>,
     #[serde(default)]
-    custom_metadata: Option<Value>,
+    custom_metadata: Option<Box<RawValue>>,
 }
 
 fn read_page(reader: impl Read) -> Result<Vec<ListedJob>, String> {
@@ -127,19 +129,29 @@ impl From<Item> for ListedJob {
     fn from(item: Item) -> Self {
         let created_at = item
             .created_at
+            .and_then(|raw| text(&raw))
             .and_then(|text| DateTime::parse_from_rfc3339(&text).ok())
             .map(|at| at.to_utc());
-        let attempt_id = item
-            .custom_metadata
-            .as_ref()
-            .and_then(|metadata| metadata.get(RESERVED_METADATA_KEY)?.as_str()?.parse().ok());
+        let attempt_id = item.custom_metadata.and_then(|raw| attempt_in(&raw));
+        let status = item.status.and_then(|raw| text(&raw));
         Self {
             gladia_id: item.id,
             created_at,
-            ended: matches!(item.status.as_deref(), Some("done" | "error")),
+            ended: matches!(status.as_deref(), Some("done" | "error")),
             attempt_id,
         }
     }
+}
+
+/// The text, of a string that can be read.
+fn text(raw: &RawValue) -> Option<String> {
+    serde_json::from_str(raw.get()).ok()
+}
+
+/// The attempt that metadata name, where they are an object with our key. Nothing that stands beside it is read.
+fn attempt_in(raw: &RawValue) -> Option<AttemptId> {
+    let metadata: BTreeMap<String, &RawValue> = serde_json::from_str(raw.get()).ok()?;
+    text(metadata.get(RESERVED_METADATA_KEY)?)?.parse().ok()
 }
 
 #[cfg(test)]
@@ -159,6 +171,32 @@ mod tests {
         assert!(jobs[0].ended && jobs[0].attempt_id.is_some() && jobs[0].created_at.is_some());
         assert!(!jobs[1].ended && jobs[1].attempt_id.is_none());
         assert_eq!((jobs[2].attempt_id, jobs[2].created_at), (None, None));
+    }
+
+    #[test]
+    fn a_job_of_others_spoils_nothing_whatever_it_holds() {
+        let deep = "[".repeat(130) + &"]".repeat(130);
+        let ours = r#"{"gladia_gateway_attempt":"0190b5a0-0000-7000-8000-000000000000"}"#;
+        let page = format!(
+            r#"{{"items":[
+                {{"id":"a","custom_metadata":{{"title":"Call \ud83d","\udc00":1}}}},
+                {{"id":"b","custom_metadata":{{"deep":{deep}}}}},
+                {{"id":"c","custom_metadata":[1,2]}},
+                {{"id":"d","custom_metadata":"text","status":"queued"}},
+                {{"id":"e","custom_metadata":{{"gladia_gateway_attempt":"\ud83d"}}}},
+                {{"id":"f","status":7,"created_at":{{}},"custom_metadata":{ours}}},
+                {{"id":"g","status":"\ud83d","created_at":"\ud83d","custom_metadata":{ours}}},
+                {{"id":"h","custom_metadata":{{"title":"\ud83d","deep":{deep},{}}}}}
+            ]}}"#,
+            ours.trim_matches(['{', '}'])
+        );
+        let jobs = read_page(page.as_bytes()).unwrap();
+        let ours: Vec<&str> = jobs
+            .iter()
+            .filter(|job| job.attempt_id.is_some())
+            .map(|job| job.gladia_id.as_str())
+            .collect();
+        assert_eq!((jobs.len(), ours), (8, vec!["f", "g", "h"]));
     }
 
     #[test]

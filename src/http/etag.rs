@@ -88,22 +88,28 @@ impl ETag {
     }
 }
 
+/// How much of what a caller has is kept. Whoever names more is sent what there is, which is always right.
+const MOST_HAD_BYTES: usize = 4096;
+
 /// What a caller has, as `If-None-Match` says. A copy: each header keeps in memory all that came with it, which is much for a
-/// request that waits.
+/// request that waits. Lists beyond [`MOST_HAD_BYTES`] are left out of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Had(Vec<String>);
+pub struct Had {
+    lists: Vec<String>,
+    is_unsaid: bool,
+}
 
 impl Had {
     /// Whether it says nothing of it.
     #[must_use]
     pub fn is_unsaid(&self) -> bool {
-        self.0.is_empty()
+        self.is_unsaid
     }
 
     /// Whether it is this state, or any.
     #[must_use]
     pub fn is(&self, tag: &ETag) -> bool {
-        self.0.iter().any(|list| tag.is_met_by(list))
+        self.lists.iter().any(|list| tag.is_met_by(list))
     }
 }
 
@@ -111,8 +117,17 @@ impl<S: Sync> FromRequestParts<S> for Had {
     type Rejection = Infallible;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
-        let lists = conditions(&parts.headers);
-        Ok(Self(lists.map(Cow::into_owned).collect()))
+        let mut lists = conditions(&parts.headers).peekable();
+        let is_unsaid = lists.peek().is_none();
+        let mut left = MOST_HAD_BYTES;
+        let kept = lists.map_while(|list| {
+            left = left.checked_sub(list.len())?;
+            Some(list.into_owned())
+        });
+        Ok(Self {
+            lists: kept.collect(),
+            is_unsaid,
+        })
     }
 }
 
@@ -191,6 +206,32 @@ mod tests {
             assert!(!known(&tag, &[list]), "{list}");
         }
         assert!(!known(&tag, &[]));
+    }
+
+    #[tokio::test]
+    async fn of_what_a_caller_has_little_is_kept() {
+        let had = async |lists: &[&str]| {
+            let mut request = axum::http::Request::get("/");
+            for list in lists {
+                request = request.header(header::IF_NONE_MATCH, *list);
+            }
+            let (mut parts, ()) = request.body(()).unwrap().into_parts();
+            Had::from_request_parts(&mut parts, &()).await.unwrap()
+        };
+        let tag = ETag::of(&[b"a"]);
+        let ours = format!("\"{}\"", tag.opaque);
+        let long = format!("{ours}, \"{}\"", "x".repeat(MOST_HAD_BYTES));
+        assert!(had(&[]).await.is_unsaid());
+        for (lists, is_it) in [
+            (&[ours.as_str(), &long][..], true),
+            (&[&long, &ours], false),
+            (&[&long], false),
+        ] {
+            let had = had(lists).await;
+            assert_eq!((had.is(&tag), had.is_unsaid()), (is_it, false));
+            let kept: usize = had.lists.iter().map(String::len).sum();
+            assert!(kept <= MOST_HAD_BYTES);
+        }
     }
 
     #[test]

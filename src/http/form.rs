@@ -5,6 +5,7 @@
 //! together. So memory does not grow with the file, and a slow side slows the other. A file that breaks off is broken off
 //! upstream too, without the closing boundary, so half a file can never pass for a whole one.
 
+mod filename;
 mod forward;
 
 use std::{future::Future, time::Duration};
@@ -199,7 +200,7 @@ async fn receive_file(
     limits: &HttpLimits,
     destination: Destination<'_>,
 ) -> Result<ReceivedFile, Problem> {
-    let filename = sanitize(field.file_name().unwrap_or_default());
+    let filename = filename::of(&field);
     let content_type = field.content_type().map_or_else(
         || "application/octet-stream".to_owned(),
         ToString::to_string,
@@ -366,33 +367,4 @@ fn too_large(limits: &HttpLimits) -> Problem {
         format!("The part `audio` {rule}."),
     )
     .at("/audio", rule)
-}
-
-/// A file's name without path, control characters or quotes, of a bounded length.
-fn sanitize(name: &str) -> String {
-    let base = name.rsplit(['/', '\\']).next().unwrap_or_default();
-    let clean: String = base
-        .chars()
-        .filter(|c| !c.is_control() && *c != '"')
-        .take(200)
-        .collect();
-    if clean.trim().is_empty() {
-        AUDIO.to_owned()
-    } else {
-        clean
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::sanitize;
-
-    #[test]
-    fn a_file_name_is_only_a_name() {
-        assert_eq!(sanitize("../../etc/passwd"), "passwd");
-        assert_eq!(sanitize(r"C:\calls\monday.wav"), "monday.wav");
-        assert_eq!(sanitize("a\r\nb\0\".wav"), "ab.wav");
-        assert_eq!(sanitize(""), "audio");
-        assert_eq!(sanitize("été.wav"), "été.wav");
-    }
 }

@@ -12,6 +12,9 @@ const DEFAULT_LIMIT: i64 = 20;
 /// How many it may hold.
 const MAX_LIMIT: i64 = 100;
 
+/// A page ends where the rows on it have so many bytes in them, however few they are. One row may have a million.
+pub const MOST_PAGE_BYTES: usize = 4_000_000;
+
 /// What a list can be filtered by.
 pub trait Filters {
     /// All parameters of the list, for people.
@@ -136,6 +139,18 @@ impl<Id: Copy + From<Uuid> + Into<Uuid>> Page<Id> {
         }
         rows.truncate(limit);
         rows.last().map(|row| cursor(row).encode(self.list))
+    }
+
+    /// As [`Page::cut`], of rows that may have been cut before.
+    pub fn cut_again<T>(
+        &self,
+        rows: &mut Vec<T>,
+        is_cut: bool,
+        cursor: impl Fn(&T) -> Cursor<Id>,
+    ) -> Option<String> {
+        let next = self.cut(rows, &cursor);
+        let last = rows.last().filter(|_| is_cut);
+        next.or_else(|| last.map(|row| cursor(row).encode(self.list)))
     }
 }
 

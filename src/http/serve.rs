@@ -23,6 +23,11 @@ use super::line::{Line, Watched};
 /// being closed.
 pub const HEAD_TIMEOUT: Duration = Duration::from_secs(75);
 
+/// What a connection reads before somebody takes it, and so what the head of a request may have. Heads of a few times as much are
+/// answered 431: the last read before that is seen may bring more. A head is in memory for as long as its request is answered,
+/// which may be a minute where that waits for news.
+const READ_BYTES: usize = 64 * 1024;
+
 /// How long a connection may make others wait.
 #[derive(Debug, Clone, Copy)]
 pub struct Timeouts {
@@ -59,7 +64,8 @@ pub async fn serve(
 ) {
     let mut http = Builder::new();
     http.timer(TokioTimer::new())
-        .header_read_timeout(timeouts.head);
+        .header_read_timeout(timeouts.head)
+        .max_buf_size(READ_BYTES);
     // Shown from the start.
     count_cut_off(0);
     let connections = TaskTracker::new();

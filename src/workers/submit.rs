@@ -4,7 +4,10 @@
 //! transaction, bounded well below the lease: whatever happens to this process, the rows say that something may have been
 //! sent.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, atomic::AtomicBool},
+    time::Duration,
+};
 
 use tokio::{sync::watch, time::Instant};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -125,13 +128,26 @@ impl Submitter {
                 worker: &self.0.worker,
                 send_window: self.0.send_window,
                 lease: self.0.send_window + self.0.gladia.create_timeout() + LEASE_MARGIN,
+                is_in_doubt: AtomicBool::new(false),
             };
             let mut conn = self.0.pool.acquire().await?;
             self.0.wakeups.line_is_looked_at();
             CrashPoint::SubmitBeforeClaim.reach();
             let claim =
                 tokio::time::timeout(CLAIM_TIMEOUT, db::claims::claim(&mut conn, &claimant));
-            let claim = claim.await.map_err(|_| sqlx::Error::PoolTimedOut)??;
+            let claim = match claim.await.unwrap_or(Err(sqlx::Error::PoolTimedOut)) {
+                Ok(claim) => claim,
+                Err(error) => {
+                    if claimant.is_in_doubt.into_inner() {
+                        let until = Instant::now() + claimant.lease;
+                        let (this, give_up) = (self.clone(), give_up.clone());
+                        tasks.spawn(async move {
+                            this.take_back(&attempt_ids, until, &give_up).await;
+                        });
+                    }
+                    return Err(error);
+                }
+            };
             conn.put_back();
             match claim {
                 Claim::Claimed(jobs) => {
@@ -156,6 +172,51 @@ impl Submitter {
             }
         }
         Ok(sweep_interval())
+    }
+
+    /// Takes back what a claim may have committed, though its answer was lost. Nothing of it was sent or will be, so none of it
+    /// has to be unknown. The commit may show late, as where a standby is waited for.
+    async fn take_back(
+        &self,
+        attempt_ids: &[AttemptId],
+        until: Instant,
+        give_up: &CancellationToken,
+    ) {
+        while Instant::now() < until {
+            match in_time(self.take_back_what_stands(attempt_ids)).await {
+                Ok(0) => {}
+                Ok(count) => {
+                    tracing::info!(
+                        count,
+                        "A claim stood whose answer was lost; its jobs are back in line"
+                    );
+                    self.0.wakeups.jobs_changed();
+                    return;
+                }
+                Err(error) => {
+                    tracing::warn!(%error, "Could not take back a claim yet; trying again");
+                }
+            }
+            tokio::select! {
+                () = tokio::time::sleep(ERROR_PAUSE) => {}
+                () = give_up.cancelled() => return,
+            }
+        }
+    }
+
+    /// Of how many attempts of a claim it is recorded that they were not sent. They were committed together, so where there is
+    /// one there are all.
+    async fn take_back_what_stands(&self, attempt_ids: &[AttemptId]) -> sqlx::Result<usize> {
+        let mut conn = self.0.pool.acquire().await?;
+        let standing = db::claims::list_submitting(&mut conn, attempt_ids).await?;
+        let outcome = SubmitOutcome::NotSent {
+            detail: "the database did not say whether it was claimed, so it was not sent".into(),
+        };
+        for id in &standing {
+            db::attempts::record_outcome(&mut conn, *id, &outcome).await?;
+        }
+        conn.put_back();
+        Ok(standing.len())
     }
 
     /// Sends one job and records what came of it.
@@ -287,7 +348,8 @@ impl Submitter {
                 tracing::error!(
                     http.status = http_status,
                     message,
-                    "Gladia refuses GLADIA_API_KEY. Nothing is sent until it accepts it again; jobs stay queued"
+                    job.id = %job.job_id,
+                    "Gladia refuses GLADIA_API_KEY, or with 403 maybe what this job asks for. Nothing is sent until it accepts a job again; jobs stay queued"
                 );
                 (PauseReason::GladiaKeyRefused, KEY_REFUSED_PAUSE)
             }

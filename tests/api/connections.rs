@@ -2,7 +2,12 @@
 
 use std::{net::Ipv4Addr, time::Duration};
 
-use axum::{Router, routing::get};
+use axum::{
+    Router,
+    body::Bytes,
+    extract::DefaultBodyLimit,
+    routing::{get, post},
+};
 use gladia_gateway::http::serve::{Timeouts, serve};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -66,6 +71,39 @@ async fn a_connection_that_does_not_finish_the_head_of_a_request_is_closed() {
     let request = b"GET / HTTP/1.1\r\nhost: gateway\r\n\r\n";
     stream.write_all(request).await.unwrap();
     assert!(rest_of(&mut stream).await.ends_with("answered"));
+    served.soft.cancel();
+    tokio::time::timeout(BOUND, served.ended)
+        .await
+        .expect("it ends")
+        .unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_head_of_a_request_is_bounded_and_its_body_is_not() {
+    let router = Router::new().route(
+        "/",
+        post(|body: Bytes| async move { format!("{} read", body.len()) })
+            .layer(DefaultBodyLimit::disable()),
+    );
+    let served = start(router, BOUND).await;
+    for (had, body, answer) in [
+        (60_000, 2_000_000, Some("2000000 read")),
+        (350_000, 0, None),
+    ] {
+        let mut stream = TcpStream::connect(served.address).await.unwrap();
+        let head = format!(
+            "POST / HTTP/1.1\r\nhost: gateway\r\nif-none-match: {}\r\ncontent-length: {body}\r\nconnection: close\r\n\r\n",
+            "h".repeat(had)
+        );
+        let request = [head.into_bytes(), vec![b'b'; body]].concat();
+        // It may be refused before the whole of it is sent.
+        let sent = stream.write_all(&request).await;
+        let answered = rest_of(&mut stream).await;
+        match answer {
+            Some(answer) => assert!(answered.ends_with(answer), "{sent:?} {answered}"),
+            None => assert!(!answered.contains("read"), "{answered}"),
+        }
+    }
     served.soft.cancel();
     tokio::time::timeout(BOUND, served.ended)
         .await

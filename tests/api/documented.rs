@@ -4,7 +4,7 @@ use gladia_gateway::{domain::access::Scope, http::openapi};
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::support::{Answer, Caller, TestApp};
+use crate::support::{Answer, Caller, TestApp, callbacks::processing, rows::success};
 
 const NOBODY: &str = "01890000-0000-7000-8000-000000000000";
 
@@ -134,4 +134,44 @@ async fn every_operation_refuses_what_the_document_says_and_as_that() {
         }
     }
     app.stop().await;
+}
+
+/// Panics unless an answer of 200 is what the document says of what is asked for at this path.
+#[track_caller]
+fn check_body(path: &str, answer: &Answer) {
+    let mut document = serde_json::to_value(openapi::document()).unwrap();
+    let pointer = "/get/responses/200/content/application~1json/schema/$ref";
+    let schema = document["paths"][path].pointer(pointer).cloned();
+    document["$ref"] = schema.unwrap_or_else(|| panic!("{path} has no schema"));
+    let validator = jsonschema::validator_for(&document).unwrap();
+    let body = answer.expect(200);
+    let errors: Vec<String> = validator
+        .iter_errors(&body)
+        .map(|error| format!("{error} at {}", error.instance_path()))
+        .collect();
+    assert!(errors.is_empty(), "{path}: {errors:#?} in {body}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_transcript_whose_add_on_failed_without_a_word_is_what_the_document_says() {
+    let app = TestApp::start().await;
+    let (id, attempt, gladia_id) = processing(&app).await;
+    let mut body: Value = serde_json::from_str(&success(&gladia_id, "words")).unwrap();
+    body["payload"]["metadata"]["transcription_time"] = json!(1.5);
+    body["payload"]["summarization"] = json!({ "success": false, "is_empty": true, "results": null, "exec_time": 0, "error": null });
+    let answer = app.call_back(attempt.id, body.to_string()).await;
+    assert_eq!(answer.status, 200);
+    let done = app.acme.get(&format!("/v1/transcriptions/{id}")).await;
+    check_body("/v1/transcriptions/{id}", &done);
+    let errors = json!([{ "pointer": "/summarization", "status_code": null, "exception": null, "message": null }]);
+    assert_eq!(done.json()["addon_errors"], errors);
+    let list = app.acme.get("/v1/transcriptions").await;
+    check_body("/v1/transcriptions", &list);
+    // Rows may lack what Gladia did not say.
+    sqlx::query(r#"UPDATE jobs SET addon_errors = '[{"pointer":"/summarization"}]'"#)
+        .execute(&app.pool)
+        .await
+        .unwrap();
+    assert_eq!(app.acme.job(&id).await["addon_errors"], errors);
+    app.finish().await;
 }

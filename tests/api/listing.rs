@@ -2,10 +2,11 @@
 
 use std::collections::HashSet;
 
-use serde_json::json;
+use reqwest::Method;
+use serde_json::{Value, json};
 
 use crate::support::{
-    TestApp,
+    Answer, TestApp,
     lists::{ids, list, start_with},
 };
 
@@ -147,4 +148,63 @@ async fn everything_that_is_wrong_with_a_query_is_told_at_once() {
     let problem = list(&app, &many).await.problem(400, "invalid-parameter");
     assert_eq!(problem["errors"].as_array().unwrap().len(), 50);
     app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_page_ends_early_where_what_was_asked_for_is_large() {
+    let app = TestApp::start().await;
+    app.pause_dispatch().await;
+    let much = "m".repeat(900_000);
+    let requests: Vec<Value> = (0..6)
+        .map(|nth| {
+            json!({
+                "audio_url": format!("https://audio.example/{nth}.mp3"), "custom_metadata": { "team": "sales" },
+                "extra_options": { "of_tomorrow": much, "nth": nth },
+            })
+        })
+        .collect();
+    let requests = json!({ "requests": requests });
+    let batch = app.acme.post("/v1/batches", &requests).await.expect(202);
+    let id = batch["id"].as_str().unwrap();
+    for (path, is_newest_first) in [
+        ("/v1/transcriptions?limit=50".to_owned(), true),
+        ("/v1/transcriptions?limit=50&status=queued".to_owned(), true),
+        (
+            "/v1/transcriptions?limit=50&metadata=team:sales".to_owned(),
+            true,
+        ),
+        (format!("/v1/transcriptions?limit=50&batch_id={id}"), true),
+        (format!("/v1/batches/{id}?limit=50"), false),
+    ] {
+        let (mut pages, mut seen, mut cursor) = (Vec::new(), Vec::new(), String::new());
+        loop {
+            let page = app.acme.get(&format!("{path}{cursor}")).await.expect(200);
+            let items = page["items"].as_array().unwrap();
+            pages.push(items.len());
+            for item in items {
+                assert_eq!(
+                    item["options"]["custom_metadata"]["team"], "sales",
+                    "{path}"
+                );
+                assert_eq!(item["extra_options"]["of_tomorrow"], much, "{path}");
+                seen.push(item["extra_options"]["nth"].as_i64().unwrap());
+            }
+            let Some(next) = page["next_cursor"].as_str() else {
+                break;
+            };
+            cursor = format!("&cursor={next}");
+        }
+        if is_newest_first {
+            seen.reverse();
+        }
+        assert_eq!(
+            (pages, seen),
+            (vec![5, 1], vec![0, 1, 2, 3, 4, 5]),
+            "{path}"
+        );
+    }
+    let in_gladias_shape = app.acme.v2(Method::GET, "/v2/pre-recorded?limit=50");
+    let page = Answer::to(in_gladias_shape).await.expect(200);
+    assert_eq!(page["items"].as_array().unwrap().len(), 6);
+    app.stop().await;
 }

@@ -194,3 +194,54 @@ async fn a_look_that_another_attempt_is_due_for_is_not_the_second_absence() {
     app.end(&witness).await;
     app.finish().await;
 }
+
+/// Gladia's own error envelope for a filter that it does not understand.
+const FILTER_REFUSED: &str = r#"{"statusCode":400,"message":"Bad Request","timestamp":"2026-01-02T03:04:05.678Z",
+    "path":"/v2/pre-recorded","request_id":"G-1","validation_errors":["custom_metadata must be an object"]}"#;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_filter_that_is_ignored_makes_nobody_a_witness() {
+    let app = builder().start().await;
+    let faults = json!([
+        { "operation": "create", "kind": "drop_after", "times": 1 },
+        { "operation": "list", "kind": "status", "status": 503 },
+    ]);
+    app.upstream.fault(&faults).await;
+    let id = app.acme.start("endless.mp3").await;
+    let unknown = app.wait_for_attempt(&id, "unknown").await;
+    app.wait_until_a_witness_may_be_sent(unknown.id).await;
+    // As many as are asked for at once: whoever is asked for is among them, but for the first job.
+    let mut later = Vec::new();
+    for number in 0..3 {
+        let id = app.acme.start(&format!("endless-{number}.mp3")).await;
+        app.acme.wait_until(&id, "processing").await;
+        later.push(id);
+    }
+    app.upstream.clear_faults().await;
+    let fault = json!({ "operation": "list", "kind": "ignore_metadata" });
+    app.upstream.fault(&fault).await;
+
+    app.acme.wait_until(&id, "processing").await;
+    assert_eq!(app.attempts(&id).await.len(), 1, "it was sent again");
+    for id in later.iter().chain([&id]) {
+        app.end(id).await;
+    }
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn where_the_filter_is_refused_the_list_is_walked() {
+    let app = builder().start().await;
+    let faults = json!([
+        { "operation": "create", "kind": "drop_after", "times": 1 },
+        { "operation": "list", "kind": "status", "status": 400, "match": "custom_metadata", "body": FILTER_REFUSED,
+          "headers": { "content-type": "application/json" } },
+    ]);
+    app.upstream.fault(&faults).await;
+    let id = app.acme.start("endless.mp3").await;
+    app.wait_for_attempt(&id, "unknown").await;
+    app.acme.wait_until(&id, "processing").await;
+    assert_eq!(app.attempts(&id).await.len(), 1);
+    app.end(&id).await;
+    app.finish().await;
+}

@@ -132,6 +132,22 @@ fn warned() -> Vec<Warned> {
             &["subtitles", "summarization"],
         ),
         (
+            json!({
+                "diarization": true,
+                "diarization_config": { "min_speakers": 3, "max_speakers": 2 },
+            }),
+            vec![("/diarization_config/min_speakers", "contradictory")],
+            &[],
+        ),
+        (
+            json!({
+                "diarization": true,
+                "diarization_config": { "min_speakers": 2, "max_speakers": 0 },
+            }),
+            vec![],
+            &[],
+        ),
+        (
             json!({ "punctuation_enhanced": true }),
             vec![("/punctuation_enhanced", "alpha")],
             &[],

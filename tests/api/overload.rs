@@ -193,3 +193,35 @@ async fn bodies_are_bounded_together_and_whoever_waits_for_one_leaves_the_turn_t
     create(&app.acme).await.expect(202);
     app.finish().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_waits_holds_no_more_than_came_of_its_body() {
+    // Room for two bodies of which nobody says how long they are, and not for three.
+    let app = TestApp::builder()
+        .set("MAX_BODY_MEMORY_BYTES", 2_500_000)
+        .start()
+        .await;
+    app.pause_dispatch().await;
+    let create = |path: &str| {
+        let (sender, body) = trickle();
+        let request = app.acme.raw(path, "application/json", body);
+        tokio::spawn(async move {
+            let whole = async move { sender.send(CREATE.as_bytes()).await };
+            tokio::join!(Answer::to(request), whole).0
+        })
+    };
+    let mut waiting = Vec::new();
+    for made in 1..=3 {
+        waiting.push(create("/v1/transcriptions?wait=60"));
+        eventually("job of a request that waits", async || {
+            (app.rows("jobs").await == made).then_some(())
+        })
+        .await;
+    }
+    create("/v1/transcriptions").await.unwrap().expect(202);
+    assert!(waiting.iter().all(|create| !create.is_finished()));
+    for create in waiting {
+        create.abort();
+    }
+    app.stop().await;
+}

@@ -106,3 +106,48 @@ async fn work_goes_on_where_the_host_of_the_database_is_lost_without_a_word() {
         .expect("a job goes all the way");
     app.finish().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_claim_whose_commit_goes_unanswered_is_taken_back() {
+    let app = TestApp::builder().with_database_relay().start().await;
+    // Commits of claims wait for whoever holds this row.
+    app.execute("CREATE TABLE gate (open boolean)").await;
+    app.execute("INSERT INTO gate VALUES (true)").await;
+    app.execute(
+        "CREATE FUNCTION wait_at_the_gate() RETURNS trigger LANGUAGE plpgsql AS
+         $$ BEGIN PERFORM FROM gate FOR SHARE; RETURN NULL; END $$",
+    )
+    .await;
+    app.execute(
+        "CREATE CONSTRAINT TRIGGER waits_at_the_gate AFTER INSERT ON attempts
+         DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION wait_at_the_gate()",
+    )
+    .await;
+    let mut gate = app.pool.begin().await.unwrap();
+    sqlx::query("UPDATE gate SET open = false")
+        .execute(&mut *gate)
+        .await
+        .unwrap();
+    let id = app.acme.start("https://audio.example/spoken.mp3").await;
+    eventually("commit that waits", async || {
+        let waiting = "pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE 'COMMIT%'";
+        (app.rows(waiting).await > 0).then_some(())
+    })
+    .await;
+    app.database_relay().strand();
+    gate.rollback().await.unwrap();
+
+    // Not by the gateway, whose connections are lost as well.
+    let status = format!("SELECT status FROM jobs WHERE id = '{id}'");
+    let is_done = async {
+        while app.scalar::<String>(&status).await != "done" {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    timeout(BOUND, is_done).await.expect("the job is sent anew");
+    let attempts = app.attempts(&id).await;
+    assert_eq!(attempts[0].state, "not_sent");
+    assert_eq!(attempts.len(), 2);
+    assert_eq!(app.upstream.count("creates_received").await, 1);
+    app.finish().await;
+}

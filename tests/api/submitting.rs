@@ -297,6 +297,42 @@ async fn what_gladia_refuses_fails_at_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_odd_field_in_gladias_error_leaves_nothing_unknown() {
+    let app = TestApp::builder().set("MAX_IN_FLIGHT", 1).start().await;
+    let answers = |status: u16, body: &Value| {
+        json!({
+            "operation": "create", "kind": "status", "status": status, "times": 1, "body": body.to_string(),
+            "headers": { "content-type": "application/json" },
+        })
+    };
+    let busy =
+        json!({ "statusCode": 429, "message": "Rate limit exceeded.", "validation_errors": null });
+    app.upstream.fault(&answers(429, &busy)).await;
+    let id = app.acme.start("a.mp3").await;
+    app.acme.wait_until_done(&id).await;
+    let attempts = app.attempts(&id).await;
+    let states: Vec<&str> = attempts
+        .iter()
+        .map(|attempt| attempt.state.as_str())
+        .collect();
+    assert_eq!(states, ["not_sent", "done"]);
+
+    let sentences = json!(["a must be b", "c should not exist"]);
+    let refusal = json!({ "statusCode": 400, "message": sentences, "error": "Bad Request" });
+    app.upstream.fault(&answers(400, &refusal)).await;
+    let id = app.acme.start("b.mp3").await;
+    let job = app.acme.wait_until(&id, "error").await;
+    assert_eq!(job["error"]["type"], "gladia_refused");
+    let message = job["error"]["message"].as_str().unwrap();
+    assert!(
+        message.contains("a must be b; c should not exist"),
+        "{message}"
+    );
+    assert_eq!(app.slots_held().await, 0);
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_refused_key_pauses_dispatch_and_keeps_the_queue() {
     let app = TestApp::start().await;
     let fault = json!({ "operation": "create", "kind": "status", "status": 401 });
@@ -323,6 +359,120 @@ async fn a_refused_key_pauses_dispatch_and_keeps_the_queue() {
         .scalar("SELECT paused_until IS NOT NULL AND paused_until > gateway_now() FROM dispatch")
         .await;
     assert!(!paused);
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_job_that_comes_back_into_line_is_not_sent_again_where_gladia_has_an_older_attempt() {
+    let app = TestApp::builder().with_gladia_relay().start().await;
+    let fault = json!({ "operation": "create", "kind": "status", "status": 429, "times": 1 });
+    app.upstream.fault(&fault).await;
+    app.gladia().hold_answers();
+    let id = app.acme.start("a.mp3").await;
+    app.upstream.wait_for("creates_received", 1).await;
+    // Meanwhile one that was given up turns out to be there, of which no callback comes.
+    let older = uuid::Uuid::now_v7();
+    let create = json!({ "audio_url": "https://audio.example/a.mp3",
+        "custom_metadata": { "gladia_gateway_attempt": older } });
+    let url = format!("{}v2/pre-recorded", app.upstream.simulator.url());
+    let created = app
+        .http
+        .post(url)
+        .header("x-gladia-key", crate::support::upstream::GLADIA_KEY);
+    let created = created.json(&create).send().await.unwrap();
+    assert_eq!(created.status(), 201);
+    let created: serde_json::Value = created.json().await.unwrap();
+    let gladia_id = created["id"].as_str().unwrap();
+    app.execute(&format!(
+        "INSERT INTO attempts (id, job_id, number, state, key_id, worker, send_until, lease_until, gladia_id,
+                               answered_at, finished_at)
+         SELECT '{older}', job_id, 2, 'not_sent', key_id, worker, send_until, lease_until, '{gladia_id}', gateway_now(),
+                gateway_now()
+         FROM attempts WHERE job_id = '{id}'"
+    ))
+    .await;
+    app.gladia().release_answers();
+
+    app.acme.wait_until_done(&id).await;
+    let states: Vec<_> = app
+        .attempts(&id)
+        .await
+        .into_iter()
+        .map(|attempt| attempt.state)
+        .collect();
+    assert_eq!(states, ["not_sent", "done"]);
+    assert_eq!(app.upstream.count("creates_received").await, 2);
+    app.finish().await;
+}
+
+/// What Gladia answers where a plan lacks what is asked for.
+const FORBIDDEN: &str = r#"{"statusCode":403,"message":"Your plan does not allow this","timestamp":"2026-01-02T03:04:05.678Z",
+    "path":"/v2/pre-recorded","request_id":"G-1"}"#;
+
+/// Nobody waits for pauses. What they have found out stays.
+async fn skip_the_pause(app: &TestApp) {
+    app.execute("UPDATE dispatch SET paused_until = NULL, pause_reason = NULL")
+        .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_job_that_the_key_may_not_ask_for_ends_and_the_others_are_sent() {
+    let app = TestApp::start().await;
+    let fault = json!({ "operation": "create", "kind": "status", "status": 403, "match": "beyond-the-plan",
+        "body": FORBIDDEN, "headers": { "content-type": "application/json" } });
+    app.upstream.fault(&fault).await;
+    let refused = app.acme.start("beyond-the-plan.mp3").await;
+    let show = async |id: &str| {
+        app.acme
+            .get(&format!("/v1/transcriptions/{id}"))
+            .await
+            .json()
+    };
+    let mut others = 0;
+    let job = loop {
+        let job = show(&refused).await;
+        if job["status"] == "error" {
+            break job;
+        }
+        others += 1;
+        assert!(others < 20, "it is asked for again and again: {job}");
+        let other = app.acme.start(&format!("{others}.mp3")).await;
+        eventually("end of another job", async || {
+            skip_the_pause(&app).await;
+            (show(&other).await["status"] == "done").then_some(())
+        })
+        .await;
+    };
+    assert_eq!(job["error"]["type"], "gladia_refused");
+    assert_eq!(job["error"]["code"], 403);
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_key_that_is_forbidden_everything_ends_no_job() {
+    let app = TestApp::start().await;
+    let fault = json!({ "operation": "create", "kind": "status", "status": 403, "body": FORBIDDEN,
+        "headers": { "content-type": "application/json" } });
+    app.upstream.fault(&fault).await;
+    let one = app.acme.start("a.mp3").await;
+    let other = app.acme.start("b.mp3").await;
+    eventually("many refusals of both", async || {
+        skip_the_pause(&app).await;
+        let refusals = (
+            app.attempts(&one).await.len(),
+            app.attempts(&other).await.len(),
+        );
+        (refusals.0 >= 4 && refusals.1 >= 4).then_some(())
+    })
+    .await;
+    app.upstream.clear_faults().await;
+    let not_done = format!("jobs WHERE id IN ('{one}', '{other}') AND status <> 'done'");
+    eventually("end of both", async || {
+        // One may have been refused just before.
+        skip_the_pause(&app).await;
+        (app.rows(&not_done).await == 0).then_some(())
+    })
+    .await;
     app.finish().await;
 }
 

@@ -224,6 +224,49 @@ async fn a_file_that_is_no_audio_is_refused_in_gladias_words() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_file_name_in_its_extended_form_counts() {
+    let app = TestApp::start().await;
+    for (parameters, expected) in [
+        (
+            r#"name=audio; filename="=?utf-8?B?UsOpdW5pb24ubXAz?="; filename*=utf-8''R%C3%A9union.mp3"#,
+            "Réunion.mp3",
+        ),
+        (
+            r#"filename*=UTF-8'fr'a%20+%2Fb%3B%20c.mp3;name="audio""#,
+            "b; c.mp3",
+        ),
+        (
+            r#"name="audio"; filename="plain; filename*=utf-8''inner.mp3""#,
+            "plain; filename*=utf-8''inner.mp3",
+        ),
+        // What cannot be read leaves the plain name.
+        (
+            r#"name="audio"; filename="a.mp3"; filename*=iso-8859-1''R%E9union.mp3"#,
+            "a.mp3",
+        ),
+        (
+            r#"name="audio"; filename="a.mp3"; filename*=utf-8''R%E9union.mp3"#,
+            "a.mp3",
+        ),
+    ] {
+        let mut body = format!(
+            "--b\r\nContent-Disposition: form-data; {parameters}\r\nContent-Type: audio/wav\r\n\r\n"
+        )
+        .into_bytes();
+        body.extend(audio::short());
+        body.extend(b"\r\n--b--\r\n");
+        let request = app
+            .acme
+            .request(Method::POST, "/v1/uploads")
+            .header("content-type", "multipart/form-data; boundary=b")
+            .body(body);
+        let upload = Answer::to(request).await.expect(201);
+        assert_eq!(upload["filename"], expected, "{parameters}");
+    }
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_file_name_is_only_a_name() {
     let app = TestApp::start().await;
     let job = app

@@ -350,9 +350,7 @@ async fn everything_that_is_wrong_with_a_query_is_told_at_once() {
         .iter()
         .map(|error| error["parameter"].as_str().unwrap())
         .collect();
-    let expected = [
-        "from", "to", "group_by", "group_by", "format", "tenant", "status",
-    ];
+    let expected = ["from", "to", "group_by", "format", "tenant", "status"];
     assert_eq!(parameters, expected);
     for (query, parameter) in [
         ("from=2026-11-02&to=2026-11-02", "from"),

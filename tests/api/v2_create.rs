@@ -90,6 +90,28 @@ async fn what_looks_like_a_mistake_goes_to_gladia_as_it_is() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn half_a_surrogate_pair_is_taken_as_a_character_that_stands_for_none() {
+    let app = TestApp::start().await;
+    let text = format!(
+        r#"{{"audio_url":"{}","custom_metadata":{{"title":"Call \ud83d","\uDE00":"\ud83d\uD83D\ude00 \\ud83d"}}}}"#,
+        audio("a.mp3")
+    );
+    let request = app.acme.as_gladias_client(Method::POST, "/v2/pre-recorded");
+    let created = Answer::to(request.body(text)).await.expect(201);
+    let id = created["id"].as_str().unwrap();
+    app.acme.wait_until_done(id).await;
+    let metadata = json!({ "title": "Call \u{fffd}", "\u{fffd}": "\u{fffd}\u{1f600} \\ud83d" });
+    assert_eq!(sent(&app).await["custom_metadata"], metadata);
+    assert_eq!(app.acme.v2_job(id).await["custom_metadata"], metadata);
+    // What is wrong otherwise is told as it was sent.
+    let request = app.acme.as_gladias_client(Method::POST, "/v2/pre-recorded");
+    let told = Answer::to(request.body(r#"{"a":"\ud83d","b":}"#)).await;
+    let message = told.envelope(400)["message"].as_str().unwrap().to_owned();
+    assert!(message.contains("line 1 column 19"), "{message}");
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_gladia_refuses_is_refused_in_its_words_all_at_once() {
     let app = TestApp::start().await;
     let long = "a".repeat(1990);
@@ -102,6 +124,20 @@ async fn what_gladia_refuses_is_refused_in_its_words_all_at_once() {
         (
             json!({ "audio_url": "call.mp3" }),
             vec!["audio_url must be a URL address"],
+        ),
+        (
+            json!({ "audio_url": "x", "model": "m" }),
+            vec![
+                "audio_url must be a URL address",
+                "model must be one of the following values: solaria-1, solaria-3, solaria-fusion",
+            ],
+        ),
+        (
+            json!({ "audio_url": audio("a.mp3"), "callback_config": { "url": "x" }, "callback_url": "y" }),
+            vec![
+                "callback_url must be a URL address",
+                "callback_config.url must be a URL address",
+            ],
         ),
         (
             json!({ "audio_url": audio("a.mp3"), "diarization": "yes", "model": "default",

@@ -198,6 +198,9 @@ async fn jobs_are_found_by_when_they_came_and_by_where_they_are() {
             "?after_date=2026-03-02T13:00:00+01:00&before_date=2026-03-03",
             vec![1],
         ),
+        ("?after_date=2026-03-03T12:00Z", vec![4, 3, 2]),
+        ("?after_date=2026-03-03T12:01", vec![4, 3]),
+        ("?after_date=2026-03-03T14:00:00%2B0200", vec![4, 3, 2]),
         ("?status=error&after_date=2026-03-03", vec![3]),
         ("?unheard=of", vec![4, 3, 2, 1, 0]),
     ] {

@@ -5,6 +5,7 @@
     reason = "in a test, what cannot be unwrapped is a failure"
 )]
 
+mod answers;
 mod examples;
 mod names;
 mod refusals;

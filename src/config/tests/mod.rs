@@ -1,5 +1,6 @@
 //! What operators read when settings are missing or wrong, and which of two settings counts.
 
+mod addresses;
 mod files;
 mod log;
 
@@ -204,7 +205,7 @@ fn wrong_and_missing_ones_share_a_message() {
     for part in [
         "5 settings",
         "LISTEN_ADDR (or --listen-addr) cannot be used: invalid socket address syntax, but is `localhost`",
-        "PUBLIC_URL (or --public-url) must be an http:// or https:// address (relative URL without a base), but is",
+        "PUBLIC_URL (or --public-url) must be an http:// or https:// address (relative URL without a base)\n",
         "DATABASE_URL (or --database-url) is missing",
     ] {
         assert!(message.contains(part), "{part} in {message}");

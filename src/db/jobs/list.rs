@@ -3,10 +3,16 @@
 //! A page costs about as many rows as it shows, whatever else the tenant has. So each kind of filter is a statement of its
 //! own, which walks along the index that serves it; what else is asked for is compared on the way.
 
+mod counts;
+
+use std::pin::pin;
+
 use chrono::{DateTime, Utc};
+use futures_util::{Stream, TryStreamExt};
 use sqlx::{Connection, PgConnection};
 use uuid::Uuid;
 
+use self::counts::{count_error_types, count_statuses, rarest_metadata};
 use super::{Job, JobRow};
 use crate::domain::{
     cursor::Cursor,
@@ -14,9 +20,6 @@ use crate::domain::{
     job::{JobErrorType, JobStatus},
     job_filter::JobFilter,
 };
-
-/// How far jobs are counted, to find out which of several filters the fewest pass.
-const COUNTED: i64 = 10_000;
 
 /// So many are walked through without asking whether there is a shorter way.
 const FEW: i64 = 500;
@@ -30,6 +33,39 @@ pub struct Slice {
     pub offset: i64,
     /// So many are read at most.
     pub limit: i64,
+    /// Once they have so many bytes in them, no more are read. One always is.
+    pub most_bytes: usize,
+}
+
+/// Jobs in their order.
+#[derive(Debug, Default)]
+pub struct Jobs {
+    /// Those that were read.
+    pub jobs: Vec<Job>,
+    /// How much they have in them, about.
+    pub bytes: usize,
+    /// Whether there are more of those that were asked for, which would have been too much at once.
+    pub is_cut: bool,
+}
+
+impl Jobs {
+    /// Reads jobs as they come. What is left is passed over when the connection is used again.
+    pub(super) async fn read(
+        rows: impl Stream<Item = sqlx::Result<JobRow>>,
+        most_bytes: usize,
+    ) -> sqlx::Result<Self> {
+        let mut rows = pin!(rows);
+        let mut read = Self::default();
+        while let Some(row) = rows.try_next().await? {
+            read.is_cut = read.bytes >= most_bytes && !read.jobs.is_empty();
+            if read.is_cut {
+                break;
+            }
+            read.bytes += row.bytes();
+            read.jobs.push(row.try_into()?);
+        }
+        Ok(read)
+    }
 }
 
 /// What every statement is asked for.
@@ -40,6 +76,7 @@ struct Asked {
     after_at: Option<DateTime<Utc>>,
     after_id: Option<Uuid>,
     limit: i64,
+    most_bytes: usize,
     offset: i64,
     /// How far each of several walks may have to go that are then merged.
     reach: i64,
@@ -58,9 +95,9 @@ pub async fn list(
     tenant_id: TenantId,
     filter: &JobFilter,
     slice: Slice,
-) -> sqlx::Result<Vec<Job>> {
+) -> sqlx::Result<Jobs> {
     if filter.contradicts_itself() {
-        return Ok(Vec::new());
+        return Ok(Jobs::default());
     }
     let asked = Asked {
         tenant_id,
@@ -69,6 +106,7 @@ pub async fn list(
         after_at: slice.after.map(|cursor| cursor.created_at),
         after_id: slice.after.map(|cursor| cursor.id.0),
         limit: slice.limit,
+        most_bytes: slice.most_bytes,
         offset: slice.offset,
         reach: slice.limit.saturating_add(slice.offset),
         statuses: names(filter.internal_statuses(), JobStatus::as_str),
@@ -76,14 +114,13 @@ pub async fn list(
         metadata_keys: filter.metadata.keys().cloned().collect(),
         metadata_values: filter.metadata.values().cloned().collect(),
     };
-    let rows = match (filter.batch_id, &asked.error_types, &asked.statuses) {
-        (Some(batch_id), ..) => of_batch(conn, &asked, batch_id).await?,
-        _ if !filter.metadata.is_empty() => with_metadata(conn, asked).await?,
-        (None, Some(error_types), _) => of_error_types(conn, &asked, error_types).await?,
-        (None, None, Some(statuses)) => of_statuses(conn, &asked, statuses).await?,
-        (None, None, None) => all(conn, &asked).await?,
-    };
-    rows.into_iter().map(Job::try_from).collect()
+    match (filter.batch_id, &asked.error_types, &asked.statuses) {
+        (Some(batch_id), ..) => of_batch(conn, &asked, batch_id).await,
+        _ if !filter.metadata.is_empty() => with_metadata(conn, asked).await,
+        (None, Some(error_types), _) => of_error_types(conn, &asked, error_types).await,
+        (None, None, Some(statuses)) => of_statuses(conn, &asked, statuses).await,
+        (None, None, None) => all(conn, &asked).await,
+    }
 }
 
 /// Names for a statement. `None` where nothing is filtered.
@@ -99,8 +136,8 @@ fn names<T>(
 }
 
 /// Along `jobs_list`.
-async fn all(conn: &mut PgConnection, asked: &Asked) -> sqlx::Result<Vec<JobRow>> {
-    select_jobs!(
+async fn all(conn: &mut PgConnection, asked: &Asked) -> sqlx::Result<Jobs> {
+    let rows = select_jobs!(
         r#"
         WHERE j.id IN (
             SELECT k.id FROM jobs k
@@ -122,8 +159,8 @@ async fn all(conn: &mut PgConnection, asked: &Asked) -> sqlx::Result<Vec<JobRow>
         asked.limit,
         asked.offset,
     )
-    .fetch_all(conn)
-    .await
+    .fetch(conn);
+    Jobs::read(rows, asked.most_bytes).await
 }
 
 /// Along `jobs_list_by_status`, for each status by itself: the index is in order only within one.
@@ -131,8 +168,8 @@ async fn of_statuses(
     conn: &mut PgConnection,
     asked: &Asked,
     statuses: &[String],
-) -> sqlx::Result<Vec<JobRow>> {
-    select_jobs!(
+) -> sqlx::Result<Jobs> {
+    let rows = select_jobs!(
         r#"
         WHERE j.id IN (
             SELECT newest.id
@@ -166,8 +203,8 @@ async fn of_statuses(
         asked.reach,
         asked.offset,
     )
-    .fetch_all(conn)
-    .await
+    .fetch(conn);
+    Jobs::read(rows, asked.most_bytes).await
 }
 
 /// Along `jobs_list_by_error`, for each type by itself.
@@ -175,8 +212,8 @@ async fn of_error_types(
     conn: &mut PgConnection,
     asked: &Asked,
     error_types: &[String],
-) -> sqlx::Result<Vec<JobRow>> {
-    select_jobs!(
+) -> sqlx::Result<Jobs> {
+    let rows = select_jobs!(
         r#"
         WHERE j.id IN (
             SELECT newest.id
@@ -210,17 +247,13 @@ async fn of_error_types(
         asked.reach,
         asked.offset,
     )
-    .fetch_all(conn)
-    .await
+    .fetch(conn);
+    Jobs::read(rows, asked.most_bytes).await
 }
 
 /// All of a batch, which is a thousand at most, along `jobs_batch_list`.
-async fn of_batch(
-    conn: &mut PgConnection,
-    asked: &Asked,
-    batch_id: BatchId,
-) -> sqlx::Result<Vec<JobRow>> {
-    select_jobs!(
+async fn of_batch(conn: &mut PgConnection, asked: &Asked, batch_id: BatchId) -> sqlx::Result<Jobs> {
+    let rows = select_jobs!(
         r#"
         WHERE j.id IN (
             SELECT b.id
@@ -258,12 +291,12 @@ async fn of_batch(
         &asked.metadata_values,
         asked.offset,
     )
-    .fetch_all(conn)
-    .await
+    .fetch(conn);
+    Jobs::read(rows, asked.most_bytes).await
 }
 
 /// Along whichever index has the fewest jobs that are asked for.
-async fn with_metadata(conn: &mut PgConnection, asked: Asked) -> sqlx::Result<Vec<JobRow>> {
+async fn with_metadata(conn: &mut PgConnection, asked: Asked) -> sqlx::Result<Jobs> {
     if asked.metadata_keys.len() == 1 && asked.statuses.is_none() && asked.error_types.is_none() {
         return along_metadata(conn, asked, 0).await;
     }
@@ -288,7 +321,7 @@ async fn along_metadata(
     conn: &mut PgConnection,
     mut asked: Asked,
     place: usize,
-) -> sqlx::Result<Vec<JobRow>> {
+) -> sqlx::Result<Jobs> {
     let key = asked.metadata_keys.swap_remove(place);
     let value = asked.metadata_values.swap_remove(place);
     let mut tx = conn.begin().await?;
@@ -331,87 +364,8 @@ async fn along_metadata(
         &asked.metadata_values,
         asked.offset,
     )
-    .fetch_all(&mut *tx)
-    .await?;
+    .fetch(&mut *tx);
+    let jobs = Jobs::read(rows, asked.most_bytes).await?;
     tx.commit().await?;
-    Ok(rows)
-}
-
-/// The metadata entry that the fewest jobs have.
-struct Rarest {
-    place: usize,
-    /// How many have it, counted up to [`COUNTED`].
-    jobs: i64,
-}
-
-async fn rarest_metadata(conn: &mut PgConnection, asked: &Asked) -> sqlx::Result<Rarest> {
-    let rarest = sqlx::query!(
-        r#"
-        SELECT entry.place - 1 AS "place!", counted.jobs AS "jobs!"
-        FROM unnest($2::text[], $3::text[]) WITH ORDINALITY AS entry (key, value, place) CROSS JOIN LATERAL (
-            SELECT count(*) AS jobs
-            FROM (SELECT FROM job_metadata m
-                  WHERE m.tenant_id = $1 AND m.key = entry.key AND m.value = entry.value LIMIT $4) first
-        ) counted
-        ORDER BY counted.jobs, entry.place LIMIT 1
-        "#,
-        asked.tenant_id.0,
-        &asked.metadata_keys,
-        &asked.metadata_values,
-        COUNTED,
-    )
-    .fetch_one(conn)
-    .await?;
-    Ok(Rarest {
-        place: usize::try_from(rarest.place).unwrap_or_default(),
-        jobs: rarest.jobs,
-    })
-}
-
-/// How many jobs have these statuses, each counted up to [`COUNTED`].
-async fn count_statuses(
-    conn: &mut PgConnection,
-    asked: &Asked,
-    statuses: &[String],
-) -> sqlx::Result<i64> {
-    sqlx::query!(
-        r#"
-        SELECT coalesce(sum(counted.jobs), 0)::bigint AS "jobs!"
-        FROM unnest($2::text[]) AS wanted (status) CROSS JOIN LATERAL (
-            SELECT count(*) AS jobs
-            FROM (SELECT FROM jobs s
-                  WHERE s.tenant_id = $1 AND s.status = wanted.status AND s.deleted_at IS NULL LIMIT $3) first
-        ) counted
-        "#,
-        asked.tenant_id.0,
-        statuses,
-        COUNTED,
-    )
-    .fetch_one(conn)
-    .await
-    .map(|row| row.jobs)
-}
-
-/// How many jobs failed as one of these, each counted up to [`COUNTED`].
-async fn count_error_types(
-    conn: &mut PgConnection,
-    asked: &Asked,
-    error_types: &[String],
-) -> sqlx::Result<i64> {
-    sqlx::query!(
-        r#"
-        SELECT coalesce(sum(counted.jobs), 0)::bigint AS "jobs!"
-        FROM unnest($2::text[]) AS wanted (error_type) CROSS JOIN LATERAL (
-            SELECT count(*) AS jobs
-            FROM (SELECT FROM jobs s
-                  WHERE s.tenant_id = $1 AND s.error_type = wanted.error_type AND s.deleted_at IS NULL LIMIT $3) first
-        ) counted
-        "#,
-        asked.tenant_id.0,
-        error_types,
-        COUNTED,
-    )
-    .fetch_one(conn)
-    .await
-    .map(|row| row.jobs)
+    Ok(jobs)
 }

@@ -41,7 +41,7 @@ pub fn check(body: &Map<String, Value>, strict: bool) -> Vec<String> {
         }
     }
     let metadata = body.get("custom_metadata").filter(|value| !value.is_null());
-    if metadata.is_some_and(|metadata| metadata.to_string().chars().count() > 2000) {
+    if metadata.is_some_and(|metadata| metadata.to_string().encode_utf16().count() > 2000) {
         top.error(
             "custom_metadata must be shorter than or equal to 2000 characters once stringified",
         );
@@ -328,6 +328,19 @@ mod tests {
         let body = json!({"audio_url": "https://a.example/b", "pii_redaction_config": {"entity_types": "NOTHING"}});
         let rule = "pii_redaction_config.entity_types must only contain the following values: ";
         assert!(errors(&body)[0].starts_with(rule));
+    }
+
+    #[test]
+    fn metadata_are_as_long_as_javascript_counts_them() {
+        let with = |text: String| json!({"audio_url": "https://a.example/b", "custom_metadata": {"a": text}});
+        let room = 2000 - r#"{"a":""}"#.len();
+        assert_eq!(errors(&with("é".repeat(room))), [""; 0]);
+        assert_eq!(errors(&with("👩".repeat(room / 2))), [""; 0]);
+        let rule =
+            "custom_metadata must be shorter than or equal to 2000 characters once stringified";
+        for text in ["é".repeat(room + 1), "👩".repeat(room / 2 + 1)] {
+            assert_eq!(errors(&with(text)), [rule]);
+        }
     }
 
     #[test]

@@ -18,31 +18,41 @@ pub struct DiarizationConfig {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(minimum = 1)]
     pub number_of_speakers: Option<u32>,
-    /// The fewest speakers: 0 or more, and no more than `max_speakers`.
+    /// The fewest speakers: 0 or more. Above `max_speakers` it is accepted with a warning.
     #[serde(default, deserialize_with = "whole")]
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(minimum = 0)]
     pub min_speakers: Option<u32>,
-    /// The most speakers: 0 or more, and no fewer than `min_speakers`.
+    /// The most speakers: 0 or more. Below `min_speakers` it is accepted with a warning, unless it is 0.
     #[serde(default, deserialize_with = "whole")]
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(minimum = 0)]
     pub max_speakers: Option<u32>,
 }
 
-/// Refuses a range of speakers that no number is in, and warns of a number outside of the range.
+/// Warns of a range of speakers that no number is in, and of a number outside of the range. No speakers at most are no bound.
 pub(super) fn check(body: &Map<String, Value>, checker: &mut Checker) {
     let count = |name| body.get("diarization_config")?.get(name)?.as_f64();
-    let (min, max) = (count("min_speakers"), count("max_speakers"));
+    let (min, max) = (
+        count("min_speakers"),
+        count("max_speakers").filter(|max| *max > 0.0),
+    );
+    if is_off(body, "diarization") {
+        return;
+    }
     if let (Some(min), Some(max)) = (min, max)
         && min > max
     {
-        return checker.report_at(
+        return checker.warn_at(
             &["diarization_config", "min_speakers"],
-            format!("`min_speakers` must be at most `max_speakers`, which is {max}; found {min}."),
+            WarningCode::Contradictory,
+            format!(
+                "`min_speakers` is {min} and `max_speakers` {max}; Gladia takes both as hints, and does not say which \
+                 counts: give a `min_speakers` that is at most the other."
+            ),
         );
     }
-    let Some(number) = count("number_of_speakers").filter(|_| !is_off(body, "diarization")) else {
+    let Some(number) = count("number_of_speakers") else {
         return;
     };
     let beyond = if min.is_some_and(|min| number < min) {

@@ -163,7 +163,7 @@ fn utterance(index: usize, members: &Members<'_>, before_ms: u64) -> Utterance {
     let end_ms = members.number("end").map(millis);
     // Its own span bounds the times of its words, where it is one.
     let bounds = start_ms.zip(end_ms).filter(|(start, end)| start < end);
-    let words = words(members, bounds, start_ms.unwrap_or(before_ms));
+    let mut words = words(members, bounds, start_ms.unwrap_or(before_ms));
     let start_ms = start_ms
         .or_else(|| words.first().map(|word| word.start_ms))
         .unwrap_or(before_ms);
@@ -171,12 +171,15 @@ fn utterance(index: usize, members: &Members<'_>, before_ms: u64) -> Utterance {
     let text = clean(&members.text("text").unwrap_or_default());
     let text = text.trim();
     let joined: String = words.iter().map(|word| word.text.as_str()).collect();
-    let joined = joined.trim();
-    // Both say the same, and the text has every space. Where they differ, what has times is shown.
-    let text = if joined.is_empty() || is_same_but_for_spaces(text, joined) {
-        text
+    // Both say the same, and the text has every space. Where they do not, the text is what was redacted or respelt, and the
+    // words may tell what must not be told.
+    let text = if text.is_empty() {
+        joined.trim()
     } else {
-        joined
+        if !is_same_but_for_spaces_and_case(text, &joined) {
+            words.clear();
+        }
+        text
     };
     Utterance {
         index,
@@ -217,9 +220,14 @@ fn words(members: &Members<'_>, bounds: Option<(u64, u64)>, start_ms: u64) -> Ve
     words
 }
 
-fn is_same_but_for_spaces(one: &str, other: &str) -> bool {
-    let dense = |text: &'_ str| -> String { text.split_whitespace().collect() };
-    dense(one) == dense(other)
+/// Whether each letter of the one is the same letter of the other.
+fn is_same_but_for_spaces_and_case(one: &str, other: &str) -> bool {
+    let letters =
+        |text: &str| -> Vec<char> { text.chars().filter(|c| !c.is_whitespace()).collect() };
+    let (one, other) = (letters(one), letters(other));
+    let is_same =
+        |(one, other): (&char, &char)| one == other || one.to_lowercase().eq(other.to_lowercase());
+    one.len() == other.len() && one.iter().zip(&other).all(is_same)
 }
 
 /// Seconds as milliseconds, not negative and not beyond what can be written.

@@ -231,7 +231,7 @@ fn not_sent(reason: Option<StepReason>) -> &'static str {
             "Gladia takes no more at the moment. It is back in its place in line, and another attempt follows."
         }
         Some(StepReason::GladiaKeyRefused) => {
-            "Gladia refuses the gateway's key. It is back in its place in line until an operator has acted."
+            "Gladia refuses the gateway's key, or what this job asks for. It is back in line; an operator may have to act."
         }
         Some(StepReason::FailedBeforeSending) => {
             "The request never left the gateway. It is back in its place in line, and another attempt follows."

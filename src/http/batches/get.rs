@@ -17,7 +17,7 @@ use crate::{
     },
     http::{
         auth::Reader,
-        page::{Page, Unfiltered},
+        page::{MOST_PAGE_BYTES, Page, Unfiltered},
         problem::Problem,
         state::AppState,
     },
@@ -41,7 +41,8 @@ impl FromRequestParts<AppState> for BatchPath {
 
 /// Get a batch.
 ///
-/// Counts its transcriptions by status, and lists them page by page in the order of the requests.
+/// Counts its transcriptions by status, and lists them page by page in the order of the requests. A page ends before its limit
+/// where its transcriptions have some megabytes of options: `next_cursor` says whether there are more.
 #[utoipa::path(
     get,
     path = "/v1/batches/{id}",
@@ -76,11 +77,13 @@ pub async fn get_batch(
     // Before the page is read: where they say that the batch is finished, every job on the page has ended.
     let counts = db::batches::count_jobs(&mut conn, id).await?;
     let rows = page.rows_to_read();
-    let mut jobs =
-        db::jobs::list_of_batch(&mut conn, caller.tenant_id, id, after_index, rows).await?;
-    let next_cursor = page.cut(&mut jobs, |job| Cursor {
+    let tenant_id = caller.tenant_id;
+    let mut found =
+        db::jobs::list_of_batch(&mut conn, tenant_id, id, after_index, rows, MOST_PAGE_BYTES)
+            .await?;
+    let next_cursor = page.cut_again(&mut found.jobs, found.is_cut, |job| Cursor {
         created_at: job.created_at,
         id: job.id,
     });
-    Ok(Json(Batch::new(batch, &counts, jobs, next_cursor)))
+    Ok(Json(Batch::new(batch, &counts, found.jobs, next_cursor)))
 }

@@ -80,13 +80,33 @@ fn sent(document: &mut Value) -> BTreeSet<String> {
             reached(body, &mut sent);
         }
     }
-    let mut left: Vec<String> = sent.iter().cloned().collect();
+    with_what_is_inside(document, sent)
+}
+
+/// The components that callers read: those of answers, of events and of callbacks, some of which are sent, too.
+fn answered(document: &mut Value, sent: &BTreeSet<String>) -> BTreeSet<String> {
+    let mut answered = BTreeSet::new();
+    for operation in walk::operations(document) {
+        reached(&mut operation.value["responses"], &mut answered);
+    }
+    if let Some(components) = document["components"]["schemas"].as_object_mut() {
+        let others = components
+            .iter_mut()
+            .filter(|(name, _)| !sent.contains(*name));
+        others.for_each(|(_, schema)| reached(schema, &mut answered));
+    }
+    with_what_is_inside(document, answered)
+}
+
+/// Components, and those that they are made of, however deep.
+fn with_what_is_inside(document: &mut Value, mut names: BTreeSet<String>) -> BTreeSet<String> {
+    let mut left: Vec<String> = names.iter().cloned().collect();
     while let Some(name) = left.pop() {
         let mut inner = BTreeSet::new();
         reached(&mut document["components"]["schemas"][&name], &mut inner);
-        left.extend(inner.into_iter().filter(|name| sent.insert(name.clone())));
+        left.extend(inner.into_iter().filter(|name| names.insert(name.clone())));
     }
-    sent
+    names
 }
 
 /// What the gateway answers has all of its fields, null or not, but for those that it leaves out instead. What callers send
@@ -170,17 +190,13 @@ fn flatten(document: &mut Value) {
     }
 }
 
-/// What callers send has no other fields: they are refused. Where it is a URL, it is one of the web.
+/// What callers send has no other fields: they are refused. But what answers show as well is open, since those of a newer version
+/// may have more. Where it is a URL, it is one of the web.
 fn close(document: &mut Value, sent: &BTreeSet<String>) {
-    let mut answered = BTreeSet::new();
+    let answered = answered(document, sent);
     let Some(components) = document["components"]["schemas"].as_object_mut() else {
         return;
     };
-    for (name, schema) in components.iter_mut() {
-        if !sent.contains(name) {
-            reached(schema, &mut answered);
-        }
-    }
     for (name, schema) in components {
         let Some(fields) = schema.as_object_mut().filter(|_| sent.contains(name)) else {
             continue;
@@ -199,6 +215,8 @@ fn close(document: &mut Value, sent: &BTreeSet<String>) {
         }
         if !answered.contains(name) {
             fields.entry("additionalProperties").or_insert(false.into());
+        } else if fields.get("additionalProperties") == Some(&Value::Bool(false)) {
+            fields.remove("additionalProperties");
         }
     }
 }

@@ -2,35 +2,52 @@
 
 use std::{
     pin::Pin,
+    sync::Arc,
     task::{Context, Poll},
 };
 
 use axum::body::{Body, Bytes, HttpBody};
 use http_body::{Frame, SizeHint};
 
-use super::turn::{HeldBytes, Pauses};
+use super::{
+    FILE_BYTES,
+    turn::{HeldBytes, Pauses, Turn},
+};
 
 /// A body on its way.
 pub struct Arriving {
     body: Body,
     pauses: Pauses,
     is_paused: bool,
-    /// Whether it is passed on as it arrives: then its request waits for its caller or for Gladia until nobody reads it any more,
-    /// which is not before Gladia has answered.
-    is_file: bool,
-    /// What it takes while it is passed on, and no longer.
-    _file_bytes: Option<HeldBytes>,
+    /// What is held for it.
+    bytes: Arc<HeldBytes>,
+    /// How much of it has come.
+    arrived: usize,
+    passes: Passes,
+}
+
+/// What passes through with a body.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Passes {
+    /// Nothing: it is read whole, and its request takes as much as has come of it.
+    Nothing,
+    /// Audio that the request asks for: it takes its part until the request is answered.
+    Audio,
+    /// A file, as it arrives: its request waits for its caller or for Gladia until nobody reads it any more, which is not before
+    /// Gladia has answered, and takes nothing from then on.
+    File,
 }
 
 impl Arriving {
-    /// The body of a request that has a turn; of a file with what that takes.
-    pub fn new(body: Body, pauses: Pauses, file_bytes: Option<HeldBytes>) -> Self {
+    /// The body of a request that has a turn.
+    pub fn new(body: Body, turn: &Turn, passes: Passes) -> Self {
         Self {
             body,
-            pauses,
+            pauses: turn.pauses(),
             is_paused: false,
-            is_file: file_bytes.is_some(),
-            _file_bytes: file_bytes,
+            bytes: turn.bytes(),
+            arrived: 0,
+            passes,
         }
     }
 
@@ -45,6 +62,12 @@ impl Arriving {
 impl Drop for Arriving {
     fn drop(&mut self) {
         self.set_paused(false);
+        // No more of it comes, and its length may have been assumed.
+        self.bytes.keep_at_most(match self.passes {
+            Passes::Nothing => self.arrived,
+            Passes::Audio => self.arrived.max(FILE_BYTES),
+            Passes::File => 0,
+        });
     }
 }
 
@@ -57,7 +80,10 @@ impl HttpBody for Arriving {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
         let frame = Pin::new(&mut self.body).poll_frame(cx);
-        let is_paused = frame.is_pending() || self.is_file;
+        if let Poll::Ready(Some(Ok(frame))) = &frame {
+            self.arrived += frame.data_ref().map_or(0, Bytes::len);
+        }
+        let is_paused = frame.is_pending() || self.passes == Passes::File;
         self.set_paused(is_paused);
         frame
     }

@@ -4,7 +4,7 @@
 //! wait for their turn in the order in which they came. A burst is waited out. Where turns have been short for a while,
 //! waiting longer would only make everybody late, and whoever does not get a turn within a moment is refused: 503, with
 //! `Retry-After`, before anything was done. What the bodies of requests take is bounded in the same way, by their declared
-//! lengths, and by tenant, since bodies may come slowly.
+//! lengths until they are read and by what came from then on, and by tenant, since bodies may come slowly.
 //!
 //! Whoever waits for something else is not worked on, and leaves the turn to others: for its body ([`arriving`]), for Gladia
 //! ([`Pauses`]), or for news (the [waiting room](super::wait)). Streams, which many clients do not ask for a second time, are
@@ -34,7 +34,12 @@ use futures_util::FutureExt;
 use rand::RngExt;
 use tokio::time::timeout;
 
-use self::{answers::Need, arriving::Arriving, bodies::Held, turn::Turn};
+use self::{
+    answers::Need,
+    arriving::{Arriving, Passes},
+    bodies::Held,
+    turn::Turn,
+};
 pub use self::{
     answers::{Answers, Room, Takes},
     gate::Gate,
@@ -103,12 +108,16 @@ async fn take_turn(
     body: Held,
     next: Next,
 ) -> Result<(Turn, impl Future<Output = Response>), Overload> {
-    let mut turn = state.gate.enter(body).await?;
-    let file_bytes = is_file(&request).then(|| turn.take_bytes());
+    let turn = state.gate.enter(body).await?;
+    let mut passes = Passes::Nothing;
     if passes_audio_on(&request) {
+        passes = Passes::Audio;
         request.extensions_mut().insert(turn.pauses());
     }
-    let request = request.map(|body| Body::new(Arriving::new(body, turn.pauses(), file_bytes)));
+    if is_file(&request) {
+        passes = Passes::File;
+    }
+    let request = request.map(|body| Body::new(Arriving::new(body, &turn, passes)));
     Ok((turn, hand_on(request, next)))
 }
 

@@ -1,19 +1,28 @@
 //! What a request holds that is worked on.
 
-use std::mem;
+use std::sync::{
+    Arc,
+    atomic::{AtomicUsize, Ordering},
+};
 
 use super::{bodies::Held, gate::Gate};
+use crate::domain::ids::TenantId;
 
 /// A request that is worked on. Its turn ends when this is dropped.
 #[derive(Debug)]
 pub struct Turn {
     gate: Gate,
-    body: Held,
+    bytes: Arc<HeldBytes>,
 }
 
 impl Turn {
     pub(super) fn new(gate: Gate, body: Held) -> Self {
-        Self { gate, body }
+        let bytes = Arc::new(HeldBytes {
+            gate: gate.clone(),
+            by: body.by,
+            bytes: body.bytes.into(),
+        });
+        Self { gate, bytes }
     }
 
     /// By which it says that it waits for something else.
@@ -21,15 +30,15 @@ impl Turn {
         Pauses(self.gate.clone())
     }
 
-    /// Takes the bytes of its body from it: they are given back with this, and not with the turn.
-    pub fn take_bytes(&mut self) -> HeldBytes {
-        HeldBytes {
-            gate: self.gate.clone(),
-            body: Held {
-                bytes: mem::take(&mut self.body.bytes),
-                ..self.body
-            },
-        }
+    /// The bytes of its body, of which some may be given back before it ends.
+    pub fn bytes(&self) -> Arc<HeldBytes> {
+        Arc::clone(&self.bytes)
+    }
+}
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        self.gate.end();
     }
 }
 
@@ -37,18 +46,28 @@ impl Turn {
 #[derive(Debug)]
 pub struct HeldBytes {
     gate: Gate,
-    body: Held,
+    by: Option<TenantId>,
+    /// How many of them are still held.
+    bytes: AtomicUsize,
+}
+
+impl HeldBytes {
+    /// Gives back what is beyond this.
+    pub fn keep_at_most(&self, bytes: usize) {
+        let before = self.bytes.fetch_min(bytes, Ordering::Relaxed);
+        self.give_back(before.saturating_sub(bytes));
+    }
+
+    fn give_back(&self, bytes: usize) {
+        if bytes > 0 {
+            self.gate.give_back(Held { by: self.by, bytes });
+        }
+    }
 }
 
 impl Drop for HeldBytes {
     fn drop(&mut self) {
-        self.gate.give_back(self.body);
-    }
-}
-
-impl Drop for Turn {
-    fn drop(&mut self) {
-        self.gate.end(self.body);
+        self.give_back(self.bytes.load(Ordering::Relaxed));
     }
 }
 

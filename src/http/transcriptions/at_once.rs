@@ -1,6 +1,7 @@
 //! Accepting in one statement what almost every create is; whatever is not like that goes on step by step.
 
 use chrono::{DateTime, Utc};
+use serde_json::value::to_raw_value;
 
 use super::{audio, request::RequestedOptions};
 use crate::{
@@ -38,11 +39,10 @@ pub async fn accept(
     };
     let mut warnings = audio::warnings_of_link(state, audio_url, now);
     warnings.extend_from_slice(options.warnings());
-    let request = options.to_stored();
-    let written = |value: &_| serde_json::to_string(value).map_err(unwritten);
+    let request = to_raw_value(&options.to_stored()).map_err(unwritten)?;
     let warnings = match warnings.as_slice() {
         [] => None,
-        warnings => Some(serde_json::to_value(warnings).map_err(unwritten)?),
+        warnings => Some(to_raw_value(warnings).map_err(unwritten)?),
     };
     let callback = options.callback();
     let callback = callback.map(|callback| serde_json::to_string(&callback));
@@ -51,9 +51,9 @@ pub async fn accept(
     let job = JobAtOnce {
         id,
         caller: caller.caller(),
-        request: written(&request)?,
+        request: request.get().to_owned(),
         audio_url: audio_url.as_str().to_owned(),
-        warnings: warnings.as_ref().map(written).transpose()?,
+        warnings: warnings.as_ref().map(|warnings| warnings.get().to_owned()),
         callback: callback.transpose().map_err(unwritten)?,
         metadata: options
             .metadata()

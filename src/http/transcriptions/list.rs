@@ -16,7 +16,12 @@ use crate::{
         job::{JobErrorType, PublicStatus},
         job_filter::JobFilter,
     },
-    http::{auth::Reader, page::Page, problem::Problem, state::AppState},
+    http::{
+        auth::Reader,
+        page::{MOST_PAGE_BYTES, Page},
+        problem::Problem,
+        state::AppState,
+    },
 };
 
 /// A page of transcriptions.
@@ -32,7 +37,8 @@ pub struct TranscriptionList {
 ///
 /// Newest first. Filters combine: a transcription is listed where all of them hold. While transcriptions come and move, the
 /// pages show none twice; with a filter, one that moves may leave the list, or join it on a page that was read already. A
-/// cursor goes on in the list that it was made for: with other filters it is refused. Erased transcriptions are not listed.
+/// cursor goes on in the list that it was made for: with other filters it is refused. Erased transcriptions are not listed. A
+/// page ends before its limit where its transcriptions have some megabytes of options: `next_cursor` says whether there are more.
 #[utoipa::path(
     get,
     path = "/v1/transcriptions",
@@ -59,7 +65,7 @@ pub async fn list_transcriptions(
     let mut filter = JobFilter::default();
     let page = Page::parse(query.as_deref(), &mut filter)?;
     let mut conn = state.pool.acquire().await?;
-    let mut jobs = db::jobs::list(
+    let mut found = db::jobs::list(
         &mut conn,
         caller.tenant_id,
         &filter,
@@ -67,15 +73,16 @@ pub async fn list_transcriptions(
             after: page.cursor,
             offset: 0,
             limit: page.rows_to_read(),
+            most_bytes: MOST_PAGE_BYTES,
         },
     )
     .await?;
-    let next_cursor = page.cut(&mut jobs, |job| Cursor {
+    let next_cursor = page.cut_again(&mut found.jobs, found.is_cut, |job| Cursor {
         created_at: job.created_at,
         id: job.id,
     });
     Ok(Json(TranscriptionList {
-        items: jobs.into_iter().map(Into::into).collect(),
+        items: found.jobs.into_iter().map(Into::into).collect(),
         next_cursor,
     }))
 }

@@ -10,8 +10,8 @@ use axum::{
 };
 use chrono::{DateTime, Utc};
 use futures_util::{StreamExt, stream};
-use serde::Serialize;
-use serde_json::{Map, Value};
+use serde::{Deserialize, Serialize, Serializer, ser::SerializeMap};
+use serde_json::value::RawValue;
 use utoipa::ToSchema;
 
 use super::result::Large;
@@ -54,13 +54,13 @@ pub struct Transcription {
     pub file: Option<TranscriptionFile>,
     /// Gladia's options, as asked for.
     #[schema(value_type = TranscriptionOptions)]
-    pub options: Value,
+    pub options: AskedFor,
     /// Options that were passed on unchecked.
     #[schema(value_type = Object)]
-    pub extra_options: Value,
+    pub extra_options: AskedFor,
     /// What was accepted all the same, and may not do what its caller expects.
     #[schema(value_type = Vec<Warning>)]
-    pub warnings: Value,
+    pub warnings: Warned,
     /// Seconds of audio: as the upload reported them, later as Gladia measured them.
     pub audio_duration_seconds: Option<f64>,
     /// Seconds that Gladia bills: the duration times the distinct channels.
@@ -79,6 +79,41 @@ pub struct Transcription {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<TranscriptionResult>, nullable = false)]
     pub result: Option<WrittenApart>,
+}
+
+/// A part of what was asked for, as it is stored. Empty where it is not.
+#[derive(Debug, Default, Deserialize)]
+pub struct AskedFor(Option<Box<RawValue>>);
+
+impl Serialize for AskedFor {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match &self.0 {
+            Some(stored) => stored.serialize(serializer),
+            None => serializer.serialize_map(Some(0))?.end(),
+        }
+    }
+}
+
+/// Warnings as they are stored. None where they are not.
+#[derive(Debug)]
+pub struct Warned(Option<Box<RawValue>>);
+
+impl Serialize for Warned {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match &self.0 {
+            Some(stored) => stored.serialize(serializer),
+            None => serializer.collect_seq([(); 0]),
+        }
+    }
+}
+
+/// What was asked for, in the parts that are shown.
+#[derive(Default, Deserialize)]
+struct Stored {
+    #[serde(default)]
+    options: AskedFor,
+    #[serde(default)]
+    extra_options: AskedFor,
 }
 
 /// What no value holds: [`with_result`] puts the result where the document says it is.
@@ -204,11 +239,13 @@ impl From<RetryCost> for Retry {
 
 impl From<Job> for Transcription {
     fn from(job: Job) -> Self {
-        let mut request = match job.request {
-            Some(Value::Object(request)) => request,
-            _ => Map::new(),
-        };
-        let mut take = |name: &str| request.remove(name).unwrap_or_else(|| Map::new().into());
+        let request = job.request.as_deref().map(RawValue::get);
+        let request: Option<Stored> =
+            request.and_then(|request| serde_json::from_str(request).ok());
+        let Stored {
+            options,
+            extra_options,
+        } = request.unwrap_or_default();
         let upload_duration = job
             .upload
             .as_ref()
@@ -227,9 +264,9 @@ impl From<Job> for Transcription {
                 size_bytes: upload.size_bytes,
                 number_of_channels: upload.number_of_channels,
             }),
-            options: take("options"),
-            extra_options: take("extra_options"),
-            warnings: job.warnings.unwrap_or_else(|| Vec::<Value>::new().into()),
+            options,
+            extra_options,
+            warnings: Warned(job.warnings),
             audio_duration_seconds: job.audio_duration_seconds.or(upload_duration),
             billing_time_seconds: job.billing_time_seconds,
             addon_errors: job.addon_errors,

@@ -9,8 +9,8 @@ use crate::{
     domain::{
         access::TenantName,
         usage::{
-            Dimension, Grouping, MOST_DAYS, MOST_METADATA_KEYS, NoGrouping, NoPeriod, Period,
-            parse_instant,
+            Dimension, Grouping, MOST_DAYS, MOST_DIMENSIONS, MOST_METADATA_KEYS, NoDimension,
+            NoGrouping, NoPeriod, Period, parse_instant,
         },
     },
     http::problem::{MOST_ERRORS, Problem},
@@ -84,14 +84,15 @@ impl Reading {
             "from" => self.from = self.instant(name, value),
             "to" => self.to = self.instant(name, value),
             "group_by" => {
-                for text in value.split(',') {
-                    match text.parse() {
-                        Ok(dimension) => self.dimensions.push(dimension),
-                        Err(_) => self.refuse(
-                            name,
-                            "must be tenant, day or metadata.KEY, several separated by commas; KEY is a key of custom_metadata",
-                        ),
-                    }
+                // One more than there can be is refused, whatever comes after it.
+                let left = (MOST_DIMENSIONS + 1).saturating_sub(self.dimensions.len());
+                let read: Result<Vec<_>, _> = value.split(',').take(left).map(str::parse).collect();
+                match read {
+                    Ok(dimensions) => self.dimensions.extend(dimensions),
+                    Err(NoDimension) => self.refuse(
+                        name,
+                        "must be tenant, day or metadata.KEY, several separated by commas; KEY is a key of custom_metadata",
+                    ),
                 }
             }
             "tenant" => match value.parse() {
@@ -204,6 +205,39 @@ mod tests {
         let problem = UsageQuery::parse(Some(&query), DateTime::UNIX_EPOCH).unwrap_err();
         let told = serde_json::to_string(&problem.into_body()).unwrap();
         assert!(told.contains("a49") && !told.contains("a50"), "{told}");
+    }
+
+    #[test]
+    fn of_very_many_dimensions_one_error_is_told() {
+        let errors = |part: fn(usize) -> String| {
+            let parts: Vec<String> = (0..10_000).map(part).collect();
+            let query = format!("group_by={}", parts.join(","));
+            let problem = UsageQuery::parse(Some(&query), DateTime::UNIX_EPOCH).unwrap_err();
+            let told = serde_json::to_value(problem.into_body()).unwrap();
+            told["errors"].as_array().unwrap().clone()
+        };
+        for (part, rule) in [
+            (
+                (|_| "x".to_owned()) as fn(usize) -> String,
+                "must be tenant, day or metadata.KEY",
+            ),
+            (
+                |nth| format!("metadata.k{nth}"),
+                "may name 3 keys of metadata at most",
+            ),
+            (|_| "day".to_owned(), "names day twice"),
+        ] {
+            let errors = errors(part);
+            assert_eq!(errors.len(), 1, "{rule}");
+            assert!(
+                errors[0]["rule"].as_str().unwrap().starts_with(rule),
+                "{errors:?}"
+            );
+        }
+        let all = "group_by=tenant,day,metadata.a&group_by=metadata.b,metadata.c";
+        let now = parse_instant("2026-11-24").unwrap();
+        let read = UsageQuery::parse(Some(all), now).unwrap();
+        assert_eq!(read.grouping.dimensions().len(), MOST_DIMENSIONS);
     }
 
     #[test]

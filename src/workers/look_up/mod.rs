@@ -1,12 +1,13 @@
 //! Finding out whether an attempt of unknown outcome reached Gladia.
 //!
 //! Every attempt carries its id in its metadata, so Gladia's list can tell. A few attempts are asked for one by one, with
-//! the metadata filter; more, or where the filter is not proven to work, by walking the list over the time in question and
-//! comparing ourselves ([`sweep`]). What is found is adopted. Not finding it counts by the rules of [`settling`] alone:
+//! the metadata filter ([`one_by_one`]); more, or where the filter is not proven to work, by walking the list over the time in
+//! question and comparing ourselves ([`sweep`]). What is found is adopted. Not finding it counts by the rules of [`settling`] alone:
 //! late enough, twice, and with a witness, a job accepted later that the same look did find.
 //!
 //! [`settling`]: crate::domain::settling
 
+mod one_by_one;
 mod sweep;
 mod witness;
 
@@ -20,7 +21,7 @@ use tokio_util::sync::CancellationToken;
 
 use self::{
     sweep::Walk,
-    witness::{MAX_SKEW, first_after, oldest, witness_of, witnessed_from},
+    witness::{MAX_SKEW, oldest, witness_of, witnessed_from},
 };
 use super::{ERROR_PAUSE, sweep_interval};
 use crate::{
@@ -37,11 +38,7 @@ use crate::{
             Absence, Judgement, WITHOUT_WITNESS, WaitReason, Witness, judge, may_be_sent_again,
         },
     },
-    gladia::{
-        client::GladiaClient,
-        error::GladiaError,
-        list::{ListFilter, ListedJob},
-    },
+    gladia::{client::GladiaClient, error::GladiaError, list::ListedJob},
 };
 
 /// Up to this many attempts are asked for one by one; more share a walk through the list.
@@ -147,6 +144,8 @@ impl LookUp {
         let unknown = look_ups::list_unknown(&mut conn).await?;
         let instants: Vec<_> = unknown
             .iter()
+            // Whether one that waits for an operator is sent again is no longer up to a look.
+            .filter(|attempt| !attempt.awaits_decision)
             .map(|attempt| witnessed_from(attempt, self.settling_time))
             .collect();
         let candidates = look_ups::list_candidates(&mut conn, &instants).await?;
@@ -169,77 +168,6 @@ impl LookUp {
                 .await?;
         }
         Ok(())
-    }
-
-    /// Looks, where it is time, for attempts that an operator has to decide on. They may be old, so they are asked for alone:
-    /// a walk back to them would be long.
-    async fn look_for_undecided(
-        &self,
-        started_at: DateTime<Utc>,
-        attempts: Vec<UnknownAttempt>,
-    ) -> Result<(), LookError> {
-        let due = attempts
-            .into_iter()
-            .filter(|attempt| attempt.next_look_at.is_none_or(|at| at <= started_at));
-        for attempt in due {
-            let found = self.ask_for(attempt.id).await?;
-            in_time(self.adopt_found(&found)).await?;
-            let mut conn = self.pool.acquire().await?;
-            let waits_for = Some(WaitReason::AwaitingDecision);
-            let noting =
-                look_ups::note_absence(&mut conn, &attempt, waits_for, NEXT_AFTER_DECISION);
-            in_time(noting).await?;
-        }
-        Ok(())
-    }
-
-    /// Asks for each attempt with the metadata filter, and for a witness in the same way. Answers the attempts for which that
-    /// proves nothing.
-    async fn look_one_by_one(
-        &self,
-        started_at: DateTime<Utc>,
-        attempts: Vec<UnknownAttempt>,
-        candidates: &[Candidate],
-    ) -> Result<Vec<UnknownAttempt>, LookError> {
-        let mut unproven = Vec::new();
-        let mut witnesses: HashMap<AttemptId, bool> = HashMap::new();
-        for attempt in attempts {
-            // The witness first: if it is there, then by the later question everything before it is. The other way round,
-            // the list might have caught up in between.
-            let mut seen = false;
-            if let Some(candidate) = first_after(candidates, &attempt, self.settling_time) {
-                seen = if let Some(seen) = witnesses.get(&candidate.id) {
-                    *seen
-                } else {
-                    self.ask_for(candidate.id)
-                        .await?
-                        .contains_key(&candidate.id)
-                };
-                witnesses.insert(candidate.id, seen);
-            }
-            let found = self.ask_for(attempt.id).await?;
-            if !found.is_empty() {
-                in_time(self.adopt_found(&found)).await?;
-                in_time(self.leave_what_is_still_unknown(&attempt)).await?;
-            } else if seen {
-                in_time(self.conclude(started_at, &attempt, Witness::Seen, false)).await?;
-            } else {
-                unproven.push(attempt);
-            }
-        }
-        Ok(unproven)
-    }
-
-    /// Asks for one attempt's jobs. What the filter lets through by mistake is not taken for it.
-    async fn ask_for(&self, id: AttemptId) -> Result<Found, LookError> {
-        self.renew().await?;
-        // More than one would be a surplus; a filter that is ignored gives whatever came last.
-        let listed = self.gladia.list(ListFilter::Attempt(id), 0, 3).await?;
-        let mut found = Found::new();
-        for job in listed.into_iter().filter(|job| job.attempt_id == Some(id)) {
-            found.entry(id).or_default().push(job);
-        }
-        Ok(found)
     }
 
     /// Walks through the list over the time in question, once for all.

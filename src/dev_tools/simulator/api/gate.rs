@@ -212,8 +212,8 @@ fn operation(method: &Method, path: &str) -> Option<Operation> {
         .or_else(|| path.strip_prefix("/v2/transcription"))?;
     let parts: Vec<&str> = rest.split('/').skip(1).collect();
     match (method, parts.as_slice()) {
-        (&Method::POST, []) => Some(Operation::Create),
-        (&Method::GET, []) => Some(Operation::List),
+        (&Method::POST, [] | [""]) => Some(Operation::Create),
+        (&Method::GET, [] | [""]) => Some(Operation::List),
         (&Method::GET, [_]) => Some(Operation::Get),
         (&Method::DELETE, [_]) => Some(Operation::Delete),
         (&Method::GET, [_, "file"]) => Some(Operation::File),

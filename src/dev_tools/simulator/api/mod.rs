@@ -35,8 +35,10 @@ pub(super) fn router(state: Arc<State>) -> Router {
         .route("/v2/upload", only(post(upload::handler)))
         .route("/v2/upload/", only(post(upload::handler)));
     for base in ["/v2/pre-recorded", "/v2/transcription"] {
+        let jobs = || only(post(create::handler).get(list::handler));
         api = api
-            .route(base, only(post(create::handler).get(list::handler)))
+            .route(base, jobs())
+            .route(&format!("{base}/"), jobs())
             .route(
                 &format!("{base}/{{id}}"),
                 only(get(get::handler).delete(delete::handler)),

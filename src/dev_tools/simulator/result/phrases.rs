@@ -2,6 +2,8 @@
 
 use std::collections::HashMap;
 
+use serde_json::Value;
+
 use super::{
     Source,
     transcript::{Transcript, Word},
@@ -69,9 +71,11 @@ pub(super) fn redact(source: &Source<'_>, transcript: &mut Transcript) {
         return;
     };
     let config = &source.options["pii_redaction_config"];
-    let wanted: Option<Vec<&str>> = config["entity_types"]
-        .as_array()
-        .map(|types| types.iter().filter_map(|kind| kind.as_str()).collect());
+    let wanted: Option<Vec<&str>> = match &config["entity_types"] {
+        Value::String(kind) => Some(vec![kind]),
+        Value::Array(kinds) => Some(kinds.iter().filter_map(Value::as_str).collect()),
+        _ => None,
+    };
     let mask = config["processed_text_type"] == "MASK";
     let mut entities: Vec<_> = entry
         .entities

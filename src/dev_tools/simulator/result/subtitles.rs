@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use serde::Serialize;
 
-use super::{Source, transcript::Utterance};
+use super::{Source, count, transcript::Utterance};
 
 /// One file of subtitles.
 #[derive(Clone, Debug, Serialize)]
@@ -29,10 +29,9 @@ struct Caption {
 /// Writes the utterances in every format that was asked for.
 pub(super) fn write(source: &Source<'_>, utterances: &[Utterance]) -> Vec<Subtitles> {
     let config = &source.options["subtitles_config"];
-    let count = |key: &str| config[key].as_u64().and_then(|n| usize::try_from(n).ok());
     let limits = Limits {
-        row: count("maximum_characters_per_row"),
-        rows: count("maximum_rows_per_caption").unwrap_or(2),
+        row: count(&config["maximum_characters_per_row"]),
+        rows: count(&config["maximum_rows_per_caption"]).unwrap_or(2),
         shortest: config["minimum_duration"].as_f64().unwrap_or(0.0),
         longest: config["maximum_duration"].as_f64().unwrap_or(f64::MAX),
     };

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::{Source, addons::Addon, as_f64, subtitles::Subtitles};
+use super::{Source, addons::Addon, as_f64, count, subtitles::Subtitles};
 use crate::dev_tools::simulator::media::Segment;
 
 const CONFIDENCE: f64 = 0.94;
@@ -184,9 +184,8 @@ fn utterance(
 /// Never more speakers than were asked for.
 fn limited(source: &Source<'_>, speaker: u32) -> u32 {
     let config = &source.options["diarization_config"];
-    let limit = config["number_of_speakers"]
-        .as_u64()
-        .or_else(|| config["max_speakers"].as_u64())
+    let limit = count(&config["number_of_speakers"])
+        .or_else(|| count(&config["max_speakers"]))
         .and_then(|limit| u32::try_from(limit).ok())
         .filter(|limit| *limit > 0);
     limit.map_or(speaker, |limit| speaker % limit)

@@ -7,6 +7,25 @@ use super::support::{Api, body, eventually, quick, scripted, slow};
 use crate::dev_tools::simulator::SimulatorSettings;
 
 #[tokio::test]
+async fn a_slash_at_the_end_changes_nothing() {
+    let api = Api::start(quick()).await;
+    for (number, base) in (1..).zip(["/v2/pre-recorded/", "/v2/transcription/"]) {
+        let bare = api.bare(Method::POST, base).json(&json!({}));
+        assert_eq!(bare.send().await.unwrap().status(), 401);
+        let create = api.request(Method::POST, base);
+        let create = create.json(&json!({"audio_url": "https://audio.example/1.wav"}));
+        let created = create.send().await.unwrap();
+        assert_eq!(created.status(), 201);
+        assert_eq!(
+            api.get(base).await["items"].as_array().unwrap().len(),
+            number
+        );
+        let id = body(created).await["id"].as_str().unwrap().to_owned();
+        api.wait_until_ended(&id).await;
+    }
+}
+
+#[tokio::test]
 async fn errors_come_in_the_envelope_that_names_the_path() {
     let api = Api::start(quick()).await;
     let known = "/v2/pre-recorded";

@@ -154,6 +154,46 @@ async fn redaction_hides_the_entities_in_every_text() {
         .as_str()
         .unwrap();
     assert!(text.contains("my name is ###### ######. I am"), "{text}");
+    // One kind may stand by itself, without a list.
+    options["pii_redaction_config"]["entity_types"] = "LOCATION_CITY".into();
+    let id = api.create(&options).await;
+    let result = api.wait_until_ended(&id).await["result"].to_string();
+    assert!(!result.contains("Lyon"));
+    assert!(result.contains("my name is Daniel Moreau. I am"));
+}
+
+#[tokio::test]
+async fn a_count_may_be_written_with_a_point() {
+    let api = Api::start(quick()).await;
+    let uploaded = api.upload_recording().await;
+    let with = |speakers: Value, columns: Value, rows: Value| {
+        json!({
+            "audio_url": uploaded["audio_url"],
+            "diarization": true, "diarization_config": speakers,
+            "subtitles": true, "subtitles_config": {
+                "formats": ["srt"], "maximum_characters_per_row": columns, "maximum_rows_per_caption": rows,
+            },
+        })
+    };
+    let mut transcriptions = Vec::new();
+    for options in [
+        with(json!({ "number_of_speakers": 1 }), json!(20), json!(1)),
+        with(
+            json!({ "number_of_speakers": 1.0 }),
+            json!(20.0),
+            json!(1.0),
+        ),
+        with(json!({ "max_speakers": 1.0 }), json!(2e1), json!(1e0)),
+    ] {
+        let id = api.create(&options).await;
+        transcriptions.push(api.wait_until_ended(&id).await["result"]["transcription"].clone());
+    }
+    let utterances = transcriptions[0]["utterances"].as_array().unwrap();
+    assert!(utterances.iter().all(|said| said["speaker"] == 0));
+    let srt = transcriptions[0]["subtitles"][0]["subtitles"].as_str();
+    assert!(srt.unwrap().contains("Good morning, this\n\n"), "{srt:?}");
+    assert_eq!(transcriptions[1], transcriptions[0]);
+    assert_eq!(transcriptions[2], transcriptions[0]);
 }
 
 #[tokio::test]

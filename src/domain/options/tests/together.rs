@@ -58,7 +58,6 @@ fn everything_that_is_wrong_is_found_at_once() {
             "/sentences",
             "/translation_config",
             "/callback_url",
-            "/diarization_config/min_speakers",
             "/custom_metadata/gladia_gateway_attempt",
         ]
     );

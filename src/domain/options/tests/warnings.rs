@@ -40,6 +40,10 @@ fn what_is_plain_gives_no_warning() {
             "diarization_config": { "number_of_speakers": 2, "min_speakers": 2, "max_speakers": 2 }
         }),
         json!({
+            "diarization": true,
+            "diarization_config": { "number_of_speakers": 3, "min_speakers": 2, "max_speakers": 0 }
+        }),
+        json!({
             "custom_vocabulary": true,
             "custom_vocabulary_config": {
                 "default_intensity": 0.6, "vocabulary": ["a", { "value": "b", "intensity": 0.6 }]
@@ -156,6 +160,19 @@ fn numbers_that_contradict_each_other_are_told() {
             "/diarization_config/number_of_speakers",
             Contradictory,
             "above `max_speakers`",
+        ),
+        (
+            speakers(json!({ "min_speakers": 4, "max_speakers": 2 })),
+            "/diarization_config/min_speakers",
+            Contradictory,
+            "`min_speakers` is 4 and `max_speakers` 2;",
+        ),
+        (
+            // Of a range that no number is in, none can be outside.
+            speakers(json!({ "number_of_speakers": 3, "min_speakers": 4, "max_speakers": 2 })),
+            "/diarization_config/min_speakers",
+            Contradictory,
+            "`min_speakers` is 4 and `max_speakers` 2;",
         ),
         (
             json!({ "subtitles": true, "subtitles_config": { "minimum_duration": 2.5, "maximum_duration": 2 } }),

@@ -176,6 +176,59 @@ fn words_without_their_spaces_take_those_of_the_text() {
     assert_eq!(rows(&srt(&result, &narrow(6, 1))), ["Hello", "world."]);
 }
 
+#[test]
+fn where_the_words_say_something_else_than_the_text_the_text_counts() {
+    let utterance = |text: &str, words: &str| {
+        let mut utterance = said(2.0, words);
+        utterance["text"] = json!(text);
+        utterance
+    };
+    for (shown, words) in [
+        ("My name is [NAME_1].", "My| name| is| John."),
+        ("My name is ####.", "My| name| is| John."),
+        ("SQL is spelt right.", "Sequel| is| spelt| right."),
+        ("[NAME_1]", "John|."),
+    ] {
+        let mut result = result([utterance(shown, words)]);
+        assert_eq!(text(&result, Format::Txt), format!("{shown}\n"));
+        let caption = &srt(&result, &Wishes::default())[0];
+        assert_eq!((caption.text().as_str(), caption.start_ms), (shown, 2_000));
+        let captions = vtt(&result, &Wishes::default());
+        assert_eq!(rows(&captions), [shown]);
+        let table = text(&result, Format::Csv);
+        let rows: Vec<&str> = table.lines().skip(1).collect();
+        let [row] = rows.as_slice() else {
+            panic!("not one row: {table}")
+        };
+        assert!(row.starts_with("0,,2.000,"), "{row}");
+        assert!(row.contains(shown), "{row}");
+        for format in [Format::Md, Format::Csv] {
+            let file = text(&result, format);
+            assert!(!file.contains("John") && !file.contains("Sequel"), "{file}");
+        }
+        // Without times of its own it has those of its words.
+        let end = result["transcription"]["utterances"][0]["end"].take();
+        let end_ms = (end.as_f64().unwrap() * 1_000.0).round();
+        result["transcription"]["utterances"][0]["start"] = Value::Null;
+        let table = text(&result, Format::Csv);
+        let row = table.lines().nth(1).unwrap();
+        let expected = format!("0,,2.000,{:.3},", end_ms / 1_000.0);
+        assert!(row.starts_with(&expected), "{row}");
+    }
+    // The same but for spaces and the case of letters: the words keep their times.
+    for (written, words, shown) in [
+        ("Hello world.", "Hello|world.", "Hello world."),
+        ("GitHub, Straße", "github,| strasse", "GitHub, Straße"),
+        ("GitHub, STRASSE", "github,| strasse", "GitHub, STRASSE"),
+        ("", "Only| words.", "Only words."),
+    ] {
+        let result = result([utterance(written, words)]);
+        assert_eq!(text(&result, Format::Txt), format!("{shown}\n"));
+        let rows = text(&result, Format::Csv).lines().count() - 1;
+        assert_eq!(rows, if written.contains('ß') { 1 } else { 2 }, "{written}");
+    }
+}
+
 /// A caller who has a file asks whether there is another one by now, and is told by the version. So where this fails, and is
 /// right to, the version goes up and the hash is replaced.
 #[test]
@@ -213,5 +266,5 @@ fn what_is_rendered_in_another_way_has_another_version() {
         }
     }
     let hash = hash.finalize();
-    assert_eq!((VERSION, &hash[..4]), (1, &[188, 175, 83, 26][..]));
+    assert_eq!((VERSION, &hash[..4]), (2, &[188, 175, 83, 26][..]));
 }

@@ -14,7 +14,8 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use futures_util::{Stream, StreamExt, TryStreamExt, stream};
-use serde_json::json;
+use serde::Deserialize;
+use serde_json::{Value, json, value::RawValue};
 
 use super::{
     query::ListQuery,
@@ -23,14 +24,14 @@ use super::{
 use crate::{
     db::{
         self,
-        jobs::{Job, Slice},
+        jobs::{Job, Jobs, Slice},
     },
     domain::{
         cursor::Cursor,
         ids::{JobId, TenantId},
     },
     http::{
-        overload::Takes,
+        overload::{Room, Takes},
         problem::{Problem, ProblemType},
         state::AppState,
         transcriptions::{
@@ -44,8 +45,11 @@ use crate::{
 /// How many jobs are in memory, without their results.
 const CHUNK: i64 = 20;
 
-/// What they take about. Each result is counted by itself, while it is sent.
+/// What they take about. What they take beyond it is counted while they are there, and each result while it is sent.
 const CHUNK_BYTES: usize = 100_000;
+
+/// So much is read of them at once, or a single one.
+const MOST_CHUNK_BYTES: usize = 1_000_000;
 
 /// Answers a page.
 pub async fn list_jobs(
@@ -107,6 +111,7 @@ async fn find_page(
         offset,
         left: limit,
         read: VecDeque::new(),
+        room: None,
         is_at_end: false,
     };
     if walk.query.rest.is_empty() {
@@ -114,8 +119,9 @@ async fn find_page(
             after: None,
             offset: offset.saturating_add(limit),
             limit: 1,
+            most_bytes: MOST_CHUNK_BYTES,
         };
-        let has_more = !walk.list(beyond).await?.is_empty();
+        let has_more = !walk.list(beyond).await?.jobs.is_empty();
         walk.fill().await?;
         return Ok((walk, has_more));
     }
@@ -150,6 +156,8 @@ struct Walk {
     /// How many are still to be given.
     left: i64,
     read: VecDeque<Job>,
+    /// Where those are large.
+    room: Option<Room>,
     /// Whether nothing is behind what was read.
     is_at_end: bool,
 }
@@ -177,19 +185,22 @@ impl Walk {
             after: self.after,
             offset: std::mem::take(&mut self.offset),
             limit: if whole { self.left.min(CHUNK) } else { CHUNK },
+            most_bytes: MOST_CHUNK_BYTES,
         };
-        let jobs = self.list(slice).await?;
+        let found = self.list(slice).await?;
         let wanted = usize::try_from(slice.limit).unwrap_or_default();
-        self.is_at_end = jobs.len() < wanted;
-        if let Some(last) = jobs.last() {
+        self.is_at_end = found.jobs.len() < wanted && !found.is_cut;
+        if let Some(last) = found.jobs.last() {
             self.after = Some(cursor_of(last));
         }
-        self.read = jobs.into();
+        let beyond = found.bytes.checked_sub(CHUNK_BYTES);
+        self.room = beyond.map(|bytes| self.state.answers.hold(self.tenant_id, bytes));
+        self.read = found.jobs.into();
         Ok(())
     }
 
     /// No connection is held beyond the look.
-    async fn list(&self, slice: Slice) -> Result<Vec<Job>, Problem> {
+    async fn list(&self, slice: Slice) -> Result<Jobs, Problem> {
         let mut conn = self.state.pool.acquire().await?;
         let filter = &self.query.filter;
         let listing = db::jobs::list(&mut conn, self.tenant_id, filter, slice);
@@ -197,10 +208,26 @@ impl Walk {
     }
 
     fn fits(&self, job: &Job) -> bool {
-        let request = job.request.as_ref();
-        self.query
-            .fits(request.and_then(|request| request.pointer("/options/custom_metadata")))
+        if self.query.rest.is_empty() {
+            return true;
+        }
+        let metadata = job.request.as_deref().and_then(metadata_of);
+        self.query.fits(metadata.as_ref())
     }
+}
+
+/// The metadata alone of what was asked for.
+fn metadata_of(request: &RawValue) -> Option<Value> {
+    #[derive(Deserialize)]
+    struct Asked {
+        options: Options,
+    }
+    #[derive(Deserialize)]
+    struct Options {
+        custom_metadata: Option<Value>,
+    }
+    let asked: Asked = serde_json::from_str(request.get()).ok()?;
+    asked.options.custom_metadata
 }
 
 fn cursor_of(job: &Job) -> Cursor<JobId> {

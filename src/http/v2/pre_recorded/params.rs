@@ -91,10 +91,11 @@ impl RequestParams {
     /// Reads them off a job, from which it takes what it shows; with the metadata, which Gladia shows elsewhere. `None` of
     /// a job that is erased. `file_url` is where the file is that was uploaded for it.
     pub fn take(job: &mut Job, file_url: Option<String>) -> (Option<Self>, Option<Value>) {
-        let (Some(audio_url), Some(Value::Object(mut request))) = (
-            file_url.or_else(|| job.audio_url.clone()),
-            job.request.take(),
-        ) else {
+        let request = job.request.take();
+        let request = request.and_then(|request| serde_json::from_str(request.get()).ok());
+        let (Some(audio_url), Some(Value::Object(mut request))) =
+            (file_url.or_else(|| job.audio_url.clone()), request)
+        else {
             return (None, None);
         };
         let mut options = Map::new();

@@ -211,19 +211,19 @@ impl Parser {
 fn parse_instant(value: &str) -> Option<DateTime<Utc>> {
     // A + that nobody has encoded comes as a space.
     let value = value.replace(' ', if value.contains('T') { "+" } else { "T" });
+    let zoned = |format| DateTime::parse_from_str(&value, format).map(|at| at.to_utc());
+    let utc = |format| NaiveDateTime::parse_from_str(&value, format).map(|at| at.and_utc());
     let instant = DateTime::parse_from_rfc3339(&value)
         .map(|at| at.to_utc())
-        .ok()
-        .or_else(|| Some(value.parse::<NaiveDateTime>().ok()?.and_utc()))
-        .or_else(|| {
-            Some(
-                value
-                    .parse::<NaiveDate>()
-                    .ok()?
-                    .and_time(NaiveTime::MIN)
-                    .and_utc(),
-            )
-        })?;
+        .or_else(|_| zoned("%Y-%m-%dT%H:%M:%S%.f%#z"))
+        .or_else(|_| zoned("%Y-%m-%dT%H:%M%#z"))
+        .or_else(|_| utc("%Y-%m-%dT%H:%M:%S%.f"))
+        .or_else(|_| utc("%Y-%m-%dT%H:%M"))
+        .or_else(|_| {
+            let day: NaiveDate = value.parse()?;
+            Ok::<_, chrono::ParseError>(day.and_time(NaiveTime::MIN).and_utc())
+        })
+        .ok()?;
     // Years that the database knows.
     (0..=9999)
         .contains(&chrono::Datelike::year(&instant))
@@ -353,9 +353,24 @@ mod tests {
             "2026-11-20T06:00:00.500Z",
             "2026-11-20 06:00:00.5",
             "2026-11-20T06:00:00.5",
+            "2026-11-20T08:00:00.5%2B0200",
+            "2026-11-20T01:30:00.5-0430",
         ] {
             let filter = parsed(&format!("after_date={written}")).filter;
             assert_eq!(text(filter.created_after), "2026-11-20T06:00:00.500+00:00");
+        }
+        for written in [
+            "2026-11-20T06:00Z",
+            "2026-11-20T06:00",
+            "2026-11-20 06:00",
+            "2026-11-20T08:00%2B02:00",
+            "2026-11-20T08:00+0200",
+            "2026-11-20T08:00%2B02",
+            "2026-11-20T08:00:00%2B02",
+            "2026-11-20T06:00:00+0000",
+        ] {
+            let filter = parsed(&format!("after_date={written}")).filter;
+            assert_eq!(text(filter.created_after), "2026-11-20T06:00:00+00:00");
         }
     }
 

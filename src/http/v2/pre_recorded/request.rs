@@ -12,6 +12,7 @@ use crate::{
     },
     http::{
         body::parse_json_object,
+        problem::Problem,
         transcriptions::request::{Judge, RequestedOptions},
         v2::error::V2Error,
     },
@@ -27,7 +28,7 @@ const METADATA: &str = "custom_metadata";
 /// # Errors
 /// Everything that is wrong with it.
 pub fn parse(bytes: &[u8], judge: &Judge) -> Result<(AudioUrl, RequestedOptions), V2Error> {
-    let mut body = parse_json_object(bytes, "the body")?;
+    let mut body = parse_body(bytes)?;
     let mut errors = gladia_rules::check(&body, false);
     match body.get(METADATA) {
         // No metadata: the gateway's own takes its place.
@@ -41,16 +42,62 @@ pub fn parse(bytes: &[u8], judge: &Judge) -> Result<(AudioUrl, RequestedOptions)
         }
         _ => {}
     }
-    let audio_url = audio_url_of(&body).map_err(|error| errors.push(error)).ok();
-    let callback = callback_of(&body, judge)
-        .map_err(|error| errors.push(error))
+    let audio_url = audio_url_of(&body)
+        .map_err(|error| add(&mut errors, AUDIO_URL, error))
         .ok();
-    errors.dedup();
+    let callback = callback_of(&body, judge)
+        .map_err(|(name, rule)| add(&mut errors, name, format!("{name} {rule}")))
+        .ok();
     let (Some(audio_url), Some(callback), true) = (audio_url, callback, errors.is_empty()) else {
         return Err(V2Error::invalid(errors));
     };
     body.retain(|name, _| name != AUDIO_URL && !CALLBACK_OPTIONS.contains(&name.as_str()));
     Ok((audio_url, RequestedOptions::unchecked(body, callback)))
+}
+
+/// Reads a body as JavaScript reads it: half a surrogate pair, which a text that was cut has at its end, stands for a character
+/// that nobody knows. Postgres stores no such half.
+fn parse_body(bytes: &[u8]) -> Result<Map<String, Value>, Problem> {
+    parse_json_object(bytes, "the body").or_else(|problem| match without_half_pairs(bytes) {
+        Some(whole) => parse_json_object(&whole, "the body"),
+        None => Err(problem),
+    })
+}
+
+/// JSON with `\ufffd` in the place of each escape that is half a surrogate pair, as long as before. `None` where it has none.
+fn without_half_pairs(json: &[u8]) -> Option<Vec<u8>> {
+    let unit = |at: usize| {
+        let digits = json.get(at..)?.strip_prefix(br"\u")?.get(..4)?;
+        u16::from_str_radix(str::from_utf8(digits).ok()?, 16).ok()
+    };
+    let mut whole = None;
+    let mut at = 0;
+    while at < json.len() {
+        at += match (json[at], unit(at), unit(at + 6)) {
+            (b'\\', Some(0xd800..=0xdbff), Some(0xdc00..=0xdfff)) => 12,
+            (b'\\', Some(0xd800..=0xdfff), _) => {
+                let whole = whole.get_or_insert_with(|| json.to_vec());
+                whole[at..at + 6].copy_from_slice(br"\ufffd");
+                6
+            }
+            // Whatever is escaped begins no escape.
+            (b'\\', ..) => 2,
+            _ => 1,
+        };
+    }
+    whole
+}
+
+/// Adds what is wrong with a field, unless something is known to be.
+fn add(errors: &mut Vec<String>, name: &str, error: String) {
+    let tells_of_it = |known: &String| {
+        known
+            .strip_prefix(name)
+            .is_some_and(|rule| rule.starts_with(' '))
+    };
+    if !errors.iter().any(tells_of_it) {
+        errors.push(error);
+    }
 }
 
 /// The audio, which has been seen to be one by Gladia's rules.
@@ -64,8 +111,12 @@ fn audio_url_of(body: &Map<String, Value>) -> Result<AudioUrl, String> {
     }
 }
 
-/// Where the caller wants to be called, if anywhere. An address that the gateway will never call is refused.
-fn callback_of(body: &Map<String, Value>, judge: &Judge) -> Result<Option<CallbackConfig>, String> {
+/// Where the caller wants to be called, if anywhere. An address that the gateway will never call is refused, with the field and
+/// the rule.
+fn callback_of(
+    body: &Map<String, Value>,
+    judge: &Judge,
+) -> Result<Option<CallbackConfig>, (&'static str, String)> {
     if body.get("callback") == Some(&Value::Bool(false)) {
         return Ok(None);
     }
@@ -80,10 +131,8 @@ fn callback_of(body: &Map<String, Value>, judge: &Judge) -> Result<Option<Callba
         Some(method) if configured.is_some() && method == "PUT" => CallbackMethod::Put,
         _ => CallbackMethod::Post,
     };
-    let url = ReceiverUrl::parse(text).map_err(|rule| format!("{name} {rule}"))?;
-    judge
-        .allows(&url)
-        .map_err(|refusal| format!("{name} {refusal}"))?;
+    let url = ReceiverUrl::parse(text).map_err(|rule| (name, rule.to_string()))?;
+    judge.allows(&url).map_err(|refusal| (name, refusal))?;
     Ok(Some(CallbackConfig {
         url,
         method: Some(method),

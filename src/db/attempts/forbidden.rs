@@ -1,0 +1,52 @@
+//! Whether a 403 is about the gateway's key or about one job.
+//!
+//! Gladia answers 403 to a key that is good for nothing, and to one whose plan or region lacks what a job asks for. The first
+//! keeps every job in line until somebody acts; the second would be answered for ever, and hold up all others each time. What
+//! tells them apart is whether the same key sends other jobs in between.
+
+use sqlx::PgConnection;
+
+use crate::domain::ids::JobId;
+
+/// How often others were accepted between two answers of 403, until those are about the job. More than once, since a key may
+/// lose its rights, get them back and lose them again.
+const MOST_GAPS: i64 = 2;
+
+/// From how many answers of 403 on a job lets others of its tenant go first: while it is the one that finds out whether
+/// anything is accepted, nothing ever is.
+const LETS_OTHERS_FIRST: i64 = 2;
+
+/// Judges a job's answers of 403, the one just recorded included. Where they may be about the key, its place in line may change.
+pub(super) async fn is_for_this_job(conn: &mut PgConnection, id: JobId) -> sqlx::Result<bool> {
+    let refused = sqlx::query!(
+        r#"
+        WITH refused AS (
+            SELECT answered_at, lead(answered_at) OVER (ORDER BY number) AS next_at
+            FROM attempts WHERE job_id = $1 AND state = 'refused' AND http_status = 403
+        )
+        SELECT count(*) AS "times!",
+               count(*) FILTER (WHERE EXISTS (
+                   SELECT FROM (SELECT FROM attempts other
+                                WHERE other.created_at > refused.answered_at AND other.created_at < refused.next_at
+                                  AND other.gladia_id IS NOT NULL
+                                ORDER BY other.created_at LIMIT 1) accepted
+               )) AS "gaps!"
+        FROM refused
+        "#,
+        id.0,
+    )
+    .fetch_one(&mut *conn)
+    .await?;
+    if refused.gaps >= MOST_GAPS {
+        return Ok(true);
+    }
+    if refused.times >= LETS_OTHERS_FIRST {
+        sqlx::query!(
+            "UPDATE jobs SET queued_at = gateway_now() WHERE id = $1",
+            id.0
+        )
+        .execute(conn)
+        .await?;
+    }
+    Ok(false)
+}

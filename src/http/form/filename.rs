@@ -1,0 +1,94 @@
+//! The name of a file in a form.
+
+use axum::http::header::CONTENT_DISPOSITION;
+use multer::Field;
+use percent_encoding::percent_decode_str;
+
+use super::AUDIO;
+
+/// The name that a file is sent under, as nothing but a name. The extended form goes before the plain one (RFC 6266), which then
+/// holds what those who do not know the extended form are to see.
+pub(super) fn of(field: &Field<'_>) -> String {
+    let disposition = field.headers().get(CONTENT_DISPOSITION);
+    let extended = disposition.and_then(|value| extended(str::from_utf8(value.as_bytes()).ok()?));
+    let plain = || field.file_name().unwrap_or_default().to_owned();
+    sanitize(&extended.unwrap_or_else(plain))
+}
+
+/// The parameter `filename*` of a header (RFC 8187): `utf-8''R%C3%A9union.mp3`. `None` where there is none that can be read.
+fn extended(disposition: &str) -> Option<String> {
+    let (mut is_quoted, mut is_escaped) = (false, false);
+    let parameters = disposition.split(|c| {
+        let was_escaped = std::mem::replace(&mut is_escaped, false);
+        match c {
+            _ if was_escaped => {}
+            '\\' => is_escaped = is_quoted,
+            '"' => is_quoted = !is_quoted,
+            _ => return c == ';' && !is_quoted,
+        }
+        false
+    });
+    let value = parameters
+        .filter_map(|parameter| parameter.split_once('='))
+        .find(|(name, _)| name.trim().eq_ignore_ascii_case("filename*"))
+        .map(|(_, value)| value.trim())?;
+    let (charset, rest) = value.split_once('\'')?;
+    let (_language, encoded) = rest.split_once('\'')?;
+    if !charset.eq_ignore_ascii_case("utf-8") {
+        return None;
+    }
+    let name = percent_decode_str(encoded).decode_utf8().ok()?;
+    Some(name.into_owned())
+}
+
+/// A file's name without path, control characters or quotes, of a bounded length.
+fn sanitize(name: &str) -> String {
+    let base = name.rsplit(['/', '\\']).next().unwrap_or_default();
+    let clean: String = base
+        .chars()
+        .filter(|c| !c.is_control() && *c != '"')
+        .take(200)
+        .collect();
+    if clean.trim().is_empty() {
+        AUDIO.to_owned()
+    } else {
+        clean
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_name_is_only_a_name() {
+        assert_eq!(sanitize("../../etc/passwd"), "passwd");
+        assert_eq!(sanitize(r"C:\calls\monday.wav"), "monday.wav");
+        assert_eq!(sanitize("a\r\nb\0\".wav"), "ab.wav");
+        assert_eq!(sanitize(""), "audio");
+        assert_eq!(sanitize("été.wav"), "été.wav");
+    }
+
+    #[test]
+    fn the_extended_form_is_a_parameter_and_no_part_of_one() {
+        for (disposition, expected) in [
+            (r#"form-data; name="audio"; filename="a.wav""#, None),
+            (
+                "form-data; FileName* = UTF-8'en'%e2%82%ac%20rates.wav ; name=audio",
+                Some("€ rates.wav"),
+            ),
+            (r#"form-data; filename="; filename*=utf-8''a.wav""#, None),
+            (r#"form-data; filename="\"; filename*=utf-8''a.wav""#, None),
+            (
+                r#"form-data; filename="\\"; filename*=utf-8''a.wav"#,
+                Some("a.wav"),
+            ),
+            ("form-data; filename*=utf-8''%ff.wav", None),
+            ("form-data; filename*=iso-8859-1''a.wav", None),
+            ("form-data; filename*=a.wav", None),
+            ("form-data; filename*", None),
+        ] {
+            assert_eq!(extended(disposition).as_deref(), expected, "{disposition}");
+        }
+    }
+}
