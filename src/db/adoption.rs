@@ -145,7 +145,8 @@ pub(super) async fn adopt_locked(
 }
 
 /// Takes up an older attempt of a job that is back in line, where Gladia turned out to have it while a later one was under way.
-/// Another one would be a second job there.
+/// Another one would be a second job there. Not one that is known to have failed there, or to be gone: nobody asks for it any
+/// more.
 pub(super) async fn take_up_older(conn: &mut PgConnection, job_id: JobId) -> sqlx::Result<()> {
     let older = sqlx::query!(
         r#"
@@ -155,6 +156,7 @@ pub(super) async fn take_up_older(conn: &mut PgConnection, job_id: JobId) -> sql
             next_look_at = gateway_now()
         WHERE id = ANY (ARRAY(SELECT id FROM attempts
                               WHERE job_id = $1 AND state = 'not_sent' AND gladia_id IS NOT NULL
+                                AND next_look_at IS NOT NULL
                               ORDER BY number LIMIT 1))
         RETURNING id, gladia_id AS "gladia_id!"
         "#,

@@ -38,7 +38,8 @@ pub enum Ending {
     },
 }
 
-/// An add-on that failed in a transcription that succeeded. Of what Gladia does not say, rows may lack the field; answers have it.
+/// An add-on that failed in a transcription that succeeded.
+// Of what Gladia does not say, older rows lack the field; answers have it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct AddonError {
     /// Where in the result the failure stands, as a JSON pointer: `/summarization`, `/audio_to_llm/results/1`.

@@ -138,11 +138,14 @@ impl Submitter {
             let claim = match claim.await.unwrap_or(Err(sqlx::Error::PoolTimedOut)) {
                 Ok(claim) => claim,
                 Err(error) => {
-                    if claimant.is_in_doubt.into_inner() {
+                    // What the server refused to commit does not stand.
+                    let is_refused =
+                        matches!(error, sqlx::Error::Database(_)) && !db::is_unavailable(&error);
+                    if claimant.is_in_doubt.into_inner() && !is_refused {
                         let until = Instant::now() + claimant.lease;
-                        let (this, give_up) = (self.clone(), give_up.clone());
+                        let (this, stop) = (self.clone(), stop.clone());
                         tasks.spawn(async move {
-                            this.take_back(&attempt_ids, until, &give_up).await;
+                            this.take_back(&attempt_ids, until, &stop).await;
                         });
                     }
                     return Err(error);
@@ -175,14 +178,11 @@ impl Submitter {
     }
 
     /// Takes back what a claim may have committed, though its answer was lost. Nothing of it was sent or will be, so none of it
-    /// has to be unknown. The commit may show late, as where a standby is waited for.
-    async fn take_back(
-        &self,
-        attempt_ids: &[AttemptId],
-        until: Instant,
-        give_up: &CancellationToken,
-    ) {
-        while Instant::now() < until {
+    /// has to be unknown. The commit may show late, as where a standby is waited for; a process that stops looks once.
+    async fn take_back(&self, attempt_ids: &[AttemptId], until: Instant, stop: &CancellationToken) {
+        let mut is_last = false;
+        while Instant::now() < until && !is_last {
+            is_last = stop.is_cancelled();
             match in_time(self.take_back_what_stands(attempt_ids)).await {
                 Ok(0) => {}
                 Ok(count) => {
@@ -199,7 +199,7 @@ impl Submitter {
             }
             tokio::select! {
                 () = tokio::time::sleep(ERROR_PAUSE) => {}
-                () = give_up.cancelled() => return,
+                () = stop.cancelled() => {}
             }
         }
     }

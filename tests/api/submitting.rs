@@ -362,15 +362,14 @@ async fn a_refused_key_pauses_dispatch_and_keeps_the_queue() {
     app.finish().await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_job_that_comes_back_into_line_is_not_sent_again_where_gladia_has_an_older_attempt() {
-    let app = TestApp::builder().with_gladia_relay().start().await;
+/// A job whose attempt comes back from a busy Gladia, after an older one that was given up turned out to be there, of which no
+/// callback comes. When it is to be asked for, or NULL where that is over.
+async fn an_older_attempt_turned_out_to_be_there(app: &TestApp, next_look_at: &str) -> String {
     let fault = json!({ "operation": "create", "kind": "status", "status": 429, "times": 1 });
     app.upstream.fault(&fault).await;
     app.gladia().hold_answers();
     let id = app.acme.start("a.mp3").await;
     app.upstream.wait_for("creates_received", 1).await;
-    // Meanwhile one that was given up turns out to be there, of which no callback comes.
     let older = uuid::Uuid::now_v7();
     let create = json!({ "audio_url": "https://audio.example/a.mp3",
         "custom_metadata": { "gladia_gateway_attempt": older } });
@@ -385,23 +384,38 @@ async fn a_job_that_comes_back_into_line_is_not_sent_again_where_gladia_has_an_o
     let gladia_id = created["id"].as_str().unwrap();
     app.execute(&format!(
         "INSERT INTO attempts (id, job_id, number, state, key_id, worker, send_until, lease_until, gladia_id,
-                               answered_at, finished_at)
+                               answered_at, finished_at, next_look_at)
          SELECT '{older}', job_id, 2, 'not_sent', key_id, worker, send_until, lease_until, '{gladia_id}', gateway_now(),
-                gateway_now()
+                gateway_now(), {next_look_at}
          FROM attempts WHERE job_id = '{id}'"
     ))
     .await;
     app.gladia().release_answers();
+    id
+}
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_job_that_comes_back_into_line_is_not_sent_again_where_gladia_has_an_older_attempt() {
+    let app = TestApp::builder().with_gladia_relay().start().await;
+    let later = "gateway_now() + interval '1 hour'";
+    let id = an_older_attempt_turned_out_to_be_there(&app, later).await;
     app.acme.wait_until_done(&id).await;
-    let states: Vec<_> = app
-        .attempts(&id)
-        .await
-        .into_iter()
-        .map(|attempt| attempt.state)
-        .collect();
+    let attempts = app.attempts(&id).await;
+    let states: Vec<_> = attempts.iter().map(|one| one.state.as_str()).collect();
     assert_eq!(states, ["not_sent", "done"]);
     assert_eq!(app.upstream.count("creates_received").await, 2);
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_job_that_comes_back_into_line_is_sent_again_where_its_older_attempt_came_to_nothing() {
+    let app = TestApp::builder().with_gladia_relay().start().await;
+    let id = an_older_attempt_turned_out_to_be_there(&app, "NULL").await;
+    app.acme.wait_until_done(&id).await;
+    let attempts = app.attempts(&id).await;
+    let states: Vec<_> = attempts.iter().map(|one| one.state.as_str()).collect();
+    assert_eq!(states, ["not_sent", "not_sent", "done"]);
+    assert_eq!(app.upstream.count("creates_received").await, 3);
     app.finish().await;
 }
 

@@ -16,19 +16,22 @@ const MOST_GAPS: i64 = 2;
 /// anything is accepted, nothing ever is.
 const LETS_OTHERS_FIRST: i64 = 2;
 
-/// Judges a job's answers of 403, the one just recorded included. Where they may be about the key, its place in line may change.
+/// Judges a job's answers of 403 since it was last retried, the one just recorded included. Where they may be about the key,
+/// its place in line may change.
 pub(super) async fn is_for_this_job(conn: &mut PgConnection, id: JobId) -> sqlx::Result<bool> {
     let refused = sqlx::query!(
         r#"
         WITH refused AS (
             SELECT answered_at, lead(answered_at) OVER (ORDER BY number) AS next_at
             FROM attempts WHERE job_id = $1 AND state = 'refused' AND http_status = 403
+              AND created_at > coalesce((SELECT max(occurred_at) FROM events
+                                         WHERE job_id = $1 AND type = 'transcription.retried'), '-infinity')
         )
         SELECT count(*) AS "times!",
                count(*) FILTER (WHERE EXISTS (
                    SELECT FROM (SELECT FROM attempts other
                                 WHERE other.created_at > refused.answered_at AND other.created_at < refused.next_at
-                                  AND other.gladia_id IS NOT NULL
+                                  AND other.gladia_id IS NOT NULL AND other.job_id <> $1
                                 ORDER BY other.created_at LIMIT 1) accepted
                )) AS "gaps!"
         FROM refused
@@ -41,12 +44,30 @@ pub(super) async fn is_for_this_job(conn: &mut PgConnection, id: JobId) -> sqlx:
         return Ok(true);
     }
     if refused.times >= LETS_OTHERS_FIRST {
-        sqlx::query!(
-            "UPDATE jobs SET queued_at = gateway_now() WHERE id = $1",
-            id.0
-        )
-        .execute(conn)
-        .await?;
+        let_others_first(conn, id, refused.times).await?;
     }
     Ok(false)
+}
+
+/// Puts a job behind so many that wait after it, or behind all where they are fewer: more each time, since those may be
+/// refused as well. Where none waits it keeps its place.
+async fn let_others_first(conn: &mut PgConnection, id: JobId, others: i64) -> sqlx::Result<()> {
+    sqlx::query!(
+        "
+        UPDATE jobs j
+        SET queued_at = coalesce((
+            SELECT max(queued_at) + interval '1 microsecond'
+            FROM (SELECT queued_at FROM jobs other
+                  WHERE other.tenant_id = j.tenant_id AND other.status = 'queued' AND other.queued_at >= j.queued_at
+                    AND other.id <> j.id
+                  ORDER BY other.queued_at, other.id LIMIT $2) behind
+        ), queued_at)
+        WHERE id = $1
+        ",
+        id.0,
+        others,
+    )
+    .execute(conn)
+    .await
+    .map(|_| ())
 }

@@ -97,7 +97,10 @@ impl LookUp {
         let listed = self.gladia.list(ListFilter::Attempt(id), 0, ASKED_FOR);
         let listed = match listed.await {
             // A list that is asked without the filter may answer all the same.
-            Err(GladiaError::Refused { .. } | GladiaError::Unexpected(_)) => {
+            Err(error @ (GladiaError::Refused { .. } | GladiaError::Unexpected(_))) => {
+                metrics::counter!("gateway_look_ups_total", "outcome" => "filter_refused")
+                    .increment(1);
+                tracing::warn!(%error, attempt.id = %id, "Gladia does not answer what is asked for by metadata; its list is walked through instead, but for attempts that an operator decides on");
                 return Ok(Asked {
                     found: Found::new(),
                     is_filtered: false,

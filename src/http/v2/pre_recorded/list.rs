@@ -111,6 +111,7 @@ async fn find_page(
         offset,
         left: limit,
         read: VecDeque::new(),
+        chunk: CHUNK,
         room: None,
         is_at_end: false,
     };
@@ -156,6 +157,8 @@ struct Walk {
     /// How many are still to be given.
     left: i64,
     read: VecDeque<Job>,
+    /// How many are asked for at once: hardly more than fit, for the database sends all of them.
+    chunk: i64,
     /// Where those are large.
     room: Option<Room>,
     /// Whether nothing is behind what was read.
@@ -184,12 +187,21 @@ impl Walk {
         let slice = Slice {
             after: self.after,
             offset: std::mem::take(&mut self.offset),
-            limit: if whole { self.left.min(CHUNK) } else { CHUNK },
+            limit: if whole {
+                self.left.min(self.chunk)
+            } else {
+                self.chunk
+            },
             most_bytes: MOST_CHUNK_BYTES,
         };
         let found = self.list(slice).await?;
         let wanted = usize::try_from(slice.limit).unwrap_or_default();
         self.is_at_end = found.jobs.len() < wanted && !found.is_cut;
+        self.chunk = if found.is_cut {
+            i64::try_from(found.jobs.len()).map_or(CHUNK, |count| count + 1)
+        } else {
+            (self.chunk * 2).min(CHUNK)
+        };
         if let Some(last) = found.jobs.last() {
             self.after = Some(cursor_of(last));
         }
