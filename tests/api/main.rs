@@ -71,6 +71,7 @@ mod random_callbacks;
 mod reconcile;
 mod recorded_deliveries;
 mod refused_bodies;
+mod refused_key;
 mod replay;
 mod retention;
 mod retry;

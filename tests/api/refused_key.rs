@@ -1,0 +1,106 @@
+//! What Gladia refuses the gateway's key: everything, or what one job asks for.
+
+use serde_json::json;
+
+use crate::support::{TestApp, eventually};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_refused_key_pauses_dispatch_and_keeps_the_queue() {
+    let app = TestApp::start().await;
+    let fault = json!({ "operation": "create", "kind": "status", "status": 401 });
+    app.upstream.fault(&fault).await;
+    let id = app.acme.start("a.mp3").await;
+    let waiting = app.acme.wait_until_reason(&id, "gladia_key_refused").await;
+    assert_eq!(waiting["status"], "queued");
+    let reason = eventually("pause", async || {
+        app.scalar::<Option<String>>("SELECT pause_reason FROM dispatch")
+            .await
+    })
+    .await;
+    assert_eq!(reason, "gladia_key_refused");
+    let second = app.acme.start("b.mp3").await;
+    assert_eq!(app.slots_held().await, 0);
+    assert_eq!(app.attempts(&second).await.len(), 0);
+
+    app.upstream.clear_faults().await;
+    app.set_clock_ahead("1 minute").await;
+    app.acme.wait_until_done(&id).await;
+    app.acme.wait_until_done(&second).await;
+    assert_eq!(app.upstream.count("creates_received").await, 3);
+    let paused: bool = app
+        .scalar("SELECT paused_until IS NOT NULL AND paused_until > gateway_now() FROM dispatch")
+        .await;
+    assert!(!paused);
+    app.finish().await;
+}
+
+/// What Gladia answers where a plan lacks what is asked for.
+const FORBIDDEN: &str = r#"{"statusCode":403,"message":"Your plan does not allow this","timestamp":"2026-01-02T03:04:05.678Z",
+    "path":"/v2/pre-recorded","request_id":"G-1"}"#;
+
+/// Nobody waits for pauses. What they have found out stays.
+async fn skip_the_pause(app: &TestApp) {
+    app.execute("UPDATE dispatch SET paused_until = NULL, pause_reason = NULL")
+        .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_job_that_the_key_may_not_ask_for_ends_and_the_others_are_sent() {
+    let app = TestApp::start().await;
+    let fault = json!({ "operation": "create", "kind": "status", "status": 403, "match": "beyond-the-plan",
+        "body": FORBIDDEN, "headers": { "content-type": "application/json" } });
+    app.upstream.fault(&fault).await;
+    let refused = app.acme.start("beyond-the-plan.mp3").await;
+    let show = async |id: &str| {
+        app.acme
+            .get(&format!("/v1/transcriptions/{id}"))
+            .await
+            .json()
+    };
+    let mut others = 0;
+    let job = loop {
+        let job = show(&refused).await;
+        if job["status"] == "error" {
+            break job;
+        }
+        others += 1;
+        assert!(others < 20, "it is asked for again and again: {job}");
+        let other = app.acme.start(&format!("{others}.mp3")).await;
+        eventually("end of another job", async || {
+            skip_the_pause(&app).await;
+            (show(&other).await["status"] == "done").then_some(())
+        })
+        .await;
+    };
+    assert_eq!(job["error"]["type"], "gladia_refused");
+    assert_eq!(job["error"]["code"], 403);
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_key_that_is_forbidden_everything_ends_no_job() {
+    let app = TestApp::start().await;
+    let fault = json!({ "operation": "create", "kind": "status", "status": 403, "body": FORBIDDEN,
+        "headers": { "content-type": "application/json" } });
+    app.upstream.fault(&fault).await;
+    let one = app.acme.start("a.mp3").await;
+    let other = app.acme.start("b.mp3").await;
+    eventually("many refusals of both", async || {
+        skip_the_pause(&app).await;
+        let refusals = (
+            app.attempts(&one).await.len(),
+            app.attempts(&other).await.len(),
+        );
+        (refusals.0 >= 4 && refusals.1 >= 4).then_some(())
+    })
+    .await;
+    app.upstream.clear_faults().await;
+    let not_done = format!("jobs WHERE id IN ('{one}', '{other}') AND status <> 'done'");
+    eventually("end of both", async || {
+        // One may have been refused just before.
+        skip_the_pause(&app).await;
+        (app.rows(&not_done).await == 0).then_some(())
+    })
+    .await;
+    app.finish().await;
+}
