@@ -9,7 +9,7 @@ mod group_commit;
 mod small;
 
 use std::{
-    io::{self, Read},
+    io::{self, Cursor, Read},
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -230,12 +230,25 @@ impl Intake {
     pub async fn take(
         &self,
         arrival: Arrival,
-        body: impl Read + Send + 'static,
+        mut body: impl Read + Send + 'static,
     ) -> Result<Taken, NotKept> {
         let fits = arrival
             .declared_bytes
             .is_some_and(|bytes| bytes <= self.max_body_bytes);
-        let may_exceed = self.keeps_any_size && !fits;
+        let mut may_exceed = self.keeps_any_size && !fits;
+        let mut beginning = Vec::new();
+        if may_exceed && arrival.declared_bytes.is_none() && self.spool.is_some() {
+            // Most turn out to be small, and need no disk.
+            let small = self.small_limit();
+            (beginning, body) = in_background(move || {
+                (&mut body).take(small + 1).read_to_end(&mut beginning)?;
+                Ok((beginning, body))
+            })
+            .await?
+            .map_err(NotKept::BrokeOff)?;
+            may_exceed = beginning.len() as u64 > small;
+        }
+        let body = Cursor::new(beginning).chain(body);
         if may_exceed && let Some(spool) = self.spool.clone() {
             let probed = spool.clone();
             // Where its disk is full or gone, the database may still take what fits into memory.

@@ -274,6 +274,22 @@ async fn with_zero_data_retention_a_broken_spool_costs_no_callback_that_the_data
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn with_zero_data_retention_a_small_callback_of_an_undeclared_size_needs_no_disk() {
+    let directory = SpoolDirectory::new();
+    let app = TestApp::builder()
+        .set("CALLBACK_SPOOL_DIR", directory.setting())
+        .set("GLADIA_ZERO_DATA_RETENTION", true)
+        .start()
+        .await;
+    let (id, attempt, gladia_id) = processing(&app).await;
+    let body = in_pieces(&success(&gladia_id, "words"));
+    assert_eq!(app.call_back(attempt.id, body).await.status, 200);
+    // With the answer, and not once the spool is carried out.
+    assert_eq!(app.callback_outcomes(&id).await, ["completed"]);
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn with_zero_data_retention_a_callback_of_any_size_is_kept_and_completes_the_job() {
     let directory = SpoolDirectory::new();
     let app = TestApp::builder()

@@ -9,12 +9,17 @@ use crate::{gladia::callback::Shape, journal::body::KeptBody, trace};
 const SMALL_BYTES: u64 = 256 * 1024;
 
 impl Intake {
+    /// How large a body may be that is held in memory as it came.
+    pub(super) fn small_limit(&self) -> u64 {
+        self.max_body_bytes.min(SMALL_BYTES)
+    }
+
     /// The size of a callback that [`Self::take_small`] takes.
     #[must_use]
     pub fn small_bytes(&self, arrival: Arrival) -> Option<usize> {
         arrival
             .declared_bytes
-            .filter(|bytes| *bytes <= self.max_body_bytes.min(SMALL_BYTES))
+            .filter(|bytes| *bytes <= self.small_limit())
             .and_then(|bytes| bytes.try_into().ok())
     }
 
