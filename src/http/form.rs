@@ -1,8 +1,8 @@
 //! A file on its way to Gladia: the multipart form that brings it, forwarded while it arrives.
 //!
 //! Nothing is stored here and nothing is collected: a chunk is counted and handed on, and the next one is read once Gladia has
-//! taken it ([`forward`]). It is hashed where an idempotency key will be compared by it, which takes as long as everything else
-//! together. So memory does not grow with the file, and a slow side slows the other. A file that breaks off is broken off
+//! taken it ([`forward`](mod@forward)). It is hashed where an idempotency key will be compared by it, which takes as long as
+//! everything else together. So memory does not grow with the file, and a slow side slows the other. A file that breaks off is broken off
 //! upstream too, without the closing boundary, so half a file can never pass for a whole one.
 
 mod filename;

@@ -1,8 +1,8 @@
 //! Transcripts as files: text, subtitles, Markdown and tables, from the words that Gladia sent.
 //!
 //! A result is [read](speech) leniently, since it was paid for and there is no second one: only one without any
-//! transcript cannot be rendered. Text and Markdown go by [turns]; subtitles by [cues], which are made of the
-//! [pieces](pieces) between which a text may be broken; the [table] has the words one by one. Who speaks is told by
+//! transcript cannot be rendered. Text and Markdown go by [turns]; subtitles by [cues](mod@cues), which are made of the
+//! [pieces] between which a text may be broken; the [table] has the words one by one. Who speaks is told by
 //! [voices]. Nothing here does I/O, and all of it is linear in the words but for putting them in order.
 
 mod cues;
