@@ -1,5 +1,8 @@
 //! Results that are too large to be unpacked before they are sent.
 
+use std::io::Read;
+
+use flate2::read::GzDecoder;
 use reqwest::Method;
 
 use crate::support::{
@@ -32,6 +35,32 @@ async fn a_large_result_comes_byte_for_byte_and_says_its_length_first() {
         let head = Answer::to(ask(&app.acme, Method::HEAD, &path)).await;
         assert_eq!((head.status, head.bytes.len()), (200, 0), "{path}");
         assert_eq!(head.header("content-length"), Some(&*length), "{path}");
+    }
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_large_result_is_whole_in_every_encoding() {
+    let app = TestApp::start().await;
+    let (id, _) = done(&app).await;
+    for path in paths(&id) {
+        let plain = Answer::to(ask(&app.acme, Method::GET, &path)).await;
+        plain.expect(200);
+        let accepting = async |encoding: &str| {
+            let asked = ask(&app.acme, Method::GET, &path).header("accept-encoding", encoding);
+            let answer = Answer::to(asked).await;
+            answer.expect(200);
+            assert_eq!(answer.header("content-encoding"), Some(encoding), "{path}");
+            answer.bytes
+        };
+        let mut unpacked = Vec::new();
+        let gzip = accepting("gzip").await;
+        GzDecoder::new(&gzip[..])
+            .read_to_end(&mut unpacked)
+            .unwrap_or_else(|error| panic!("{path}: {error}"));
+        assert_eq!(unpacked, plain.bytes, "{path}");
+        let zstd = accepting("zstd").await;
+        assert_eq!(zstd::decode_all(&zstd[..]).unwrap(), plain.bytes, "{path}");
     }
     app.finish().await;
 }

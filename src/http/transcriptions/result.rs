@@ -104,7 +104,8 @@ impl Large {
             });
             Some((piece, rest))
         });
-        stream::iter([Ok(first)]).chain(rest)
+        // What encodes an answer asks once more when it has ended.
+        stream::iter([Ok(first)]).chain(rest.fuse())
     }
 }
 
