@@ -274,6 +274,7 @@ fn the_model_and_the_shipped_rules_agree_on_ten_settling_times() {
             witness: Witness::CannotCome,
             is_oldest: true,
             absences: 1,
+            since_counted: settling_time,
         };
         judge(&absence, settling_time)
     };

@@ -1,6 +1,6 @@
 //! How it is found out whether a transcription of unknown outcome reached Gladia.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use clap::{Args, ValueEnum};
 
@@ -31,6 +31,10 @@ pub struct SettlingSettings {
     /// Example: RESEND_UNKNOWN=never
     #[arg(long, env, value_enum, default_value = "settled")]
     pub resend_unknown: ResendUnknown,
+
+    /// The clock that no step of the database's moves.
+    #[arg(skip = Instant::now as fn() -> Instant)]
+    pub monotonic_now: fn() -> Instant,
 }
 
 /// Whether anything of unknown outcome is ever sent again without an operator.

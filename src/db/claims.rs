@@ -23,6 +23,12 @@ use crate::domain::{
 /// Gladia keeps trying for two hours; the margin covers its clock and the callback's way.
 pub(super) const SLOT_DEADLINE: Duration = Duration::from_mins(2 * 60 + 15);
 
+/// How long after its claim a job may be sent, with the longest window that may be set.
+pub(super) const LONGEST_SEND_WINDOW: Duration = Duration::from_mins(1);
+
+/// How long a lease may last, with the longest window and create timeout that may be set.
+pub(super) const LONGEST_LEASE: Duration = Duration::from_secs(60 + 60 + 10);
+
 /// How many jobs are claimed at once, at most. The statements below that look for them have it as a number.
 pub const MAX_CLAIMED: usize = 16;
 

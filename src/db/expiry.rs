@@ -5,7 +5,7 @@ use sqlx::{Connection, PgConnection};
 use super::{
     attempts::{await_decision, expire, fail_job, lock, mark_as_unknown},
     claims::SLOT_DEADLINE,
-    dispatch,
+    dispatch, unproven,
 };
 use crate::domain::{attempt::AttemptState, ids::AttemptId, job::JobErrorType};
 
@@ -40,15 +40,17 @@ pub async fn expire_lease(conn: &mut PgConnection, id: AttemptId) -> sqlx::Resul
     Ok(true)
 }
 
-/// Finds attempts that hold their slot past its deadline. One that Gladia has accepted is among them only where nobody can
-/// ask Gladia for it; else it gets a last look first, which also gives it up (`looks::note`). Such a one may also be without
-/// a slot, if none was free when it turned out to be accepted; its time ends all the same.
+/// Finds attempts that hold their slot past its deadline.
+///
+/// `nobody_asks`: Gladia cannot be asked for one. Then those are among them that it has accepted, which else get a last look
+/// first, which also gives them up (`looks::note`). And those without a slot: one that was accepted when none was free, and one
+/// of unknown outcome that had its slot taken before its job ended.
 ///
 /// # Errors
 /// Where the database does not answer.
 pub async fn list_past_deadline(
     conn: &mut PgConnection,
-    accepted_too: bool,
+    nobody_asks: bool,
 ) -> sqlx::Result<Vec<AttemptId>> {
     sqlx::query!(
         r#"
@@ -57,12 +59,14 @@ pub async fn list_past_deadline(
         WHERE s.deadline_at <= gateway_now() AND ($1 OR a.state <> 'accepted')
         UNION ALL
         SELECT a.id, a.created_at + make_interval(secs => $2) FROM attempts a
-        WHERE $1 AND a.state = 'accepted' AND a.finished_at IS NULL
+        WHERE $1 AND a.finished_at IS NULL
+          AND (a.state = 'accepted'
+               OR a.state = 'unknown' AND (SELECT j.finished_at IS NOT NULL FROM jobs j WHERE j.id = a.job_id))
           AND a.created_at + make_interval(secs => $2) <= gateway_now()
           AND NOT EXISTS (SELECT FROM slots s WHERE s.attempt_id = a.id OFFSET 0)
         ORDER BY 2 LIMIT 100
         "#,
-        accepted_too,
+        nobody_asks,
         SLOT_DEADLINE.as_secs_f64(),
     )
     .fetch_all(conn)
@@ -79,13 +83,15 @@ pub enum Expired {
     ResultMissing,
     /// It is still not known whether Gladia has it. The slot is free; the attempt goes on waiting.
     StillUnknown,
+    /// It will not be known whether Gladia had it, and nothing depends on it: its job has ended.
+    NeverKnown,
 }
 
 /// Gives back a slot at its deadline: Gladia cannot be at work any more.
 ///
 /// A job that Gladia had accepted fails then; a success that arrives later still completes it. One of unknown outcome stays
 /// unknown: the clock says nothing of whether it was sent. It goes on being looked for, or, where nobody can look
-/// (`awaits_decision`), waits for an operator.
+/// (`awaits_decision`), waits for an operator; where its job has ended it is given up, since no decision would change anything.
 ///
 /// # Errors
 /// Where the database does not answer.
@@ -102,7 +108,8 @@ pub async fn expire_slot(
         r#"
         SELECT coalesce(
             (SELECT deadline_at FROM slots WHERE attempt_id = $1),
-            (SELECT created_at + make_interval(secs => $2) FROM attempts WHERE id = $1 AND state = 'accepted')
+            (SELECT created_at + make_interval(secs => $2) FROM attempts
+             WHERE id = $1 AND (state = 'accepted' OR state = 'unknown'))
         ) <= gateway_now() AS past
         "#,
         id.0,
@@ -118,13 +125,19 @@ pub async fn expire_slot(
     }
     dispatch::free_slot(&mut tx, id).await?;
     let expired = if locked.state == AttemptState::Unknown {
-        if awaits_decision {
-            await_decision(&mut tx, id, locked.job_id).await?;
+        if awaits_decision && locked.job_status.is_terminal() {
+            expire(&mut tx, id).await?;
+            Expired::NeverKnown
+        } else {
+            if awaits_decision {
+                await_decision(&mut tx, id, locked.job_id).await?;
+            }
+            Expired::StillUnknown
         }
-        Expired::StillUnknown
     } else {
         expire(&mut tx, id).await?;
-        let message = "Gladia accepted the transcription and delivered no result in time.";
+        let is_kept = unproven::leave_to_operator(&mut tx, id).await?;
+        let message = unproven::why_missing(false, is_kept);
         fail_job(
             &mut tx,
             locked.job_id,

@@ -48,7 +48,9 @@ pub async fn reserve(
         VALUES ($1, $2, $3, gateway_now() + make_interval(secs => $4))
         ON CONFLICT (tenant_id, key) DO UPDATE
         SET reserved_by = excluded.reserved_by, reserved_until = excluded.reserved_until
-        WHERE k.fingerprint IS NULL AND k.reserved_until <= gateway_now()
+        WHERE k.fingerprint IS NULL
+          -- Or it was reserved by a clock that has gone back since.
+          AND (k.reserved_until <= gateway_now() OR k.reserved_until > gateway_now() + make_interval(secs => $4, mins => 1))
         ",
         tenant_id.0,
         key.as_str(),

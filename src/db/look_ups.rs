@@ -25,7 +25,7 @@ pub struct UnknownAttempt {
     pub looks: i32,
     /// How often it counted as not there.
     pub absences: i32,
-    /// Whether an operator has to decide already. It is adopted if it is found, and not judged any more.
+    /// Whether it was left to an operator.
     pub awaits_decision: bool,
     /// Whether its job was sent again before without a witness.
     pub was_resent_blindly: bool,
@@ -33,6 +33,14 @@ pub struct UnknownAttempt {
     pub resends: i64,
     /// Whether its job was canceled, or is done by another attempt. Then nothing is sent again, whatever comes of this one.
     pub job_has_ended: bool,
+}
+
+impl UnknownAttempt {
+    /// Whether an operator has to decide. It is adopted if it is found, and not judged any more.
+    #[must_use]
+    pub fn is_left_to_operator(&self) -> bool {
+        self.awaits_decision && !self.job_has_ended
+    }
 }
 
 /// A job that Gladia is known to have accepted. A look that finds it proves that the list is complete up to there.
@@ -63,24 +71,46 @@ pub async fn now(conn: &mut PgConnection) -> sqlx::Result<DateTime<Utc>> {
         .map(|row| row.now)
 }
 
-/// Whether an attempt is due for a look, by its own time or for the first time `settling_time` after its request could leave.
+/// An attempt that is being sent, or of unknown outcome.
+#[derive(Debug, Clone, Copy)]
+pub struct OpenAttempt {
+    /// Its id.
+    pub id: AttemptId,
+    /// How often it counted as not there.
+    pub absences: i32,
+    /// Whether it is to be looked for.
+    pub is_due: bool,
+}
+
+/// Lists every attempt that is being sent or of unknown outcome. One of the latter is due by its own time or for the first time
+/// `settling_time` after its request could leave; and at once where its job has ended since the last look, `next_after_decision`
+/// before the next, and it was left to an operator.
 ///
 /// # Errors
 /// Where the database does not answer.
-pub async fn is_due(conn: &mut PgConnection, settling_time: Duration) -> sqlx::Result<bool> {
-    sqlx::query!(
+pub async fn list_open(
+    conn: &mut PgConnection,
+    settling_time: Duration,
+    next_after_decision: Duration,
+) -> sqlx::Result<Vec<OpenAttempt>> {
+    sqlx::query_as!(
+        OpenAttempt,
         r#"
-        SELECT EXISTS (
-            SELECT FROM attempts
-            WHERE state = 'unknown' AND finished_at IS NULL
-              AND coalesce(next_look_at, send_until + make_interval(secs => $1)) <= gateway_now()
-        ) AS "due!"
+        SELECT a.id, a.absences,
+               a.state = 'unknown' AND coalesce(
+                   least(CASE WHEN a.unknown_reason = 'awaiting_decision' THEN
+                             (SELECT j.finished_at FROM jobs j
+                              WHERE j.id = a.job_id AND j.finished_at > a.next_look_at - make_interval(secs => $2)) END,
+                         a.next_look_at),
+                   a.send_until + make_interval(secs => $1)) <= gateway_now() AS "is_due!"
+        FROM attempts a
+        WHERE a.finished_at IS NULL AND a.state IN ('submitting', 'unknown')
         "#,
         settling_time.as_secs_f64(),
+        next_after_decision.as_secs_f64(),
     )
-    .fetch_one(conn)
+    .fetch_all(conn)
     .await
-    .map(|row| row.due)
 }
 
 /// Takes the right to look, or keeps it, for a while. `false` where another process has it.
@@ -144,13 +174,15 @@ pub async fn list_unknown(conn: &mut PgConnection) -> sqlx::Result<Vec<UnknownAt
 }
 
 /// Lists, for each of the instants, jobs claimed from it on that Gladia accepted and still has, oldest first: of the first ones
-/// and of the last ones, since all in between may have been deleted there.
+/// and of the last ones, since all in between may have been deleted there. `started_at` is when the look began: what was claimed
+/// later was so by a clock that has gone back since, and may be older than the attempt.
 ///
 /// # Errors
 /// Where the database does not answer.
 pub async fn list_candidates(
     conn: &mut PgConnection,
     instants: &[DateTime<Utc>],
+    started_at: DateTime<Utc>,
 ) -> sqlx::Result<Vec<Candidate>> {
     sqlx::query_as!(
         Candidate,
@@ -161,14 +193,15 @@ pub async fn list_candidates(
         CROSS JOIN LATERAL (
             (SELECT a.id, a.created_at, a.answered_at
              -- So many and no more, however many were deleted.
-             FROM (SELECT * FROM attempts WHERE created_at >= instant.at ORDER BY created_at LIMIT $3) a
+             FROM (SELECT * FROM attempts WHERE created_at BETWEEN instant.at AND $4 ORDER BY created_at LIMIT $3) a
              WHERE a.answered_at IS NOT NULL AND a.gladia_id IS NOT NULL
                -- One that was deleted at Gladia is not in its list.
                AND NOT EXISTS (SELECT FROM upstream_deletions d WHERE d.gladia_id = a.gladia_id OFFSET 0)
              ORDER BY a.created_at LIMIT $2)
             UNION ALL
             (SELECT a.id, a.created_at, a.answered_at
-             FROM (SELECT * FROM attempts WHERE created_at >= instant.at ORDER BY created_at DESC LIMIT $3) a
+             FROM (SELECT * FROM attempts WHERE created_at BETWEEN instant.at AND $4
+                   ORDER BY created_at DESC LIMIT $3) a
              WHERE a.answered_at IS NOT NULL AND a.gladia_id IS NOT NULL
                AND NOT EXISTS (SELECT FROM upstream_deletions d WHERE d.gladia_id = a.gladia_id OFFSET 0)
              ORDER BY a.created_at DESC LIMIT $2)
@@ -178,6 +211,7 @@ pub async fn list_candidates(
         instants,
         CANDIDATES,
         LOOKED_THROUGH,
+        started_at,
     )
     .fetch_all(conn)
     .await

@@ -2,6 +2,9 @@
 
 use std::time::Duration;
 
+/// No rest is longer, whatever Gladia asks for with `Retry-After`.
+pub const LONGEST_PAUSE: Duration = Duration::from_mins(5);
+
 /// Why dispatch rests.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PauseReason {

@@ -56,6 +56,11 @@ pub fn next_try_in(tries: u32, retry_after: Option<Duration>, jitter: f64) -> Op
     Some(delay.max(bounded(retry_after.unwrap_or_default())))
 }
 
+/// [`RETRY_DELAYS`] with the most jitter.
+pub fn longest_retry_delays() -> impl Iterator<Item = Duration> {
+    RETRY_DELAYS.into_iter().map(|delay| jittered(delay, 1.0))
+}
+
 fn jittered(delay: Duration, jitter: f64) -> Duration {
     delay.mul_f64(1.0 + MOST_JITTER * jitter.clamp(0.0, 1.0))
 }

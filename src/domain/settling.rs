@@ -8,6 +8,8 @@
 
 use std::time::Duration;
 
+use super::words::words;
+
 /// After how many settling times the oldest attempt counts without a witness.
 pub const WITHOUT_WITNESS: u32 = 10;
 
@@ -34,7 +36,8 @@ pub enum Witness {
 /// One look that did not find an attempt.
 #[derive(Debug, Clone, Copy)]
 pub struct Absence {
-    /// How long the look began after the last instant at which the request could have left.
+    /// How long the look began after the last instant at which the request could have left: by the database's clock, and also by
+    /// one that nobody sets, so that a step of the first ends no wait.
     pub since_send_until: Duration,
     /// What it proves.
     pub witness: Witness,
@@ -42,6 +45,28 @@ pub struct Absence {
     pub is_oldest: bool,
     /// How many looks counted before.
     pub absences: u32,
+    /// For how long it is known that one of them counted, by the clock that nobody sets.
+    pub since_counted: Duration,
+}
+
+impl Absence {
+    /// How long until it may count, whatever it proves. Zero: it may.
+    #[must_use]
+    pub fn counts_in(&self, settling_time: Duration) -> Duration {
+        let settled_in = settling_time.saturating_sub(self.since_send_until);
+        let apart_in = absences_apart(settling_time).saturating_sub(self.since_counted);
+        if self.absences > 0 {
+            settled_in.max(apart_in)
+        } else {
+            settled_in
+        }
+    }
+}
+
+/// How far apart the absences are that settle an attempt, so that a list which is wrong for a moment does not make both.
+#[must_use]
+pub fn absences_apart(settling_time: Duration) -> Duration {
+    settling_time / 4
 }
 
 /// What a look that did not find an attempt means.
@@ -71,23 +96,21 @@ pub enum WaitReason {
 }
 
 impl WaitReason {
-    /// The name in SQL and JSON.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Settling => "settling",
-            Self::NoWitness => "no_witness",
-            Self::ListBehind => "list_behind",
-            Self::ListUnavailable => "list_unavailable",
-            Self::AwaitingDecision => "awaiting_decision",
-        }
+    words! {
+        /// The name in SQL and JSON.
+        as_str(self):
+        Settling = "settling",
+        NoWitness = "no_witness",
+        ListBehind = "list_behind",
+        ListUnavailable = "list_unavailable",
+        AwaitingDecision = "awaiting_decision",
     }
 }
 
 /// Judges a look that did not find an attempt.
 #[must_use]
 pub fn judge(absence: &Absence, settling_time: Duration) -> Judgement {
-    if absence.since_send_until < settling_time {
+    if !absence.counts_in(settling_time).is_zero() {
         return Judgement::Wait(WaitReason::Settling);
     }
     match absence.witness {
@@ -124,6 +147,7 @@ mod tests {
             witness,
             is_oldest: true,
             absences: 1,
+            since_counted: SETTLING,
         }
     }
 
@@ -160,6 +184,20 @@ mod tests {
             ..absence(60, Witness::Seen)
         };
         assert_eq!(judge(&first, SETTLING), Judgement::Count);
+    }
+
+    #[test]
+    fn the_second_absence_counts_a_quarter_of_the_settling_time_after_the_first() {
+        let second = |seconds| Absence {
+            since_counted: Duration::from_secs(seconds),
+            ..absence(6000, Witness::Seen)
+        };
+        assert_eq!(
+            judge(&second(14), SETTLING),
+            Judgement::Wait(WaitReason::Settling)
+        );
+        assert_eq!(second(14).counts_in(SETTLING), Duration::from_secs(1));
+        assert_eq!(judge(&second(15), SETTLING), Judgement::NotSent);
     }
 
     #[test]

@@ -1,5 +1,5 @@
 //! Ending what nobody answers for: leases of processes that died, and slots past their deadline. And finding what nobody
-//! looks for: jobs that joined their line behind the claims.
+//! looks for: jobs that joined their line behind the claims, and what a clock that was ahead has put off.
 
 use std::time::Duration;
 
@@ -11,25 +11,37 @@ use crate::{
     crash_points::CrashPoint,
     db::{
         expiry::{self, Expired},
-        lines,
+        far_ahead, lines,
         pool::{Pool, in_long_time, in_time},
         wakeups::Wakeups,
     },
     domain::ids::AttemptId,
 };
 
+/// How often it is looked for what lies further ahead than it can.
+const FAR_AHEAD_INTERVAL: Duration = Duration::from_mins(1);
+
 /// How often jobs behind the claims are looked for. That walks through all that left the lines since the last vacuum.
 const MISSED_INTERVAL: Duration = Duration::from_mins(1);
 
 /// Looks until told to stop.
 ///
+/// `settling_time`: how long Gladia's list may lag behind.
+///
 /// `awaits_decision`: nobody looks for attempts of unknown outcome, so at the end of their slot's time an operator has to
 /// decide; and nobody asks for accepted ones, so they end there as well.
-pub async fn run(pool: Pool, wakeups: Wakeups, awaits_decision: bool, stop: CancellationToken) {
+pub async fn run(
+    pool: Pool,
+    wakeups: Wakeups,
+    settling_time: Duration,
+    awaits_decision: bool,
+    stop: CancellationToken,
+) {
     // Each at its own pace: what walks for long keeps no slot from being given back.
     tokio::join!(
         settle(&pool, &wakeups, awaits_decision, &stop),
         look_behind_claims(&pool, &wakeups, &stop),
+        look_far_ahead(&pool, &wakeups, settling_time, &stop),
     );
 }
 
@@ -74,6 +86,48 @@ async fn look_behind_claims(pool: &Pool, wakeups: &Wakeups, stop: &CancellationT
     }
 }
 
+async fn look_far_ahead(
+    pool: &Pool,
+    wakeups: &Wakeups,
+    settling_time: Duration,
+    stop: &CancellationToken,
+) {
+    loop {
+        let looking = in_long_time(pull_back(pool, settling_time));
+        let Some(pulled) = stop.run_until_cancelled(looking).await else {
+            return;
+        };
+        let rest = match pulled {
+            Ok((0, _)) => FAR_AHEAD_INTERVAL,
+            Ok((rows, is_more)) => {
+                tracing::warn!(
+                    rows,
+                    "The database's clock was ahead: what it put off for too long is pulled back, {rows} row(s)"
+                );
+                wakeups.jobs_changed();
+                if is_more {
+                    ERROR_PAUSE
+                } else {
+                    FAR_AHEAD_INTERVAL
+                }
+            }
+            Err(error) => {
+                tracing::warn!(%error, "Could not look for what lies too far ahead; trying again later");
+                FAR_AHEAD_INTERVAL
+            }
+        };
+        tokio::select! {
+            () = stop.cancelled() => return,
+            () = sleep(rest) => {}
+        }
+    }
+}
+
+async fn pull_back(pool: &Pool, settling_time: Duration) -> sqlx::Result<(u64, bool)> {
+    let mut conn = pool.acquire().await?;
+    far_ahead::pull_back(&mut conn, settling_time).await
+}
+
 /// Has claims look at jobs again that they would pass over. Answers in how many lines there were any.
 ///
 /// # Errors
@@ -105,6 +159,9 @@ pub async fn sweep(pool: &Pool, awaits_decision: bool) -> sqlx::Result<usize> {
             None | Some(Expired::Nothing) => continue,
             Some(Expired::ResultMissing) => {
                 tracing::error!(attempt.id = %id, "Nothing ever came of attempt {id}; its slot is given back");
+            }
+            Some(Expired::NeverKnown) => {
+                tracing::warn!(attempt.id = %id, "Whether Gladia had attempt {id} will not be known any more; its job has ended, and so does the attempt");
             }
             Some(Expired::StillUnknown) => {
                 tracing::warn!(attempt.id = %id, "Attempt {id} is still unknown at its slot's deadline; the slot is given back");

@@ -25,8 +25,10 @@ use crate::{
     },
     domain::{
         attempt::SubmitOutcome,
-        backoff::{PauseReason, dispatch_pause},
+        audio_url::without_queries,
+        backoff::{LONGEST_PAUSE, PauseReason, dispatch_pause},
         ids::{AttemptId, Ids},
+        millis::whole_ms,
     },
     gladia::{callback_keys::CallbackKeys, client::GladiaClient, create::create_body},
     trace::{self, Fact, Span, Stretch},
@@ -37,9 +39,6 @@ const LEASE_MARGIN: Duration = Duration::from_secs(10);
 
 /// How long dispatch rests after Gladia refused the key. Someone has to act, so looking often would not help.
 const KEY_REFUSED_PAUSE: Duration = Duration::from_secs(30);
-
-/// The longest rest that Gladia's `Retry-After` can ask for.
-const MAX_RETRY_AFTER: Duration = Duration::from_mins(5);
 
 /// A claim that takes longer has lost its way to the database. Its transaction is rolled back.
 const CLAIM_TIMEOUT: Duration = Duration::from_secs(15);
@@ -244,7 +243,7 @@ impl Submitter {
         describe(&mut span, &outcome);
         span.end();
         CrashPoint::SubmitAnswered.reach();
-        let (name, elapsed_ms) = (outcome.name(), started.elapsed().as_millis());
+        let (name, elapsed_ms) = (outcome.name(), whole_ms(started.elapsed()));
         metrics::counter!("gateway_submissions_total", "outcome" => name).increment(1);
         metrics::histogram!("gateway_submission_duration_seconds")
             .record(started.elapsed().as_secs_f64());
@@ -258,7 +257,7 @@ impl Submitter {
             // The outcome that may cost money: whoever reads this wants to know how it came about.
             tracing::warn!(
                 job.id = %job.job_id, attempt.id = %job.attempt_id, outcome = name, elapsed_ms,
-                http.status = http_status, detail,
+                http.status = http_status, detail = without_queries(detail),
                 "Submitted job {}: {name}", job.job_id
             );
         } else {
@@ -339,7 +338,7 @@ impl Submitter {
             }
             SubmitOutcome::Busy { retry_after, .. } => (
                 PauseReason::GladiaBusy,
-                retry_after.unwrap_or_default().min(MAX_RETRY_AFTER),
+                retry_after.unwrap_or_default().min(LONGEST_PAUSE),
             ),
             SubmitOutcome::KeyRefused {
                 http_status,

@@ -72,6 +72,7 @@ async fn start() -> TestApp {
     TestApp::builder()
         .set("SETTLING_SECONDS", 1)
         .set("SEND_WINDOW_SECONDS", 1)
+        .set("GLADIA_CREATE_TIMEOUT_SECONDS", 3)
         .simulator(|simulator| {
             // "lengthy" audio takes a second, and callbacks come again for long enough.
             simulator.speed = 20.0;

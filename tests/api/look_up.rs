@@ -157,6 +157,32 @@ async fn nobody_has_to_decide_about_a_job_that_was_canceled() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn nobody_has_to_decide_any_more_once_the_job_is_canceled_or_deleted() {
+    let app = builder().set("RESEND_UNKNOWN", "never").start().await;
+    refuse_creates(&app, 2).await;
+    let canceled = app.acme.start("a.mp3").await;
+    app.wait_for_attempt(&canceled, "unknown").await;
+    let deleted = app.acme.start("b.mp3").await;
+    let unknown = app.wait_for_attempt(&deleted, "unknown").await;
+    app.wait_until_a_witness_may_be_sent(unknown.id).await;
+    let witness = app.acme.start("endless.mp3").await;
+    for id in [&canceled, &deleted] {
+        app.acme.wait_until_reason(id, "awaiting_decision").await;
+    }
+    assert_eq!(app.slots_held().await, 3);
+    app.acme.cancel(&canceled).await.expect(200);
+    assert_eq!(app.acme.delete(&deleted).await.status, 204);
+    for id in [&canceled, &deleted] {
+        app.wait_for_attempt(id, "not_sent").await;
+        assert_eq!(app.settled_by(id).await, Some("look_up".to_owned()));
+    }
+    assert_eq!(app.slots_held().await, 1);
+    assert_eq!(app.upstream.count("creates_received").await, 3);
+    app.end(&witness).await;
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn an_attempt_that_is_still_unknown_at_its_slots_deadline_gives_the_slot_back_and_waits_on() {
     let app = builder().start().await;
     let faults = json!([
@@ -229,5 +255,30 @@ async fn with_zero_data_retention_nothing_is_looked_up_and_an_operator_decides_a
     app.call_back(unknown.id, success("late", "after all"))
         .await;
     app.acme.wait_until_done(&id).await;
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn with_zero_data_retention_nobody_decides_about_a_job_that_has_ended() {
+    let app = builder()
+        .set("GLADIA_ZERO_DATA_RETENTION", true)
+        .start()
+        .await;
+    refuse_creates(&app, 2).await;
+    let before = app.acme.start("a.mp3").await;
+    app.wait_for_attempt(&before, "unknown").await;
+    let after = app.acme.start("b.mp3").await;
+    app.wait_for_attempt(&after, "unknown").await;
+    app.acme.cancel(&before).await.expect(200);
+    assert_eq!(app.slots_held().await, 2);
+    app.set_clock_ahead("3 hours").await;
+    app.wait_for_attempt(&before, "expired").await;
+    app.acme
+        .wait_until_reason(&after, "awaiting_decision")
+        .await;
+    assert_eq!(app.slots_held().await, 0);
+    assert_eq!(app.acme.delete(&after).await.status, 204);
+    app.wait_for_attempt(&after, "expired").await;
+    assert_eq!(app.upstream.count("creates_received").await, 2);
     app.finish().await;
 }

@@ -61,6 +61,7 @@ fn conclude(state: &mut State, world: &World, index: usize, shown_to_witness: us
         } else {
             ABSENCES - 1
         },
+        since_counted: settling_time,
     };
     match judge(&absence, settling_time) {
         Judgement::Wait(_) => {}

@@ -7,7 +7,9 @@
 //!
 //! [`settling`]: crate::domain::settling
 
+mod conclude;
 mod one_by_one;
+mod sightings;
 mod sweep;
 mod witness;
 
@@ -19,25 +21,20 @@ use std::{
 use chrono::{DateTime, Utc};
 use tokio_util::sync::CancellationToken;
 
+pub use self::sightings::Sightings;
 use self::{
     sweep::Walk,
-    witness::{MAX_SKEW, oldest, witness_of, witnessed_from},
+    witness::{MAX_SKEW, claimed_from, oldest, witness_of, witnessed_from},
 };
 use super::{ERROR_PAUSE, sweep_interval};
 use crate::{
-    crash_points::CrashPoint,
     db::{
         adoption::{Adopted, FoundBy, adopt},
         look_ups::{self, Candidate, UnknownAttempt},
         pool::{Pool, in_time},
         wakeups::Wakeups,
     },
-    domain::{
-        ids::AttemptId,
-        settling::{
-            Absence, Judgement, WITHOUT_WITNESS, WaitReason, Witness, judge, may_be_sent_again,
-        },
-    },
+    domain::{ids::AttemptId, settling::WaitReason, words::words},
     gladia::{client::GladiaClient, error::GladiaError, list::ListedJob},
 };
 
@@ -63,8 +60,43 @@ pub struct LookUp {
     pub worker: String,
     /// How long Gladia's list may lag behind.
     pub settling_time: Duration,
+    /// How long a create may be under way after its claim: until it is sent, and from then until it is answered.
+    pub create_may_take: Duration,
+    /// For how long this process has known what is open.
+    pub sightings: Sightings,
     /// Whether what provably was not sent is sent again without an operator.
     pub resends: bool,
+}
+
+/// What came of a look for an attempt that is not only waited for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Looked {
+    /// Gladia has it.
+    Found,
+    /// Gladia does not have it, which counts once.
+    Absent,
+    /// It did not reach Gladia.
+    NotSent,
+    /// Gladia's list could not be had.
+    Failed,
+    /// Gladia does not answer what is asked for by metadata.
+    FilterRefused,
+}
+
+impl Looked {
+    words! {
+        /// The name in metrics.
+        as_str(self):
+        Found = "found",
+        Absent = "absent",
+        NotSent = "not_sent",
+        Failed = "failed",
+        FilterRefused = "filter_refused",
+    }
+}
+
+fn count(outcome: &'static str) {
+    metrics::counter!("gateway_look_ups_total", "outcome" => outcome).increment(1);
 }
 
 /// Why a look came to nothing.
@@ -114,7 +146,7 @@ impl LookUp {
         match looked {
             Err(LookError::Database(error)) => return Err(error),
             Err(error) => {
-                metrics::counter!("gateway_look_ups_total", "outcome" => "failed").increment(1);
+                count(Looked::Failed.as_str());
                 tracing::warn!(%error, "Could not look at Gladia's list; attempts stay unknown until it answers");
                 in_time(self.postpone()).await?;
             }
@@ -127,7 +159,9 @@ impl LookUp {
     /// Whether an attempt is due, and the right to look is had.
     async fn begin(&self) -> sqlx::Result<bool> {
         let mut conn = self.pool.acquire().await?;
-        Ok(look_ups::is_due(&mut conn, self.settling_time).await?
+        let open = look_ups::list_open(&mut conn, self.settling_time, NEXT_AFTER_DECISION).await?;
+        self.sightings.note(&open);
+        Ok(open.iter().any(|attempt| attempt.is_due)
             && look_ups::hold(&mut conn, &self.worker, HOLD).await?)
     }
 
@@ -145,20 +179,21 @@ impl LookUp {
         let instants: Vec<_> = unknown
             .iter()
             // Whether one that waits for an operator is sent again is no longer up to a look.
-            .filter(|attempt| !attempt.awaits_decision)
+            .filter(|attempt| !attempt.is_left_to_operator())
             .map(|attempt| witnessed_from(attempt, self.settling_time))
             .collect();
-        let candidates = look_ups::list_candidates(&mut conn, &instants).await?;
+        let candidates = look_ups::list_candidates(&mut conn, &instants, started_at).await?;
         Ok((started_at, unknown, candidates))
     }
 
     /// One look at everything that is unknown.
     async fn look(&self) -> Result<(), LookError> {
+        self.sightings.begin_look();
         let (started_at, unknown, candidates) = in_time(self.list()).await?;
         let is_any_resent_blindly = unknown.iter().any(|attempt| attempt.was_resent_blindly);
         let (undecided, mut open): (Vec<_>, Vec<_>) = unknown
             .into_iter()
-            .partition(|attempt| attempt.awaits_decision);
+            .partition(UnknownAttempt::is_left_to_operator);
         self.look_for_undecided(started_at, undecided).await?;
         if open.len() <= ONE_BY_ONE {
             open = self.look_one_by_one(started_at, open, &candidates).await?;
@@ -178,7 +213,7 @@ impl LookUp {
         candidates: &[Candidate],
         is_any_resent_blindly: bool,
     ) -> Result<(), LookError> {
-        let Some(first) = attempts.iter().map(|attempt| attempt.created_at).min() else {
+        let Some(first) = attempts.iter().map(claimed_from).min() else {
             return Ok(());
         };
         let walk = Walk {
@@ -228,7 +263,7 @@ impl LookUp {
             let ended = ended.contains(gladia_id);
             let adopted = adopt(&mut conn, *id, gladia_id, FoundBy::LookUp { ended }).await?;
             if adopted == Adopted::Adopted {
-                metrics::counter!("gateway_look_ups_total", "outcome" => "found").increment(1);
+                count(Looked::Found.as_str());
                 tracing::info!(attempt.id = %id, "Gladia has attempt {id}, whose outcome was unknown");
             }
         }
@@ -239,89 +274,19 @@ impl LookUp {
     /// that one was wrong, and an operator has to mend it. Changes nothing where the attempt was adopted.
     async fn leave_what_is_still_unknown(&self, attempt: &UnknownAttempt) -> Result<(), LookError> {
         let mut conn = self.pool.acquire().await?;
-        if look_ups::leave_to_operator(&mut conn, attempt, true, NEXT_AFTER_DECISION).await? {
+        let left =
+            look_ups::leave_to_operator(&mut conn, attempt, true, NEXT_AFTER_DECISION).await?;
+        if left && !attempt.awaits_decision {
             tracing::error!(attempt.id = %attempt.id, "Gladia has attempt {} under an id that another attempt answers for; an operator has to decide", attempt.id);
         }
         Ok(())
-    }
-
-    /// Judges a look that did not find an attempt, and notes what it means.
-    async fn conclude(
-        &self,
-        started_at: DateTime<Utc>,
-        attempt: &UnknownAttempt,
-        witness: Witness,
-        is_oldest: bool,
-    ) -> Result<(), LookError> {
-        // Looks come when any attempt is due. The two absences that settle this one are apart, so that a list which is wrong
-        // for a moment does not make both.
-        if attempt.absences > 0 && attempt.next_look_at.is_some_and(|at| at > started_at) {
-            return Ok(());
-        }
-        let absence = Absence {
-            since_send_until: (started_at - attempt.send_until)
-                .to_std()
-                .unwrap_or_default(),
-            witness,
-            is_oldest,
-            absences: u32::try_from(attempt.absences).unwrap_or_default(),
-        };
-        let mut conn = self.pool.acquire().await?;
-        let outcome = match judge(&absence, self.settling_time) {
-            Judgement::Wait(reason) => {
-                // Not later than the instant from which it may count without a witness.
-                let until_then = (self.settling_time * WITHOUT_WITNESS)
-                    .checked_sub(absence.since_send_until)
-                    .unwrap_or(Duration::MAX);
-                let rest = self.rest(attempt, absence.since_send_until).min(until_then);
-                look_ups::note_absence(&mut conn, attempt, Some(reason), rest).await?;
-                reason.as_str()
-            }
-            Judgement::Count => {
-                let rest = self.settling_time / 4;
-                look_ups::note_absence(&mut conn, attempt, None, rest).await?;
-                "absent"
-            }
-            Judgement::NotSent
-                if attempt.job_has_ended
-                    || self.resends
-                        && may_be_sent_again(
-                            witness,
-                            attempt.was_resent_blindly,
-                            attempt.resends,
-                        ) =>
-            {
-                let without_witness = witness != Witness::Seen;
-                if look_ups::settle_as_not_sent(&mut conn, attempt, without_witness).await? {
-                    CrashPoint::LookUpNotSent.reach();
-                    tracing::warn!(attempt.id = %attempt.id, ?witness, "Attempt {} did not reach Gladia; its job is back in line", attempt.id);
-                }
-                "not_sent"
-            }
-            Judgement::NotSent => {
-                look_ups::leave_to_operator(&mut conn, attempt, false, NEXT_AFTER_DECISION).await?;
-                tracing::warn!(attempt.id = %attempt.id, attempt.resends, "Attempt {} was not found at Gladia; whether to send it again is left to an operator", attempt.id);
-                "awaiting_decision"
-            }
-        };
-        metrics::counter!("gateway_look_ups_total", "outcome" => outcome).increment(1);
-        Ok(())
-    }
-
-    /// How long until the next look that may count: soon at first, since a witness may come with the next job, then less and
-    /// less often, and in proportion to the time that a walk has to go back.
-    fn rest(&self, attempt: &UnknownAttempt, since_send_until: Duration) -> Duration {
-        let doublings = u32::try_from(attempt.looks).unwrap_or_default().min(5);
-        (self.settling_time / 4 * 2_u32.pow(doublings))
-            .min(self.settling_time * 5)
-            .max(since_send_until / 8)
     }
 
     /// Notes that Gladia's list could not be had.
     async fn postpone(&self) -> sqlx::Result<()> {
         let mut conn = self.pool.acquire().await?;
         for attempt in look_ups::list_unknown(&mut conn).await? {
-            let (reason, rest) = if attempt.awaits_decision {
+            let (reason, rest) = if attempt.is_left_to_operator() {
                 (WaitReason::AwaitingDecision, NEXT_AFTER_DECISION)
             } else {
                 (

@@ -8,7 +8,7 @@ use std::collections::HashMap;
 
 use chrono::{DateTime, Utc};
 
-use super::{Found, LookError, LookUp, NEXT_AFTER_DECISION, witness::first_after};
+use super::{Found, LookError, LookUp, Looked, NEXT_AFTER_DECISION, count, witness::first_after};
 use crate::{
     db::{
         look_ups::{self, Candidate, UnknownAttempt},
@@ -98,8 +98,7 @@ impl LookUp {
         let listed = match listed.await {
             // A list that is asked without the filter may answer all the same.
             Err(error @ (GladiaError::Refused { .. } | GladiaError::Unexpected(_))) => {
-                metrics::counter!("gateway_look_ups_total", "outcome" => "filter_refused")
-                    .increment(1);
+                count(Looked::FilterRefused.as_str());
                 tracing::warn!(%error, attempt.id = %id, "Gladia does not answer what is asked for by metadata; its list is walked through instead, but for attempts that an operator decides on");
                 return Ok(Asked {
                     found: Found::new(),

@@ -13,6 +13,9 @@ use crate::{
 /// How far Gladia's clock may be from ours. A witness whose times differ by more proves nothing about a span of time.
 pub(super) const MAX_SKEW: TimeDelta = TimeDelta::minutes(5);
 
+/// How far back the database's clock is looked behind. One that was ahead by more is not believed to have been.
+const MAX_STEP: TimeDelta = TimeDelta::days(1);
+
 /// The one that may count without a witness: the oldest. But while a job that was already sent again in this way is unknown
 /// once more, only that one, which is then left to an operator: a list that shows nothing would else double one job after
 /// the other.
@@ -25,6 +28,22 @@ pub(super) fn oldest(
         .filter(|attempt| attempt.was_resent_blindly || !is_any_resent_blindly)
         .min_by_key(|attempt| (attempt.created_at, attempt.id))
         .map(|attempt| attempt.id)
+}
+
+/// From when on a job of an attempt may be at Gladia. Its id has the time of the process that claimed it, which counts where the
+/// database's clock was ahead: else a walk would begin behind the job.
+pub(super) fn claimed_from(attempt: &UnknownAttempt) -> DateTime<Utc> {
+    if attempt.send_until < attempt.created_at {
+        // It was pulled back, as nothing else does. The process's clock may have been ahead as well.
+        return attempt.send_until - MAX_STEP;
+    }
+    let by_id = attempt.id.0.get_timestamp().and_then(|timestamp| {
+        let (seconds, nanoseconds) = timestamp.to_unix();
+        DateTime::from_timestamp(i64::try_from(seconds).ok()?, nanoseconds)
+    });
+    by_id.map_or(attempt.created_at, |at| {
+        at.clamp(attempt.created_at - MAX_STEP, attempt.created_at)
+    })
 }
 
 /// From when on a job has to have been claimed to be a witness for an attempt. The attempt's request may have been on its

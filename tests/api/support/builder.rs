@@ -1,6 +1,12 @@
 //! How a test is set up.
 
-use std::{collections::BTreeMap, fmt::Display, net::Ipv4Addr, time::Duration};
+use std::{
+    collections::BTreeMap,
+    fmt::Display,
+    net::Ipv4Addr,
+    sync::atomic::{AtomicU64, Ordering},
+    time::{Duration, Instant},
+};
 
 use gladia_gateway::{
     config::ServeSettings,
@@ -210,11 +216,20 @@ pub fn settings(values: &BTreeMap<String, String>, tuning: Tuning) -> ServeSetti
         .map(|(name, value)| (name.as_str(), value.as_str()));
     match ServeSettings::from_values(pairs) {
         Ok(mut settings) => {
+            settings.settling.monotonic_now = always_later;
             tuning(&mut settings);
             settings
         }
         Err(stop) => panic!("the settings of a test are wrong: {stop:?}"),
     }
+}
+
+/// A gateway's own clock, a day further whenever it is read. Tests move the database's clock where they cannot wait, and it has
+/// then moved along; those that are about the difference set the real one.
+fn always_later() -> Instant {
+    static READINGS: AtomicU64 = AtomicU64::new(0);
+    let days = READINGS.fetch_add(1, Ordering::Relaxed);
+    Instant::now() + Duration::from_hours(24 * days)
 }
 
 /// How long a gateway gets to end what is under way.

@@ -29,8 +29,14 @@ pub struct Process {
 impl Process {
     /// Starts it beside the replicas of a test, on their database and their Gladia, with further variables.
     pub fn serve(app: &TestApp, variables: &[(&str, &str)]) -> Self {
+        Self::serve_with(app, &[], variables)
+    }
+
+    /// The same with flags.
+    pub fn serve_with(app: &TestApp, flags: &[&str], variables: &[(&str, &str)]) -> Self {
         let mut child = Command::new(env!("CARGO_BIN_EXE_gladia-gateway"))
             .arg("serve")
+            .args(flags)
             .env_clear()
             .envs(app.values())
             .envs(variables.iter().copied())
@@ -86,9 +92,19 @@ impl Process {
         log
     }
 
+    /// Waits until it has failed by itself, and gives what it said.
+    pub async fn failure(mut self) -> Vec<String> {
+        let ended = tokio::time::timeout(BOUND, self.child.wait()).await;
+        let ended = ended.expect("the process ends within the bound").unwrap();
+        let log = self.log.await.unwrap();
+        assert_eq!(ended.code(), Some(1), "{log:#?}");
+        log
+    }
+
     /// Waits until it has ended, and gives the signal that ended it, if one did.
     pub async fn ended_by(mut self) -> Option<i32> {
-        let ended: ExitStatus = tokio::time::timeout(BOUND, self.child.wait())
+        // Its own clock is the real one, so what it settles takes its time.
+        let ended: ExitStatus = tokio::time::timeout(BOUND * 3, self.child.wait())
             .await
             .expect("the process ends within the bound")
             .unwrap();

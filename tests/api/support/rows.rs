@@ -42,7 +42,8 @@ impl TestApp {
         self.scalar(&format!("SELECT count(*) FROM {table}")).await
     }
 
-    /// Moves the clock of the database, and with it every replica's, ahead of the real one.
+    /// Moves the clock of the database, and with it every replica's, ahead of the real one. Its own clock a replica reads too, and
+    /// that always moves along (`builder.rs`).
     pub async fn set_clock_ahead(&self, interval: &str) {
         self.execute(&format!(
             "CREATE OR REPLACE FUNCTION gateway_now() RETURNS timestamptz LANGUAGE sql VOLATILE PARALLEL SAFE
