@@ -120,7 +120,8 @@ pub(super) async fn adopt_locked(
     sqlx::query!(
         "
         UPDATE attempts
-        SET gladia_id = $2, answered_at = coalesce(answered_at, gateway_now()), settled_by = coalesce($3, settled_by),
+        SET gladia_id = $2, answered_at = coalesce(answered_at, gateway_now()),
+            settled_by = CASE WHEN $6 THEN NULL ELSE coalesce($3, settled_by) END,
             state = CASE WHEN $4 THEN 'accepted' ELSE state END,
             finished_at = CASE WHEN $4 THEN NULL ELSE finished_at END,
             looks = 0, absences = 0, absent_since = NULL, unknown_reason = NULL,
@@ -132,6 +133,8 @@ pub(super) async fn adopt_locked(
         by.settled_by(),
         takes_up,
         asks,
+        // Whatever was decided before that.
+        by == FoundBy::Answer,
     )
     .execute(&mut *conn)
     .await?;

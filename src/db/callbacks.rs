@@ -10,12 +10,13 @@ use super::{
     called_back::{CalledBack, Recorded, Tells},
     corrupt, dispatch,
     events::{self, EventType},
-    surplus, upstream_deletions,
+    surplus, unproven, upstream_deletions,
 };
 use crate::domain::{
     completion::{Before, Completion, Ending, Verdict, decide},
     ids::{AttemptId, CallbackId, JobId},
     trace_context::TraceContext,
+    words::words,
 };
 
 mod at_once;
@@ -96,20 +97,18 @@ pub enum CallbackOutcome {
 }
 
 impl CallbackOutcome {
-    /// The name in SQL, logs and metrics.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Completed => "completed",
-            Self::Failed => "failed",
-            Self::Superseded => "superseded",
-            Self::Discarded => "discarded",
-            Self::Quarantined => "quarantined",
-            Self::Unproven => "unproven",
-            Self::TooLarge => "too_large",
-            Self::Duplicate => "duplicate",
-            Self::UnknownAttempt => "unknown_attempt",
-        }
+    words! {
+        /// The name in SQL, logs and metrics.
+        as_str(self):
+        Completed = "completed",
+        Failed = "failed",
+        Superseded = "superseded",
+        Discarded = "discarded",
+        Quarantined = "quarantined",
+        Unproven = "unproven",
+        TooLarge = "too_large",
+        Duplicate = "duplicate",
+        UnknownAttempt = "unknown_attempt",
     }
 }
 
@@ -143,7 +142,7 @@ pub async fn record(
     };
     let attempt = sqlx::query!(
         r#"
-        SELECT state, gladia_id, number, finished_at IS NULL AS "is_open!",
+        SELECT state, gladia_id, settled_by, number, finished_at IS NULL AS "is_open!",
                coalesce(answered_at, created_at) AS "waited_since!",
                (extract(epoch FROM least(coalesce($2, gateway_now()), gateway_now())
                                    - coalesce(answered_at, created_at)))::float8 AS "waited_seconds!",
@@ -160,14 +159,20 @@ pub async fn record(
     let verdict = match callback.completion {
         Err(_) => Verdict::Quarantine("it could not be read"),
         Ok(completion) => {
+            // What an operator has said of it may be a slip, until Gladia has told its end under that id; what comes by the
+            // attempt's own address is not.
+            let is_said = attempt.settled_by.as_deref() == Some("operator")
+                && !matches!(attempt.state.as_str(), "done" | "error");
+            let gladia_id = attempt.gladia_id.as_deref();
+            let gladia_id = gladia_id.filter(|known| !is_said || *known == completion.gladia_id);
             let before = Before {
                 job: job.status.parse().map_err(corrupt)?,
                 discard: job.discard,
                 attempt: attempt.state.parse().map_err(corrupt)?,
-                gladia_id: attempt.gladia_id.as_deref(),
+                gladia_id,
             };
             let verdict = decide(before, completion);
-            if attempt.gladia_id.is_none() && is_taken(&mut tx, &completion.gladia_id).await? {
+            if gladia_id.is_none() && is_taken(&mut tx, &completion.gladia_id).await? {
                 Verdict::Quarantine("the Gladia job that it names belongs to another attempt")
             } else {
                 verdict
@@ -175,15 +180,7 @@ pub async fn record(
         }
     };
 
-    let outcome = match verdict {
-        Verdict::Complete => CallbackOutcome::Completed,
-        Verdict::Fail => CallbackOutcome::Failed,
-        Verdict::Supersede => CallbackOutcome::Superseded,
-        Verdict::Discard => CallbackOutcome::Discarded,
-        // What must not be kept is not kept for a look either.
-        Verdict::Quarantine(_) if job.discard => CallbackOutcome::Discarded,
-        Verdict::Quarantine(_) => CallbackOutcome::Quarantined,
-    };
+    let outcome = outcome_of(verdict, job.discard);
     if !insert(&mut tx, callback, outcome, verdict).await? {
         return Ok(CallbackOutcome::Duplicate.into());
     }
@@ -192,18 +189,22 @@ pub async fn record(
         matches!(verdict, Verdict::Quarantine(_)),
     ) {
         settle_attempt(&mut tx, callback.attempt_id, completion).await?;
+        if job.discard || attempt.has_siblings {
+            upstream_deletions::reopen(&mut tx, &completion.gladia_id).await?;
+        }
         if job.discard {
             upstream_deletions::request_for_erased(&mut tx, job_id).await?;
         }
         match verdict {
             Verdict::Complete => {
                 complete_job(&mut tx, job_id, callback.id, completion).await?;
-                if callback.method == "GET" {
-                    drop_unproven(&mut tx, callback.attempt_id).await?;
-                }
             }
             Verdict::Fail => fail_job(&mut tx, job_id, completion).await?,
             Verdict::Supersede | Verdict::Discard | Verdict::Quarantine(_) => {}
+        }
+        if callback.method == "GET" {
+            let is_confirmed = verdict == Verdict::Complete;
+            unproven::end_wait(&mut tx, callback.attempt_id, is_confirmed).await?;
         }
         if attempt.has_siblings {
             surplus::note(&mut tx, job_id).await?;
@@ -221,7 +222,20 @@ pub async fn record(
             trace: TraceContext::from_stored(job.traceparent.as_deref(), job.tracestate.as_deref()),
         }),
         announced: None,
+        reason: verdict.reason(callback.completion.err()).map(Into::into),
     })
+}
+
+fn outcome_of(verdict: Verdict, discard: bool) -> CallbackOutcome {
+    match verdict {
+        Verdict::Complete => CallbackOutcome::Completed,
+        Verdict::Fail => CallbackOutcome::Failed,
+        Verdict::Supersede => CallbackOutcome::Superseded,
+        Verdict::Discard => CallbackOutcome::Discarded,
+        // What must not be kept is not kept for a look either.
+        Verdict::Quarantine(_) if discard => CallbackOutcome::Discarded,
+        Verdict::Quarantine(_) => CallbackOutcome::Quarantined,
+    }
 }
 
 /// Keeps a callback that could not be carried out, and changes nothing else.
@@ -267,11 +281,7 @@ async fn insert(
     outcome: CallbackOutcome,
     verdict: Verdict,
 ) -> sqlx::Result<bool> {
-    let reason = match (verdict, callback.completion) {
-        (Verdict::Quarantine(_), Err(unreadable)) => Some(unreadable),
-        (Verdict::Quarantine(reason), Ok(_)) => Some(reason),
-        _ => None,
-    };
+    let reason = verdict.reason(callback.completion.err());
     let body = (outcome != CallbackOutcome::Discarded).then_some(callback.compressed_body);
     // Results are served from the callbacks that completed their jobs, and no other ones.
     let result_frame = body
@@ -307,18 +317,7 @@ async fn insert(
     .map(|done| done.rows_affected() == 1)
 }
 
-/// What was waiting for a proof has it: the fetched body is what is kept.
-async fn drop_unproven(conn: &mut PgConnection, id: AttemptId) -> sqlx::Result<()> {
-    sqlx::query!(
-        "UPDATE callbacks SET outcome = 'superseded', body = NULL WHERE attempt_id = $1 AND outcome = 'unproven'",
-        id.0,
-    )
-    .execute(conn)
-    .await
-    .map(|_| ())
-}
-
-/// Ends the attempt, takes Gladia's id from the callback where it was not known, and gives the slot back. Of a success it
+/// Ends the attempt, takes Gladia's id from the callback where Gladia had not told it, and gives the slot back. Of a success it
 /// also keeps what Gladia bills, whatever becomes of the result: each is billed.
 async fn settle_attempt(
     conn: &mut PgConnection,
@@ -336,10 +335,13 @@ async fn settle_attempt(
     sqlx::query!(
         "
         UPDATE attempts
-        -- A success is the last word on any attempt, and a failure on one that was given up.
-        SET state = CASE WHEN $2 = 'done' OR finished_at IS NULL OR state = 'expired' THEN $2 ELSE state END,
-            settled_by = CASE WHEN gladia_id IS NULL THEN 'callback' ELSE settled_by END,
-            gladia_id = coalesce(gladia_id, $3), finished_at = coalesce(finished_at, gateway_now()),
+        -- A success is the last word on any attempt, and a failure on any that has not succeeded. One that was taken for not
+        -- sent, or refused, ends only now.
+        SET state = $2,
+            finished_at = CASE WHEN state IN ('not_sent', 'refused') THEN gateway_now()
+                               ELSE coalesce(finished_at, gateway_now()) END,
+            settled_by = CASE WHEN gladia_id = $3 THEN settled_by ELSE 'callback' END,
+            gladia_id = $3,
             next_look_at = NULL, unknown_reason = NULL,
             audio_duration_seconds = $4, billing_time_seconds = $5
         WHERE id = $1 AND state <> 'done'

@@ -19,6 +19,8 @@ pub struct Recorded {
     pub of: Option<CalledBack>,
     /// What the same commit has told the log. `None`: that is left to the sequencer.
     pub announced: Option<Announced>,
+    /// Why it was quarantined.
+    pub reason: Option<String>,
 }
 
 /// What came of callbacks that shared a commit.
@@ -75,6 +77,7 @@ impl From<CallbackOutcome> for Recorded {
             outcome,
             of: None,
             announced: None,
+            reason: None,
         }
     }
 }

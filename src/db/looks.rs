@@ -11,12 +11,12 @@ use sqlx::{Connection, PgConnection};
 use super::{
     attempts::{expire, fail_job, lock},
     claims::SLOT_DEADLINE,
-    dispatch,
+    dispatch, unproven, upstream_deletions,
 };
 use crate::domain::{
     attempt::AttemptState,
     expected::{count_features, expected_within, is_lost},
-    ids::AttemptId,
+    ids::{AttemptId, JobId},
     job::JobErrorType,
 };
 
@@ -36,6 +36,8 @@ pub struct DueLook {
     pub gladia_id: String,
     /// How often Gladia was asked before.
     pub looks: i32,
+    /// For how many seconds a success has been in hand that Gladia is to confirm, if there is one.
+    pub unproven_for_seconds: Option<f64>,
 }
 
 /// When a look is due.
@@ -103,7 +105,9 @@ pub async fn claim(conn: &mut PgConnection, due: Due, limit: i64) -> sqlx::Resul
         )
         UPDATE attempts SET next_look_at = gateway_now() + make_interval(secs => $3)
         FROM due WHERE attempts.id = due.id
-        RETURNING attempts.id AS "id!", gladia_id AS "gladia_id!", looks
+        RETURNING attempts.id AS "id!", gladia_id AS "gladia_id!", looks,
+                  (SELECT (extract(epoch FROM gateway_now() - max(c.received_at)))::float8 FROM callbacks c
+                   WHERE c.attempt_id = attempts.id AND coalesce(c.outcome, '') = 'unproven') AS unproven_for_seconds
         "#,
         due.first_look_after.map(|after| after.as_secs_f64()),
         limit,
@@ -149,15 +153,22 @@ pub enum Noted {
     /// It is asked for again.
     Waits,
     /// It is not asked for any more; its state had been settled before.
-    Over,
+    Over {
+        /// Whether a success that Gladia has not confirmed waits for an operator now.
+        is_kept: bool,
+    },
     /// Its job has failed: Gladia does not have it any more, or its time is up. Its slot is free.
-    ResultMissing,
+    ResultMissing {
+        /// Whether a success that Gladia has not confirmed waits for an operator now.
+        is_kept: bool,
+    },
     /// Somebody else settled it meanwhile.
     Stale,
 }
 
 /// Notes a look that found no end. Where that was the last one that matters, the attempt is given up: its job fails, its
-/// slot is given back, and a success that arrives later still completes it.
+/// slot is given back, and a success that arrives later still completes it. One that is here and was not confirmed is left to
+/// an operator then.
 ///
 /// # Errors
 /// Where the database does not answer.
@@ -206,6 +217,12 @@ pub async fn note(
     let Some(attempt) = attempt else {
         return Ok(Noted::Stale);
     };
+    if let (Found::Running, Some(gladia_id)) = (found, &locked.gladia_id)
+        // Nothing is deleted before.
+        && locked.job_status.is_terminal()
+    {
+        upstream_deletions::reopen(&mut tx, gladia_id).await?;
+    }
     let absent_for = Duration::try_from_secs_f64(attempt.absent_seconds).unwrap_or_default();
     let is_lost = found == Found::Nothing
         && is_lost(
@@ -214,11 +231,8 @@ pub async fn note(
         );
     let noted = if locked.state == AttemptState::Accepted {
         if is_lost || attempt.is_past_deadline {
-            let message = if is_lost {
-                "Gladia accepted the transcription, delivered no result and does not have it any more."
-            } else {
-                "Gladia accepted the transcription and delivered no result in time."
-            };
+            let is_kept = unproven::leave_to_operator(&mut tx, id).await?;
+            let message = unproven::why_missing(is_lost, is_kept);
             dispatch::free_slot(&mut tx, id).await?;
             expire(&mut tx, id).await?;
             let kind = JobErrorType::ResultMissing;
@@ -227,18 +241,42 @@ pub async fn note(
                 // Gladia may have it all the same, above all where it did not answer.
                 ask_on(&mut tx, id, next_look_in).await?;
             }
-            Noted::ResultMissing
+            Noted::ResultMissing { is_kept }
         } else {
             Noted::Waits
         }
     } else if is_lost || (attempt.has_ended_long_ago && attempt.looks >= LOOKS_AFTER_END) {
         stop_asking(&mut tx, id).await?;
-        Noted::Over
+        let is_kept = unproven::leave_to_operator(&mut tx, id).await?;
+        if is_kept {
+            tell_of_kept(
+                &mut tx,
+                locked.job_id,
+                unproven::why_missing(is_lost, is_kept),
+            )
+            .await?;
+        }
+        Noted::Over { is_kept }
     } else {
         Noted::Waits
     };
     tx.commit().await?;
     Ok(noted)
+}
+
+/// Has a job that failed for want of a result say that there may be one.
+async fn tell_of_kept(conn: &mut PgConnection, id: JobId, message: &str) -> sqlx::Result<()> {
+    sqlx::query!(
+        "
+        UPDATE jobs SET error_message = $2
+        WHERE id = $1 AND coalesce(status, '') = 'error' AND error_type = 'result_missing' AND deleted_at IS NULL
+        ",
+        id.0,
+        message,
+    )
+    .execute(conn)
+    .await
+    .map(|_| ())
 }
 
 async fn ask_on(

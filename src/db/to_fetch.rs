@@ -69,9 +69,7 @@ pub async fn note(
     let Some(locked) = lock(&mut tx, callback.attempt_id).await? else {
         return Ok(Some(CallbackOutcome::UnknownAttempt));
     };
-    if callback.because == Because::Unproven
-        && !would_complete(&mut tx, &locked, callback.gladia_id).await?
-    {
+    if callback.because == Because::Unproven && !would_complete(&mut tx, callback, &locked).await? {
         return Ok(None);
     }
     let inserted = sqlx::query!(
@@ -118,7 +116,8 @@ pub async fn note(
 async fn ask_at_once(conn: &mut PgConnection, id: AttemptId) -> sqlx::Result<()> {
     sqlx::query!(
         "
-        UPDATE attempts SET next_look_at = gateway_now()
+        -- Gladia has it: where it said otherwise before, that counts no more.
+        UPDATE attempts SET next_look_at = gateway_now(), absences = 0, absent_since = NULL
         WHERE id = $1 AND gladia_id IS NOT NULL AND state <> 'done'
         ",
         id.0,
@@ -131,8 +130,8 @@ async fn ask_at_once(conn: &mut PgConnection, id: AttemptId) -> sqlx::Result<()>
 /// Whether a success would complete the job, if it is true.
 async fn would_complete(
     conn: &mut PgConnection,
+    callback: &CallbackToFetch<'_>,
     locked: &Locked,
-    gladia_id: Option<&str>,
 ) -> sqlx::Result<bool> {
     let job = sqlx::query!("SELECT discard FROM jobs WHERE id = $1", locked.job_id.0)
         .fetch_one(&mut *conn)
@@ -140,9 +139,25 @@ async fn would_complete(
     if job.discard || matches!(locked.job_status, JobStatus::Done | JobStatus::Canceled) {
         return Ok(false);
     }
-    match (&locked.gladia_id, gladia_id) {
-        (Some(known), named) => Ok(named.is_none_or(|named| named == known)),
+    match (&locked.gladia_id, callback.gladia_id) {
+        // What contradicts an operator alone would complete it; nobody can be asked for a proof, so it stays for people to see.
+        (Some(known), Some(named)) if known != named => {
+            is_said_by_operator(conn, callback.attempt_id).await
+        }
         (None, Some(named)) => Ok(!is_taken(conn, named).await?),
-        (None, None) => Ok(true),
+        (Some(_), _) | (None, None) => Ok(true),
     }
+}
+
+async fn is_said_by_operator(conn: &mut PgConnection, id: AttemptId) -> sqlx::Result<bool> {
+    sqlx::query!(
+        r#"
+        SELECT coalesce(settled_by = 'operator', false) AND state NOT IN ('done', 'error') AS "is_said!"
+        FROM attempts WHERE id = $1
+        "#,
+        id.0
+    )
+    .fetch_one(conn)
+    .await
+    .map(|attempt| attempt.is_said)
 }

@@ -6,9 +6,17 @@
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use sqlx::PgConnection;
+use sqlx::{Connection, PgConnection};
 
-use crate::domain::ids::JobId;
+use super::{
+    attempts::{Locked, expire, lock},
+    dispatch,
+};
+use crate::domain::{
+    expected::{ABSENT_FOR, is_lost},
+    ids::{AttemptId, JobId},
+    words::words,
+};
 
 /// The first interval between tries; each is twice the one before.
 const FIRST_INTERVAL: Duration = Duration::from_secs(30);
@@ -22,7 +30,6 @@ const GIVEN_UP_AFTER: Duration = Duration::from_hours(7 * 24);
 /// Asks for the deletion of everything that Gladia is known to have of an erased job. Where the job is not erased, or its
 /// erasure left Gladia's copy alone (`deletes_at_gladia`), nothing happens; so whoever learns that Gladia has one of a job's
 /// attempts may call this. The caller holds the job's lock.
-///
 ///
 /// # Errors
 /// Where the database does not answer.
@@ -46,6 +53,27 @@ pub async fn request_for_erased(conn: &mut PgConnection, job_id: JobId) -> sqlx:
     .execute(conn)
     .await
     .map(|_| ())
+}
+
+/// Asks again for the deletion of what Gladia said it did not have: it has been seen there since. The caller holds the job's lock.
+///
+/// # Errors
+/// Where the database does not answer.
+pub(super) async fn reopen(conn: &mut PgConnection, gladia_id: &str) -> sqlx::Result<()> {
+    let reopened = sqlx::query!(
+        "
+        UPDATE upstream_deletions
+        SET outcome = NULL, finished_at = NULL, requested_at = gateway_now(), next_try_at = gateway_now(), tries = 0
+        WHERE gladia_id = $1 AND outcome = 'already_gone'
+        ",
+        gladia_id,
+    )
+    .execute(&mut *conn)
+    .await?;
+    if reopened.rows_affected() == 1 {
+        note_presence(conn, gladia_id).await?;
+    }
+    Ok(())
 }
 
 /// Takes back all deletions that came with an erasure: for an account that has zero data retention by now, which deletes nothing
@@ -125,25 +153,148 @@ pub enum DeletionOutcome {
 }
 
 impl DeletionOutcome {
-    /// The name in SQL, logs and metrics.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Deleted => "deleted",
-            Self::AlreadyGone => "already_gone",
-        }
+    words! {
+        /// The name in SQL, logs and metrics.
+        as_str(self):
+        Deleted = "deleted",
+        AlreadyGone = "already_gone",
     }
 }
 
-/// Writes the receipt.
+/// What the note of an answer did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Noted {
+    /// The deletion is tried again.
+    Waits,
+    /// The receipt is written.
+    Finished {
+        /// Whether an attempt has ended with it.
+        ends_attempt: bool,
+    },
+}
+
+/// Writes the receipt of what Gladia has deleted.
 ///
 /// # Errors
 /// Where the database does not answer.
-pub async fn finish(
+pub async fn note_deleted(conn: &mut PgConnection, gladia_id: &str) -> sqlx::Result<Noted> {
+    let mut tx = conn.begin().await?;
+    let attempt = lock_attempt(&mut tx, gladia_id).await?;
+    let ends_attempt = finish(&mut tx, gladia_id, DeletionOutcome::Deleted, attempt).await?;
+    tx.commit().await?;
+    Ok(Noted::Finished { ends_attempt })
+}
+
+/// Notes that Gladia says it does not have what is to be deleted. That may be a replica of it that lags behind what was just
+/// accepted: the receipt is written where the outcome had come long ago, or once it is [lost](is_lost), as for whoever asks for
+/// the result. Else the next try is due after `next_try_in`.
+///
+/// # Errors
+/// Where the database does not answer.
+pub async fn note_absence(
+    conn: &mut PgConnection,
+    gladia_id: &str,
+    next_try_in: Duration,
+) -> sqlx::Result<Noted> {
+    let mut tx = conn.begin().await?;
+    let attempt = lock_attempt(&mut tx, gladia_id).await?;
+    let tried = sqlx::query!(
+        r#"
+        UPDATE upstream_deletions SET next_try_at = gateway_now() + make_interval(secs => $2)
+        WHERE gladia_id = $1 AND finished_at IS NULL
+        RETURNING tries, (extract(epoch FROM gateway_now() - requested_at))::float8 AS "seconds!"
+        "#,
+        gladia_id,
+        next_try_in.as_secs_f64(),
+    )
+    .fetch_optional(&mut *tx)
+    .await?;
+    let Some(tried) = tried else {
+        return Ok(Noted::Waits);
+    };
+    let is_gone = match &attempt {
+        Some((id, _)) => counts_as_gone(&mut tx, *id).await?,
+        // A second job of the same attempt has no row of its own to count on.
+        None => is_lost(unsigned(tried.tries), seconds(tried.seconds)),
+    };
+    let noted = if is_gone {
+        let outcome = DeletionOutcome::AlreadyGone;
+        let ends_attempt = finish(&mut tx, gladia_id, outcome, attempt).await?;
+        Noted::Finished { ends_attempt }
+    } else {
+        Noted::Waits
+    };
+    tx.commit().await?;
+    Ok(noted)
+}
+
+/// Counts that Gladia does not have an attempt, in the row in which looks count it as well, and judges it. The caller holds its
+/// lock.
+async fn counts_as_gone(conn: &mut PgConnection, id: AttemptId) -> sqlx::Result<bool> {
+    let attempt = sqlx::query!(
+        r#"
+        UPDATE attempts SET absences = absences + 1, absent_since = coalesce(absent_since, gateway_now())
+        WHERE id = $1
+        RETURNING absences, (extract(epoch FROM gateway_now() - absent_since))::float8 AS "absent_seconds!",
+                  state IN ('done', 'error') AND finished_at <= gateway_now() - make_interval(secs => $2)
+                  AND NOT EXISTS (SELECT FROM callbacks c WHERE c.attempt_id = attempts.id
+                                    AND c.received_at > gateway_now() - make_interval(secs => $2) OFFSET 0)
+                      AS "has_ended_long_ago!"
+        "#,
+        id.0,
+        ABSENT_FOR.as_secs_f64(),
+    )
+    .fetch_one(conn)
+    .await?;
+    let absent_for = seconds(attempt.absent_seconds);
+    Ok(attempt.has_ended_long_ago || is_lost(unsigned(attempt.absences), absent_for))
+}
+
+fn unsigned(count: i32) -> u32 {
+    u32::try_from(count).unwrap_or_default()
+}
+
+fn seconds(seconds: f64) -> Duration {
+    Duration::try_from_secs_f64(seconds).unwrap_or_default()
+}
+
+/// Has what Gladia said it did not have count no more, since it has shown that it does.
+///
+/// # Errors
+/// Where the database does not answer.
+pub async fn note_presence(conn: &mut PgConnection, gladia_id: &str) -> sqlx::Result<()> {
+    sqlx::query!(
+        "UPDATE attempts SET absences = 0, absent_since = NULL WHERE gladia_id = $1 AND absences > 0",
+        gladia_id,
+    )
+    .execute(conn)
+    .await
+    .map(|_| ())
+}
+
+/// Locks the attempt that made a job of Gladia's, where one is known to have, and its job.
+async fn lock_attempt(
+    conn: &mut PgConnection,
+    gladia_id: &str,
+) -> sqlx::Result<Option<(AttemptId, Locked)>> {
+    let made_by = sqlx::query!("SELECT id FROM attempts WHERE gladia_id = $1", gladia_id)
+        .fetch_optional(&mut *conn)
+        .await?;
+    let Some(made_by) = made_by else {
+        return Ok(None);
+    };
+    let id = made_by.id.into();
+    Ok(lock(conn, id).await?.map(|locked| (id, locked)))
+}
+
+/// Writes the receipt, and ends the attempt where its outcome is still waited for: there is none to come, and its slot is free.
+/// Whether that was so. A job whose copies are deleted has ended before.
+async fn finish(
     conn: &mut PgConnection,
     gladia_id: &str,
     outcome: DeletionOutcome,
-) -> sqlx::Result<()> {
+    attempt: Option<(AttemptId, Locked)>,
+) -> sqlx::Result<bool> {
     sqlx::query!(
         "
         UPDATE upstream_deletions SET outcome = $2, finished_at = gateway_now()
@@ -152,9 +303,17 @@ pub async fn finish(
         gladia_id,
         outcome.as_str(),
     )
-    .execute(conn)
-    .await
-    .map(|_| ())
+    .execute(&mut *conn)
+    .await?;
+    let Some((id, locked)) = attempt else {
+        return Ok(false);
+    };
+    let ends = locked.state.is_open() && locked.job_status.is_terminal();
+    if ends {
+        expire(conn, id).await?;
+        dispatch::free_slot(conn, id).await?;
+    }
+    Ok(ends)
 }
 
 /// Gives a deletion up that Gladia has refused, where it was asked for long ago. `false` where it is tried again.

@@ -61,7 +61,7 @@ pub struct Before<'a> {
     pub discard: bool,
     /// The attempt's state.
     pub attempt: AttemptState,
-    /// Gladia's id of the attempt, once known.
+    /// Gladia's id of the attempt, once Gladia has told it.
     pub gladia_id: Option<&'a str>,
 }
 
@@ -78,6 +78,17 @@ pub enum Verdict {
     Discard,
     /// The body is kept (unless the job's content must not be), and nothing else changes until somebody looks.
     Quarantine(&'static str),
+}
+
+impl Verdict {
+    /// Why a body is quarantined, if it is. Where it could not be read, what was wrong in it says more.
+    #[must_use]
+    pub fn reason(self, unreadable: Option<&str>) -> Option<&str> {
+        match self {
+            Self::Quarantine(reason) => Some(unreadable.unwrap_or(reason)),
+            _ => None,
+        }
+    }
 }
 
 /// Decides what a verified and understood callback does to the rows that it meets.

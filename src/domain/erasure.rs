@@ -53,8 +53,8 @@ impl FromStr for ErasedBy {
 pub enum UpstreamStatus {
     /// It never reached Gladia.
     NotSent,
-    /// Gladia was asked to delete it or will be: it refuses while it is at work on it. Or it is not yet known whether
-    /// Gladia has it.
+    /// Gladia was asked to delete it or will be: it refuses while it is at work on it, and may seem not to have what it has
+    /// just taken. Or it is not yet known whether Gladia has it.
     Pending,
     /// Gladia has deleted it.
     Deleted,

@@ -108,8 +108,11 @@ impl Pace {
 /// How often in a row Gladia has to say that it does not have a job that it had accepted.
 const ABSENCES: u32 = 3;
 
+/// How soon after it was called back Gladia is asked again, where it does not confirm that at once.
+const FIRST_PROOF: Duration = Duration::from_secs(3);
+
 /// Over how long: a replica of Gladia's that lags behind, or a mistake while it deploys, has passed by then.
-const ABSENT_FOR: Duration = Duration::from_mins(10);
+pub const ABSENT_FOR: Duration = Duration::from_mins(10);
 
 /// When Gladia is asked again after such an answer: the third comes ten minutes after the first.
 const NEXT_AFTER_ABSENCE: Duration = Duration::from_mins(5);
@@ -124,6 +127,14 @@ pub fn is_lost(absences: u32, absent_for: Duration) -> bool {
 #[must_use]
 pub fn next_after_absence(jitter: f64) -> Duration {
     NEXT_AFTER_ABSENCE.mul_f64(1.0 + jitter.clamp(0.0, 1.0) / 10.0)
+}
+
+/// How long after a look Gladia is asked again at the latest, where it called back with a success `waited` ago and has not
+/// confirmed it: as long again, so that the intervals double. The side of it that is asked may lag behind by seconds.
+#[must_use]
+pub fn next_proof_in(waited: Duration, jitter: f64) -> Duration {
+    let interval = waited.clamp(FIRST_PROOF, NEXT_AFTER_ABSENCE);
+    interval.mul_f64(1.0 + jitter.clamp(0.0, 1.0) / 10.0)
 }
 
 #[cfg(test)]
@@ -169,6 +180,16 @@ mod tests {
         );
         assert_eq!(Pace::Overdue.first_look_after(), None);
         assert_eq!(Pace::Poll.first_look_after(), Some(Duration::from_secs(3)));
+    }
+
+    #[test]
+    fn a_proof_is_asked_for_after_seconds_and_then_less_and_less_often() {
+        let seconds = |waited| next_proof_in(Duration::from_secs(waited), 0.0).as_secs();
+        assert_eq!([0, 3, 6, 100, 3600].map(seconds), [3, 3, 6, 100, 300]);
+        assert_eq!(
+            next_proof_in(Duration::ZERO, 1.0),
+            Duration::from_millis(3300)
+        );
     }
 
     #[test]

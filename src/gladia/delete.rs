@@ -15,8 +15,8 @@ pub const DELETE_TIMEOUT: Duration = Duration::from_secs(20);
 pub enum Deletion {
     /// Gladia has deleted it.
     Deleted,
-    /// Gladia did not have it any more.
-    AlreadyGone,
+    /// Gladia does not have it, or the part of it that was asked does not have it yet.
+    NotFound,
     /// Gladia does not delete it now. It refuses while it is at work on it.
     Refused {
         /// HTTP status.
@@ -53,7 +53,7 @@ impl GladiaClient {
                 let detail = format!("{status}: {}", envelope.describe());
                 Deletion::Failed(GladiaError::Unexpected(detail))
             }
-            (404 | 410, Some(_)) => Deletion::AlreadyGone,
+            (404 | 410, Some(_)) => Deletion::NotFound,
             (401, Some(_)) => Deletion::Failed(GladiaError::KeyRefused { status }),
             (408 | 429, Some(envelope)) => Deletion::Failed(GladiaError::Unavailable(format!(
                 "{status}: {}",

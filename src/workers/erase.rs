@@ -9,13 +9,39 @@ use super::{ERROR_PAUSE, sweep_interval};
 use crate::{
     db::{
         pool::{Pool, in_long_time, in_time},
-        upstream_deletions::{self, DeletionOutcome, DueDeletion},
+        upstream_deletions::{self, DeletionOutcome, DueDeletion, Noted},
+        wakeups::Wakeups,
     },
+    domain::{expected::next_after_absence, words::words},
     gladia::{client::GladiaClient, delete::Deletion},
 };
 
 /// How many are under way at once in a process.
 const AT_ONCE: i64 = 4;
+
+/// Why Gladia still has what is to be deleted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NotDeleted {
+    /// It refused for too long.
+    GivenUp,
+    /// It refused.
+    Refused,
+    /// It does not have it, and may only seem not to.
+    NotFound,
+    /// It could not be asked.
+    Failed,
+}
+
+impl NotDeleted {
+    words! {
+        /// The name in metrics.
+        as_str(self):
+        GivenUp = "given_up",
+        Refused = "refused",
+        NotFound = "not_found",
+        Failed = "failed",
+    }
+}
 
 /// Deletes at Gladia.
 #[derive(Clone)]
@@ -24,6 +50,8 @@ pub struct Eraser {
     pub pool: Pool,
     /// Gladia.
     pub gladia: GladiaClient,
+    /// Tells of free slots.
+    pub wakeups: Wakeups,
     /// Whether Gladia keeps nothing anyway. Then it is asked for nothing.
     pub zero_data_retention: bool,
     /// Whether the end of the retention concerns Gladia's copies, of jobs that do not say so themselves.
@@ -91,29 +119,45 @@ impl Eraser {
             ..
         } = due;
         let mut conn = self.pool.acquire().await?;
-        let outcome = match answer {
-            Deletion::Deleted => DeletionOutcome::Deleted,
-            Deletion::AlreadyGone => DeletionOutcome::AlreadyGone,
+        let (outcome, noted) = match answer {
+            Deletion::Deleted => {
+                let noted = upstream_deletions::note_deleted(&mut conn, gladia_id).await?;
+                (DeletionOutcome::Deleted, noted)
+            }
+            Deletion::NotFound => {
+                let next_try_in = next_after_absence(rand::random());
+                let noted =
+                    upstream_deletions::note_absence(&mut conn, gladia_id, next_try_in).await?;
+                (DeletionOutcome::AlreadyGone, noted)
+            }
             Deletion::Refused { status } => {
                 if upstream_deletions::give_up_if_old(&mut conn, gladia_id).await? {
-                    count("given_up");
+                    count(NotDeleted::GivenUp.as_str());
                     tracing::error!(
                         job.id = %job_id, gladia.id = gladia_id, reason, http.status = status,
                         "Gladia has refused for days to delete its copy of job {job_id}; given up. Delete it in Gladia's dashboard"
                     );
                 } else {
-                    count("refused");
+                    count(NotDeleted::Refused.as_str());
                     tracing::debug!(job.id = %job_id, http.status = status, "Gladia does not delete job {job_id} yet");
                 }
                 return Ok(());
             }
             Deletion::Failed(error) => {
-                count("failed");
+                count(NotDeleted::Failed.as_str());
                 tracing::warn!(%error, job.id = %job_id, "Could not delete Gladia's copy of job {job_id}; trying again");
                 return Ok(());
             }
         };
-        upstream_deletions::finish(&mut conn, gladia_id, outcome).await?;
+        drop(conn);
+        let Noted::Finished { ends_attempt } = noted else {
+            count(NotDeleted::NotFound.as_str());
+            tracing::debug!(job.id = %job_id, "Gladia does not have job {job_id}, or not yet; asking again");
+            return Ok(());
+        };
+        if ends_attempt {
+            self.wakeups.jobs_changed();
+        }
         count(outcome.as_str());
         tracing::info!(
             job.id = %job_id, gladia.id = gladia_id, reason, outcome = outcome.as_str(),

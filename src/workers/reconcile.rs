@@ -17,12 +17,46 @@ use crate::{
         wakeups::Wakeups,
     },
     domain::{
-        expected::{Pace, next_after_absence},
+        expected::{Pace, next_after_absence, next_proof_in},
         ids::{AttemptId, Ids},
+        words::words,
     },
     gladia::{client::GladiaClient, error::GladiaError},
     journal::fetch::{Fetched, fetch},
 };
+
+/// What came of asking, where nothing was carried out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Asked {
+    /// The process is to end.
+    BrokenOff,
+    /// The database took no note.
+    NotKept,
+    /// The job is another attempt's.
+    Foreign,
+    /// Gladia is at work on it.
+    Running,
+    /// Gladia does not have it.
+    Absent,
+    /// Gladia did not say.
+    NoAnswer,
+    /// Nothing will come any more.
+    ResultMissing,
+}
+
+impl Asked {
+    words! {
+        /// The name in metrics.
+        as_str(self):
+        BrokenOff = "broken_off",
+        NotKept = "not_kept",
+        Foreign = "foreign",
+        Running = "running",
+        Absent = "absent",
+        NoAnswer = "no_answer",
+        ResultMissing = "result_missing",
+    }
+}
 
 /// How many are asked for at once.
 const AT_ONCE: usize = 4;
@@ -108,14 +142,17 @@ impl Reconciler {
         .await;
         let outcome = match fetched {
             // Due again at once, for another replica.
-            Err(_) if stop.is_cancelled() => self.release(look.id).await.map(|()| "broken_off"),
+            Err(_) if stop.is_cancelled() => self
+                .release(look.id)
+                .await
+                .map(|()| Asked::BrokenOff.as_str()),
             fetched => self.carry_out(look, fetched).await,
         };
         let outcome = match outcome {
             Ok(outcome) => outcome,
             Err(error) => {
                 tracing::warn!(%error, attempt.id = %look.id, "Could not write down what Gladia said of attempt {}; asking again", look.id);
-                "not_kept"
+                Asked::NotKept.as_str()
             }
         };
         metrics::counter!("gateway_reconciled_total", "outcome" => outcome).increment(1);
@@ -135,7 +172,7 @@ impl Reconciler {
         let (found, name) = match fetched {
             Ok(Fetched::Ended(job)) if job.attempt_id().is_some_and(|named| named != id) => {
                 tracing::error!(attempt.id = %id, "Gladia's job {} was sent by another attempt than {id}; nothing is taken from it", look.gladia_id);
-                (Found::NoAnswer, "foreign")
+                (Found::NoAnswer, Asked::Foreign.as_str())
             }
             Ok(Fetched::Ended(job)) => {
                 let mut conn = self.0.pool.acquire().await?;
@@ -153,11 +190,11 @@ impl Reconciler {
                     _ => return Ok(outcome.as_str()),
                 }
             }
-            Ok(Fetched::Running(_)) => (Found::Running, "running"),
-            Ok(Fetched::Gone) => (Found::Nothing, "absent"),
+            Ok(Fetched::Running(_)) => (Found::Running, Asked::Running.as_str()),
+            Ok(Fetched::Gone) => (Found::Nothing, Asked::Absent.as_str()),
             Err(error) => {
                 tracing::warn!(attempt.id = %id, %error, "Could not ask Gladia for attempt {id}; asking again");
-                (Found::NoAnswer, "no_answer")
+                (Found::NoAnswer, Asked::NoAnswer.as_str())
             }
         };
         let next_look_in = match found {
@@ -167,13 +204,23 @@ impl Reconciler {
                 self.0.pace.next_look_in(looks, rand::random())
             }
         };
+        let soon = look.unproven_for_seconds.map(|seconds| {
+            let waited = Duration::try_from_secs_f64(seconds).unwrap_or_default();
+            next_proof_in(waited, rand::random())
+        });
+        let next_look_in = soon.map_or(next_look_in, |soon| soon.min(next_look_in));
         let mut conn = self.0.pool.acquire().await?;
         let noted = in_time(looks::note(&mut conn, id, found, next_look_in)).await?;
-        if noted == Noted::ResultMissing {
-            tracing::error!(attempt.id = %id, found = name, "Nothing ever came of attempt {id}; its slot is given back");
+        if let Noted::ResultMissing { is_kept: true } | Noted::Over { is_kept: true } = noted {
+            tracing::error!(attempt.id = %id, found = name, "Gladia did not confirm the success of attempt {id} that called back; it is quarantined, and `callbacks replay` carries it out");
+        }
+        if let Noted::ResultMissing { is_kept } = noted {
+            if !is_kept {
+                tracing::error!(attempt.id = %id, found = name, "Nothing ever came of attempt {id}; its slot is given back");
+            }
             metrics::counter!("gateway_slots_expired_total").increment(1);
             self.0.wakeups.jobs_changed();
-            return Ok("result_missing");
+            return Ok(Asked::ResultMissing.as_str());
         }
         Ok(name)
     }

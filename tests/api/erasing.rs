@@ -126,15 +126,134 @@ async fn a_deletion_waits_until_gladia_has_ended() {
     app.finish().await;
 }
 
+/// Deletions are answered that there is no such job.
+async fn hide_from_deletions(app: &TestApp) {
+    let fault = json!({ "operation": "delete", "kind": "status", "status": 404 });
+    app.upstream.fault(&fault).await;
+}
+
+/// Deletions are carried out, whatever the job does.
+async fn let_delete(app: &TestApp) {
+    let fault = json!({ "operation": "delete", "kind": "status", "status": 202 });
+    app.upstream.fault(&fault).await;
+}
+
+/// Waits until Gladia has been asked so often, and the next try rests.
+async fn wait_for_tries(app: &TestApp, count: i32) -> f64 {
+    eventually("try that is noted", async || {
+        let rests: f64 = app
+            .scalar(&format!(
+                "SELECT coalesce(max(extract(epoch FROM next_try_at - gateway_now())), 0)::float8 FROM upstream_deletions
+                 WHERE tries = {count} AND next_try_at > gateway_now() + interval '4 minutes'"
+            ))
+            .await;
+        (rests > 0.0).then_some(rests)
+    })
+    .await
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn what_gladia_has_lost_is_already_gone() {
     let app = TestApp::start().await;
     let id = app.acme.start("a.mp3").await;
     app.acme.wait_until_done(&id).await;
-    let fault = json!({ "operation": "delete", "kind": "status", "status": 404, "times": 1 });
-    app.upstream.fault(&fault).await;
+    hide_from_deletions(&app).await;
+    app.set_clock_ahead("11 minutes").await;
     assert_eq!(app.acme.delete(&id).await.status, 204);
     wait_for_receipt(&app.acme, &id, "already_gone").await;
+    assert_eq!(app.upstream.count("deletes").await, 1);
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_gladia_seems_to_have_lost_is_gone_after_three_answers_over_ten_minutes() {
+    let app = TestApp::start().await;
+    let id = app.acme.start("a.mp3").await;
+    app.acme.wait_until_done(&id).await;
+    hide_from_deletions(&app).await;
+    assert_eq!(app.acme.delete(&id).await.status, 204);
+    let mut ahead = 0.0;
+    for tried in 1..=2 {
+        let rests = wait_for_tries(&app, tried).await;
+        assert_eq!(receipt(&app.acme, &id).await["gladia"]["status"], "pending");
+        // Its outcome stays as young as it was.
+        app.execute("UPDATE attempts SET finished_at = finished_at + interval '5 minutes'")
+            .await;
+        app.execute("UPDATE callbacks SET received_at = received_at + interval '5 minutes'")
+            .await;
+        ahead += rests + 1.0;
+        app.set_clock_ahead(&format!("{ahead} seconds")).await;
+    }
+    wait_for_receipt(&app.acme, &id, "already_gone").await;
+    assert_eq!(app.upstream.count("deletes").await, 3);
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_gladia_does_not_show_yet_is_deleted_in_the_end() {
+    let app = TestApp::start().await;
+    let id = app.acme.start("endless.mp3").await;
+    app.acme.wait_until(&id, "processing").await;
+    hide_from_deletions(&app).await;
+    assert_eq!(app.acme.delete(&id).await.status, 204);
+    let rests = wait_for_tries(&app, 1).await;
+    assert_eq!(receipt(&app.acme, &id).await["gladia"]["status"], "pending");
+    let attempt = app.attempt(&id).await;
+    let gladia_id = attempt.gladia_id.unwrap();
+    app.call_back(attempt.id, success(&gladia_id, "unwanted"))
+        .await;
+    let_delete(&app).await;
+    app.set_clock_ahead(&format!("{} seconds", rests + 1.0))
+        .await;
+    wait_for_receipt(&app.acme, &id, "deleted").await;
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_gone_and_calls_back_is_deleted_after_all() {
+    // Nobody asks for it meanwhile, which would show it.
+    let app = TestApp::builder()
+        .set("RECONCILE_AFTER_SECONDS", 3600)
+        .start()
+        .await;
+    let id = app.acme.start("endless.mp3").await;
+    app.acme.wait_until(&id, "processing").await;
+    let attempt = app.attempt(&id).await;
+    let gladia_id = attempt.gladia_id.unwrap();
+    hide_from_deletions(&app).await;
+    assert_eq!(app.acme.delete(&id).await.status, 204);
+    let mut ahead = 0.0;
+    for tried in 1..=2 {
+        ahead += wait_for_tries(&app, tried).await + 1.0;
+        app.set_clock_ahead(&format!("{ahead} seconds")).await;
+    }
+    wait_for_receipt(&app.acme, &id, "already_gone").await;
+    // What Gladia does not have holds no slot either.
+    assert_eq!(app.attempt(&id).await.state, "expired");
+    assert_eq!(app.slots_held().await, 0);
+
+    let_delete(&app).await;
+    app.call_back(attempt.id, success(&gladia_id, "unwanted"))
+        .await;
+    wait_for_receipt(&app.acme, &id, "deleted").await;
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_attempt_whose_copy_is_deleted_at_gladia_holds_no_slot() {
+    let app = TestApp::start().await;
+    let id = app.acme.start("endless.mp3").await;
+    app.acme.wait_until(&id, "processing").await;
+    assert_eq!(app.acme.delete(&id).await.status, 204);
+    eventually("refusal", async || (tries(&app).await == 1).then_some(())).await;
+    assert_eq!(app.slots_held().await, 1);
+    // It ends there, and its callback is lost.
+    let_delete(&app).await;
+    app.set_clock_ahead("31 seconds").await;
+    wait_for_receipt(&app.acme, &id, "deleted").await;
+    assert_eq!(app.attempt(&id).await.state, "expired");
+    assert_eq!(app.slots_held().await, 0);
+    assert_eq!(app.upstream.count("gets").await, 0);
     app.finish().await;
 }
 
@@ -221,10 +340,10 @@ async fn a_surplus_is_deleted_once_its_job_is_done_and_the_result_never() {
          VALUES ('{surplus}', '{id}', 'surplus'), ('{own}', '{id}', 'surplus')"
     ))
     .await;
-    // Whatever is due has been looked at once this one is through.
+    // Whatever is due has been looked at once this one is through: the third time in a while that it is not there.
     app.execute(&format!(
-        "INSERT INTO upstream_deletions (gladia_id, job_id, reason)
-         VALUES ('01234567-89ab-7cde-8f01-23456789abcd', '{id}', 'deleted')"
+        "INSERT INTO upstream_deletions (gladia_id, job_id, reason, tries, requested_at)
+         VALUES ('01234567-89ab-7cde-8f01-23456789abcd', '{id}', 'deleted', 2, gateway_now() - interval '11 minutes')"
     ))
     .await;
     let finished = async |count: i64| {

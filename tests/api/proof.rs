@@ -3,7 +3,9 @@
 use serde_json::json;
 
 use crate::support::{
-    TestApp, eventually,
+    TestApp,
+    command::run,
+    eventually,
     rows::{failure, success},
 };
 
@@ -52,6 +54,134 @@ async fn a_success_that_gladia_does_not_confirm_completes_nothing() {
     app.call_back(attempt.id, failure(&gladia_id, 500, "the end"))
         .await;
     assert_eq!(app.acme.job(&id).await["status"], "error");
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_success_that_gladia_contradicts_is_kept_for_people_to_see() {
+    let app = start().await;
+    let id = app.start_and_lose_callback("failing.mp3").await;
+    let attempt = app.attempt(&id).await;
+    let gladia_id = attempt.gladia_id.unwrap();
+    app.call_back(attempt.id, success(&gladia_id, "made up"))
+        .await;
+    let job = app.acme.wait_until(&id, "error").await;
+    assert_eq!(job["error"]["type"], "transcription_failed");
+    assert_eq!(app.callback_outcomes(&id).await, ["quarantined", "failed"]);
+    app.finish().await;
+}
+
+/// A job of which a success was delivered that Gladia answers with this status when it is asked. Gives its id, and Gladia's.
+async fn delivered_and_asked_for(app: &TestApp, status: u16) -> (String, String) {
+    let faults = json!([
+        { "operation": "callback", "kind": "lose" },
+        { "operation": "get", "kind": "status", "status": status },
+    ]);
+    app.upstream.fault(&faults).await;
+    let id = app.acme.start("spoken.mp3").await;
+    app.upstream.wait_for("callbacks_lost", 1).await;
+    app.acme.wait_until(&id, "processing").await;
+    let attempt = app.attempt(&id).await;
+    let gladia_id = attempt.gladia_id.unwrap();
+    app.call_back(attempt.id, success(&gladia_id, "true all the same"))
+        .await
+        .expect(200);
+    let rests = app.wait_for_looks(&id, 1).await;
+    assert!(rests < 4.0, "{rests}");
+    (id, gladia_id)
+}
+
+/// The job failed, and says that there is more to it; so do those who look after the gateway.
+async fn assert_left_to_an_operator(app: &TestApp, id: &str) {
+    let job = app.acme.wait_until(id, "error").await;
+    assert_eq!(job["error"]["type"], "result_missing");
+    let message = job["error"]["message"].as_str().unwrap();
+    assert!(
+        message.contains("an operator can carry it out"),
+        "{message}"
+    );
+    assert_eq!(job["error"]["retry"]["may_be_billed_twice"], true);
+    assert_eq!(app.callback_outcomes(id).await, ["quarantined"]);
+    assert_eq!(app.slots_held().await, 0);
+    eventually("gauge that counts it", async || {
+        let metrics = app.acme.with_key(None).get("/metrics").await.text();
+        metrics
+            .contains("gateway_callbacks_quarantined 1\n")
+            .then_some(())
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_proof_that_gladia_cannot_give_at_once_is_asked_for_again_after_seconds() {
+    let app = start().await;
+    let fault = json!({ "operation": "get", "kind": "status", "status": 404, "times": 2 });
+    app.upstream.fault(&fault).await;
+    let id = app.acme.start("spoken.mp3").await;
+    let job = app.acme.wait_until_done(&id).await;
+    assert_eq!(
+        job["result"]["transcription"]["full_transcript"],
+        "Good morning from the harbour"
+    );
+    assert_eq!(app.gets().await, 3);
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_success_that_gladia_has_lost_is_left_to_an_operator_who_can_carry_it_out() {
+    let app = start().await;
+    let (id, gladia_id) = delivered_and_asked_for(&app, 404).await;
+    for minutes in [6, 12] {
+        app.set_clock_ahead(&format!("{minutes} minutes")).await;
+        eventually("question to Gladia", async || {
+            let query = format!(
+                "SELECT coalesce(next_look_at > gateway_now() + interval '1 minute', true) FROM attempts
+                 WHERE job_id = '{id}'"
+            );
+            app.scalar::<bool>(&query).await.then_some(())
+        })
+        .await;
+    }
+    assert_left_to_an_operator(&app, &id).await;
+
+    let (_, listed) = run(&app, &["callbacks", "list"]).await;
+    let row = listed.lines().find(|line| line.contains(&id)).unwrap();
+    assert!(row.contains("Gladia did not confirm it"), "{row}");
+    let (replayed, told) = run(&app, &["callbacks", "replay", "--all"]).await;
+    assert!(replayed && told.contains("completed"), "{told}");
+    let job = app.acme.wait_until_done(&id).await;
+    assert_eq!(
+        (
+            &job["gladia_id"],
+            &job["result"]["transcription"]["full_transcript"]
+        ),
+        (&json!(gladia_id), &json!("true all the same"))
+    );
+    assert_eq!(
+        app.events(&id).await,
+        ["queued", "submitting", "processing", "error", "done"]
+    );
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_success_that_gladia_confirms_after_its_slots_deadline_needs_no_operator() {
+    let app = start().await;
+    let (id, _) = delivered_and_asked_for(&app, 503).await;
+    app.set_clock_ahead("2 hours 16 minutes").await;
+    assert_left_to_an_operator(&app, &id).await;
+
+    app.upstream.clear_faults().await;
+    app.set_clock_ahead("2 hours 40 minutes").await;
+    let job = app.acme.wait_until_done(&id).await;
+    assert_eq!(
+        job["result"]["transcription"]["full_transcript"],
+        "Good morning from the harbour"
+    );
+    assert_eq!(
+        app.callback_outcomes(&id).await,
+        ["superseded", "completed"]
+    );
     app.finish().await;
 }
 

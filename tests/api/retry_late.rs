@@ -1,11 +1,12 @@
 //! Attempts from before a retry that turn out to be at Gladia, succeed or fail after all.
 
+use gladia_gateway::domain::access::Scope;
 use serde_json::{Value, json};
 
 use crate::support::{
     TestApp,
     builder::WEBHOOK_SECRET,
-    look_ups::refuse_creates,
+    look_ups::{lose_creates, refuse_creates},
     retries::{given_up, missing, surplus},
     rows::{failure, success},
     webhooks::Message,
@@ -193,6 +194,45 @@ async fn an_attempt_that_a_webhook_names_takes_the_place_of_a_retry_that_waits_a
     app.end(&id).await;
     app.acme.wait_until_done(&id).await;
     assert!(surplus(&app, &id).await.is_empty());
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_taken_for_not_sent_or_refused_and_turns_out_to_have_failed_is_not_billed_twice() {
+    let app = TestApp::start().await;
+    lose_creates(&app, 1).await;
+    let id = app.acme.start("endless.mp3").await;
+    let lost = app.wait_for_attempt(&id, "unknown").await;
+    let refusal = json!({ "operation": "create", "kind": "status", "status": 400, "times": 1 });
+    app.upstream.fault(&refusal).await;
+    let admin = app.caller("operators", Scope::Admin).await;
+    let path = format!("/v1/admin/attempts/{}/resolve", lost.id);
+    admin
+        .post(&path, &json!({ "resolution": "not_sent" }))
+        .await
+        .expect(200);
+    let before = app.acme.wait_until(&id, "error").await;
+    assert_eq!(before["error"]["retry"]["may_be_billed_twice"], false);
+    app.call_back(lost.id, failure("late", 500, "worker lost"))
+        .await;
+    assert_eq!(app.callback_outcomes(&id).await, ["superseded"]);
+    assert_eq!(app.acme.job(&id).await["error"], before["error"]);
+    app.acme.retry(&id).await.expect(202);
+    app.acme.wait_until(&id, "processing").await;
+    // It had failed before this one was claimed.
+    assert!(surplus(&app, &id).await.is_empty());
+    app.end(&id).await;
+    app.acme.wait_until_done(&id).await;
+
+    app.upstream.fault(&refusal).await;
+    let id = app.acme.start("endless.mp3").await;
+    let refused = app.wait_for_attempt(&id, "refused").await;
+    app.call_back(refused.id, failure("later", 500, "worker lost"))
+        .await;
+    let job = app.acme.job(&id).await;
+    assert_eq!(job["error"]["type"], "gladia_refused");
+    assert_eq!(job["error"]["retry"]["may_be_billed_twice"], false);
+    assert_eq!(app.attempt(&id).await.state, "error");
     app.finish().await;
 }
 

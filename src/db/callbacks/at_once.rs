@@ -215,6 +215,7 @@ impl<'a> EndingCallback<'a> {
                 ),
             }),
             announced: None,
+            reason: None,
         }
     }
 }

@@ -75,7 +75,7 @@ pub enum StepReason {
     GladiaRefused,
     /// `error`: Gladia failed at it.
     TranscriptionFailed,
-    /// `error`: Gladia delivered no result in time.
+    /// `error`: Gladia delivered no result that counts in time.
     ResultMissing,
     /// `error`: whether it reached Gladia was never learnt, and an operator gave it up.
     OutcomeUnknown,
@@ -250,7 +250,9 @@ fn failed(reason: Option<StepReason>) -> &'static str {
     match reason {
         Some(StepReason::GladiaRefused) => "Gladia refused the request. Nothing is billed.",
         Some(StepReason::TranscriptionFailed) => "Gladia worked on it and failed.",
-        Some(StepReason::ResultMissing) => "Gladia accepted it and delivered no result in time.",
+        Some(StepReason::ResultMissing) => {
+            "Gladia accepted it and delivered no result that counts in time."
+        }
         Some(StepReason::OutcomeUnknown) => {
             "Whether it reached Gladia was never learnt, and an operator gave it up."
         }
