@@ -131,9 +131,9 @@ const SQL_ELSEWHERE: [(&str, &str); 4] = [
 const MOST_LINES: usize = 420;
 
 /// What handlers do, as the first word of their names.
-const VERBS: [&str; 16] = [
+const VERBS: [&str; 17] = [
     "create", "get", "list", "cancel", "delete", "update", "receive", "replay", "resolve", "retry",
-    "validate", "stream", "enable", "disable", "rotate", "test",
+    "validate", "stream", "enable", "disable", "rotate", "test", "dismiss",
 ];
 
 /// The imports that the table does not allow.

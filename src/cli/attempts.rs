@@ -1,18 +1,22 @@
 //! `attempts`: what may or may not have reached Gladia, and what an operator says of it.
 
+mod resolve;
+
 use std::process::ExitCode;
 
-use anyhow::bail;
 use chrono::{DateTime, SecondsFormat, Utc};
-use clap::{Args, Subcommand, ValueEnum};
+use clap::{Args, Subcommand};
 use sqlx::Connection;
 
+use self::resolve::ResolveArgs;
 use super::{connect::connect, output};
 use crate::{
     config::DatabaseSettings,
-    db::decisions::{self, Decided, Decision, UndecidedAttempt, decide},
-    domain::{cursor::Cursor, ids::AttemptId},
-    gladia::create::is_plausible_id,
+    db::{
+        decisions::{self, UndecidedAttempt},
+        in_flight::{self, HeldSlot},
+    },
+    domain::cursor::Cursor,
 };
 
 /// How many are read at once.
@@ -22,54 +26,26 @@ const PAGE: i64 = 500;
 #[derive(Subcommand, Debug)]
 pub enum Command {
     /// List the attempts of unknown outcome, oldest first: they may or may not have reached Gladia.
-    List(DatabaseSettings),
+    ///
+    /// With `--in-flight` all that hold slots, longest first: whose they are, since and until when.
+    List(ListArgs),
     /// Say what became of an attempt of unknown outcome.
     ///
     /// Look into Gladia's dashboard first: the attempt's id stands in the metadata of Gladia's job, under
-    /// `gladia_gateway_attempt`. A transcription that is sent again although Gladia has it is billed twice.
+    /// `gladia_gateway_attempt`. A transcription that is sent again although Gladia has it is billed twice. With `--as accepted`
+    /// Gladia is asked whether it does.
     Resolve(ResolveArgs),
 }
 
-/// A decision.
+/// Which attempts to list.
 #[derive(Args, Debug)]
-pub struct ResolveArgs {
-    /// The attempt's id, from `attempts list`
-    id: AttemptId,
-
-    /// What became of it
-    #[arg(long = "as", value_enum, value_name = "RESOLUTION")]
-    resolution: Resolution,
-
-    /// Gladia's id of the job, with `--as accepted`
-    #[arg(
-        long,
-        value_name = "ID",
-        required_if_eq("resolution", "accepted"),
-        value_parser = gladia_id
-    )]
-    gladia_id: Option<String>,
+pub struct ListArgs {
+    /// Those that hold slots, whatever is known of them
+    #[arg(long)]
+    in_flight: bool,
 
     #[command(flatten)]
     database: DatabaseSettings,
-}
-
-/// What an attempt is resolved as.
-#[derive(Debug, Clone, Copy, ValueEnum)]
-enum Resolution {
-    /// Gladia does not have it: it is sent again, ahead of its tenant's others
-    NotSent,
-    /// Gladia has it, under --gladia-id
-    Accepted,
-    /// It is given up: its transcription fails and is not sent again
-    Failed,
-}
-
-fn gladia_id(text: &str) -> Result<String, String> {
-    if is_plausible_id(text) {
-        Ok(text.to_owned())
-    } else {
-        Err("must be an id as Gladia's dashboard shows it".into())
-    }
 }
 
 /// Does it.
@@ -78,8 +54,9 @@ fn gladia_id(text: &str) -> Result<String, String> {
 /// Where the database does not, or the attempt is not of unknown outcome.
 pub async fn run(command: Command) -> anyhow::Result<ExitCode> {
     match command {
-        Command::List(database) => list(&database).await,
-        Command::Resolve(args) => resolve(args).await,
+        Command::List(args) if args.in_flight => list_in_flight(&args.database).await,
+        Command::List(args) => list(&args.database).await,
+        Command::Resolve(args) => resolve::run(args).await,
     }
 }
 
@@ -111,7 +88,6 @@ async fn list(database: &DatabaseSettings) -> anyhow::Result<ExitCode> {
 }
 
 fn row(attempt: UndecidedAttempt) -> [String; 7] {
-    let seconds = |at: DateTime<Utc>| at.to_rfc3339_opts(SecondsFormat::Secs, true);
     let detail = attempt.detail.unwrap_or_default();
     [
         attempt.id.to_string(),
@@ -127,33 +103,36 @@ fn row(attempt: UndecidedAttempt) -> [String; 7] {
     ]
 }
 
-async fn resolve(args: ResolveArgs) -> anyhow::Result<ExitCode> {
-    let id = args.id;
-    let decision = match (args.resolution, &args.gladia_id) {
-        (Resolution::Accepted, Some(gladia_id)) => Decision::Accepted { gladia_id },
-        (Resolution::NotSent, None) => Decision::NotSent,
-        (Resolution::Failed, None) => Decision::Failed,
-        _ => bail!("--gladia-id goes with --as accepted, and that with --gladia-id"),
-    };
-    let mut conn = connect(&args.database).await?;
-    let decided = decide(&mut conn, id, decision).await?;
+async fn list_in_flight(database: &DatabaseSettings) -> anyhow::Result<ExitCode> {
+    let mut conn = connect(database).await?;
+    let held = in_flight::list_held_slots(&mut conn).await?;
     conn.close().await?;
-    match decided {
-        Decided::Resolved { job_id } => {
-            let what = match args.resolution {
-                Resolution::NotSent => "is sent again, unless it has ended",
-                Resolution::Accepted => "waits for its result, unless it has ended",
-                Resolution::Failed => "has failed, unless it had ended otherwise",
-            };
-            output::line(&format!("{id}: resolved; transcription {job_id} {what}"))?;
-            Ok(ExitCode::SUCCESS)
-        }
-        Decided::Settled(state) => {
-            bail!("there is nothing to decide: attempt {id} is {state}")
-        }
-        Decided::Taken => bail!("this Gladia job belongs to another attempt"),
-        Decided::NotFound => {
-            bail!("there is no attempt {id}; `attempts list` shows those of unknown outcome")
-        }
-    }
+    let rows: Vec<_> = held.into_iter().map(in_flight_row).collect();
+    let header = [
+        "ID",
+        "TRANSCRIPTION",
+        "TENANT",
+        "SINCE",
+        "UNTIL",
+        "STATE",
+        "STATUS",
+    ];
+    output::table(header, &rows)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn in_flight_row(held: HeldSlot) -> [String; 7] {
+    [
+        held.attempt_id.to_string(),
+        held.job_id.to_string(),
+        held.tenant,
+        seconds(held.taken_at),
+        seconds(held.deadline_at),
+        held.state,
+        held.job_status,
+    ]
+}
+
+fn seconds(at: DateTime<Utc>) -> String {
+    at.to_rfc3339_opts(SecondsFormat::Secs, true)
 }

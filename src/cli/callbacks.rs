@@ -3,6 +3,7 @@
 
 use std::process::ExitCode;
 
+use anyhow::Context;
 use chrono::SecondsFormat;
 use clap::{Args, Subcommand};
 use sqlx::Connection;
@@ -24,16 +25,34 @@ use crate::{
 pub enum Command {
     /// List the callbacks that are quarantined, oldest first, with the reason of each.
     List(DatabaseSettings),
+    /// Print the body of a quarantined callback, unpacked and byte for byte.
+    ///
+    /// With zero data retention it may be the only copy of a transcript.
+    Show(OneArgs),
     /// Try a quarantined callback again, or all of them.
     ///
     /// One that can be carried out now completes its transcription as if it had just arrived. One that cannot stays where it
     /// is. Doing it twice is the same as once.
     Replay(ReplayArgs),
+    /// Say that nobody needs a callback: it is not listed nor counted any more.
+    ///
+    /// It stays in the database, with its body, until its transcription is erased. `show` and `replay` still take its id.
+    Dismiss(OneArgs),
     /// Show which of `CALLBACK_KEYS` are still needed: by how many unfinished attempts and since when, and by how many of the
     /// secrets that sign outgoing webhooks, which the next start of a gateway encrypts anew with its first key.
     ///
     /// A key that is not listed can be removed. One that is must stay configured, else the gateway does not start.
     Keys(DatabaseSettings),
+}
+
+/// Which callback is meant.
+#[derive(Args, Debug)]
+pub struct OneArgs {
+    /// The callback's id, from `callbacks list`
+    id: CallbackId,
+
+    #[command(flatten)]
+    database: DatabaseSettings,
 }
 
 /// Which callbacks to try again.
@@ -65,7 +84,9 @@ struct Which {
 pub async fn run(command: Command) -> anyhow::Result<ExitCode> {
     match command {
         Command::List(database) => list(&database).await,
+        Command::Show(args) => show(args).await,
         Command::Replay(args) => replay_all(args).await,
+        Command::Dismiss(args) => dismiss(args).await,
         Command::Keys(database) => keys(&database).await,
     }
 }
@@ -97,6 +118,36 @@ fn row(callback: QuarantinedCallback) -> [String; 5] {
     ]
 }
 
+async fn show(args: OneArgs) -> anyhow::Result<ExitCode> {
+    let id = args.id;
+    let mut conn = connect(&args.database).await?;
+    let kept = quarantine::find(&mut conn, id).await?;
+    conn.close().await?;
+    let kept = kept.ok_or_else(|| none(id))?;
+    let body = zstd::Decoder::new(kept.compressed_body.as_slice())?;
+    output::copy(body)
+        .with_context(|| format!("the body of callback {id} was not printed whole"))?;
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn dismiss(args: OneArgs) -> anyhow::Result<ExitCode> {
+    let id = args.id;
+    let mut conn = connect(&args.database).await?;
+    let job_id = quarantine::dismiss(&mut conn, id).await?;
+    conn.close().await?;
+    let job_id = job_id.ok_or_else(|| none(id))?;
+    output::line(&format!(
+        "{id}: dismissed; it is kept until transcription {job_id} is erased"
+    ))?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn none(id: CallbackId) -> anyhow::Error {
+    anyhow::anyhow!(
+        "there is no quarantined callback {id}; `callbacks list` shows those that there are"
+    )
+}
+
 /// Exits with 1 where one of them stays quarantined. None of them keeps the others from being tried.
 async fn replay_all(args: ReplayArgs) -> anyhow::Result<ExitCode> {
     let ids = Ids::random();
@@ -119,9 +170,7 @@ async fn replay_all(args: ReplayArgs) -> anyhow::Result<ExitCode> {
             }
             Ok(Some(outcome)) => outcome.as_str().to_owned(),
             Ok(None) if args.which.all => "no longer quarantined".to_owned(),
-            Ok(None) => anyhow::bail!(
-                "there is no quarantined callback {id}; `callbacks list` shows those that there are"
-            ),
+            Ok(None) => return Err(none(id)),
             Err(error @ ReplayError::Unreadable(_)) => {
                 code = ExitCode::FAILURE;
                 error.to_string()

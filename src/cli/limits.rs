@@ -8,14 +8,18 @@ use sqlx::Connection;
 
 use super::{connect::connect, output};
 use crate::{
-    config::{DatabaseSettings, max_in_flight},
-    db::dispatch::{self, Dispatch},
+    config::{DatabaseSettings, cap},
+    db::{
+        dispatch::{self, Dispatch},
+        in_flight::{self, COUNTED, TenantLoad},
+    },
 };
 
 /// What to do with limits.
 #[derive(Subcommand, Debug)]
 pub enum Command {
-    /// Show the cap, how many transcriptions are in flight, and whether sending is paused.
+    /// Show the cap, how many transcriptions are in flight, whether sending is paused, and whose transcriptions are in flight
+    /// and in line.
     Show(DatabaseSettings),
     /// Change a limit, for all replicas and without a restart.
     #[command(subcommand)]
@@ -25,9 +29,10 @@ pub enum Command {
 /// A limit to change.
 #[derive(Subcommand, Debug)]
 pub enum SetCommand {
-    /// How many transcriptions may be in flight at Gladia (1 to 10000).
+    /// How many transcriptions may be in flight at Gladia (0 to 10000).
     ///
-    /// A lower number takes nothing back: nothing new is sent until enough of what is in flight has ended.
+    /// A lower number takes nothing back: nothing new is sent until enough of what is in flight has ended. With 0 nothing is sent
+    /// at all, whatever is accepted, until there is another number.
     MaxInFlight(MaxInFlightArgs),
 }
 
@@ -35,7 +40,7 @@ pub enum SetCommand {
 #[derive(Args, Debug)]
 pub struct MaxInFlightArgs {
     /// The new cap.
-    #[arg(value_parser = max_in_flight())]
+    #[arg(value_parser = cap())]
     jobs: i32,
     #[command(flatten)]
     database: DatabaseSettings,
@@ -56,8 +61,32 @@ pub async fn run(command: Command) -> anyhow::Result<ExitCode> {
 async fn show(database: &DatabaseSettings) -> anyhow::Result<()> {
     let mut conn = connect(database).await?;
     let found = dispatch::find(&mut conn).await?;
+    let tenants = in_flight::list_tenants(&mut conn).await?;
+    conn.close().await?;
     output::text(&render(found.as_ref()))?;
+    if !tenants.is_empty() {
+        let rows: Vec<_> = tenants.into_iter().map(row).collect();
+        output::line("")?;
+        output::table(["TENANT", "IN FLIGHT", "QUEUED", "OLDEST QUEUED"], &rows)?;
+    }
     Ok(())
+}
+
+fn row(tenant: TenantLoad) -> [String; 4] {
+    let queued = if tenant.queued > COUNTED {
+        format!("over {COUNTED}")
+    } else {
+        tenant.queued.to_string()
+    };
+    let oldest_at = tenant
+        .oldest_queued_at
+        .map(|at| at.to_rfc3339_opts(SecondsFormat::Secs, true));
+    [
+        tenant.tenant,
+        tenant.in_flight.to_string(),
+        queued,
+        oldest_at.unwrap_or_else(|| "-".to_owned()),
+    ]
 }
 
 async fn set_max_in_flight(args: MaxInFlightArgs) -> anyhow::Result<()> {
@@ -97,6 +126,20 @@ mod tests {
     use chrono::DateTime;
 
     use super::*;
+
+    #[test]
+    fn a_line_that_is_not_counted_to_its_end_says_so() {
+        let load = TenantLoad {
+            tenant: "acme".to_owned(),
+            in_flight: 3,
+            queued: COUNTED + 1,
+            oldest_queued_at: DateTime::from_timestamp(1_800_000_000, 0),
+        };
+        assert_eq!(
+            row(load),
+            ["acme", "3", "over 10000", "2027-01-15T08:00:00Z"]
+        );
+    }
 
     #[test]
     fn a_pause_is_shown_with_its_end_and_reason() {

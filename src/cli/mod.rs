@@ -24,6 +24,7 @@ pub mod output;
 mod serve;
 #[cfg(feature = "dev-tools")]
 mod simulate;
+mod whose;
 #[cfg(feature = "dev-tools")]
 mod with_gateway;
 #[cfg(feature = "dev-tools")]
@@ -39,15 +40,13 @@ use tracing::Level;
 
 use crate::{
     config::{self, CheckCallbackSettings, DotenvError, Environment, LogSettings, ServeSettings},
+    db,
     shutdown::Shutdown,
     telemetry::LogFilter,
 };
 
 /// The exit code of a command that could not begin.
 const EXIT_USAGE: u8 = 2;
-
-/// Postgres's code for a table that does not exist.
-const UNDEFINED_TABLE: &str = "42P01";
 
 /// Where settings come from, for those who read `--help` to the end.
 const ABOUT_SETTINGS: &str = "Settings come from flags, from the environment, and from a file `.env` in the working \
@@ -85,17 +84,19 @@ enum Command {
     /// Make, list and revoke the API keys of callers.
     #[command(subcommand)]
     Keys(keys::Command),
-    /// List callbacks that could not be carried out, try them again, and show which keys are still needed.
+    /// List and show callbacks that could not be carried out, try them again or dismiss them, and show which keys are still needed.
     #[command(subcommand)]
     Callbacks(callbacks::Command),
     /// Call the public address as Gladia would, and say whether a gateway with these keys answers.
     CheckCallback(CheckCallbackSettings),
-    /// List what may or may not have reached Gladia, and say what became of it.
+    /// List what may or may not have reached Gladia, or all that is there, and say what became of it.
     #[command(subcommand)]
     Attempts(attempts::Command),
     /// Show and change how much is sent to Gladia at once.
     #[command(subcommand)]
     Limits(limits::Command),
+    /// Say what an id from the log or the API is of, and which tenant's.
+    Whose(whose::WhoseArgs),
     /// Show the whole way of a recording on this machine: no account, no database, nothing to set up.
     #[cfg(feature = "dev-tools")]
     #[command(long_about = None)]
@@ -178,6 +179,7 @@ impl Cli {
             Command::CheckCallback(settings) => check_callback::run(settings).await,
             Command::Attempts(command) => attempts::run(command).await,
             Command::Limits(command) => limits::run(command).await,
+            Command::Whose(args) => whose::run(args).await,
             #[cfg(feature = "dev-tools")]
             Command::Demo(args) => demo::run(args, Shutdown::on_signals(Duration::ZERO)?).await,
             #[cfg(feature = "dev-tools")]
@@ -239,7 +241,7 @@ fn failure_line(error: &anyhow::Error) -> String {
         .chain()
         .filter_map(|cause| cause.downcast_ref::<sqlx::Error>())
         .filter_map(sqlx::Error::as_database_error)
-        .any(|cause| cause.code().as_deref() == Some(UNDEFINED_TABLE));
+        .any(|cause| cause.code().as_deref() == Some(db::UNDEFINED_TABLE));
     if lacks_tables {
         format!(
             "{line}. The database lacks this version's tables: `gladia-gateway migrate` makes them"
@@ -275,8 +277,12 @@ mod tests {
             "gladia-gateway callbacks list",
             "gladia-gateway callbacks replay 0190b5a0-0000-7000-8000-000000000000",
             "gladia-gateway callbacks replay --all",
+            "gladia-gateway callbacks show 0190b5a0-0000-7000-8000-000000000000",
+            "gladia-gateway callbacks dismiss 0190b5a0-0000-7000-8000-000000000000",
             "gladia-gateway callbacks keys",
             "gladia-gateway attempts list",
+            "gladia-gateway attempts list --in-flight",
+            "gladia-gateway whose 0190b5a0-0000-7000-8000-000000000000",
             "gladia-gateway attempts resolve 0190b5a0-0000-7000-8000-000000000000 --as not-sent",
             "gladia-gateway attempts resolve 0190b5a0-0000-7000-8000-000000000000 --as accepted --gladia-id g-1",
             "gladia-gateway limits show --log-format json",

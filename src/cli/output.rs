@@ -1,6 +1,6 @@
 //! What commands print on stdout. A reader that has seen enough (`| head`) is no error.
 
-use std::io::{self, ErrorKind, Write};
+use std::io::{self, ErrorKind, Read, Write};
 
 /// Prints a text as it is.
 ///
@@ -18,6 +18,16 @@ pub fn line(line: &str) -> io::Result<()> {
     text(&format!("{line}\n"))
 }
 
+/// Prints bytes as they come.
+///
+/// # Errors
+/// Where they break off; else as [`text`].
+pub fn copy(mut source: impl Read) -> io::Result<()> {
+    let mut out = io::stdout().lock();
+    let copied = io::copy(&mut source, &mut out).and_then(|_| out.flush());
+    unless_left(copied)
+}
+
 /// Prints rows under a header, with aligned columns.
 ///
 /// # Errors
@@ -27,7 +37,11 @@ pub fn table<const N: usize>(header: [&str; N], rows: &[[String; N]]) -> io::Res
 }
 
 fn write_to(out: &mut impl Write, text: &str) -> io::Result<()> {
-    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+    unless_left(out.write_all(text.as_bytes()).and_then(|()| out.flush()))
+}
+
+fn unless_left(written: io::Result<()>) -> io::Result<()> {
+    match written {
         Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
         outcome => outcome,
     }

@@ -11,6 +11,7 @@
 
 mod access;
 mod addresses;
+mod ask_gladia;
 mod callbacks;
 mod check_callback;
 mod completion;
@@ -40,6 +41,7 @@ use url::Url;
 pub use self::{
     access::AccessSettings,
     addresses::AddressSettings,
+    ask_gladia::AskGladiaSettings,
     callbacks::{CallbackSettings, PublicUrlCheck, VerifyCallbacks},
     check_callback::CheckCallbackSettings,
     completion::{CompletionMode, CompletionSettings},
@@ -55,7 +57,7 @@ pub use self::{
     settling::{ResendUnknown, SettlingSettings},
     spans::SpanSettings,
     streams::StreamSettings,
-    values::{DatabaseUrl, base_url, header_secret, max_in_flight},
+    values::{DatabaseUrl, base_url, cap, header_secret},
     webhooks::WebhookSettings,
 };
 

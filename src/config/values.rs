@@ -173,9 +173,18 @@ where
     }
 }
 
-/// The cap of jobs in flight: far above any account's, and low enough that every slot may be a row.
-pub fn max_in_flight() -> impl Fn(&str) -> Result<i32, String> + Clone + Send + Sync + 'static {
-    whole(1..=10_000)
+/// How many slots there may be: far more than any account has, and few enough that every one is a row.
+const MOST_SLOTS: i32 = 10_000;
+
+/// The cap of jobs in flight that a new database begins with.
+pub(super) fn max_in_flight() -> impl Fn(&str) -> Result<i32, String> + Clone + Send + Sync + 'static
+{
+    whole(1..=MOST_SLOTS)
+}
+
+/// The cap as an operator sets it. 0 holds everything back.
+pub fn cap() -> impl Fn(&str) -> Result<i32, String> + Clone + Send + Sync + 'static {
+    whole(0..=MOST_SLOTS)
 }
 
 /// Whole seconds within bounds.

@@ -6,7 +6,7 @@ use sqlx::{Connection, PgConnection};
 use super::{
     adoption::{Adopted, FoundBy, adopt_locked},
     attempts::{Locked, expire, fail_job, finish, lock, requeue},
-    dispatch,
+    corrupt, dispatch,
 };
 use crate::domain::{
     attempt::AttemptState,
@@ -93,6 +93,21 @@ pub enum Decided {
     Taken,
     /// There is no such attempt.
     NotFound,
+}
+
+/// The state of an attempt, as it is now. `None`: there is no such attempt.
+///
+/// # Errors
+/// Where the database does not answer.
+pub async fn find_state(
+    conn: &mut PgConnection,
+    id: AttemptId,
+) -> sqlx::Result<Option<AttemptState>> {
+    sqlx::query!("SELECT state FROM attempts WHERE id = $1", id.0)
+        .fetch_optional(conn)
+        .await?
+        .map(|attempt| attempt.state.parse().map_err(corrupt))
+        .transpose()
 }
 
 /// Settles an attempt of unknown outcome as an operator says. Where its job was canceled or erased, the attempt alone is

@@ -23,7 +23,8 @@ pub struct QuarantinedCallback {
     pub body_bytes: i64,
 }
 
-/// Lists quarantined callbacks, oldest first: those that can be tried again. What was erased with its job cannot.
+/// Lists quarantined callbacks, oldest first: those that can be tried again. What was erased with its job cannot, and what was
+/// dismissed need not be.
 ///
 /// # Errors
 /// Where the database does not answer.
@@ -33,7 +34,7 @@ pub async fn list(conn: &mut PgConnection) -> sqlx::Result<Vec<QuarantinedCallba
         r#"
         SELECT c.id, a.job_id, c.received_at, coalesce(c.reason, '') AS "reason!", c.body_bytes
         FROM callbacks c CROSS JOIN LATERAL (SELECT job_id FROM attempts WHERE id = c.attempt_id OFFSET 0) a
-        WHERE c.outcome = 'quarantined' AND c.body IS NOT NULL
+        WHERE c.outcome = 'quarantined' AND c.body IS NOT NULL AND c.dismissed_at IS NULL
         ORDER BY c.received_at, c.id
         "#
     )
@@ -61,7 +62,7 @@ pub struct KeptApart {
 }
 
 /// Lists callbacks that were quarantined, too large to be read, or not proven yet, oldest first. Not those of which the body was
-/// erased with its job.
+/// erased with its job, nor those that were dismissed.
 ///
 /// # Errors
 /// Where the database does not answer.
@@ -76,7 +77,7 @@ pub async fn list_page(
         SELECT c.id, a.job_id, c.attempt_id, c.received_at, c.outcome, c.reason, c.body_bytes
         FROM callbacks c CROSS JOIN LATERAL (SELECT job_id FROM attempts WHERE id = c.attempt_id OFFSET 0) a
         WHERE c.outcome IN ('quarantined', 'too_large', 'unproven')
-          AND (c.body IS NOT NULL OR c.outcome = 'too_large')
+          AND (c.body IS NOT NULL OR c.outcome = 'too_large') AND c.dismissed_at IS NULL
           AND ($1::timestamptz IS NULL OR (c.received_at, c.id) > ($1, $2::uuid))
         ORDER BY c.received_at, c.id
         LIMIT $3
@@ -100,7 +101,8 @@ pub struct KeptCallback {
     pub compressed_body: Vec<u8>,
 }
 
-/// Finds a callback that was quarantined, or not proven yet. `None` where there is none of this id, or no longer one.
+/// Finds a callback that was quarantined, or not proven yet, dismissed or not. `None` where there is none of this id, or no
+/// longer one.
 ///
 /// # Errors
 /// Where the database does not answer.
@@ -115,4 +117,25 @@ pub async fn find(conn: &mut PgConnection, id: CallbackId) -> sqlx::Result<Optio
     )
     .fetch_optional(conn)
     .await
+}
+
+/// Ends that a callback is listed and counted as one that waits for somebody. It stays as it came for as long as its job's content
+/// does, and can be tried again all the same. Doing it twice is the same as once. Answers with the job that it is about; `None`
+/// where there is none of this id, or no longer one.
+///
+/// # Errors
+/// Where the database does not answer.
+pub async fn dismiss(conn: &mut PgConnection, id: CallbackId) -> sqlx::Result<Option<JobId>> {
+    let dismissed = sqlx::query!(
+        r#"
+        UPDATE callbacks SET dismissed_at = coalesce(dismissed_at, gateway_now())
+        -- What waits for its proof may still become one that somebody has to look at.
+        WHERE id = $1 AND outcome IN ('quarantined', 'too_large') AND (body IS NOT NULL OR outcome = 'too_large')
+        RETURNING (SELECT job_id FROM attempts WHERE id = callbacks.attempt_id) AS "job_id!"
+        "#,
+        id.0,
+    )
+    .fetch_optional(conn)
+    .await?;
+    Ok(dismissed.map(|row| row.job_id.into()))
 }

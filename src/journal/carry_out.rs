@@ -55,6 +55,14 @@ pub async fn carry_out(
             if let Some(called_back) = &recorded.of {
                 observe(attempt_id, recorded.outcome, called_back, body.arrived_at());
             }
+            if let Some(reason) = recorded.reason.as_deref()
+                && recorded.outcome == CallbackOutcome::Quarantined
+            {
+                tracing::warn!(
+                    attempt.id = %attempt_id, callback.id = %id, method, body_bytes = body.body_bytes(), reason,
+                    "Quarantined a callback of attempt {attempt_id}: {reason}; `callbacks show {id}` prints it"
+                );
+            }
         }
         match recorded.map(|recorded| recorded.outcome) {
             Err(error) if db::is_conflict(&error) && tries < TRIES => {
@@ -62,7 +70,7 @@ pub async fn carry_out(
                 tries += 1;
             }
             Err(error) if !db::is_unavailable(&error) => {
-                tracing::error!(%error, attempt.id = %attempt_id, "Could not carry out a callback; quarantined it");
+                tracing::error!(%error, attempt.id = %attempt_id, callback.id = %id, "Could not carry out a callback; quarantined it");
                 return callbacks::quarantine(conn, &callback, "carrying it out failed").await;
             }
             result => return result,

@@ -101,6 +101,38 @@ pub async fn fetch(
     })
 }
 
+/// What a job at Gladia is to an attempt that somebody says has made it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum MadeBy {
+    /// It names this attempt.
+    This,
+    /// It names another one.
+    Another,
+    /// It names none: no gateway has made it.
+    Nobody,
+}
+
+/// Asks Gladia which attempt has made a job. `None`: Gladia does not have the job.
+///
+/// # Errors
+/// As [`fetch`].
+pub async fn made_by(
+    gladia: &GladiaClient,
+    gladia_id: &str,
+    attempt_id: AttemptId,
+    stop: &CancellationToken,
+) -> Result<Option<MadeBy>, GladiaError> {
+    let job = match fetch(gladia, gladia_id, stop).await? {
+        Fetched::Gone => return Ok(None),
+        Fetched::Running(job) | Fetched::Ended(job) => job,
+    };
+    Ok(Some(match job.attempt_id() {
+        Some(id) if id == attempt_id => MadeBy::This,
+        Some(_) => MadeBy::Another,
+        None => MadeBy::Nobody,
+    }))
+}
+
 /// The body as it comes. Being stopped is an error to whoever reads: what came so far is never taken for the whole.
 fn chunks(response: Response, stop: CancellationToken) -> impl Stream<Item = io::Result<Bytes>> {
     stream::unfold((response, stop), |(mut response, stop)| async {

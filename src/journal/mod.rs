@@ -20,7 +20,7 @@
 //! | twice at the same instant, on two replicas | completes the job once | `callbacks::two_at_the_same_instant_on_two_replicas_complete_the_job_once` |
 //! | a second time, the same body | nothing | `callbacks::a_duplicate_changes_nothing` |
 //! | of an older attempt, a success while the job waits | completes the job | `callback_states::a_success_of_an_attempt_that_was_given_up_completes_the_job_that_waits` |
-//! | of an older attempt, a failure | is kept beside it | `callback_states::a_failure_of_an_attempt_that_was_given_up_changes_nothing` |
+//! | of an older attempt, a failure | is kept beside it; that attempt has failed | `callback_states::a_failure_of_an_attempt_that_was_given_up_changes_nothing_for_its_job` |
 //! | of either attempt of a job that was sent again | the first success completes the job | `callback_states::the_first_success_of_any_attempt_completes_a_job_that_was_sent_again` |
 //! | after its result was fetched | is kept beside it | `reconcile::a_callback_after_the_get_changes_nothing` |
 //! | with another Gladia id than the attempt's | is quarantined | `callbacks::a_contradicting_id_is_kept_and_changes_nothing` |

@@ -1,14 +1,19 @@
 //! What waits for whoever runs the gateway, over HTTP and by commands.
 
-use gladia_gateway::domain::access::Scope;
+use gladia_gateway::{
+    db::decisions::{self, Decided, Decision},
+    domain::access::Scope,
+};
 use reqwest::Method;
 use serde_json::{Value, json};
+use sqlx::{Connection, PgConnection};
 
 use crate::support::{
     Answer, Caller, TestApp,
     command::{run, run_with},
     rows::success,
     spool::SpoolDirectory,
+    upstream::GLADIA_KEY,
 };
 
 async fn resolve(admin: &Caller, attempt: impl std::fmt::Display, body: &Value) -> Answer {
@@ -37,6 +42,7 @@ async fn only_an_admin_key_opens_the_admin_api() {
     for (method, path) in [
         (Method::GET, "/v1/admin/callbacks".to_owned()),
         (Method::POST, format!("/v1/admin/callbacks/{id}/replay")),
+        (Method::POST, format!("/v1/admin/callbacks/{id}/dismiss")),
         (Method::GET, "/v1/admin/attempts".to_owned()),
         (Method::POST, format!("/v1/admin/attempts/{id}/resolve")),
     ] {
@@ -145,6 +151,96 @@ async fn an_attempt_that_an_operator_found_at_gladia_goes_on_under_its_id() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_job_that_gladia_has_not_or_that_no_gateway_made_is_nobodys_result() {
+    let app = TestApp::start().await;
+    let admin = app.caller("operators", Scope::Admin).await;
+    let (id, attempt, gladia_id) = unknown_job(&app, "endless.mp3").await;
+    let create = app
+        .http
+        .post(format!("{}v2/pre-recorded", app.upstream.simulator.url()))
+        .header("x-gladia-key", GLADIA_KEY)
+        .json(&json!({
+            "audio_url": "https://audio.example/endless.mp3",
+            "custom_metadata": { "foreign": true },
+        }));
+    let theirs = Answer::to(create).await.expect(201)["id"].clone();
+    let theirs = theirs.as_str().unwrap();
+    let typed = "12345678-90ab-cdef-1234-567890abcdef";
+    for wrong in [theirs, typed] {
+        let body = json!({ "resolution": "accepted", "gladia_id": wrong });
+        let answer = resolve(&admin, attempt, &body).await;
+        answer.violation(422, "invalid-request", "/gladia_id");
+        let (resolved, told) = accept_by_command(&app, attempt, wrong).await;
+        assert!(!resolved, "{told}");
+    }
+    let fault = json!({ "operation": "get", "kind": "status", "status": 500, "times": 1 });
+    app.upstream.fault(&fault).await;
+    let body = json!({ "resolution": "accepted", "gladia_id": gladia_id });
+    let answer = resolve(&admin, attempt, &body).await;
+    assert!((502..=503).contains(&answer.status), "{}", answer.status);
+    assert_eq!(app.attempt(&id).await.state, "unknown");
+    let (resolved, told) = accept_by_command(&app, attempt, &gladia_id).await;
+    assert!(resolved, "{told}");
+    app.acme.wait_until(&id, "processing").await;
+    app.stop().await;
+}
+
+/// Whether the command has done it, and what it said.
+async fn accept_by_command(app: &TestApp, attempt: uuid::Uuid, gladia_id: &str) -> (bool, String) {
+    let attempt = attempt.to_string();
+    let arguments = [
+        "attempts",
+        "resolve",
+        &attempt,
+        "--as",
+        "accepted",
+        "--gladia-id",
+        gladia_id,
+    ];
+    let gladia_url = app.upstream.simulator.url();
+    let settings = [
+        ("GLADIA_API_URL", gladia_url.as_str()),
+        ("GLADIA_API_KEY", GLADIA_KEY),
+    ];
+    let (resolved, out, told) = run_with(app, &arguments, &settings).await;
+    (resolved, out + &told)
+}
+
+/// Decides without asking Gladia.
+async fn decide(app: &TestApp, attempt: uuid::Uuid, decision: Decision<'_>) {
+    let mut conn = PgConnection::connect(app.database_url()).await.unwrap();
+    let decided = decisions::decide(&mut conn, attempt.into(), decision).await;
+    assert!(matches!(decided, Ok(Decided::Resolved { .. })));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn with_zero_data_retention_a_callback_corrects_a_slip_of_the_operators() {
+    let spool = SpoolDirectory::new();
+    let app = TestApp::builder()
+        .set("GLADIA_ZERO_DATA_RETENTION", true)
+        .set("CALLBACK_SPOOL_DIR", spool.setting())
+        .start()
+        .await;
+    let admin = app.caller("operators", Scope::Admin).await;
+    let (id, attempt, gladia_id) = unknown_job(&app, "endless.mp3").await;
+    let body = json!({ "resolution": "accepted", "gladia_id": "typed-in-haste" });
+    resolve(&admin, attempt, &body).await.expect(200);
+    app.acme.wait_until(&id, "processing").await;
+    app.call_back(attempt, success(&gladia_id, "words")).await;
+    let done = app.acme.wait_until_done(&id).await;
+    assert_eq!(done["gladia_id"], gladia_id.as_str());
+    assert_eq!(app.callback_outcomes(&id).await, ["completed"]);
+    // From then on it is Gladia's word.
+    let other = success("another", "words");
+    assert_eq!(app.call_back(attempt, other).await.status, 200);
+    assert_eq!(
+        app.callback_outcomes(&id).await,
+        ["completed", "quarantined"]
+    );
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn an_attempt_that_gladia_does_not_have_is_sent_again_ahead_of_later_jobs() {
     let app = TestApp::builder().set("MAX_IN_FLIGHT", 1).start().await;
     let admin = app.caller("operators", Scope::Admin).await;
@@ -250,8 +346,12 @@ async fn an_attempt_whose_gladia_job_was_given_to_another_by_mistake_waits_for_a
     let admin = app.caller("operators", Scope::Admin).await;
     let (robbed, attempt, gladia_id) = unknown_job(&app, "endless-1.mp3").await;
     let (mistaken, other, _) = unknown_job(&app, "endless-2.mp3").await;
+    // Gladia says otherwise, so nothing is decided; with zero data retention it would not be asked.
     let body = json!({ "resolution": "accepted", "gladia_id": gladia_id });
-    resolve(&admin, other, &body).await.expect(200);
+    let answer = resolve(&admin, other, &body).await;
+    answer.problem(409, "gladia-id-taken");
+    let gladia_id = gladia_id.as_str();
+    decide(&app, other, Decision::Accepted { gladia_id }).await;
     app.acme.wait_until(&mistaken, "processing").await;
 
     app.set_clock_ahead("3 minutes").await;

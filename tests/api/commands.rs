@@ -57,7 +57,7 @@ async fn a_limit_that_is_set_holds_from_the_next_job_on() {
     assert!(shown.contains("max in flight  1"), "{shown}");
     assert!(run(&app, &["limits", "set", "max-in-flight", "3"]).await.0);
     app.upstream.wait_for("creates_accepted", 3).await;
-    for refused in ["0", "-1", "many"] {
+    for refused in ["10001", "-1", "many"] {
         assert!(
             !run(&app, &["limits", "set", "max-in-flight", refused])
                 .await
@@ -65,6 +65,24 @@ async fn a_limit_that_is_set_holds_from_the_next_job_on() {
         );
     }
     app.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn with_a_cap_of_zero_nothing_is_sent_until_there_is_another_one() {
+    let app = TestApp::start().await;
+    let cap = async |jobs: &str| run(&app, &["limits", "set", "max-in-flight", jobs]).await;
+    let (is_set, shown) = cap("0").await;
+    assert!(is_set && shown.contains("max in flight  0"), "{shown}");
+    let ids = [app.acme.start("a.mp3").await, app.acme.start("b.mp3").await];
+    for id in &ids {
+        assert_eq!(app.acme.job(id).await["status"], "queued");
+    }
+    assert_eq!(app.rows("attempts").await, 0);
+    assert!(cap("1").await.0);
+    for id in &ids {
+        app.acme.wait_until_done(id).await;
+    }
+    app.finish().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

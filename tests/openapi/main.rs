@@ -21,9 +21,9 @@ const METHODS: [&str; 8] = [
 ];
 
 /// What operations do, as the first word of their ids.
-const VERBS: [&str; 15] = [
+const VERBS: [&str; 16] = [
     "create", "get", "list", "cancel", "delete", "update", "replay", "resolve", "retry",
-    "validate", "stream", "enable", "disable", "rotate", "test",
+    "validate", "stream", "enable", "disable", "rotate", "test", "dismiss",
 ];
 
 const PROBLEM: &str = "#/components/schemas/Problem";
@@ -214,6 +214,7 @@ fn every_operation_says_what_it_does() {
         "stream_transcription_events",
         "list_callbacks",
         "replay_callback",
+        "dismiss_callback",
         "list_attempts",
         "resolve_attempt",
     ] {

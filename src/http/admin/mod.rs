@@ -4,6 +4,7 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 
 use super::state::AppState;
 
+mod dismiss_callback;
 mod list_attempts;
 mod list_callbacks;
 mod replay_callback;
@@ -14,6 +15,7 @@ pub fn router() -> OpenApiRouter<AppState> {
     OpenApiRouter::new()
         .routes(routes!(list_callbacks::list_callbacks))
         .routes(routes!(replay_callback::replay_callback))
+        .routes(routes!(dismiss_callback::dismiss_callback))
         .routes(routes!(list_attempts::list_attempts))
         .routes(routes!(resolve_attempt::resolve_attempt))
 }

@@ -13,18 +13,19 @@ use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
 use crate::{
-    db::decisions::{Decided, Decision, decide},
+    db::decisions::{Decided, Decision, decide, find_state},
     domain::{
         attempt::AttemptState,
         ids::{AttemptId, JobId},
     },
-    gladia::create::is_plausible_id,
+    gladia::{create::is_plausible_id, error::GladiaError},
     http::{
         auth::Admin,
         body::read_json_object,
         problem::{Problem, ProblemType},
         state::AppState,
     },
+    journal::fetch::{MadeBy, made_by},
 };
 
 /// What an attempt of unknown outcome is resolved as.
@@ -66,7 +67,8 @@ pub struct ResolvedAttempt {
 /// Resolve an attempt of unknown outcome.
 ///
 /// Look into Gladia's dashboard first: the attempt's id stands in the metadata of Gladia's job, under
-/// `gladia_gateway_attempt`. `not_sent` for one that Gladia has after all is billed twice. Where the transcription was
+/// `gladia_gateway_attempt`. For `accepted` the gateway asks Gladia whether it does, except with zero data retention: there a
+/// callback that names another job corrects what was said. `not_sent` for one that Gladia has after all is billed twice. Where the transcription was
 /// canceled or deleted, the attempt alone is settled. It needs an API key of scope `admin`.
 #[utoipa::path(
     post,
@@ -78,6 +80,7 @@ pub struct ResolvedAttempt {
         (status = 200, description = "It is carried out.", body = ResolvedAttempt),
         (status = 404, description = "There is no such attempt."),
         (status = 409, description = "Its outcome is known (`attempt-settled`); or the Gladia job belongs to another attempt (`gladia-id-taken`)."),
+        (status = 422, description = "The body breaks rules; or Gladia has no such job, or one that no gateway made (`invalid-request`)."),
     ),
 )]
 pub async fn resolve_attempt(
@@ -98,18 +101,23 @@ pub async fn resolve_attempt(
         (Resolution::NotSent, _) => Decision::NotSent,
         (Resolution::Failed | Resolution::Accepted, _) => Decision::Failed,
     };
+    if let Decision::Accepted { gladia_id } = decision {
+        let mut conn = state.pool.acquire().await?;
+        let at = find_state(&mut conn, id).await?.ok_or_else(none)?;
+        conn.put_back();
+        if at != AttemptState::Unknown {
+            return Err(settled(at));
+        }
+        if !state.zero_data_retention {
+            check(&state, id, gladia_id).await?;
+        }
+    }
     let mut conn = state.pool.acquire().await?;
     let job_id = match decide(&mut conn, id, decision).await? {
         Decided::Resolved { job_id } => job_id,
         Decided::NotFound => return Err(none()),
         Decided::Settled(at) => return Err(settled(at)),
-        Decided::Taken => {
-            return Err(Problem::new(
-                ProblemType::GladiaIdTaken,
-                "This Gladia job belongs to another attempt, so it cannot be this one's.",
-            )
-            .at("/gladia_id", "must be a job that no other attempt has"));
-        }
+        Decided::Taken => return Err(taken()),
     };
     // It may be queued again, and a slot may be free.
     state.wakeups.jobs_changed();
@@ -124,12 +132,35 @@ pub async fn resolve_attempt(
     }))
 }
 
+/// Whether Gladia says as well that the attempt has made this job. Another's result would be shown as its transcription's.
+async fn check(state: &AppState, id: AttemptId, gladia_id: &str) -> Result<(), Problem> {
+    let rule = match made_by(&state.gladia, gladia_id, id, &state.stopping).await {
+        Ok(Some(MadeBy::This)) => return Ok(()),
+        Ok(Some(MadeBy::Another)) => return Err(taken()),
+        Ok(Some(MadeBy::Nobody)) => {
+            "must be a job that a gateway has made: its metadata has gladia_gateway_attempt"
+        }
+        Ok(None) | Err(GladiaError::Refused { .. }) => "must be a job that Gladia has",
+        Err(error) => return Err(error.into()),
+    };
+    Err(invalid("/gladia_id", rule))
+}
+
+fn taken() -> Problem {
+    Problem::new(
+        ProblemType::GladiaIdTaken,
+        "This Gladia job belongs to another attempt, so it cannot be this one's.",
+    )
+    .at("/gladia_id", "must be a job that no other attempt has")
+}
+
+fn invalid(pointer: &str, rule: &str) -> Problem {
+    let detail = format!("{pointer}: {rule}");
+    Problem::new(ProblemType::InvalidRequest, detail).at(pointer, rule)
+}
+
 /// Reads the decision. `accepted` comes with an id, the others without.
 fn parse(body: &Map<String, Value>) -> Result<(Resolution, Option<String>), Problem> {
-    let invalid = |pointer: &str, rule: &str| {
-        let detail = format!("{pointer}: {rule}");
-        Problem::new(ProblemType::InvalidRequest, detail).at(pointer, rule)
-    };
     let known = ["resolution", "gladia_id"];
     if let Some(other) = body.keys().find(|name| !known.contains(&name.as_str())) {
         let name: String = other.chars().take(100).collect();

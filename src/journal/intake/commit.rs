@@ -53,14 +53,17 @@ impl Intake {
             Ok(outcome) => {
                 // A slot is free, whatever became of the job.
                 self.wakeups.slot_given_back();
-                tracing::info!(
-                    attempt.id = %received.attempt_id,
-                    outcome = outcome.as_str(),
-                    body_bytes = received.content.bytes(),
-                    "Received a callback of attempt {}: {}",
-                    received.attempt_id,
-                    outcome.as_str()
-                );
+                // Whoever quarantines one has said so, with the reason.
+                if outcome != CallbackOutcome::Quarantined {
+                    tracing::info!(
+                        attempt.id = %received.attempt_id,
+                        outcome = outcome.as_str(),
+                        body_bytes = received.content.bytes(),
+                        "Received a callback of attempt {}: {}",
+                        received.attempt_id,
+                        outcome.as_str()
+                    );
+                }
             }
             Err(ref error) if db::is_unavailable(error) => self.set_away(true),
             Err(_) => {}

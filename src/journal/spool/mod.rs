@@ -195,16 +195,28 @@ impl Spool {
     }
 
     fn files(&self, ending: &str) -> io::Result<Vec<PathBuf>> {
-        let mut files = Vec::new();
-        for entry in fs::read_dir(&self.0.directory)? {
-            let path = entry?.path();
-            if path.extension().is_some_and(|found| found == ending) {
-                files.push(path);
-            }
-        }
-        files.sort_unstable();
-        Ok(files)
+        files_in(&self.0.directory, ending)
     }
+}
+
+/// How many callbacks are kept in a directory that nobody has to have open.
+///
+/// # Errors
+/// Where it cannot be read.
+pub fn count_in(directory: &Path) -> io::Result<usize> {
+    files_in(directory, KEPT).map(|files| files.len())
+}
+
+fn files_in(directory: &Path, ending: &str) -> io::Result<Vec<PathBuf>> {
+    let mut files = Vec::new();
+    for entry in fs::read_dir(directory)? {
+        let path = entry?.path();
+        if path.extension().is_some_and(|found| found == ending) {
+            files.push(path);
+        }
+    }
+    files.sort_unstable();
+    Ok(files)
 }
 
 /// Removes a file whose callback is committed.
