@@ -1,8 +1,10 @@
 //! What operators see: log lines on stderr, and metrics for Prometheus.
 
 use std::{
+    backtrace::{Backtrace, BacktraceStatus},
     fmt,
     io::{self, BufWriter, IsTerminal, Stderr, Write, stderr},
+    panic,
     str::FromStr,
     sync::OnceLock,
     thread,
@@ -19,9 +21,9 @@ use tracing_subscriber::{
 };
 
 /// Upper bounds of every histogram of seconds: from an answer out of memory to the longest transcription.
-const SECONDS_BUCKETS: [f64; 17] = [
-    0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 900.0,
-    3600.0, 7200.0,
+const SECONDS_BUCKETS: [f64; 19] = [
+    0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 15.0, 20.0, 30.0, 60.0, 300.0,
+    900.0, 3600.0, 7200.0,
 ];
 
 /// How often recorded values are folded into their buckets. Without it they would pile up until somebody scrapes.
@@ -111,7 +113,27 @@ pub fn init(format: LogFormat, filter: &LogFilter) -> Result<WorkerGuard, TryIni
         .with(EnvFilter::new(format!("{QUIET},{filter}")))
         .with(lines)
         .try_init()?;
+    log_panics();
     Ok(guard)
+}
+
+/// Has panics logged and counted like everything else, wherever they happen: in a handler, under its request id; in an answer
+/// that is on its way; on a thread of its own.
+fn log_panics() {
+    panic::set_hook(Box::new(|info| {
+        let message = info.payload_as_str().unwrap_or("no message");
+        let location = info.location().map(ToString::to_string);
+        // Empty unless RUST_BACKTRACE asks for it.
+        let backtrace = Backtrace::capture();
+        let backtrace = (backtrace.status() == BacktraceStatus::Captured).then_some(&backtrace);
+        metrics::counter!("gateway_panics_total").increment(1);
+        tracing::error!(
+            panic = message,
+            location,
+            backtrace = backtrace.map(tracing::field::display),
+            "The gateway made a mistake"
+        );
+    }));
 }
 
 /// Writes lines together: each by itself would wake the thread that writes, and be a call to the system, which costs more than
@@ -181,6 +203,21 @@ mod tests {
     fn logging_starts_any_number_of_times_in_tests() {
         try_init();
         try_init();
+    }
+
+    #[test]
+    fn a_panic_that_is_caught_is_counted() {
+        let handle = metrics_handle().unwrap();
+        let of_tests = panic::take_hook();
+        log_panics();
+        let caught = panic::catch_unwind(|| panic!("a mistake"));
+        panic::set_hook(of_tests);
+        assert!(caught.is_err());
+        let counted = handle.render().lines().any(|line| {
+            let count = line.strip_prefix("gateway_panics_total ");
+            count.is_some_and(|count| count.parse::<u64>().unwrap() > 0)
+        });
+        assert!(counted);
     }
 
     #[test]

@@ -9,8 +9,6 @@ use crate::domain::{
     webhook::{WebhookEvent, WebhookOutcome},
 };
 
-use super::corrupt;
-
 /// How long messages are remembered. Svix repeats one for about a day and never takes a new id for it.
 const KEPT_FOR: Duration = Duration::from_hours(7 * 24);
 
@@ -83,16 +81,18 @@ pub async fn claim(
     )
     .fetch_all(conn)
     .await?;
-    rows.into_iter()
-        .map(|row| {
-            Ok(DueMessage {
+    Ok(rows
+        .into_iter()
+        .filter_map(|row| {
+            Some(DueMessage {
                 id: row.id,
-                event: row.event.parse().map_err(corrupt)?,
+                // One that only a newer version knows waits for that, and keeps none of the others.
+                event: row.event.parse().ok()?,
                 gladia_id: row.gladia_id,
                 tries: u32::try_from(row.tries).unwrap_or_default(),
             })
         })
-        .collect()
+        .collect())
 }
 
 /// Holds a message that takes longer.

@@ -101,10 +101,10 @@ impl GladiaClient {
                 };
             }
         };
-        let yielded = Arc::new(AtomicBool::new(false));
+        let leave = Leave::default();
         let body = GuardedBody {
             bytes: Some(bytes),
-            yielded: Arc::clone(&yielded),
+            leave: leave.clone(),
             send_deadline,
         };
         let sent = self
@@ -123,13 +123,13 @@ impl GladiaClient {
                     ""
                 };
                 let detail = format!("{timed_out}{}", describe_transport(&error));
-                if yielded.load(Ordering::SeqCst) {
+                if leave.withdraw() {
+                    SubmitOutcome::NotSent { detail }
+                } else {
                     SubmitOutcome::Unknown {
                         http_status: None,
                         detail,
                     }
-                } else {
-                    SubmitOutcome::NotSent { detail }
                 }
             }
         }
@@ -194,14 +194,31 @@ pub fn is_plausible_id(id: &str) -> bool {
         && storable(id) == id
 }
 
-/// A request body that looks at the clock right before it is handed over, and remembers that it was.
+/// A body's leave to go, which is taken or withdrawn, and never both: the connection's task may ask for the body at the very
+/// moment in which whoever sends gives up. Clones are the same.
+#[derive(Clone, Default)]
+struct Leave(Arc<AtomicBool>);
+
+impl Leave {
+    /// Whether the body may go. From then on it has.
+    fn take(&self) -> bool {
+        !self.0.swap(true, Ordering::SeqCst)
+    }
+
+    /// Whether the body has not gone. From then on it cannot.
+    fn withdraw(&self) -> bool {
+        self.take()
+    }
+}
+
+/// A request body that looks at the clock right before it is handed over, and goes only while it has leave to.
 struct GuardedBody {
     bytes: Option<Bytes>,
-    yielded: Arc<AtomicBool>,
+    leave: Leave,
     send_deadline: Instant,
 }
 
-/// The deadline passed before the body left.
+/// The body may not leave any more.
 #[derive(Debug, thiserror::Error)]
 #[error("the time to send this attempt has passed; nothing was sent")]
 struct TooLate;
@@ -217,11 +234,10 @@ impl http_body::Body for GuardedBody {
         let Some(bytes) = self.bytes.take() else {
             return Poll::Ready(None);
         };
-        if Instant::now() >= self.send_deadline {
+        if Instant::now() >= self.send_deadline || !self.leave.take() {
             return Poll::Ready(Some(Err(TooLate)));
         }
         CrashPoint::SubmitBodyYielded.reach();
-        self.yielded.store(true, Ordering::SeqCst);
         Poll::Ready(Some(Ok(http_body::Frame::data(bytes))))
     }
 
@@ -236,7 +252,26 @@ impl http_body::Body for GuardedBody {
 
 #[cfg(test)]
 mod tests {
+    use http_body_util::BodyExt;
+
     use super::*;
+
+    #[tokio::test]
+    async fn a_body_leaves_or_is_withdrawn_and_never_both() {
+        let body = |leave: &Leave| GuardedBody {
+            bytes: Some(Bytes::from_static(b"{}")),
+            leave: leave.clone(),
+            send_deadline: Instant::now() + Duration::from_mins(1),
+        };
+        let withdrawn = Leave::default();
+        let mut kept = body(&withdrawn);
+        assert!(withdrawn.withdraw());
+        assert!(kept.frame().await.unwrap().is_err());
+        let taken = Leave::default();
+        let mut sent = body(&taken);
+        assert!(sent.frame().await.unwrap().is_ok());
+        assert!(!taken.withdraw());
+    }
 
     #[test]
     fn extra_options_go_on_top() {

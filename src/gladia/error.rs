@@ -60,7 +60,13 @@ impl ErrorEnvelope {
     /// (Contract, section 1: an unknown route is a 404 whose message is `Cannot POST /v2/…`.)
     #[must_use]
     pub fn knows_no_route(&self) -> bool {
-        matches!(self.status_code, 404 | 405) && self.message.starts_with("Cannot ")
+        let what = self.message.strip_prefix("Cannot ");
+        let names_route =
+            what.and_then(|what| what.split_once(' '))
+                .is_some_and(|(method, path)| {
+                    matches!(method, "GET" | "POST" | "DELETE") && path.starts_with('/')
+                });
+        matches!(self.status_code, 404 | 405) && names_route
     }
 
     /// Message, validation errors and request id in one line, and what to look at where it is not Gladia that is to be asked.
@@ -225,6 +231,21 @@ mod tests {
 
     fn described(status: u16, body: &str) -> Option<String> {
         ErrorEnvelope::parse(status, body.as_bytes()).map(|envelope| envelope.describe())
+    }
+
+    #[test]
+    fn a_route_that_is_not_there_is_told_from_whatever_else_cannot_be_done() {
+        for (message, is_route) in [
+            ("Cannot POST /v2/pre-recorded", true),
+            ("Cannot DELETE /v2/v2/pre-recorded/x", true),
+            ("Cannot download the file at audio_url", false),
+            ("Cannot POST it", false),
+            ("Cannot ", false),
+        ] {
+            let body = json!({ "statusCode": 404, "message": message }).to_string();
+            let envelope = ErrorEnvelope::parse(404, body.as_bytes()).unwrap();
+            assert_eq!(envelope.knows_no_route(), is_route, "{message}");
+        }
     }
 
     #[test]

@@ -8,9 +8,13 @@ use std::time::Duration;
 use axum::http::HeaderMap;
 use sqlx::PgConnection;
 use tokio::task::JoinHandle;
+use tracing::Instrument;
 use uuid::Uuid;
 
-use super::problem::{Problem, ProblemType};
+use super::{
+    problem::{Problem, ProblemType},
+    request_id::after_panic,
+};
 use crate::{
     db::{
         idempotency::{self, Reservation},
@@ -114,11 +118,23 @@ pub struct HeldKey {
 }
 
 impl HeldKey {
-    /// Reserves a key.
+    /// Reserves a key. In a task of its own: a caller who hangs up meanwhile does not keep it from being given back.
     ///
     /// # Errors
     /// 409 while another request holds it.
     pub async fn claim(
+        pool: &Pool,
+        tenant_id: TenantId,
+        key: IdempotencyKey,
+        holder: Uuid,
+    ) -> Result<Claimed, Problem> {
+        let pool = pool.clone();
+        let claiming = async move { Self::claim_here(&pool, tenant_id, key, holder).await };
+        let claimed = tokio::spawn(claiming.in_current_span()).await;
+        claimed.unwrap_or_else(|_| Err(after_panic()))
+    }
+
+    async fn claim_here(
         pool: &Pool,
         tenant_id: TenantId,
         key: IdempotencyKey,

@@ -93,7 +93,9 @@ impl SpoolDrain {
             }
             Err(_) => return false,
         };
-        self.resting.retain(|path, _| files.contains(path));
+        // Files are listed in order. There may be thousands that rest, as after the database was restored to what it was.
+        self.resting
+            .retain(|path, _| files.binary_search(path).is_ok());
         for path in files {
             if stop.is_cancelled() {
                 return true;

@@ -170,6 +170,24 @@ async fn a_lost_callback_is_found_by_one_get_after_the_message() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_message_that_a_newer_version_has_taken_keeps_no_other_waiting() {
+    let app = builder().start().await;
+    let id = app.start_and_lose_callback("spoken.mp3").await;
+    // In one statement, so that they are claimed together.
+    app.execute(&format!(
+        "INSERT INTO webhook_messages (id, event, gladia_id)
+         SELECT e.id, e.event, j.gladia_id FROM jobs j,
+                (VALUES ('msg_1', 'transcription.sung'), ('msg_2', 'transcription.success')) e (id, event)
+         WHERE j.id = '{id}'"
+    ))
+    .await;
+    app.wait_for_webhooks(&[("success", "completed"), ("sung", "due")])
+        .await;
+    app.acme.wait_until_done(&id).await;
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn the_success_of_an_attempt_that_was_never_answered_completes_it() {
     let app = TestApp::builder().with_webhooks().start().await;
     app.upstream

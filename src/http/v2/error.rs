@@ -229,7 +229,7 @@ pub async fn layer(request: Request, next: Next) -> Response {
     }
     let (method, path) = (request.method().clone(), request.uri().path().to_owned());
     let handled = AssertUnwindSafe(next.run(request)).catch_unwind().await;
-    let mut response = handled.unwrap_or_else(|panic| request_id::after_panic(panic.as_ref()));
+    let mut response = handled.unwrap_or_else(|_| request_id::after_panic().into_response());
     let status = response.status();
     if status.is_client_error() || status.is_server_error() {
         let told = response.extensions_mut().remove::<V2Error>();

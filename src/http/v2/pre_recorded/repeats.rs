@@ -16,6 +16,7 @@ use tokio::{
     time::{Instant, sleep, timeout},
 };
 use tokio_util::sync::CancellationToken;
+use tracing::Instrument;
 
 use crate::{
     db::{
@@ -33,6 +34,7 @@ use crate::{
     http::{
         idempotency::HeldKey,
         line::{Fate, Line},
+        request_id::after_panic,
         state::AppState,
         v2::error::V2Error,
     },
@@ -96,24 +98,43 @@ impl CreateKey {
         })
     }
 
-    /// Holds the key, or finds that there is nothing to make.
+    /// Holds the key, or finds that there is nothing to make. In a task of its own: a caller who hangs up meanwhile does not keep
+    /// the key from being given back.
     ///
     /// # Errors
     /// 503 where the same create does not end.
     pub async fn claim(self, state: &AppState) -> Result<Claimed, V2Error> {
+        let state = state.clone();
+        let gone = CancellationToken::new();
+        let _caller = gone.clone().drop_guard();
+        let claiming = async move { self.claim_here(&state, &gone).await };
+        let claimed = tokio::spawn(claiming.in_current_span()).await;
+        claimed.unwrap_or_else(|_| Err(after_panic().into()))
+    }
+
+    /// Waits no longer than until the caller is gone.
+    async fn claim_here(
+        self,
+        state: &AppState,
+        gone: &CancellationToken,
+    ) -> Result<Claimed, V2Error> {
         let row = &self.row;
         let began = Instant::now();
-        let arrived_at = db::clock::now(&mut *state.pool.acquire().await?).await?;
+        let mut conn = state.pool.acquire().await?;
+        let arrived_at = in_time(db::clock::now(&mut conn)).await?;
+        conn.put_back();
         let mut was_under_way = false;
         while began.elapsed() < PATIENCE {
             // No connection is held while it waits.
             let mut conn = state.pool.acquire().await?;
-            let reserved = reserve(&mut conn, row.tenant_id, &row.key, row.holder, LEASE).await?;
+            let reserving = reserve(&mut conn, row.tenant_id, &row.key, row.holder, LEASE);
+            let reserved = in_time(reserving).await?;
             if reserved == Reservation::Reserved {
                 return Ok(self.hold(state));
             }
             was_under_way |= matches!(reserved, Reservation::InProgress { .. });
-            if let Some(first) = repeats::find(&mut conn, row.tenant_id, &row.key).await? {
+            let finding = repeats::find(&mut conn, row.tenant_id, &row.key);
+            if let Some(first) = in_time(finding).await? {
                 // Whatever became of it since, it was under way when this one came.
                 if was_under_way {
                     return Ok(Claimed::Second(first.job_id));
@@ -129,14 +150,21 @@ impl CreateKey {
                             holder: first.holder,
                             ..row.clone()
                         };
-                        if repeats::take_over(&mut conn, &old, row.holder, LEASE).await? {
+                        let taking = repeats::take_over(&mut conn, &old, row.holder, LEASE);
+                        if in_time(taking).await? {
                             return Ok(self.hold(state));
                         }
                     }
                 }
             }
             drop(conn);
-            sleep(LOOK_INTERVAL).await;
+            if gone
+                .run_until_cancelled(sleep(LOOK_INTERVAL))
+                .await
+                .is_none()
+            {
+                break;
+            }
         }
         Err(V2Error::new(
             StatusCode::SERVICE_UNAVAILABLE,
