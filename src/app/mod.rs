@@ -1,11 +1,13 @@
 //! The only wiring: settings become a pool, clients, routes and workers.
 
+mod counters;
 mod listeners;
 mod prepare;
 mod workers;
 
 use std::{
     panic::AssertUnwindSafe,
+    path::{Path, PathBuf},
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -38,7 +40,7 @@ use crate::{
     journal::{
         announce::Announcer,
         intake::{self, Intake},
-        spool::Spool,
+        spool::{self, Spool},
     },
     notify::{
         client::{self, Notifier, NotifierSettings},
@@ -67,6 +69,7 @@ pub struct Gateway {
     failed: Arc<AtomicBool>,
     drain_timeout: Duration,
     timeouts: Timeouts,
+    spool_dir: Option<PathBuf>,
 }
 
 /// Runs the service until it is told to stop.
@@ -103,6 +106,7 @@ impl Gateway {
             );
         }
         let metrics = telemetry::metrics_handle()?;
+        counters::begin();
         let spool = open_spool(&settings)?;
         let DatabaseSettings {
             database_url,
@@ -185,6 +189,7 @@ impl Gateway {
             failed: Arc::default(),
             drain_timeout: settings.requests.shutdown_timeout,
             timeouts: timeouts(&settings),
+            spool_dir: settings.callbacks.callback_spool_dir.clone(),
         };
         gateway.listen(listeners, &state)?;
         if is_late {
@@ -242,6 +247,9 @@ impl Gateway {
             tracing::warn!(
                 "Stopped before everything under way had ended; other replicas settle it from the rows"
             );
+        }
+        if let Some(directory) = &self.spool_dir {
+            tell_of_kept(directory);
         }
         ensure!(
             !self.failed.load(Ordering::SeqCst),
@@ -312,6 +320,18 @@ impl Gateway {
                 shutdown.soft.cancel();
             }
         });
+    }
+}
+
+/// Says what is left on this disk alone.
+fn tell_of_kept(spool_dir: &Path) {
+    let callbacks = spool::count_in(spool_dir).unwrap_or(0);
+    if callbacks > 0 {
+        tracing::warn!(
+            callbacks,
+            "Callbacks are left in CALLBACK_SPOOL_DIR and nowhere else: {callbacks}; start a gateway with this directory again, \
+             or move its *.callback files into that of another one"
+        );
     }
 }
 

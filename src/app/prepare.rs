@@ -41,11 +41,12 @@ pub(super) async fn bring_up(
     let database_url = &settings.database.database_url;
     let options = database_url.options();
     let opened = timeout(CONNECT_TIMEOUT, PgConnection::connect_with(&options)).await;
-    let conn = opened
+    let mut conn = opened
         .unwrap_or_else(|_| Err(sqlx::Error::Io(ErrorKind::TimedOut.into())))
         .with_context(|| format!("DATABASE_URL: cannot reach the database at {database_url}"))?;
     let migrated = async {
         if settings.no_migrate {
+            check_migrations(&mut conn).await?;
             return Ok(conn.close().await?);
         }
         let migrated = db::migrate_through(conn, &options).await;
@@ -60,6 +61,19 @@ pub(super) async fn bring_up(
     let (migrated, ()) = tokio::join!(migrated, first);
     migrated?;
     in_long_time(prepare_database(pool, settings, sealer, ids)).await
+}
+
+/// Tables of an older version would take jobs in that nobody could send.
+async fn check_migrations(conn: &mut PgConnection) -> anyhow::Result<()> {
+    let missing = db::find_missing_migration(conn).await;
+    let missing = missing.context("the migrations of the database could not be read")?;
+    if let Some(missing) = missing {
+        bail!(
+            "the database lacks a migration of this version, {missing}: run `gladia-gateway migrate` first, or serve without \
+             --no-migrate"
+        );
+    }
+    Ok(())
 }
 
 /// Whether the database was away, so that the same may succeed later.
@@ -97,7 +111,9 @@ async fn check_callback_keys(conn: &mut PgConnection, keys: &CallbackKeys) -> an
         return Ok(());
     }
     bail!(
-        "CALLBACK_KEYS: transcriptions in flight need the key(s) {}; add them behind the first one until those have ended",
+        "CALLBACK_KEYS: transcriptions in flight need the key(s) {}; add them behind the first one until those have ended. Where \
+         one is lost, any secret will do in its place: callbacks are refused then, and Gladia is asked for the results (not with \
+         zero data retention, where nobody can have them any more)",
         missing.join(", ")
     )
 }
@@ -114,7 +130,8 @@ async fn reseal_secrets(conn: &mut PgConnection, sealer: &Sealer) -> anyhow::Res
     if !missing.is_empty() {
         bail!(
             "CALLBACK_KEYS: the secrets that sign webhooks are encrypted with the key(s) {}; add them behind the first one \
-             until a gateway has started with both",
+             until a gateway has started with both. Where one is lost, so are these secrets: delete the rows of signing_secrets with \
+             that key_id; new ones are made, which receivers have to be told",
             missing.join(", ")
         );
     }

@@ -17,7 +17,7 @@ use crate::{
         deliver::{self, Deliverer},
         erase::Eraser,
         forget::Forgetter,
-        look_up::LookUp,
+        look_up::{LookUp, Sightings},
         public_url::PublicUrlWatch,
         reconcile::{self, Reconciler},
         retain::Retention,
@@ -61,6 +61,7 @@ pub(super) fn spawn(
         settle::run(
             pool.clone(),
             wakeups.clone(),
+            settings.settling.settling_time,
             settings.gladia.gladia_zero_data_retention,
             soft.clone(),
         ),
@@ -73,6 +74,8 @@ pub(super) fn spawn(
             wakeups: wakeups.clone(),
             worker: worker.clone(),
             settling_time: settings.settling.settling_time,
+            create_may_take: settings.dispatch.send_window + settings.gladia.gladia_create_timeout,
+            sightings: Sightings::new(settings.settling.monotonic_now),
             resends: settings.settling.resend_unknown == ResendUnknown::Settled,
         };
         gateway.spawn("look_up", look_up.run(soft.clone()));
@@ -84,6 +87,7 @@ pub(super) fn spawn(
     let eraser = Eraser {
         pool: pool.clone(),
         gladia: state.gladia.clone(),
+        wakeups: wakeups.clone(),
         zero_data_retention: settings.gladia.gladia_zero_data_retention,
         retention_deletes: settings.retention.retention_deletes_at_gladia,
     };

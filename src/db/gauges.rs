@@ -48,8 +48,8 @@ pub async fn read(conn: &mut PgConnection) -> sqlx::Result<Gauges> {
         Gauges,
         r#"
         SELECT
-            -- What was erased with its job is nobody's concern any more.
-            (SELECT count(*) FROM callbacks WHERE outcome = 'quarantined' AND body IS NOT NULL)
+            -- What was erased with its job, or dismissed, is nobody's concern any more.
+            (SELECT count(*) FROM callbacks WHERE outcome = 'quarantined' AND body IS NOT NULL AND dismissed_at IS NULL)
                 AS "quarantined_callbacks!",
             (SELECT count(*) FROM attempts WHERE finished_at IS NULL AND state = 'unknown') AS "unknown_attempts!",
             (SELECT count(*) FROM attempts

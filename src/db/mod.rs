@@ -13,7 +13,7 @@ use std::{borrow::Cow, io, str::FromStr, sync::LazyLock, time::Duration};
 
 use sqlx::{
     ConnectOptions, Connection, Executor, PgConnection, Row,
-    migrate::{MigrateError, Migrator},
+    migrate::{Migrate, MigrateError, Migrator},
     postgres::{PgConnectOptions, PgPool, PgPoolOptions},
 };
 use tokio::time::timeout;
@@ -31,9 +31,11 @@ pub mod deliveries;
 pub mod dispatch;
 pub mod events;
 pub mod expiry;
+pub mod far_ahead;
 pub mod gauges;
 pub mod group_commit;
 pub mod idempotency;
+pub mod in_flight;
 #[cfg(feature = "dev-tools")]
 pub mod invariants;
 pub mod job_endings;
@@ -42,6 +44,7 @@ pub mod jobs;
 pub mod lines;
 pub mod look_ups;
 pub mod looks;
+pub mod owners;
 pub mod pool;
 pub mod quarantine;
 pub mod receipts;
@@ -52,6 +55,7 @@ pub mod surplus;
 pub mod timeline;
 pub mod to_fetch;
 pub mod trace_contexts;
+mod unproven;
 pub mod uploads;
 pub mod upstream_deletions;
 pub mod usage;
@@ -69,6 +73,9 @@ pub static MIGRATOR: LazyLock<Migrator> = LazyLock::new(|| {
     migrator.set_ignore_missing(true);
     migrator
 });
+
+/// Postgres's code for a table that is not there.
+pub const UNDEFINED_TABLE: &str = "42P01";
 
 /// How long a request waits for a connection before it is answered 503.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);
@@ -228,6 +235,30 @@ pub async fn migrate_through(
             Err(error) => return Err(error),
         }
     }
+}
+
+/// The first migration of this version that the database lacks, as its file is named. One that is ahead lacks none.
+///
+/// # Errors
+/// Where the database does not answer.
+pub async fn find_missing_migration(
+    conn: &mut PgConnection,
+) -> Result<Option<String>, MigrateError> {
+    let applied = match conn.list_applied_migrations(&MIGRATOR.table_name).await {
+        Ok(applied) => applied,
+        // A new database has not even the list of them.
+        Err(MigrateError::Execute(error))
+            if code_of(&error).as_deref() == Some(UNDEFINED_TABLE) =>
+        {
+            Vec::new()
+        }
+        Err(error) => return Err(error),
+    };
+    let is_applied = |version| applied.iter().any(|migration| migration.version == version);
+    let missing = MIGRATOR
+        .iter()
+        .find(|migration| !is_applied(migration.version));
+    Ok(missing.map(|migration| format!("{:04} {}", migration.version, migration.description)))
 }
 
 /// Whether a migration waited too long for a lock, which is told then. It may be tried again, on another connection.

@@ -30,6 +30,7 @@ use self::{
     at_hand::{AtHand, Taken},
 };
 use super::lazy_pool;
+use crate::domain::millis::whole_ms;
 
 /// Whoever has waited longer for a connection is mentioned in the log.
 const LONG_WAIT: Duration = Duration::from_secs(2);
@@ -79,7 +80,7 @@ impl Pool {
         let waited = begin.elapsed();
         if waited > LONG_WAIT {
             tracing::warn!(
-                waited_ms = waited.as_millis(),
+                waited_ms = whole_ms(waited),
                 "A connection to the database was waited for; DATABASE_POOL_SIZE may be too small, or Postgres overloaded"
             );
         }

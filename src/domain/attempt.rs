@@ -5,7 +5,7 @@
 
 use std::{fmt, str::FromStr, time::Duration};
 
-use super::job::UnknownName;
+use super::{job::UnknownName, words::words};
 
 /// Where an attempt is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -113,17 +113,15 @@ pub enum SubmitOutcome {
 }
 
 impl SubmitOutcome {
-    /// A word for logs and metrics.
-    #[must_use]
-    pub fn name(&self) -> &'static str {
-        match self {
-            Self::Accepted { .. } => "accepted",
-            Self::Refused { .. } => "refused",
-            Self::KeyRefused { .. } => "key_refused",
-            Self::Busy { .. } => "busy",
-            Self::NotSent { .. } => "not_sent",
-            Self::Unknown { .. } => "unknown",
-        }
+    words! {
+        /// A word for logs and metrics.
+        name(&self):
+        Accepted = "accepted",
+        Refused = "refused",
+        KeyRefused = "key_refused",
+        Busy = "busy",
+        NotSent = "not_sent",
+        Unknown = "unknown",
     }
 
     /// The status of Gladia's answer, where it is known.

@@ -98,6 +98,23 @@ impl fmt::Debug for AudioUrl {
     }
 }
 
+/// A text of somebody else's that may name addresses, without what follows their paths, up to the next space or quote.
+#[must_use]
+pub fn without_queries(text: &str) -> String {
+    let mut kept = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some((before, query)) = rest.split_once(['?', '#']) {
+        kept.push_str(before);
+        kept.push('?');
+        let end = query
+            .find(|c: char| c.is_whitespace() || matches!(c, '"' | '<' | '>'))
+            .unwrap_or(query.len());
+        rest = &query[end..];
+    }
+    kept.push_str(rest);
+    kept
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -182,5 +199,23 @@ mod tests {
     fn a_signature_is_never_printed() {
         let url = AudioUrl::parse("https://example.com/a.mp3?X-Amz-Signature=secret").unwrap();
         assert_eq!(format!("{url:?}"), "https://example.com/a.mp3");
+    }
+
+    #[test]
+    fn what_others_say_of_addresses_is_told_without_their_queries() {
+        for (said, told) in [
+            (
+                "Cannot fetch https://a.example/x.mp3?sig=secret; is it there?",
+                "Cannot fetch https://a.example/x.mp3? is it there?",
+            ),
+            (
+                r#""/x.mp3?a=(1)&b=?2" and <https://b.example/?c>"#,
+                r#""/x.mp3?" and <https://b.example/?>"#,
+            ),
+            ("What? No address.", "What? No address."),
+            ("", ""),
+        ] {
+            assert_eq!(without_queries(said), told);
+        }
     }
 }

@@ -7,24 +7,25 @@ use sha2::{Digest, Sha256};
 
 use super::ids::{ApiKeyId, BatchId, JobId};
 
-/// A caller's `Idempotency-Key`: 1 to 255 visible ASCII characters.
+/// A caller's `Idempotency-Key`: 1 to 255 printable ASCII characters, no space at either end.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct IdempotencyKey(String);
 
 impl IdempotencyKey {
     /// The rule, for messages.
-    pub const RULE: &'static str = "must be 1 to 255 visible ASCII characters, for example a UUID";
+    pub const RULE: &'static str =
+        "must be 1 to 255 printable ASCII characters, for example a UUID";
 
     /// Accepts a header's bytes.
     #[must_use]
     pub fn parse(bytes: &[u8]) -> Option<Self> {
         let text = std::str::from_utf8(bytes).ok()?;
-        let visible = text
+        let printable = text
             .bytes()
             .all(|byte| byte.is_ascii_graphic() || byte == b' ');
         let fits =
             (1..=255).contains(&text.len()) && !text.starts_with(' ') && !text.ends_with(' ');
-        (visible && fits).then(|| Self(text.to_owned()))
+        (printable && fits).then(|| Self(text.to_owned()))
     }
 
     /// The key of a create that comes without one: whose it is, with which program, and every byte of its body. No caller's
@@ -146,7 +147,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn keys_are_visible_ascii_of_a_bounded_length() {
+    fn keys_are_printable_ascii_of_a_bounded_length() {
         for good in ["a", "2f1c-77", &"x".repeat(255), "with space"] {
             assert!(IdempotencyKey::parse(good.as_bytes()).is_some(), "{good}");
         }

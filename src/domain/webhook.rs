@@ -2,7 +2,7 @@
 
 use std::{str::FromStr, time::Duration};
 
-use super::job::UnknownName;
+use super::{job::UnknownName, words::words};
 
 /// What happened to a job of the account.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -66,17 +66,15 @@ pub enum WebhookOutcome {
 }
 
 impl WebhookOutcome {
-    /// The name in SQL, logs and metrics.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Adopted => "adopted",
-            Self::Completed => "completed",
-            Self::Known => "known",
-            Self::Foreign => "foreign",
-            Self::Gone => "gone",
-            Self::GivenUp => "given_up",
-        }
+    words! {
+        /// The name in SQL, logs and metrics.
+        as_str(self):
+        Adopted = "adopted",
+        Completed = "completed",
+        Known = "known",
+        Foreign = "foreign",
+        Gone = "gone",
+        GivenUp = "given_up",
     }
 }
 

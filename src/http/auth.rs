@@ -7,6 +7,7 @@ use axum::{
 
 use super::{
     problem::{Problem, ProblemType},
+    request_id::note_caller,
     state::AppState,
 };
 use crate::{
@@ -95,6 +96,9 @@ pub(super) async fn look_up(
     let caller = db::pool::in_time(looking).await?;
     conn.put_back();
     state.known_keys.note(*hash, caller);
+    if let Some(caller) = caller {
+        note_caller(caller);
+    }
     caller.ok_or_else(|| Problem::new(ProblemType::Unauthorized, unknown))
 }
 

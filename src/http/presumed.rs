@@ -11,6 +11,7 @@ use axum::{extract::FromRequestParts, http::request::Parts};
 use super::{
     auth::{UNKNOWN, check, look_up, presented},
     problem::Problem,
+    request_id::note_caller,
     state::AppState,
 };
 use crate::domain::access::{Caller, Scope};
@@ -96,6 +97,7 @@ async fn presume(parts: &Parts, state: &AppState, needed: Scope) -> Result<Presu
     if let Some(caller) = state.known_keys.get(&hash)
         && caller.scope >= needed
     {
+        note_caller(caller);
         return Ok(Presumed { caller, hash });
     }
     let caller = check(look_up(state, &hash, UNKNOWN).await?, needed)?;

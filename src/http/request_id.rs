@@ -4,7 +4,7 @@
 //! route is logged, never the path: a callback's path is a credential.
 
 use std::{
-    any::Any,
+    cell::OnceCell,
     panic::AssertUnwindSafe,
     time::{Duration, Instant},
 };
@@ -23,19 +23,32 @@ use super::{
     hand_on,
     problem::{Problem, ProblemSlug, ProblemType},
     trace_context::Incoming,
+    wait,
 };
+use crate::domain::{access::Caller, millis::whole_ms};
 
 /// The header, in and out.
 pub const HEADER: &str = "x-request-id";
 
+/// What is known of the request that is being handled.
+struct Known {
+    id: String,
+    caller: OnceCell<Caller>,
+}
+
 tokio::task_local! {
-    static REQUEST_ID: String;
+    static KNOWN: Known;
 }
 
 /// The id of the request that is being handled.
 #[must_use]
 pub fn current() -> Option<String> {
-    REQUEST_ID.try_with(Clone::clone).ok()
+    KNOWN.try_with(|known| known.id.clone()).ok()
+}
+
+/// Lets the request's line in the log say who made it. Not the span's: to add to that takes longer than all else that is logged.
+pub(super) fn note_caller(caller: Caller) {
+    let _ = KNOWN.try_with(|known| known.caller.set(caller));
 }
 
 /// Gives each request its id, its span and its metrics, and turns a panic into a problem.
@@ -52,6 +65,7 @@ pub fn handle(request: Request, next: Next) -> impl Future<Output = Response> {
         .map_or("unmatched", MatchedPath::as_str)
         .to_owned();
     let method = known_method(request.method());
+    let waits = wait::is_asked_for(&request);
     let started = Instant::now();
     let incoming = Incoming::now(request.headers());
     let span = tracing::info_span!(
@@ -63,46 +77,53 @@ pub fn handle(request: Request, next: Next) -> impl Future<Output = Response> {
     let answered = handled.map({
         let id = id.clone();
         move |handled| {
-            let mut response = handled.unwrap_or_else(|panic| after_panic(panic.as_ref()));
+            let mut response = handled.unwrap_or_else(|_| after_panic().into_response());
             if let Ok(value) = HeaderValue::from_str(&id) {
                 response.headers_mut().insert(HEADER, value);
             }
-            tell(&response, method, &route, started.elapsed());
+            tell(&response, method, &route, waits, started.elapsed());
             response
         }
     });
-    REQUEST_ID.scope(id, answered).instrument(span)
+    let caller = OnceCell::new();
+    KNOWN.scope(Known { id, caller }, answered).instrument(span)
 }
 
-/// Counts an answer, and logs it.
-fn tell(response: &Response, method: &'static str, route: &str, elapsed: Duration) {
+/// Counts an answer, and logs it. What requests take that are to wait says nothing of the others.
+fn tell(response: &Response, method: &'static str, route: &str, waits: bool, elapsed: Duration) {
     let status = response.status().as_u16();
     let problem = response
         .extensions()
         .get::<ProblemSlug>()
         .map(|problem| problem.0);
-    let labels = [
-        ("method", method.to_owned()),
-        ("route", route.to_owned()),
-        ("status", status.to_string()),
-    ];
-    metrics::counter!("gateway_http_requests_total", &labels).increment(1);
-    metrics::histogram!("gateway_http_request_duration_seconds", "route" => route.to_owned())
-        .record(elapsed.as_secs_f64());
+    metrics::counter!(
+        "gateway_http_requests_total",
+        "method" => method, "route" => route.to_owned(), "status" => status.to_string(),
+    )
+    .increment(1);
+    metrics::histogram!(
+        "gateway_http_request_duration_seconds",
+        "method" => method, "route" => route.to_owned(), "waits" => if waits { "true" } else { "false" },
+    )
+    .record(elapsed.as_secs_f64());
     // Probes come every few seconds and would drown the rest, and so would what is refused by the thousand.
     let is_quiet = matches!(route, "/livez" | "/readyz" | "/metrics")
         || problem == Some(ProblemType::Overloaded.slug());
     if is_quiet {
         tracing::debug!(
             http.status = status,
-            elapsed_ms = elapsed.as_millis(),
+            elapsed_ms = whole_ms(elapsed),
             "{method} {route} {status}"
         );
     } else {
+        let caller = KNOWN.try_with(|known| known.caller.get().copied());
+        let caller = caller.ok().flatten();
         tracing::info!(
             http.status = status,
             problem,
-            elapsed_ms = elapsed.as_millis(),
+            tenant.id = caller.map(|caller| display(caller.tenant_id)),
+            api_key.id = caller.map(|caller| display(caller.api_key_id)),
+            elapsed_ms = whole_ms(elapsed),
             "{method} {route} {status}"
         );
     }
@@ -126,18 +147,11 @@ fn is_acceptable(id: &str) -> bool {
     (1..=128).contains(&id.len()) && id.bytes().all(|byte| byte.is_ascii_graphic())
 }
 
-/// The problem of a handler that panicked, which is logged.
-pub fn after_panic(panic: &(dyn Any + Send)) -> Response {
-    let message = panic
-        .downcast_ref::<&str>()
-        .copied()
-        .or_else(|| panic.downcast_ref::<String>().map(String::as_str))
-        .unwrap_or("no message");
-    tracing::error!(panic = message, "A handler panicked");
-    metrics::counter!("gateway_panics_total").increment(1);
+/// The problem of a handler that panicked, which the log has.
+#[must_use]
+pub fn after_panic() -> Problem {
     Problem::new(
         ProblemType::Internal,
         "The gateway's log has the cause under this request id.",
     )
-    .into_response()
 }

@@ -66,8 +66,6 @@ pub async fn serve(
     http.timer(TokioTimer::new())
         .header_read_timeout(timeouts.head)
         .max_buf_size(READ_BYTES);
-    // Shown from the start.
-    count_cut_off(0);
     let connections = TaskTracker::new();
     while let Some(accepted) = soft.run_until_cancelled(listener.accept()).await {
         match accepted {
@@ -120,7 +118,7 @@ async fn attend<S>(
         }
         match ended {
             Some(Err(error)) if is_idle(&error) => {
-                count_cut_off(1);
+                metrics::counter!("gateway_answers_cut_off_total").increment(1);
                 tracing::debug!("A caller took nothing of its answer; the connection is ended");
             }
             Some(Err(error)) => tracing::debug!(%error, "A connection broke off"),
@@ -129,10 +127,6 @@ async fn attend<S>(
     };
     hard.run_until_cancelled(cut_off.0.run_until_cancelled(served))
         .await;
-}
-
-fn count_cut_off(by: u64) {
-    metrics::counter!("gateway_answers_cut_off_total").increment(by);
 }
 
 /// Whether a connection was ended since its other end took nothing. That the head of a request is late is no such error.

@@ -16,6 +16,7 @@ use super::{
 use crate::{
     domain::{
         ids::{EndpointId, TenantId},
+        options::as_whole,
         signing_secret::{DEFAULT_OVERLAP, LONGEST_OVERLAP, StoredSecret},
     },
     notify::message::SigningSecret,
@@ -57,8 +58,9 @@ pub async fn read_overlap(
 fn parse_overlap(body: Map<String, Value>) -> Result<Duration, Problem> {
     let mut fields = Fields::without_nulls(body);
     let overlap = fields.take("overlap_seconds", |value| {
-        let seconds = value.as_u64().map(Duration::from_secs);
+        let seconds = value.as_number().and_then(as_whole);
         seconds
+            .map(|seconds| Duration::from_secs(seconds.into()))
             .filter(|overlap| *overlap <= LONGEST_OVERLAP)
             .ok_or_else(|| {
                 broken(format!(

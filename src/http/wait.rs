@@ -156,6 +156,13 @@ pub fn may_wait(request: &Request) -> bool {
     parameters.any(|(name, _)| name == "wait") || request.headers().contains_key(PREFER)
 }
 
+/// Whether a request asks to wait for news. Nobody waits whose wish breaks a rule.
+#[must_use]
+pub fn is_asked_for(request: &Request) -> bool {
+    let query = request.uri().query().unwrap_or_default();
+    Wait::parse(query, request.headers()).is_ok_and(|wait| !wait.at_most().is_zero())
+}
+
 /// Parses the query parameter `wait`. The error is its rule.
 ///
 /// # Errors

@@ -183,6 +183,22 @@ async fn a_reservation_whose_holder_died_is_taken_over_once_it_expires() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_reservation_of_a_clock_that_was_ahead_is_taken_over() {
+    let app = TestApp::start().await;
+    app.execute(&format!(
+        "INSERT INTO idempotency_keys (tenant_id, key, reserved_by, reserved_until)
+         VALUES ('{}', 'order-8', gen_random_uuid(), gateway_now() + interval '1 hour')",
+        app.acme.tenant_id
+    ))
+    .await;
+    app.acme
+        .transcribe_once("order-8", &job())
+        .await
+        .expect(202);
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_request_that_lost_its_key_makes_no_job() {
     let app = TestApp::start().await;
     let file = audio::short();

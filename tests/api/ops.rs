@@ -4,7 +4,8 @@ use reqwest::Method;
 use serde_json::json;
 
 use crate::support::{
-    Answer, TestApp, eventually, receiver::Receiver, rows::success, sse::EventStream,
+    Answer, TestApp, eventually, process::Process, receiver::Receiver, rows::success,
+    spool::SpoolDirectory, sse::EventStream,
 };
 
 /// Every metric that the service has. Dashboards rest on these names.
@@ -311,5 +312,134 @@ async fn the_time_until_callers_know_is_measured_from_the_callback_in_each_way()
             .unwrap();
         assert!(told > 0, "{name}");
     }
+    app.finish().await;
+}
+
+/// The metrics of README's table, each with its labels.
+fn documented_metrics() -> Vec<(String, String)> {
+    let readme = std::fs::read_to_string("README.md").unwrap();
+    let rows = readme
+        .lines()
+        .filter(|line| line.starts_with("| `gateway_"));
+    rows.flat_map(|row| {
+        let cells: Vec<&str> = row.split('|').map(str::trim).collect();
+        let names = quoted(cells[1]).into_iter();
+        let labels = cells[2].to_owned();
+        names
+            .map(move |name| (name.to_owned(), labels.clone()))
+            .collect::<Vec<_>>()
+    })
+    .collect()
+}
+
+/// What stands in backticks.
+fn quoted(text: &str) -> Vec<&str> {
+    text.split('`').skip(1).step_by(2).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_gateway_that_has_done_nothing_shows_every_counter_that_is_documented() {
+    let directory = SpoolDirectory::new();
+    let app = TestApp::start().await;
+    let setting = ("CALLBACK_SPOOL_DIR", directory.setting());
+    let mut process = Process::serve(&app, &[setting]);
+    let base = format!("http://{}", process.address().await);
+    let text = app.acme.at(&base).with_key(None).get("/metrics").await;
+    let text = text.text();
+    let shown = |name: &str, label: &str| {
+        let mut lines = text.lines().filter(|line| {
+            line.strip_prefix(name)
+                .is_some_and(|rest| rest.starts_with([' ', '{']) && rest.contains(label))
+        });
+        lines.next().is_some_and(|first| first.ends_with(" 0"))
+            && lines.all(|line| line.ends_with(" 0"))
+    };
+    let counters: Vec<_> = documented_metrics()
+        .into_iter()
+        .filter(|(name, labels)| name.ends_with("_total") && !labels.contains("`route`"))
+        .collect();
+    assert!(counters.len() > 25, "{counters:?}");
+    for (name, labels) in counters {
+        assert!(shown(&name, ""), "no {name} of 0 in\n{text}");
+        for part in labels.split(';').filter_map(|label| label.split_once(':')) {
+            let label = quoted(part.0)[0];
+            for value in quoted(part.1) {
+                let label = format!("{label}=\"{value}\"");
+                assert!(shown(&name, &label), "no {name} with {label} in\n{text}");
+            }
+        }
+    }
+
+    // Alerts ask for nothing else.
+    let guide = std::fs::read_to_string("docs/operations.md").unwrap();
+    let (_, rules) = guide.split_once("```yaml\n").unwrap();
+    let (rules, _) = rules.split_once("```").unwrap();
+    let is_name = |c: char| c.is_ascii_lowercase() || c == '_';
+    let mut asked = 0;
+    for (start, _) in rules.match_indices("gateway_") {
+        let rest = &rules[start..];
+        let (name, rest) = rest.split_at(rest.find(|c| !is_name(c)).unwrap());
+        let label = rest.strip_prefix('{').and_then(|rest| rest.split_once('}'));
+        let has = |label: &str| {
+            text.lines()
+                .any(|line| line.starts_with(name) && line.contains(label))
+        };
+        match label.map(|(label, _)| label) {
+            Some(label) if label.contains("!~") => {
+                let (_, values) = label.split_once("!~").unwrap();
+                for value in values.trim_matches('"').split('|') {
+                    assert!(has(&format!("=\"{value}\"")), "{name} {value}");
+                }
+            }
+            label => assert!(has(label.unwrap_or_default()), "{name} {label:?}"),
+        }
+        asked += 1;
+    }
+    assert!(asked > 8, "{asked}");
+    process.terminate();
+    process.log().await;
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn how_long_requests_take_is_told_apart_from_how_long_they_wish_to_wait() {
+    let app = TestApp::start().await;
+    let id = app.acme.start("endless.mp3").await;
+    app.acme.wait_until(&id, "processing").await;
+    let waits = format!("/v1/transcriptions/{id}?wait=1");
+    assert_eq!(app.acme.get(&waits).await.status, 200);
+    let text = app.acme.with_key(None).get("/metrics").await.text();
+    let sum = |waits: bool| -> f64 {
+        let name = format!(
+            "gateway_http_request_duration_seconds_sum{{method=\"GET\",route=\"/v1/transcriptions/{{id}}\",waits=\"{waits}\"}} "
+        );
+        let value = text.lines().find_map(|line| line.strip_prefix(&name));
+        let value = value.unwrap_or_else(|| panic!("no {name} in\n{text}"));
+        value.parse().unwrap()
+    };
+    assert!(sum(true) >= 1.0);
+    assert!(sum(false) > 0.0);
+    app.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn lines_for_machines_have_times_as_numbers() {
+    let app = TestApp::start().await;
+    let mut process = Process::serve(&app, &[("LOG_FORMAT", "json")]);
+    let base = format!("http://{}", process.address().await);
+    let caller = app.acme.at(&base);
+    caller.wait_until_done(&caller.start("a.mp3").await).await;
+    process.terminate();
+    let log = process.log().await;
+    let lines = log
+        .iter()
+        .map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap());
+    let times: Vec<_> = lines
+        .filter_map(|line| line.get("elapsed_ms").cloned())
+        .collect();
+    assert!(
+        !times.is_empty() && times.iter().all(serde_json::Value::is_u64),
+        "{times:?}"
+    );
     app.finish().await;
 }

@@ -38,6 +38,25 @@ impl MakeWriter<'_> for Log {
     }
 }
 
+/// Gladia says which address it means.
+async fn repeat_addresses(app: &TestApp, body: &Value) {
+    let says = |operation: &str, status: u16| {
+        let message = "Cannot fetch https://audio.example/a.mp3?X-Amz-Signature=presigned-secret";
+        let said = json!({ "statusCode": status, "message": message }).to_string();
+        json!({ "operation": operation, "kind": "status", "status": status, "times": 1, "body": said })
+    };
+    for (status, slug) in [(400, "file-refused"), (503, "upstream-unavailable")] {
+        app.upstream.fault(&says("upload", status)).await;
+        let answer = app.acme.upload(audio::short(), "a.wav", None).await;
+        let told = if status == 400 { 422 } else { status };
+        answer.problem(told, slug);
+    }
+    app.upstream.fault(&says("create", 400)).await;
+    let job = app.acme.transcribe(body).await.expect(202);
+    let id = job["id"].as_str().unwrap();
+    app.acme.wait_until(id, "error").await;
+}
+
 /// Where things go wrong, more is told. Gives the address of a callback that was refused.
 async fn go_wrong(app: &TestApp, body: &Value, file: &str, ok: &str) -> String {
     let get = format!("/v1/transcriptions/{file}/audio");
@@ -48,6 +67,7 @@ async fn go_wrong(app: &TestApp, body: &Value, file: &str, ok: &str) -> String {
         json!({ "operation": "upload", "kind": "drop_before", "times": 1 }),
         json!({ "operation": "file", "kind": "drop_before", "times": 1 }),
     ];
+    repeat_addresses(app, body).await;
     for fault in &faults[..2] {
         app.upstream.fault(fault).await;
         let job = app.acme.transcribe(body).await.expect(202);

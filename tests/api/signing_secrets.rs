@@ -97,7 +97,7 @@ async fn a_rotated_secret_signs_along_until_its_time_is_over() {
         [second.as_str()]
     );
 
-    let hour = json!({ "overlap_seconds": 3600 });
+    let hour = json!({ "overlap_seconds": 3600.0 });
     let third = app.acme.rotate_secret(Some(&id), &hour).await;
     assert_eq!(
         app.usable_secrets(&app.acme, Some(&id)).await,

@@ -114,3 +114,24 @@ fn the_example_and_the_readme_list_every_setting() {
         .collect();
     assert_eq!(missing, Vec::<&String>::new());
 }
+
+#[test]
+fn what_the_example_leaves_out_shows_its_default() {
+    let command = ServeSettings::augment_args(Command::new("serve"));
+    let example = fs::read_to_string(".env.example").unwrap();
+    let mut compared = 0;
+    for argument in command.get_arguments() {
+        let defaults: Vec<_> = argument
+            .get_default_values()
+            .iter()
+            .map(|value| value.to_str().unwrap())
+            .collect();
+        let (Some(name), false) = (argument.get_env(), defaults.is_empty()) else {
+            continue;
+        };
+        let line = format!("# {}={}", name.to_str().unwrap(), defaults.join(","));
+        assert!(example.lines().any(|shown| shown == line), "no {line}");
+        compared += 1;
+    }
+    assert!(compared > 30, "{compared}");
+}

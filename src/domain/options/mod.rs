@@ -53,6 +53,7 @@ pub use languages::{Language, LanguageConfig, TargetLanguage};
 pub use llm::AudioToLlmConfig;
 pub use metadata::{MOST_METADATA_LEVELS, RESERVED_METADATA_KEY, metadata_errors};
 pub use model::Model;
+pub use numbers::as_whole;
 pub use pii::{PiiEntityType, PiiRedactionConfig, ProcessedTextType};
 pub use schema::known_names;
 pub use speakers::DiarizationConfig;

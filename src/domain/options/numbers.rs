@@ -8,7 +8,8 @@ use serde::{Deserialize, Deserializer};
 use serde_json::Number;
 
 /// The whole number that `number` is, if it is one and is small enough for a count.
-pub(super) fn as_whole(number: &Number) -> Option<u32> {
+#[must_use]
+pub fn as_whole(number: &Number) -> Option<u32> {
     if let Some(count) = number.as_u64() {
         return u32::try_from(count).ok();
     }

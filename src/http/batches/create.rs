@@ -37,7 +37,7 @@ use crate::{
     path = "/v1/batches",
     tag = "batches",
     params(
-        ("Idempotency-Key" = Option<String>, Header, description = "Makes repeating the batch safe: the same key with the same requests gives the same batch with the same outcomes. 1 to 255 visible ASCII characters."),
+        ("Idempotency-Key" = Option<String>, Header, description = "Makes repeating the batch safe: the same key with the same requests gives the same batch with the same outcomes. 1 to 255 printable ASCII characters, no space at either end."),
     ),
     request_body(content = CreateBatch, description = "1 to 1000 requests, in at most MAX_BATCH_BYTES bytes (10,000,000 unless the operator has chosen otherwise). Each of them may be as large as it might be alone (MAX_REQUEST_BYTES)."),
     responses(

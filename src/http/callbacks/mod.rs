@@ -7,6 +7,8 @@ use super::state::AppState;
 mod canary;
 mod receive;
 
+pub use receive::NotTaken;
+
 /// The routes.
 pub fn router() -> Router<AppState> {
     Router::new().route(

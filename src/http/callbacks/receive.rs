@@ -16,7 +16,7 @@ use tracing::Instrument;
 use super::canary;
 use crate::{
     crash_points::CrashPoint,
-    domain::ids::AttemptId,
+    domain::{ids::AttemptId, words::words},
     http::{
         body,
         problem::{Problem, ProblemType},
@@ -42,6 +42,28 @@ const RETRY_AFTER: Duration = Duration::from_secs(5);
 /// How long where the attempt is not known: whoever runs the service has to mend something.
 const UNKNOWN_RETRY_AFTER: Duration = Duration::from_mins(1);
 
+/// Why a callback is not taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NotTaken {
+    /// It may come from anybody.
+    Unverified,
+    /// There is nowhere to keep it, or nobody whose it is.
+    NotKept,
+}
+
+impl NotTaken {
+    words! {
+        /// The name in metrics.
+        as_str(self):
+        Unverified = "unverified",
+        NotKept = "not_kept",
+    }
+
+    fn count(self) {
+        metrics::counter!("gateway_callbacks_total", "outcome" => self.as_str()).increment(1);
+    }
+}
+
 /// Receives a callback.
 pub async fn receive_callback(
     State(state): State<AppState>,
@@ -60,7 +82,7 @@ pub async fn receive_callback(
         {
             return answer;
         }
-        metrics::counter!("gateway_callbacks_total", "outcome" => "unverified").increment(1);
+        NotTaken::Unverified.count();
         tracing::warn!("Refused a callback whose token is wrong");
         return Problem::new(ProblemType::NotFound, "There is nothing here.").into_response();
     };
@@ -73,7 +95,7 @@ pub async fn receive_callback(
     match receive(&state, arrival, body).await {
         Ok(_) => StatusCode::OK.into_response(),
         Err(problem) => {
-            metrics::counter!("gateway_callbacks_total", "outcome" => "not_kept").increment(1);
+            NotTaken::NotKept.count();
             problem.into_response()
         }
     }

@@ -223,7 +223,7 @@ fn close(document: &mut Value, sent: &BTreeSet<String>) {
 
 /// What parameters have to look like, where their types do not say it: what does not is refused.
 const PATTERNS: [(&str, &str); 7] = [
-    ("Idempotency-Key", "^[!-~]{1,255}$"),
+    ("Idempotency-Key", "^[!-~]([ -~]{0,253}[!-~])?$"),
     ("cursor", "^[A-Za-z0-9_-]+$"),
     ("after", "^(evt_(0|[1-9][0-9]{0,17})|latest)$"),
     ("Last-Event-ID", "^evt_(0|[1-9][0-9]{0,17})$"),

@@ -70,7 +70,7 @@ impl Answers {
     pub fn new(most_bytes: usize) -> Self {
         Self(Arc::new(Shared {
             bodies: Mutex::new(Bodies::new(most_bytes)),
-            refusals: Refusals::of(&[Overload::Answers]),
+            refusals: Refusals::default(),
         }))
     }
 

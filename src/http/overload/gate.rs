@@ -68,7 +68,7 @@ impl Gate {
             at_once,
             room,
             streams: Semaphore::new(STREAMS_AT_ONCE),
-            refusals: Refusals::of(&[Overload::Turns, Overload::Bodies]),
+            refusals: Refusals::default(),
             now: Mutex::new(Now {
                 bodies: Bodies::new(body_bytes),
                 ..Now::default()

@@ -8,6 +8,8 @@ use std::{
 use metrics::counter;
 use tokio::time::Instant;
 
+use crate::domain::words::words;
+
 /// How often it is logged that requests are refused.
 const WARN_INTERVAL: Duration = Duration::from_secs(10);
 
@@ -23,18 +25,16 @@ pub enum Overload {
 }
 
 impl Overload {
-    /// As metrics and logs name it.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Turns => "turns",
-            Self::Bodies => "bodies",
-            Self::Answers => "answers",
-        }
+    words! {
+        /// As metrics and logs name it.
+        as_str(self):
+        Turns = "turns",
+        Bodies = "bodies",
+        Answers = "answers",
     }
 
-    fn count(self, by: u64) {
-        counter!("gateway_requests_shed_total", "reason" => self.as_str()).increment(by);
+    fn count(self) {
+        counter!("gateway_requests_shed_total", "reason" => self.as_str()).increment(1);
     }
 }
 
@@ -45,17 +45,9 @@ pub struct Refusals {
 }
 
 impl Refusals {
-    /// None yet, which metrics show from the start.
-    pub fn of(kinds: &[Overload]) -> Self {
-        for kind in kinds {
-            kind.count(0);
-        }
-        Self::default()
-    }
-
     /// Counts one. Whether it is time to log that there are some.
     pub fn count(&self, overload: Overload) -> bool {
-        overload.count(1);
+        overload.count();
         let mut warned_at = self
             .warned_at
             .lock()

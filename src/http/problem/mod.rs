@@ -19,7 +19,7 @@ pub use self::kind::ProblemType;
 use super::request_id;
 use crate::{
     db,
-    domain::{erasure::Erased, event::EventId, options::Violation},
+    domain::{audio_url::without_queries, erasure::Erased, event::EventId, options::Violation},
     gladia::error::GladiaError,
 };
 
@@ -359,7 +359,9 @@ impl From<sqlx::Error> for Problem {
 /// Gladia's error on anything but a create.
 impl From<GladiaError> for Problem {
     fn from(error: GladiaError) -> Self {
-        tracing::warn!(%error, "Gladia did not do what was asked");
+        // Gladia may repeat what it was asked.
+        let told = without_queries(&error.to_string());
+        tracing::warn!(error = told, "Gladia did not do what was asked");
         match error {
             GladiaError::Refused { status: 413, .. } => {
                 Self::new(ProblemType::PayloadTooLarge, "The file is larger than Gladia accepts.")

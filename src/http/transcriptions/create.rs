@@ -35,7 +35,7 @@ use crate::{
     path = "/v1/transcriptions",
     tag = "transcriptions",
     params(
-        ("Idempotency-Key" = Option<String>, Header, description = "Makes repeating the request safe: the same key with the same request gives the same transcription. 1 to 255 visible ASCII characters."),
+        ("Idempotency-Key" = Option<String>, Header, description = "Makes repeating the request safe: the same key with the same request gives the same transcription. 1 to 255 printable ASCII characters, no space at either end."),
         ("wait" = Option<u32>, Query, minimum = 0, maximum = 60, description = "How many seconds to wait for its end, and its result. The answer is 200 once it has ended, else 202 in the end."),
         ("Prefer" = Option<String>, Header, description = "`wait=20` (RFC 7240): as the parameter `wait`, which wins over it. More than 60 means 60.", example = "wait=20"),
     ),

@@ -7,6 +7,8 @@ use super::state::AppState;
 
 mod receive;
 
+pub use receive::{Refusal, Taken};
+
 /// The routes.
 pub fn router() -> Router<AppState> {
     Router::new().route("/webhooks/gladia", post(receive::receive_webhook))

@@ -11,6 +11,7 @@ use axum::{
 
 use crate::{
     db::{look_ups, pool::in_time, webhooks},
+    domain::words::words,
     gladia::webhook::{Envelope, Message, Said, read},
     http::{
         body,
@@ -31,10 +32,8 @@ pub async fn receive_webhook(
     let body = body::read(body, MAX_BYTES, state.limits.request_timeout).await?;
     let received = in_time(receive(&state, &headers, &body)).await;
     let outcome = match &received {
-        Ok(outcome) => outcome,
-        Err(Refusal::NotTaken) => "not_taken",
-        Err(Refusal::Unverified) => "unverified",
-        Err(Refusal::Database(_)) => "not_kept",
+        Ok(taken) => taken.as_str(),
+        Err(refusal) => refusal.as_str(),
     };
     metrics::counter!("gateway_webhooks_total", "outcome" => outcome).increment(1);
     match received {
@@ -55,14 +54,47 @@ pub async fn receive_webhook(
     }
 }
 
+/// What a message is that was taken.
+pub enum Taken {
+    /// It is noted.
+    Received,
+    /// It was here before.
+    Duplicate,
+    /// It is of something else than a transcription.
+    OtherEvent,
+    /// It cannot be read.
+    Unreadable,
+}
+
+impl Taken {
+    words! {
+        /// The name in metrics.
+        as_str(&self):
+        Received = "received",
+        Duplicate = "duplicate",
+        OtherEvent = "other_event",
+        Unreadable = "unreadable",
+    }
+}
+
 /// Why a message is not taken.
-enum Refusal {
+pub enum Refusal {
     /// There are no secrets to know it by.
     NotTaken,
     /// It may come from anybody.
     Unverified,
     /// It cannot be noted.
     Database(sqlx::Error),
+}
+
+impl Refusal {
+    words! {
+        /// The name in metrics.
+        as_str(&self):
+        NotTaken = "not_taken",
+        Unverified = "unverified",
+        Database = "not_kept",
+    }
 }
 
 impl From<sqlx::Error> for Refusal {
@@ -72,11 +104,7 @@ impl From<sqlx::Error> for Refusal {
 }
 
 /// Verifies and notes a message. Answers what it was.
-async fn receive(
-    state: &AppState,
-    headers: &HeaderMap,
-    body: &Bytes,
-) -> Result<&'static str, Refusal> {
+async fn receive(state: &AppState, headers: &HeaderMap, body: &Bytes) -> Result<Taken, Refusal> {
     let secrets = state.webhook_secrets.as_ref().ok_or(Refusal::NotTaken)?;
     let header = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
     let envelope = Envelope {
@@ -95,16 +123,20 @@ async fn receive(
         Said::Message(Message { event, gladia_id }) => {
             let delay = event.head_start();
             let is_new = webhooks::insert(&mut conn, envelope.id, event, &gladia_id, delay).await?;
-            Ok(if is_new { "received" } else { "duplicate" })
+            Ok(if is_new {
+                Taken::Received
+            } else {
+                Taken::Duplicate
+            })
         }
-        Said::OtherEvent => Ok("other_event"),
+        Said::OtherEvent => Ok(Taken::OtherEvent),
         // It holds no result, so nothing is lost; and it would not be readable when it came again.
         Said::Unreadable => {
             tracing::error!(
                 body_bytes = body.len(),
                 "Could not read an account webhook that Gladia signed; ignored it"
             );
-            Ok("unreadable")
+            Ok(Taken::Unreadable)
         }
     }
 }

@@ -15,7 +15,10 @@ use std::{sync::Arc, time::Duration};
 use tokio::{sync::Mutex, time::Instant};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-pub use self::claim::{Claim, Claimer};
+pub use self::{
+    claim::{Claim, Claimer},
+    report::{Kind, Reported},
+};
 use self::{lanes::Lanes, pace::Pace, places::Places, results::Results};
 use super::{ERROR_PAUSE, sweep_interval};
 use crate::{

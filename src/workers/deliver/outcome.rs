@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 
-use super::report::count;
+use super::report::{Reported, count};
 use crate::{
     db::deliveries::{Attempt, ClaimedDelivery, Next, Outcome},
     domain::{
@@ -61,7 +61,7 @@ pub(super) fn not_tried(delivery: &ClaimedDelivery, after: Duration) -> Outcome 
 /// A delivery that there is nothing to send of any more.
 pub(super) fn ended(delivery: &ClaimedDelivery, reason: DeadReason) -> Outcome {
     tracing::info!(delivery.id = %delivery.id, reason = reason.as_str(), "Gave up delivery {}: {}", delivery.id, reason.as_str());
-    count(delivery, "dead");
+    count(delivery, Reported::Dead);
     outcome(delivery, None, None, Next::Dead(reason))
 }
 

@@ -2,9 +2,52 @@
 
 use crate::{
     db::deliveries::{ClaimedDelivery, Contents, Next},
+    domain::{millis::whole_ms, words::words},
     notify::message::Sent,
     trace::{Fact, Span, Stretch},
 };
+
+/// What came of a try.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reported {
+    /// Its receiver has it.
+    Delivered,
+    /// It is tried again.
+    Failed,
+    /// It is not tried again.
+    Dead,
+    /// Its end was not seen.
+    Interrupted,
+}
+
+impl Reported {
+    words! {
+        /// The name in logs and metrics.
+        as_str(self):
+        Delivered = "delivered",
+        Failed = "failed",
+        Dead = "dead",
+        Interrupted = "interrupted",
+    }
+}
+
+/// Whom a delivery is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// An endpoint.
+    Webhook,
+    /// Whoever a request named.
+    Callback,
+}
+
+impl Kind {
+    words! {
+        /// The name in metrics.
+        as_str(self):
+        Webhook = "webhook",
+        Callback = "callback",
+    }
+}
 
 pub(super) fn begin_span(delivery: &ClaimedDelivery, contents: &Contents) -> Span {
     let mut span = Span::begin(Stretch::Tell, contents.trace.as_ref());
@@ -28,27 +71,29 @@ pub(super) fn describe(span: &mut Span, sent: &Sent) {
 
 /// Tells operators of a try, without addresses and content.
 pub(super) fn report(delivery: &ClaimedDelivery, sent: &Sent, next: Next) {
-    let name = match next {
-        Next::Delivered => "delivered",
-        Next::Dead(_) => "dead",
-        Next::TryAgain { .. } | Next::GiveBack { .. } => "failed",
+    let reported = match next {
+        Next::Delivered => Reported::Delivered,
+        Next::Dead(_) => Reported::Dead,
+        Next::TryAgain { .. } | Next::GiveBack { .. } => Reported::Failed,
     };
-    count(delivery, name);
+    let name = reported.as_str();
+    count(delivery, reported);
     metrics::histogram!("gateway_delivery_duration_seconds").record(sent.duration.as_secs_f64());
     let error = sent.error.as_ref().map(|error| error.code.as_str());
     let endpoint_id = delivery.endpoint_id.map(tracing::field::display);
     tracing::info!(
         delivery.id = %delivery.id, endpoint.id = endpoint_id, tries = delivery.tries, outcome = name,
-        http.status = sent.http_status, error, elapsed_ms = sent.duration.as_millis(),
+        http.status = sent.http_status, error, elapsed_ms = whole_ms(sent.duration),
         "Sent delivery {}: {name}", delivery.id
     );
 }
 
-pub(super) fn count(delivery: &ClaimedDelivery, outcome: &'static str) {
+pub(super) fn count(delivery: &ClaimedDelivery, reported: Reported) {
     let kind = match delivery.endpoint_id {
-        Some(_) => "webhook",
-        None => "callback",
+        Some(_) => Kind::Webhook,
+        None => Kind::Callback,
     };
+    let (outcome, kind) = (reported.as_str(), kind.as_str());
     metrics::counter!("gateway_deliveries_total", "outcome" => outcome, "kind" => kind)
         .increment(1);
 }

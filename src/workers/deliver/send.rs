@@ -13,7 +13,7 @@ use super::{
     outcome::{cannot_send, ended, interrupted, judge, not_tried, outcome},
     pace::{NoTurn, Turns},
     places::Place,
-    report::{begin_span, count, describe, report},
+    report::{Reported, begin_span, count, describe, report},
     results::{NoResult, Taken, Unpacked},
 };
 use crate::{
@@ -127,7 +127,7 @@ impl Deliverer {
         let sent = match tried {
             Tried::Sent(sent) => sent,
             Tried::Interrupted => {
-                count(&delivery, "interrupted");
+                count(&delivery, Reported::Interrupted);
                 let attempt = interrupted(started_at, started.elapsed());
                 let after = Duration::ZERO;
                 // No fault of the receiver's, which may not have had it.
