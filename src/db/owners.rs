@@ -26,7 +26,7 @@ pub struct Owned {
     pub receiver: Option<String>,
 }
 
-/// Finds what has an id. Gladia has ids of its own, of which nothing is known.
+/// Finds what has an id, which may be Gladia's of a job: those need not be UUIDs.
 ///
 /// # Errors
 /// Where the database does not answer.
