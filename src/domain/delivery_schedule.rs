@@ -78,7 +78,7 @@ pub struct LaneHealth {
     pub failing_since: Option<DateTime<Utc>>,
     /// The circuit is open until then, and half open afterwards.
     pub open_until: Option<DateTime<Utc>>,
-    /// When something got through last.
+    /// When something got through last. Instants of a clock that has gone back since stay: by them it is found what it put off.
     pub last_success_at: Option<DateTime<Utc>>,
     /// When something failed last.
     pub last_failure_at: Option<DateTime<Utc>>,
@@ -102,7 +102,7 @@ impl LaneHealth {
     pub fn after(self, sign: Sign, now: DateTime<Utc>, jitter: f64) -> Self {
         let Sign::Fails { rest } = sign else {
             return Self {
-                last_success_at: Some(now),
+                last_success_at: self.last_success_at.max(Some(now)),
                 last_failure_at: self.last_failure_at,
                 ..Self::default()
             };
@@ -123,7 +123,7 @@ impl LaneHealth {
             failing_since: self.failing_since.or(Some(now)),
             open_until: self.open_until.max(until),
             last_success_at: self.last_success_at,
-            last_failure_at: Some(now),
+            last_failure_at: self.last_failure_at.max(Some(now)),
         }
     }
 
@@ -175,6 +175,20 @@ mod tests {
         let all: Duration = RETRY_DELAYS.iter().sum();
         assert!(all > Duration::from_hours(24));
         assert!(jittered(all, 1.0) < LONGEST_WAIT);
+    }
+
+    #[test]
+    fn a_try_does_not_hide_that_the_clock_was_ahead() {
+        let lane = LaneHealth {
+            last_failure_at: Some(at(3600)),
+            last_success_at: Some(at(7200)),
+            ..LaneHealth::default()
+        };
+        for sign in [FAILS, Sign::Works] {
+            let after = lane.clone().after(sign, at(0), 0.0);
+            assert_eq!(after.last_failure_at, lane.last_failure_at);
+            assert_eq!(after.last_success_at, lane.last_success_at);
+        }
     }
 
     #[test]

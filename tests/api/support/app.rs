@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 use gladia_gateway::{
-    db::{self, api_keys::NewApiKey},
+    db::{self, api_keys::NewApiKey, far_ahead},
     domain::{
         access::{ApiKey, Scope},
         ids::Ids,
@@ -201,6 +201,7 @@ impl TestApp {
         }
         self.check_invariants().await;
         self.check_references().await;
+        self.check_nothing_is_far_ahead().await;
         self.pool.close().await;
         let Self {
             upstream, database, ..
@@ -232,6 +233,20 @@ impl TestApp {
         .await
         .unwrap();
         assert_eq!(stray, [""; 0]);
+    }
+
+    /// What the service wrote is nothing that the sweep takes for the trace of a clock that was ahead: whatever a test is about,
+    /// its rows stand for those of a database that is well.
+    async fn check_nothing_is_far_ahead(&self) {
+        // That one is the test's own.
+        self.execute(
+            "UPDATE dispatch SET paused_until = NULL, pause_reason = NULL WHERE paused_until > gateway_now() + interval '5 hours'",
+        )
+        .await;
+        let settings = builder::settings(&self.values, self.tuning);
+        let mut conn = self.pool.acquire().await.unwrap();
+        let pulled = far_ahead::pull_back(&mut conn, settings.settling.settling_time).await;
+        assert_eq!(pulled.unwrap().0, 0, "rows that were pulled back");
     }
 
     async fn check_invariants(&self) {

@@ -18,6 +18,7 @@ pub mod lists;
 pub mod look_ups;
 pub mod looks;
 pub mod process;
+pub mod receipts;
 pub mod receiver;
 pub mod relay;
 pub mod replica;
