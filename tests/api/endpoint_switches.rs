@@ -146,7 +146,7 @@ async fn disabling_ends_what_waits_and_tells_the_others_once() {
         .add_delivery(&id, "pending", "gateway_now() - interval '1 second'")
         .await;
     let being_sent = app
-        .add_delivery(&id, "pending", "gateway_now() + interval '1 hour'")
+        .add_delivery(&id, "pending", "gateway_now() + interval '1 minute'")
         .await;
     let delivered = app.add_delivery(&id, "delivered", "NULL").await;
     let of_other = app.add_delivery(&other, "pending", "NULL").await;
