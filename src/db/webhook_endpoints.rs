@@ -127,8 +127,8 @@ pub struct NewEndpoint<'a> {
     pub includes_result: bool,
 }
 
-/// Adds an endpoint, enabled, with its lane. Its secret follows in the same transaction. `false` where its tenant has as many
-/// as it may have.
+/// Adds an endpoint, enabled, with its lane. Its secret follows in the same transaction, and [`change_audience`]. `false` where
+/// its tenant has as many as it may have.
 ///
 /// # Errors
 /// Where the database does not answer.
@@ -168,6 +168,18 @@ pub async fn insert(conn: &mut PgConnection, new: NewEndpoint<'_>) -> sqlx::Resu
     .execute(conn)
     .await?;
     Ok(true)
+}
+
+/// Notes that somebody wants to be told of more than before, so that nothing is numbered from the commit on whose audience was
+/// looked for before it. The last statement of its transaction: nothing is numbered until the commit either.
+///
+/// # Errors
+/// Where the database does not answer.
+pub async fn change_audience(conn: &mut PgConnection) -> sqlx::Result<()> {
+    sqlx::query!("UPDATE event_sequence SET audience_version = audience_version + 1")
+        .execute(conn)
+        .await
+        .map(|_| ())
 }
 
 /// Lists a tenant's endpoints, newest first.
@@ -282,6 +294,9 @@ pub async fn update(
     .await?;
     if change.url.is_some_and(|url| url != old_url) {
         reset_lane(&mut tx, id).await?;
+    }
+    if change.event_types.is_some() {
+        change_audience(&mut tx).await?;
     }
     tx.commit().await?;
     Ok(true)

@@ -6,10 +6,12 @@ use std::{
 };
 
 use futures_util::future::join_all;
+use serde_json::json;
 
 use crate::support::{
     TestApp,
     callbacks::processing,
+    database::until_statements_wait,
     events::{all_told, wait_until_numbered},
     receiver::{Received, Receiver},
     rows::success,
@@ -146,6 +148,63 @@ async fn a_callback_does_not_wait_for_whoever_numbers_events() {
     somebody.rollback().await.unwrap();
     app.wait_for_deliveries(&endpoint, &["delivered"]).await;
     assert_eq!(receiver.received().len(), 1);
+    app.finish().await;
+}
+
+/// Callbacks are kept only once the test lets go of this advisory lock.
+const KEEPING: i64 = 4711;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_wants_to_be_told_from_now_on_is_told_of_an_end_that_is_being_kept() {
+    let app = TestApp::start().await;
+    app.execute(&format!(
+        "CREATE FUNCTION keep_later() RETURNS trigger LANGUAGE plpgsql AS
+         $$ BEGIN PERFORM pg_advisory_xact_lock({KEEPING}); RETURN new; END $$"
+    ))
+    .await;
+    app.execute(
+        "CREATE TRIGGER later BEFORE INSERT ON callbacks FOR EACH ROW EXECUTE FUNCTION keep_later()",
+    )
+    .await;
+    for change in ["enable", "widen", "create"] {
+        let receiver = Receiver::start().await;
+        let other = ["transcription.canceled"];
+        let wants = if change == "widen" { &other } else { DONE };
+        let mut endpoint = app.add_endpoint(&app.acme, &receiver.url(), wants).await;
+        let path = endpoint.id.to_string();
+        if change != "widen" {
+            app.acme.tell_endpoint(&path, "disable").await.expect(200);
+        }
+        let (id, attempt, gladia_id) = processing(&app).await;
+        app.all_numbered().await;
+        let mut keeping = app.pool.begin().await.unwrap();
+        sqlx::query("SELECT pg_advisory_xact_lock($1)")
+            .bind(KEEPING)
+            .execute(&mut *keeping)
+            .await
+            .unwrap();
+        let changing = async {
+            until_statements_wait(&app, 1).await;
+            match change {
+                "enable" => {
+                    app.acme.tell_endpoint(&path, "enable").await.expect(200);
+                }
+                "widen" => {
+                    let wanted = json!({ "event_types": DONE });
+                    app.acme.change_endpoint(&path, &wanted).await.expect(200);
+                }
+                _ => endpoint = app.add_endpoint(&app.acme, &receiver.url(), DONE).await,
+            }
+            assert_eq!(app.acme.job(&id).await["status"], "processing");
+            keeping.commit().await.unwrap();
+        };
+        let answer = app.call_back(attempt.id, success(&gladia_id, "words"));
+        let (answer, ()) = tokio::join!(answer, changing);
+        assert_eq!(answer.status, 200);
+        app.wait_for_deliveries(&endpoint, &["delivered"]).await;
+        assert_eq!(receiver.received().len(), 1, "{change}");
+        app.acme.delete_endpoint(&endpoint.id.to_string()).await;
+    }
     app.finish().await;
 }
 

@@ -5,8 +5,9 @@
 //! whether it is still so, and changes it. Where anything is otherwise for one of them, or somebody else is at it, nothing has
 //! happened to that one, and it goes the long way.
 //!
-//! The same statement numbers the events and makes their deliveries, if nobody else numbers events at that moment and none
-//! waits: it does what the sequencer would do next, in a commit that is made anyway.
+//! The same statement numbers the events and makes their deliveries, if nobody else numbers events at that moment, none
+//! waits, and those who want to be told are still the same: it does what the sequencer would do next, in a commit that is made
+//! anyway.
 
 mod write;
 
@@ -120,6 +121,7 @@ struct Found {
     tenant_id: Uuid,
     callback: Option<Value>,
     endpoints: i64,
+    audience_version: i64,
 }
 
 /// Looks at the attempts of callbacks, without a lock. Those of which there is more to tell are left out.
@@ -139,7 +141,8 @@ async fn find(
                                    - coalesce(a.answered_at, a.created_at)))::float8 AS "waited_seconds!",
                j.tenant_id, j.callback,
                (SELECT count(*) FROM webhook_endpoints w
-                WHERE w.tenant_id = j.tenant_id AND w.status = 'enabled') AS "endpoints!"
+                WHERE w.tenant_id = j.tenant_id AND w.status = 'enabled') AS "endpoints!",
+               (SELECT audience_version FROM event_sequence) AS "audience_version!"
         FROM unnest($1::uuid[], $2::timestamptz[]) AS c (attempt_id, received_at)
         -- Each by its id, and what belongs to it by that, also where few were there when rows were counted: else all of them
         -- are walked through.

@@ -113,6 +113,7 @@ pub async fn enable(
         return Ok(false);
     }
     reset_lane(&mut tx, id).await?;
+    super::change_audience(&mut tx).await?;
     tx.commit().await?;
     Ok(true)
 }

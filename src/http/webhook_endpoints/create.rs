@@ -73,6 +73,7 @@ pub async fn create_webhook_endpoint(
     }
     db::signing_secrets::insert_first(&mut tx, &stored).await?;
     let endpoint = find(&mut tx, caller.tenant_id, id).await?;
+    db::webhook_endpoints::change_audience(&mut tx).await?;
     tx.commit().await?;
     conn.put_back();
     tracing::info!(

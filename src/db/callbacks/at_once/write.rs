@@ -32,6 +32,8 @@ pub(super) struct Audience<'a> {
     /// To whom they are leased, and for how long.
     worker: Option<&'a str>,
     lease: Duration,
+    /// Which version it is: once there is another one, it is not everybody.
+    version: i64,
 }
 
 impl<'a> Audience<'a> {
@@ -57,6 +59,8 @@ impl<'a> Audience<'a> {
                 .collect(),
             worker: tells.worker,
             lease: tells.lease,
+            // All were found by one statement.
+            version: ends.first().map_or(0, |end| end.found.audience_version),
         }
     }
 }
@@ -198,6 +202,9 @@ pub(super) async fn write(
             -- events, and is not waited for.
             SELECT last_number FROM event_sequence
             WHERE $24 AND EXISTS (SELECT FROM ended)
+              -- Nor has an endpoint come, or want more, since they were looked for: it would be told by a 201 that it is told
+              -- of everything from then on, and not of this.
+              AND audience_version = $31
               AND (SELECT count(*) FROM wanted) <= cardinality($25::uuid[])
               AND NOT EXISTS (SELECT FROM ended e
                               WHERE e.callback_origin IS NOT NULL
@@ -286,6 +293,7 @@ pub(super) async fn write(
         audience.lease.as_secs_f64(),
         i64::from(LANE_WIDTH),
         only_body,
+        audience.version,
     )
     .fetch_all(conn)
     .await
