@@ -79,7 +79,7 @@ async fn work_goes_on_where_the_host_of_the_database_is_lost_without_a_word() {
     })
     .await;
     until_statements_wait(&app, LOOKERS).await;
-    app.database_relay().strand();
+    app.database_relay().strand().await;
     somebody.rollback().await.unwrap();
 
     let goes_on = async {
@@ -134,7 +134,7 @@ async fn a_claim_whose_commit_goes_unanswered_is_taken_back() {
         (app.rows(waiting).await > 0).then_some(())
     })
     .await;
-    app.database_relay().strand();
+    app.database_relay().strand().await;
     gate.rollback().await.unwrap();
 
     // Not by the gateway, whose connections are lost as well.

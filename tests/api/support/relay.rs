@@ -13,7 +13,7 @@ use tokio::{
     net::{TcpListener, TcpSocket, TcpStream, tcp},
     sync::watch,
 };
-use tokio_util::sync::CancellationToken;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 /// How many connections wait to be taken.
 const BACKLOG: u32 = 1024;
@@ -33,8 +33,16 @@ struct Shared {
     targets: Mutex<Vec<SocketAddr>>,
     next: AtomicUsize,
     holds: watch::Sender<bool>,
-    /// How often connections were stranded.
-    strandings: watch::Sender<u32>,
+    /// The connections since the last stranding.
+    passing: Mutex<Passing>,
+}
+
+/// Connections that are stranded together.
+#[derive(Debug, Clone, Default)]
+struct Passing {
+    stranded: CancellationToken,
+    /// Those that may still pass something on.
+    all: TaskTracker,
 }
 
 impl Relay {
@@ -48,7 +56,7 @@ impl Relay {
                 targets: Mutex::new(targets),
                 next: AtomicUsize::new(0),
                 holds: watch::Sender::new(false),
-                strandings: watch::Sender::new(0),
+                passing: Mutex::default(),
             }),
             open: Mutex::new(CancellationToken::new()),
             kept: Mutex::default(),
@@ -95,9 +103,12 @@ impl Relay {
     }
 
     /// Leaves every connection as it is, with nobody at its other end any more; new ones are passed on. So it is where a
-    /// server's host is gone, and another one has its name.
-    pub fn strand(&self) {
-        self.shared.strandings.send_modify(|times| *times += 1);
+    /// server's host is gone, and another one has its name. From its return on nothing comes through any of them.
+    pub async fn strand(&self) {
+        let passing = std::mem::take(&mut *self.shared.passing.lock().unwrap());
+        passing.stranded.cancel();
+        passing.all.close();
+        passing.all.wait().await;
     }
 
     fn accept_on(&self, listener: TcpListener) {
@@ -123,7 +134,8 @@ fn bind(address: SocketAddr) -> TcpSocket {
 }
 
 async fn pass(client: TcpStream, shared: &Shared) {
-    let mut strandings = shared.strandings.subscribe();
+    let Passing { stranded, all } = shared.passing.lock().unwrap().clone();
+    let may_pass = all.token();
     let targets = shared.targets.lock().unwrap().clone();
     let first = shared.next.fetch_add(1, Ordering::Relaxed);
     for offset in 0..targets.len() {
@@ -147,7 +159,7 @@ async fn pass(client: TcpStream, shared: &Shared) {
         tokio::pin!(passing);
         tokio::select! {
             _ = &mut passing => return,
-            _ = strandings.changed() => {}
+            () = stranded.cancelled() => drop(may_pass),
         }
         // And holds it open.
         return std::future::pending().await;
