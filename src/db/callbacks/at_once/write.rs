@@ -202,8 +202,8 @@ pub(super) async fn write(
             -- events, and is not waited for.
             SELECT last_number FROM event_sequence
             WHERE $24 AND EXISTS (SELECT FROM ended)
-              -- Nor has an endpoint come, or want more, since they were looked for: it would be told by a 201 that it is told
-              -- of everything from then on, and not of this.
+              -- Nobody wants more since then: this statement does not see who comes while it runs, and they are promised
+              -- whatever happens from then on.
               AND audience_version = $31
               AND (SELECT count(*) FROM wanted) <= cardinality($25::uuid[])
               AND NOT EXISTS (SELECT FROM ended e
