@@ -27,4 +27,5 @@ pub mod shutdown;
 pub mod telemetry;
 pub mod tls;
 pub mod trace;
+pub mod turns;
 pub mod workers;

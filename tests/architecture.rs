@@ -21,7 +21,7 @@ use source::Source;
 ///
 /// `main → cli → app → {http, workers} → {journal, feed} → {db, gladia, notify} → domain`; each may reach any layer below its own.
 /// `config`, `telemetry` and `shutdown` stand beside the layers, for whoever assembles them.
-const MAY_IMPORT: [(&str, &[&str]); 18] = [
+const MAY_IMPORT: [(&str, &[&str]); 19] = [
     ("main", &["cli", "telemetry"]),
     (
         "cli",
@@ -56,6 +56,7 @@ const MAY_IMPORT: [(&str, &[&str]); 18] = [
             "shutdown",
             "telemetry",
             "tls",
+            "turns",
             "workers",
         ],
     ),
@@ -70,6 +71,7 @@ const MAY_IMPORT: [(&str, &[&str]); 18] = [
             "journal",
             "notify",
             "trace",
+            "turns",
         ],
     ),
     (
@@ -90,7 +92,7 @@ const MAY_IMPORT: [(&str, &[&str]); 18] = [
         &["crash_points", "db", "domain", "gladia", "trace"],
     ),
     ("feed", &["db", "domain"]),
-    ("db", &["crash_points", "domain"]),
+    ("db", &["crash_points", "domain", "turns"]),
     ("gladia", &["crash_points", "domain", "tls"]),
     ("notify", &["domain", "tls"]),
     ("domain", &[]),
@@ -104,6 +106,8 @@ const MAY_IMPORT: [(&str, &[&str]); 18] = [
     ("telemetry", &[]),
     // Beside telemetry, for whoever does a part of a job's way.
     ("trace", &["domain"]),
+    // Below those who share something among tenants.
+    ("turns", &["domain"]),
     ("shutdown", &[]),
     // Beside them, for whoever makes an HTTP client.
     ("tls", &[]),

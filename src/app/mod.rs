@@ -23,7 +23,11 @@ use tokio::{net::TcpListener, sync::Semaphore};
 pub use self::listeners::Listeners;
 use crate::{
     config::{DatabaseSettings, ResendUnknown, ServeSettings, VerifyCallbacks},
-    db::{self, pool::Pool, wakeups::Wakeups},
+    db::{
+        self,
+        pool::{CallerPool, Pool},
+        wakeups::Wakeups,
+    },
     domain::{ids::Ids, links::Links, options::OptionsPolicy},
     feed::Feed,
     gladia::client::GladiaClient,
@@ -49,6 +53,7 @@ use crate::{
     },
     shutdown::Shutdown,
     telemetry, tls,
+    turns::Turns,
 };
 
 /// How many callback bodies are in memory at once; with the limit on each, the bound on what they take.
@@ -147,11 +152,11 @@ impl Gateway {
         });
         intake.set_away(is_late);
 
-        let waiting_room = WaitingRoom::new(settings.requests.max_waiting_requests);
         let state = AppState::from(state::Shared {
-            gate: gate(&settings, &waiting_room),
+            gate: gate(&settings),
             answers: Answers::new(settings.requests.max_answer_memory_bytes),
             pool: pool.clone(),
+            callers: CallerPool::new(pool.clone()),
             gladia: gladia.clone(),
             callback_keys: settings.callbacks.callback_keys.clone(),
             webhook_secrets: settings.callbacks.gladia_webhook_secrets.clone(),
@@ -178,9 +183,9 @@ impl Gateway {
             tasks: shutdown.tracker.clone(),
             leaving: shutdown.leaving.clone(),
             stopping: shutdown.soft.clone(),
-            waiting_room,
+            waiting_room: WaitingRoom::new(settings.requests.max_waiting_requests),
             zero_data_retention: settings.gladia.gladia_zero_data_retention,
-            result_permits: Arc::new(Semaphore::new(RESULTS_AT_ONCE)),
+            result_turns: Turns::new(RESULTS_AT_ONCE, usize::MAX),
             unpacking_mib: Arc::new(Semaphore::new(UNPACKED_MIB as usize)),
         });
         let gateway = Self {
@@ -360,11 +365,10 @@ fn notifier(settings: &ServeSettings) -> anyhow::Result<Notifier> {
     notifier.context("the HTTP client of webhooks could not be built")
 }
 
-fn gate(settings: &ServeSettings, waiting_room: &WaitingRoom) -> Gate {
+fn gate(settings: &ServeSettings) -> Gate {
     Gate::new(
         settings.requests.max_requests_at_once,
         settings.requests.max_body_memory_bytes,
-        waiting_room.clone(),
     )
 }
 

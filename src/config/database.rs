@@ -16,6 +16,9 @@ pub struct DatabaseSettings {
 
     /// How many connections this process may hold open (2 to 1000). One of them listens for wake-ups.
     ///
+    /// Callers have three quarters of them together, and a tenant gets one more for as long as it has fewer than are free of those:
+    /// half, where it is the only one. The rest is left to callbacks, new transcriptions and the gateway's own work.
+    ///
     /// All replicas together must stay below Postgres's `max_connections`.
     ///
     /// Example: DATABASE_POOL_SIZE=20

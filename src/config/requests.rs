@@ -102,8 +102,9 @@ pub struct RequestSettings {
 
     /// How many requests of the API are worked on in this process at once (1 to 100000).
     ///
-    /// Further ones wait for their turn: a second where that is a burst, and a moment where there have been too many for
-    /// longer; then they are answered 503 with Retry-After. A request that waits for its body, for news (wait=) or for a file
+    /// Further ones wait for their turn: a second where that is a burst, and a moment where there have been too many of the same
+    /// tenant's for longer; then they are answered 503 with Retry-After. A tenant gets one more for as long as it has fewer than
+    /// are free: half of all, where it is the only one. A request that waits for its body, for news (wait=) or for a file
     /// to pass is not counted. Callbacks always get through. Five for each connection of DATABASE_POOL_SIZE keep those busy;
     /// more make everybody wait longer.
     ///

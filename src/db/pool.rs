@@ -11,6 +11,7 @@
 
 mod asker;
 mod at_hand;
+mod callers;
 
 use std::{
     io,
@@ -23,14 +24,18 @@ use futures_util::FutureExt;
 use sqlx::{
     Connection, PgConnection, PgPool, Postgres, pool::PoolConnection, postgres::PgConnectOptions,
 };
-use tokio::time::{self, error::Elapsed};
+use tokio::{
+    runtime::Handle,
+    time::{self, error::Elapsed},
+};
 
+pub use self::callers::CallerPool;
 use self::{
     asker::Asker,
     at_hand::{AtHand, Taken},
 };
-use super::lazy_pool;
-use crate::domain::millis::whole_ms;
+use super::{USABLE_TIMEOUT, lazy_pool};
+use crate::{domain::millis::whole_ms, turns::Turn};
 
 /// Whoever has waited longer for a connection is mentioned in the log.
 const LONG_WAIT: Duration = Duration::from_secs(2);
@@ -54,10 +59,15 @@ struct Parts {
 /// A connection on loan.
 #[derive(Debug)]
 pub struct Loan {
-    conn: PoolConnection<Postgres>,
+    /// `None` once it is given back.
+    conn: Option<PoolConnection<Postgres>>,
     /// When the pool last gave it out.
     since: Instant,
     parts: Arc<Parts>,
+    /// Whether it is closed once it is given back.
+    is_closed: bool,
+    /// A caller's, that ends when the connection is free again.
+    turn: Option<Turn>,
 }
 
 impl Pool {
@@ -84,8 +94,13 @@ impl Pool {
                 "A connection to the database was waited for; DATABASE_POOL_SIZE may be too small, or Postgres overloaded"
             );
         }
-        let parts = Arc::clone(&self.0);
-        Ok(Loan { conn, since, parts })
+        Ok(Loan {
+            conn: Some(conn),
+            since,
+            parts: Arc::clone(&self.0),
+            is_closed: false,
+            turn: None,
+        })
     }
 
     /// Waits for a connection, until a deadline.
@@ -139,14 +154,13 @@ impl Drop for Parts {
 
 impl Loan {
     /// Puts it at hand, for whoever waits or comes next. Only for whoever has had the whole answer to each of its statements.
-    pub fn put_back(self) {
+    pub fn put_back(mut self) {
         // The rollback of a transaction that was dropped: the pool sends it.
-        if self.conn.should_flush() {
-            return;
+        if let Some(conn) = self.conn.take_if(|conn| !conn.should_flush()) {
+            let now = Instant::now();
+            let left_over = self.parts.at_hand().put_back(conn, self.since, now);
+            drop(left_over);
         }
-        let Self { conn, since, parts } = self;
-        let left_over = parts.at_hand().put_back(conn, since, Instant::now());
-        drop(left_over);
     }
 
     /// Gives it back after work that had a deadline. Work that was given up left it in the middle of whatever it was doing.
@@ -169,7 +183,34 @@ impl Loan {
 
     /// Closes it when it is dropped: it was left in the middle of something.
     pub fn close_on_drop(&mut self) {
-        self.conn.close_on_drop();
+        if let Some(conn) = &mut self.conn {
+            conn.close_on_drop();
+            self.is_closed = true;
+        }
+    }
+}
+
+impl Drop for Loan {
+    /// A caller who has hung up may have left Postgres at work. Else a tenant could have all connections work for it, by hanging
+    /// up time and again.
+    fn drop(&mut self) {
+        let (Some(mut conn), Some(turn)) = (self.conn.take(), self.turn.take()) else {
+            return;
+        };
+        let Ok(runtime) = Handle::try_current() else {
+            return;
+        };
+        let is_closed = self.is_closed;
+        runtime.spawn(async move {
+            if !is_closed {
+                let answer = time::timeout(USABLE_TIMEOUT, conn.ping()).await;
+                if !matches!(answer, Ok(Ok(()))) {
+                    conn.close_on_drop();
+                }
+            }
+            drop(conn);
+            drop(turn);
+        });
     }
 }
 
@@ -210,12 +251,18 @@ impl Deref for Loan {
     type Target = PgConnection;
 
     fn deref(&self) -> &PgConnection {
-        &self.conn
+        let Some(conn) = &self.conn else {
+            unreachable!("a loan that is given back is gone")
+        };
+        conn
     }
 }
 
 impl DerefMut for Loan {
     fn deref_mut(&mut self) -> &mut PgConnection {
-        &mut self.conn
+        let Some(conn) = &mut self.conn else {
+            unreachable!("a loan that is given back is gone")
+        };
+        conn
     }
 }

@@ -91,7 +91,9 @@ pub(super) async fn look_up(
     hash: &[u8; 32],
     unknown: &str,
 ) -> Result<Caller, Problem> {
-    let mut conn = state.pool.acquire().await?;
+    let known = state.known_keys.get(hash);
+    let by = known.map(|caller| caller.tenant_id);
+    let mut conn = state.callers.acquire(by).await?;
     let looking = db::api_keys::find_caller(&mut conn, hash);
     let caller = db::pool::in_time(looking).await?;
     conn.put_back();

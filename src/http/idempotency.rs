@@ -18,7 +18,7 @@ use super::{
 use crate::{
     db::{
         idempotency::{self, Reservation},
-        pool::{Pool, in_time},
+        pool::{CallerPool, in_time},
     },
     domain::{
         idempotency::{Fingerprint, IdempotencyKey, Made},
@@ -107,7 +107,7 @@ pub enum Claimed {
 
 /// A reserved key. Given back when dropped, unless something was made.
 pub struct HeldKey {
-    pool: Pool,
+    callers: CallerPool,
     tenant_id: TenantId,
     key: IdempotencyKey,
     holder: Uuid,
@@ -123,28 +123,28 @@ impl HeldKey {
     /// # Errors
     /// 409 while another request holds it.
     pub async fn claim(
-        pool: &Pool,
+        callers: &CallerPool,
         tenant_id: TenantId,
         key: IdempotencyKey,
         holder: Uuid,
     ) -> Result<Claimed, Problem> {
-        let pool = pool.clone();
-        let claiming = async move { Self::claim_here(&pool, tenant_id, key, holder).await };
+        let callers = callers.clone();
+        let claiming = async move { Self::claim_here(&callers, tenant_id, key, holder).await };
         let claimed = tokio::spawn(claiming.in_current_span()).await;
         claimed.unwrap_or_else(|_| Err(after_panic()))
     }
 
     async fn claim_here(
-        pool: &Pool,
+        callers: &CallerPool,
         tenant_id: TenantId,
         key: IdempotencyKey,
         holder: Uuid,
     ) -> Result<Claimed, Problem> {
-        let mut conn = pool.acquire().await?;
+        let mut conn = callers.acquire(Some(tenant_id)).await?;
         let reserving = idempotency::reserve(&mut conn, tenant_id, &key, holder, LEASE);
         match in_time(reserving).await? {
             Reservation::Reserved => Ok(Claimed::Held(Self::reserved(
-                pool, tenant_id, key, holder, Duration::ZERO,
+                callers, tenant_id, key, holder, Duration::ZERO,
             ))),
             Reservation::Completed { made, fingerprint } => Ok(Claimed::Earlier(Earlier { made, fingerprint })),
             Reservation::InProgress { retry_after } => Err(Problem::new(
@@ -158,14 +158,14 @@ impl HeldKey {
     /// A key that was reserved.
     #[must_use]
     pub fn reserved(
-        pool: &Pool,
+        callers: &CallerPool,
         tenant_id: TenantId,
         key: IdempotencyKey,
         holder: Uuid,
         counts_for: Duration,
     ) -> Self {
         Self {
-            pool: pool.clone(),
+            callers: callers.clone(),
             tenant_id,
             key,
             holder,
@@ -177,8 +177,8 @@ impl HeldKey {
 
     /// Keeps the reservation alive while a file streams.
     pub fn keep_alive(&mut self) {
-        let (pool, tenant_id, key, holder) = (
-            self.pool.clone(),
+        let (callers, tenant_id, key, holder) = (
+            self.callers.clone(),
             self.tenant_id,
             self.key.clone(),
             self.holder,
@@ -187,7 +187,7 @@ impl HeldKey {
             loop {
                 tokio::time::sleep(RENEWAL).await;
                 let renewed = async {
-                    let mut conn = pool.acquire().await?;
+                    let mut conn = callers.acquire(Some(tenant_id)).await?;
                     idempotency::renew(&mut conn, tenant_id, &key, holder, LEASE).await
                 };
                 // A renewal that fails is tried again; a lost reservation is noticed at the commit.
@@ -231,7 +231,7 @@ impl HeldKey {
     /// Gives the key back at once, so that a repetition right after the answer finds it free.
     pub async fn release(mut self) {
         self.completed = true;
-        if let Ok(mut conn) = self.pool.acquire().await {
+        if let Ok(mut conn) = self.callers.acquire(Some(self.tenant_id)).await {
             // If it fails, the lease ends by itself.
             let releasing = idempotency::release(&mut conn, self.tenant_id, &self.key, self.holder);
             let _ = in_time(releasing).await;
@@ -260,15 +260,15 @@ impl Drop for HeldKey {
         if self.completed {
             return;
         }
-        let (pool, tenant_id, key, holder) = (
-            self.pool.clone(),
+        let (callers, tenant_id, key, holder) = (
+            self.callers.clone(),
             self.tenant_id,
             self.key.clone(),
             self.holder,
         );
         // The request may have been dropped with its connection, so this cannot be awaited. If it fails, the lease ends.
         tokio::spawn(async move {
-            if let Ok(mut conn) = pool.acquire().await {
+            if let Ok(mut conn) = callers.acquire(Some(tenant_id)).await {
                 let _ = in_time(idempotency::release(&mut conn, tenant_id, &key, holder)).await;
             }
         });

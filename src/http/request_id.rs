@@ -25,7 +25,10 @@ use super::{
     trace_context::Incoming,
     wait,
 };
-use crate::domain::{access::Caller, millis::whole_ms};
+use crate::{
+    domain::{access::Caller, millis::whole_ms},
+    turns::{By, Handle, Pause},
+};
 
 /// The header, in and out.
 pub const HEADER: &str = "x-request-id";
@@ -34,6 +37,7 @@ pub const HEADER: &str = "x-request-id";
 struct Known {
     id: String,
     caller: OnceCell<Caller>,
+    turn: OnceCell<Handle>,
 }
 
 tokio::task_local! {
@@ -46,9 +50,32 @@ pub fn current() -> Option<String> {
     KNOWN.try_with(|known| known.id.clone()).ok()
 }
 
+/// Who made the request that is being handled, once that is known.
+pub(super) fn tenant() -> By {
+    let caller = KNOWN.try_with(|known| known.caller.get().copied());
+    Some(caller.ok()??.tenant_id)
+}
+
 /// Lets the request's line in the log say who made it. Not the span's: to add to that takes longer than all else that is logged.
 pub(super) fn note_caller(caller: Caller) {
     let _ = KNOWN.try_with(|known| known.caller.set(caller));
+}
+
+/// Lets the request leave its turn to others while it waits for something else.
+pub(super) fn note_turn(turn: Handle) {
+    let _ = KNOWN.try_with(|known| known.turn.set(turn));
+}
+
+/// Leaves the turn of the request that is being handled to others, if it has one.
+pub(super) fn pause() -> Option<Pause> {
+    let begun = KNOWN.try_with(|known| known.turn.get().map(Handle::pause));
+    begun.ok().flatten()
+}
+
+/// The same for as long as something else is waited for, such as Gladia, which may take its time.
+pub(super) async fn pause_during<T>(waited: impl Future<Output = T>) -> T {
+    let _pause = pause();
+    waited.await
 }
 
 /// Gives each request its id, its span and its metrics, and turns a panic into a problem.
@@ -85,8 +112,12 @@ pub fn handle(request: Request, next: Next) -> impl Future<Output = Response> {
             response
         }
     });
-    let caller = OnceCell::new();
-    KNOWN.scope(Known { id, caller }, answered).instrument(span)
+    let known = Known {
+        id,
+        caller: OnceCell::new(),
+        turn: OnceCell::new(),
+    };
+    KNOWN.scope(known, answered).instrument(span)
 }
 
 /// Counts an answer, and logs it. What requests take that are to wait says nothing of the others.

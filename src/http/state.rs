@@ -11,7 +11,10 @@ use tokio::sync::Semaphore;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
-    db::{pool::Pool, wakeups::Wakeups},
+    db::{
+        pool::{CallerPool, Loan, Pool},
+        wakeups::Wakeups,
+    },
     domain::{ids::Ids, links::Links, options::OptionsPolicy, plan::Plan},
     feed::Feed,
     gladia::{callback_keys::CallbackKeys, client::GladiaClient, webhook_secrets::WebhookSecrets},
@@ -19,11 +22,13 @@ use crate::{
         acceptor::Acceptor,
         overload::{Answers, Gate},
         presumed::KnownKeys,
+        request_id,
         sse::Streams,
         wait::WaitingRoom,
     },
     journal::intake::Intake,
     notify::{client::Notifier, sealing::Sealer},
+    turns::Turns,
 };
 
 /// How much of results may be unpacked at once, in MiB of the bodies that hold them. To render one takes about four times
@@ -50,8 +55,10 @@ impl From<Shared> for AppState {
 
 /// What the service is made of.
 pub struct Shared {
-    /// The database.
+    /// The database, for what is nobody's request.
     pub pool: Pool,
+    /// The same for callers, none of whom gets all of it.
+    pub callers: CallerPool,
     /// Gladia.
     pub gladia: GladiaClient,
     /// Who may complete a job.
@@ -103,12 +110,20 @@ pub struct Shared {
     /// Whether Gladia keeps nothing for the account: no file goes there or comes from there.
     pub zero_data_retention: bool,
     /// How many results are read at once.
-    pub result_permits: Arc<Semaphore>,
+    pub result_turns: Turns,
     /// How much of them is unpacked at once.
     pub unpacking_mib: Arc<Semaphore>,
 }
 
 impl Shared {
+    /// Waits for a connection for the request that is being handled.
+    ///
+    /// # Errors
+    /// Where the database does not answer or refuses, or none comes in time.
+    pub async fn conn(&self) -> sqlx::Result<Loan> {
+        self.callers.acquire(request_id::tenant()).await
+    }
+
     /// Where callers find what is at a path of the API: below `API_URL`, or on the host that was asked.
     #[must_use]
     pub fn link(&self, path: &str) -> String {

@@ -1,7 +1,7 @@
 //! Requests that wait for news: how long they want to, and how many may.
 //!
 //! `?wait=20` says it, or the header `Prefer: wait=20` (RFC 7240), which is answered with `Preference-Applied`. Whoever waits
-//! holds a place in the [`WaitingRoom`] and one in the feed, and no connection of the database's.
+//! holds a place in the [`WaitingRoom`] and one in the feed, leaves its turn to others, and holds no connection of the database's.
 
 use std::time::Duration;
 
@@ -14,11 +14,15 @@ use url::form_urlencoded;
 
 use super::{
     problem::{Problem, ProblemType},
+    request_id,
     state::AppState,
 };
-use crate::domain::{
-    ids::TenantId,
-    shares::{NoPlace, SharedPlace, Shares},
+use crate::{
+    domain::{
+        ids::TenantId,
+        shares::{NoPlace, SharedPlace, Shares},
+    },
+    turns::Pause,
 };
 
 /// The longest wait, in seconds. Load balancers that end silent requests after 60 s or less are asked for less.
@@ -38,6 +42,14 @@ const PREFERENCE_APPLIED: HeaderName = HeaderName::from_static("preference-appli
 #[derive(Debug, Clone)]
 pub struct WaitingRoom(Shares);
 
+/// A place there. Given back when dropped, also where the caller hangs up.
+#[derive(Debug)]
+pub struct WaitingPlace {
+    _place: SharedPlace,
+    /// Whoever waits is not worked on.
+    _pause: Option<Pause>,
+}
+
 impl WaitingRoom {
     /// A room for so many.
     #[must_use]
@@ -45,12 +57,12 @@ impl WaitingRoom {
         Self(Shares::new(size))
     }
 
-    /// Takes a place. It is given back with the request, also where the caller hangs up.
+    /// Takes a place for the request that is being handled.
     ///
     /// # Errors
     /// 503 where there is none for this tenant.
-    pub fn enter(&self, tenant_id: TenantId) -> Result<SharedPlace, Problem> {
-        self.0.take(tenant_id).map_err(|none| {
+    pub fn enter(&self, tenant_id: TenantId) -> Result<WaitingPlace, Problem> {
+        let place = self.0.take(tenant_id).map_err(|none| {
             let detail = match none {
                 NoPlace::Full => {
                     "As many requests wait for news here as may (MAX_WAITING_REQUESTS). Repeat this one in a moment, or \
@@ -62,6 +74,10 @@ impl WaitingRoom {
                 }
             };
             Problem::new(ProblemType::TooManyWaiting, detail).retry_after(FULL_RETRY_AFTER)
+        })?;
+        Ok(WaitingPlace {
+            _place: place,
+            _pause: request_id::pause(),
         })
     }
 

@@ -95,6 +95,47 @@ async fn beyond_capacity_requests_are_refused_before_anything_is_done_and_callba
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_tenant_whose_requests_are_slow_leaves_turns_and_connections_to_others_and_to_callbacks()
+{
+    let app = TestApp::builder()
+        .set("MAX_REQUESTS_AT_ONCE", 20)
+        .set("DATABASE_POOL_SIZE", 8)
+        .start()
+        .await;
+    let (acmes, ..) = processing(&app).await;
+    let mut held = app.pool.begin().await.unwrap();
+    sqlx::query("SELECT FROM jobs WHERE id = $1::uuid FOR UPDATE")
+        .bind(&acmes)
+        .execute(&mut *held)
+        .await
+        .unwrap();
+    let path = format!("/v1/transcriptions/{acmes}/cancel");
+    let cancel = || tokio::spawn(Answer::to(app.acme.request(Method::POST, &path)));
+    let slow_ones: Vec<_> = (0..30).map(|_| cancel()).collect();
+    eventually(
+        "as many of them at the database as one tenant may have there",
+        async || {
+            let waiting = "SELECT count(*) FROM pg_stat_activity \
+                       WHERE datname = current_database() AND wait_event_type = 'Lock'";
+            (app.scalar::<i64>(waiting).await == 3).then_some(())
+        },
+    )
+    .await;
+
+    // Another tenant's is accepted, sent, called back and read meanwhile.
+    let id = app.globex.start("a.mp3").await;
+    app.globex.wait_until_done(&id).await;
+
+    held.rollback().await.unwrap();
+    for slow in slow_ones {
+        let status = slow.await.unwrap().status;
+        assert!([200, 503].contains(&status), "{status}");
+    }
+    cancel().await.unwrap().expect(200);
+    app.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_burst_is_waited_out() {
     let app = TestApp::builder()
         .set("MAX_REQUESTS_AT_ONCE", 1)

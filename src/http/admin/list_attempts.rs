@@ -91,7 +91,7 @@ pub async fn list_attempts(
     RawQuery(query): RawQuery,
 ) -> Result<Json<AdminAttemptList>, Problem> {
     let page = Page::parse(query.as_deref(), &mut Unfiltered("attempts"))?;
-    let mut conn = state.pool.acquire().await?;
+    let mut conn = state.conn().await?;
     let mut attempts = decisions::list(&mut conn, page.cursor, page.rows_to_read()).await?;
     let next_cursor = page.cut(&mut attempts, |attempt| Cursor {
         created_at: attempt.created_at,

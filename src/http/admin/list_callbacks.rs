@@ -86,7 +86,7 @@ pub async fn list_callbacks(
     RawQuery(query): RawQuery,
 ) -> Result<Json<AdminCallbackList>, Problem> {
     let page = Page::parse(query.as_deref(), &mut Unfiltered("callbacks"))?;
-    let mut conn = state.pool.acquire().await?;
+    let mut conn = state.conn().await?;
     let mut callbacks = quarantine::list_page(&mut conn, page.cursor, page.rows_to_read()).await?;
     let next_cursor = page.cut(&mut callbacks, |callback| Cursor {
         created_at: callback.received_at,

@@ -56,7 +56,7 @@ pub async fn replay_callback(
         .ok()
         .and_then(|Path(text)| CallbackId::from_str(&text).ok())
         .ok_or_else(none)?;
-    let mut conn = state.pool.acquire().await?;
+    let mut conn = state.conn().await?;
     let outcome = match replay(&mut conn, id, state.ids.next()).await {
         Ok(outcome) => outcome.ok_or_else(none)?,
         Err(ReplayError::Database(error)) => return Err(error.into()),

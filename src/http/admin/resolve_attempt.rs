@@ -102,7 +102,7 @@ pub async fn resolve_attempt(
         (Resolution::Failed | Resolution::Accepted, _) => Decision::Failed,
     };
     if let Decision::Accepted { gladia_id } = decision {
-        let mut conn = state.pool.acquire().await?;
+        let mut conn = state.conn().await?;
         let at = find_state(&mut conn, id).await?.ok_or_else(none)?;
         conn.put_back();
         if at != AttemptState::Unknown {
@@ -112,7 +112,7 @@ pub async fn resolve_attempt(
             check(&state, id, gladia_id).await?;
         }
     }
-    let mut conn = state.pool.acquire().await?;
+    let mut conn = state.conn().await?;
     let job_id = match decide(&mut conn, id, decision).await? {
         Decided::Resolved { job_id } => job_id,
         Decided::NotFound => return Err(none()),

@@ -65,7 +65,7 @@ pub async fn accept(
 ) -> Result<CreatedBatch, Problem> {
     let mut span = accepting();
     let trace = span.context();
-    let mut conn = state.pool.acquire().await?;
+    let mut conn = state.conn().await?;
     let mut tx = conn.begin().await?;
     let (accepted, refused) = judge(&mut tx, state, caller, batch.requests).await?;
     let refused = within_bounds(refused);

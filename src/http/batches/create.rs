@@ -73,7 +73,7 @@ pub async fn create_batch(
 
     let mut held = None;
     if let Some(key) = key {
-        match HeldKey::claim(&state.pool, caller.tenant_id, key, state.ids.next()).await? {
+        match HeldKey::claim(&state.callers, caller.tenant_id, key, state.ids.next()).await? {
             Claimed::Held(key) => held = Some(key),
             Claimed::Earlier(earlier) => {
                 return replay(&state, caller, earlier.same_batch(batch.fingerprint)?).await;
@@ -93,7 +93,7 @@ pub async fn create_batch(
 
 /// Answers a repeated batch with what its first time made.
 async fn replay(state: &AppState, caller: Caller, id: BatchId) -> Result<Response, Problem> {
-    let mut conn = state.pool.acquire().await?;
+    let mut conn = state.conn().await?;
     let created = find(&mut conn, caller.tenant_id, id).await?;
     Ok(answer_again(state, &path(id), created))
 }

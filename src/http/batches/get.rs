@@ -64,7 +64,7 @@ pub async fn get_batch(
     RawQuery(query): RawQuery,
 ) -> Result<Json<Batch>, Problem> {
     let page: Page<JobId> = Page::parse(query.as_deref(), &mut Unfiltered("batch"))?;
-    let mut conn = state.pool.acquire().await?;
+    let mut conn = state.conn().await?;
     let batch = db::batches::find(&mut conn, caller.tenant_id, id)
         .await?
         .ok_or_else(no_such_batch)?;

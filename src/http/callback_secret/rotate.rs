@@ -35,7 +35,7 @@ pub async fn rotate_callback_secret(
 ) -> Result<Json<RotatedSecret>, Problem> {
     let overlap = signing_secret::read_overlap(&headers, body, &state.limits).await?;
     let (secret, stored) = signing_secret::make(&state, caller.tenant_id, None)?;
-    let mut conn = state.pool.acquire().await?;
+    let mut conn = state.conn().await?;
     // A tenant is there for as long as its keys are.
     db::signing_secrets::rotate(&mut conn, &stored, overlap).await?;
     tracing::info!(

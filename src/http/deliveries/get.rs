@@ -41,7 +41,7 @@ pub async fn get_delivery(
     Reader(caller): Reader,
     DeliveryPath(id): DeliveryPath,
 ) -> Result<Json<DeliveryWithAttempts>, Problem> {
-    let mut conn = state.pool.acquire().await?;
+    let mut conn = state.conn().await?;
     let delivery = deliveries::find(&mut conn, caller.tenant_id, id)
         .await?
         .ok_or_else(no_such_delivery)?;

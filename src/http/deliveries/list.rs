@@ -57,7 +57,7 @@ pub async fn list_deliveries(
 ) -> Result<Json<DeliveryList>, Problem> {
     let mut filter = DeliveryFilter::default();
     let page = Page::parse(query.as_deref(), &mut filter)?;
-    let mut conn = state.pool.acquire().await?;
+    let mut conn = state.conn().await?;
     let mut found = deliveries::list(
         &mut conn,
         caller.tenant_id,

@@ -46,7 +46,7 @@ pub async fn replay_delivery(
     Writer(caller): Writer,
     DeliveryPath(id): DeliveryPath,
 ) -> Result<(StatusCode, Json<Delivery>), Problem> {
-    let mut conn = state.pool.acquire().await?;
+    let mut conn = state.conn().await?;
     let mut tx = conn.begin().await?;
     match deliveries::replay(&mut tx, caller.tenant_id, id).await? {
         Replayed::Due => {}

@@ -79,7 +79,7 @@ pub async fn replay_failed_deliveries(
     body: Body,
 ) -> Result<(StatusCode, Json<ReplayedDeliveries>), Problem> {
     let since = parse(&read_json_object(&headers, body, &state.limits).await?)?;
-    let mut conn = state.pool.acquire().await?;
+    let mut conn = state.conn().await?;
     if find(&mut conn, caller.tenant_id, id).await?.status == EndpointStatus::Disabled {
         return Err(endpoint_disabled());
     }

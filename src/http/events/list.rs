@@ -166,7 +166,7 @@ async fn read(
     asked: &EventQuery,
     start: Start,
 ) -> Result<Found, Problem> {
-    let mut conn = state.pool.acquire().await?;
+    let mut conn = state.conn().await?;
     let mut after = match start {
         Start::After(id) => id,
         Start::Oldest => events::horizon(&mut conn, tenant_id).await?,

@@ -11,14 +11,15 @@ use http_body::{Frame, SizeHint};
 
 use super::{
     FILE_BYTES,
-    turn::{HeldBytes, Pauses, Turn},
+    turn::{HeldBytes, Turn},
 };
+use crate::turns::{Handle, Pause};
 
 /// A body on its way.
 pub struct Arriving {
     body: Body,
-    pauses: Pauses,
-    is_paused: bool,
+    turn: Handle,
+    pause: Option<Pause>,
     /// What is held for it.
     bytes: Arc<HeldBytes>,
     /// How much of it has come.
@@ -43,8 +44,8 @@ impl Arriving {
     pub fn new(body: Body, turn: &Turn, passes: Passes) -> Self {
         Self {
             body,
-            pauses: turn.pauses(),
-            is_paused: false,
+            turn: turn.handle(),
+            pause: None,
             bytes: turn.bytes(),
             arrived: 0,
             passes,
@@ -52,9 +53,10 @@ impl Arriving {
     }
 
     fn set_paused(&mut self, is_paused: bool) {
-        if self.is_paused != is_paused {
-            self.is_paused = is_paused;
-            self.pauses.set(is_paused);
+        if !is_paused {
+            self.pause = None;
+        } else if self.pause.is_none() {
+            self.pause = Some(self.turn.pause());
         }
     }
 }

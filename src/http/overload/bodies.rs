@@ -43,6 +43,15 @@ impl Bodies {
         left.is_some_and(|left| own == 0 || own + body.bytes <= left)
     }
 
+    /// Takes room where there is any. Whether there was.
+    pub fn try_hold(&mut self, body: Held) -> bool {
+        let has_room = self.have_room_for(body);
+        if has_room {
+            self.hold(body);
+        }
+        has_room
+    }
+
     /// Takes room, whether or not there is any.
     pub fn hold(&mut self, body: Held) {
         if body.bytes > 0 {

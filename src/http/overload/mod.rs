@@ -1,19 +1,20 @@
 //! Requests beyond capacity: refused early, so that those that are taken are answered in time.
 //!
 //! So many requests of the API are worked on at once ([`gate`]), several for each connection to the database, and the next
-//! wait for their turn in the order in which they came. A burst is waited out. Where turns have been short for a while,
+//! wait for their turn: those of a tenant in the order in which they came, and none for those of another that has many
+//! ([`turns`](crate::turns)). A burst is waited out. Where turns have been short for a while,
 //! waiting longer would only make everybody late, and whoever does not get a turn within a moment is refused: 503, with
 //! `Retry-After`, before anything was done. What the bodies of requests take is bounded in the same way, by their declared
 //! lengths until they are read and by what came from then on, and by tenant, since bodies may come slowly.
 //!
-//! Whoever waits for something else is not worked on, and leaves the turn to others: for its body ([`arriving`]), for Gladia
-//! ([`Pauses`]), or for news (the [waiting room](super::wait)). Streams, which many clients do not ask for a second time, are
+//! Whoever waits for something else is not worked on, and leaves the turn to others ([`Pause`](crate::turns::Pause)): for its
+//! body ([`arriving`]), for Gladia, or for news ([`wait`](super::wait)). Streams, which many clients do not ask for a second time, are
 //! never refused here: few at once are opened, and the rest wait.
 //!
 //! What was worked on is in memory until its caller has taken it, which is bounded, too ([`answers`]).
 //!
-//! Callbacks and account webhooks, probes and metrics do not pass here. Since few requests of the API compete with them for
-//! a connection, callbacks find one, however many callers there are.
+//! Callbacks and account webhooks, probes and metrics do not pass here, nor do they compete with callers for the last
+//! connections to the database ([`CallerPool`](crate::db::pool::CallerPool)).
 
 mod answers;
 mod arriving;
@@ -44,18 +45,18 @@ pub use self::{
     answers::{Answers, Room, Takes},
     gate::Gate,
     refusals::Overload,
-    turn::Pauses,
 };
 use super::{
-    auth::presented,
+    auth::{look_up, presented},
     body::{content_length, media_type},
     hand_on,
     problem::{Problem, ProblemType},
+    request_id::note_turn,
     state::AppState,
     v2,
     wait::{MOST_SECONDS, may_wait},
 };
-use crate::domain::ids::TenantId;
+use crate::turns::By;
 
 /// What a file takes while it passes through or is waited for, whatever its size.
 pub const FILE_BYTES: usize = 1_000_000;
@@ -72,8 +73,11 @@ const MOST_RETRY_AFTER: u64 = 3;
 /// Lets requests through when it is their turn.
 pub fn handle(state: AppState, request: Request, next: Next) -> impl Future<Output = Response> {
     if is_stream(&request) {
+        let hash = hash_of_key(&request);
         let opened = async move {
-            let _turn = state.gate.open_stream().await;
+            // A stream is not refused.
+            let by = tenant_of(hash, &state).await.unwrap_or_default();
+            let _turn = state.gate.open_stream(by).await;
             answer_within(WORK_TIMEOUT, next.run(request)).await
         };
         return opened.boxed().left_future();
@@ -81,21 +85,20 @@ pub fn handle(state: AppState, request: Request, next: Next) -> impl Future<Outp
     let longest = longest(&request, &state);
     let answers = state.answers.clone();
     let need = Need::of(request.method());
-    let body = Held {
-        by: known_tenant(&request, &state),
-        bytes: body_bytes(&request, &state),
-    };
     // What a request takes is gone from here before its answer is waited for.
-    let its_turn = take_turn(state, request, body, next).boxed();
+    let its_turn = take_turn(state, request, next).boxed();
     let answered = async move {
-        let answer = match its_turn.await {
-            Ok((_turn, answered)) => match longest {
-                Some(longest) => answer_within(longest, answered).await,
-                None => answered.await,
-            },
-            Err(overload) => refuse(overload).into_response(),
+        let (answer, by) = match its_turn.await {
+            Ok((turn, answered)) => {
+                let answer = match longest {
+                    Some(longest) => answer_within(longest, answered).await,
+                    None => answered.await,
+                };
+                (answer, turn.by())
+            }
+            Err(overload) => return refuse(overload).into_response(),
         };
-        let kept = answers.keep(answer, body.by, need);
+        let kept = answers.keep(answer, by, need);
         kept.unwrap_or_else(|overload| refuse(overload).into_response())
     };
     answered.right_future()
@@ -104,15 +107,19 @@ pub fn handle(state: AppState, request: Request, next: Next) -> impl Future<Outp
 /// Waits for a request's turn, and hands it on.
 async fn take_turn(
     state: AppState,
-    mut request: Request,
-    body: Held,
+    request: Request,
     next: Next,
 ) -> Result<(Turn, impl Future<Output = Response>), Overload> {
+    let hash = hash_of_key(&request);
+    let body = Held {
+        by: tenant_of(hash, &state).await?,
+        bytes: body_bytes(&request, &state),
+    };
     let turn = state.gate.enter(body).await?;
+    note_turn(turn.handle());
     let mut passes = Passes::Nothing;
     if passes_audio_on(&request) {
         passes = Passes::Audio;
-        request.extensions_mut().insert(turn.pauses());
     }
     if is_file(&request) {
         passes = Passes::File;
@@ -149,7 +156,7 @@ fn is_file(request: &Request) -> bool {
     media_type(request.headers()) == "multipart/form-data"
 }
 
-/// Whether Gladia is waited for, to take audio or to give it. Its handler has the [`Pauses`] of the turn then.
+/// Whether Gladia is waited for, to take audio or to give it.
 fn passes_audio_on(request: &Request) -> bool {
     let route = route(request).trim_end_matches('/');
     FILE_ROUTES.iter().any(|end| route.ends_with(end))
@@ -164,15 +171,38 @@ fn route(request: &Request) -> &str {
     matched.map_or("", MatchedPath::as_str)
 }
 
-/// Whose key a request comes with, as far as that is known before anybody has looked it up.
-fn known_tenant(request: &Request, state: &AppState) -> Option<TenantId> {
+/// The hash of the key that a request comes with.
+fn hash_of_key(request: &Request) -> Option<[u8; 32]> {
     let headers = request.headers();
     let key = if route(request).starts_with("/v2/") {
         v2::auth::presented(headers).ok()
     } else {
         presented(headers).ok()
     };
-    Some(state.known_keys.get(&key?.hash())?.tenant_id)
+    Some(key?.hash())
+}
+
+/// Whose a key is, by which it is its turn. One that has not been seen here yet is looked up for that; what it is good for is judged
+/// later.
+///
+/// # Errors
+/// Where too many look.
+async fn tenant_of(hash: Option<[u8; 32]>, state: &AppState) -> Result<By, Overload> {
+    let Some(hash) = hash else {
+        return Ok(None);
+    };
+    let known = || Some(state.known_keys.get(&hash)?.tenant_id);
+    if let Some(tenant_id) = known() {
+        return Ok(Some(tenant_id));
+    }
+    let _turn = state.gate.look().await?;
+    // Another may have looked meanwhile.
+    if let Some(tenant_id) = known() {
+        return Ok(Some(tenant_id));
+    }
+    // Where that fails, the request will say so.
+    let caller = look_up(state, &hash, "").boxed().await.ok();
+    Ok(caller.map(|caller| caller.tenant_id))
 }
 
 /// What the body may come to take. Without a declared length, as much as it may have.

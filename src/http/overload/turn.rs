@@ -6,28 +6,37 @@ use std::sync::{
 };
 
 use super::{bodies::Held, gate::Gate};
-use crate::domain::ids::TenantId;
+use crate::turns::{self, By, Handle};
 
 /// A request that is worked on. Its turn ends when this is dropped.
 #[derive(Debug)]
 pub struct Turn {
-    gate: Gate,
+    turn: turns::Turn,
     bytes: Arc<HeldBytes>,
 }
 
 impl Turn {
-    pub(super) fn new(gate: Gate, body: Held) -> Self {
-        let bytes = Arc::new(HeldBytes {
+    pub(super) fn new(turn: turns::Turn, bytes: Arc<HeldBytes>) -> Self {
+        Self { turn, bytes }
+    }
+
+    /// The bytes that are held for a body.
+    pub(super) fn bytes_of(gate: &Gate, body: Held) -> Arc<HeldBytes> {
+        Arc::new(HeldBytes {
             gate: gate.clone(),
             by: body.by,
             bytes: body.bytes.into(),
-        });
-        Self { gate, bytes }
+        })
     }
 
     /// By which it says that it waits for something else.
-    pub fn pauses(&self) -> Pauses {
-        Pauses(self.gate.clone())
+    pub fn handle(&self) -> Handle {
+        self.turn.handle()
+    }
+
+    /// Whose request it is.
+    pub fn by(&self) -> By {
+        self.bytes.by
     }
 
     /// The bytes of its body, of which some may be given back before it ends.
@@ -36,17 +45,11 @@ impl Turn {
     }
 }
 
-impl Drop for Turn {
-    fn drop(&mut self) {
-        self.gate.end();
-    }
-}
-
 /// Bytes of a body. Given back when this is dropped.
 #[derive(Debug)]
 pub struct HeldBytes {
     gate: Gate,
-    by: Option<TenantId>,
+    by: By,
     /// How many of them are still held.
     bytes: AtomicUsize,
 }
@@ -68,38 +71,5 @@ impl HeldBytes {
 impl Drop for HeldBytes {
     fn drop(&mut self) {
         self.give_back(self.bytes.load(Ordering::Relaxed));
-    }
-}
-
-/// The pauses of a turn.
-#[derive(Debug, Clone)]
-pub struct Pauses(Gate);
-
-impl Pauses {
-    /// Begins or ends one. Whoever comes back from it goes on at once, since to wait twice is to be late twice.
-    pub fn set(&self, is_paused: bool) {
-        self.0.pause(is_paused);
-    }
-
-    /// Pauses for as long as something else is waited for, such as Gladia, which may take its time.
-    pub async fn during<T>(&self, waited: impl Future<Output = T>) -> T {
-        let _pause = Pause::begin(self);
-        waited.await
-    }
-}
-
-/// A pause. It ends when this is dropped, also where the caller hangs up.
-struct Pause<'a>(&'a Pauses);
-
-impl<'a> Pause<'a> {
-    fn begin(pauses: &'a Pauses) -> Self {
-        pauses.set(true);
-        Self(pauses)
-    }
-}
-
-impl Drop for Pause<'_> {
-    fn drop(&mut self) {
-        self.0.set(false);
     }
 }

@@ -16,7 +16,7 @@ mod query;
 mod source;
 mod stream;
 
-use std::{convert::Infallible, sync::Arc, time::Duration};
+use std::{convert::Infallible, time::Duration};
 
 use axum::{
     Extension,
@@ -25,7 +25,7 @@ use axum::{
 };
 use futures_util::{StreamExt, stream::poll_fn};
 use metrics::gauge;
-use tokio::sync::{Semaphore, mpsc};
+use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 
@@ -43,10 +43,13 @@ use super::{
     serve::CutOff,
     state::AppState,
 };
-use crate::domain::{
-    event::EventId,
-    ids::TenantId,
-    shares::{NoPlace, SharedPlace, Shares},
+use crate::{
+    domain::{
+        event::EventId,
+        ids::TenantId,
+        shares::{NoPlace, SharedPlace, Shares},
+    },
+    turns::Turns,
 };
 
 /// The header by which a stream goes on.
@@ -76,7 +79,7 @@ pub struct StreamTiming {
 #[derive(Debug, Clone)]
 pub struct Streams {
     places: Shares,
-    reads: Arc<Semaphore>,
+    reads: Turns,
     timing: StreamTiming,
     stop: CancellationToken,
 }
@@ -89,7 +92,7 @@ impl Streams {
         gauge!("gateway_streams_open").increment(0.0);
         Self {
             places: Shares::new(most),
-            reads: Arc::new(Semaphore::new(READS_AT_ONCE)),
+            reads: Turns::new(READS_AT_ONCE, usize::MAX),
             timing,
             stop,
         }
@@ -141,8 +144,8 @@ pub async fn open(
     let subscription = state.feed.subscribe(source.topic());
     let reader = Reader {
         source,
-        pool: state.pool.clone(),
-        turns: Arc::clone(&streams.reads),
+        callers: state.callers.clone(),
+        turns: streams.reads.clone(),
     };
     let page = reader.read(after).await.map_err(|error| match error {
         Unreadable::Database(error) => error.into(),

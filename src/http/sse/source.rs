@@ -1,14 +1,11 @@
 //! Whose events a stream tells, and how they are read.
 
-use std::sync::Arc;
-
 use sqlx::PgConnection;
-use tokio::sync::Semaphore;
 
 use crate::{
     db::{
         events,
-        pool::{Pool, in_time},
+        pool::{CallerPool, in_time},
     },
     domain::{
         event::{Event, EventId, PublicEventType},
@@ -16,6 +13,7 @@ use crate::{
     },
     feed::{Told, Topic},
     http::{events::cursor, problem::Problem},
+    turns::Turns,
 };
 
 /// How many events are read at once.
@@ -196,17 +194,18 @@ impl Then {
 /// Reads a source's events from the database.
 pub(super) struct Reader {
     pub source: Source,
-    pub pool: Pool,
+    pub callers: CallerPool,
     /// Who may read now.
-    pub turns: Arc<Semaphore>,
+    pub turns: Turns,
 }
 
 impl Reader {
     /// Reads what comes after an event, when it is its turn.
     pub async fn read(&self, after: Option<EventId>) -> Result<Page, Unreadable> {
-        // Never closed; without a turn it would only be less polite.
-        let _turn = self.turns.acquire().await;
-        let mut conn = self.pool.acquire().await?;
+        let by = Some(self.source.tenant_id());
+        // Without a turn it would only be less polite.
+        let _turn = self.turns.enter_patiently(by).await;
+        let mut conn = self.callers.acquire(by).await?;
         let page = in_time(self.source.read(&mut conn, after)).await?;
         conn.put_back();
         Ok(page)

@@ -60,7 +60,7 @@ async fn insert_and_commit(state: &AppState, accepted: Accepted<'_>) -> Result<J
     warnings.extend_from_slice(accepted.options.warnings());
     let mut span = accepting();
     let trace = span.context();
-    let mut conn = state.pool.acquire().await?;
+    let mut conn = state.conn().await?;
     let mut tx = conn.begin().await?;
     let job = NewJob {
         id: job_id,
@@ -106,7 +106,7 @@ async fn insert_and_commit(state: &AppState, accepted: Accepted<'_>) -> Result<J
 
 /// Finds for a repeated request the job that its first time made.
 pub async fn replay(state: &AppState, caller: Caller, job_id: JobId) -> Result<Committed, Problem> {
-    let job = find(&mut *state.pool.acquire().await?, caller.tenant_id, job_id).await?;
+    let job = find(&mut *state.conn().await?, caller.tenant_id, job_id).await?;
     Ok(Committed {
         caller,
         job: Box::new(job),

@@ -32,7 +32,7 @@ pub async fn accept(
         return Ok(None);
     }
     let now = if audio::says_until_when(audio_url) {
-        db::clock::now(&mut *state.pool.acquire().await?).await?
+        db::clock::now(&mut *state.conn().await?).await?
     } else {
         // Nothing depends on it.
         DateTime::<Utc>::UNIX_EPOCH

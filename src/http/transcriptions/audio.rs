@@ -60,7 +60,7 @@ pub async fn look_up(
     audio_url: &AudioUrl,
     too_long: TooLong,
 ) -> Result<KnownAudio, Problem> {
-    let mut conn = state.pool.acquire().await?;
+    let mut conn = state.conn().await?;
     let now = db::clock::now(&mut conn).await?;
     let ownership = db::uploads::find_owner(&mut conn, caller.tenant_id, audio_url).await?;
     judge(state, audio_url, ownership, now, too_long)

@@ -36,7 +36,7 @@ pub async fn cancel_transcription(
     Writer(caller): Writer,
     JobPath(id): JobPath,
 ) -> Result<Json<Transcription>, Problem> {
-    let mut conn = state.pool.acquire().await?;
+    let mut conn = state.conn().await?;
     match db::job_endings::cancel(&mut conn, caller.tenant_id, id).await? {
         // Of an erased one, the look gives the receipt.
         Moved::Done | Moved::Deleted => {

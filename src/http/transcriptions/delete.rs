@@ -28,7 +28,7 @@ pub async fn delete_transcription(
     Writer(caller): Writer,
     JobPath(id): JobPath,
 ) -> Result<StatusCode, Problem> {
-    let mut conn = state.pool.acquire().await?;
+    let mut conn = state.conn().await?;
     match db::job_endings::delete(&mut conn, caller.tenant_id, id, !state.zero_data_retention)
         .await?
     {

@@ -81,7 +81,7 @@ fn find_now(
     id: JobId,
 ) -> BoxFuture<'_, Result<Box<Job>, Problem>> {
     Box::pin(async move {
-        let mut conn = state.pool.acquire().await?;
+        let mut conn = state.conn().await?;
         let looking = db::jobs::find_of_key(&mut conn, caller, id, true);
         let found = db::pool::in_time(looking).await?;
         let job = match found.filter(|job| job.deleted_at.is_none()) {

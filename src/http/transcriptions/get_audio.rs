@@ -1,7 +1,6 @@
 //! `GET /v1/transcriptions/{id}/audio`: the original, streamed from Gladia.
 
 use axum::{
-    Extension,
     body::Body,
     extract::State,
     http::{HeaderMap, HeaderName, HeaderValue, header},
@@ -16,8 +15,9 @@ use crate::{
     http::{
         auth::Reader,
         compression::AsItIs,
-        overload::{FILE_BYTES, Pauses, Takes},
+        overload::{FILE_BYTES, Takes},
         problem::{Problem, ProblemType},
+        request_id::pause_during,
         state::AppState,
     },
 };
@@ -59,10 +59,9 @@ pub async fn get_transcription_audio(
     State(state): State<AppState>,
     Reader(caller): Reader,
     JobPath(id): JobPath,
-    Extension(pauses): Extension<Pauses>,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
-    open(&state, caller.tenant_id, id, &pauses, &headers).await
+    open(&state, caller.tenant_id, id, &headers).await
 }
 
 /// Opens a transcription's audio where Gladia keeps it, or the part that the caller's headers ask for.
@@ -73,14 +72,13 @@ pub async fn open(
     state: &AppState,
     tenant_id: TenantId,
     id: JobId,
-    pauses: &Pauses,
     headers: &HeaderMap,
 ) -> Result<Response, Problem> {
     // Whether an If-Range holds, only the storage could tell. The whole is right in any case.
     let range = headers
         .get(header::RANGE)
         .filter(|_| !headers.contains_key(header::IF_RANGE));
-    let mut conn = state.pool.acquire().await?;
+    let mut conn = state.conn().await?;
     let job = in_time(find(&mut conn, tenant_id, id)).await?;
     drop(conn);
     if state.zero_data_retention {
@@ -94,7 +92,7 @@ pub async fn open(
             "Gladia does not have the audio, or not yet. Ask again later.",
         )
     })?;
-    let upstream = match pauses.during(state.gladia.audio(&gladia_id, range)).await {
+    let upstream = match pause_during(state.gladia.audio(&gladia_id, range)).await {
         Ok(response) => response,
         Err(GladiaError::Refused { .. }) => {
             return Err(Problem::new(

@@ -65,7 +65,7 @@ pub async fn get_transcription_timeline(
     Reader(caller): Reader,
     JobPath(id): JobPath,
 ) -> Result<Json<TranscriptionTimeline>, Problem> {
-    let mut conn = state.pool.acquire().await?;
+    let mut conn = state.conn().await?;
     let mut tx = db::timeline::begin_reading(&mut conn).await?;
     let job = find(&mut tx, caller.tenant_id, id).await?;
     let history = db::timeline::read(&mut tx, &job).await?;

@@ -64,7 +64,7 @@ pub async fn list_transcriptions(
 ) -> Result<Json<TranscriptionList>, Problem> {
     let mut filter = JobFilter::default();
     let page = Page::parse(query.as_deref(), &mut filter)?;
-    let mut conn = state.pool.acquire().await?;
+    let mut conn = state.conn().await?;
     let mut found = db::jobs::list(
         &mut conn,
         caller.tenant_id,

@@ -41,7 +41,7 @@ pub async fn find_presumed(
     id: JobId,
     wants_result: bool,
 ) -> Result<Box<Job>, Problem> {
-    let mut conn = state.pool.acquire().await?;
+    let mut conn = state.conn().await?;
     let found = db::jobs::find_of_key(&mut conn, presumed.caller(), id, wants_result).await?;
     conn.put_back();
     if let Some(job) = found.filter(|job| job.deleted_at.is_none()) {
@@ -49,7 +49,7 @@ pub async fn find_presumed(
     }
     // Before anybody is told that there is none.
     let caller = presumed.prove(state).await?;
-    let job = find(&mut *state.pool.acquire().await?, caller.tenant_id, id).await?;
+    let job = find(&mut *state.conn().await?, caller.tenant_id, id).await?;
     Ok(Box::new(job))
 }
 
@@ -63,7 +63,7 @@ pub async fn find_result_presumed(
     id: JobId,
     wants_result: bool,
 ) -> Result<(CallbackId, Option<StoredResult>), Problem> {
-    let mut conn = state.pool.acquire().await?;
+    let mut conn = state.conn().await?;
     let found =
         db::jobs::find_result_of_key(&mut conn, presumed.caller(), id, wants_result).await?;
     conn.put_back();

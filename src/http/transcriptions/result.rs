@@ -9,10 +9,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use futures_util::{Stream, StreamExt, stream};
-use tokio::{
-    sync::{AcquireError, OwnedSemaphorePermit},
-    task::yield_now,
-};
+use tokio::{sync::AcquireError, task::yield_now};
 
 use crate::{
     db::{
@@ -24,10 +21,12 @@ use crate::{
         compression::Preferred,
         overload::Takes,
         problem::{Problem, ProblemType},
+        request_id,
         state::{AppState, UNPACKED_MIB},
         transcriptions::view::{with_large_result, with_packed_result, with_result},
     },
     journal::result::{Pieces, unpacked, unpacked_bytes},
+    turns::Turn,
 };
 
 /// From which length on a result is unpacked as it is sent. A smaller one takes less memory than what unpacks it like that.
@@ -155,8 +154,8 @@ pub async fn read_into<T: Send + 'static>(
     callback_id: CallbackId,
     make: impl FnOnce(Bytes) -> T + Send + 'static,
 ) -> Result<T, Problem> {
-    let (stored, permit) = find(state, callback_id).await?;
-    unpack(state, callback_id, stored, permit, make).await
+    let (stored, turn) = find(state, callback_id).await?;
+    unpack(state, callback_id, stored, turn, make).await
 }
 
 /// Reads a result, byte for byte as it came. `small`: what was read along with its job.
@@ -168,8 +167,8 @@ pub async fn read_plain(
     callback_id: CallbackId,
     small: Option<StoredResult>,
 ) -> Result<Plain, Problem> {
-    let (stored, permit) = stored(state, callback_id, small).await?;
-    plain(state, callback_id, stored, permit).await
+    let (stored, turn) = stored(state, callback_id, small).await?;
+    plain(state, callback_id, stored, turn).await
 }
 
 /// Reads a result for a caller: packed, if it is stored like that and the caller would rather have it so.
@@ -179,12 +178,12 @@ pub async fn read_packed(
     small: Option<StoredResult>,
     preferred: Preferred,
 ) -> Result<Packed, Problem> {
-    let (stored, permit) = stored(state, callback_id, small).await?;
+    let (stored, turn) = stored(state, callback_id, small).await?;
     match stored.zstd {
         StoredAs::Frame(frame) if preferred == Preferred::Zstd => Ok(Packed::Zstd(frame.into())),
         zstd => {
             let stored = StoredResult { zstd, ..stored };
-            let plain = plain(state, callback_id, stored, permit).await;
+            let plain = plain(state, callback_id, stored, turn).await;
             plain.map(Packed::Plain)
         }
     }
@@ -217,12 +216,12 @@ async fn stored(
     state: &AppState,
     callback_id: CallbackId,
     small: Option<StoredResult>,
-) -> Result<(StoredResult, Option<OwnedSemaphorePermit>), Problem> {
+) -> Result<(StoredResult, Option<Turn>), Problem> {
     if let Some(small) = small {
         return Ok((small, None));
     }
-    let (stored, permit) = find(state, callback_id).await?;
-    Ok((stored, Some(permit)))
+    let (stored, turn) = find(state, callback_id).await?;
+    Ok((stored, Some(turn)))
 }
 
 /// In plain text. What was read along with its job is small enough to be unpacked at once.
@@ -230,32 +229,28 @@ async fn plain(
     state: &AppState,
     callback_id: CallbackId,
     stored: StoredResult,
-    permit: Option<OwnedSemaphorePermit>,
+    turn: Option<Turn>,
 ) -> Result<Plain, Problem> {
-    let Some(permit) = permit else {
+    let Some(turn) = turn else {
         let result = unpacked(&stored).map_err(|cause| unreadable(callback_id, cause))?;
         return Ok(Plain::Whole(result));
     };
     match in_pieces(callback_id, stored) {
         Ok(large) => large.map(Plain::Large),
-        Err(stored) => unpack(state, callback_id, stored, permit, Plain::Whole).await,
+        Err(stored) => unpack(state, callback_id, stored, turn, Plain::Whole).await,
     }
 }
 
-async fn find(
-    state: &AppState,
-    callback_id: CallbackId,
-) -> Result<(StoredResult, OwnedSemaphorePermit), Problem> {
-    let permits = state.result_permits.clone();
-    let permit = permits
-        .acquire_owned()
+async fn find(state: &AppState, callback_id: CallbackId) -> Result<(StoredResult, Turn), Problem> {
+    let turn = state.result_turns.enter_patiently(request_id::tenant());
+    let turn = turn
         .await
-        .map_err(|_| unreadable(callback_id, "no permit"))?;
-    let mut conn = state.pool.acquire().await?;
+        .ok_or_else(|| unreadable(callback_id, "no turn"))?;
+    let mut conn = state.conn().await?;
     let looking = db::jobs::find_result(&mut conn, callback_id);
     if let Some(stored) = db::pool::in_time(looking).await? {
         conn.put_back();
-        return Ok((stored, permit));
+        return Ok((stored, turn));
     }
     // Erased since the job was read.
     let receipt = db::receipts::find_by_callback(&mut conn, callback_id).await?;
@@ -274,13 +269,13 @@ fn in_pieces(
     }
 }
 
-/// Large results take milliseconds to unpack; the other requests of this thread do not wait for it. The permit goes along,
+/// Large results take milliseconds to unpack; the other requests of this thread do not wait for it. The turn goes along,
 /// since unpacking does not end when the caller goes away.
 async fn unpack<T: Send + 'static>(
     state: &AppState,
     callback_id: CallbackId,
     stored: StoredResult,
-    permit: OwnedSemaphorePermit,
+    turn: Turn,
     make: impl FnOnce(Bytes) -> T + Send + 'static,
 ) -> Result<T, Problem> {
     let room = state
@@ -291,7 +286,7 @@ async fn unpack<T: Send + 'static>(
         .await
         .map_err(|_: AcquireError| unreadable(callback_id, "no room"))?;
     let reading = tokio::task::spawn_blocking(move || {
-        let _held = (permit, room);
+        let _held = (turn, room);
         Ok(make(unpacked(&stored)?))
     });
     reading

@@ -81,7 +81,7 @@ pub async fn retry_transcription(
     let body = read_optional_json_object(&headers, body, &state.limits).await?;
     let may_accept = state.rules.callers_accept_second_bills || caller.scope == Scope::Admin;
     let accepts_second_bill = parse(&body)? && may_accept;
-    let mut conn = state.pool.acquire().await?;
+    let mut conn = state.conn().await?;
     let retry = match retries::retry(&mut conn, caller.tenant_id, id, accepts_second_bill).await? {
         Retried::Queued(cost) => {
             state.wakeups.jobs_changed();

@@ -140,7 +140,7 @@ pub async fn note(
     caller: Caller,
     upload: Upload,
 ) -> Result<UploadedAudio, Problem> {
-    let mut conn = state.pool.acquire().await?;
+    let mut conn = state.conn().await?;
     let noting = db::uploads::insert(&mut conn, caller.tenant_id, &upload);
     let (id, created_at) = in_time(noting).await?;
     metrics::counter!("gateway_uploads_total").increment(1);

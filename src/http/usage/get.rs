@@ -50,7 +50,7 @@ pub async fn get_usage(
     RawQuery(query): RawQuery,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
-    let mut conn = state.pool.acquire().await?;
+    let mut conn = state.conn().await?;
     let now = db::clock::now(&mut conn).await?;
     let asked = UsageQuery::parse(query.as_deref(), now)?;
     let tenant_id = match (caller.scope, asked.tenant) {

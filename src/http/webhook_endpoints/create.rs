@@ -61,7 +61,7 @@ pub async fn create_webhook_endpoint(
         event_types: &requested.event_types,
         includes_result: requested.includes_result,
     };
-    let mut conn = state.pool.acquire().await?;
+    let mut conn = state.conn().await?;
     let mut tx = conn.begin().await?;
     if !db::webhook_endpoints::insert(&mut tx, new).await? {
         return Err(Problem::new(

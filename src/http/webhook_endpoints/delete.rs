@@ -28,7 +28,7 @@ pub async fn delete_webhook_endpoint(
     Writer(caller): Writer,
     EndpointPath(id): EndpointPath,
 ) -> Result<StatusCode, Problem> {
-    let mut conn = state.pool.acquire().await?;
+    let mut conn = state.conn().await?;
     if !db::webhook_endpoints::delete(&mut conn, caller.tenant_id, id).await? {
         return Err(no_such_endpoint());
     }

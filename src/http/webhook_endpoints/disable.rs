@@ -31,7 +31,7 @@ pub async fn disable_webhook_endpoint(
     Writer(caller): Writer,
     EndpointPath(id): EndpointPath,
 ) -> Result<Json<WebhookEndpoint>, Problem> {
-    let mut conn = state.pool.acquire().await?;
+    let mut conn = state.conn().await?;
     let before = find(&mut conn, caller.tenant_id, id).await?;
     if before.status == EndpointStatus::Disabled {
         return Ok(Json(before));

@@ -30,7 +30,7 @@ pub async fn enable_webhook_endpoint(
     Writer(caller): Writer,
     EndpointPath(id): EndpointPath,
 ) -> Result<Json<WebhookEndpoint>, Problem> {
-    let mut conn = state.pool.acquire().await?;
+    let mut conn = state.conn().await?;
     if !db::webhook_endpoints::enable(&mut conn, caller.tenant_id, id).await? {
         return Err(no_such_endpoint());
     }

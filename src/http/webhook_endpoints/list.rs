@@ -49,7 +49,7 @@ pub async fn list_webhook_endpoints(
     RawQuery(query): RawQuery,
 ) -> Result<Json<WebhookEndpointList>, Problem> {
     let page = Page::parse(query.as_deref(), &mut Unfiltered("webhook_endpoints"))?;
-    let mut conn = state.pool.acquire().await?;
+    let mut conn = state.conn().await?;
     let rows = page.rows_to_read();
     let mut endpoints =
         db::webhook_endpoints::list(&mut conn, caller.tenant_id, page.cursor, rows).await?;

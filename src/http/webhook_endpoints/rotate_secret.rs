@@ -38,7 +38,7 @@ pub async fn rotate_webhook_endpoint_secret(
 ) -> Result<Json<RotatedSecret>, Problem> {
     let overlap = signing_secret::read_overlap(&headers, body, &state.limits).await?;
     let (secret, stored) = signing_secret::make(&state, caller.tenant_id, Some(id))?;
-    let mut conn = state.pool.acquire().await?;
+    let mut conn = state.conn().await?;
     if !db::signing_secrets::rotate(&mut conn, &stored, overlap).await? {
         return Err(no_such_endpoint());
     }

@@ -54,7 +54,7 @@ pub async fn test_webhook_endpoint(
 ) -> Result<(StatusCode, Json<TestedWebhookEndpoint>), Problem> {
     // Before the event is there, so that its number is not missed.
     let news = state.feed.subscribe(Topic::Tenant(caller.tenant_id));
-    let mut conn = state.pool.acquire().await?;
+    let mut conn = state.conn().await?;
     let Some(position) = db::webhook_endpoints::test(&mut conn, caller.tenant_id, id).await? else {
         find(&mut conn, caller.tenant_id, id).await?;
         return Err(disabled());
@@ -82,7 +82,7 @@ async fn wait_for_id(
     loop {
         // What is heard may be another event, and this one may have been numbered before.
         let _ = timeout(LOOK_INTERVAL, news.next()).await;
-        let mut conn = state.pool.acquire().await?;
+        let mut conn = state.conn().await?;
         let id = db::events::find_id(&mut conn, position).await?;
         if id.is_some() || Instant::now() >= deadline {
             return Ok(id);

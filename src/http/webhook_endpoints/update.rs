@@ -36,7 +36,7 @@ pub async fn update_webhook_endpoint(
 ) -> Result<Json<WebhookEndpoint>, Problem> {
     let body = read_json_object(&headers, body, &state.limits).await?;
     let requested = RequestedChange::parse(body, state.notifier.guard())?;
-    let mut conn = state.pool.acquire().await?;
+    let mut conn = state.conn().await?;
     let change = requested.as_change();
     if !db::webhook_endpoints::update(&mut conn, caller.tenant_id, id, change).await? {
         return Err(no_such_endpoint());

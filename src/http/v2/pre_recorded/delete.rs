@@ -17,7 +17,7 @@ pub async fn delete_job(
     KeyedWriter(caller): KeyedWriter,
     JobPath(id): JobPath,
 ) -> Result<StatusCode, V2Error> {
-    let mut conn = state.pool.acquire().await?;
+    let mut conn = state.conn().await?;
     let deletes_at_gladia = !state.zero_data_retention;
     match db::job_endings::delete_ended(&mut conn, caller.tenant_id, id, deletes_at_gladia).await? {
         DeletedEnded::Done => {

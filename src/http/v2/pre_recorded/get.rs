@@ -21,7 +21,7 @@ pub async fn get_job(
     base: Base,
     JobPath(id): JobPath,
 ) -> Result<Response, V2Error> {
-    let mut conn = state.pool.acquire().await?;
+    let mut conn = state.conn().await?;
     let job = find(&mut conn, caller.tenant_id, id).await?;
     conn.put_back();
     let callback_id = job.result_callback_id;

@@ -4,14 +4,12 @@
 //! that takes its key along to another host takes it nowhere.
 
 use axum::{
-    Extension,
     extract::State,
     http::{HeaderMap, HeaderValue, header},
     response::Response,
 };
 
 use crate::http::{
-    overload::Pauses,
     problem::{Problem, ProblemType},
     state::AppState,
     transcriptions::{get_audio, lookup::JobPath},
@@ -23,10 +21,9 @@ pub async fn get_file(
     State(state): State<AppState>,
     KeyedReader(caller): KeyedReader,
     JobPath(id): JobPath,
-    Extension(pauses): Extension<Pauses>,
     headers: HeaderMap,
 ) -> Result<Response, V2Error> {
-    let mut response = get_audio::open(&state, caller.tenant_id, id, &pauses, &headers)
+    let mut response = get_audio::open(&state, caller.tenant_id, id, &headers)
         .await
         .map_err(refusal)?;
     // What the storage takes it for may be JSON, which clients would parse.

@@ -213,7 +213,7 @@ impl Walk {
 
     /// No connection is held beyond the look.
     async fn list(&self, slice: Slice) -> Result<Jobs, Problem> {
-        let mut conn = self.state.pool.acquire().await?;
+        let mut conn = self.state.conn().await?;
         let filter = &self.query.filter;
         let listing = db::jobs::list(&mut conn, self.tenant_id, filter, slice);
         Ok(db::pool::in_time(listing).await?)

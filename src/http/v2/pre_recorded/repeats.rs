@@ -22,7 +22,7 @@ use crate::{
     db::{
         self,
         idempotency::{Reservation, reserve},
-        pool::{Pool, in_time},
+        pool::{CallerPool, in_time},
         repeats::{self, Row, Told},
     },
     domain::{
@@ -120,13 +120,13 @@ impl CreateKey {
     ) -> Result<Claimed, V2Error> {
         let row = &self.row;
         let began = Instant::now();
-        let mut conn = state.pool.acquire().await?;
+        let mut conn = state.conn().await?;
         let arrived_at = in_time(db::clock::now(&mut conn)).await?;
         conn.put_back();
         let mut was_under_way = false;
         while began.elapsed() < PATIENCE {
             // No connection is held while it waits.
-            let mut conn = state.pool.acquire().await?;
+            let mut conn = state.conn().await?;
             let reserving = reserve(&mut conn, row.tenant_id, &row.key, row.holder, LEASE);
             let reserved = in_time(reserving).await?;
             if reserved == Reservation::Reserved {
@@ -179,11 +179,11 @@ impl CreateKey {
             holder,
         } = self.row.clone();
         let window = state.rules.create_repeat_window;
-        let held = HeldKey::reserved(&state.pool, tenant_id, key, holder, window);
+        let held = HeldKey::reserved(&state.callers, tenant_id, key, holder, window);
         let note = Note {
             row: self.row,
             window,
-            pool: state.pool.clone(),
+            callers: state.callers.clone(),
             stopping: state.stopping.clone(),
         };
         Claimed::New(held, self.fingerprint, note)
@@ -194,7 +194,7 @@ impl CreateKey {
 pub struct Note {
     row: Row,
     window: Duration,
-    pool: Pool,
+    callers: CallerPool,
     stopping: CancellationToken,
 }
 
@@ -230,7 +230,7 @@ impl Note {
         // A process that ends leaves the row as it is; it counts no longer than it says.
         let kept = tokio::time::sleep_until(kept_until);
         if self.stopping.run_until_cancelled(kept).await.is_some()
-            && let Ok(mut conn) = self.pool.acquire().await
+            && let Ok(mut conn) = self.callers.acquire(Some(self.row.tenant_id)).await
         {
             let _ = in_time(repeats::forget(&mut conn, &self.row)).await;
         }
@@ -244,7 +244,7 @@ impl Note {
         };
         for tried in 1..=TRIES {
             let written = async {
-                let mut conn = self.pool.acquire().await?;
+                let mut conn = self.callers.acquire(Some(self.row.tenant_id)).await?;
                 match fate {
                     Fate::UnderWay => Ok(()),
                     Fate::Left(at) => {

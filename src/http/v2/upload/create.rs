@@ -1,7 +1,7 @@
 //! `POST /v2/upload`: a file, as the part `audio` of a form, or from where Gladia fetches it.
 
 use axum::{
-    Extension, Json,
+    Json,
     body::Body,
     extract::State,
     http::{HeaderMap, StatusCode, header},
@@ -15,8 +15,8 @@ use crate::{
     http::{
         body,
         form::{Destination, Parts, receive},
-        overload::Pauses,
         problem::{Problem, ProblemType},
+        request_id::pause_during,
         state::AppState,
         transcriptions::audio::{self, TooLong},
         uploads::create::{UploadedAudio, keep, note, refuse_files},
@@ -48,13 +48,12 @@ pub async fn create_upload(
     State(state): State<AppState>,
     KeyedWriter(caller): KeyedWriter,
     base: Base,
-    Extension(pauses): Extension<Pauses>,
     headers: HeaderMap,
     body: Body,
 ) -> Result<Json<Uploaded>, V2Error> {
     refuse_files(&state)?;
     let (upload, source) = if body::media_type(&headers) == "application/json" {
-        by_url(&state, caller, &pauses, body).await?
+        by_url(&state, caller, body).await?
     } else {
         (by_form(&state, caller, &headers, body).await?, None)
     };
@@ -105,7 +104,6 @@ async fn by_form(
 async fn by_url(
     state: &AppState,
     caller: Caller,
-    pauses: &Pauses,
     body: Body,
 ) -> Result<(UploadedAudio, Option<String>), V2Error> {
     let (limit, timeout) = (state.limits.max_request_bytes, state.limits.request_timeout);
@@ -119,7 +117,7 @@ async fn by_url(
     // Another tenant's file would be opened by the account's key.
     let known = audio::look_up(state, caller, &audio_url, TooLong::PassedOn).await?;
     let upload = state.gladia.upload_from_url(&known.audio_url);
-    let uploaded = pauses.during(upload).await.map_err(Problem::from)?;
+    let uploaded = pause_during(upload).await.map_err(Problem::from)?;
     let metadata = uploaded.audio_metadata.as_ref();
     let size = metadata.and_then(|metadata| metadata.size);
     let size_bytes = size.filter(|size| *size > 0).ok_or_else(|| {
