@@ -87,6 +87,9 @@ const USABLE_TIMEOUT: Duration = Duration::from_secs(5);
 /// answered fails whoever uses it, as it does whoever is using it then.
 const TRUSTED_IDLE_TIME: Duration = Duration::from_millis(250);
 
+/// What whoever waits for a connection is told where there is only a server that keeps nothing.
+const TAKES_NO_WRITES: io::ErrorKind = io::ErrorKind::ReadOnlyFilesystem;
+
 /// Parses a database URL.
 ///
 /// # Errors
@@ -157,17 +160,20 @@ pub fn lazy_pool(options: PgConnectOptions, max_connections: u32) -> PgPool {
 
 /// Whether a connection can be used again: its server takes writes, and it is in no transaction of which its client does not know.
 ///
-/// Where another server has taken over, the one before may let those stay who are connected, and refuse whatever they write.
+/// Where another server has taken over, the one before may let those stay who are connected, and refuse whatever they write. And a
+/// connection that was opened while the database was set to take no writes keeps to that when it takes them again.
 ///
 /// sqlx rolls a transaction back that is dropped, but knows of none before its beginning is answered. Whoever hangs up at that
 /// moment would leave it open, the next one would join it, and lose with it what was answered as kept. So whatever is not
 /// known to be done ([`pool::Loan::put_back`]) is asked before it is used again.
 async fn is_usable(conn: &mut PgConnection) -> sqlx::Result<bool> {
     // One message without parameters: a transaction of its own begins at the very instant of its statement.
-    sqlx::raw_sql("SELECT now() = statement_timestamp() AND NOT pg_is_in_recovery()")
-        .fetch_one(conn)
-        .await?
-        .try_get(0)
+    sqlx::raw_sql(
+        "SELECT now() = statement_timestamp() AND current_setting('transaction_read_only') = 'off'",
+    )
+    .fetch_one(conn)
+    .await?
+    .try_get(0)
 }
 
 /// What every connection is set to.
@@ -282,17 +288,30 @@ fn code_of(error: &sqlx::Error) -> Option<Cow<'_, str>> {
     error.as_database_error()?.code()
 }
 
-/// Whether the database answers.
+/// Whether the database takes writes. A standby and one that is set to take none (its disk is full, say) answer all the same.
 ///
 /// # Errors
-/// Where it does not.
-pub async fn ping(pool: &Pool) -> Result<(), sqlx::Error> {
-    let mut conn = pool.acquire().await?;
-    sqlx::query!(r#"SELECT 1 AS "one!""#)
-        .fetch_one(&mut *conn)
-        .await?;
-    conn.put_back();
-    Ok(())
+/// Where it does not answer.
+pub async fn ping(pool: &Pool) -> Result<bool, sqlx::Error> {
+    let mut conn = match pool.acquire().await {
+        Err(sqlx::Error::Io(error)) if error.kind() == TAKES_NO_WRITES => return Ok(false),
+        opened => opened?,
+    };
+    let takes_writes = takes_writes(&mut conn).await?;
+    if takes_writes {
+        conn.put_back();
+    }
+    Ok(takes_writes)
+}
+
+/// The same of the server at the other end of a connection.
+///
+/// # Errors
+/// Where it does not answer.
+pub async fn takes_writes(conn: &mut PgConnection) -> Result<bool, sqlx::Error> {
+    sqlx::query_scalar!(r#"SELECT current_setting('transaction_read_only') = 'off' AS "is!""#)
+        .fetch_one(conn)
+        .await
 }
 
 /// Whether the database was away, so that the same statement may succeed later.

@@ -79,7 +79,7 @@ impl SpoolDrain {
         self.spool.take_over();
         if self.intake.is_away() {
             let answered = timeout(PING_TIMEOUT, db::ping(self.intake.pool())).await;
-            if !matches!(answered, Ok(Ok(()))) {
+            if !matches!(answered, Ok(Ok(true))) {
                 return false;
             }
             self.intake.set_away(false);

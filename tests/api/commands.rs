@@ -245,16 +245,18 @@ async fn a_start_whose_migrations_take_long_does_without_the_connection_it_has_o
     let options = db::parse_url(app.database_url()).unwrap();
     let mut migrates = PgConnection::connect_with(&options).await.unwrap();
     migrates.lock().await.unwrap();
+    let before: String = app.scalar("SELECT clock_timestamp()::text").await;
     let pool = app.pool.clone();
     let cuts = async move {
-        // Nothing was asked of it but its settings, and longer ago than an idle connection is trusted.
+        // Nothing was asked of it but whether it can be used, and longer ago than an idle connection is trusted.
         eventually("connection that waits for the migrations", async || {
             let mut conn = pool.acquire().await.unwrap();
             let cut = sqlx::query(
                 "SELECT pg_terminate_backend(pid) FROM pg_stat_activity
-                 WHERE datname = current_database() AND state = 'idle' AND query LIKE '%tcp_keepalives_count%'
-                   AND state_change < clock_timestamp() - interval '1 s'",
+                 WHERE datname = current_database() AND state = 'idle' AND query LIKE '%statement_timestamp()%'
+                   AND state_change < clock_timestamp() - interval '1 s' AND backend_start > $1::text::timestamptz",
             )
+            .bind(&before)
             .fetch_all(&mut *conn)
             .await
             .unwrap();

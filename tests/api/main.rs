@@ -72,6 +72,7 @@ mod overload;
 mod poll;
 mod proof;
 mod random_callbacks;
+mod read_only_database;
 mod reconcile;
 mod recorded_deliveries;
 mod refused_bodies;

@@ -1,19 +1,21 @@
 //! Those who ask on behalf of all who wait: what has gone cold at hand whether it still answers, and then sqlx's pool, which
-//! may open a connection.
+//! may open a connection. Nobody gets one to a server that takes no writes.
 //!
 //! In tasks of their own: one who waits no more, since another one has put a connection back, would leave behind a connection
 //! that is half open. It also keeps what it takes to open one, some fifteen kilobytes, out of every request and every stream.
 
 use std::{
+    io,
     pin::pin,
     sync::Arc,
     time::{Duration, Instant},
 };
 
-use sqlx::{Connection, Postgres, pool::PoolConnection};
+use sqlx::{PgConnection, Postgres, pool::PoolConnection};
 use tokio::time;
 
 use super::Parts;
+use crate::db::{TAKES_NO_WRITES, is_usable};
 
 /// An asker whose question takes longer does not keep others from asking. Something may have come back to the pool meanwhile, or
 /// the database be back.
@@ -33,14 +35,27 @@ impl Parts {
             let Some((mut conn, since)) = resting else {
                 break;
             };
-            let answer = time::timeout(self.pool.options().get_acquire_timeout(), conn.ping());
-            match answer.await {
-                Ok(Ok(())) => return Ok((conn, since)),
-                Ok(Err(_)) | Err(_) => conn.close_on_drop(),
+            match self.ask(&mut conn).await {
+                Ok(true) => return Ok((conn, since)),
+                Ok(false) | Err(_) => conn.close_on_drop(),
             }
         }
-        let conn = self.pool.acquire().await?;
-        Ok((conn, Instant::now()))
+        let mut conn = self.pool.acquire().await?;
+        let answer = self.ask(&mut conn).await;
+        if let Ok(true) = answer {
+            return Ok((conn, Instant::now()));
+        }
+        conn.close_on_drop();
+        let refused = io::Error::new(TAKES_NO_WRITES, "it answers and takes no writes");
+        answer.and(Err(sqlx::Error::Io(refused)))
+    }
+
+    /// Whether a connection can be used.
+    async fn ask(&self, conn: &mut PgConnection) -> sqlx::Result<bool> {
+        let patience = self.pool.options().get_acquire_timeout();
+        time::timeout(patience, is_usable(conn))
+            .await
+            .unwrap_or(Err(sqlx::Error::PoolTimedOut))
     }
 
     /// Whether there is something to be found: not all connections are lent to somebody.

@@ -7,6 +7,7 @@ use metrics::gauge;
 
 use crate::{
     db::{
+        self,
         dispatch::{self, Dispatch},
         gauges::{self, Gauges},
     },
@@ -24,6 +25,9 @@ pub async fn get_metrics(State(state): State<AppState>) -> impl IntoResponse {
     // What was read by the end of it counts: a database that counts slowly is there.
     let read = async {
         let mut conn = state.pool.acquire().await?;
+        if !db::takes_writes(&mut conn).await? {
+            return Ok(());
+        }
         dispatch = dispatch::find(&mut conn).await?;
         is_up = true;
         gauges = Some(gauges::read(&mut conn).await?);

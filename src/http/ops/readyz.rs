@@ -1,8 +1,8 @@
 //! `GET /readyz`: whether a load balancer should send requests here.
 //!
 //! Ready means that callbacks can be kept: in the spool, or where there is none, or it cannot be written, in Postgres.
-//! `?for=api` asks for what callers need, which is Postgres. A gateway that is about to end is not ready, though it still does all
-//! that it is asked for: whoever asks here is to send nothing more.
+//! `?for=api` asks for what callers need, which is Postgres. One that takes no writes, as a standby, is as good as none. A gateway
+//! that is about to end is not ready, though it still does all that it is asked for: whoever asks here is to send nothing more.
 
 use std::{sync::atomic::Ordering, time::Duration};
 
@@ -52,14 +52,13 @@ pub async fn get_readyz(
             .into_response();
     }
     // The disk answers sooner than a database that does not.
-    if !is_for_api && can_spool(state.intake.spool()).await || has_database(&state).await {
+    if !is_for_api && can_spool(state.intake.spool()).await {
         return "ok\n".into_response();
     }
-    (
-        StatusCode::SERVICE_UNAVAILABLE,
-        "the database does not answer\n",
-    )
-        .into_response()
+    match find_fault_of_database(&state).await {
+        None => "ok\n".into_response(),
+        Some(fault) => (StatusCode::SERVICE_UNAVAILABLE, fault).into_response(),
+    }
 }
 
 async fn can_spool(spool: Option<&Spool>) -> bool {
@@ -71,7 +70,12 @@ async fn can_spool(spool: Option<&Spool>) -> bool {
         .unwrap_or(false)
 }
 
-async fn has_database(state: &AppState) -> bool {
+/// Why the database is of no use, if so.
+async fn find_fault_of_database(state: &AppState) -> Option<&'static str> {
     let answered = tokio::time::timeout(PING_TIMEOUT, db::ping(&state.pool)).await;
-    matches!(answered, Ok(Ok(()))) && state.is_started.load(Ordering::Acquire)
+    match answered {
+        Ok(Ok(true)) if state.is_started.load(Ordering::Acquire) => None,
+        Ok(Ok(false)) => Some("the database takes no writes\n"),
+        _ => Some("the database does not answer\n"),
+    }
 }
