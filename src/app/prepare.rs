@@ -76,11 +76,13 @@ async fn check_migrations(conn: &mut PgConnection) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Whether the database was away, so that the same may succeed later.
+/// Whether the database was away, so that the same may succeed later. One that does not let the gateway in is there: whoever has
+/// just set its address is to be told.
 pub(super) fn is_away(error: &anyhow::Error) -> bool {
+    let is_away = |error| db::is_unavailable(error) && !db::is_login_refused(error);
     error
         .chain()
-        .any(|cause| cause.downcast_ref().is_some_and(db::is_unavailable))
+        .any(|cause| cause.downcast_ref().is_some_and(is_away))
 }
 
 async fn prepare_database(

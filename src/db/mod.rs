@@ -322,6 +322,7 @@ pub fn is_unavailable(error: &sqlx::Error) -> bool {
         | sqlx::Error::Tls(_)
         | sqlx::Error::PoolTimedOut
         | sqlx::Error::PoolClosed => true,
+        sqlx::Error::Database(_) if is_login_refused(error) => true,
         sqlx::Error::Database(error) => error.code().is_some_and(|code| {
             // Class 08: the connection; 53: out of connections, disk or memory; 57: a shutdown, say; 40: gave way to others.
             ["08", "53", "57", "40"].iter().any(|class| code.starts_with(class))
@@ -330,6 +331,14 @@ pub fn is_unavailable(error: &sqlx::Error) -> bool {
         }),
         _ => false,
     }
+}
+
+/// Whether Postgres does not let the gateway in: until somebody mends the role, its password, the rules for it or the database's
+/// name, no statement succeeds, and then each of them may.
+#[must_use]
+pub fn is_login_refused(error: &sqlx::Error) -> bool {
+    // Class 28: the role or its password; 3D000: there is no such database.
+    code_of(error).is_some_and(|code| code.starts_with("28") || code == "3D000")
 }
 
 /// Whether Postgres gave the transaction up in favour of another, so that it may simply be repeated.

@@ -77,6 +77,7 @@ mod reconcile;
 mod recorded_deliveries;
 mod refused_bodies;
 mod refused_key;
+mod refused_login;
 mod replay;
 mod retention;
 mod retry;

@@ -340,7 +340,11 @@ impl IntoResponse for Problem {
 impl From<sqlx::Error> for Problem {
     fn from(error: sqlx::Error) -> Self {
         if db::is_unavailable(&error) {
-            tracing::warn!(%error, "The database is not available");
+            if db::is_login_refused(&error) {
+                tracing::error!(%error, "The database does not let the gateway in; DATABASE_URL, or the role in it, has to be mended");
+            } else {
+                tracing::warn!(%error, "The database is not available");
+            }
             Self::new(
                 ProblemType::DatabaseUnavailable,
                 "Repeat the request in a moment. With an Idempotency-Key, a repeated create is safe.",
