@@ -52,7 +52,12 @@ impl Acceptor {
     /// # Errors
     /// Where the database is away. The job may have been accepted all the same.
     pub async fn accept(&self, job: JobAtOnce) -> Outcome {
-        self.0.commit(job).await.unwrap_or_else(|| Err(away()))
+        let outcome = self.0.commit(job).await;
+        outcome.unwrap_or_else(|| {
+            Err(away(
+                "the commit that was shared with others ended without a word",
+            ))
+        })
     }
 }
 
@@ -71,7 +76,7 @@ impl Committer for JobCommitter {
             Ok(accepted) => Ok(accepted.get(&job.id).copied()),
             // Postgres has refused, and nothing is accepted. Which of them it was, and why, is found out one by one.
             Err(error @ sqlx::Error::Database(_)) if !db::is_unavailable(error) => Ok(None),
-            Err(_) => Err(away()),
+            Err(error) => Err(away(&error.to_string())),
         });
         outcomes.collect()
     }
@@ -96,7 +101,7 @@ impl JobCommitter {
     }
 }
 
-/// The same for all who waited; the cause is in the log.
-fn away() -> sqlx::Error {
-    sqlx::Error::Io(io::ErrorKind::ConnectionAborted.into())
+/// The same for all who waited: an error is one's own, its text is everybody's, for the log line of each request.
+fn away(cause: &str) -> sqlx::Error {
+    sqlx::Error::Io(io::Error::new(io::ErrorKind::ConnectionAborted, cause))
 }

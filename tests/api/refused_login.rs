@@ -50,6 +50,11 @@ async fn where_the_login_is_refused_callers_come_back_later_and_the_log_alone_sa
         .iter()
         .filter(|line| line.contains("does not let the gateway in") && line.contains(&role));
     assert!(told.count() >= 2, "{log:#?}");
+    // Creates share a commit, and each of them says why it was refused all the same.
+    let creates = log
+        .iter()
+        .filter(|line| line.contains("The database is not available") && line.contains(&role));
+    assert!(creates.count() >= 2, "{log:#?}");
     app.execute(&format!("DROP ROLE {role}")).await;
     app.finish().await;
 }
