@@ -49,8 +49,10 @@ pub(super) async fn bring_up(
             check_migrations(&mut conn).await?;
             return Ok(conn.close().await?);
         }
-        let migrated = db::migrate_through(conn, &options).await;
-        migrated.context("the migrations could not be applied")
+        let migrated = db::migrate_through(conn, &options, None).await;
+        migrated
+            .map(|_| ())
+            .context("the migrations could not be applied")
     };
     // Opened meanwhile, and at hand afterwards. Without it the migrations go on all the same, and then the pool tries again.
     let first = async {

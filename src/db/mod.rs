@@ -9,11 +9,10 @@
 //! answers to (`coalesce(status, '') = 'queued'`), or look up each row by itself (`LATERAL … OFFSET 0`, `= ANY (ARRAY(…))`);
 //! `tests/plans` finds those that do not.
 
-use std::{borrow::Cow, io, str::FromStr, sync::LazyLock, time::Duration};
+use std::{borrow::Cow, io, str::FromStr, time::Duration};
 
 use sqlx::{
     ConnectOptions, Connection, Executor, PgConnection, Row,
-    migrate::{Migrate, MigrateError, Migrator},
     postgres::{PgConnectOptions, PgPool, PgPoolOptions},
 };
 use tokio::time::timeout;
@@ -44,6 +43,7 @@ pub mod jobs;
 pub mod lines;
 pub mod look_ups;
 pub mod looks;
+pub mod migrating;
 pub mod owners;
 pub mod pool;
 pub mod quarantine;
@@ -63,16 +63,8 @@ pub mod wakeups;
 pub mod webhook_endpoints;
 pub mod webhooks;
 
+pub use self::migrating::{MIGRATOR, Migrated, find_missing_migration, migrate, migrate_through};
 use self::pool::Pool;
-
-/// The migrations, compiled in.
-///
-/// A database that is ahead is fine: during a rolling update an older replica may start after a newer one has migrated.
-pub static MIGRATOR: LazyLock<Migrator> = LazyLock::new(|| {
-    let mut migrator = sqlx::migrate!();
-    migrator.set_ignore_missing(true);
-    migrator
-});
 
 /// Postgres's code for a table that is not there.
 pub const UNDEFINED_TABLE: &str = "42P01";
@@ -199,89 +191,6 @@ pub const SESSION_SETTINGS: &str = "
 /// Prepares a connection.
 async fn prepare_session(conn: &mut PgConnection) -> Result<(), sqlx::Error> {
     conn.execute(SESSION_SETTINGS).await.map(|_| ())
-}
-
-/// How often migrations are tried, where the last one gave way to whoever held its table.
-pub const MIGRATION_TRIES: u32 = 30;
-
-/// How long others have the table in between.
-pub const MIGRATION_PAUSE: Duration = Duration::from_secs(1);
-
-/// Applies the migrations. An advisory lock lets many replicas start at once.
-///
-/// # Errors
-/// Where the database does not answer, or refuses one.
-pub async fn migrate(options: &PgConnectOptions) -> Result<(), MigrateError> {
-    let conn = PgConnection::connect_with(options).await?;
-    migrate_through(conn, options).await
-}
-
-/// The same, through a connection that is open: none of a pool's, since one replica may have to wait for another one's
-/// migrations, longer than for any lock.
-///
-/// # Errors
-/// Where the database refuses a migration, or is away by now.
-pub async fn migrate_through(
-    mut conn: PgConnection,
-    options: &PgConnectOptions,
-) -> Result<(), MigrateError> {
-    let mut tries = 1;
-    loop {
-        // Not `run`: what it is generic over keeps the compiler from seeing that this may move between threads.
-        let migrated = MIGRATOR.run_direct(None, &mut conn, false).await;
-        // With it goes the advisory lock.
-        let closed = conn.close().await;
-        match migrated {
-            Err(error) if tries < MIGRATION_TRIES && gave_way(&error) => {
-                tries += 1;
-                tokio::time::sleep(MIGRATION_PAUSE).await;
-                conn = PgConnection::connect_with(options).await?;
-            }
-            Ok(()) => return Ok(closed?),
-            Err(error) => return Err(error),
-        }
-    }
-}
-
-/// The first migration of this version that the database lacks, as its file is named. One that is ahead lacks none.
-///
-/// # Errors
-/// Where the database does not answer.
-pub async fn find_missing_migration(
-    conn: &mut PgConnection,
-) -> Result<Option<String>, MigrateError> {
-    let applied = match conn.list_applied_migrations(&MIGRATOR.table_name).await {
-        Ok(applied) => applied,
-        // A new database has not even the list of them.
-        Err(MigrateError::Execute(error))
-            if code_of(&error).as_deref() == Some(UNDEFINED_TABLE) =>
-        {
-            Vec::new()
-        }
-        Err(error) => return Err(error),
-    };
-    let is_applied = |version| applied.iter().any(|migration| migration.version == version);
-    let missing = MIGRATOR
-        .iter()
-        .find(|migration| !is_applied(migration.version));
-    Ok(missing.map(|migration| format!("{:04} {}", migration.version, migration.description)))
-}
-
-/// Whether a migration waited too long for a lock, which is told then. It may be tried again, on another connection.
-pub fn gave_way(error: &MigrateError) -> bool {
-    let MigrateError::ExecuteMigration(error, version) = error else {
-        return false;
-    };
-    let gave_way = is_locked_out(error);
-    if gave_way {
-        tracing::warn!(%error, version, "A migration gave way to others; trying again");
-    }
-    gave_way
-}
-
-/// Whether a lock was waited for too long.
-fn is_locked_out(error: &sqlx::Error) -> bool {
-    code_of(error).is_some_and(|code| ["55P03", "40P01"].contains(&code.as_ref()))
 }
 
 fn code_of(error: &sqlx::Error) -> Option<Cow<'_, str>> {

@@ -60,6 +60,7 @@ mod listing;
 mod look_up;
 mod look_up_witness;
 mod metrics;
+mod migrating;
 mod odd_requests;
 mod odd_rows;
 mod old_tables;

@@ -1,0 +1,111 @@
+//! Migrations that meet others at work, and what a role is set to.
+
+use gladia_gateway::db;
+use sqlx::{AssertSqlSafe, Connection, PgConnection, migrate::Migrate};
+use url::Url;
+use uuid::Uuid;
+
+use crate::support::{TestApp, command::run_with, eventually};
+
+/// The address of a schema beside the test's own, where `migrate` has come to this version.
+async fn schema_at(app: &TestApp, version: &str) -> String {
+    app.execute("CREATE SCHEMA other").await;
+    let url = format!("{}&options=-csearch_path%3Dother", app.database_url());
+    let migrate = ["migrate", "--to", version];
+    let (migrated, _, error) = run_with(app, &migrate, &[("DATABASE_URL", &url)]).await;
+    assert!(migrated, "{error}");
+    url
+}
+
+/// Until the migrations wait for a lock of the table `jobs`, or do not.
+async fn until_waiting(app: &TestApp, is_waiting: bool) {
+    eventually("change of who waits", async || {
+        let waiting: bool = app
+            .scalar(
+                "SELECT EXISTS (SELECT FROM pg_locks
+                                WHERE relation = 'other.jobs'::regclass AND NOT granted)",
+            )
+            .await;
+        (waiting == is_waiting).then_some(())
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_index_that_meets_a_long_transaction_gives_way_and_says_whose_it_is() {
+    let app = TestApp::start().await;
+    let url = schema_at(&app, "22").await;
+    let mut somebody = PgConnection::connect(app.database_url()).await.unwrap();
+    let pid: i32 = sqlx::query_scalar("SELECT pg_backend_pid()")
+        .fetch_one(&mut somebody)
+        .await
+        .unwrap();
+    sqlx::raw_sql("SET application_name = 'nightly report'")
+        .execute(&mut somebody)
+        .await
+        .unwrap();
+    let mut open = somebody.begin().await.unwrap();
+    sqlx::raw_sql("LOCK TABLE other.jobs IN ROW EXCLUSIVE MODE")
+        .execute(&mut *open)
+        .await
+        .unwrap();
+    let variables = [("DATABASE_URL", url.as_str())];
+    let migrating = run_with(&app, &["migrate", "--to", "23"], &variables);
+    let ends = async {
+        // Twice, and in between whoever wants the table has it.
+        for is_waiting in [true, false, true, false] {
+            until_waiting(&app, is_waiting).await;
+        }
+        open.rollback().await.unwrap();
+    };
+    let ((migrated, said, log), ()) = tokio::join!(migrating, ends);
+    assert!(migrated && said.starts_with("Applied 1"), "{said}{log}");
+    let told = log.lines().find(|line| line.contains("nightly report"));
+    let told = told.unwrap_or_else(|| panic!("nobody is named: {log}"));
+    assert!(told.contains(&pid.to_string()), "{told}");
+    assert!(!log.contains("ROW EXCLUSIVE"), "{log}");
+    somebody.close().await.unwrap();
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_role_is_set_to_ends_no_migration_and_no_wait_for_those_of_others() {
+    let app = TestApp::start().await;
+    let url = schema_at(&app, "60").await;
+    let role = format!("bounded_{}", Uuid::new_v4().simple());
+    for statement in [
+        "CREATE ROLE role LOGIN SUPERUSER PASSWORD 'bounded'",
+        "ALTER ROLE role SET statement_timeout = '100ms'",
+        "ALTER ROLE role SET lock_timeout = '100ms'",
+    ] {
+        app.execute(&statement.replace("role", &role)).await;
+    }
+    let mut url: Url = url.parse().unwrap();
+    url.set_username(&role).unwrap();
+    url.set_password(Some("bounded")).unwrap();
+    let options = db::parse_url(url.as_str()).unwrap();
+
+    let mut others = PgConnection::connect(app.database_url()).await.unwrap();
+    others.lock().await.unwrap();
+    let migrating = tokio::spawn(async move { db::migrate(&options).await });
+    let waits = format!(
+        "pg_stat_activity WHERE usename = '{role}' AND wait_event_type = 'Lock'
+         AND query_start < clock_timestamp() - interval '1 s'"
+    );
+    eventually("wait that is longer than the role's", async || {
+        (app.rows(&waits).await > 0).then_some(())
+    })
+    .await;
+    others.unlock().await.unwrap();
+    migrating.await.unwrap().unwrap();
+    // Nor is there anything left to apply.
+    let (_, said, _) = run_with(&app, &["migrate"], &[("DATABASE_URL", url.as_str())]).await;
+    assert!(said.starts_with("Nothing to apply"), "{said}");
+    // What was made is the role's own.
+    let drop = "REASSIGN OWNED BY role TO CURRENT_USER; DROP ROLE role".replace("role", &role);
+    sqlx::raw_sql(AssertSqlSafe(drop))
+        .execute(&mut others)
+        .await
+        .unwrap();
+    app.finish().await;
+}
