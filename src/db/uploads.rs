@@ -198,35 +198,75 @@ pub async fn find_owners(
     Ok(owners.collect())
 }
 
-/// Forgets one file that is older than the retention and that no job uses, one of its own as well as one whose job never
-/// came to be. `false` where there is none.
+/// A file that is older than the retention.
+#[derive(Debug, Clone, Copy)]
+pub struct AgedUpload {
+    /// Our id of it.
+    pub id: UploadId,
+    /// Since when it has been known.
+    pub created_at: DateTime<Utc>,
+    /// Whether a job uses it.
+    pub is_used: bool,
+}
+
+/// Lists files that are older than the retention, those that jobs use as well, oldest first, behind one of them: whoever walks
+/// on from there comes upon none twice.
 ///
 /// # Errors
 /// Where the database does not answer.
-pub async fn delete_expired(conn: &mut PgConnection, retention: Duration) -> sqlx::Result<bool> {
-    let mut tx = conn.begin().await?;
-    // Locked first, so that nobody begins to use it; the statement after this one sees whoever has.
-    let row = sqlx::query!(
-        "
-        SELECT id FROM uploads u
-        -- As a value, so that the index ends the walk.
-        WHERE created_at <= (SELECT gateway_now() - make_interval(secs => $1))
-          -- Looked up for each: joined, all jobs with uploads would be walked through where few had any.
-          AND (SELECT id FROM jobs WHERE upload_id = u.id LIMIT 1) IS NULL
-        ORDER BY created_at LIMIT 1
-        FOR UPDATE SKIP LOCKED
-        ",
+pub async fn list_aged(
+    conn: &mut PgConnection,
+    retention: Duration,
+    after: Option<AgedUpload>,
+    limit: i64,
+) -> sqlx::Result<Vec<AgedUpload>> {
+    sqlx::query_as!(
+        AgedUpload,
+        r#"
+        SELECT id, created_at,
+               -- Looked up for each: joined, all jobs with uploads would be walked through where few had any.
+               (SELECT id FROM jobs WHERE upload_id = aged.id LIMIT 1) IS NOT NULL AS "is_used!"
+        FROM (
+            SELECT id, created_at FROM uploads
+            -- As a value, so that the index ends the walk.
+            WHERE created_at <= (SELECT gateway_now() - make_interval(secs => $1))
+              AND (created_at, id) > (coalesce($2, '-infinity'::timestamptz), $3)
+            ORDER BY created_at, id LIMIT $4
+        ) aged
+        ORDER BY created_at, id
+        "#,
         retention.as_secs_f64(),
+        after.map(|upload| upload.created_at),
+        after.map_or(Uuid::nil(), |upload| upload.id.0),
+        limit,
     )
-    .fetch_optional(&mut *tx)
+    .fetch_all(conn)
+    .await
+}
+
+/// Forgets those of these files that no job uses: those of their own as well as those whose job never came to be. What
+/// somebody is about to use is passed over.
+///
+/// # Errors
+/// Where the database does not answer.
+pub async fn delete_unused(conn: &mut PgConnection, ids: &[UploadId]) -> sqlx::Result<()> {
+    let ids: Vec<Uuid> = ids.iter().map(|id| id.0).collect();
+    let mut tx = conn.begin().await?;
+    // Locked first, so that nobody begins to use them; the statement after this one sees whoever has.
+    let locked = sqlx::query_scalar!(
+        "SELECT id FROM uploads WHERE id = ANY ($1) ORDER BY id FOR UPDATE SKIP LOCKED",
+        &ids,
+    )
+    .fetch_all(&mut *tx)
     .await?;
-    let Some(row) = row else { return Ok(false) };
     sqlx::query!(
-        "DELETE FROM uploads u WHERE id = $1 AND NOT EXISTS (SELECT FROM jobs WHERE upload_id = u.id)",
-        row.id,
+        "
+        DELETE FROM uploads u
+        WHERE id = ANY ($1) AND (SELECT id FROM jobs WHERE upload_id = u.id LIMIT 1) IS NULL
+        ",
+        &locked,
     )
     .execute(&mut *tx)
     .await?;
-    tx.commit().await?;
-    Ok(true)
+    tx.commit().await
 }

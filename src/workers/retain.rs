@@ -13,16 +13,20 @@ use crate::{
         self,
         job_endings::{self, Ended},
         pool::{Pool, in_time},
-        uploads,
+        uploads::{self, AgedUpload},
     },
     domain::ids::JobId,
 };
 
-/// How many jobs, or files, are taken in one go.
+/// How many jobs are taken in one go.
 const BATCH: i64 = 100;
 
-/// How often files without jobs are looked for: no index leads to them, and they are in no hurry.
-const UPLOADS_INTERVAL: Duration = Duration::from_hours(1);
+/// How many files are looked at in one go.
+const FILES_BATCH: i64 = 500;
+
+/// How often files without jobs are looked for: no index leads to them, so all that are old are walked past, and they are in no
+/// hurry.
+const FILES_INTERVAL: Duration = Duration::from_hours(1);
 
 /// Erases what is older than the retention.
 #[derive(Debug, Clone)]
@@ -45,6 +49,15 @@ struct Walk {
     last_failure: Option<(JobId, sqlx::Error)>,
 }
 
+/// A walk through the files that are older than the retention, most of which jobs may use.
+#[derive(Debug)]
+struct FileWalk {
+    /// Where it has come to. `None`: it is to begin.
+    after: Option<AgedUpload>,
+    /// When.
+    begins_at: Instant,
+}
+
 impl Walk {
     /// Says what could not be erased: in one line, since it comes again with each walk.
     fn report(self) {
@@ -61,12 +74,15 @@ impl Walk {
 impl Retention {
     /// Looks until told to stop. A transaction that is cut off is rolled back, and another look finds the same.
     pub async fn run(self, stop: CancellationToken) {
-        let mut next_uploads = Instant::now();
         let mut walk = Walk::default();
+        let mut files = FileWalk {
+            after: None,
+            begins_at: Instant::now(),
+        };
         loop {
             let swept = tokio::select! {
                 () = stop.cancelled() => return,
-                swept = self.sweep(&mut walk, &mut next_uploads) => swept,
+                swept = self.sweep(&mut walk, &mut files) => swept,
             };
             let rest = match swept {
                 Ok(true) => Duration::ZERO,
@@ -84,17 +100,12 @@ impl Retention {
     }
 
     /// Erases what is due, a batch of each kind. Whether there may be more.
-    async fn sweep(&self, walk: &mut Walk, next_uploads: &mut Instant) -> sqlx::Result<bool> {
+    async fn sweep(&self, walk: &mut Walk, files: &mut FileWalk) -> sqlx::Result<bool> {
         self.erase_jobs(walk).await?;
-        let mut has_more = walk.after.is_some();
-        if Instant::now() >= *next_uploads {
-            if self.erase_uploads().await? {
-                has_more = true;
-            } else {
-                *next_uploads = Instant::now() + UPLOADS_INTERVAL;
-            }
+        if Instant::now() >= files.begins_at {
+            self.erase_files(files).await?;
         }
-        Ok(has_more)
+        Ok(walk.after.is_some() || files.after.is_some())
     }
 
     /// Erases a batch of jobs, behind the one that the walk has come to. Jobs that cannot be erased, however many, are passed
@@ -131,14 +142,24 @@ impl Retention {
         Ok(())
     }
 
-    /// Erases a batch of files that no job uses. Whether there may be more.
-    async fn erase_uploads(&self) -> sqlx::Result<bool> {
+    /// Erases those of a batch of files that no job uses, behind the one that the walk has come to.
+    async fn erase_files(&self, files: &mut FileWalk) -> sqlx::Result<()> {
         let mut conn = self.pool.acquire().await?;
-        for _ in 0..BATCH {
-            if !in_time(uploads::delete_expired(&mut conn, self.keeps_for)).await? {
-                return Ok(false);
-            }
+        let aged = uploads::list_aged(&mut conn, self.keeps_for, files.after, FILES_BATCH);
+        let aged = in_time(aged).await?;
+        let unused: Vec<_> = aged
+            .iter()
+            .filter(|file| !file.is_used)
+            .map(|file| file.id)
+            .collect();
+        if !unused.is_empty() {
+            in_time(uploads::delete_unused(&mut conn, &unused)).await?;
         }
-        Ok(true)
+        let is_full = i64::try_from(aged.len()).is_ok_and(|found| found == FILES_BATCH);
+        files.after = aged.last().copied().filter(|_| is_full);
+        if files.after.is_none() {
+            files.begins_at = Instant::now() + FILES_INTERVAL;
+        }
+        Ok(())
     }
 }

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::support::{TestApp, audio, eventually, rows::success};
+use crate::support::{TestApp, audio, builder::DRAIN, eventually, rows::success};
 
 /// Waits until the job is erased, and gives the receipt.
 async fn wait_until_erased(app: &TestApp, id: &str) -> Value {
@@ -251,5 +251,50 @@ async fn files_of_their_own_go_by_their_own_age_unless_a_job_needs_them() {
     app.resume_dispatch().await;
     let id = waiting["id"].as_str().unwrap();
     app.acme.wait_until_done(id).await;
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn files_that_jobs_use_are_walked_past_once_however_many_go() {
+    const USED: i64 = 700;
+    const UNUSED: i64 = 50;
+    let mut app = TestApp::start().await;
+    let file = app.acme.keep(audio::short(), "used.wav").await;
+    app.pause_dispatch().await;
+    let job = app.acme.transcribe(&json!({ "audio_url": file })).await;
+    let id = job.expect(202)["id"].as_str().unwrap().to_owned();
+    app.acme.cancel(&id).await.expect(200);
+    app.set_clock_ahead("61 minutes").await;
+    // The files that jobs use are the oldest ones, and are walked past first.
+    let files = "INSERT INTO uploads (id, tenant_id, audio_url, is_standalone, filename, size_bytes, created_at)
+                 SELECT gen_random_uuid(), tenant_id, 'https://gladia.example/file/' || n, true, 'a.wav', 1,
+                        created_at - make_interval(secs => n) FROM uploads";
+    app.execute(&format!(
+        "WITH file AS ({files}, generate_series(1, {USED}) n RETURNING id)
+         INSERT INTO jobs
+         SELECT (jsonb_populate_record(job, jsonb_build_object(
+                     'id', gen_random_uuid(), 'upload_id', file.id, 'finished_at', gateway_now()))).*
+         FROM jobs job, file"
+    ))
+    .await;
+    app.execute(&format!(
+        "{files}, generate_series(1 - {UNUSED}, 0) n WHERE audio_url NOT LIKE 'https://gladia.example/%'"
+    ))
+    .await;
+    app.add_replica(&[("RETENTION_SECONDS", "3600")]).await;
+    eventually("end of the files without jobs", async || {
+        (app.rows("uploads").await == USED).then_some(())
+    })
+    .await;
+    // What a connection has counted is told at its end at the latest.
+    app.replicas[1].stop(DRAIN).await;
+    let looked_up = eventually("count of what was looked up", async || {
+        let looked_up: i64 = app
+            .scalar("SELECT pg_stat_get_numscans('jobs_upload'::regclass)")
+            .await;
+        (looked_up >= USED).then_some(looked_up)
+    })
+    .await;
+    assert!(looked_up < 4 * (USED + UNUSED), "{looked_up}");
     app.finish().await;
 }
