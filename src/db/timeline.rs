@@ -11,6 +11,9 @@ use crate::domain::{
     timeline::{History, RecordedAttempt, RecordedCallback, RecordedSurplus, StepReason},
 };
 
+/// So many jobs ahead of one are counted, however many there are.
+const AHEAD_COUNTED: i64 = 10_000;
+
 /// Begins to read the tables as they are at one instant, however many statements that takes.
 ///
 /// # Errors
@@ -143,7 +146,8 @@ async fn list_surplus(conn: &mut PgConnection, id: JobId) -> sqlx::Result<Vec<Re
         .collect())
 }
 
-/// How many of its tenant's jobs are ahead of one that waits in line. `None` where it does not.
+/// How many of its tenant's jobs are ahead of one that waits in line: one more than [`AHEAD_COUNTED`] where there are more.
+/// `None` where it does not wait there.
 ///
 /// # Errors
 /// Where the database does not answer.
@@ -154,11 +158,16 @@ pub async fn count_ahead(conn: &mut PgConnection, job: &Job) -> sqlx::Result<Opt
     sqlx::query!(
         r#"
         SELECT count(*) AS "ahead!"
-        FROM jobs
-        WHERE status = 'queued' AND tenant_id = (SELECT tenant_id FROM jobs WHERE id = $1)
-          AND (queued_at, id) < ((SELECT queued_at FROM jobs WHERE id = $1), $1)
+        FROM (
+            SELECT FROM jobs
+            WHERE status = 'queued' AND tenant_id = (SELECT tenant_id FROM jobs WHERE id = $1)
+              AND (queued_at, id) < ((SELECT queued_at FROM jobs WHERE id = $1), $1)
+            -- From the job on towards the head, where those are that have left.
+            ORDER BY queued_at DESC, id DESC LIMIT $2::bigint + 1
+        ) ahead
         "#,
         job.id.0,
+        AHEAD_COUNTED,
     )
     .fetch_one(conn)
     .await

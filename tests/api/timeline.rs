@@ -197,3 +197,24 @@ async fn a_job_in_line_knows_how_long_it_has_waited_and_how_many_are_ahead() {
     assert_eq!(canceled["now"]["since"], canceled["steps"][1]["at"]);
     app.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_job_in_a_long_line_knows_that_many_are_ahead_and_no_more() {
+    let app = TestApp::start().await;
+    app.pause_dispatch().await;
+    let id = app.acme.start("a.mp3").await;
+    let ahead = |from: u32, to: u32| {
+        format!(
+            "INSERT INTO jobs
+             SELECT (jsonb_populate_record(job, jsonb_build_object(
+                         'id', gen_random_uuid(), 'queued_at', queued_at - make_interval(secs => n)))).*
+             FROM jobs job, generate_series({from}, {to}) n WHERE id = '{id}'"
+        )
+    };
+    for (from, to, told) in [(1, 10_000, 10_000), (10_001, 10_050, 10_001)] {
+        app.execute(&ahead(from, to)).await;
+        let timeline = app.acme.timeline(&id).await;
+        assert_eq!(timeline["now"]["ahead_in_line"], told);
+    }
+    app.stop().await;
+}

@@ -42,7 +42,7 @@ pub struct Standing {
     pub queued_seconds: f64,
     /// Seconds that Gladia was known to be at work on it in all.
     pub processing_seconds: f64,
-    /// While it waits in line: how many transcriptions of the same tenant are ahead of it.
+    /// While it waits in line: how many transcriptions of the same tenant are ahead of it. 10,001 stands for more.
     pub ahead_in_line: Option<i64>,
 }
 
