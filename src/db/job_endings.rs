@@ -213,6 +213,11 @@ async fn erase(
         SET deleted_at = gateway_now(), erased_by = $2, deletes_at_gladia = $3, discard = true, request = NULL, audio_url = NULL,
             upload_id = NULL, result_callback_id = NULL, addon_errors = NULL, error_message = NULL,
             warnings = NULL, callback = NULL,
+            -- What is deleted at Gladia may take the file along, also for others.
+            erased_upload_id = CASE
+                WHEN $3 AND EXISTS (SELECT FROM attempts WHERE job_id = $1 AND (gladia_id IS NOT NULL OR finished_at IS NULL))
+                  OR EXISTS (SELECT FROM upstream_deletions WHERE job_id = $1 AND finished_at IS NULL)
+                THEN upload_id END,
             -- What others have said in their words. Where the trace goes on stays: it names nothing but the trace.
             tracestate = NULL
         WHERE id = $1 AND deleted_at IS NULL

@@ -106,7 +106,8 @@ pub struct DueDeletion {
 /// Claims deletions that are due, by moving their next try ahead.
 ///
 /// A surplus is due once its job needs no other result any more, and never where it is the job's own result. What a version that
-/// asked for more than was wanted has left of a retention is due where the job says so, or else `retention_deletes` does.
+/// asked for more than was wanted has left of a retention is due where the job says so, or else `retention_deletes` does. Nothing
+/// is due whose file another job needs, which has not ended: Gladia may delete the file along with it.
 ///
 /// # Errors
 /// Where the database does not answer.
@@ -125,6 +126,9 @@ pub async fn claim(
               AND (d.reason <> 'surplus' OR j.deleted_at IS NOT NULL OR j.status = 'canceled'
                    OR (j.status = 'done' AND j.gladia_id IS DISTINCT FROM d.gladia_id))
               AND (d.reason <> 'retention' OR coalesce(j.deletes_at_gladia, $4))
+              AND NOT EXISTS (
+                  SELECT FROM jobs other
+                  WHERE other.upload_id = coalesce(j.upload_id, j.erased_upload_id) AND other.finished_at IS NULL OFFSET 0)
             ORDER BY d.next_try_at LIMIT $1
             FOR UPDATE OF d SKIP LOCKED
         )
@@ -182,6 +186,7 @@ pub async fn note_deleted(conn: &mut PgConnection, gladia_id: &str) -> sqlx::Res
     let attempt = lock_attempt(&mut tx, gladia_id).await?;
     let ends_attempt = finish(&mut tx, gladia_id, DeletionOutcome::Deleted, attempt).await?;
     tx.commit().await?;
+    forget_upload(conn, gladia_id).await?;
     Ok(Noted::Finished { ends_attempt })
 }
 
@@ -217,15 +222,15 @@ pub async fn note_absence(
         // A second job of the same attempt has no row of its own to count on.
         None => is_lost(unsigned(tried.tries), seconds(tried.seconds)),
     };
-    let noted = if is_gone {
-        let outcome = DeletionOutcome::AlreadyGone;
-        let ends_attempt = finish(&mut tx, gladia_id, outcome, attempt).await?;
-        Noted::Finished { ends_attempt }
-    } else {
-        Noted::Waits
-    };
+    if !is_gone {
+        tx.commit().await?;
+        return Ok(Noted::Waits);
+    }
+    let outcome = DeletionOutcome::AlreadyGone;
+    let ends_attempt = finish(&mut tx, gladia_id, outcome, attempt).await?;
     tx.commit().await?;
-    Ok(noted)
+    forget_upload(conn, gladia_id).await?;
+    Ok(Noted::Finished { ends_attempt })
 }
 
 /// Counts that Gladia does not have an attempt, in the row in which looks count it as well, and judges it. The caller holds its
@@ -321,7 +326,7 @@ async fn finish(
 /// # Errors
 /// Where the database does not answer.
 pub async fn give_up_if_old(conn: &mut PgConnection, gladia_id: &str) -> sqlx::Result<bool> {
-    sqlx::query!(
+    let given_up = sqlx::query!(
         "
         UPDATE upstream_deletions SET outcome = 'given_up', finished_at = gateway_now()
         WHERE gladia_id = $1 AND finished_at IS NULL AND requested_at <= gateway_now() - make_interval(secs => $2)
@@ -329,7 +334,29 @@ pub async fn give_up_if_old(conn: &mut PgConnection, gladia_id: &str) -> sqlx::R
         gladia_id,
         GIVEN_UP_AFTER.as_secs_f64(),
     )
+    .execute(&mut *conn)
+    .await?;
+    let is_given_up = given_up.rows_affected() == 1;
+    if is_given_up {
+        forget_upload(conn, gladia_id).await?;
+    }
+    Ok(is_given_up)
+}
+
+/// Forgets which file an erased job has used, once nothing more of it is to be deleted at Gladia. After the commit of the receipt,
+/// so that of several at once the last one sees them all.
+async fn forget_upload(conn: &mut PgConnection, gladia_id: &str) -> sqlx::Result<()> {
+    sqlx::query!(
+        "
+        UPDATE jobs SET erased_upload_id = NULL
+        WHERE id = (SELECT job_id FROM upstream_deletions WHERE gladia_id = $1) AND erased_upload_id IS NOT NULL
+          AND NOT EXISTS (SELECT FROM upstream_deletions d WHERE d.job_id = jobs.id AND d.finished_at IS NULL OFFSET 0)
+          -- One whose outcome is still open may turn out to be there as well.
+          AND NOT EXISTS (SELECT FROM attempts a WHERE a.job_id = jobs.id AND a.finished_at IS NULL OFFSET 0)
+        ",
+        gladia_id,
+    )
     .execute(conn)
     .await
-    .map(|done| done.rows_affected() == 1)
+    .map(|_| ())
 }

@@ -54,7 +54,8 @@ pub enum UpstreamStatus {
     /// It never reached Gladia.
     NotSent,
     /// Gladia was asked to delete it or will be: it refuses while it is at work on it, and may seem not to have what it has
-    /// just taken. Or it is not yet known whether Gladia has it.
+    /// just taken; and it is not asked while another transcription that has not ended needs the same upload, which may go with
+    /// it. Or it is not yet known whether Gladia has it.
     Pending,
     /// Gladia has deleted it.
     Deleted,

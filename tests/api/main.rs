@@ -84,6 +84,7 @@ mod retention;
 mod retry;
 mod retry_late;
 mod secrecy;
+mod shared_uploads;
 mod shutdown;
 mod signing_secrets;
 mod silent_database;
