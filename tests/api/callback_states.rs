@@ -111,6 +111,57 @@ async fn a_failure_of_an_attempt_that_was_given_up_changes_nothing_for_its_job()
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_failure_ends_its_job_whatever_its_error_looks_like() {
+    let app = TestApp::start().await;
+    let no_reason = "Gladia gave no reason.";
+    for (error, code, message) in [
+        (
+            json!({ "error": "Out of memory" }),
+            json!(null),
+            "Out of memory",
+        ),
+        (
+            json!({ "error": { "message": "no code" } }),
+            json!(null),
+            "no code",
+        ),
+        (
+            json!({ "error": { "code": 99_999_999_999_i64 } }),
+            json!(null),
+            no_reason,
+        ),
+        (
+            json!({ "error": { "code": "413", "message": ["a"] } }),
+            json!(413),
+            r#"["a"]"#,
+        ),
+        (json!({ "error": 503 }), json!(503), no_reason),
+        (json!({ "error": null }), json!(null), no_reason),
+        (json!({}), json!(null), no_reason),
+    ] {
+        let (id, attempt, gladia_id) = processing(&app).await;
+        let mut body = json!({ "id": gladia_id, "event": "transcription.error" });
+        for (name, value) in error.as_object().unwrap() {
+            body[name] = value.clone();
+        }
+        assert_eq!(
+            app.call_back(attempt.id, body.to_string()).await.status,
+            200
+        );
+        assert_eq!(app.callback_outcomes(&id).await, ["failed"], "{body}");
+        let job = app.acme.job(&id).await;
+        assert_eq!(job["status"], "error");
+        assert_eq!(job["error"]["type"], "transcription_failed");
+        assert_eq!(
+            (&job["error"]["code"], &job["error"]["message"]),
+            (&code, &json!(message))
+        );
+    }
+    assert_eq!(app.slots_held().await, 0);
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn the_first_success_of_any_attempt_completes_a_job_that_was_sent_again() {
     let app = TestApp::start().await;
     let (id, older) = resent(&app).await;

@@ -64,6 +64,24 @@ async fn a_failure_comes_with_its_code() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_failure_that_is_asked_for_is_one_whatever_its_code_looks_like() {
+    let app = builder().start().await;
+    let id = app.acme.start("endless.mp3").await;
+    app.acme.wait_until(&id, "processing").await;
+    let gladia_id = app.attempt(&id).await.gladia_id.unwrap();
+    let body = format!(
+        r#"{{"id":"{gladia_id}","status":"error","error":"text","error_code":null,"error_code":"422"}}"#
+    );
+    let fault = json!({ "operation": "get", "kind": "status", "status": 200, "body": body });
+    app.upstream.fault(&fault).await;
+    app.set_clock_ahead("5 seconds").await;
+    let job = app.acme.wait_until(&id, "error").await;
+    assert_eq!(job["error"]["type"], "transcription_failed");
+    assert_eq!(job["error"]["code"], 422);
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn replicas_without_and_with_callbacks_share_a_database() {
     let mut app = builder().start().await;
     let public_url = format!("http://{}/", app.front.address());

@@ -3,7 +3,8 @@
 //! The body as received is the truth and is kept as such; this reads from it only what moves the job, in one pass and in
 //! memory that does not grow with the body. The documented shapes: a callback is `{"id", "event": "transcription.success",
 //! "payload": {…}}` or `{"id", "event": "transcription.error", "error": {"code", "message"}}`; a job that is asked for is
-//! `{"id", "status", "error_code", "result": {…}}`. `payload` and `result` are the same object ([`payload`]).
+//! `{"id", "status", "error_code", "result": {…}}`. `payload` and `result` are the same object ([`payload`]). A failure is one
+//! whatever stands in `error` and `error_code`: it has no content that could be lost, and its job would wait for ever.
 
 mod payload;
 #[cfg(test)]
@@ -35,6 +36,9 @@ const SCALAR_BYTES: usize = 1024;
 
 /// How much is taken of a message: more than what is kept of it, in whatever way it is escaped.
 const MESSAGE_BYTES: usize = 64 * 1024;
+
+/// Stands for a reason that Gladia did not give.
+const NO_REASON: &str = "Gladia gave no reason.";
 
 /// What kind of body it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -126,12 +130,16 @@ struct Envelope {
     event: Option<String>,
     status: Option<String>,
     error_code: Option<i32>,
-    error: Option<(Option<i32>, String)>,
+    error: Option<Failure>,
     result: Payload,
     attempt_id: Option<AttemptId>,
 }
 
-/// The names that mean something. One that stands twice leaves open which of the two is meant.
+/// Why a job has failed, as far as Gladia says it.
+type Failure = (Option<i32>, String);
+
+/// The names that mean something. One that stands twice leaves open which of the two is meant; of why a job has failed, which
+/// changes nothing, the last one counts.
 const NAMES: [&str; 7] = [
     "id",
     "event",
@@ -159,7 +167,8 @@ impl Envelope {
                 let Some(name) = known else {
                     return reader.skip();
                 };
-                self.is_doubled |= self.seen.contains(name);
+                let is_reason = matches!(*name, "error" | "error_code");
+                self.is_doubled |= self.seen.contains(name) && !is_reason;
                 self.seen.push(name);
                 self.read_member(reader, name, shape)
             })?;
@@ -180,7 +189,7 @@ impl Envelope {
             "event" => self.event = reader.raw(SCALAR_BYTES)?.read(),
             "status" => self.status = reader.raw(SCALAR_BYTES)?.read(),
             "error_code" => self.error_code = read_code(&reader.raw(SCALAR_BYTES)?),
-            "error" => self.error = read_error(reader)?,
+            "error" => self.error = Some(read_failure(reader)?),
             name if name == shape.result_name() => self.result = read_result(reader)?,
             _ => reader.skip()?,
         }
@@ -203,7 +212,8 @@ impl Envelope {
             Shape::Callback => match self.event.as_deref() {
                 Some("transcription.success") => self.result.into_ending(shape.result_name())?,
                 Some("transcription.error") => {
-                    let (code, message) = self.error.ok_or("an error without its error object")?;
+                    let nothing = || (None, NO_REASON.to_owned());
+                    let (code, message) = self.error.unwrap_or_else(nothing);
                     Ending::Failure { code, message }
                 }
                 _ => {
@@ -245,37 +255,34 @@ fn read_result<R: Source>(reader: &mut JsonReader<R>) -> Result<Payload, JsonErr
     Ok(payload)
 }
 
-/// The error object of a callback.
-fn read_error<R: Read>(
-    reader: &mut JsonReader<R>,
-) -> Result<Option<(Option<i32>, String)>, JsonError> {
-    if reader.kind()? != Kind::Object {
-        reader.skip()?;
-        return Ok(None);
-    }
+/// What a callback says of a failure. Where that is no object, a number is its code and anything else its message.
+fn read_failure<R: Read>(reader: &mut JsonReader<R>) -> Result<Failure, JsonError> {
     let mut code = None;
     let mut message = None;
-    reader.members(NAME_BYTES, |reader, name| {
-        match name {
-            Some("code") => code = read_code(&reader.raw(SCALAR_BYTES)?),
-            Some("message") => {
-                let kind = reader.kind()?;
-                let raw = reader.raw(MESSAGE_BYTES)?;
-                message = match kind {
-                    Kind::Null => None,
-                    // What is no text, a list of sentences for one, is shown as it stands there.
-                    _ => Some(raw.read_text().unwrap_or_else(|| raw.as_str().to_owned())),
-                };
+    match reader.kind()? {
+        Kind::Object => reader.members(NAME_BYTES, |reader, name| {
+            match name {
+                Some("code") => code = read_code(&reader.raw(SCALAR_BYTES)?),
+                Some("message") => message = read_message(reader)?,
+                _ => reader.skip()?,
             }
-            _ => reader.skip()?,
-        }
-        Ok(())
-    })?;
-    let message = message.map_or_else(
-        || "Gladia gave no reason.".to_owned(),
-        |text| storable(&text),
-    );
-    Ok(Some((code, message)))
+            Ok(())
+        })?,
+        Kind::Number => code = read_code(&reader.raw(SCALAR_BYTES)?),
+        _ => message = read_message(reader)?,
+    }
+    let message = message.map_or_else(|| NO_REASON.to_owned(), |text| storable(&text));
+    Ok((code, message))
+}
+
+/// What is no text, a list of sentences for one, is shown as it stands there.
+fn read_message<R: Read>(reader: &mut JsonReader<R>) -> Result<Option<String>, JsonError> {
+    let kind = reader.kind()?;
+    let raw = reader.raw(MESSAGE_BYTES)?;
+    Ok(match kind {
+        Kind::Null => None,
+        _ => Some(raw.read_text().unwrap_or_else(|| raw.as_str().to_owned())),
+    })
 }
 
 /// The attempt that the metadata of its job name.
@@ -296,8 +303,9 @@ fn read_attempt_id<R: Read>(reader: &mut JsonReader<R>) -> Result<Option<Attempt
     Ok(found)
 }
 
+/// A code, also where it is written as a text.
 fn read_code(raw: &Raw) -> Option<i32> {
-    raw.read::<i64>().and_then(|code| i32::try_from(code).ok())
+    raw.read().or_else(|| raw.read_text()?.trim().parse().ok())
 }
 
 /// Takes the result object out of a body that was understood, byte for byte.

@@ -226,7 +226,6 @@ fn check(body: &[u8], shape: Shape, sizes: &[usize]) -> Result<Report, String> {
                 "a name stands in it twice",
                 "it has no id of Gladia's",
                 "its event is neither transcription.success nor transcription.error",
-                "an error without its error object",
                 "it is no job: it has an event",
                 "its status is none of queued, processing, done and error",
                 "a success without a payload",
@@ -359,7 +358,11 @@ proptest! {
             Ending::Failure { code, message } => {
                 let expected = match shape {
                     Shape::Callback => Some(400),
-                    Shape::Job => body["error_code"].as_i64().and_then(|code| code.try_into().ok()),
+                    Shape::Job => {
+                        let given = &body["error_code"];
+                        let written = || given.as_str()?.trim().parse::<i32>().ok();
+                        given.as_i64().and_then(|code| code.try_into().ok()).or_else(written)
+                    }
                 };
                 prop_assert_eq!(code, expected);
                 prop_assert!(!message.contains('\0') && !message.is_empty() || body["error"]["message"] == "");

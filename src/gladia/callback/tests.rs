@@ -142,6 +142,63 @@ fn an_error_gives_its_code_and_message() {
 }
 
 #[test]
+fn a_failure_is_one_whatever_its_error_is() {
+    let no_reason = "Gladia gave no reason.";
+    for (error, code, message) in [
+        (
+            r#","error":"Out \u0000 of memory""#,
+            None,
+            "Out \u{fffd} of memory",
+        ),
+        (r#","error":{"message":"no code"}"#, None, "no code"),
+        (
+            r#","error":{"code":"413","message":null}"#,
+            Some(413),
+            no_reason,
+        ),
+        (r#","error":{"code":1e99,"message":"a"}"#, None, "a"),
+        (
+            r#","error":{"code":{"a":1},"message":{"b":2}}"#,
+            None,
+            r#"{"b":2}"#,
+        ),
+        (r#","error":{}"#, None, no_reason),
+        (r#","error":["a", 7]"#, None, r#"["a", 7]"#),
+        (r#","error":503"#, Some(503), no_reason),
+        (r#","error":true"#, None, "true"),
+        (r#","error":null"#, None, no_reason),
+        (
+            r#","error":null,"error":{"code":500,"message":"twice"}"#,
+            Some(500),
+            "twice",
+        ),
+        ("", None, no_reason),
+    ] {
+        let body = format!(r#"{{"id":"b7","event":"transcription.error"{error}}}"#);
+        let message = message.to_owned();
+        let ending = parse(body.as_bytes()).unwrap().ending;
+        assert_eq!(ending, Ending::Failure { code, message }, "{error}");
+    }
+    for (error, expected) in [
+        (r#","error_code":"422""#, Some(422)),
+        (r#","error_code":422,"error":"text""#, Some(422)),
+        (r#","error_code":4,"error_code":500"#, Some(500)),
+        (r#","error_code":99999999999"#, None),
+        (r#","error_code":[422]"#, None),
+        (r#","error_code":null"#, None),
+        ("", None),
+    ] {
+        let Ok(Report::Ended(completion)) = job("error", error) else {
+            panic!("it has ended: {error}");
+        };
+        let Ending::Failure { code, .. } = completion.ending else {
+            panic!("it has failed: {error}");
+        };
+        assert_eq!(code, expected, "{error}");
+    }
+}
+
+#[test]
 fn the_result_is_the_payload_byte_for_byte() {
     let body = br#"{"payload": {"a" : 0.6399999999999999,  "unknown":[1]} , "id":"x","event":"transcription.success"}"#;
     assert_eq!(
@@ -163,7 +220,7 @@ fn what_cannot_be_read_is_named_without_its_content() {
         b"{\"id\":\"x\",\"event\":\"transcription.created\",\"payload\":{}}",
         b"{\"id\":\"x\",\"event\":\"transcription.success\"}",
         b"{\"id\":\"x\",\"event\":\"transcription.success\",\"payload\":[\"secret words\"]}",
-        b"{\"id\":\"x\",\"event\":\"transcription.error\"}",
+        b"{\"event\":\"transcription.error\",\"error\":\"secret words\"}",
         b"\xff\xfe secret words",
     ] {
         let reason = parse(body).unwrap_err();
