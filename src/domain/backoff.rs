@@ -12,7 +12,7 @@ pub enum PauseReason {
     GladiaUnreachable,
     /// Gladia answers that it takes no more.
     GladiaBusy,
-    /// Gladia refuses the gateway's key.
+    /// Gladia refuses the gateway's key, or wants its account paid first.
     GladiaKeyRefused,
     /// Gladia fails, and each job that is sent may be lost to an unknown outcome and hold its slot.
     GladiaFailing,

@@ -162,7 +162,8 @@ async fn read_answer(mut response: Response) -> SubmitOutcome {
             message: envelope.describe(),
             retry_after,
         },
-        (401 | 403, Some(envelope)) => SubmitOutcome::KeyRefused {
+        // A bill that is not paid is the account's, as its key is: no job is to end by it.
+        (401..=403, Some(envelope)) => SubmitOutcome::KeyRefused {
             http_status: status,
             message: envelope.describe(),
         },

@@ -54,7 +54,7 @@ impl GladiaClient {
                 Deletion::Failed(GladiaError::Unexpected(detail))
             }
             (404 | 410, Some(_)) => Deletion::NotFound,
-            (401, Some(_)) => Deletion::Failed(GladiaError::KeyRefused { status }),
+            (401 | 402, Some(_)) => Deletion::Failed(GladiaError::KeyRefused { status }),
             (408 | 429, Some(envelope)) => Deletion::Failed(GladiaError::Unavailable(format!(
                 "{status}: {}",
                 envelope.describe()

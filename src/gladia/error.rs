@@ -135,8 +135,8 @@ pub enum GladiaError {
         /// Gladia's message.
         message: String,
     },
-    /// Gladia refuses the gateway's key.
-    #[error("Gladia refused the gateway's key ({status})")]
+    /// Gladia refuses the gateway's key (401, 403), or wants its account paid first (402).
+    #[error("Gladia refused the gateway's key or its account ({status})")]
     KeyRefused {
         /// HTTP status.
         status: u16,
@@ -169,7 +169,7 @@ impl GladiaError {
             .await
             .unwrap_or_default();
         match ErrorEnvelope::parse(status, &body) {
-            Some(_) if matches!(status, 401 | 403) => Self::KeyRefused { status },
+            Some(_) if matches!(status, 401..=403) => Self::KeyRefused { status },
             Some(envelope) if status == 429 || status == 408 || status >= 500 => {
                 Self::Unavailable(format!("{status}: {}", envelope.describe()))
             }

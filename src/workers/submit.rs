@@ -37,7 +37,7 @@ use crate::{
 /// What the lease has beyond the send window and the whole of the call: time to record the outcome.
 const LEASE_MARGIN: Duration = Duration::from_secs(10);
 
-/// How long dispatch rests after Gladia refused the key. Someone has to act, so looking often would not help.
+/// How long dispatch rests after Gladia refused the key or its account. Someone has to act, so looking often would not help.
 const KEY_REFUSED_PAUSE: Duration = Duration::from_secs(30);
 
 /// A claim that takes longer has lost its way to the database. Its transaction is rolled back.
@@ -348,7 +348,12 @@ impl Submitter {
                     http.status = http_status,
                     message,
                     job.id = %job.job_id,
-                    "Gladia refuses GLADIA_API_KEY, or with 403 maybe what this job asks for. Nothing is sent until it accepts a job again; jobs stay queued"
+                    "Gladia refuses {}. Nothing is sent until it accepts a job again; jobs stay queued",
+                    match *http_status {
+                        402 => "to work before the account of GLADIA_API_KEY is paid for",
+                        403 => "GLADIA_API_KEY, or maybe what this job asks for",
+                        _ => "GLADIA_API_KEY",
+                    }
                 );
                 (PauseReason::GladiaKeyRefused, KEY_REFUSED_PAUSE)
             }

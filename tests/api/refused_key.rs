@@ -1,8 +1,8 @@
-//! What Gladia refuses the gateway's key: everything, or what one job asks for.
+//! What Gladia refuses the gateway's key: everything, all until it is paid, or what one job asks for.
 
 use serde_json::json;
 
-use crate::support::{TestApp, eventually};
+use crate::support::{TestApp, audio, eventually};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_refused_key_pauses_dispatch_and_keeps_the_queue() {
@@ -31,6 +31,38 @@ async fn a_refused_key_pauses_dispatch_and_keeps_the_queue() {
         .scalar("SELECT paused_until IS NOT NULL AND paused_until > gateway_now() FROM dispatch")
         .await;
     assert!(!paused);
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_account_that_is_not_paid_for_ends_no_job() {
+    let app = TestApp::start().await;
+    let fault = json!({ "operation": "any", "kind": "status", "status": 402 });
+    app.upstream.fault(&fault).await;
+    let id = app.acme.start("a.mp3").await;
+    let waiting = app.acme.wait_until_reason(&id, "gladia_key_refused").await;
+    assert_eq!(waiting["status"], "queued");
+    let second = app.acme.start("b.mp3").await;
+    assert_eq!(app.slots_held().await, 0);
+    assert_eq!(app.attempts(&second).await.len(), 0);
+    // However often it is tried.
+    for minutes in 1..=3 {
+        app.set_clock_ahead(&format!("{minutes} minutes")).await;
+        let tried = usize::try_from(minutes + 1).unwrap();
+        eventually("another try", async || {
+            let attempts = "attempts WHERE state = 'refused' AND http_status = 402";
+            (usize::try_from(app.rows(attempts).await).unwrap() == tried).then_some(())
+        })
+        .await;
+    }
+    // Nor is it the fault of a file.
+    let refused = app.acme.upload(audio::short(), "c.wav", None).await;
+    refused.problem(503, "upstream-unavailable");
+
+    app.upstream.clear_faults().await;
+    app.set_clock_ahead("1 hour").await;
+    app.acme.wait_until_done(&id).await;
+    app.acme.wait_until_done(&second).await;
     app.finish().await;
 }
 

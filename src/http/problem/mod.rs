@@ -373,7 +373,7 @@ impl From<GladiaError> for Problem {
             GladiaError::Refused { message, .. } => Self::new(ProblemType::FileRefused, message),
             GladiaError::KeyRefused { .. } => Self::new(
                 ProblemType::UpstreamUnavailable,
-                "Gladia refuses the gateway's key. Whoever runs the gateway has to act; nothing was kept.",
+                "Gladia refuses the gateway's key, or its account is to be paid first. Whoever runs the gateway has to act; nothing was kept.",
             )
             .retry_after(Duration::from_mins(1)),
             GladiaError::Unavailable(_) => Self::new(
