@@ -95,22 +95,28 @@ pub async fn count_failures(conn: &mut PgConnection) -> sqlx::Result<i32> {
         .map(|row| row.failures)
 }
 
-/// Rests for a while. Changes nothing during a pause, so that 25 requests failing together count as one failure.
+/// Rests for a while. Nothing is counted during a pause, so that 25 requests failing together count as one failure; but where
+/// this one is to rest for `at_least` so long, the pause that is in force lasts until then.
 ///
 /// # Errors
 /// Where the database does not answer.
 pub async fn pause(
     conn: &mut PgConnection,
     seconds: f64,
+    at_least: f64,
     reason: PauseReason,
 ) -> sqlx::Result<bool> {
     sqlx::query!(
         "
         UPDATE dispatch
-        SET paused_until = gateway_now() + make_interval(secs => $1), pause_reason = $2, failures = failures + 1
-        WHERE paused_until IS NULL OR paused_until <= gateway_now()
+        SET paused_until = gateway_now()
+                + make_interval(secs => CASE WHEN paused_until > gateway_now() THEN $2 ELSE greatest($1, $2) END),
+            pause_reason = $3,
+            failures = failures + CASE WHEN paused_until > gateway_now() THEN 0 ELSE 1 END
+        WHERE paused_until IS NULL OR paused_until <= gateway_now() OR paused_until < gateway_now() + make_interval(secs => $2)
         ",
         seconds,
+        at_least,
         reason.as_str(),
     )
     .execute(conn)

@@ -366,8 +366,8 @@ impl Submitter {
         let failures = u32::try_from(failures)
             .unwrap_or_default()
             .saturating_add(1);
-        let pause = dispatch_pause(failures, rand::random()).max(at_least);
-        db::dispatch::pause(&mut conn, pause.as_secs_f64(), reason).await?;
+        let pause = dispatch_pause(failures, rand::random()).as_secs_f64();
+        db::dispatch::pause(&mut conn, pause, at_least.as_secs_f64(), reason).await?;
         Ok(())
     }
 }

@@ -269,6 +269,45 @@ async fn the_time_that_gladia_asks_for_is_waited() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn of_several_times_that_gladia_asks_for_the_longest_is_waited() {
+    let app = TestApp::start().await;
+    // All are sent before the first is answered, and answered one after the other.
+    let mut faults = Vec::new();
+    for (audio, milliseconds, seconds) in [("a", 1000, "30"), ("b", 1500, "120"), ("c", 2000, "60")]
+    {
+        let audio = format!("/{audio}.mp3");
+        faults.push(json!({ "operation": "create", "kind": "delay", "milliseconds": milliseconds, "match": audio, "times": 1 }));
+        faults.push(json!({
+            "operation": "create", "kind": "status", "status": 429, "headers": { "retry-after": seconds }, "match": audio,
+            "times": 1,
+        }));
+    }
+    app.upstream.fault(&json!(faults)).await;
+    app.pause_dispatch().await;
+    let mut ids = Vec::new();
+    for audio in ["a.mp3", "b.mp3", "c.mp3"] {
+        ids.push(app.acme.start(audio).await);
+    }
+    app.resume_dispatch().await;
+    for id in &ids {
+        app.acme.wait_until_reason(id, "gladia_busy").await;
+    }
+    let (seconds, failures): (f64, i32) = sqlx::query_as(
+        "SELECT extract(epoch FROM paused_until - gateway_now())::float8, failures FROM dispatch",
+    )
+    .fetch_one(&app.pool)
+    .await
+    .unwrap();
+    assert!((100.0..=120.0).contains(&seconds), "{seconds}");
+    assert_eq!(failures, 1);
+    app.set_clock_ahead("2 minutes").await;
+    for id in &ids {
+        app.acme.wait_until_done(id).await;
+    }
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_gladia_refuses_fails_at_once() {
     let app = TestApp::builder().set("MAX_IN_FLIGHT", 1).start().await;
     let fault = json!({ "operation": "create", "kind": "status", "status": 400, "times": 1 });
