@@ -115,6 +115,31 @@ async fn a_file_of_gladias_that_came_another_way_cannot_be_used() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn the_samples_of_gladias_documentation_are_everybodys() {
+    let app = TestApp::start().await;
+    // Nothing of it is fetched.
+    app.pause_dispatch().await;
+    let body = json!({
+        "audio_url": "http://files.gladia.io/example/audio-transcription/split_infinity.wav",
+    });
+    for caller in [&app.globex, &app.acme] {
+        let job = caller.transcribe(&body).await.expect(202);
+        assert_eq!(job["audio_url"], body["audio_url"]);
+        caller
+            .post("/v1/transcriptions/validate", &body)
+            .await
+            .expect(200);
+        let jobs = caller
+            .post("/v1/batches", &json!({ "requests": [body] }))
+            .await;
+        assert_eq!(jobs.expect(202)["refused"], 0);
+        caller.v2_start(&body).await;
+    }
+    assert_eq!(app.rows("jobs").await, 6);
+    app.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn two_keys_of_a_tenant_see_the_same() {
     let app = TestApp::start().await;
     let id = app.acme.start("a.mp3").await;

@@ -24,6 +24,9 @@ use crate::{
 /// Gladia's own domain, whatever host its API is reached through.
 const GLADIA_DOMAIN: &str = "gladia.io";
 
+/// Where Gladia keeps the recordings that its documentation and its clients' examples transcribe. Everybody may fetch them.
+const SAMPLES_HOST: &str = "files.gladia.io";
+
 /// Where the audio's address stands in a body.
 const AUDIO_URL: &str = "audio_url";
 
@@ -67,7 +70,7 @@ pub async fn look_up(
 }
 
 /// Judges audio by what is known of it. A file URL of Gladia's opens the file for the whole account, so a tenant may use its
-/// own ones only.
+/// own ones only; the samples of Gladia's documentation are everybody's.
 ///
 /// # Errors
 /// Where it cannot be transcribed.
@@ -138,7 +141,8 @@ pub fn says_until_when(audio_url: &AudioUrl) -> bool {
 }
 
 fn is_gladias(state: &AppState, audio_url: &AudioUrl) -> bool {
-    audio_url.is_on_origin_of(state.gladia.base()) || is_gladias_host(&audio_url.host())
+    audio_url.is_on_origin_of(state.gladia.base())
+        || (is_gladias_host(&audio_url.host()) && !is_sample(audio_url))
 }
 
 /// Judges a file that has just gone to Gladia.
@@ -183,9 +187,21 @@ fn is_gladias_host(host: &str) -> bool {
         .is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
 }
 
+/// Whether Gladia has put a recording there for everybody. Were uploads on that host as well, they would be below `/file`,
+/// however that is written.
+fn is_sample(audio_url: &AudioUrl) -> bool {
+    let url = audio_url.parsed();
+    let folder = url.as_ref().and_then(|url| url.path_segments()?.next());
+    audio_url.host() == SAMPLES_HOST
+        && folder.is_some_and(|folder| {
+            !folder.is_empty() && !folder.contains('%') && !folder.eq_ignore_ascii_case("file")
+        })
+}
+
 #[cfg(test)]
 mod tests {
-    use super::is_gladias_host;
+    use super::{is_gladias_host, is_sample};
+    use crate::domain::audio_url::AudioUrl;
 
     #[test]
     fn every_host_of_gladias_is_known_by_its_domain() {
@@ -199,6 +215,28 @@ mod tests {
         }
         for host in ["notgladia.io", "gladia.io.example", "gladia.example", ""] {
             assert!(!is_gladias_host(host), "{host}");
+        }
+    }
+
+    #[test]
+    fn samples_are_told_from_uploads() {
+        let told = |url: &str| is_sample(&AudioUrl::parse(url).unwrap());
+        for sample in [
+            "http://files.gladia.io/example/audio-transcription/split_infinity.wav",
+            "https://Files.Gladia.io./test/a%20b.mp3",
+        ] {
+            assert!(told(sample), "{sample}");
+        }
+        for other in [
+            "https://api.gladia.io/example/audio-transcription/split_infinity.wav",
+            "https://files.gladia.io/file/6c09400e-23d2-4bd2-be55-96a5ececfa3b",
+            "https://files.gladia.io//file/6c09400e-23d2-4bd2-be55-96a5ececfa3b",
+            "https://files.gladia.io/%66ile/6c09400e-23d2-4bd2-be55-96a5ececfa3b",
+            "https://files.gladia.io/example/../file/6c09400e-23d2-4bd2-be55-96a5ececfa3b",
+            "https://files.gladia.io/example/%2e%2e/FILE/6c09400e-23d2-4bd2-be55-96a5ececfa3b",
+            "https://files.gladia.io",
+        ] {
+            assert!(!told(other), "{other}");
         }
     }
 }
