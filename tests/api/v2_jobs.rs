@@ -311,3 +311,69 @@ async fn the_audio_comes_back_as_bytes_and_the_key_stays_with_gladia() {
     answer.gladia_error(404, "Not found");
     app.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_passed_on_unchecked_is_shown_in_the_shapes_that_gladia_has() {
+    let app = TestApp::start().await;
+    app.pause_dispatch().await;
+    let body = json!({
+        "audio_url": "https://audio.example/a.mp3",
+        "diarization": true,
+        "extra_options": {
+            "translation": true,
+            "translation_config": ["fr"],
+            "audio_to_llm": true,
+            "audio_to_llm_config": { "prompts": "one", "of_tomorrow": true },
+            "custom_vocabulary": true,
+            "custom_vocabulary_config": { "default_intensity": 0.5 },
+            "custom_spelling": true,
+            "custom_spelling_config": { "spelling_dictionary": { "Gladia": "gladja", "API": ["a p i"] } },
+            "subtitles": "srt",
+            "language_config": "fr",
+            "model": { "name": "solaria-9" },
+            "_unknown_fields": 7,
+            "of_tomorrow": ["as", { "it": "came" }],
+        },
+    });
+    let job = app.acme.transcribe(&body).await.expect(202);
+    let id = job["id"].as_str().unwrap();
+    let shown = app.acme.v2_job(id).await;
+    let params = &shown["request_params"];
+    for (name, expected) in [
+        ("diarization", json!(true)),
+        ("subtitles", json!(false)),
+        ("model", json!("solaria-1")),
+        (
+            "language_config",
+            json!({ "languages": [], "code_switching": false }),
+        ),
+        (
+            "custom_spelling_config",
+            json!({ "spelling_dictionary": { "API": ["a p i"] } }),
+        ),
+        ("of_tomorrow", json!(["as", { "it": "came" }])),
+    ] {
+        assert_eq!(params[name], expected, "{name}");
+    }
+    assert_eq!(params["translation_config"]["target_languages"], json!([]));
+    assert_eq!(params["audio_to_llm_config"]["prompts"], json!([]));
+    assert_eq!(params["audio_to_llm_config"]["of_tomorrow"], true);
+    for absent in [
+        "custom_vocabulary_config",
+        "subtitles_config",
+        "_unknown_fields",
+    ] {
+        assert_eq!(params.get(absent), None, "{absent}");
+    }
+    assert_eq!(
+        app.acme.v2_list("").await["items"][0]["request_params"],
+        *params
+    );
+    // Of what is kept nothing is changed.
+    assert_eq!(job["extra_options"], body["extra_options"]);
+    assert_eq!(
+        app.acme.job(id).await["extra_options"],
+        body["extra_options"]
+    );
+    app.stop().await;
+}

@@ -159,6 +159,32 @@ def jobs_are_listed_by_what_they_are() -> None:
     assert len(sdk.list().items) >= 3
 
 
+def misshapen_options_of_another_program_spoil_nothing() -> None:
+    shapes = {
+        "translation": True,
+        "translation_config": ["fr"],
+        "audio_to_llm": True,
+        "audio_to_llm_config": {"prompts": 7},
+        "custom_vocabulary": True,
+        "custom_vocabulary_config": {},
+        "custom_spelling": True,
+        "custom_spelling_config": {"spelling_dictionary": {"Gladia": 7}},
+        "language_config": "fr",
+        "_unknown_fields": 7,
+    }
+    answer = httpx.post(
+        f"{URL}/v1/transcriptions",
+        headers={"Authorization": f"Bearer {KEY}"},
+        json={"audio_url": AUDIO_URL, "extra_options": shapes},
+        timeout=30,
+    )
+    assert answer.status_code == 202, answer.text
+    job = answer.json()["id"]
+    assert sdk.get(job).id == job
+    if has_list:
+        assert job in [one.id for one in sdk.list().items]
+
+
 def what_is_wrong_is_said_as_gladia_says_it() -> None:
     stranger = GladiaClient(api_key="somebody", api_url=URL).prerecorded()
     error = refused(lambda: stranger.create({"audio_url": AUDIO_URL}), 401)
@@ -235,6 +261,7 @@ for check in (
     a_file_goes_the_whole_way,
     a_recording_is_transcribed_in_one_call,
     jobs_are_listed_by_what_they_are,
+    misshapen_options_of_another_program_spoil_nothing,
     what_is_wrong_is_said_as_gladia_says_it,
     a_job_that_runs_is_not_deleted,
     a_job_that_fails_says_so,

@@ -9,4 +9,5 @@ mod params;
 mod query;
 mod repeats;
 mod request;
+mod shapes;
 mod view;

@@ -2,12 +2,17 @@
 //! configuration of what is switched on is filled with its own.
 //!
 //! It is made from what the caller asked of the gateway. What the gateway asks of Gladia in turn, its own callback and its
-//! mark in the metadata, is in none of it.
+//! mark in the metadata, is in none of it; nor is anything that has another [shape](super::shapes) than Gladia shows, which
+//! counts as not given.
 
 use serde::{Serialize, Serializer, ser::SerializeMap};
 use serde_json::{Map, Value, json};
 
-use crate::{db::jobs::Job, domain::options::RESERVED_METADATA_KEY};
+use super::shapes::take_out_misshapen;
+use crate::{
+    db::jobs::Job,
+    domain::{gladia_rules::FLAGS, options::RESERVED_METADATA_KEY},
+};
 
 /// The flags and their like that are always there, in Gladia's order, with their defaults.
 const ALWAYS: [(&str, Initial); 24] = [
@@ -116,6 +121,7 @@ impl RequestParams {
     fn of(audio_url: String, mut options: Map<String, Value>) -> Self {
         options.remove("audio_url");
         options.retain(|_, value| !value.is_null());
+        take_out_misshapen(&mut options, is_flag);
         for (name, default) in ALWAYS {
             options.entry(name).or_insert_with(|| default.value());
         }
@@ -138,6 +144,13 @@ impl RequestParams {
         );
         Self { audio_url, options }
     }
+}
+
+fn is_flag(name: &str) -> bool {
+    let is_shown_as_one = |(known, initial): &(&str, Initial)| {
+        *known == name && matches!(initial, Initial::Off | Initial::On)
+    };
+    FLAGS.contains(&name) || ALWAYS.iter().any(is_shown_as_one)
 }
 
 /// An array of words switches the vocabulary on, too.
