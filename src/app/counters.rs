@@ -11,10 +11,11 @@ use crate::{
 };
 
 /// Those without labels.
-const PLAIN: [&str; 16] = [
+const PLAIN: [&str; 17] = [
     "gateway_answers_cut_off_total",
     "gateway_callbacks_spool_broken_total",
     "gateway_callbacks_spooled_total",
+    "gateway_connections_displaced_total",
     "gateway_contradicting_ids_total",
     "gateway_deliveries_forgotten_total",
     "gateway_events_forgotten_total",

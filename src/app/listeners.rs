@@ -5,7 +5,10 @@ use std::net::SocketAddr;
 use anyhow::Context;
 use tokio::net::TcpListener;
 
-use crate::config::AddressSettings;
+use crate::{
+    config::{AddressSettings, ServeSettings},
+    http::connections::{Bounds, Wanted, raise_file_limit},
+};
 
 /// Sockets that are bound, so that their addresses are known before anything else starts.
 #[derive(Debug)]
@@ -35,6 +38,30 @@ impl Listeners {
             callbacks: optional("CALLBACK_LISTEN_ADDR", addresses.callback_listen_addr).await?,
             ops: optional("OPS_LISTEN_ADDR", addresses.ops_listen_addr).await?,
         })
+    }
+
+    /// How many connections each may have.
+    pub(super) fn bounds(&self, settings: &ServeSettings) -> Bounds {
+        let files = raise_file_limit();
+        let long = settings
+            .streams
+            .max_streams
+            .saturating_add(settings.requests.max_waiting_requests);
+        let bounds = Bounds::of(Wanted {
+            files,
+            database: usize::try_from(settings.database.database_pool_size).unwrap_or(usize::MAX),
+            long,
+            own_callbacks: self.callbacks.is_some(),
+            own_ops: self.ops.is_some(),
+        });
+        if bounds.main <= long {
+            tracing::warn!(
+                "{files} file descriptors (ulimit -n) leave room for {} connections, and MAX_STREAMS and MAX_WAITING_REQUESTS \
+                 let as many be open for long: raise the one, or lower the others",
+                bounds.main
+            );
+        }
+        bounds
     }
 
     /// Where the API listens.

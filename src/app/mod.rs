@@ -34,6 +34,7 @@ use crate::{
     http::{
         self, Serves,
         acceptor::Acceptor,
+        connections::Connections,
         overload::{Answers, Gate},
         presumed::KnownKeys,
         serve::{HEAD_TIMEOUT, Timeouts},
@@ -196,7 +197,7 @@ impl Gateway {
             timeouts: timeouts(&settings),
             spool_dir: settings.callbacks.callback_spool_dir.clone(),
         };
-        gateway.listen(listeners, &state)?;
+        gateway.listen(listeners, &settings, &state)?;
         if is_late {
             let starting = gateway.clone();
             gateway.spawn("start", starting.start_late(settings, state));
@@ -264,7 +265,13 @@ impl Gateway {
     }
 
     /// Serves each address.
-    fn listen(&self, listeners: Listeners, state: &AppState) -> anyhow::Result<()> {
+    fn listen(
+        &self,
+        listeners: Listeners,
+        settings: &ServeSettings,
+        state: &AppState,
+    ) -> anyhow::Result<()> {
+        let bounds = listeners.bounds(settings);
         let own_callbacks = listeners.callbacks.is_some();
         let own_ops = listeners.ops.is_some();
         let everything = Serves {
@@ -272,22 +279,16 @@ impl Gateway {
             callbacks: !own_callbacks,
             ops: !own_ops,
         };
-        self.serve_router(
-            "http",
-            listeners.main,
-            http::router(state.clone(), everything),
-        )?;
+        let router = http::router(state.clone(), everything);
+        self.serve_router("http", listeners.main, bounds.main, router)?;
         if let Some(listener) = listeners.callbacks {
             let serves = Serves {
                 api: false,
                 callbacks: true,
                 ops: false,
             };
-            self.serve_router(
-                "http.callbacks",
-                listener,
-                http::router(state.clone(), serves),
-            )?;
+            let router = http::router(state.clone(), serves);
+            self.serve_router("http.callbacks", listener, bounds.callbacks, router)?;
         }
         if let Some(listener) = listeners.ops {
             let serves = Serves {
@@ -295,7 +296,8 @@ impl Gateway {
                 callbacks: false,
                 ops: true,
             };
-            self.serve_router("http.ops", listener, http::router(state.clone(), serves))?;
+            let router = http::router(state.clone(), serves);
+            self.serve_router("http.ops", listener, bounds.ops, router)?;
         }
         Ok(())
     }
@@ -304,12 +306,14 @@ impl Gateway {
         &self,
         name: &'static str,
         listener: TcpListener,
+        most: usize,
         router: Router,
     ) -> anyhow::Result<()> {
         let address = listener.local_addr()?;
         tracing::info!(%address, "Listening on {address} ({name})");
         let Shutdown { soft, hard, .. } = self.shutdown.clone();
-        let served = http::serve::serve(listener, router, self.timeouts, soft, hard);
+        let connections = Connections::at_most(most);
+        let served = http::serve::serve(listener, router, self.timeouts, connections, soft, hard);
         self.spawn(name, served);
         Ok(())
     }

@@ -21,6 +21,8 @@ use tokio::{
     time::Instant,
 };
 
+use super::connections::Place;
+
 /// How an answer fared. A channel that closes before it [left](Fate::Left) is that of an answer that never did.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Fate {
@@ -151,12 +153,17 @@ impl HttpBody for FollowedBody {
 pub struct Watched<S> {
     stream: S,
     line: Line,
+    place: Place,
 }
 
 impl<S> Watched<S> {
-    /// Looks at what passes, and tells the line.
-    pub fn new(stream: S, line: Line) -> Self {
-        Self { stream, line }
+    /// Looks at what passes, and tells the line; and the place, when nothing is left to be sent.
+    pub fn new(stream: S, line: Line, place: Place) -> Self {
+        Self {
+            stream,
+            line,
+            place,
+        }
     }
 
     fn tell_if_broken<T>(&self, done: &io::Result<T>) {
@@ -211,7 +218,10 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Watched<S> {
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let done = ready!(Pin::new(&mut self.stream).poll_flush(cx));
         match &done {
-            Ok(()) => self.line.flushed(),
+            Ok(()) => {
+                self.line.flushed();
+                self.place.flushed();
+            }
             Err(_) => self.line.broken(),
         }
         Poll::Ready(done)

@@ -5,8 +5,8 @@
 //! Gladia meet [`v2`].
 //! Gladia meets [`callbacks`] and [`webhooks`]. Whoever runs the service meets [`admin`] and [`ops`]. Every error is a
 //! [`problem`]; every request has an id ([`request_id`]); what callers have is not sent again ([`etag`]), and the rest as
-//! briefly as they can take it ([`compression`]). What happens is told as it happens ([`sse`]). [`serve`] has the connections. Beyond
-//! capacity, requests are refused early ([`overload`]).
+//! briefly as they can take it ([`compression`]). What happens is told as it happens ([`sse`]). [`serve`] has the connections, and
+//! [`connections`] says how many. Beyond capacity, requests are refused early ([`overload`]).
 
 use std::{future::ready, sync::atomic::Ordering, time::Duration};
 
@@ -34,6 +34,7 @@ pub mod body;
 pub mod callback_secret;
 pub mod callbacks;
 pub mod compression;
+pub mod connections;
 pub mod deliveries;
 pub mod etag;
 pub mod events;

@@ -2,9 +2,10 @@
 //!
 //! HTTP/1.1 alone, without TLS: whatever stands in front of the service does the rest.
 
-use std::{error::Error, io, pin::Pin, time::Duration};
+use std::{convert::Infallible, error::Error, future, io, pin::Pin, time::Duration};
 
-use axum::{Router, extract::Request};
+use axum::{Router, body::Body, extract::Request, response::Response};
+use futures_util::FutureExt;
 use hyper::{
     body::Incoming,
     server::conn::http1::{Builder, Connection},
@@ -16,7 +17,10 @@ use tokio_io_timeout::TimeoutWriter;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tower::Service;
 
-use super::line::{Line, Watched};
+use super::{
+    connections::{Connections, Seat, ServedBody},
+    line::{Line, Watched},
+};
 
 /// How long a connection may take to deliver the head of a request, and so how long it may be idle between two. Load
 /// balancers keep idle connections for 60 s; if this were shorter, they would send requests on connections that are just
@@ -49,16 +53,25 @@ impl CutOff {
     pub fn now(&self) {
         self.0.cancel();
     }
+
+    #[cfg(test)]
+    pub(super) fn is_off(&self) -> bool {
+        self.0.is_cancelled()
+    }
 }
 
 /// A connection that fails where its other end takes nothing for too long.
 type Socket = Watched<Pin<Box<TimeoutWriter<TcpStream>>>>;
+
+/// What a connection is answered.
+type Answered = Result<Response<ServedBody<Body>>, Infallible>;
 
 /// Serves until `soft` is canceled, then until the requests that are under way have ended or `hard` is canceled.
 pub async fn serve(
     listener: TcpListener,
     router: Router,
     timeouts: Timeouts,
+    connections: Connections,
     soft: CancellationToken,
     hard: CancellationToken,
 ) {
@@ -66,27 +79,46 @@ pub async fn serve(
     http.timer(TokioTimer::new())
         .header_read_timeout(timeouts.head)
         .max_buf_size(READ_BYTES);
-    let connections = TaskTracker::new();
+    let attended = TaskTracker::new();
     while let Some(accepted) = soft.run_until_cancelled(listener.accept()).await {
         match accepted {
             Ok((stream, _)) => {
                 // Small answers leave at once.
                 let _ = stream.set_nodelay(true);
                 let cut_off = CutOff::default();
+                let seat = soft.run_until_cancelled(connections.seat(&cut_off)).await;
+                let Some(seat) = seat else { break };
+                let place = seat.place();
                 let of_request = cut_off.clone();
                 let line = Line::default();
                 let mut stream = TimeoutWriter::new(stream);
                 stream.set_timeout(Some(timeouts.answer_idle));
-                let stream = Watched::new(Box::pin(stream), line.clone());
+                let stream = Watched::new(Box::pin(stream), line.clone(), place.clone());
                 let router = router.clone();
                 let service = service_fn(move |mut request: Request<Incoming>| {
+                    let Some(serving) = place.begin() else {
+                        // Its connection is just being ended.
+                        return future::pending::<Answered>().right_future();
+                    };
                     request.extensions_mut().insert(of_request.clone());
                     request.extensions_mut().insert(line.clone());
-                    router.clone().call(request)
+                    let request = request.map(|body| serving.body(body));
+                    let answered = router.clone().call(request);
+                    answered
+                        .map(move |answered| {
+                            answered.map(|answer| answer.map(|body| serving.body(body)))
+                        })
+                        .left_future()
                 });
                 // There once, and not once more in the future that attends to it.
                 let connection = Box::pin(http.serve_connection(TokioIo::new(stream), service));
-                connections.spawn(attend(connection, soft.clone(), hard.clone(), cut_off));
+                attended.spawn(attend(
+                    seat,
+                    connection,
+                    soft.clone(),
+                    hard.clone(),
+                    cut_off,
+                ));
             }
             Err(error) if is_the_callers(&error) => {}
             Err(error) => {
@@ -97,22 +129,25 @@ pub async fn serve(
         }
     }
     drop(listener);
-    connections.close();
-    connections.wait().await;
+    attended.close();
+    attended.wait().await;
 }
 
-/// Serves one connection.
+/// Serves one connection. Its place is free once it has ended.
 async fn attend<S>(
+    seat: Seat,
     mut connection: Pin<Box<Connection<TokioIo<Socket>, S>>>,
     soft: CancellationToken,
     hard: CancellationToken,
     cut_off: CutOff,
 ) where
-    S: HttpService<Incoming, ResBody = axum::body::Body, Error: Into<Box<dyn Error + Send + Sync>>>,
+    S: HttpService<Incoming, ResBody = ServedBody<Body>, Error: Into<Box<dyn Error + Send + Sync>>>,
 {
+    let place = seat.place();
     let served = async {
         let mut ended = soft.run_until_cancelled(connection.as_mut()).await;
-        if ended.is_none() {
+        // A head that is not complete yet may never be.
+        if ended.is_none() && !place.is_idle() {
             connection.as_mut().graceful_shutdown();
             ended = Some(connection.await);
         }
@@ -127,6 +162,7 @@ async fn attend<S>(
     };
     hard.run_until_cancelled(cut_off.0.run_until_cancelled(served))
         .await;
+    drop(seat);
 }
 
 /// Whether a connection was ended since its other end took nothing. That the head of a request is late is no such error.

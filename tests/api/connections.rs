@@ -8,7 +8,10 @@ use axum::{
     extract::DefaultBodyLimit,
     routing::{get, post},
 };
-use gladia_gateway::http::serve::{Timeouts, serve};
+use gladia_gateway::http::{
+    connections::Connections,
+    serve::{Timeouts, serve},
+};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpListener, TcpSocket, TcpStream},
@@ -28,6 +31,11 @@ struct Served {
 
 /// Serves; the heads of requests, or callers who take nothing, are waited for so long.
 async fn start(router: Router, timeout: Duration) -> Served {
+    start_with(router, timeout, 1000).await
+}
+
+/// The same, with so many connections at most.
+async fn start_with(router: Router, timeout: Duration, most: usize) -> Served {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
     let address = listener.local_addr().unwrap();
     let (soft, hard) = (CancellationToken::new(), CancellationToken::new());
@@ -38,6 +46,7 @@ async fn start(router: Router, timeout: Duration) -> Served {
             head: timeout,
             answer_idle: timeout,
         },
+        Connections::at_most(most),
         soft.clone(),
         hard.clone(),
     ));
@@ -187,6 +196,59 @@ async fn a_caller_who_takes_nothing_loses_the_connection_and_one_who_is_slow_doe
     assert!(taken > LENGTH, "the whole, with its head");
     assert!(rest_of(&mut idle).await.len() < LENGTH);
     served.soft.cancel();
+    tokio::time::timeout(BOUND, served.ended)
+        .await
+        .expect("it ends")
+        .unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_new_connection_takes_the_place_of_one_without_a_request_and_of_none_that_is_served() {
+    static GOES_ON: Notify = Notify::const_new();
+    static UNDER_WAY: Notify = Notify::const_new();
+    let handler = async || {
+        UNDER_WAY.notify_one();
+        GOES_ON.notified().await;
+        "waited"
+    };
+    let router = Router::new()
+        .route("/", get(|| async { "answered" }))
+        .route("/long", get(handler));
+    let served = start_with(router, BOUND * 2, 3).await;
+    let ask = async |path: &str| {
+        let mut stream = TcpStream::connect(served.address).await.unwrap();
+        let request = format!("GET {path} HTTP/1.1\r\nhost: gateway\r\n\r\n");
+        stream.write_all(request.as_bytes()).await.unwrap();
+        stream
+    };
+    let answer_on = async |stream: &mut TcpStream| {
+        let mut answer = Vec::new();
+        while !answer.ends_with(b"ed") {
+            assert!(stream.read_buf(&mut answer).await.unwrap() > 0);
+        }
+    };
+    let mut rests = ask("/").await;
+    answer_on(&mut rests).await;
+    let mut silent = TcpStream::connect(served.address).await.unwrap();
+    let mut begins = TcpStream::connect(served.address).await.unwrap();
+    begins.write_all(b"GET / HTTP/1.1\r\nho").await.unwrap();
+    let mut long = Vec::new();
+    for displaced in [&mut silent, &mut begins, &mut rests] {
+        long.push(ask("/long").await);
+        UNDER_WAY.notified().await;
+        assert_eq!(rest_of(displaced).await, "");
+    }
+    // All are served, and the next one waits for the end of one.
+    let mut waits = ask("/").await;
+    let mut answer = [0; 1];
+    let early = tokio::time::timeout(Duration::from_millis(300), waits.read(&mut answer)).await;
+    early.expect_err("there is no place for it");
+    GOES_ON.notify_one();
+    answer_on(&mut waits).await;
+    GOES_ON.notify_one();
+    GOES_ON.notify_waiters();
+    served.soft.cancel();
+    served.hard.cancel();
     tokio::time::timeout(BOUND, served.ended)
         .await
         .expect("it ends")

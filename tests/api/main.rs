@@ -50,6 +50,7 @@ mod fair_deliveries;
 mod group_commit;
 mod guide;
 mod idempotency;
+mod idle_connections;
 mod idle_readers;
 mod large_callbacks;
 mod large_results;

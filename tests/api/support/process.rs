@@ -19,6 +19,8 @@ use tokio::{
 
 use super::{BOUND, TestApp};
 
+const BINARY: &str = env!("CARGO_BIN_EXE_gladia-gateway");
+
 /// `gladia-gateway serve`, run from the binary that was built with the tests.
 pub struct Process {
     child: Child,
@@ -34,9 +36,21 @@ impl Process {
 
     /// The same with flags.
     pub fn serve_with(app: &TestApp, flags: &[&str], variables: &[(&str, &str)]) -> Self {
-        let mut child = Command::new(env!("CARGO_BIN_EXE_gladia-gateway"))
-            .arg("serve")
-            .args(flags)
+        let mut command = Command::new(BINARY);
+        command.arg("serve").args(flags);
+        Self::start(command, app, variables)
+    }
+
+    /// The same with so many file descriptors at most.
+    pub fn serve_with_files(app: &TestApp, files: usize) -> Self {
+        let mut command = Command::new("/bin/sh");
+        let script = format!("ulimit -n {files} && exec \"$0\" serve");
+        command.args(["-c", &script, BINARY]);
+        Self::start(command, app, &[])
+    }
+
+    fn start(mut command: Command, app: &TestApp, variables: &[(&str, &str)]) -> Self {
+        let mut child = command
             .env_clear()
             .envs(app.values())
             .envs(variables.iter().copied())
