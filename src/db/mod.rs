@@ -72,8 +72,9 @@ pub const UNDEFINED_TABLE: &str = "42P01";
 /// How long a request waits for a connection before it is answered 503.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// How long a connection that was given up in the middle has to answer, before it is closed.
-const USABLE_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long a connection that was given up in the middle has to answer, before it is closed: whoever waited for its statement is
+/// gone, and the statement ends with it ([`CLIENT_CHECK`]).
+const USABLE_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// How long a connection may have been idle, in the pool or at hand, and is used unasked. One that has died since it last
 /// answered fails whoever uses it, as it does whoever is using it then.
@@ -188,9 +189,21 @@ pub const SESSION_SETTINGS: &str = "
     SET jit = off;
     SET tcp_keepalives_idle = 30; SET tcp_keepalives_interval = 10; SET tcp_keepalives_count = 3";
 
+/// How often Postgres looks, in the middle of a statement, whether its client is still there. Without this a statement whose caller
+/// has hung up goes on to its end, with its locks, and so do those of a process that has died.
+const CLIENT_CHECK: &str = "SET client_connection_check_interval = '2s'";
+
 /// Prepares a connection.
 async fn prepare_session(conn: &mut PgConnection) -> Result<(), sqlx::Error> {
-    conn.execute(SESSION_SETTINGS).await.map(|_| ())
+    conn.execute(SESSION_SETTINGS).await?;
+    match conn.execute(CLIENT_CHECK).await {
+        // By itself, since it is refused where the server's system cannot tell, and by what passes for Postgres.
+        Err(sqlx::Error::Database(error)) => {
+            tracing::debug!(%error, "Statements of callers who hang up go on to their end");
+            Ok(())
+        }
+        other => other.map(drop),
+    }
 }
 
 fn code_of(error: &sqlx::Error) -> Option<Cow<'_, str>> {

@@ -4,7 +4,7 @@
 //! for each statement, half of what a small one costs both sides, and meanwhile the next one takes a connection that has gone
 //! cold. So whoever has had the answers to all that was asked may put a connection back: whoever waits gets it from there, or
 //! the next one does. Whatever is dropped otherwise, with an error or by a caller who hung up, goes back to the pool and is
-//! asked.
+//! asked; what is still busy with its statement a moment later is closed, and Postgres ends the statement.
 //!
 //! To open a connection takes Postgres as long as a hundred small statements. So those who wait open none themselves: a few ask
 //! on behalf of all, and what is put back meanwhile is often there sooner.

@@ -49,6 +49,7 @@ mod exports;
 mod fair_deliveries;
 mod group_commit;
 mod guide;
+mod hang_ups;
 mod idempotency;
 mod idle_connections;
 mod idle_readers;
