@@ -98,20 +98,33 @@ impl fmt::Debug for AudioUrl {
     }
 }
 
-/// A text of somebody else's that may name addresses, without what follows their paths, up to the next space or quote.
+/// A text of somebody else's that may name addresses, without what follows their paths, up to the next space or quote, and without
+/// user names and passwords.
 #[must_use]
 pub fn without_queries(text: &str) -> String {
+    let ends_word = |c: char| c.is_whitespace() || matches!(c, '"' | '<' | '>');
     let mut kept = String::with_capacity(text.len());
-    let mut rest = text;
-    while let Some((before, query)) = rest.split_once(['?', '#']) {
-        kept.push_str(before);
-        kept.push('?');
-        let end = query
-            .find(|c: char| c.is_whitespace() || matches!(c, '"' | '<' | '>'))
-            .unwrap_or(query.len());
-        rest = &query[end..];
+    for word in text.split_inclusive(ends_word) {
+        let end = word.strip_suffix(ends_word).map_or(word.len(), str::len);
+        let (mut word, after) = word.split_at(end);
+        if let Some((scheme, rest)) = word.split_once("://")
+            && let Some((user, _)) = rest
+                .split('/')
+                .next()
+                .and_then(|host| host.rsplit_once('@'))
+        {
+            kept.extend([scheme, "://"]);
+            word = &rest[user.len()..];
+        }
+        // A question mark that ends a sentence, and a number sign before a number, belong to no address.
+        match word.split_once(['?', '#']) {
+            Some((before, query)) if !query.is_empty() && before.contains(['/', '.']) => {
+                kept.extend([before, "?"]);
+            }
+            _ => kept.push_str(word),
+        }
+        kept.push_str(after);
     }
-    kept.push_str(rest);
     kept
 }
 
@@ -212,7 +225,15 @@ mod tests {
                 r#""/x.mp3?a=(1)&b=?2" and <https://b.example/?c>"#,
                 r#""/x.mp3?" and <https://b.example/?>"#,
             ),
-            ("What? No address.", "What? No address."),
+            (
+                "https://user:pa@ss@a.example/x.mp3 and https://b.example?sig=secret",
+                "https://@a.example/x.mp3 and https://b.example?",
+            ),
+            ("x.mp3?sig=secret", "x.mp3?"),
+            (
+                "What? No address. Prompt #5 of C# is too long: 7/8?",
+                "What? No address. Prompt #5 of C# is too long: 7/8?",
+            ),
             ("", ""),
         ] {
             assert_eq!(without_queries(said), told);

@@ -5,6 +5,8 @@ use reqwest::Response;
 use serde::Deserialize;
 use serde_json::{Value, value::RawValue};
 
+use crate::domain::audio_url::without_queries;
+
 /// Error bodies are small; whatever is longer is no envelope.
 const MAX_ERROR_BODY_BYTES: usize = 256 * 1024;
 
@@ -69,7 +71,8 @@ impl ErrorEnvelope {
         matches!(self.status_code, 404 | 405) && names_route
     }
 
-    /// Message, validation errors and request id in one line, and what to look at where it is not Gladia that is to be asked.
+    /// Message, validation errors and request id in one line, and what to look at where it is not Gladia that is to be asked:
+    /// [`tellable`].
     #[must_use]
     pub fn describe(&self) -> String {
         let mut text = self.message.trim().to_owned();
@@ -85,7 +88,7 @@ impl ErrorEnvelope {
         if self.knows_no_route() {
             text.push_str("; GLADIA_API_URL may be wrong");
         }
-        storable(&text)
+        tellable(&text)
     }
 }
 
@@ -101,6 +104,29 @@ fn sentences(value: &RawValue) -> Vec<String> {
         Ok(other) => vec![sentence(other)],
         Err(_) => vec![value.get().to_owned()],
     }
+}
+
+/// What callback addresses have before the attempt and its token, as it stands and escaped.
+const BEFORE_TOKENS: [&str; 2] = ["/callbacks/gladia/", "%2Fcallbacks%2Fgladia%2F"];
+
+/// What Gladia says, as it may be stored, shown and logged. It may repeat what it was sent, and the address of a callback is a
+/// credential as a whole ([`super::callback_keys`]), while the query of an audio's often has a signature. So both are left out.
+#[must_use]
+pub fn tellable(text: &str) -> String {
+    let mut told = without_queries(text);
+    for before in BEFORE_TOKENS {
+        let mut from = 0;
+        while let Some(found) = told[from..].find(before) {
+            let begin = from + found + before.len();
+            let is_of_token =
+                |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.' | '/' | '%');
+            let token = &told[begin..];
+            let end = begin + token.find(|c| !is_of_token(c)).unwrap_or(token.len());
+            told.replace_range(begin..end, "…");
+            from = begin;
+        }
+    }
+    storable(&told)
 }
 
 /// Text that Postgres can store, of a bounded length.
@@ -291,6 +317,34 @@ mod tests {
                 Some(expected),
                 "{body:.200}"
             );
+        }
+    }
+
+    #[test]
+    fn what_opens_anything_is_not_told() {
+        for (said, told) in [
+            (
+                "callback_config.url https://gateway.example/base/callbacks/gladia/0199-a/2026-01.AbC_-9 must be reachable",
+                "callback_config.url https://gateway.example/base/callbacks/gladia/… must be reachable",
+            ),
+            (
+                r#"{"url":"http://h/callbacks/gladia/a/k.b","or":"http://h/callbacks/gladia/c/k.d"}"#,
+                r#"{"url":"http://h/callbacks/gladia/…","or":"http://h/callbacks/gladia/…"}"#,
+            ),
+            (
+                "to=https%3A%2F%2Fh%2Fcallbacks%2Fgladia%2Fa%2Fk.b&x",
+                "to=https%3A%2F%2Fh%2Fcallbacks%2Fgladia%2F…&x",
+            ),
+            (
+                "Cannot fetch https://a.example/x.mp3?sig=secret.",
+                "Cannot fetch https://a.example/x.mp3?",
+            ),
+            (
+                "Cannot POST /v2/pre-recorded",
+                "Cannot POST /v2/pre-recorded",
+            ),
+        ] {
+            assert_eq!(tellable(said), told);
         }
     }
 

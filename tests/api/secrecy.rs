@@ -10,8 +10,9 @@ use tracing_subscriber::{EnvFilter, fmt::MakeWriter, layer::SubscriberExt};
 
 use crate::support::{
     TestApp, audio,
+    callbacks::processing,
     receiver::{Receiver, Reply},
-    rows::success,
+    rows::{failure, success},
     upstream::GLADIA_KEY,
 };
 
@@ -146,6 +147,47 @@ async fn be_told(app: &TestApp) -> Vec<String> {
     [first, rotated, own]
         .map(|secret| secret.trim_start_matches("whsec_").to_owned())
         .to_vec()
+}
+
+/// Gladia repeats what it was sent, by which anybody may end a job, or fetch its audio.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_gladia_says_is_told_without_what_opens_anything() {
+    let app = TestApp::start().await;
+    let said = "callback_config.url https://gateway.example/callbacks/gladia/0199/test.token-secret and \
+                https://user:user-secret@audio.example/a.mp3?X-Amz-Signature=presigned-secret cannot be reached";
+    let told = "callback_config.url https://gateway.example/callbacks/gladia/… and https://@audio.example/a.mp3? cannot be reached";
+    let refusal = json!({ "statusCode": 400, "message": "No", "validation_errors": [said] });
+    app.upstream
+        .fault(&json!({ "operation": "create", "kind": "status", "status": 400, "times": 1, "body": refusal.to_string() }))
+        .await;
+    let refused = app.acme.start("a.mp3").await;
+    let job = app.acme.wait_until(&refused, "error").await;
+    let message = job["error"]["message"].as_str().unwrap();
+    assert!(message.contains(told), "{message}");
+
+    let (failed, attempt, gladia_id) = processing(&app).await;
+    app.call_back(attempt.id, failure(&gladia_id, 400, said))
+        .await;
+    assert_eq!(app.acme.job(&failed).await["error"]["message"], told);
+
+    let addon = json!({ "success": false, "is_empty": true, "results": null, "exec_time": 1,
+                        "error": { "status_code": 500, "exception": said, "message": said } });
+    let (done, attempt, gladia_id) = processing(&app).await;
+    let mut body: Value = serde_json::from_str(&success(&gladia_id, "words")).unwrap();
+    body["payload"]["summarization"] = addon;
+    app.call_back(attempt.id, body.to_string()).await;
+    let done = app.acme.job(&done).await;
+    let errors = done["addon_errors"].to_string();
+    assert!(errors.matches(told).count() == 2, "{done}");
+    let kept: i64 = app
+        .scalar(
+            "SELECT (SELECT count(*) FROM jobs j WHERE to_jsonb(j)::text ~ '(token|presigned|user)-secret')
+                  + (SELECT count(*) FROM attempts a WHERE to_jsonb(a)::text ~ '(token|presigned|user)-secret')
+                  + (SELECT count(*) FROM events e WHERE to_jsonb(e)::text ~ '(token|presigned|user)-secret')",
+        )
+        .await;
+    assert_eq!(kept, 0);
+    app.finish().await;
 }
 
 /// One thread, so that everything of this test, and nothing of another, is logged through its own subscriber.

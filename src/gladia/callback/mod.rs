@@ -19,7 +19,7 @@ use serde_json::value::RawValue;
 use self::payload::Payload;
 use super::{
     create::is_plausible_id,
-    error::storable,
+    error::tellable,
     json_reader::{JsonError, JsonReader, Kind, Raw},
 };
 use crate::domain::{
@@ -271,7 +271,7 @@ fn read_failure<R: Read>(reader: &mut JsonReader<R>) -> Result<Failure, JsonErro
         Kind::Number => code = read_code(&reader.raw(SCALAR_BYTES)?),
         _ => message = read_message(reader)?,
     }
-    let message = message.map_or_else(|| NO_REASON.to_owned(), |text| storable(&text));
+    let message = message.map_or_else(|| NO_REASON.to_owned(), |text| tellable(&text));
     Ok((code, message))
 }
 

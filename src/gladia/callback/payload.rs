@@ -6,7 +6,7 @@ use super::{MESSAGE_BYTES, NAME_BYTES, SCALAR_BYTES};
 use crate::{
     domain::completion::{AddonError, Ending},
     gladia::{
-        error::storable,
+        error::tellable,
         json_reader::{JsonError, JsonReader, Kind, Raw},
     },
 };
@@ -267,7 +267,7 @@ fn read_error<R: Read>(reader: &mut JsonReader<R>) -> Result<Option<Failure>, Js
         reader.skip()?;
         return Ok(None);
     }
-    let text = |raw: &Raw| raw.read_text().map(|text| storable(&text));
+    let text = |raw: &Raw| raw.read_text().map(|text| tellable(&text));
     let mut failure = Failure::default();
     reader.members(NAME_BYTES, |reader, name| {
         match name {

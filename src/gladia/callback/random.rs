@@ -269,7 +269,7 @@ fn collect(pointer: &str, block: &Value, depth: u8, found: &mut Vec<AddonError>)
     let error = fields.get("error").and_then(Value::as_object);
     let success = fields.get("success");
     if success == Some(&json!(false)) || (success.is_none() && error.is_some()) {
-        let text = |name| Some(storable(error?.get(name)?.as_str()?));
+        let text = |name| Some(tellable(error?.get(name)?.as_str()?));
         found.push(AddonError {
             pointer: pointer.to_owned(),
             status_code: error.and_then(|error| error.get("status_code")?.as_i64()),
