@@ -2,6 +2,7 @@
 
 use clap::Args;
 
+use super::values::{RANDOM, own_secret};
 use crate::domain::access::ApiKey;
 
 /// Who gets in first.
@@ -12,7 +13,7 @@ pub struct AccessSettings {
     ///
     /// At least 24 visible ASCII characters. Once revoked, it stays revoked.
     ///
-    /// Example: BOOTSTRAP_API_KEY=5d41402abc4b2a76b9719d911017c592
-    #[arg(long, env, hide_env_values = true)]
+    /// Example: BOOTSTRAP_API_KEY=$(openssl rand -hex 32)
+    #[arg(long, env, hide_env_values = true, value_parser = own_secret::<ApiKey>(RANDOM))]
     pub bootstrap_api_key: Option<ApiKey>,
 }

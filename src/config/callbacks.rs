@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 
-use super::values::whole;
+use super::values::{RANDOM, own_secret, whole};
 use crate::gladia::{callback_keys::CallbackKeys, webhook_secrets::WebhookSecrets};
 
 /// How Gladia's callbacks are recognised and bounded.
@@ -21,8 +21,8 @@ pub struct CallbackSettings {
     /// start encrypts those of older keys anew with the first; a start without a key that is still needed fails, and names
     /// it. `callbacks keys` shows which are needed.
     ///
-    /// Example: CALLBACK_KEYS=2026-01:0f1e2d3c4b5a69788796a5b4c3d2e1f00f1e2d3c4b5a69788796a5b4c3d2e1f0
-    #[arg(long, env, hide_env_values = true)]
+    /// Example: CALLBACK_KEYS=2026-01:$(openssl rand -hex 32)
+    #[arg(long, env, hide_env_values = true, value_parser = own_secret::<CallbackKeys>(RANDOM))]
     pub callback_keys: CallbackKeys,
 
     /// The largest callback that is read, in bytes (1000 to 1000000000). A transcript of many hours should fit.
@@ -63,11 +63,11 @@ pub struct CallbackSettings {
 
     /// The secrets of account webhooks (`whsec_…`), separated by commas; a webhook that any of them signed is taken. Secret.
     ///
-    /// Set up in Gladia's dashboard with the address PUBLIC_URL/webhooks/gladia. They are not needed, and tell of lost
+    /// Set up in Gladia's dashboard, which shows them, with the address PUBLIC_URL/webhooks/gladia. They are not needed, and tell of lost
     /// callbacks sooner.
     ///
-    /// Example: GLADIA_WEBHOOK_SECRETS=whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw
-    #[arg(long, env, hide_env_values = true)]
+    /// Example: GLADIA_WEBHOOK_SECRETS=whsec_…
+    #[arg(long, env, hide_env_values = true, value_parser = own_secret::<WebhookSecrets>("Gladia's dashboard shows the right one"))]
     pub gladia_webhook_secrets: Option<WebhookSecrets>,
 }
 

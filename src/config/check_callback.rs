@@ -3,7 +3,7 @@
 use clap::Args;
 use url::Url;
 
-use super::values::base_url;
+use super::values::{RANDOM, base_url, own_secret};
 use crate::gladia::callback_keys::CallbackKeys;
 
 /// Which address is called, and with which keys.
@@ -17,7 +17,7 @@ pub struct CheckCallbackSettings {
 
     /// The secrets of the gateway that is to answer: `name:secret`, separated by commas. Secret.
     ///
-    /// Example: CALLBACK_KEYS=2026-01:0f1e2d3c4b5a69788796a5b4c3d2e1f00f1e2d3c4b5a69788796a5b4c3d2e1f0
-    #[arg(long, env, hide_env_values = true)]
+    /// Example: CALLBACK_KEYS=2026-01:$(openssl rand -hex 32)
+    #[arg(long, env, hide_env_values = true, value_parser = own_secret::<CallbackKeys>(RANDOM))]
     pub callback_keys: CallbackKeys,
 }

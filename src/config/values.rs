@@ -120,6 +120,34 @@ pub fn header_secret(text: &str) -> Result<SecretString, &'static str> {
     }
 }
 
+/// What was ever published as an example of a secret, by this project or by those whose form it has: whoever knows the one knows
+/// the other.
+const PUBLISHED: [&str; 3] = [
+    "0f1e2d3c4b5a69788796a5b4c3d2e1f0",
+    "5d41402abc4b2a76b9719d911017c592",
+    "MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw",
+];
+
+/// A secret that is not one of the published examples. `source` says where one's own comes from.
+pub(super) fn own_secret<T>(
+    source: &'static str,
+) -> impl Fn(&str) -> Result<T, String> + Clone + Send + Sync + 'static
+where
+    T: FromStr<Err: Display>,
+{
+    move |text| {
+        if PUBLISHED.iter().any(|published| text.contains(published)) {
+            return Err(format!(
+                "must not hold a secret that is published as an example, as it does: {source}"
+            ));
+        }
+        text.parse().map_err(|error: T::Err| error.to_string())
+    }
+}
+
+/// Where random secrets come from.
+pub(super) const RANDOM: &str = "`openssl rand -hex 32` makes one";
+
 /// A key of `custom_metadata`.
 ///
 /// # Errors

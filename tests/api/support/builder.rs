@@ -28,7 +28,7 @@ use super::{
 pub const CALLBACK_KEYS: &str = "test:0123456789abcdef0123456789abcdef";
 
 /// What signs account webhooks.
-pub const WEBHOOK_SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
+pub const WEBHOOK_SECRET: &str = "whsec_YW4gYWNjb3VudCB3ZWJob29rIG9mIHRlc3Rz";
 
 /// What differs from one gateway before a simulator on a database of its own.
 #[derive(Debug)]
