@@ -24,6 +24,9 @@ const MAX_ID_BYTES: usize = 256;
 /// How many signatures are looked at. While a secret rotates there are two.
 const MAX_SIGNATURES: usize = 16;
 
+/// What HMAC-SHA256 gives.
+const SIGNATURE_BYTES: usize = 32;
+
 /// What Svix puts around a message.
 #[derive(Debug, Clone, Copy)]
 pub struct Envelope<'a> {
@@ -36,19 +39,36 @@ pub struct Envelope<'a> {
 }
 
 impl Envelope<'_> {
-    /// Whether one of the secrets signed the body with this id and this time. Compares in constant time.
+    /// Whether everything is there that a signature takes. What has less is not signed, whatever its body.
     #[must_use]
-    pub fn is_signed(&self, body: &[u8], secrets: &WebhookSecrets) -> bool {
-        if self.id.is_empty() || self.id.len() > MAX_ID_BYTES {
-            return false;
-        }
-        let signatures: Vec<Vec<u8>> = self
-            .signatures
+    pub fn is_whole(&self) -> bool {
+        (1..=MAX_ID_BYTES).contains(&self.id.len())
+            && self.sent_at().is_some()
+            && self.signatures().next().is_some()
+    }
+
+    fn sent_at(&self) -> Option<DateTime<Utc>> {
+        let seconds = self.timestamp.parse().ok()?;
+        DateTime::from_timestamp(seconds, 0)
+    }
+
+    /// Those that have the form of one.
+    fn signatures(&self) -> impl Iterator<Item = Vec<u8>> {
+        self.signatures
             .split(' ')
             .filter_map(|signature| signature.strip_prefix("v1,"))
             .take(MAX_SIGNATURES)
             .filter_map(|encoded| BASE64_STANDARD.decode(encoded).ok())
-            .collect();
+            .filter(|signature| signature.len() == SIGNATURE_BYTES)
+    }
+
+    /// Whether one of the secrets signed the body with this id and this time. Compares in constant time.
+    #[must_use]
+    pub fn is_signed(&self, body: &[u8], secrets: &WebhookSecrets) -> bool {
+        if !self.is_whole() {
+            return false;
+        }
+        let signatures: Vec<Vec<u8>> = self.signatures().collect();
         secrets.iter().any(|secret| {
             let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(secret) else {
                 return false;
@@ -71,13 +91,9 @@ impl Envelope<'_> {
     /// Whether its time is about now.
     #[must_use]
     pub fn is_timely(&self, now: DateTime<Utc>) -> bool {
-        let sent = self
-            .timestamp
-            .parse()
-            .ok()
-            .and_then(|seconds| DateTime::from_timestamp(seconds, 0));
         let tolerance = TimeDelta::from_std(TOLERANCE).unwrap_or_default();
-        sent.is_some_and(|sent| (now - sent).abs() <= tolerance)
+        self.sent_at()
+            .is_some_and(|sent| (now - sent).abs() <= tolerance)
     }
 }
 

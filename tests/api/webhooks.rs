@@ -1,10 +1,14 @@
 //! Account webhooks: signed, taken once, and answered by one look at Gladia where something is left to learn.
 
 use serde_json::{Value, json};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+};
 use uuid::Uuid;
 
 use crate::support::{
-    Answer, TestApp,
+    Answer, BOUND, TestApp,
     builder::{Builder, WEBHOOK_SECRET},
     callbacks::processing,
     eventually,
@@ -45,7 +49,7 @@ async fn only_what_gladia_signed_just_now_is_taken() {
         .body(good().body);
     Answer::to(unsigned).await.problem(400, "invalid-parameter");
     let large = Message {
-        body: " ".repeat(65 * 1024),
+        body: " ".repeat(9 * 1024),
         ..good()
     };
     large.send(&app).await.problem(413, "payload-too-large");
@@ -53,6 +57,41 @@ async fn only_what_gladia_signed_just_now_is_taken() {
 
     good().send(&app).await.expect(204);
     assert_eq!(app.rows("webhook_messages").await, 1);
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_is_read_of_what_is_not_even_said_to_be_signed() {
+    let app = builder().start().await;
+    let signature = "v1,AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=";
+    let send = async |id: &str, timestamp: &str, signatures: &str| {
+        // The body is sent only on request.
+        let request = format!(
+            "POST /webhooks/gladia HTTP/1.1\r\nhost: gateway\r\ncontent-length: 60000\r\nexpect: 100-continue\r\n\
+             svix-id: {id}\r\nsvix-timestamp: {timestamp}\r\nsvix-signature: {signatures}\r\n\r\n"
+        );
+        let mut stream = TcpStream::connect(app.replicas[0].address).await.unwrap();
+        stream.write_all(request.as_bytes()).await.unwrap();
+        let mut answer = vec![0; "HTTP/1.1 100".len()];
+        let read = tokio::time::timeout(BOUND, stream.read_exact(&mut answer)).await;
+        read.expect("it is answered").unwrap();
+        String::from_utf8(answer).unwrap()
+    };
+    for (id, timestamp, signatures) in [
+        ("", "1614265330", signature),
+        (&*"m".repeat(257), "1614265330", signature),
+        ("msg_1", "", signature),
+        ("msg_1", "yesterday", signature),
+        ("msg_1", "1614265330", ""),
+        ("msg_1", "1614265330", "v1,AAAA"),
+        ("msg_1", "1614265330", "v1,?"),
+        ("msg_1", "1614265330", &signature.replace("v1", "v2")),
+    ] {
+        let answer = send(id, timestamp, signatures).await;
+        assert_eq!(answer, "HTTP/1.1 400", "{id} {timestamp} {signatures}");
+    }
+    let answer = send("msg_1", "1614265330", signature).await;
+    assert_eq!(answer, "HTTP/1.1 100");
     app.finish().await;
 }
 
