@@ -324,6 +324,11 @@ async fn every_parameter_and_header_that_breaks_a_rule_is_named() {
     assert_eq!(named, ["types", "after", "after", "limit", "Last-Event-ID"]);
     let rule = errors[0]["rule"].as_str().unwrap();
     assert!(rule.contains("transcription.canceled"), "{rule}");
+    // However many are right.
+    let many = "types=transcription.done&".repeat(60);
+    let problem = ask_after(&app.acme, &format!("{STREAM}?{many}limit=3"), "evt_0").await;
+    let problem = problem.problem(400, "invalid-parameter");
+    assert_eq!(problem["errors"][0]["parameter"], "limit");
     for (path, header) in [
         (STREAM, "42"),
         (&of_job(&id), "evt_-1"),

@@ -68,7 +68,10 @@ fn parse(
     let mut seen: Vec<String> = Vec::new();
     let mut broken: Vec<(String, String)> = Vec::new();
     let query = parts.uri.query().unwrap_or_default();
-    for (name, value) in form_urlencoded::parse(query.as_bytes()).take(MOST_ERRORS) {
+    for (name, value) in form_urlencoded::parse(query.as_bytes()) {
+        if broken.len() >= MOST_ERRORS {
+            break;
+        }
         let taken = if name != "types" && seen.iter().any(|known| *known == name) {
             Err("must be given once".to_owned())
         } else if name == "after" {
