@@ -296,7 +296,7 @@ async fn sums_are_exact_to_the_millisecond_and_count_what_an_older_version_settl
 #[tokio::test(flavor = "multi_thread")]
 async fn a_report_comes_as_csv_too_with_the_same_numbers() {
     let app = TestApp::start().await;
-    let odd = "=says \"no\",\r\nthen = 1+1";
+    let odd = "=says \"no\",\r\nthen = 1+1;@SUM(A1)";
     let id = done_with(&app.acme, &json!({ "team": odd })).await;
     done_with(&app.acme, &json!({})).await;
     app.execute(&format!(
@@ -314,7 +314,7 @@ async fn a_report_comes_as_csv_too_with_the_same_numbers() {
         answer.text(),
         "metadata.team,day,jobs_done,jobs_error,jobs_canceled,audio_duration_seconds,billing_time_seconds,\
          unused_billing_time_seconds,attempts_without_billing_time\r\n\
-         \"'=says \"\"no\"\",\r\nthen = 1+1\",2026-11-24,1,0,0,1,1,0,0\r\n\
+         \"'=says \"\"no\"\",\r\nthen = 1+1;'@SUM(A1)\",2026-11-24,1,0,0,1,1,0,0\r\n\
          ,2026-11-25,1,0,0,1,1,0,0\r\n"
     );
     assert_eq!(

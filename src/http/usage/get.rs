@@ -39,7 +39,7 @@ const MOST_ROWS: i64 = 10_000;
         ("format" = Option<Format>, Query, description = "The form of the answer. What the header `Accept` asks for, if not given."),
     ),
     responses(
-        (status = 200, description = "What was used. As CSV (RFC 4180): a line of names, then the rows, without totals; a value that a spreadsheet would run as a formula begins with an apostrophe.", content((UsageReport = "application/json"), (String = "text/csv"))),
+        (status = 200, description = "What was used. As CSV (RFC 4180): a line of names, then the rows, without totals; what a spreadsheet would run as a formula has an apostrophe before it, also behind a semicolon, a tab or a line break in a value.", content((UsageReport = "application/json"), (String = "text/csv"))),
         (status = 400, description = "Parameters break rules, all named; or there would be more than 10000 rows (`invalid-parameter`)."),
         (status = 403, description = "`tenant` was given with a key whose scope is not `admin` (`forbidden`)."),
     ),
