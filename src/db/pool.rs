@@ -34,7 +34,7 @@ use self::{
     asker::Asker,
     at_hand::{AtHand, Taken},
 };
-use super::{USABLE_TIMEOUT, lazy_pool};
+use super::{USABLE_TIMEOUT, is_usable, lazy_pool};
 use crate::{domain::millis::whole_ms, turns::Turn};
 
 /// Whoever has waited longer for a connection is mentioned in the log.
@@ -191,8 +191,8 @@ impl Loan {
 }
 
 impl Drop for Loan {
-    /// A caller who has hung up may have left Postgres at work. Else a tenant could have all connections work for it, by hanging
-    /// up time and again.
+    /// A caller's turn lasts until the connection is known to be free: whoever has hung up may have left Postgres at work, and a
+    /// tenant could have all connections work for it by hanging up time and again.
     fn drop(&mut self) {
         let (Some(mut conn), Some(turn)) = (self.conn.take(), self.turn.take()) else {
             return;
@@ -200,15 +200,18 @@ impl Drop for Loan {
         let Ok(runtime) = Handle::try_current() else {
             return;
         };
-        let is_closed = self.is_closed;
+        if self.is_closed {
+            return;
+        }
+        let (since, parts) = (self.since, Arc::clone(&self.parts));
         runtime.spawn(async move {
-            if !is_closed {
-                let answer = time::timeout(USABLE_TIMEOUT, conn.ping()).await;
-                if !matches!(answer, Ok(Ok(()))) {
-                    conn.close_on_drop();
-                }
+            let answer = time::timeout(USABLE_TIMEOUT, is_usable(&mut conn)).await;
+            if let Ok(Ok(true)) = answer {
+                let left_over = parts.at_hand().put_back(conn, since, Instant::now());
+                drop(left_over);
+            } else {
+                conn.close_on_drop();
             }
-            drop(conn);
             drop(turn);
         });
     }

@@ -142,7 +142,9 @@ impl HeldKey {
     ) -> Result<Claimed, Problem> {
         let mut conn = callers.acquire(Some(tenant_id)).await?;
         let reserving = idempotency::reserve(&mut conn, tenant_id, &key, holder, LEASE);
-        match in_time(reserving).await? {
+        let reserved = in_time(reserving).await?;
+        conn.put_back();
+        match reserved {
             Reservation::Reserved => Ok(Claimed::Held(Self::reserved(
                 callers, tenant_id, key, holder, Duration::ZERO,
             ))),
@@ -187,7 +189,7 @@ impl HeldKey {
             loop {
                 tokio::time::sleep(RENEWAL).await;
                 let renewed = async {
-                    let mut conn = callers.acquire(Some(tenant_id)).await?;
+                    let mut conn = callers.whole().acquire().await?;
                     idempotency::renew(&mut conn, tenant_id, &key, holder, LEASE).await
                 };
                 // A renewal that fails is tried again; a lost reservation is noticed at the commit.
@@ -231,7 +233,7 @@ impl HeldKey {
     /// Gives the key back at once, so that a repetition right after the answer finds it free.
     pub async fn release(mut self) {
         self.completed = true;
-        if let Ok(mut conn) = self.callers.acquire(Some(self.tenant_id)).await {
+        if let Ok(mut conn) = self.callers.whole().acquire().await {
             // If it fails, the lease ends by itself.
             let releasing = idempotency::release(&mut conn, self.tenant_id, &self.key, self.holder);
             let _ = in_time(releasing).await;
@@ -268,7 +270,7 @@ impl Drop for HeldKey {
         );
         // The request may have been dropped with its connection, so this cannot be awaited. If it fails, the lease ends.
         tokio::spawn(async move {
-            if let Ok(mut conn) = callers.acquire(Some(tenant_id)).await {
+            if let Ok(mut conn) = callers.whole().acquire().await {
                 let _ = in_time(idempotency::release(&mut conn, tenant_id, &key, holder)).await;
             }
         });

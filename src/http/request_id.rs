@@ -4,7 +4,7 @@
 //! route is logged, never the path: a callback's path is a credential.
 
 use std::{
-    cell::OnceCell,
+    cell::{Cell, OnceCell},
     panic::AssertUnwindSafe,
     time::{Duration, Instant},
 };
@@ -37,7 +37,15 @@ pub const HEADER: &str = "x-request-id";
 struct Known {
     id: String,
     caller: OnceCell<Caller>,
+    found: Cell<Option<Found>>,
     turn: OnceCell<Handle>,
+}
+
+/// Whose a key was when it was looked up for this request.
+pub(super) struct Found {
+    pub(super) hash: [u8; 32],
+    /// `None`: nobody's.
+    pub(super) caller: Option<Caller>,
 }
 
 tokio::task_local! {
@@ -54,6 +62,17 @@ pub fn current() -> Option<String> {
 pub(super) fn tenant() -> By {
     let caller = KNOWN.try_with(|known| known.caller.get().copied());
     Some(caller.ok()??.tenant_id)
+}
+
+/// Keeps what was found out to know whose turn it is, so that it is not asked a second time.
+pub(super) fn note_found(found: Found) {
+    let _ = KNOWN.try_with(|known| known.found.set(Some(found)));
+}
+
+/// Whose this key was when it was looked up for this request, once.
+pub(super) fn take_found(hash: &[u8; 32]) -> Option<Found> {
+    let found = KNOWN.try_with(|known| known.found.take()).ok()??;
+    (found.hash == *hash).then_some(found)
 }
 
 /// Lets the request's line in the log say who made it. Not the span's: to add to that takes longer than all else that is logged.
@@ -115,6 +134,7 @@ pub fn handle(request: Request, next: Next) -> impl Future<Output = Response> {
     let known = Known {
         id,
         caller: OnceCell::new(),
+        found: Cell::new(None),
         turn: OnceCell::new(),
     };
     KNOWN.scope(known, answered).instrument(span)

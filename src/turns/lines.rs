@@ -11,6 +11,9 @@ pub(super) struct Lines<W> {
     most_waiting: usize,
     /// How many turns are taken. More than may be, where pauses have ended.
     taken: usize,
+    /// The same without what a tenant has beyond the half that it may have: whoever comes back from pauses by the hundred takes
+    /// nothing from others.
+    counted: usize,
     of: HashMap<By, Own<W>>,
     /// Those of whom somebody waits: who has the fewest turns is first, and among those who has waited longest.
     next: BTreeSet<(usize, u64, By)>,
@@ -50,6 +53,7 @@ impl<W> Lines<W> {
             at_once,
             most_waiting,
             taken: 0,
+            counted: 0,
             of: HashMap::new(),
             next: BTreeSet::new(),
             waiting: 0,
@@ -63,7 +67,7 @@ impl<W> Lines<W> {
     }
 
     fn may_have(&self, taken: usize) -> bool {
-        let free = self.at_once.saturating_sub(self.taken);
+        let free = self.at_once.saturating_sub(self.counted);
         free > 0 && taken < free
     }
 
@@ -142,7 +146,10 @@ impl<W> Lines<W> {
         if let Some(place) = own.place(by) {
             self.next.remove(&place);
         }
+        let most_of_one = self.at_once.div_ceil(2);
+        self.counted -= own.taken.min(most_of_one);
         change(own);
+        self.counted += own.taken.min(most_of_one);
         match own.place(by) {
             Some(place) => {
                 self.next.insert(place);
@@ -187,6 +194,21 @@ mod tests {
         lines.give_back(of(1));
         assert!(lines.is_free_for(of(4)));
         assert!(!lines.is_free_for(of(1)));
+    }
+
+    #[test]
+    fn whoever_comes_back_from_many_pauses_leaves_turns_to_others() {
+        let mut lines = Lines::<()>::new(4, 10);
+        for _ in 0..100 {
+            lines.take(of(1));
+        }
+        assert!(!lines.is_free_for(of(1)));
+        assert!(lines.is_free_for(of(2)));
+        for _ in 0..100 {
+            lines.give_back(of(1));
+        }
+        assert!(lines.is_free_for(of(1)));
+        assert_eq!((lines.taken(), lines.counted), (0, 0));
     }
 
     #[test]

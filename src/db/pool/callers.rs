@@ -31,6 +31,12 @@ impl CallerPool {
         Self(Arc::new(Shared { pool, turns }))
     }
 
+    /// All of it, for what is owed whatever the tenant asks for besides: keys that are held are renewed and given back.
+    #[must_use]
+    pub fn whole(&self) -> &Pool {
+        &self.0.pool
+    }
+
     /// Waits for a connection for whoever asks.
     ///
     /// # Errors

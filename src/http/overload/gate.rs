@@ -21,6 +21,9 @@ const MOMENT: Duration = Duration::from_millis(30);
 /// How many wait at most. Each holds a connection and little else.
 const MOST_QUEUED: usize = 10_000;
 
+/// How many keys are looked up at once that have not been seen yet. Twice what they get, being nobody's.
+const LOOKS_AT_ONCE: usize = 16;
+
 /// How many streams are opened at once.
 const STREAMS_AT_ONCE: usize = 16;
 
@@ -31,6 +34,7 @@ pub struct Gate(Arc<Shared>);
 #[derive(Debug)]
 struct Shared {
     requests: Turns,
+    looks: Turns,
     streams: Turns,
     bodies: Mutex<Bodies>,
     refusals: Refusals,
@@ -42,6 +46,7 @@ impl Gate {
     pub fn new(at_once: usize, body_bytes: usize) -> Self {
         Self(Arc::new(Shared {
             requests: Turns::new(at_once, MOST_QUEUED),
+            looks: Turns::new(LOOKS_AT_ONCE, MOST_QUEUED),
             streams: Turns::new(STREAMS_AT_ONCE, usize::MAX),
             bodies: Mutex::new(Bodies::new(body_bytes)),
             refusals: Refusals::default(),
@@ -54,13 +59,9 @@ impl Gate {
         self.0.streams.enter_patiently(by).await
     }
 
-    /// Waits for the turn to look whose a request is.
-    ///
-    /// # Errors
-    /// Where it does not come soon.
-    pub async fn look(&self) -> Result<turns::Turn, Overload> {
-        let turn = self.0.requests.enter(None, patience).await;
-        turn.map_err(|turns::NoTurn| self.refuse(Overload::Turns))
+    /// Waits for the turn to look whose a request is. `None`: it does not come soon.
+    pub async fn look(&self) -> Option<turns::Turn> {
+        self.0.looks.enter(None, |_| BURST).await.ok()
     }
 
     /// Waits for a request's turn.
@@ -78,6 +79,11 @@ impl Gate {
             Ok(turn) => Ok(Turn::new(turn, bytes)),
             Err(turns::NoTurn) => Err(self.refuse(Overload::Turns)),
         }
+    }
+
+    /// Refuses a request of which there was no time to look whose it is.
+    pub(super) fn refuse_unknown(&self) -> Overload {
+        self.refuse(Overload::Turns)
     }
 
     /// Gives bytes back whose request goes on.

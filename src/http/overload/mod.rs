@@ -47,11 +47,11 @@ pub use self::{
     refusals::Overload,
 };
 use super::{
-    auth::{look_up, presented},
+    auth::{find_caller_now, presented},
     body::{content_length, media_type},
     hand_on,
     problem::{Problem, ProblemType},
-    request_id::note_turn,
+    request_id::{Found, note_found, note_turn},
     state::AppState,
     v2,
     wait::{MOST_SECONDS, may_wait},
@@ -112,7 +112,9 @@ async fn take_turn(
 ) -> Result<(Turn, impl Future<Output = Response>), Overload> {
     let hash = hash_of_key(&request);
     let body = Held {
-        by: tenant_of(hash, &state).await?,
+        by: tenant_of(hash, &state)
+            .await
+            .ok_or_else(|| state.gate.refuse_unknown())?,
         bytes: body_bytes(&request, &state),
     };
     let turn = state.gate.enter(body).await?;
@@ -183,26 +185,26 @@ fn hash_of_key(request: &Request) -> Option<[u8; 32]> {
 }
 
 /// Whose a key is, by which it is its turn. One that has not been seen here yet is looked up for that; what it is good for is judged
-/// later.
-///
-/// # Errors
-/// Where too many look.
-async fn tenant_of(hash: Option<[u8; 32]>, state: &AppState) -> Result<By, Overload> {
+/// later. `None`: there was no time for that.
+async fn tenant_of(hash: Option<[u8; 32]>, state: &AppState) -> Option<By> {
     let Some(hash) = hash else {
-        return Ok(None);
+        return Some(None);
     };
     let known = || Some(state.known_keys.get(&hash)?.tenant_id);
     if let Some(tenant_id) = known() {
-        return Ok(Some(tenant_id));
+        return Some(Some(tenant_id));
     }
     let _turn = state.gate.look().await?;
     // Another may have looked meanwhile.
     if let Some(tenant_id) = known() {
-        return Ok(Some(tenant_id));
+        return Some(Some(tenant_id));
     }
-    // Where that fails, the request will say so.
-    let caller = look_up(state, &hash, "").boxed().await.ok();
-    Ok(caller.map(|caller| caller.tenant_id))
+    let Ok(caller) = find_caller_now(state, &hash).boxed().await else {
+        // The request will fail in the same way, and say so.
+        return Some(None);
+    };
+    note_found(Found { hash, caller });
+    Some(caller.map(|caller| caller.tenant_id))
 }
 
 /// What the body may come to take. Without a declared length, as much as it may have.

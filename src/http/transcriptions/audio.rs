@@ -66,6 +66,7 @@ pub async fn look_up(
     let mut conn = state.conn().await?;
     let now = db::clock::now(&mut conn).await?;
     let ownership = db::uploads::find_owner(&mut conn, caller.tenant_id, audio_url).await?;
+    conn.put_back();
     judge(state, audio_url, ownership, now, too_long)
 }
 

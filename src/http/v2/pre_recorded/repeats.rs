@@ -230,7 +230,7 @@ impl Note {
         // A process that ends leaves the row as it is; it counts no longer than it says.
         let kept = tokio::time::sleep_until(kept_until);
         if self.stopping.run_until_cancelled(kept).await.is_some()
-            && let Ok(mut conn) = self.callers.acquire(Some(self.row.tenant_id)).await
+            && let Ok(mut conn) = self.callers.whole().acquire().await
         {
             let _ = in_time(repeats::forget(&mut conn, &self.row)).await;
         }
@@ -244,7 +244,7 @@ impl Note {
         };
         for tried in 1..=TRIES {
             let written = async {
-                let mut conn = self.callers.acquire(Some(self.row.tenant_id)).await?;
+                let mut conn = self.callers.whole().acquire().await?;
                 match fate {
                     Fate::UnderWay => Ok(()),
                     Fate::Left(at) => {
