@@ -106,26 +106,29 @@ pub fn without_queries(text: &str) -> String {
     let mut kept = String::with_capacity(text.len());
     for word in text.split_inclusive(ends_word) {
         let end = word.strip_suffix(ends_word).map_or(word.len(), str::len);
-        let (mut word, after) = word.split_at(end);
-        if let Some((scheme, rest)) = word.split_once("://")
-            && let Some((user, _)) = rest
-                .split('/')
-                .next()
-                .and_then(|host| host.rsplit_once('@'))
-        {
-            kept.extend([scheme, "://"]);
-            word = &rest[user.len()..];
+        let (word, after) = word.split_at(end);
+        let query = query_of(word);
+        let mut pieces = word[..query.unwrap_or(word.len())].split("://");
+        kept.extend(pieces.next());
+        for address in pieces {
+            let authority = address.split('/').next().unwrap_or_default();
+            let user = authority.rfind('@').unwrap_or_default();
+            kept.extend(["://", &address[user..]]);
         }
-        // A question mark that ends a sentence, and a number sign before a number, belong to no address.
-        match word.split_once(['?', '#']) {
-            Some((before, query)) if !query.is_empty() && before.contains(['/', '.']) => {
-                kept.extend([before, "?"]);
-            }
-            _ => kept.push_str(word),
+        if query.is_some() {
+            kept.push('?');
         }
         kept.push_str(after);
     }
     kept
+}
+
+/// Where in a word the query or fragment of an address begins: all behind it is taken for a part of it, further addresses as well.
+/// A question mark that ends a sentence, and a number sign before a number, belong to no address.
+fn query_of(word: &str) -> Option<usize> {
+    word.match_indices(['?', '#'])
+        .map(|(at, _)| at)
+        .find(|&at| at + 1 < word.len() && word[..at].contains(['/', '.']))
 }
 
 #[cfg(test)]
@@ -230,6 +233,34 @@ mod tests {
                 "https://@a.example/x.mp3 and https://b.example?",
             ),
             ("x.mp3?sig=secret", "x.mp3?"),
+            (
+                "prompt#1:https://h/x.mp3?X-Amz-Signature=secret prompt#1:x.mp3?sig=secret",
+                "prompt#1:https://h/x.mp3? prompt#1:x.mp3?",
+            ),
+            (
+                "audio_url?https://h/x.mp3?sig=secret (#1)https://h/x?sig=secret",
+                "audio_url?https://h/x.mp3? (#1)https://h/x?",
+            ),
+            (
+                "https://user:pw@h/x.mp3,https://u2:p@w2@h2/y.mp3",
+                "https://@h/x.mp3,https://@h2/y.mp3",
+            ),
+            (
+                "a#1:https://u:pw@h/x,https://u:pw@h?s=secret,https://u:pw@h/",
+                "a#1:https://@h/x,https://@h?",
+            ),
+            (
+                "https://b.example?sig=ab@secret/tail https://b.example#ab@secret",
+                "https://b.example? https://b.example?",
+            ),
+            (
+                "https://a.example/x?to=https://u:pw@h/y?sig=secret!",
+                "https://a.example/x?",
+            ),
+            (
+                "Is it https://a.example/@x or https://b.example/?",
+                "Is it https://a.example/@x or https://b.example/?",
+            ),
             (
                 "What? No address. Prompt #5 of C# is too long: 7/8?",
                 "What? No address. Prompt #5 of C# is too long: 7/8?",

@@ -107,7 +107,15 @@ fn sentences(value: &RawValue) -> Vec<String> {
 }
 
 /// What callback addresses have before the attempt and its token, as it stands and escaped.
-const BEFORE_TOKENS: [&str; 2] = ["/callbacks/gladia/", "%2Fcallbacks%2Fgladia%2F"];
+const BEFORE_TOKENS: [&str; 4] = [
+    "/callbacks/gladia/",
+    "%2Fcallbacks%2Fgladia%2F",
+    "%2fcallbacks%2fgladia%2f",
+    ESCAPED_IN_JSON,
+];
+
+/// The same where slashes are escaped as JSON allows it.
+const ESCAPED_IN_JSON: &str = r"\/callbacks\/gladia\/";
 
 /// What Gladia says, as it may be stored, shown and logged. It may repeat what it was sent, and the address of a callback is a
 /// credential as a whole ([`super::callback_keys`]), while the query of an audio's often has a signature. So both are left out.
@@ -118,8 +126,11 @@ pub fn tellable(text: &str) -> String {
         let mut from = 0;
         while let Some(found) = told[from..].find(before) {
             let begin = from + found + before.len();
-            let is_of_token =
-                |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.' | '/' | '%');
+            let is_of_token = |c: char| {
+                c.is_ascii_alphanumeric()
+                    || matches!(c, '-' | '_' | '.' | '/' | '%')
+                    || (c == '\\' && before == ESCAPED_IN_JSON)
+            };
             let token = &told[begin..];
             let end = begin + token.find(|c| !is_of_token(c)).unwrap_or(token.len());
             told.replace_range(begin..end, "…");
@@ -334,6 +345,14 @@ mod tests {
             (
                 "to=https%3A%2F%2Fh%2Fcallbacks%2Fgladia%2Fa%2Fk.b&x",
                 "to=https%3A%2F%2Fh%2Fcallbacks%2Fgladia%2F…&x",
+            ),
+            (
+                "to=https%3a%2f%2fh%2fcallbacks%2fgladia%2fa%2fk.b&x",
+                "to=https%3a%2f%2fh%2fcallbacks%2fgladia%2f…&x",
+            ),
+            (
+                r#"{"url":"http:\/\/h\/callbacks\/gladia\/a\/k.b"}"#,
+                r#"{"url":"http:\/\/h\/callbacks\/gladia\/…"}"#,
             ),
             (
                 "Cannot fetch https://a.example/x.mp3?sig=secret.",
