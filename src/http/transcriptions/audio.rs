@@ -27,6 +27,9 @@ const GLADIA_DOMAIN: &str = "gladia.io";
 /// Where Gladia keeps the recordings that its documentation and its clients' examples transcribe. Everybody may fetch them.
 const SAMPLES_HOST: &str = "files.gladia.io";
 
+/// Where they are on that host.
+const SAMPLES_FOLDER: &str = "/example/";
+
 /// Where the audio's address stands in a body.
 const AUDIO_URL: &str = "audio_url";
 
@@ -120,9 +123,12 @@ pub fn judge(
     }
 }
 
-/// Whether a URL has to be looked up to know whose it is, beyond asking whether it is known at all.
+/// Whether a URL has to be looked up to know whose it is, beyond asking whether it is known at all. What looks like a sample is
+/// somebody's all the same where it was uploaded.
 pub fn may_be_an_upload(state: &AppState, audio_url: &AudioUrl) -> bool {
-    audio_url.upload_id().is_some() || is_gladias(state, audio_url)
+    audio_url.upload_id().is_some()
+        || audio_url.is_on_origin_of(state.gladia.base())
+        || is_gladias_host(&audio_url.host())
 }
 
 /// What may go wrong with audio on somebody else's server.
@@ -188,15 +194,12 @@ fn is_gladias_host(host: &str) -> bool {
         .is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
 }
 
-/// Whether Gladia has put a recording there for everybody. Were uploads on that host as well, they would be below `/file`,
-/// however that is written.
+/// Whether Gladia has put a recording there for everybody. Whatever else may be on that host, now or later, is somebody's. An
+/// escape may mean another path to others than to us.
 fn is_sample(audio_url: &AudioUrl) -> bool {
     let url = audio_url.parsed();
-    let folder = url.as_ref().and_then(|url| url.path_segments()?.next());
-    audio_url.host() == SAMPLES_HOST
-        && folder.is_some_and(|folder| {
-            !folder.is_empty() && !folder.contains('%') && !folder.eq_ignore_ascii_case("file")
-        })
+    let path = url.as_ref().map(Url::path).unwrap_or_default();
+    audio_url.host() == SAMPLES_HOST && path.starts_with(SAMPLES_FOLDER) && !path.contains('%')
 }
 
 #[cfg(test)]
@@ -224,7 +227,7 @@ mod tests {
         let told = |url: &str| is_sample(&AudioUrl::parse(url).unwrap());
         for sample in [
             "http://files.gladia.io/example/audio-transcription/split_infinity.wav",
-            "https://Files.Gladia.io./test/a%20b.mp3",
+            "https://Files.Gladia.io./example/a/../b.mp3",
         ] {
             assert!(told(sample), "{sample}");
         }
@@ -235,6 +238,10 @@ mod tests {
             "https://files.gladia.io/%66ile/6c09400e-23d2-4bd2-be55-96a5ececfa3b",
             "https://files.gladia.io/example/../file/6c09400e-23d2-4bd2-be55-96a5ececfa3b",
             "https://files.gladia.io/example/%2e%2e/FILE/6c09400e-23d2-4bd2-be55-96a5ececfa3b",
+            "https://files.gladia.io/example/..%2ffile/6c09400e-23d2-4bd2-be55-96a5ececfa3b",
+            "https://files.gladia.io/test/a%20b.mp3",
+            "https://files.gladia.io/test/b.mp3",
+            "https://files.gladia.io/examples/b.mp3",
             "https://files.gladia.io",
         ] {
             assert!(!told(other), "{other}");
