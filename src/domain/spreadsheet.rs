@@ -6,7 +6,8 @@ use std::borrow::Cow;
 /// people tell a spreadsheet that it is none. Numbers, and signs that stand alone, are left as they are.
 ///
 /// Where a comma is a decimal sign, spreadsheets begin a new cell at a semicolon, and on request at a tab; quotes in the middle of
-/// such a cell hold nothing together, so a new line begins a new row. What stands behind any of them is looked at as well.
+/// such a cell hold nothing together, so a new line begins a new row. What stands behind any of them is looked at as well, also
+/// within quotes, which such a spreadsheet takes off.
 ///
 /// Source: <https://owasp.org/www-community/attacks/CSV_Injection>, also for the wide forms of the signs.
 #[must_use]
@@ -28,7 +29,7 @@ pub fn no_formula(text: &str) -> Cow<'_, str> {
 const SEPARATORS: [char; 4] = [';', '\t', '\n', '\r'];
 
 fn is_formula(cell: &str) -> bool {
-    let begins = cell.trim_start();
+    let begins = cell.trim_start_matches(|c: char| c.is_whitespace() || c == '"');
     match begins.strip_prefix(['=', '+', '-', '@', '＝', '＋', '－', '＠']) {
         None => false,
         Some(_) if begins.starts_with(['=', '＝']) => true,
@@ -59,6 +60,8 @@ mod tests {
             "＝1+1",
             "＠SUM(A1)",
             "  =1+1",
+            "\"=1+1",
+            " \"\" @SUM(A1)",
         ] {
             assert_eq!(no_formula(formula), format!("'{formula}"));
             for separator in [";", "a;", "\t", "a\t", "\r", "a\r\n", "a\n"] {
@@ -66,6 +69,7 @@ mod tests {
                 assert_eq!(no_formula(&format!("{separator}{formula};b")), guarded);
             }
         }
+        assert_eq!(no_formula("a;\"=1;b"), "a;'\"=1;b");
         assert_eq!(no_formula("=1;@a;-5;+b"), "'=1;'@a;-5;'+b");
         for text in [
             "word",
@@ -78,6 +82,7 @@ mod tests {
             "a=b",
             "“=x”",
             "3-2",
+            "\"word\"",
             "a;-5;+33;-;b=c",
             "",
         ] {
