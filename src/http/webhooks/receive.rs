@@ -23,8 +23,8 @@ use crate::{
     },
 };
 
-/// A message is an event and an id.
-const MAX_BYTES: usize = 8 * 1024;
+/// A message is an event and an id, and whatever else Gladia may add one day.
+const MAX_BYTES: usize = 64 * 1024;
 
 /// Receives a message.
 pub async fn receive_webhook(
