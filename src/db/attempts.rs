@@ -54,9 +54,6 @@ pub(super) async fn lock(conn: &mut PgConnection, id: AttemptId) -> sqlx::Result
     }))
 }
 
-/// The status of an answer that refuses the key, or what the key may ask for.
-const FORBIDDEN: u16 = 403;
-
 /// What recording an outcome did.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Recorded {
@@ -119,7 +116,7 @@ pub async fn record_outcome(
             message,
         } => {
             finish(&mut tx, id, "refused", Some(*http_status), message).await?;
-            if *http_status == FORBIDDEN
+            if forbidden::MAY_BE_ABOUT_A_JOB.contains(http_status)
                 && forbidden::is_for_this_job(&mut tx, locked.job_id).await?
             {
                 let kind = JobErrorType::GladiaRefused;

@@ -84,7 +84,7 @@ pub enum SubmitOutcome {
         /// Gladia's message and validation errors.
         message: String,
     },
-    /// Gladia refused our key (401, 403), or wants its account paid first (402): says nothing of the job, and stops all dispatch.
+    /// Gladia refused our key (401, 403), or wants its account paid first (402): says nothing of the job at first, and stops all dispatch.
     KeyRefused {
         /// HTTP status.
         http_status: u16,

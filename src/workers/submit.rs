@@ -350,7 +350,7 @@ impl Submitter {
                     job.id = %job.job_id,
                     "Gladia refuses {}. Nothing is sent until it accepts a job again; jobs stay queued",
                     match *http_status {
-                        402 => "to work before the account of GLADIA_API_KEY is paid for",
+                        402 => "to work before the account of GLADIA_API_KEY is paid for, or maybe what this job asks for",
                         403 => "GLADIA_API_KEY, or maybe what this job asks for",
                         _ => "GLADIA_API_KEY",
                     }

@@ -66,9 +66,12 @@ async fn an_account_that_is_not_paid_for_ends_no_job() {
     app.finish().await;
 }
 
-/// What Gladia answers where a plan lacks what is asked for.
-const FORBIDDEN: &str = r#"{"statusCode":403,"message":"Your plan does not allow this","timestamp":"2026-01-02T03:04:05.678Z",
-    "path":"/v2/pre-recorded","request_id":"G-1"}"#;
+/// What Gladia answers where a plan or a balance lacks what is asked for.
+fn beyond_the_plan(status: u16) -> String {
+    let body = json!({ "statusCode": status, "message": "Your plan does not allow this", "request_id": "G-1",
+        "timestamp": "2026-01-02T03:04:05.678Z", "path": "/v2/pre-recorded" });
+    body.to_string()
+}
 
 /// Nobody waits for pauses. What they have found out stays.
 async fn skip_the_pause(app: &TestApp) {
@@ -78,9 +81,18 @@ async fn skip_the_pause(app: &TestApp) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn one_job_that_the_key_may_not_ask_for_ends_and_the_others_are_sent() {
+    ends_and_the_others_are_sent(403).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_job_that_the_account_cannot_pay_for_ends_and_the_others_are_sent() {
+    ends_and_the_others_are_sent(402).await;
+}
+
+async fn ends_and_the_others_are_sent(status: u16) {
     let app = TestApp::start().await;
-    let fault = json!({ "operation": "create", "kind": "status", "status": 403, "match": "beyond-the-plan",
-        "body": FORBIDDEN, "headers": { "content-type": "application/json" } });
+    let fault = json!({ "operation": "create", "kind": "status", "status": status, "match": "beyond-the-plan",
+        "body": beyond_the_plan(status), "headers": { "content-type": "application/json" } });
     app.upstream.fault(&fault).await;
     let refused = app.acme.start("beyond-the-plan.mp3").await;
     let show = async |id: &str| {
@@ -105,14 +117,14 @@ async fn one_job_that_the_key_may_not_ask_for_ends_and_the_others_are_sent() {
         .await;
     };
     assert_eq!(job["error"]["type"], "gladia_refused");
-    assert_eq!(job["error"]["code"], 403);
+    assert_eq!(job["error"]["code"], status);
     app.finish().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_key_that_is_forbidden_everything_ends_no_job() {
     let app = TestApp::start().await;
-    let fault = json!({ "operation": "create", "kind": "status", "status": 403, "body": FORBIDDEN,
+    let fault = json!({ "operation": "create", "kind": "status", "status": 403, "body": beyond_the_plan(403),
         "headers": { "content-type": "application/json" } });
     app.upstream.fault(&fault).await;
     let one = app.acme.start("a.mp3").await;

@@ -1,29 +1,34 @@
-//! Whether a 403 is about the gateway's key or about one job.
+//! Whether a 402 or 403 is about the gateway's key and its account, or about one job.
 //!
-//! Gladia answers 403 to a key that is good for nothing, and to one whose plan or region lacks what a job asks for. The first
-//! keeps every job in line until somebody acts; the second would be answered for ever, and hold up all others each time. What
-//! tells them apart is whether the same key sends other jobs in between.
+//! Gladia answers so to a key that is good for nothing or not paid for, and may to one whose plan, balance or region lacks what a
+//! job asks for. The first keeps every job in line until somebody acts; the second would be answered for ever, and hold up all
+//! others each time. What tells them apart is whether the same key sends other jobs in between.
+
+use std::ops::RangeInclusive;
 
 use sqlx::PgConnection;
 
 use crate::domain::ids::JobId;
 
-/// How often others were accepted between two answers of 403, until those are about the job. More than once, since a key may
-/// lose its rights, get them back and lose them again.
+/// How often others were accepted between two such answers, until those are about the job. More than once, since a key may lose
+/// its rights, get them back and lose them again.
 const MOST_GAPS: i64 = 2;
 
-/// From how many answers of 403 on a job lets others of its tenant go first: while it is the one that finds out whether
+/// From how many such answers on a job lets others of its tenant go first: while it is the one that finds out whether
 /// anything is accepted, nothing ever is.
 const LETS_OTHERS_FIRST: i64 = 2;
 
-/// Judges a job's answers of 403 since it was last retried, the one just recorded included. Where they may be about the key,
-/// its place in line may change.
+/// The statuses that may be about either.
+pub(super) const MAY_BE_ABOUT_A_JOB: RangeInclusive<u16> = 402..=403;
+
+/// Judges such answers to a job since it was last retried, the one just recorded included. Where they may be about the key, its
+/// place in line may change.
 pub(super) async fn is_for_this_job(conn: &mut PgConnection, id: JobId) -> sqlx::Result<bool> {
     let refused = sqlx::query!(
         r#"
         WITH refused AS (
             SELECT answered_at, lead(answered_at) OVER (ORDER BY number) AS next_at
-            FROM attempts WHERE job_id = $1 AND state = 'refused' AND http_status = 403
+            FROM attempts WHERE job_id = $1 AND state = 'refused' AND http_status IN (402, 403)
               AND created_at > coalesce((SELECT max(occurred_at) FROM events
                                          WHERE job_id = $1 AND type = 'transcription.retried'), '-infinity')
         )
