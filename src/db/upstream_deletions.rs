@@ -24,8 +24,17 @@ const FIRST_INTERVAL: Duration = Duration::from_secs(30);
 /// The longest.
 const LONGEST_INTERVAL: Duration = Duration::from_mins(15);
 
+/// When a deletion whose file another job needs is looked at again, at the earliest.
+const SHORTEST_WAIT: Duration = Duration::from_secs(5);
+
+/// How many that are due are looked at for a claim.
+const MOST_LOOKED_AT: i64 = 100;
+
 /// After this long a refusal is the last word. Gladia is at work on a job for two hours at most.
 const GIVEN_UP_AFTER: Duration = Duration::from_hours(7 * 24);
+
+/// But not before so many tries: it may have been held back for as long.
+const GIVEN_UP_AFTER_TRIES: i32 = 10;
 
 /// Asks for the deletion of everything that Gladia is known to have of an erased job. Where the job is not erased, or its
 /// erasure left Gladia's copy alone (`deletes_at_gladia`), nothing happens; so whoever learns that Gladia has one of a job's
@@ -107,7 +116,8 @@ pub struct DueDeletion {
 ///
 /// A surplus is due once its job needs no other result any more, and never where it is the job's own result. What a version that
 /// asked for more than was wanted has left of a retention is due where the job says so, or else `retention_deletes` does. Nothing
-/// is due whose file another job needs, which has not ended: Gladia may delete the file along with it.
+/// is due whose file another job needs, which has not ended: Gladia may delete the file along with it. It is looked at later, so that
+/// it does not stand before others each time, and that counts as no try.
 ///
 /// # Errors
 /// Where the database does not answer.
@@ -120,28 +130,40 @@ pub async fn claim(
         DueDeletion,
         r#"
         WITH due AS MATERIALIZED (
-            SELECT d.gladia_id AS id
+            SELECT d.gladia_id AS id, d.next_try_at AS due_since, EXISTS (
+                       SELECT FROM jobs other
+                       WHERE other.upload_id = coalesce(j.upload_id, j.erased_upload_id) AND other.finished_at IS NULL OFFSET 0
+                   ) AS must_wait
             FROM upstream_deletions d JOIN jobs j ON j.id = d.job_id
             WHERE d.finished_at IS NULL AND d.next_try_at <= gateway_now()
               AND (d.reason <> 'surplus' OR j.deleted_at IS NOT NULL OR j.status = 'canceled'
                    OR (j.status = 'done' AND j.gladia_id IS DISTINCT FROM d.gladia_id))
               AND (d.reason <> 'retention' OR coalesce(j.deletes_at_gladia, $4))
-              AND NOT EXISTS (
-                  SELECT FROM jobs other
-                  WHERE other.upload_id = coalesce(j.upload_id, j.erased_upload_id) AND other.finished_at IS NULL OFFSET 0)
-            ORDER BY d.next_try_at LIMIT $1
+            ORDER BY d.next_try_at LIMIT $5
             FOR UPDATE OF d SKIP LOCKED
+        ),
+        in_turn AS (
+            SELECT id, must_wait, row_number() OVER (PARTITION BY must_wait ORDER BY due_since) AS place FROM due
+        ),
+        moved AS (
+            UPDATE upstream_deletions
+            SET tries = CASE WHEN must_wait THEN tries ELSE tries + 1 END,
+                next_try_at = gateway_now() + CASE
+                    -- The longer it has been so, the longer it may go on.
+                    WHEN must_wait THEN least(greatest((gateway_now() - requested_at) / 4, make_interval(secs => $6)),
+                                              make_interval(secs => $3))
+                    ELSE make_interval(secs => least($2 * 2 ^ least(tries, 20), $3)) END
+            FROM in_turn WHERE gladia_id = in_turn.id AND (must_wait OR place <= $1)
+            RETURNING gladia_id, job_id, reason, requested_at, must_wait
         )
-        UPDATE upstream_deletions
-        SET tries = tries + 1,
-            next_try_at = gateway_now() + make_interval(secs => least($2 * 2 ^ least(tries, 20), $3))
-        FROM due WHERE gladia_id = due.id
-        RETURNING gladia_id, job_id, reason, requested_at
+        SELECT gladia_id, job_id, reason, requested_at FROM moved WHERE NOT must_wait
         "#,
         limit,
         FIRST_INTERVAL.as_secs_f64(),
         LONGEST_INTERVAL.as_secs_f64(),
         retention_deletes,
+        MOST_LOOKED_AT,
+        SHORTEST_WAIT.as_secs_f64(),
     )
     .fetch_all(conn)
     .await
@@ -321,7 +343,7 @@ async fn finish(
     Ok(ends)
 }
 
-/// Gives a deletion up that Gladia has refused, where it was asked for long ago. `false` where it is tried again.
+/// Gives a deletion up that Gladia has refused, where it was asked for long ago and tried often. `false` where it is tried again.
 ///
 /// # Errors
 /// Where the database does not answer.
@@ -330,9 +352,11 @@ pub async fn give_up_if_old(conn: &mut PgConnection, gladia_id: &str) -> sqlx::R
         "
         UPDATE upstream_deletions SET outcome = 'given_up', finished_at = gateway_now()
         WHERE gladia_id = $1 AND finished_at IS NULL AND requested_at <= gateway_now() - make_interval(secs => $2)
+          AND tries >= $3
         ",
         gladia_id,
         GIVEN_UP_AFTER.as_secs_f64(),
+        GIVEN_UP_AFTER_TRIES,
     )
     .execute(&mut *conn)
     .await?;

@@ -54,6 +54,13 @@ async fn nothing_is_deleted_at_gladia_while_another_transcription_needs_the_same
         1,
         "the other is queued"
     );
+    // What is held back stands before nobody meanwhile.
+    eventually("deletions that were put off", async || {
+        let put_off = "upstream_deletions WHERE finished_at IS NULL AND tries = 0
+                       AND next_try_at > requested_at + interval '4 seconds'";
+        (app.rows(put_off).await == 2).then_some(())
+    })
+    .await;
     let fault = json!({ "operation": "callback", "kind": "lose" });
     app.upstream.fault(&fault).await;
     app.resume_dispatch().await;

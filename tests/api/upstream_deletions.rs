@@ -209,7 +209,12 @@ async fn a_deletion_that_gladia_refuses_for_a_week_is_given_up() {
     app.set_clock_ahead("6 days").await;
     eventually("refusal", async || (tries(&app).await == 2).then_some(())).await;
     assert_eq!(receipt(&app.acme, &id).await["gladia"]["status"], "pending");
+    // However long ago it was asked for: it may have been held back for as long.
     app.set_clock_ahead("8 days").await;
+    eventually("refusal", async || (tries(&app).await == 3).then_some(())).await;
+    assert_eq!(receipt(&app.acme, &id).await["gladia"]["status"], "pending");
+    app.execute("UPDATE upstream_deletions SET tries = 9").await;
+    app.set_clock_ahead("9 days").await;
     let receipt = wait_for_receipt(&app.acme, &id, "given_up").await;
     assert!(receipt["gladia"]["at"].is_string());
     app.finish().await;
