@@ -106,7 +106,7 @@ pub async fn serve(
                     let answered = router.clone().call(request);
                     answered
                         .map(move |answered| {
-                            answered.map(|answer| answer.map(|body| serving.body(body)))
+                            answered.map(|answer| answer.map(|body| serving.answer(body)))
                         })
                         .left_future()
                 });

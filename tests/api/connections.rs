@@ -5,11 +5,13 @@ use std::{net::Ipv4Addr, time::Duration};
 use axum::{
     Router,
     body::Bytes,
-    extract::DefaultBodyLimit,
+    extract::{DefaultBodyLimit, Request},
+    response::IntoResponse,
     routing::{get, post},
 };
 use gladia_gateway::http::{
-    connections::Connections,
+    connections::{Connections, GRACE},
+    linger,
     serve::{Timeouts, serve},
 };
 use tokio::{
@@ -56,6 +58,17 @@ async fn start_with(router: Router, timeout: Duration, most: usize) -> Served {
         hard,
         ended,
     }
+}
+
+/// Waits for the whole of an answer that ends so.
+async fn answer_on(stream: &mut TcpStream) {
+    let mut answer = Vec::new();
+    let answered = tokio::time::timeout(BOUND, async {
+        while !answer.ends_with(b"ed") {
+            assert!(stream.read_buf(&mut answer).await.unwrap() > 0);
+        }
+    });
+    answered.await.expect("it is answered");
 }
 
 /// What comes until the connection ends, which must not take long.
@@ -221,17 +234,13 @@ async fn a_new_connection_takes_the_place_of_one_without_a_request_and_of_none_t
         stream.write_all(request.as_bytes()).await.unwrap();
         stream
     };
-    let answer_on = async |stream: &mut TcpStream| {
-        let mut answer = Vec::new();
-        while !answer.ends_with(b"ed") {
-            assert!(stream.read_buf(&mut answer).await.unwrap() > 0);
-        }
-    };
-    let mut rests = ask("/").await;
-    answer_on(&mut rests).await;
     let mut silent = TcpStream::connect(served.address).await.unwrap();
     let mut begins = TcpStream::connect(served.address).await.unwrap();
     begins.write_all(b"GET / HTTP/1.1\r\nho").await.unwrap();
+    // It is accepted after those.
+    let mut rests = ask("/").await;
+    answer_on(&mut rests).await;
+    tokio::time::sleep(GRACE).await;
     let mut long = Vec::new();
     for displaced in [&mut silent, &mut begins, &mut rests] {
         long.push(ask("/long").await);
@@ -249,6 +258,65 @@ async fn a_new_connection_takes_the_place_of_one_without_a_request_and_of_none_t
     GOES_ON.notify_waiters();
     served.soft.cancel();
     served.hard.cancel();
+    tokio::time::timeout(BOUND, served.ended)
+        .await
+        .expect("it ends")
+        .unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn all_who_come_at_once_are_answered_where_all_connections_are_taken_by_others_that_rest() {
+    const MOST: usize = 50;
+    let router = Router::new().route("/", get(|| async { "answered" }));
+    let served = start_with(router, BOUND * 3, MOST).await;
+    let request = b"GET / HTTP/1.1\r\nhost: gateway\r\n\r\n";
+    let mut resting = Vec::new();
+    for _ in 0..MOST {
+        let mut stream = TcpStream::connect(served.address).await.unwrap();
+        stream.write_all(request).await.unwrap();
+        answer_on(&mut stream).await;
+        resting.push(stream);
+    }
+    let mut callers = Vec::new();
+    for _ in 0..MOST / 2 {
+        callers.push(TcpStream::connect(served.address).await.unwrap());
+    }
+    for caller in &mut callers {
+        caller.write_all(request).await.unwrap();
+    }
+    for caller in &mut callers {
+        answer_on(caller).await;
+    }
+    // They had the places of those that had rested for longest.
+    for displaced in &mut resting[..MOST / 2] {
+        assert_eq!(rest_of(displaced).await, "");
+    }
+    served.soft.cancel();
+    tokio::time::timeout(BOUND, served.ended)
+        .await
+        .expect("it ends")
+        .unwrap();
+}
+
+// In one thread, so that the answer has left before what is left of the body is read.
+#[tokio::test]
+async fn a_connection_whose_request_was_answered_before_its_body_was_read_gives_way_too() {
+    let handler =
+        |request: Request| linger::handle(request, |_| async { "refused".into_response() });
+    let router = Router::new()
+        .route("/", get(|| async { "answered" }))
+        .route("/body", post(handler));
+    let served = start_with(router, BOUND * 2, 1).await;
+    let mut refused = TcpStream::connect(served.address).await.unwrap();
+    let request = b"POST /body HTTP/1.1\r\nhost: gateway\r\ncontent-length: 10\r\n\r\n0123456789";
+    refused.write_all(request).await.unwrap();
+    answer_on(&mut refused).await;
+    let mut next = TcpStream::connect(served.address).await.unwrap();
+    let request = b"GET / HTTP/1.1\r\nhost: gateway\r\n\r\n";
+    next.write_all(request).await.unwrap();
+    answer_on(&mut next).await;
+    assert_eq!(rest_of(&mut refused).await, "");
+    served.soft.cancel();
     tokio::time::timeout(BOUND, served.ended)
         .await
         .expect("it ends")
