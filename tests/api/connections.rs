@@ -298,7 +298,6 @@ async fn all_who_come_at_once_are_answered_where_all_connections_are_taken_by_ot
         .unwrap();
 }
 
-// In one thread, so that the answer has left before what is left of the body is read.
 #[tokio::test]
 async fn a_connection_whose_request_was_answered_before_its_body_was_read_gives_way_too() {
     let handler =
