@@ -198,6 +198,7 @@ impl Drop for Loan {
             return;
         };
         let Ok(runtime) = Handle::try_current() else {
+            drop(conn.leak());
             return;
         };
         if self.is_closed {

@@ -9,8 +9,8 @@ use std::{
 use axum::{extract::FromRequestParts, http::request::Parts};
 
 use super::{
-    auth::{UNKNOWN, check, look_up, presented},
-    problem::Problem,
+    auth::{UNKNOWN, check, find_caller_now, look_up, presented},
+    problem::{Problem, ProblemType},
     request_id::note_caller,
     state::AppState,
 };
@@ -53,12 +53,13 @@ impl Presumed {
         self.caller
     }
 
-    /// Looks the key up.
+    /// Looks the key up, as it is now: what was found out at the beginning of the request may be long ago.
     ///
     /// # Errors
     /// 401 where it was revoked.
     pub async fn prove(&self, state: &AppState) -> Result<Caller, Problem> {
-        look_up(state, &self.hash, UNKNOWN).await
+        let caller = find_caller_now(state, &self.hash).await?;
+        caller.ok_or_else(|| Problem::new(ProblemType::Unauthorized, UNKNOWN))
     }
 }
 

@@ -3,6 +3,10 @@
 use gladia_gateway::domain::access::Scope;
 use reqwest::Method;
 use serde_json::json;
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+};
 
 use crate::support::{Answer, TestApp, audio};
 
@@ -118,6 +122,35 @@ async fn a_key_that_is_revoked_opens_nothing_from_then_on_however_well_it_was_kn
     }
     assert_eq!(app.rows("jobs").await, 1);
     assert_eq!(app.rows("idempotency_keys").await, 0);
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_key_that_is_revoked_while_the_body_arrives_makes_no_job() {
+    let app = TestApp::start().await;
+    let caller = app.caller("acme", Scope::Write).await;
+    let body = json!({ "audio_url": "https://audio.example/a.mp3" }).to_string();
+    // The first request of its key here, which was looked up to know whose turn it is.
+    let head = format!(
+        "POST {CREATE} HTTP/1.1\r\nhost: gateway\r\nconnection: close\r\nauthorization: Bearer {}\r\n\
+         content-type: application/json\r\ncontent-length: {}\r\nexpect: 100-continue\r\n\r\n",
+        caller.key.as_deref().unwrap(),
+        body.len()
+    );
+    let mut stream = TcpStream::connect(app.replicas[0].address).await.unwrap();
+    stream.write_all(head.as_bytes()).await.unwrap();
+    let mut asked_for = vec![0; "HTTP/1.1 100 Continue\r\n\r\n".len()];
+    stream.read_exact(&mut asked_for).await.unwrap();
+    app.execute(&format!(
+        "UPDATE api_keys SET revoked_at = gateway_now() WHERE id = '{}'",
+        caller.api_key_id
+    ))
+    .await;
+    stream.write_all(body.as_bytes()).await.unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await.unwrap();
+    assert!(answer.starts_with("HTTP/1.1 401"), "{answer}");
+    assert_eq!(app.rows("jobs").await, 0);
     app.finish().await;
 }
 

@@ -81,11 +81,6 @@ impl Gate {
         }
     }
 
-    /// Refuses a request of which there was no time to look whose it is.
-    pub(super) fn refuse_unknown(&self) -> Overload {
-        self.refuse(Overload::Turns)
-    }
-
     /// Gives bytes back whose request goes on.
     pub(super) fn give_back(&self, body: Held) {
         self.lock().let_go(body);

@@ -75,9 +75,12 @@ pub fn handle(state: AppState, request: Request, next: Next) -> impl Future<Outp
     if is_stream(&request) {
         let hash = hash_of_key(&request);
         let opened = async move {
-            // A stream is not refused.
-            let by = tenant_of(hash, &state).await.unwrap_or_default();
-            let _turn = state.gate.open_stream(by).await;
+            let whose = match tenant_of(hash, &state).await {
+                // It may wait for long, so its key is looked at again.
+                Ok(whose) => whose.by,
+                Err(problem) => return problem.into_response(),
+            };
+            let _turn = state.gate.open_stream(whose).await;
             answer_within(WORK_TIMEOUT, next.run(request)).await
         };
         return opened.boxed().left_future();
@@ -96,7 +99,7 @@ pub fn handle(state: AppState, request: Request, next: Next) -> impl Future<Outp
                 };
                 (answer, turn.by())
             }
-            Err(overload) => return refuse(overload).into_response(),
+            Err(problem) => return problem.into_response(),
         };
         let kept = answers.keep(answer, by, need);
         kept.unwrap_or_else(|overload| refuse(overload).into_response())
@@ -109,16 +112,18 @@ async fn take_turn(
     state: AppState,
     request: Request,
     next: Next,
-) -> Result<(Turn, impl Future<Output = Response>), Overload> {
+) -> Result<(Turn, impl Future<Output = Response>), Problem> {
     let hash = hash_of_key(&request);
+    let whose = tenant_of(hash, &state).await?;
     let body = Held {
-        by: tenant_of(hash, &state)
-            .await
-            .ok_or_else(|| state.gate.refuse_unknown())?,
+        by: whose.by,
         bytes: body_bytes(&request, &state),
     };
-    let turn = state.gate.enter(body).await?;
+    let turn = state.gate.enter(body).await.map_err(refuse)?;
     note_turn(turn.handle());
+    if let Some(found) = whose.found {
+        note_found(found);
+    }
     let mut passes = Passes::Nothing;
     if passes_audio_on(&request) {
         passes = Passes::Audio;
@@ -185,26 +190,41 @@ fn hash_of_key(request: &Request) -> Option<[u8; 32]> {
 }
 
 /// Whose a key is, by which it is its turn. One that has not been seen here yet is looked up for that; what it is good for is judged
-/// later. `None`: there was no time for that.
-async fn tenant_of(hash: Option<[u8; 32]>, state: &AppState) -> Option<By> {
+/// later. Where many look already, it goes on as nobody's.
+///
+/// # Errors
+/// Where the database does not answer: the request would learn no more of it.
+async fn tenant_of(hash: Option<[u8; 32]>, state: &AppState) -> Result<Whose, Problem> {
     let Some(hash) = hash else {
-        return Some(None);
+        return Ok(Whose::default());
     };
-    let known = || Some(state.known_keys.get(&hash)?.tenant_id);
-    if let Some(tenant_id) = known() {
-        return Some(Some(tenant_id));
+    let known = || {
+        let by = Some(state.known_keys.get(&hash)?.tenant_id);
+        Some(Whose { by, found: None })
+    };
+    if let Some(known) = known() {
+        return Ok(known);
     }
-    let _turn = state.gate.look().await?;
+    let Some(_turn) = state.gate.look().await else {
+        return Ok(Whose::default());
+    };
     // Another may have looked meanwhile.
-    if let Some(tenant_id) = known() {
-        return Some(Some(tenant_id));
+    if let Some(known) = known() {
+        return Ok(known);
     }
-    let Ok(caller) = find_caller_now(state, &hash).boxed().await else {
-        // The request will fail in the same way, and say so.
-        return Some(None);
-    };
-    note_found(Found { hash, caller });
-    Some(caller.map(|caller| caller.tenant_id))
+    let caller = find_caller_now(state, &hash).boxed().await?;
+    Ok(Whose {
+        by: caller.map(|caller| caller.tenant_id),
+        found: Some(Found { hash, caller }),
+    })
+}
+
+/// Whose a request is.
+#[derive(Default)]
+struct Whose {
+    by: By,
+    /// What was found out for that.
+    found: Option<Found>,
 }
 
 /// What the body may come to take. Without a declared length, as much as it may have.
