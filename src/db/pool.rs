@@ -201,6 +201,7 @@ impl Drop for Loan {
             drop(conn.leak());
             return;
         };
+        // It closes by itself, which is soon: only the service's own work, which has no turn, gives up in the middle.
         if self.is_closed {
             return;
         }

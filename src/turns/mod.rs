@@ -2,9 +2,9 @@
 //!
 //! Who comes first would be served first, if all were alike. But one tenant may ask for a thousand slow things, and whoever
 //! comes after them would wait for all of those. So a tenant gets a turn for as long as it has fewer than are free: one alone
-//! gets half of them, and there is always one for a tenant that has none. Those who wait stand in a line for each tenant, and
-//! the next turn is the line's whose tenant has the fewest. The rule is that of [`Shares`](crate::domain::shares), for which
-//! nobody waits.
+//! gets half of them, and a tenant that has none finds one, unless there are as many tenants as turns. Those who wait stand in
+//! a line for each tenant, and the next turn is the line's whose tenant has the fewest. The rule is that of
+//! [`Shares`](crate::domain::shares), for which nobody waits.
 //!
 //! Whose something is may not be known, since a key has not been looked up yet, or is nobody's. All of that is taken for one
 //! tenant's.

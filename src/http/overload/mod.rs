@@ -2,14 +2,14 @@
 //!
 //! So many requests of the API are worked on at once ([`gate`]), several for each connection to the database, and the next
 //! wait for their turn: those of a tenant in the order in which they came, and none for those of another that has many
-//! ([`turns`](crate::turns)). A burst is waited out. Where turns have been short for a while,
-//! waiting longer would only make everybody late, and whoever does not get a turn within a moment is refused: 503, with
-//! `Retry-After`, before anything was done. What the bodies of requests take is bounded in the same way, by their declared
-//! lengths until they are read and by what came from then on, and by tenant, since bodies may come slowly.
+//! ([`turns`](crate::turns)). A burst is waited out. Where a tenant's turns have been short for a while, waiting longer would
+//! only make all of its requests late, and one that does not get a turn within a moment is refused: 503, with `Retry-After`,
+//! before anything was done. What the bodies of requests take is bounded in the same way, by their declared lengths until they
+//! are read and by what came from then on, and by tenant, since bodies may come slowly.
 //!
 //! Whoever waits for something else is not worked on, and leaves the turn to others ([`Pause`](crate::turns::Pause)): for its
-//! body ([`arriving`]), for Gladia, or for news ([`wait`](super::wait)). Streams, which many clients do not ask for a second time, are
-//! never refused here: few at once are opened, and the rest wait.
+//! body ([`arriving`]), for Gladia, or for news ([`wait`](super::wait)). Streams, which many clients do not ask for a second
+//! time, are never refused here: few at once are opened, and the rest wait.
 //!
 //! What was worked on is in memory until its caller has taken it, which is bounded, too ([`answers`]).
 //!
