@@ -94,6 +94,56 @@ async fn beyond_capacity_requests_are_refused_before_anything_is_done_and_callba
     app.finish().await;
 }
 
+/// Keeps every request that changes a job where it waits for that job's lock.
+async fn hold_job(app: &TestApp, id: &str) -> Transaction<'static, Postgres> {
+    let mut held = app.pool.begin().await.unwrap();
+    sqlx::query("SELECT FROM jobs WHERE id = $1::uuid FOR UPDATE")
+        .bind(id)
+        .execute(&mut *held)
+        .await
+        .unwrap();
+    held
+}
+
+/// Of 8 connections one listens, 5 are for callers, and one tenant has 3 of those.
+async fn until_as_many_wait_there_as_one_tenant_may(app: &TestApp) {
+    eventually(
+        "statements that wait for a lock, of one tenant",
+        async || {
+            let waiting = "SELECT count(*) FROM pg_stat_activity \
+                       WHERE datname = current_database() AND wait_event_type = 'Lock'";
+            (app.scalar::<i64>(waiting).await == 3).then_some(())
+        },
+    )
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_hangs_up_in_the_middle_gets_the_turns_and_connections_back() {
+    let app = TestApp::builder()
+        .set("MAX_REQUESTS_AT_ONCE", 8)
+        .set("DATABASE_POOL_SIZE", 8)
+        .start()
+        .await;
+    let (id, ..) = processing(&app).await;
+    let held = hold_job(&app, &id).await;
+    let path = format!("/v1/transcriptions/{id}/cancel");
+    for _ in 0..2 {
+        let cancel = || tokio::spawn(Answer::to(app.acme.request(Method::POST, &path)));
+        let slow_ones: Vec<_> = (0..4).map(|_| cancel()).collect();
+        until_as_many_wait_there_as_one_tenant_may(&app).await;
+        for slow in slow_ones {
+            slow.abort();
+        }
+        eventually("answer to another request of the tenant's", async || {
+            (app.acme.get("/v1/webhook-endpoints").await.status == 200).then_some(())
+        })
+        .await;
+    }
+    held.rollback().await.unwrap();
+    app.stop().await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_tenant_whose_requests_are_slow_leaves_turns_and_connections_to_others_and_to_callbacks()
 {
@@ -103,24 +153,11 @@ async fn a_tenant_whose_requests_are_slow_leaves_turns_and_connections_to_others
         .start()
         .await;
     let (acmes, ..) = processing(&app).await;
-    let mut held = app.pool.begin().await.unwrap();
-    sqlx::query("SELECT FROM jobs WHERE id = $1::uuid FOR UPDATE")
-        .bind(&acmes)
-        .execute(&mut *held)
-        .await
-        .unwrap();
+    let held = hold_job(&app, &acmes).await;
     let path = format!("/v1/transcriptions/{acmes}/cancel");
     let cancel = || tokio::spawn(Answer::to(app.acme.request(Method::POST, &path)));
     let slow_ones: Vec<_> = (0..30).map(|_| cancel()).collect();
-    eventually(
-        "as many of them at the database as one tenant may have there",
-        async || {
-            let waiting = "SELECT count(*) FROM pg_stat_activity \
-                       WHERE datname = current_database() AND wait_event_type = 'Lock'";
-            (app.scalar::<i64>(waiting).await == 3).then_some(())
-        },
-    )
-    .await;
+    until_as_many_wait_there_as_one_tenant_may(&app).await;
 
     // Another tenant's is accepted, sent, called back and read meanwhile.
     let id = app.globex.start("a.mp3").await;
