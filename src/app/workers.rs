@@ -98,12 +98,14 @@ pub(super) fn spawn(
             keeps_for,
             deletes_at_gladia: settings.retention.retention_deletes_at_gladia
                 && !settings.gladia.gladia_zero_data_retention,
+            process_now: settings.retention.process_now,
         };
         gateway.spawn("retain", retention.run(soft.clone()));
     }
     let forgetter = Forgetter {
         pool: pool.clone(),
         keeps_for: settings.retention.event_retention,
+        process_now: settings.retention.process_now,
     };
     gateway.spawn("forget", forgetter.run(soft.clone()));
     let handler = WebhookHandler::new(webhooks::Parts {

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use chrono::{DateTime, Utc};
 use clap::{ArgAction, Args};
 
 use super::values::seconds;
@@ -44,4 +45,12 @@ pub struct RetentionSettings {
         value_parser = seconds(60..=3_155_760_000),
     )]
     pub event_retention: Duration,
+
+    /// The clock by which, too, the time of what is erased has to be over.
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "it is what the database's clock is compared to"
+    )]
+    #[arg(skip = Utc::now as fn() -> DateTime<Utc>)]
+    pub process_now: fn() -> DateTime<Utc>,
 }

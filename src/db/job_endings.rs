@@ -1,7 +1,5 @@
 //! Jobs that are ended from outside: canceled, deleted by their callers, or erased when the retention ends.
 
-use std::time::Duration;
-
 use chrono::{DateTime, Utc};
 use sqlx::{Connection, PgConnection};
 use uuid::Uuid;
@@ -127,13 +125,13 @@ pub struct Ended {
     pub finished_at: DateTime<Utc>,
 }
 
-/// Finds jobs that ended longer ago than the retention, the oldest first; only those behind `after`.
+/// Finds jobs that ended before `kept_since`, the oldest first; only those behind `after`.
 ///
 /// # Errors
 /// Where the database does not answer.
 pub async fn list_expired(
     conn: &mut PgConnection,
-    retention: Duration,
+    kept_since: DateTime<Utc>,
     after: Option<Ended>,
     limit: i64,
 ) -> sqlx::Result<Vec<Ended>> {
@@ -141,12 +139,11 @@ pub async fn list_expired(
         r#"
         SELECT id, finished_at AS "finished_at!" FROM jobs
         WHERE finished_at IS NOT NULL AND deleted_at IS NULL
-          -- As a value, so that the index ends the walk.
-          AND finished_at <= (SELECT gateway_now() - make_interval(secs => $1))
+          AND finished_at <= $1
           AND (finished_at, id) > (coalesce($3, '-infinity'::timestamptz), $4)
         ORDER BY finished_at, id LIMIT $2
         "#,
-        retention.as_secs_f64(),
+        kept_since,
         limit,
         after.map(|after| after.finished_at),
         after.map_or(Uuid::nil(), |after| after.id.0),
@@ -167,7 +164,7 @@ pub async fn list_expired(
 pub async fn erase_expired(
     conn: &mut PgConnection,
     id: JobId,
-    retention: Duration,
+    kept_since: DateTime<Utc>,
     deletes_at_gladia: bool,
 ) -> sqlx::Result<bool> {
     let mut tx = conn.begin().await?;
@@ -177,11 +174,11 @@ pub async fn erase_expired(
         -- Asked again, because a retry may have ended anew since the job was found. In words that no index of what has
         -- ended answers to: all of it would be walked through where little was.
         WHERE id = $1 AND deleted_at IS NULL
-          AND coalesce(finished_at, 'infinity') <= gateway_now() - make_interval(secs => $2)
+          AND coalesce(finished_at, 'infinity') <= $2
         FOR UPDATE SKIP LOCKED
         ",
         id.0,
-        retention.as_secs_f64(),
+        kept_since,
     )
     .fetch_optional(&mut *tx)
     .await?;

@@ -1,6 +1,6 @@
 //! Files that were forwarded to Gladia.
 
-use std::{collections::HashMap, time::Duration};
+use std::collections::HashMap;
 
 use chrono::{DateTime, Utc};
 use sqlx::{Connection, PgConnection};
@@ -216,7 +216,7 @@ pub struct AgedUpload {
 /// Where the database does not answer.
 pub async fn list_aged(
     conn: &mut PgConnection,
-    retention: Duration,
+    kept_since: DateTime<Utc>,
     after: Option<AgedUpload>,
     limit: i64,
 ) -> sqlx::Result<Vec<AgedUpload>> {
@@ -228,14 +228,13 @@ pub async fn list_aged(
                (SELECT id FROM jobs WHERE upload_id = aged.id LIMIT 1) IS NOT NULL AS "is_used!"
         FROM (
             SELECT id, created_at FROM uploads
-            -- As a value, so that the index ends the walk.
-            WHERE created_at <= (SELECT gateway_now() - make_interval(secs => $1))
+            WHERE created_at <= $1
               AND (created_at, id) > (coalesce($2, '-infinity'::timestamptz), $3)
             ORDER BY created_at, id LIMIT $4
         ) aged
         ORDER BY created_at, id
         "#,
-        retention.as_secs_f64(),
+        kept_since,
         after.map(|upload| upload.created_at),
         after.map_or(Uuid::nil(), |upload| upload.id.0),
         limit,

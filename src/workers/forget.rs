@@ -8,12 +8,14 @@
 
 use std::time::Duration;
 
+use chrono::{DateTime, Utc};
+use sqlx::PgConnection;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::{ERROR_PAUSE, sweep_interval};
 use crate::db::{
-    deliveries, events,
+    clock, deliveries, events,
     pool::{Pool, in_time},
 };
 
@@ -33,6 +35,8 @@ pub struct Forgetter {
     pub pool: Pool,
     /// How long an event is kept, and a delivery after its end.
     pub keeps_for: Duration,
+    /// The process's own clock: both have to say that the time has come ([`clock::kept_since`]).
+    pub process_now: fn() -> DateTime<Utc>,
 }
 
 impl Forgetter {
@@ -73,7 +77,8 @@ impl Forgetter {
     /// Deletes the lanes of hosts that nobody has been called at for long.
     async fn forget_lanes(&self) -> sqlx::Result<()> {
         let mut conn = self.pool.acquire().await?;
-        while in_time(deliveries::forget_lanes(&mut conn, self.keeps_for, LANES)).await? == LANES {}
+        let kept_since = self.kept_since(&mut conn).await?;
+        while in_time(deliveries::forget_lanes(&mut conn, kept_since, LANES)).await? == LANES {}
         Ok(())
     }
 
@@ -82,7 +87,8 @@ impl Forgetter {
         // First the deliveries: they keep their events.
         loop {
             let mut conn = self.pool.acquire().await?;
-            let forgotten = deliveries::forget(&mut conn, self.keeps_for, BATCH);
+            let kept_since = self.kept_since(&mut conn).await?;
+            let forgotten = deliveries::forget(&mut conn, kept_since, BATCH);
             let deleted = in_time(forgotten).await?;
             metrics::counter!("gateway_deliveries_forgotten_total").increment(deleted);
             if deleted == 0 {
@@ -91,8 +97,8 @@ impl Forgetter {
         }
         loop {
             let mut conn = self.pool.acquire().await?;
-            let after = *looked_through;
-            let forgotten = events::forget(&mut conn, after, self.keeps_for, BATCH);
+            let kept_since = self.kept_since(&mut conn).await?;
+            let forgotten = events::forget(&mut conn, *looked_through, kept_since, BATCH);
             let forgotten = in_time(forgotten).await?;
             let deleted = u64::try_from(forgotten.deleted).unwrap_or_default();
             metrics::counter!("gateway_events_forgotten_total").increment(deleted);
@@ -101,5 +107,9 @@ impl Forgetter {
                 return Ok(());
             }
         }
+    }
+
+    async fn kept_since(&self, conn: &mut PgConnection) -> sqlx::Result<DateTime<Utc>> {
+        in_time(clock::kept_since(conn, self.keeps_for, self.process_now)).await
     }
 }

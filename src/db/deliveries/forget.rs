@@ -1,29 +1,31 @@
 //! The end of the retention of deliveries, and of lanes that nobody uses any more.
 
-use std::time::Duration;
-
+use chrono::{DateTime, Utc};
 use sqlx::{Connection, PgConnection};
 use uuid::Uuid;
 
-/// Deletes deliveries that were through, one way or the other, longer ago than the retention: `limit` at most, with all
-/// that is known of their tries. Says how many.
+/// Deletes deliveries that were through, one way or the other, before `kept_since`: `limit` at most, with all that is known of
+/// their tries. Says how many.
 ///
 /// # Errors
 /// Where the database does not answer.
-pub async fn forget(conn: &mut PgConnection, retention: Duration, limit: i64) -> sqlx::Result<u64> {
+pub async fn forget(
+    conn: &mut PgConnection,
+    kept_since: DateTime<Utc>,
+    limit: i64,
+) -> sqlx::Result<u64> {
     sqlx::query!(
         "
         -- As an array, so that no plan reads the whole table to find them, however many it expects.
         DELETE FROM deliveries WHERE id = ANY (ARRAY(
             SELECT id FROM deliveries
-            -- As a value, so that the index ends the walk.
-            WHERE finished_at < (SELECT gateway_now() - make_interval(secs => $1))
+            WHERE finished_at < $1
             ORDER BY finished_at LIMIT $2
             -- Another replica may be at it, or somebody replay one.
             FOR UPDATE SKIP LOCKED
         ))
         ",
-        retention.as_secs_f64(),
+        kept_since,
         limit,
     )
     .execute(conn)
@@ -31,14 +33,14 @@ pub async fn forget(conn: &mut PgConnection, retention: Duration, limit: i64) ->
     .map(|done| done.rows_affected())
 }
 
-/// Deletes lanes of callbacks in which nothing waits and nothing was sent for as long as the retention: `limit` at most. Says
-/// how many were looked at. Lanes of endpoints go with their endpoints.
+/// Deletes lanes of callbacks in which nothing waits and nothing was sent since `kept_since`: `limit` at most. Says how many were
+/// looked at. Lanes of endpoints go with their endpoints.
 ///
 /// # Errors
 /// Where the database does not answer.
 pub async fn forget_lanes(
     conn: &mut PgConnection,
-    retention: Duration,
+    kept_since: DateTime<Utc>,
     limit: usize,
 ) -> sqlx::Result<usize> {
     let limit = i64::try_from(limit).unwrap_or(i64::MAX);
@@ -47,15 +49,14 @@ pub async fn forget_lanes(
         "
         SELECT l.id FROM delivery_lanes l
         WHERE l.origin IS NOT NULL
-          AND coalesce(greatest(l.last_success_at, l.last_failure_at), '-infinity')
-              < (SELECT gateway_now() - make_interval(secs => $1))
+          AND coalesce(greatest(l.last_success_at, l.last_failure_at), '-infinity') < $1
           -- Looked up for each, since pending ones may be many before Postgres has counted them.
           AND (SELECT d.id FROM deliveries d WHERE d.lane_id = l.id AND d.status = 'pending' LIMIT 1) IS NULL
         LIMIT $2
         -- Whoever makes a delivery for it holds it.
         FOR UPDATE OF l SKIP LOCKED
         ",
-        retention.as_secs_f64(),
+        kept_since,
         limit,
     )
     .fetch_all(&mut *tx)

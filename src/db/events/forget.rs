@@ -1,7 +1,6 @@
 //! The end of the log's retention.
 
-use std::time::Duration;
-
+use chrono::{DateTime, Utc};
 use sqlx::PgConnection;
 
 /// What a look along the log did.
@@ -9,13 +8,13 @@ use sqlx::PgConnection;
 pub struct Forgotten {
     /// How many events are gone.
     pub deleted: i64,
-    /// Up to which position everything was old and was looked at.
+    /// Up to which position nothing was young, and all was looked at.
     pub looked_through: i64,
     /// Whether there may be more that is old.
     pub has_more: bool,
 }
 
-/// Deletes old events, of `limit` that stand after a position, and notes with the same commit how far their tenants' events
+/// Deletes events from before `kept_since`, of `limit` that stand after a position, and notes with the same commit how far their tenants' events
 /// are gone.
 ///
 /// An event stays for as long as its job has not ended, or ended lately; as somebody has still to be told of it, or a
@@ -26,15 +25,15 @@ pub struct Forgotten {
 pub async fn forget(
     conn: &mut PgConnection,
     after_position: i64,
-    retention: Duration,
+    kept_since: DateTime<Utc>,
     limit: i64,
 ) -> sqlx::Result<Forgotten> {
     let row = sqlx::query!(
         r#"
-        WITH oldest AS MATERIALIZED (
-            SELECT gateway_now() - make_interval(secs => $2) AS kept_since
-        ), looked AS MATERIALIZED (
-            SELECT position, occurred_at < (SELECT kept_since FROM oldest) AS is_old
+        WITH looked AS MATERIALIZED (
+            SELECT position, occurred_at < $2 AS is_old,
+                   -- What a clock that was ahead has put into the future says nothing of what stands behind it.
+                   occurred_at BETWEEN $2 AND (SELECT gateway_now()) AS is_young
             FROM events WHERE position > $1 ORDER BY position LIMIT $3
         ), due AS MATERIALIZED (
             SELECT e.position
@@ -45,7 +44,7 @@ pub async fn forget(
               AND CASE WHEN e.job_id IS NULL
                   THEN NOT EXISTS (SELECT FROM deliveries d WHERE d.job_id IS NULL AND d.event_number = e.number OFFSET 0)
                   ELSE EXISTS (SELECT FROM jobs j
-                               WHERE j.id = e.job_id AND j.finished_at < (SELECT kept_since FROM oldest) OFFSET 0)
+                               WHERE j.id = e.job_id AND j.finished_at < $2 OFFSET 0)
                        AND NOT EXISTS (SELECT FROM deliveries d
                                        WHERE d.job_id = e.job_id AND d.event_number = e.number OFFSET 0)
                   END
@@ -63,10 +62,10 @@ pub async fn forget(
         SELECT (SELECT count(*) FROM gone) AS "deleted!",
                (SELECT count(*) FROM looked) AS "looked!",
                (SELECT max(position) FROM looked) AS last_position,
-               (SELECT min(position) FROM looked WHERE NOT is_old) AS first_young
+               (SELECT min(position) FROM looked WHERE is_young) AS first_young
         "#,
         after_position,
-        retention.as_secs_f64(),
+        kept_since,
         limit,
     )
     .fetch_one(conn)

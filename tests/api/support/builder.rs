@@ -8,6 +8,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use chrono::{DateTime, Utc};
 use gladia_gateway::{
     config::ServeSettings,
     db,
@@ -217,6 +218,7 @@ pub fn settings(values: &BTreeMap<String, String>, tuning: Tuning) -> ServeSetti
     match ServeSettings::from_values(pairs) {
         Ok(mut settings) => {
             settings.settling.monotonic_now = always_later;
+            settings.retention.process_now = || DateTime::<Utc>::MAX_UTC;
             tuning(&mut settings);
             settings
         }
@@ -224,8 +226,8 @@ pub fn settings(values: &BTreeMap<String, String>, tuning: Tuning) -> ServeSetti
     }
 }
 
-/// A gateway's own clock, a day further whenever it is read. Tests move the database's clock where they cannot wait, and it has
-/// then moved along; those that are about the difference set the real one.
+/// A gateway's own clock that measures time, a day further whenever it is read. Tests move the database's clock where they cannot
+/// wait, and it has then moved along; those that are about the difference set the real one.
 fn always_later() -> Instant {
     static READINGS: AtomicU64 = AtomicU64::new(0);
     let days = READINGS.fetch_add(1, Ordering::Relaxed);
