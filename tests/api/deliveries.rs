@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use gladia_gateway::domain::access::Scope;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::support::{
     TestApp,
@@ -211,6 +211,26 @@ async fn an_endpoint_that_answers_410_is_disabled_and_another_one_is_told() {
     assert_eq!(delivery.dead_reason.as_deref(), Some("endpoint_gone"));
     assert_eq!(app.tries(delivery.id).await[0].http_status, Some(410));
     assert_eq!(receiver.received().len(), 1);
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_endpoint_that_is_moved_while_its_old_address_says_410_is_told_at_the_new_one() {
+    let app = TestApp::start().await;
+    let old = Receiver::answering(Reply::Held(410)).await;
+    let new = Receiver::start().await;
+    let endpoint = app.add_endpoint(&app.acme, &old.url(), DONE).await;
+    app.acme.start("spoken.mp3").await;
+    old.wait_for(1).await;
+    let moved = json!({ "url": new.url() });
+    let id = endpoint.id.to_string();
+    app.acme.change_endpoint(&id, &moved).await.expect(200);
+    old.release();
+    new.wait_for(1).await;
+    app.wait_for_deliveries(&endpoint, &["delivered"]).await;
+    let endpoint = app.acme.endpoint_now(&id).await;
+    assert_eq!(endpoint["status"], "enabled");
+    assert_eq!(endpoint["last_failure_at"], Value::Null, "it never failed");
     app.finish().await;
 }
 

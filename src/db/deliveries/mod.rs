@@ -10,6 +10,7 @@ mod ending;
 mod erase;
 mod fan_out;
 mod forget;
+mod moved;
 mod read;
 mod record;
 mod replay;

@@ -9,12 +9,13 @@ use chrono::{DateTime, Utc};
 use sqlx::{Connection, PgConnection};
 use uuid::Uuid;
 
+use super::moved;
 use crate::{
     db::corrupt,
     domain::{
         delivery::{DeadReason, DeliveryStatus},
         delivery_schedule::{LaneHealth, Sign},
-        ids::{DeliveryId, LaneId},
+        ids::{DeliveryId, EndpointId, LaneId},
     },
 };
 
@@ -25,6 +26,8 @@ pub struct Outcome {
     pub delivery_id: DeliveryId,
     /// Its lane.
     pub lane_id: LaneId,
+    /// The endpoint that it was for, and where that was.
+    pub endpoint: Option<(EndpointId, String)>,
     /// The lease of the claim. Another one since then has the say on what is next; a success always counts.
     pub lease_until: DateTime<Utc>,
     /// The try, where one was made.
@@ -109,11 +112,13 @@ pub async fn record(
     } else {
         HashSet::new()
     };
+    let moved = moved::find(&mut tx, outcomes).await?;
     let mut attempts = Attempts::default();
     for (nth, outcome) in outcomes.iter().enumerate() {
         if recorded.contains(&nth) {
             continue;
         }
+        let outcome = &moved.judge_anew(outcome);
         if let (Some(sign), Some(lane)) = (outcome.sign, lanes.get_mut(&outcome.lane_id)) {
             *lane = std::mem::take(lane).after(sign, now, jitter);
         }

@@ -148,7 +148,6 @@ impl Claimer {
     ) {
         let claimer = self.clone();
         self.tasks.spawn(async move {
-            let endpoint = delivery.endpoint();
             let Self {
                 deliverer,
                 finished,
@@ -161,7 +160,6 @@ impl Claimer {
             // The recorder outlives every sender.
             let _ = finished.send(Finished {
                 outcome,
-                endpoint,
                 _place: place,
             });
         });

@@ -46,6 +46,7 @@ pub(super) fn outcome(
     Outcome {
         delivery_id: delivery.id,
         lane_id: delivery.lane_id,
+        endpoint: delivery.endpoint(),
         lease_until: delivery.lease_until,
         attempt,
         sign,

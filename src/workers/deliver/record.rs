@@ -30,8 +30,6 @@ const EXPIRED_BATCH: i64 = 1000;
 /// A delivery of which is known what came of it.
 pub(super) struct Finished {
     pub(super) outcome: Outcome,
-    /// The endpoint, and where that was.
-    pub(super) endpoint: Option<(EndpointId, String)>,
     /// Held until it is written down, so that no more is claimed than can be.
     pub(super) _place: Place,
 }
@@ -46,10 +44,10 @@ struct GivenUp {
 fn receivers_given_up(batch: &[Finished], recorded: &Recorded) -> GivenUp {
     let mut given_up = GivenUp::default();
     for finished in batch {
-        let Some((id, url)) = &finished.endpoint else {
+        let outcome = &finished.outcome;
+        let Some((id, url)) = &outcome.endpoint else {
             continue;
         };
-        let outcome = &finished.outcome;
         let lane = recorded.lanes.get(&outcome.lane_id);
         if outcome.next == Next::Dead(DeadReason::EndpointGone) && outcome.attempt.is_some() {
             let gone = (*id, url.clone(), DisabledReason::Gone);
