@@ -15,34 +15,30 @@ pub fn read_roots() {
     drop(verifier());
 }
 
-/// Begins a client that speaks HTTP/2 where the other side does.
-pub fn client() -> ClientBuilder {
-    begin(&[b"h2", b"http/1.1"])
-}
-
-/// Begins a client that speaks HTTP/1.1 alone.
-pub fn http1_client() -> ClientBuilder {
-    begin(&[b"http/1.1"]).http1_only()
-}
-
+/// Begins a client. It speaks HTTP/1.1 alone, one request a connection at a time.
+///
+/// With HTTP/2 all that goes to a host would share one connection. Whoever uploads slowly takes the streams that it may have, and
+/// whoever reads slowly the window that it has, from all others; and what ends that connection ends everything on it.
+///
 /// Where the certificates cannot be read, the client is begun without them, and fails for the same reason when it is built.
-fn begin(protocols: &[&[u8]]) -> ClientBuilder {
-    match config(protocols) {
+pub fn client() -> ClientBuilder {
+    let client = match config() {
         Ok(config) => Client::builder().tls_backend_preconfigured(config),
         Err(error) => {
             tracing::debug!(%error, "The root certificates cannot be read");
             Client::builder()
         }
-    }
+    };
+    client.http1_only()
 }
 
-fn config(protocols: &[&[u8]]) -> Result<ClientConfig, Error> {
+fn config() -> Result<ClientConfig, Error> {
     let mut config = ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
         .with_safe_default_protocol_versions()?
         .dangerous()
         .with_custom_certificate_verifier(verifier()?)
         .with_no_client_auth();
-    config.alpn_protocols = protocols.iter().map(|name| name.to_vec()).collect();
+    config.alpn_protocols = vec![b"http/1.1".to_vec()];
     Ok(config)
 }
 
@@ -51,4 +47,36 @@ fn verifier() -> Result<Arc<Verifier>, Error> {
     static VERIFIER: OnceLock<Result<Arc<Verifier>, Error>> = OnceLock::new();
     let read = || Verifier::new(Arc::new(aws_lc_rs::default_provider())).map(Arc::new);
     VERIFIER.get_or_init(read).clone()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::{Ipv4Addr, TcpListener, TcpStream};
+
+    use rustls::server::Acceptor;
+
+    use super::*;
+
+    /// The protocols that whoever calls here offers.
+    fn offered_by(mut caller: TcpStream) -> Vec<Vec<u8>> {
+        let mut acceptor = Acceptor::default();
+        loop {
+            assert_ne!(acceptor.read_tls(&mut caller).unwrap(), 0, "it hung up");
+            if let Some(accepted) = acceptor.accept().unwrap() {
+                let hello = accepted.client_hello();
+                let offered = hello.alpn().into_iter().flatten();
+                return offered.map(<[u8]>::to_vec).collect();
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn no_two_requests_share_a_connection_at_a_time() {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        let url = format!("https://{}", listener.local_addr().unwrap());
+        let offered = tokio::task::spawn_blocking(move || offered_by(listener.accept().unwrap().0));
+        let called = client().no_proxy().build().unwrap().get(url).send().await;
+        assert!(called.is_err(), "nobody answered the greeting");
+        assert_eq!(offered.await.unwrap(), [b"http/1.1"]);
+    }
 }

@@ -88,14 +88,12 @@ impl Notifier {
     /// # Errors
     /// Where TLS cannot be set up.
     pub fn new(settings: &NotifierSettings, lookup: Arc<dyn Lookup>) -> reqwest::Result<Self> {
-        let http = tls::http1_client()
+        let http = tls::client()
             .user_agent(USER_AGENT)
             .dns_resolver(OnlyJudged)
             .no_proxy()
             .redirect(Policy::none())
             .retry(reqwest::retry::never())
-            // One message a connection at a time: a connection that hangs is given up with its message, and no other waits
-            // behind it.
             .connect_timeout(CONNECT_TIMEOUT)
             .pool_idle_timeout(IDLE_TIMEOUT)
             .pool_max_idle_per_host(MOST_IDLE)
