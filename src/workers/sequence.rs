@@ -5,12 +5,18 @@
 //!
 //! The same commit leases what it makes to the deliverer of this process, and those who wait here are handed what it has
 //! numbered: between the end of a job and those who are told of it stand two commits, and no more.
+//!
+//! No tenant's flood keeps the others waiting: see [`crowd`].
+
+mod crowd;
 
 use std::io;
 
 use sqlx::{Connection, PgConnection};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use self::crowd::{Crowd, next_batch};
 use super::{
     ERROR_PAUSE,
     deliver::{CLAIM_TIMEOUT, Claim, Claimer},
@@ -21,14 +27,14 @@ use crate::{
         self,
         deliveries::{self, FannedOut},
         events::{self, Numbered},
-        pool::{Pool, in_time},
+        pool::{Loan, Pool, in_time},
         wakeups::Wakeups,
     },
-    domain::ids::Ids,
+    domain::ids::{Ids, TenantId},
     feed::Handover,
 };
 
-/// How many events get their numbers in one commit.
+/// How many events get their numbers in one commit at most.
 const BATCH: i64 = 500;
 
 /// In how many lanes at most deliveries are claimed by the way: all replicas wait for this commit.
@@ -41,6 +47,14 @@ struct Mode {
     alone: i64,
     /// Whether deliveries are claimed by the way.
     claims: bool,
+}
+
+/// What is to be numbered next.
+#[derive(Debug)]
+struct Line {
+    crowd: Crowd,
+    /// How many events at once.
+    batch: i64,
 }
 
 /// Numbers events.
@@ -67,6 +81,10 @@ impl Sequencer {
         };
         tokio::pin!(last_moment);
         let mut is_woken = false;
+        let mut line = Line {
+            crowd: Crowd::default(),
+            batch: BATCH,
+        };
         let mut mode = Mode {
             alone: 0,
             claims: true,
@@ -74,7 +92,7 @@ impl Sequencer {
         while !stop.is_cancelled() {
             let numbered = tokio::select! {
                 () = &mut last_moment => return,
-                numbered = in_time(self.number(is_woken, mode)) => numbered,
+                numbered = in_time(self.number(is_woken, mode, &mut line)) => numbered,
             };
             mode = mode.after(&numbered);
             let rest = match numbered {
@@ -96,15 +114,44 @@ impl Sequencer {
         }
     }
 
-    /// Numbers a batch. Whether there may be more.
-    async fn number(&self, is_woken: bool, mode: Mode) -> sqlx::Result<bool> {
+    /// Numbers a batch, and where a crowd is at it, one of the others' before. Whether there may be more.
+    async fn number(&self, is_woken: bool, mode: Mode, line: &mut Line) -> sqlx::Result<bool> {
         let mut conn = self.pool.acquire().await?;
         // Whoever only looks by takes no lock for it.
         if !is_woken && !events::is_any_unnumbered(&mut conn).await? {
             conn.put_back();
             return Ok(false);
         }
-        let committed = self.number_next(&mut conn, mode).await;
+        if mode.alone > 0 {
+            let one = self.number_batch(conn, mode, &[], 1).await?;
+            return Ok(one.is_some());
+        }
+        let began = Instant::now();
+        if let Some(crowd) = line.crowd.to_pass_over(began) {
+            let others = self.number_batch(conn, mode, crowd, line.batch).await?;
+            let full = others.as_ref().filter(|others| others.is_full);
+            let tenant_ids = full.map(|full| &*full.tenant_ids);
+            line.crowd.note_others(tenant_ids, began.elapsed());
+            conn = self.pool.acquire().await?;
+        }
+        let first = self.number_batch(conn, mode, &[], line.batch).await?;
+        let full = first.as_ref().filter(|first| first.is_full);
+        line.crowd.note_first(full.map(|full| &*full.tenant_ids));
+        if let Some(first) = &first {
+            line.batch = next_batch(BATCH, first.tenant_ids.len(), first.deliveries);
+        }
+        Ok(full.is_some())
+    }
+
+    /// Numbers what came first, `limit` events at most and none of some tenants'. `None`: there are none.
+    async fn number_batch(
+        &self,
+        mut conn: Loan,
+        mode: Mode,
+        passed_over: &[TenantId],
+        limit: i64,
+    ) -> sqlx::Result<Option<Batch>> {
+        let committed = self.number_next(&mut conn, mode, passed_over, limit).await;
         if committed.is_ok() {
             conn.put_back();
         } else {
@@ -117,28 +164,37 @@ impl Sequencer {
             claim,
         }) = committed?
         else {
-            return Ok(false);
+            return Ok(None);
         };
-        let has_more = numbered.has_more;
         let claimed = claim.as_ref().map_or(0, Claim::count);
         if let Some(claim) = claim {
             claim.begin();
         }
+        let batch = Batch {
+            tenant_ids: numbered
+                .events
+                .iter()
+                .map(|event| event.tenant_id)
+                .collect(),
+            is_full: numbered.has_more,
+            deliveries: made.count,
+        };
         self.wakeups.events_numbered(self.handover.hand(numbered));
         if claimed < made.count {
             self.claimer.note(&made.lanes);
         }
-        Ok(has_more)
+        Ok(Some(batch))
     }
 
     async fn number_next(
         &self,
         conn: &mut PgConnection,
         mode: Mode,
+        passed_over: &[TenantId],
+        limit: i64,
     ) -> sqlx::Result<Option<Committed>> {
         let mut tx = events::begin_numbering(conn).await?;
-        let limit = if mode.alone > 0 { 1 } else { BATCH };
-        let Some(numbered) = events::number_next(&mut tx, limit).await? else {
+        let Some(numbered) = events::number_next(&mut tx, passed_over, limit).await? else {
             tx.rollback().await?;
             return Ok(None);
         };
@@ -217,6 +273,16 @@ fn is_given_up(error: &sqlx::Error) -> bool {
 /// Whether the same may go well the next time.
 fn is_passing(error: &sqlx::Error) -> bool {
     db::is_unavailable(error) || db::is_conflict(error)
+}
+
+/// What was numbered.
+struct Batch {
+    /// Whose each of its events is.
+    tenant_ids: Vec<TenantId>,
+    /// Whether there may be more.
+    is_full: bool,
+    /// How many deliveries were made of it.
+    deliveries: usize,
 }
 
 /// What one commit has changed.

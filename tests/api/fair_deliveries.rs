@@ -175,3 +175,35 @@ async fn a_host_at_which_nobody_was_called_for_as_long_as_events_are_kept_is_for
     .await;
     app.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_flood_of_one_tenants_events_keeps_nobody_else_from_being_told() {
+    let app = TestApp::start().await;
+    add_proven_endpoints(&app, &app.acme, "https://receiver.invalid/", 20).await;
+    app.execute("UPDATE webhook_endpoints SET event_types = NULL")
+        .await;
+    // Each is to become twenty deliveries.
+    app.execute(&format!(
+        "INSERT INTO events (tenant_id, job_id, type)
+         SELECT '{}', gen_random_uuid(), 'transcription.queued' FROM generate_series(1, 20000)",
+        app.acme.tenant_id
+    ))
+    .await;
+    let id = app.globex.start("spoken.mp3").await;
+    let ended = app
+        .globex
+        .get(&format!("/v1/transcriptions/{id}?wait=15"))
+        .await
+        .expect(200);
+    assert_eq!(ended["status"], "done");
+    let told = app.globex.get("/v1/events").await.expect(200);
+    let told = told["events"].as_array().unwrap();
+    assert_eq!(told.last().unwrap()["type"], "transcription.done");
+    let flood: i64 = app
+        .scalar(
+            "SELECT count(*) FROM events WHERE number IS NULL AND type = 'transcription.queued'",
+        )
+        .await;
+    assert!(flood > 5000, "{flood} of the flood were still waiting");
+    app.stop().await;
+}

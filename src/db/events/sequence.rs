@@ -2,11 +2,12 @@
 
 use serde_json::Value;
 use sqlx::{Connection, PgConnection, Postgres, Transaction};
+use uuid::Uuid;
 
 use super::read::EventRow;
 use crate::domain::{
     event::{Event, EventId, EventType, PublicEventType},
-    ids::EndpointId,
+    ids::{EndpointId, TenantId},
 };
 
 /// Whether events wait for their numbers.
@@ -68,15 +69,17 @@ pub async fn begin_numbering(conn: &mut PgConnection) -> sqlx::Result<Transactio
         .await
 }
 
-/// Numbers committed events, `limit` at most, in the order in which they were added, and finds who is to be told. The caller's
-/// transaction holds the lock, and makes it true for everybody. `None`: there are none.
+/// Numbers committed events, `limit` at most, in the order in which they were added and without those of some tenants, and finds
+/// who is to be told. The caller's transaction holds the lock, and makes it true for everybody. `None`: there are none.
 ///
 /// # Errors
 /// Where the database does not answer.
 pub async fn number_next(
     tx: &mut Transaction<'_, Postgres>,
+    passed_over: &[TenantId],
     limit: i64,
 ) -> sqlx::Result<Option<Numbered>> {
+    let passed_over: Vec<Uuid> = passed_over.iter().map(|tenant| tenant.0).collect();
     let rows = sqlx::query!(
         r#"
         WITH last AS (
@@ -88,6 +91,7 @@ pub async fn number_next(
               AND type NOT IN ('transcription.submitting', 'transcription.requeued', 'transcription.unknown')
               -- What a newer version tells of is for that one to number, since it alone knows whom to tell.
               AND type = ANY ($2)
+              AND tenant_id <> ALL ($5)
             ORDER BY position LIMIT $1
         ), next AS (
             SELECT position, (SELECT number FROM last) + row_number() OVER (ORDER BY position) AS number FROM unnumbered
@@ -119,6 +123,7 @@ pub async fn number_next(
         &known_types() as &[&str],
         PublicEventType::EndpointTest.as_str(),
         &[PublicEventType::Done.as_str(), PublicEventType::Error.as_str()] as &[&str],
+        &passed_over,
     )
     .fetch_all(&mut **tx)
     .await?;

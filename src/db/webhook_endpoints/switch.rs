@@ -98,22 +98,27 @@ pub async fn enable(
 ) -> sqlx::Result<bool> {
     let mut tx = conn.begin().await?;
     let found = sqlx::query!(
-        "
-        UPDATE webhook_endpoints
+        r#"
+        UPDATE webhook_endpoints e
         SET status = 'enabled', disabled_reason = NULL, disabled_at = NULL,
-            updated_at = CASE WHEN status = 'enabled' THEN updated_at ELSE gateway_now() END
-        WHERE id = $1 AND tenant_id = $2
-        ",
+            updated_at = CASE WHEN old.status = 'enabled' THEN e.updated_at ELSE gateway_now() END
+        FROM (SELECT id, status FROM webhook_endpoints WHERE id = $1 AND tenant_id = $2 FOR NO KEY UPDATE) old
+        WHERE e.id = old.id
+        RETURNING old.status = 'enabled' AS "was_enabled!"
+        "#,
         id.0,
         tenant_id.0,
     )
-    .execute(&mut *tx)
+    .fetch_optional(&mut *tx)
     .await?;
-    if found.rows_affected() == 0 {
+    let Some(found) = found else {
         return Ok(false);
-    }
+    };
     reset_lane(&mut tx, id).await?;
-    super::change_audience(&mut tx).await?;
+    // Everybody's events wait for a moment for it.
+    if !found.was_enabled {
+        super::change_audience(&mut tx).await?;
+    }
     tx.commit().await?;
     Ok(true)
 }

@@ -210,13 +210,20 @@ pub(super) async fn write(
                               WHERE e.callback_origin IS NOT NULL
                                 AND NOT EXISTS (SELECT FROM lane l
                                                 WHERE l.tenant_id = e.tenant_id AND l.origin = e.callback_origin))
-              -- Events of a job are numbered in the order in which they were added.
-              AND (SELECT position FROM events
-                   WHERE number IS NULL
-                     AND type NOT IN ('transcription.submitting', 'transcription.requeued', 'transcription.unknown')
-                     AND type = ANY ($26)
-                   -- Ordered, so that the index is walked whatever Postgres expects to find.
-                   ORDER BY position LIMIT 1) IS NULL
+              -- Events of a job are numbered in the order in which they were added. Where nobody's wait, none of its do.
+              AND ((SELECT position FROM events
+                    WHERE number IS NULL
+                      AND type NOT IN ('transcription.submitting', 'transcription.requeued', 'transcription.unknown')
+                      AND type = ANY ($26)
+                    -- Ordered, so that the index is walked whatever Postgres expects to find.
+                    ORDER BY position LIMIT 1) IS NULL
+                   OR NOT EXISTS (SELECT FROM ended e CROSS JOIN LATERAL (
+                                      SELECT FROM events v
+                                      WHERE v.job_id = e.id AND v.number IS NULL
+                                        AND v.type NOT IN ('transcription.submitting', 'transcription.requeued',
+                                                           'transcription.unknown')
+                                        AND v.type = ANY ($26)
+                                      OFFSET 0) v))
             FOR UPDATE SKIP LOCKED
         ), added AS (
             INSERT INTO events (tenant_id, job_id, type, data, number)
