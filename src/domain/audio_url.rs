@@ -126,9 +126,11 @@ pub fn without_queries(text: &str) -> String {
 /// Where in a word the query or fragment of an address begins: all behind it is taken for a part of it, further addresses as well.
 /// A question mark that ends a sentence, and a number sign before a number, belong to no address.
 fn query_of(word: &str) -> Option<usize> {
-    word.match_indices(['?', '#'])
-        .map(|(at, _)| at)
-        .find(|&at| at + 1 < word.len() && word[..at].contains(['/', '.']))
+    let address = word.find(['/', '.'])?;
+    word[address..]
+        .match_indices(['?', '#'])
+        .map(|(at, _)| address + at)
+        .find(|at| at + 1 < word.len())
 }
 
 #[cfg(test)]
@@ -145,6 +147,13 @@ mod tests {
         ] {
             assert_eq!(AudioUrl::parse(good).unwrap().as_str(), good);
         }
+    }
+
+    #[test]
+    fn a_text_of_many_marks_is_looked_through_once() {
+        let marks = "?".repeat(1_000_000);
+        assert_eq!(without_queries(&marks), marks);
+        assert_eq!(without_queries(&format!("{marks}.")), format!("{marks}."));
     }
 
     #[test]
