@@ -1,7 +1,8 @@
 //! How the process ends: signals become tokens, and a tracker knows what still runs.
 //!
 //! The first SIGTERM or Ctrl-C cancels the _leaving_ token: `/readyz` says no from then on, so that load balancers send their
-//! requests elsewhere, and everything goes on meanwhile. After the delay for that, which is none unless it is set, the _soft_
+//! requests elsewhere, each answer closes its connection, so that nobody has one left when they end, and everything goes on
+//! meanwhile. After the delay for that, which is none unless it is set, the _soft_
 //! token: nothing new is accepted or claimed, and what runs may finish.
 //! A second signal, or the end of the time for that, cancels the _hard_ token: whatever still runs records what it must
 //! (an attempt that may have been sent, for one) and stops. A third signal ends the process where it stands.
@@ -23,10 +24,10 @@ const LAST_MOMENT: Duration = Duration::from_secs(2);
 /// The exit code of a process that a signal ended at once: 128 and the number of SIGINT.
 const EXIT_INTERRUPTED: i32 = 130;
 
-/// Two tokens and the tasks that heed them. Clones are the same shutdown.
-#[derive(Debug, Clone, Default)]
+/// The tokens and the tasks that heed them. Clones are the same shutdown.
+#[derive(Debug, Clone)]
 pub struct Shutdown {
-    /// Say that it is about to end.
+    /// Say that it is about to end. Canceled with the soft token at the latest.
     pub leaving: CancellationToken,
     /// Accept and begin nothing new.
     pub soft: CancellationToken,
@@ -62,7 +63,13 @@ impl Shutdown {
     /// A shutdown that only the program begins.
     #[must_use]
     pub fn manual() -> Self {
-        Self::default()
+        let soft = CancellationToken::new();
+        Self {
+            leaving: soft.child_token(),
+            soft,
+            hard: CancellationToken::new(),
+            tracker: TaskTracker::new(),
+        }
     }
 
     /// Does what the first signal asks for, and the second one.

@@ -311,9 +311,21 @@ impl Gateway {
     ) -> anyhow::Result<()> {
         let address = listener.local_addr()?;
         tracing::info!(%address, "Listening on {address} ({name})");
-        let Shutdown { soft, hard, .. } = self.shutdown.clone();
-        let connections = Connections::at_most(most);
-        let served = http::serve::serve(listener, router, self.timeouts, connections, soft, hard);
+        let Shutdown {
+            leaving,
+            soft,
+            hard,
+            ..
+        } = self.shutdown.clone();
+        let served = http::serve::serve(
+            listener,
+            router,
+            self.timeouts,
+            Connections::at_most(most),
+            leaving,
+            soft,
+            hard,
+        );
         self.spawn(name, served);
         Ok(())
     }

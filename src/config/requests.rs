@@ -145,7 +145,8 @@ pub struct RequestSettings {
     /// How many seconds a gateway goes on after SIGTERM or Ctrl-C, while `/readyz` already says that it is not ready (0 to 300).
     ///
     /// Longer than a load balancer takes to notice that, so that nothing is sent here once nothing is accepted. None is needed
-    /// where whatever stops the gateway takes it out of the balancer first.
+    /// where whatever stops the gateway takes it out of the balancer first. Each answer closes its connection meanwhile, so that
+    /// those who keep connections have none left.
     ///
     /// Example: SHUTDOWN_DELAY_SECONDS=10
     #[arg(

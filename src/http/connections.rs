@@ -17,7 +17,10 @@ mod idle;
 mod serving;
 
 use std::{
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
@@ -43,6 +46,8 @@ struct Shared {
     state: Mutex<State>,
     /// One has ended or has begun to rest.
     changed: Notify,
+    /// Each ends with its next answer. A token would be locked for each of them.
+    is_leaving: AtomicBool,
 }
 
 #[derive(Debug)]
@@ -78,7 +83,13 @@ impl Connections {
                 told_at: None,
             }),
             changed: Notify::new(),
+            is_leaving: AtomicBool::new(false),
         }))
+    }
+
+    /// From now on each ends with its next answer.
+    pub fn leave(&self) {
+        self.0.is_leaving.store(true, Ordering::Relaxed);
     }
 
     /// Waits for a place for one that was accepted, which another one may have to give up. For one who waits at a time.
@@ -211,6 +222,11 @@ enum AnswerIs {
 }
 
 impl Place {
+    /// As [`Connections::leave`].
+    pub fn leave(&self) {
+        self.0.shared.is_leaving.store(true, Ordering::Relaxed);
+    }
+
     /// Whether there is no request.
     #[must_use]
     pub fn is_idle(&self) -> bool {

@@ -2,9 +2,15 @@
 //!
 //! HTTP/1.1 alone, without TLS: whatever stands in front of the service does the rest.
 
-use std::{convert::Infallible, error::Error, future, io, pin::Pin, time::Duration};
+use std::{convert::Infallible, error::Error, future, io, pin::Pin, task::Poll, time::Duration};
 
-use axum::{Router, body::Body, extract::Request, response::Response};
+use axum::{
+    Router,
+    body::Body,
+    extract::Request,
+    http::{HeaderValue, header},
+    response::Response,
+};
 use futures_util::FutureExt;
 use hyper::{
     body::Incoming,
@@ -18,7 +24,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tower::Service;
 
 use super::{
-    connections::{Connections, Seat, ServedBody},
+    connections::{Connections, Place, Seat, ServedBody},
     line::{Line, Watched},
 };
 
@@ -40,6 +46,9 @@ pub struct Timeouts {
     /// While there is something to be sent, and it takes nothing of that.
     pub answer_idle: Duration,
 }
+
+/// How long a connection without a request is still there once nothing new is accepted: for one that was on its way then.
+const LAST_LOOK: Duration = Duration::from_millis(100);
 
 /// How long nothing is accepted where the system has no means for one more connection. Ends of others give it some.
 const ACCEPT_PAUSE: Duration = Duration::from_secs(1);
@@ -66,12 +75,14 @@ type Socket = Watched<Pin<Box<TimeoutWriter<TcpStream>>>>;
 /// What a connection is answered.
 type Answered = Result<Response<ServedBody<Body>>, Infallible>;
 
-/// Serves until `soft` is canceled, then until the requests that are under way have ended or `hard` is canceled.
+/// Serves until `soft` is canceled, then until the requests that are under way have ended or `hard` is canceled. From `leaving` on
+/// each answer closes its connection: whoever keeps one has none left when they end, and sends nothing on one that just does.
 pub async fn serve(
     listener: TcpListener,
     router: Router,
     timeouts: Timeouts,
     connections: Connections,
+    leaving: CancellationToken,
     soft: CancellationToken,
     hard: CancellationToken,
 ) {
@@ -80,6 +91,8 @@ pub async fn serve(
         .header_read_timeout(timeouts.head)
         .max_buf_size(READ_BYTES);
     let attended = TaskTracker::new();
+    let left = connections.clone();
+    attended.spawn(leaving.cancelled_owned().map(move |()| left.leave()));
     while let Some(accepted) = soft.run_until_cancelled(listener.accept()).await {
         match accepted {
             Ok((stream, _)) => {
@@ -106,7 +119,13 @@ pub async fn serve(
                     let answered = router.clone().call(request);
                     answered
                         .map(move |answered| {
-                            answered.map(|answer| answer.map(|body| serving.answer(body)))
+                            answered.map(|mut answer| {
+                                if serving.is_last() {
+                                    let close = HeaderValue::from_static("close");
+                                    answer.headers_mut().insert(header::CONNECTION, close);
+                                }
+                                answer.map(|body| serving.answer(body))
+                            })
                         })
                         .left_future()
                 });
@@ -146,10 +165,9 @@ async fn attend<S>(
     let place = seat.place();
     let served = async {
         let mut ended = soft.run_until_cancelled(connection.as_mut()).await;
-        // A head that is not complete yet may never be.
-        if ended.is_none() && !place.is_idle() {
-            connection.as_mut().graceful_shutdown();
-            ended = Some(connection.await);
+        if ended.is_none() {
+            place.leave();
+            ended = finish(connection, &place).await;
         }
         match ended {
             Some(Err(error)) if is_idle(&error) => {
@@ -163,6 +181,29 @@ async fn attend<S>(
     hard.run_until_cancelled(cut_off.0.run_until_cancelled(served))
         .await;
     drop(seat);
+}
+
+/// Lets a connection end with the request that is under way, if one is.
+async fn finish<S>(
+    mut connection: Pin<Box<Connection<TokioIo<Socket>, S>>>,
+    place: &Place,
+) -> Option<hyper::Result<()>>
+where
+    S: HttpService<Incoming, ResBody = ServedBody<Body>, Error: Into<Box<dyn Error + Send + Sync>>>,
+{
+    // One that has arrived may not have been seen. A head that is not complete may never be.
+    let look = future::poll_fn(|cx| match connection.as_mut().poll(cx) {
+        Poll::Ready(ended) => Poll::Ready(Some(ended)),
+        Poll::Pending if place.is_idle() => Poll::Pending,
+        Poll::Pending => Poll::Ready(None),
+    });
+    match tokio::time::timeout(LAST_LOOK, look).await {
+        Ok(None) => {}
+        Ok(ended) => return ended,
+        Err(_) => return None,
+    }
+    connection.as_mut().graceful_shutdown();
+    Some(connection.await)
 }
 
 /// Whether a connection was ended since its other end took nothing. That the head of a request is late is no such error.

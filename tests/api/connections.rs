@@ -26,6 +26,7 @@ use crate::support::BOUND;
 
 struct Served {
     address: std::net::SocketAddr,
+    leaving: CancellationToken,
     soft: CancellationToken,
     hard: CancellationToken,
     ended: JoinHandle<()>,
@@ -41,6 +42,7 @@ async fn start_with(router: Router, timeout: Duration, most: usize) -> Served {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
     let address = listener.local_addr().unwrap();
     let (soft, hard) = (CancellationToken::new(), CancellationToken::new());
+    let leaving = soft.child_token();
     let ended = tokio::spawn(serve(
         listener,
         router,
@@ -49,11 +51,13 @@ async fn start_with(router: Router, timeout: Duration, most: usize) -> Served {
             answer_idle: timeout,
         },
         Connections::at_most(most),
+        leaving.clone(),
         soft.clone(),
         hard.clone(),
     ));
     Served {
         address,
+        leaving,
         soft,
         hard,
         ended,
@@ -61,7 +65,7 @@ async fn start_with(router: Router, timeout: Duration, most: usize) -> Served {
 }
 
 /// Waits for the whole of an answer that ends so.
-async fn answer_on(stream: &mut TcpStream) {
+async fn answer_on(stream: &mut TcpStream) -> String {
     let mut answer = Vec::new();
     let answered = tokio::time::timeout(BOUND, async {
         while !answer.ends_with(b"ed") {
@@ -69,6 +73,7 @@ async fn answer_on(stream: &mut TcpStream) {
         }
     });
     answered.await.expect("it is answered");
+    String::from_utf8(answer).unwrap()
 }
 
 /// What comes until the connection ends, which must not take long.
@@ -152,13 +157,68 @@ async fn requests_under_way_are_finished_and_idle_connections_are_not_waited_for
     assert_eq!(rest_of(&mut idle).await, "");
     assert!(!served.ended.is_finished());
     GOES_ON.notify_one();
-    assert!(rest_of(&mut busy).await.ends_with("answered"));
+    let answer = rest_of(&mut busy).await;
+    assert!(answer.ends_with("answered"), "{answer}");
+    // Whoever has it knows that the connection is no more.
+    assert!(answer.contains("connection: close"), "{answer}");
     tokio::time::timeout(BOUND, served.ended)
         .await
         .expect("it ends")
         .unwrap();
     let refused = TcpStream::connect(served.address).await;
     refused.expect_err("nobody listens");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_answer_of_a_service_that_is_leaving_closes_its_connection() {
+    let router = Router::new().route("/", get(|| async { "answered" }));
+    let served = start(router, BOUND * 2).await;
+    let request = b"GET / HTTP/1.1\r\nhost: gateway\r\n\r\n";
+    let mut kept = TcpStream::connect(served.address).await.unwrap();
+    kept.write_all(request).await.unwrap();
+    answer_on(&mut kept).await;
+    served.leaving.cancel();
+    // It heeds that in a moment; until then the connection is kept.
+    let told = async {
+        loop {
+            kept.write_all(request).await.unwrap();
+            if answer_on(&mut kept).await.contains("connection: close") {
+                return;
+            }
+        }
+    };
+    let told = tokio::time::timeout(BOUND, told).await;
+    told.expect("an answer says that it is the last one");
+    assert_eq!(rest_of(&mut kept).await, "");
+    // It is there for others for as long.
+    let mut other = TcpStream::connect(served.address).await.unwrap();
+    other.write_all(request).await.unwrap();
+    assert!(rest_of(&mut other).await.contains("connection: close"));
+    served.soft.cancel();
+    tokio::time::timeout(BOUND, served.ended)
+        .await
+        .expect("it ends")
+        .unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_request_that_has_arrived_when_nothing_new_is_accepted_is_answered() {
+    let router = Router::new().route("/", get(|| async { "answered" }));
+    for _ in 0..20 {
+        let served = start(router.clone(), BOUND * 2).await;
+        let request = b"GET / HTTP/1.1\r\nhost: gateway\r\n\r\n";
+        let mut kept = TcpStream::connect(served.address).await.unwrap();
+        kept.write_all(request).await.unwrap();
+        answer_on(&mut kept).await;
+        kept.write_all(request).await.unwrap();
+        served.soft.cancel();
+        let answer = rest_of(&mut kept).await;
+        assert!(answer.ends_with("answered"), "{answer}");
+        tokio::time::timeout(BOUND, served.ended)
+            .await
+            .expect("it ends")
+            .unwrap();
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -3,11 +3,16 @@
 use std::time::Duration;
 
 use serde_json::json;
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+};
 
 use crate::support::{
     Answer, TestApp, audio,
     builder::{CALLBACK_KEYS, DRAIN},
     eventually,
+    process::Process,
     rows::success,
     trickle,
 };
@@ -27,6 +32,38 @@ async fn a_replica_that_is_about_to_end_says_so_and_still_does_what_it_is_asked_
     assert_eq!(live.await.unwrap().status(), 200);
     let id = app.acme.start("a.mp3").await;
     app.acme.wait_until_done(&id).await;
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_keeps_a_connection_to_a_process_that_is_told_to_end_is_answered_and_told_to_let_go()
+ {
+    const REQUEST: &[u8] = b"GET /livez HTTP/1.1\r\nhost: gateway\r\n\r\n";
+    let app = TestApp::start().await;
+    let mut process = Process::serve(&app, &[("SHUTDOWN_DELAY_SECONDS", "2")]);
+    let address = process.address().await;
+    let mut kept = TcpStream::connect(address).await.unwrap();
+    let mut told = false;
+    for number in 0.. {
+        if number == 100 {
+            process.terminate();
+        }
+        kept.write_all(REQUEST).await.unwrap();
+        let mut answer = Vec::new();
+        while !answer.ends_with(b"ok\n") {
+            let read = kept.read_buf(&mut answer).await.unwrap();
+            assert!(read > 0, "request {number} is not answered");
+        }
+        told = String::from_utf8(answer)
+            .unwrap()
+            .contains("connection: close");
+        if told {
+            break;
+        }
+    }
+    assert!(told);
+    assert_eq!(kept.read(&mut [0]).await.unwrap(), 0);
+    process.log().await;
     app.finish().await;
 }
 

@@ -2,7 +2,7 @@
 
 use std::{
     pin::Pin,
-    sync::Arc,
+    sync::{Arc, atomic::Ordering},
     task::{Context, Poll},
 };
 
@@ -15,7 +15,7 @@ use super::{AnswerIs, Place};
 #[derive(Debug)]
 pub struct Serving {
     // The first to go.
-    _answer: Answer,
+    answer: Answer,
     request: Arc<Request>,
 }
 
@@ -41,7 +41,7 @@ impl Drop for Request {
 impl Serving {
     pub(super) fn new(place: &Place) -> Self {
         Self {
-            _answer: Answer(place.clone()),
+            answer: Answer(place.clone()),
             request: Arc::new(Request(place.clone())),
         }
     }
@@ -50,6 +50,13 @@ impl Serving {
     pub fn body<B: HttpBody>(&self, body: B) -> ServedBody<B> {
         let held = (!body.is_end_stream()).then(|| BodyOf::Request(Arc::clone(&self.request)));
         ServedBody { body, _held: held }
+    }
+
+    /// Whether its connection ends with its answer.
+    #[must_use]
+    pub fn is_last(&self) -> bool {
+        let Answer(place) = &self.answer;
+        place.0.shared.is_leaving.load(Ordering::Relaxed)
     }
 
     /// The body of the answer.
