@@ -391,6 +391,7 @@ fn gate(settings: &ServeSettings) -> Gate {
 fn timeouts(settings: &ServeSettings) -> Timeouts {
     Timeouts {
         head: HEAD_TIMEOUT,
+        keep_alive: settings.requests.keep_alive,
         answer_idle: settings.requests.answer_idle_timeout,
     }
 }

@@ -87,6 +87,21 @@ pub struct RequestSettings {
     )]
     pub answer_idle_timeout: Duration,
 
+    /// How many seconds a connection is kept between two requests (1 to 86400).
+    ///
+    /// Longer than whoever keeps connections to the gateway keeps them: a proxy that sends a request on one that is just being
+    /// closed answers 502, and nobody knows whether the request counted. Google's load balancer keeps them for 600 seconds.
+    ///
+    /// Example: KEEP_ALIVE_SECONDS=620
+    #[arg(
+        long = "keep-alive-seconds",
+        env = "KEEP_ALIVE_SECONDS",
+        value_name = "SECONDS",
+        default_value = "620",
+        value_parser = seconds(1..=86400),
+    )]
+    pub keep_alive: Duration,
+
     /// How many seconds a create at /v2 whose answer did not get out counts, so that the second one that Gladia's own SDKs send
     /// by themselves makes no second job (0 to 600). 0: every create makes a job.
     ///

@@ -17,10 +17,7 @@ mod idle;
 mod serving;
 
 use std::{
-    sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicBool, Ordering},
-    },
+    sync::{Arc, Mutex, MutexGuard, PoisonError, atomic::AtomicBool},
     time::Duration,
 };
 
@@ -87,11 +84,6 @@ impl Connections {
         }))
     }
 
-    /// From now on each ends with its next answer.
-    pub fn leave(&self) {
-        self.0.is_leaving.store(true, Ordering::Relaxed);
-    }
-
     /// Waits for a place for one that was accepted, which another one may have to give up. For one who waits at a time.
     pub async fn seat(&self, cut_off: &CutOff) -> Seat {
         loop {
@@ -143,7 +135,11 @@ impl State {
         self.next += 1;
         let since = (now, self.next);
         self.idle.of(was_served).insert(since, cut_off);
-        Stage::Idle { was_served, since }
+        Stage::Idle {
+            was_served,
+            since,
+            head_since: None,
+        }
     }
 
     fn tell_that_none_gives_way(&mut self, now: Instant) {
@@ -176,7 +172,9 @@ impl Drop for Seat {
         let last = std::mem::replace(&mut *lock(stage), Stage::Ended);
         let mut state = shared.lock();
         state.open -= 1;
-        if let Stage::Idle { was_served, since } = last
+        if let Stage::Idle {
+            was_served, since, ..
+        } = last
             && state.idle.of(was_served).remove(&since).is_none()
         {
             state.giving_way -= 1;
@@ -200,7 +198,12 @@ struct Held {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Stage {
     /// It waits for a request, unless it is not among the idle ones any more: then it gives way.
-    Idle { was_served: bool, since: Since },
+    Idle {
+        was_served: bool,
+        since: Since,
+        /// When the head of one began to come.
+        head_since: Option<Instant>,
+    },
     /// There is a request, or the last answer has not left.
     Serving {
         /// So many are not through. Of one that was answered somebody may still have the body when the next one begins.
@@ -222,11 +225,6 @@ enum AnswerIs {
 }
 
 impl Place {
-    /// As [`Connections::leave`].
-    pub fn leave(&self) {
-        self.0.shared.is_leaving.store(true, Ordering::Relaxed);
-    }
-
     /// Whether there is no request.
     #[must_use]
     pub fn is_idle(&self) -> bool {
@@ -238,7 +236,9 @@ impl Place {
     pub fn begin(&self) -> Option<Serving> {
         let mut stage = lock(&self.0.stage);
         let before = match *stage {
-            Stage::Idle { was_served, since } => {
+            Stage::Idle {
+                was_served, since, ..
+            } => {
                 let mut shared = self.0.shared.lock();
                 shared.idle.of(was_served).remove(&since)?;
                 0

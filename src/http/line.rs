@@ -157,7 +157,7 @@ pub struct Watched<S> {
 }
 
 impl<S> Watched<S> {
-    /// Looks at what passes, and tells the line; and the place, when nothing is left to be sent.
+    /// Looks at what passes, and tells the line; and the place, when something has come, and when nothing is left to be sent.
     pub fn new(stream: S, line: Line, place: Place) -> Self {
         Self {
             stream,
@@ -182,7 +182,10 @@ impl<S: AsyncRead + Unpin> AsyncRead for Watched<S> {
         let before = buffer.filled().len();
         let done = ready!(Pin::new(&mut self.stream).poll_read(cx, buffer));
         match &done {
-            Ok(()) if buffer.filled().len() > before => self.line.read(),
+            Ok(()) if buffer.filled().len() > before => {
+                self.line.read();
+                self.place.read();
+            }
             Ok(()) => self.line.ended(),
             Err(_) => self.line.broken(),
         }

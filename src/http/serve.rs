@@ -2,7 +2,14 @@
 //!
 //! HTTP/1.1 alone, without TLS: whatever stands in front of the service does the rest.
 
-use std::{convert::Infallible, error::Error, future, io, pin::Pin, task::Poll, time::Duration};
+use std::{
+    convert::Infallible,
+    error::Error,
+    future, io,
+    pin::{Pin, pin},
+    task::{Poll, ready},
+    time::Duration,
+};
 
 use axum::{
     Router,
@@ -17,8 +24,11 @@ use hyper::{
     server::conn::http1::{Builder, Connection},
     service::{HttpService, service_fn},
 };
-use hyper_util::rt::{TokioIo, TokioTimer};
-use tokio::net::{TcpListener, TcpStream};
+use hyper_util::rt::TokioIo;
+use tokio::{
+    net::{TcpListener, TcpStream},
+    time::{Instant, sleep_until},
+};
 use tokio_io_timeout::TimeoutWriter;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tower::Service;
@@ -28,9 +38,9 @@ use super::{
     line::{Line, Watched},
 };
 
-/// How long a connection may take to deliver the head of a request, and so how long it may be idle between two. Load
-/// balancers keep idle connections for 60 s; if this were shorter, they would send requests on connections that are just
-/// being closed.
+/// How long a connection may take to deliver the head of a request from its first byte on, and from its own beginning on to deliver
+/// its first one. Load balancers may connect beforehand and keep such a connection for 60 s; if this were shorter, they would send
+/// requests on connections that are just being closed.
 pub const HEAD_TIMEOUT: Duration = Duration::from_secs(75);
 
 /// What a connection reads before somebody takes it, and so what the head of a request may have. Heads of a few times as much are
@@ -41,8 +51,10 @@ const READ_BYTES: usize = 64 * 1024;
 /// How long a connection may make others wait.
 #[derive(Debug, Clone, Copy)]
 pub struct Timeouts {
-    /// Until the head of a request is there.
+    /// Until the head of a request is there that has begun, or is the first one.
     pub head: Duration,
+    /// Between two requests.
+    pub keep_alive: Duration,
     /// While there is something to be sent, and it takes nothing of that.
     pub answer_idle: Duration,
 }
@@ -87,9 +99,8 @@ pub async fn serve(
     hard: CancellationToken,
 ) {
     let mut http = Builder::new();
-    http.timer(TokioTimer::new())
-        .header_read_timeout(timeouts.head)
-        .max_buf_size(READ_BYTES);
+    // Its own one makes no difference between a head and the rest before it.
+    http.header_read_timeout(None).max_buf_size(READ_BYTES);
     let attended = TaskTracker::new();
     let left = connections.clone();
     attended.spawn(leaving.cancelled_owned().map(move |()| left.leave()));
@@ -134,6 +145,7 @@ pub async fn serve(
                 attended.spawn(attend(
                     seat,
                     connection,
+                    timeouts,
                     soft.clone(),
                     hard.clone(),
                     cut_off,
@@ -156,6 +168,7 @@ pub async fn serve(
 async fn attend<S>(
     seat: Seat,
     mut connection: Pin<Box<Connection<TokioIo<Socket>, S>>>,
+    timeouts: Timeouts,
     soft: CancellationToken,
     hard: CancellationToken,
     cut_off: CutOff,
@@ -164,11 +177,13 @@ async fn attend<S>(
 {
     let place = seat.place();
     let served = async {
-        let mut ended = soft.run_until_cancelled(connection.as_mut()).await;
-        if ended.is_none() {
+        let kept = while_wanted(connection.as_mut(), &place, timeouts);
+        let ended = if let Some(ended) = soft.run_until_cancelled(kept).await {
+            ended
+        } else {
             place.leave();
-            ended = finish(connection, &place).await;
-        }
+            finish(connection, &place).await
+        };
         match ended {
             Some(Err(error)) if is_idle(&error) => {
                 metrics::counter!("gateway_answers_cut_off_total").increment(1);
@@ -181,6 +196,39 @@ async fn attend<S>(
     hard.run_until_cancelled(cut_off.0.run_until_cancelled(served))
         .await;
     drop(seat);
+}
+
+/// Polls a connection until it has ended, which it tells then, or has been without a request for too long.
+async fn while_wanted<C: Future>(
+    mut connection: Pin<&mut C>,
+    place: &Place,
+    timeouts: Timeouts,
+) -> Option<C::Output> {
+    let mut timer = pin!(sleep_until(Instant::now() + timeouts.head));
+    future::poll_fn(|cx| {
+        if let Poll::Ready(ended) = connection.as_mut().poll(cx) {
+            return Poll::Ready(Some(ended));
+        }
+        // A request does not put the timer off: it goes off where the connection would have had to end without one, and is set
+        // anew then. So the requests of a busy connection cost it nothing.
+        loop {
+            let until = place.waits_until(timeouts);
+            if let Some(until) = until
+                && until < timer.deadline()
+            {
+                timer.as_mut().reset(until);
+            }
+            ready!(timer.as_mut().poll(cx));
+            let now = Instant::now();
+            match until {
+                Some(until) if until <= now => return Poll::Ready(None),
+                Some(until) => timer.as_mut().reset(until),
+                // Being served. It may begin to rest elsewhere, where a body is dropped, and is not told of that.
+                None => timer.as_mut().reset(now + timeouts.keep_alive),
+            }
+        }
+    })
+    .await
 }
 
 /// Lets a connection end with the request that is under way, if one is.

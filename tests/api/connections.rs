@@ -1,6 +1,9 @@
 //! Connections that say nothing, or never finish what they say; and those that are open when the service ends.
 
-use std::{net::Ipv4Addr, time::Duration};
+use std::{
+    net::Ipv4Addr,
+    time::{Duration, Instant},
+};
 
 use axum::{
     Router,
@@ -39,6 +42,15 @@ async fn start(router: Router, timeout: Duration) -> Served {
 
 /// The same, with so many connections at most.
 async fn start_with(router: Router, timeout: Duration, most: usize) -> Served {
+    let timeouts = Timeouts {
+        head: timeout,
+        keep_alive: timeout,
+        answer_idle: timeout,
+    };
+    start_timed(router, timeouts, most).await
+}
+
+async fn start_timed(router: Router, timeouts: Timeouts, most: usize) -> Served {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
     let address = listener.local_addr().unwrap();
     let (soft, hard) = (CancellationToken::new(), CancellationToken::new());
@@ -46,10 +58,7 @@ async fn start_with(router: Router, timeout: Duration, most: usize) -> Served {
     let ended = tokio::spawn(serve(
         listener,
         router,
-        Timeouts {
-            head: timeout,
-            answer_idle: timeout,
-        },
+        timeouts,
         Connections::at_most(most),
         leaving.clone(),
         soft.clone(),
@@ -98,6 +107,69 @@ async fn a_connection_that_does_not_finish_the_head_of_a_request_is_closed() {
     let request = b"GET / HTTP/1.1\r\nhost: gateway\r\n\r\n";
     stream.write_all(request).await.unwrap();
     assert!(rest_of(&mut stream).await.ends_with("answered"));
+    served.soft.cancel();
+    tokio::time::timeout(BOUND, served.ended)
+        .await
+        .expect("it ends")
+        .unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_connection_rests_for_longer_than_the_head_of_a_request_may_take() {
+    let timeouts = Timeouts {
+        head: Duration::from_millis(500),
+        keep_alive: Duration::from_secs(4),
+        answer_idle: BOUND,
+    };
+    let router = Router::new().route("/", get(|| async { "answered" }));
+    let served = start_timed(router, timeouts, 1000).await;
+    let request = b"GET / HTTP/1.1\r\nhost: gateway\r\n\r\n";
+    let ask = async || {
+        let mut stream = TcpStream::connect(served.address).await.unwrap();
+        stream.write_all(request).await.unwrap();
+        answer_on(&mut stream).await;
+        (stream, Instant::now())
+    };
+    let ((mut rests, _), (mut begins, answered)) = tokio::join!(ask(), ask());
+    tokio::time::sleep(timeouts.head * 3).await;
+    // Still there, and what begins now has its time.
+    begins.write_all(&request[..9]).await.unwrap();
+    let began = Instant::now();
+    assert_eq!(rest_of(&mut begins).await, "");
+    assert!(began.elapsed() >= timeouts.head);
+    assert!(answered.elapsed() < timeouts.keep_alive);
+    rests.write_all(request).await.unwrap();
+    answer_on(&mut rests).await;
+    let answered = Instant::now();
+    assert_eq!(rest_of(&mut rests).await, "");
+    assert!(answered.elapsed() >= timeouts.keep_alive * 3 / 4);
+    // A new one has no longer for its first request.
+    let mut new = TcpStream::connect(served.address).await.unwrap();
+    let came = Instant::now();
+    assert_eq!(rest_of(&mut new).await, "");
+    assert!(came.elapsed() < timeouts.keep_alive);
+    served.soft.cancel();
+    tokio::time::timeout(BOUND, served.ended)
+        .await
+        .expect("it ends")
+        .unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_request_that_takes_longer_than_anything_that_is_waited_for_is_answered() {
+    let timeout = Duration::from_millis(300);
+    let handler = async || {
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        "answered"
+    };
+    let served = start(Router::new().route("/", get(handler)), timeout).await;
+    let request = b"GET / HTTP/1.1\r\nhost: gateway\r\n\r\n";
+    let mut stream = TcpStream::connect(served.address).await.unwrap();
+    for _ in 0..2 {
+        stream.write_all(request).await.unwrap();
+        answer_on(&mut stream).await;
+    }
+    assert_eq!(rest_of(&mut stream).await, "");
     served.soft.cancel();
     tokio::time::timeout(BOUND, served.ended)
         .await

@@ -267,6 +267,7 @@ fn wrong_values_of_every_kind_are_refused() {
         ("REQUEST_TIMEOUT_SECONDS", "0"),
         ("UPLOAD_IDLE_TIMEOUT_SECONDS", "0.5"),
         ("ANSWER_IDLE_TIMEOUT_SECONDS", "9"),
+        ("KEEP_ALIVE_SECONDS", "0"),
         ("MAX_ANSWER_MEMORY_BYTES", "999"),
         ("SHUTDOWN_TIMEOUT_SECONDS", "forever"),
         ("BOOTSTRAP_API_KEY", "tooshort"),

@@ -4,7 +4,8 @@ use std::{collections::BTreeMap, time::Duration};
 
 use tokio::time::Instant;
 
-use crate::http::serve::CutOff;
+use super::{Place, Stage, lock};
+use crate::http::serve::{CutOff, Timeouts};
 
 /// For how long a connection without a request is displaced by nobody: those who connect for one send it within this time.
 pub const GRACE: Duration = Duration::from_secs(2);
@@ -18,6 +19,33 @@ pub(super) struct Idle {
 
 /// When a connection began to be without a request, and its turn among those of the same instant.
 pub(super) type Since = (Instant, u64);
+
+impl Place {
+    /// Something came. Where there is no request, it is the beginning of one.
+    pub fn read(&self) {
+        if let Stage::Idle { head_since, .. } = &mut *lock(&self.0.stage) {
+            head_since.get_or_insert_with(Instant::now);
+        }
+    }
+
+    /// Until when a connection without a request is kept. `None`: there is one.
+    #[must_use]
+    pub fn waits_until(&self, timeouts: Timeouts) -> Option<Instant> {
+        let Stage::Idle {
+            was_served,
+            since: (since, _),
+            head_since,
+        } = *lock(&self.0.stage)
+        else {
+            return None;
+        };
+        Some(match head_since {
+            Some(head_since) if was_served => head_since + timeouts.head,
+            None if was_served => since + timeouts.keep_alive,
+            _ => since + timeouts.head,
+        })
+    }
+}
 
 impl Idle {
     /// Those that were served, or those that were not.

@@ -9,7 +9,7 @@ use std::{
 use axum::body::HttpBody;
 use http_body::{Frame, SizeHint};
 
-use super::{AnswerIs, Place};
+use super::{AnswerIs, Connections, Place};
 
 /// A request that is being served, until this is gone and all bodies that belong to it are.
 #[derive(Debug)]
@@ -35,6 +35,20 @@ struct Request(Place);
 impl Drop for Request {
     fn drop(&mut self) {
         self.0.change(|requests, _| *requests -= 1);
+    }
+}
+
+impl Connections {
+    /// From now on each ends with its next answer.
+    pub fn leave(&self) {
+        self.0.is_leaving.store(true, Ordering::Relaxed);
+    }
+}
+
+impl Place {
+    /// As [`Connections::leave`].
+    pub fn leave(&self) {
+        self.0.shared.is_leaving.store(true, Ordering::Relaxed);
     }
 }
 
