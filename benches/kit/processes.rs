@@ -14,6 +14,9 @@ use crate::floors;
 
 const START_TIMEOUT: Duration = Duration::from_mins(1);
 
+/// What a log says before an address.
+const LISTENING: &str = "Listening on ";
+
 /// A process that is gone with this.
 pub struct Program {
     pub url: String,
@@ -55,7 +58,7 @@ impl Program {
             ("LOG_LEVEL", "info"),
         ]);
         command.envs(settings.iter().copied());
-        Self::start(command).await
+        Self::start(command, "Started: ").await
     }
 
     /// A floor: this program once more.
@@ -66,7 +69,7 @@ impl Program {
             ("FLOOR_DATABASE_URL", database_url),
             ("FLOOR_TARGET", target),
         ]);
-        Self::start(command).await
+        Self::start(command, LISTENING).await
     }
 
     /// Of the process.
@@ -79,7 +82,8 @@ impl Program {
         Ok(self.child.kill().await?)
     }
 
-    async fn start(mut command: Command) -> anyhow::Result<Self> {
+    /// It is up once its log says so.
+    async fn start(mut command: Command, up: &str) -> anyhow::Result<Self> {
         let mut child = command
             .current_dir("/")
             .stdin(Stdio::null())
@@ -89,14 +93,16 @@ impl Program {
             .spawn()?;
         let mut log = BufReader::new(child.stderr.take().context("no output")?).lines();
         let address = timeout(START_TIMEOUT, async {
-            let mut last = String::new();
+            let (mut last, mut address) = (String::new(), None);
             while let Some(line) = log.next_line().await? {
-                if let Some((_, rest)) = line.split_once("Listening on ") {
-                    return Ok(rest
-                        .split_whitespace()
-                        .next()
-                        .unwrap_or_default()
-                        .to_owned());
+                if let Some((_, rest)) = line.split_once(LISTENING) {
+                    let first = rest.split_whitespace().next().unwrap_or_default();
+                    address.get_or_insert_with(|| first.to_owned());
+                }
+                if line.contains(up)
+                    && let Some(address) = address.take()
+                {
+                    return Ok(address);
                 }
                 last = line;
             }

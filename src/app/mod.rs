@@ -3,11 +3,12 @@
 mod counters;
 mod listeners;
 mod prepare;
+mod starting;
 mod workers;
 
 use std::{
     panic::AssertUnwindSafe,
-    path::{Path, PathBuf},
+    path::PathBuf,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -21,6 +22,7 @@ use futures_util::FutureExt;
 use tokio::{net::TcpListener, sync::Semaphore};
 
 pub use self::listeners::Listeners;
+use self::starting::{BringingUp, Starting};
 use crate::{
     config::{DatabaseSettings, ResendUnknown, ServeSettings, VerifyCallbacks},
     db::{
@@ -63,9 +65,6 @@ const CALLBACKS_AT_ONCE: usize = 16;
 /// How many results are read at once.
 const RESULTS_AT_ONCE: usize = 16;
 
-/// How long between two looks for a database that was away at the start.
-const START_PAUSE: Duration = Duration::from_secs(1);
-
 /// A gateway that runs. Clones are the same one.
 #[derive(Debug, Clone)]
 pub struct Gateway {
@@ -84,17 +83,18 @@ pub struct Gateway {
 /// Where it cannot start, or a part of it crashed.
 pub async fn serve(settings: ServeSettings, shutdown: Shutdown) -> anyhow::Result<()> {
     let listeners = Listeners::bind(&settings.addresses).await?;
-    let soft = shutdown.soft.clone();
-    tokio::select! {
-        // Biased, so that a start that is through is never thrown away.
-        biased;
-        gateway = Gateway::start(settings, listeners, shutdown) => gateway?.run().await,
-        () = soft.cancelled() => Ok(()),
+    let starting = Gateway::open(settings, listeners, &shutdown)?;
+    let gateway = starting.gateway.clone();
+    let started = shutdown.soft.run_until_cancelled(starting.finish()).await;
+    if let Some(Err(error)) = started {
+        gateway.give_up().await;
+        return Err(error);
     }
+    gateway.run().await
 }
 
 impl Gateway {
-    /// Starts the service on sockets that are bound.
+    /// Starts the service on sockets that are bound, and waits until it is up, or goes on without a database that is away.
     ///
     /// # Errors
     /// Where the database is away or refuses, or a setting does not fit what is in it.
@@ -103,8 +103,24 @@ impl Gateway {
         listeners: Listeners,
         shutdown: Shutdown,
     ) -> anyhow::Result<Self> {
+        let starting = Self::open(settings, listeners, &shutdown)?;
+        let gateway = starting.gateway.clone();
+        if let Err(error) = starting.finish().await {
+            gateway.give_up().await;
+            return Err(error);
+        }
+        Ok(gateway)
+    }
+
+    /// Listens, and begins to bring the database up.
+    fn open(
+        settings: ServeSettings,
+        listeners: Listeners,
+        shutdown: &Shutdown,
+    ) -> anyhow::Result<Starting> {
         settings.check()?;
-        // Beside the database, which is waited for first.
+        let settings = Arc::new(settings);
+        // Beside what goes before the first client.
         tokio::task::spawn_blocking(tls::read_roots);
         if settings.addresses.api_url.is_none() {
             tracing::warn!(
@@ -125,18 +141,7 @@ impl Gateway {
         ));
         let ids = Ids::random();
         let sealer = Sealer::new(settings.callbacks.callback_keys.derive_sealing_keys())?;
-        let is_late = match prepare::bring_up(&pool, &settings, &sealer, &ids).await {
-            Ok(()) => false,
-            // Callbacks can be kept, and come only once.
-            Err(error) if spool.is_some() && prepare::is_away(&error) => {
-                tracing::warn!(
-                    error = format!("{error:#}"),
-                    "Starting without the database: callbacks are kept in CALLBACK_SPOOL_DIR, everything else is refused"
-                );
-                true
-            }
-            Err(error) => return Err(error),
-        };
+        let bringing_up = BringingUp::begin(&pool, &settings, &sealer, &ids);
         let gladia = GladiaClient::new(&settings.gladia.settings())?;
         let wakeups = Wakeups::default();
         let announcer = Announcer::new(ids.clone(), wakeups.clone());
@@ -151,8 +156,6 @@ impl Gateway {
             announcer,
             tasks: shutdown.tracker.clone(),
         });
-        intake.set_away(is_late);
-
         let state = AppState::from(state::Shared {
             gate: gate(&settings),
             answers: Answers::new(settings.requests.max_answer_memory_bytes),
@@ -176,10 +179,10 @@ impl Gateway {
             links: Links::new(settings.addresses.api_url.clone()),
             feed: Feed::default(),
             notifier: notifier(&settings)?,
-            streams: streams(&settings, &shutdown),
+            streams: streams(&settings, shutdown),
             metrics,
             intake,
-            is_started: Arc::new(AtomicBool::new(!is_late)),
+            is_started: Arc::default(),
             callback_permits: Arc::new(Semaphore::new(CALLBACKS_AT_ONCE)),
             tasks: shutdown.tracker.clone(),
             leaving: shutdown.leaving.clone(),
@@ -198,47 +201,12 @@ impl Gateway {
             spool_dir: settings.callbacks.callback_spool_dir.clone(),
         };
         gateway.listen(listeners, &settings, &state)?;
-        if is_late {
-            let starting = gateway.clone();
-            gateway.spawn("start", starting.start_late(settings, state));
-        } else {
-            workers::spawn(&gateway, &settings, &state)?;
-        }
-        Ok(gateway)
-    }
-
-    /// Brings the database up once it is there, and then starts everything else.
-    async fn start_late(self, settings: ServeSettings, state: AppState) {
-        let Shutdown { soft, .. } = self.shutdown.clone();
-        let brought_up = async {
-            loop {
-                match prepare::bring_up(&state.pool, &settings, &state.sealer, &state.ids).await {
-                    Ok(()) => return true,
-                    Err(error) if prepare::is_away(&error) => {
-                        tracing::debug!(error = format!("{error:#}"), "The database is still away");
-                    }
-                    Err(error) => {
-                        tracing::error!(
-                            error = format!("{error:#}"),
-                            "The database is there, and the gateway cannot work with it"
-                        );
-                        return false;
-                    }
-                }
-                tokio::time::sleep(START_PAUSE).await;
-            }
-        };
-        // To return before the end is to have crashed.
-        if soft.run_until_cancelled(brought_up).await != Some(true) {
-            return;
-        }
-        tracing::info!("The database is there; starting everything else");
-        state.is_started.store(true, Ordering::Release);
-        if let Err(error) = workers::spawn(&self, &settings, &state) {
-            tracing::error!(error = format!("{error:#}"), "Could not start the workers");
-            return;
-        }
-        soft.cancelled().await;
+        Ok(Starting {
+            gateway,
+            settings,
+            state,
+            bringing_up,
+        })
     }
 
     /// Waits for the end, and lets what is under way finish.
@@ -254,14 +222,34 @@ impl Gateway {
                 "Stopped before everything under way had ended; other replicas settle it from the rows"
             );
         }
-        if let Some(directory) = &self.spool_dir {
-            tell_of_kept(directory);
-        }
+        self.tell_of_kept();
         ensure!(
             !self.failed.load(Ordering::SeqCst),
             "a part of the gateway crashed; its log line says which"
         );
         Ok(())
+    }
+
+    /// Ends at once what listens where the start has failed.
+    async fn give_up(&self) {
+        self.shutdown.soft.cancel();
+        self.shutdown.drain(Duration::ZERO).await;
+        self.tell_of_kept();
+    }
+
+    /// Says what is left on this disk alone.
+    fn tell_of_kept(&self) {
+        let Some(directory) = &self.spool_dir else {
+            return;
+        };
+        let callbacks = spool::count_in(directory).unwrap_or(0);
+        if callbacks > 0 {
+            tracing::warn!(
+                callbacks,
+                "Callbacks are left in CALLBACK_SPOOL_DIR and nowhere else: {callbacks}; start a gateway with this directory \
+                 again, or move its *.callback files into that of another one"
+            );
+        }
     }
 
     /// Serves each address.
@@ -341,18 +329,6 @@ impl Gateway {
                 shutdown.soft.cancel();
             }
         });
-    }
-}
-
-/// Says what is left on this disk alone.
-fn tell_of_kept(spool_dir: &Path) {
-    let callbacks = spool::count_in(spool_dir).unwrap_or(0);
-    if callbacks > 0 {
-        tracing::warn!(
-            callbacks,
-            "Callbacks are left in CALLBACK_SPOOL_DIR and nowhere else: {callbacks}; start a gateway with this directory again, \
-             or move its *.callback files into that of another one"
-        );
     }
 }
 

@@ -15,7 +15,7 @@ use sqlx::{
 };
 use tokio::time::{Instant, sleep};
 
-use super::{UNDEFINED_TABLE, code_of};
+use super::{UNDEFINED_TABLE, check_on_client, code_of};
 
 /// The migrations, compiled in.
 ///
@@ -42,7 +42,8 @@ const TOLD_INTERVAL: Duration = Duration::from_mins(1);
 /// What the connection is set to, whatever its role is.
 ///
 /// A lock is waited for longer than for a second, after which Postgres has a vacuum give way to whoever waits. An index may take
-/// hours. A process that vanishes in the middle holds a table up no longer than any other. Some of what ends a session or a
+/// hours; of a process that dies meanwhile it ends, too, since it would be thrown away in the end. A process that vanishes in the
+/// middle holds a table up no longer than any other. Some of what ends a session or a
 /// statement is not known to older servers.
 const SESSION_SETTINGS: &str = "
     SET lock_timeout = '3s';
@@ -82,6 +83,7 @@ pub async fn migrate_through(
     let (mut applied, mut tries) = (0, 1);
     loop {
         conn.execute(SESSION_SETTINGS).await?;
+        check_on_client(&mut conn).await?;
         let backend = find_backend(&mut conn).await?;
         let outcome = tokio::select! {
             outcome = try_once(&mut conn, last, &mut applied) => outcome,

@@ -196,6 +196,11 @@ const CLIENT_CHECK: &str = "SET client_connection_check_interval = '2s'";
 /// Prepares a connection.
 async fn prepare_session(conn: &mut PgConnection) -> Result<(), sqlx::Error> {
     conn.execute(SESSION_SETTINGS).await?;
+    check_on_client(conn).await
+}
+
+/// Has Postgres end a statement whose client is gone, where it can tell.
+async fn check_on_client(conn: &mut PgConnection) -> Result<(), sqlx::Error> {
     match conn.execute(CLIENT_CHECK).await {
         // By itself, since it is refused where the server's system cannot tell, and by what passes for Postgres.
         Err(sqlx::Error::Database(error)) => {

@@ -8,7 +8,7 @@
 //! briefly as they can take it ([`compression`]). What happens is told as it happens ([`sse`]). [`serve`] has the connections, and
 //! [`connections`] says how many. Beyond capacity, requests are refused early ([`overload`]).
 
-use std::{future::ready, sync::atomic::Ordering, time::Duration};
+use std::{future::ready, time::Duration};
 
 use axum::{
     Router,
@@ -147,7 +147,7 @@ fn once_started(
 
 /// Until the database has been brought up, nothing but callbacks can be taken.
 fn refuse_before_start(state: &AppState) -> Result<(), Problem> {
-    if state.is_started.load(Ordering::Acquire) {
+    if state.is_started() {
         return Ok(());
     }
     let problem = Problem::new(

@@ -2,7 +2,10 @@
 
 use std::{
     ops::Deref,
-    sync::{Arc, atomic::AtomicBool},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
@@ -116,6 +119,12 @@ pub struct Shared {
 }
 
 impl Shared {
+    /// Whether the database has been brought up.
+    #[must_use]
+    pub fn is_started(&self) -> bool {
+        self.is_started.load(Ordering::Acquire)
+    }
+
     /// Waits for a connection for the request that is being handled.
     ///
     /// # Errors

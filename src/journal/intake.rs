@@ -183,7 +183,7 @@ impl Intake {
             wants_proof: parts.wants_proof,
             announcer: parts.announcer,
             compressing: CompressorPlaces::of_machine(),
-            is_away: Arc::default(),
+            is_away: Arc::new(AtomicBool::new(true)),
         }
     }
 
@@ -209,6 +209,11 @@ impl Intake {
     #[must_use]
     pub fn is_away(&self) -> bool {
         self.is_away.load(Ordering::Relaxed)
+    }
+
+    /// Says that it has been brought up. Until then it counts as away.
+    pub fn database_is_up(&self) {
+        self.is_away.store(false, Ordering::Relaxed);
     }
 
     /// Says that it is, or that it is back.

@@ -1,11 +1,18 @@
-//! Migrations that meet others at work, and what a role is set to.
+//! Migrations that meet others at work, what a role is set to, and what is answered and left behind meanwhile.
 
-use gladia_gateway::db;
+use gladia_gateway::{db, domain::ids::AttemptId};
 use sqlx::{AssertSqlSafe, Connection, PgConnection, migrate::Migrate};
 use url::Url;
 use uuid::Uuid;
 
-use crate::support::{TestApp, command::run_with, eventually};
+use crate::support::{
+    Answer, TestApp,
+    command::{run_with, spawn_with},
+    eventually,
+    process::Process,
+    rows::success,
+    spool::SpoolDirectory,
+};
 
 /// The address of a schema beside the test's own, where `migrate` has come to this version.
 async fn schema_at(app: &TestApp, version: &str) -> String {
@@ -107,5 +114,96 @@ async fn what_a_role_is_set_to_ends_no_migration_and_no_wait_for_those_of_others
         .execute(&mut others)
         .await
         .unwrap();
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_process_that_migrates_answers_probes_and_keeps_callbacks_where_it_has_a_spool() {
+    let app = TestApp::start().await;
+    let url = schema_at(&app, "22").await;
+    let mut somebody = PgConnection::connect(app.database_url()).await.unwrap();
+    let mut open = somebody.begin().await.unwrap();
+    sqlx::raw_sql("LOCK TABLE other.jobs IN ACCESS EXCLUSIVE MODE")
+        .execute(&mut *open)
+        .await
+        .unwrap();
+    let directory = SpoolDirectory::new();
+    let database = ("DATABASE_URL", url.as_str());
+    let spool = ("CALLBACK_SPOOL_DIR", directory.setting());
+    let mut processes = [
+        (Process::serve(&app, &[database]), 503, 503),
+        (Process::serve(&app, &[database, spool]), 200, 200),
+    ];
+    until_waiting(&app, true).await;
+    let mut callers = Vec::new();
+    for (process, readiness, callback) in &mut processes {
+        let base = format!("http://{}", process.listens().await);
+        let caller = app.acme.at(&base);
+        let anonymous = caller.with_key(None);
+        assert_eq!(anonymous.get("/livez").await.status, 200);
+        assert_eq!(anonymous.get("/readyz").await.status, *readiness);
+        assert_eq!(anonymous.get("/readyz?for=api").await.status, 503);
+        let refused = caller.get("/v1/transcriptions").await;
+        refused.problem(503, "database-unavailable");
+        assert!(refused.header("retry-after").is_some());
+        let attempt = AttemptId(Uuid::now_v7());
+        let address = app
+            .callback_keys
+            .callback_url(&base.parse().unwrap(), attempt);
+        let answer = Answer::to(app.http.post(address).body(success("G-1", "words"))).await;
+        assert_eq!(answer.status, *callback);
+        if *callback == 503 {
+            assert!(answer.header("retry-after").is_some());
+        }
+        callers.push(anonymous);
+    }
+    // Whoever is told to end meanwhile ends.
+    let mut stopped = Process::serve(&app, &[database]);
+    stopped.listens().await;
+    stopped.terminate();
+    stopped.log().await;
+    open.rollback().await.unwrap();
+    for anonymous in &callers {
+        eventually("readiness for the API", async || {
+            (anonymous.get("/readyz?for=api").await.status == 200).then_some(())
+        })
+        .await;
+    }
+    for (process, ..) in processes {
+        process.terminate();
+        process.log().await;
+    }
+    somebody.close().await.unwrap();
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_migration_ends_with_the_process_that_applies_it() {
+    let app = TestApp::start().await;
+    let url = schema_at(&app, "22").await;
+    // An index that takes longer than anybody here waits.
+    app.execute(
+        "CREATE FUNCTION takes_long() RETURNS event_trigger LANGUAGE plpgsql
+         AS $$ BEGIN PERFORM pg_sleep(600); END $$",
+    )
+    .await;
+    app.execute(
+        "CREATE EVENT TRIGGER takes_long ON ddl_command_start WHEN TAG IN ('CREATE INDEX')
+         EXECUTE FUNCTION takes_long()",
+    )
+    .await;
+    let works = "pg_stat_activity WHERE datname = current_database() AND wait_event = 'PgSleep'";
+    let variables = [("DATABASE_URL", url.as_str())];
+    let mut migrating = spawn_with(&app, &["migrate", "--to", "23"], &variables);
+    eventually("index that is made", async || {
+        (app.rows(works).await > 0).then_some(())
+    })
+    .await;
+    migrating.kill().await.unwrap();
+    eventually("end of what nobody waits for", async || {
+        (app.rows(works).await == 0).then_some(())
+    })
+    .await;
+    app.execute("DROP EVENT TRIGGER takes_long").await;
     app.finish().await;
 }

@@ -43,7 +43,7 @@ async fn tables_that_turn_out_to_be_too_old_stop_a_start_without_the_database() 
         ("CALLBACK_SPOOL_DIR", directory.setting()),
     ];
     let mut process = Process::serve_with(&app, &["--no-migrate"], &settings);
-    process.address().await;
+    process.listens().await;
     app.database_relay().mend();
     assert_names_what_is_missing(&process.failure().await, "0041 lines");
     app.finish().await;

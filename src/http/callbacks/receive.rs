@@ -112,6 +112,10 @@ fn verify(state: &AppState, attempt: &str, token: &str) -> Option<AttemptId> {
 /// Waits for a turn. From then on the callback, once its body is here, is kept whether Gladia waits for the answer or not: it
 /// may never send it again.
 async fn receive(state: &AppState, arrival: Arrival, body: Body) -> Result<Taken, Problem> {
+    // What tables that are not those of this version make of it nobody knows.
+    if !state.is_started() && state.intake.spool().is_none() {
+        return Err(come_again("The gateway is waiting for its database."));
+    }
     let permits = Arc::clone(&state.callback_permits);
     let turn = tokio::time::timeout(TURN_TIMEOUT, permits.acquire_owned())
         .await

@@ -4,7 +4,7 @@
 //! `?for=api` asks for what callers need, which is Postgres. One that takes no writes, as a standby, is as good as none. A gateway
 //! that is about to end is not ready, though it still does all that it is asked for: whoever asks here is to send nothing more.
 
-use std::{sync::atomic::Ordering, time::Duration};
+use std::time::Duration;
 
 use axum::{
     extract::{Query, State},
@@ -72,9 +72,13 @@ async fn can_spool(spool: Option<&Spool>) -> bool {
 
 /// Why the database is of no use, if so.
 async fn find_fault_of_database(state: &AppState) -> Option<&'static str> {
+    // Migrations may take long, and it answers all the while.
+    if !state.is_started() {
+        return Some("the gateway is waiting for its database to be brought up\n");
+    }
     let answered = tokio::time::timeout(PING_TIMEOUT, db::ping(&state.pool)).await;
     match answered {
-        Ok(Ok(true)) if state.is_started.load(Ordering::Acquire) => None,
+        Ok(Ok(true)) => None,
         Ok(Ok(false)) => Some("the database takes no writes\n"),
         _ => Some("the database does not answer\n"),
     }

@@ -2,7 +2,7 @@
 
 use std::process::Stdio;
 
-use tokio::process::Command;
+use tokio::process::{Child, Command};
 
 use super::TestApp;
 
@@ -18,18 +18,31 @@ pub async fn run_with(
     arguments: &[&str],
     settings: &[(&str, &str)],
 ) -> (bool, String, String) {
-    let output = Command::new(env!("CARGO_BIN_EXE_gladia-gateway"))
-        .args(arguments)
-        .env_clear()
-        .env("DATABASE_URL", app.database_url())
-        .envs(settings.iter().copied())
-        .stdin(Stdio::null())
-        .output()
-        .await
-        .unwrap();
+    let output = command(app, arguments, settings).output().await.unwrap();
     (
         output.status.success(),
         String::from_utf8(output.stdout).unwrap(),
         String::from_utf8(output.stderr).unwrap(),
     )
+}
+
+/// The same as a process that can die; what it prints is nobody's.
+pub fn spawn_with(app: &TestApp, arguments: &[&str], settings: &[(&str, &str)]) -> Child {
+    command(app, arguments, settings)
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .kill_on_drop(true)
+        .spawn()
+        .unwrap()
+}
+
+fn command(app: &TestApp, arguments: &[&str], settings: &[(&str, &str)]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_gladia-gateway"));
+    command
+        .args(arguments)
+        .env_clear()
+        .env("DATABASE_URL", app.database_url())
+        .envs(settings.iter().copied())
+        .stdin(Stdio::null());
+    command
 }

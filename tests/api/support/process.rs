@@ -24,7 +24,8 @@ const BINARY: &str = env!("CARGO_BIN_EXE_gladia-gateway");
 /// `gladia-gateway serve`, run from the binary that was built with the tests.
 pub struct Process {
     child: Child,
-    address: oneshot::Receiver<SocketAddr>,
+    listens: oneshot::Receiver<SocketAddr>,
+    started: oneshot::Receiver<()>,
     log: JoinHandle<Vec<String>>,
 }
 
@@ -61,9 +62,10 @@ impl Process {
             .spawn()
             .unwrap();
         let mut log = BufReader::new(child.stderr.take().unwrap()).lines();
-        let (tell, address) = oneshot::channel();
+        let (tell, listens) = oneshot::channel();
+        let (tell_started, started) = oneshot::channel();
         let log = tokio::spawn(async move {
-            let mut tell = Some(tell);
+            let (mut tell, mut tell_started) = (Some(tell), Some(tell_started));
             let mut lines = Vec::new();
             while let Ok(Some(line)) = log.next_line().await {
                 if let Some(address) = listens_at(&line)
@@ -71,20 +73,36 @@ impl Process {
                 {
                     let _ = tell.send(address);
                 }
+                if line.contains("Started: ")
+                    && let Some(tell) = tell_started.take()
+                {
+                    let _ = tell.send(());
+                }
                 lines.push(line);
             }
             lines
         });
         Self {
             child,
-            address,
+            listens,
+            started,
             log,
         }
     }
 
-    /// Where it listens, once it does.
+    /// Where it listens, once it serves all that it is for.
     pub async fn address(&mut self) -> SocketAddr {
-        tokio::time::timeout(BOUND, &mut self.address)
+        let address = self.listens().await;
+        tokio::time::timeout(BOUND, &mut self.started)
+            .await
+            .expect("the process is up within the bound")
+            .expect("the process says that it is up");
+        address
+    }
+
+    /// Where it listens, once it does, be the database there or not.
+    pub async fn listens(&mut self) -> SocketAddr {
+        tokio::time::timeout(BOUND, &mut self.listens)
             .await
             .expect("the process listens within the bound")
             .expect("the process says where it listens")
