@@ -112,7 +112,8 @@ pub struct HeldKey {
     key: IdempotencyKey,
     holder: Uuid,
     renewal: Option<JoinHandle<()>>,
-    completed: bool,
+    /// Whether there is nothing to give back (any more).
+    is_settled: bool,
     /// How long it counts once it is completed, where that is not for good.
     counts_for: Duration,
 }
@@ -141,13 +142,14 @@ impl HeldKey {
         holder: Uuid,
     ) -> Result<Claimed, Problem> {
         let mut conn = callers.acquire(Some(tenant_id)).await?;
-        let reserving = idempotency::reserve(&mut conn, tenant_id, &key, holder, LEASE);
+        // Before it is: where the answer is lost, it may be reserved all the same, and is given back.
+        let mut held = Self::reserved(callers, tenant_id, key, holder, Duration::ZERO);
+        let reserving = idempotency::reserve(&mut conn, tenant_id, &held.key, holder, LEASE);
         let reserved = in_time(reserving).await?;
         conn.put_back();
+        held.is_settled = reserved != Reservation::Reserved;
         match reserved {
-            Reservation::Reserved => Ok(Claimed::Held(Self::reserved(
-                callers, tenant_id, key, holder, Duration::ZERO,
-            ))),
+            Reservation::Reserved => Ok(Claimed::Held(held)),
             Reservation::Completed { made, fingerprint } => Ok(Claimed::Earlier(Earlier { made, fingerprint })),
             Reservation::InProgress { retry_after } => Err(Problem::new(
                 ProblemType::IdempotencyKeyInProgress,
@@ -172,7 +174,7 @@ impl HeldKey {
             key,
             holder,
             renewal: None,
-            completed: false,
+            is_settled: false,
             counts_for,
         }
     }
@@ -232,17 +234,16 @@ impl HeldKey {
 
     /// Gives the key back at once, so that a repetition right after the answer finds it free.
     pub async fn release(mut self) {
-        self.completed = true;
         if let Ok(mut conn) = self.callers.whole().acquire().await {
-            // If it fails, the lease ends by itself.
             let releasing = idempotency::release(&mut conn, self.tenant_id, &self.key, self.holder);
-            let _ = in_time(releasing).await;
+            // Else, and where the caller hangs up before that, it is tried once more.
+            self.is_settled = in_time(releasing).await.is_ok();
         }
     }
 
     /// The transaction is committed: the key stays with what was made.
     pub fn committed(mut self) {
-        self.completed = true;
+        self.is_settled = true;
     }
 }
 
@@ -259,7 +260,7 @@ impl Drop for HeldKey {
         if let Some(renewal) = self.renewal.take() {
             renewal.abort();
         }
-        if self.completed {
+        if self.is_settled {
             return;
         }
         let (callers, tenant_id, key, holder) = (

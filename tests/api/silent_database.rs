@@ -2,10 +2,13 @@
 
 use std::time::Duration;
 
+use reqwest::Method;
 use serde_json::json;
 use tokio::time::timeout;
 
-use crate::support::{TestApp, database::until_statements_wait, eventually, receiver::Receiver};
+use crate::support::{
+    Answer, TestApp, database::until_statements_wait, eventually, receiver::Receiver,
+};
 
 /// Longer than any statement of a create may take, and than the wait for those before it.
 const BOUND: Duration = Duration::from_mins(1);
@@ -149,5 +152,57 @@ async fn a_claim_whose_commit_goes_unanswered_is_taken_back() {
     assert_eq!(attempts[0].state, "not_sent");
     assert_eq!(attempts.len(), 2);
     assert_eq!(app.upstream.count("creates_received").await, 1);
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_key_whose_reservation_went_unanswered_is_free_again() {
+    let app = TestApp::builder()
+        .with_database_relay()
+        .set("DATABASE_POOL_SIZE", "16")
+        .start()
+        .await;
+    let body = json!({ "requests": [{ "audio_url": "https://audio.example/spoken.mp3" }] });
+    let send = async || {
+        let batch = app.acme.request(Method::POST, "/v1/batches");
+        Answer::to(batch.header("idempotency-key", "import").json(&body)).await
+    };
+    // Reserved, and the connection breaks off before that is known.
+    for statement in [
+        "CREATE FUNCTION wait_for_test() RETURNS trigger LANGUAGE plpgsql AS $$
+         BEGIN PERFORM pg_advisory_xact_lock_shared(42); RETURN NEW; END $$",
+        "CREATE TRIGGER wait_for_test BEFORE INSERT ON idempotency_keys FOR EACH ROW EXECUTE FUNCTION wait_for_test()",
+    ] {
+        app.execute(statement).await;
+    }
+    let mut somebody = app.pool.begin().await.unwrap();
+    sqlx::query("SELECT pg_advisory_xact_lock(42)")
+        .execute(&mut *somebody)
+        .await
+        .unwrap();
+    let breaks_off = async {
+        eventually("reservation that waits", async || {
+            let waiting =
+                "pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'
+                           AND query LIKE '%INSERT INTO idempotency_keys%'";
+            (app.rows(waiting).await > 0).then_some(())
+        })
+        .await;
+        app.database_relay().hold_answers();
+        somebody.rollback().await.unwrap();
+        eventually("reservation", async || {
+            (app.rows("idempotency_keys").await == 1).then_some(())
+        })
+        .await;
+        app.database_relay().strand().await;
+        app.database_relay().release_answers();
+    };
+    let (answer, ()) = tokio::join!(send(), breaks_off);
+    answer.problem(503, "database-unavailable");
+    eventually("free key", async || {
+        (app.rows("idempotency_keys").await == 0).then_some(())
+    })
+    .await;
+    send().await.expect(202);
     app.finish().await;
 }
