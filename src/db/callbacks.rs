@@ -8,7 +8,7 @@ use sqlx::{Connection, PgConnection};
 use super::{
     adoption::is_taken,
     called_back::{CalledBack, Recorded, Tells},
-    corrupt, dispatch,
+    corrupt,
     events::{self, EventType},
     surplus, unproven, upstream_deletions,
 };
@@ -20,7 +20,9 @@ use crate::domain::{
 };
 
 mod at_once;
+mod settle;
 
+use self::settle::settle_attempt;
 pub use at_once::record_all;
 
 /// A verified callback.
@@ -188,7 +190,7 @@ pub async fn record(
         callback.completion,
         matches!(verdict, Verdict::Quarantine(_)),
     ) {
-        settle_attempt(&mut tx, callback.attempt_id, completion).await?;
+        settle_attempt(&mut tx, callback, completion).await?;
         if job.discard || attempt.has_siblings {
             upstream_deletions::reopen(&mut tx, &completion.gladia_id).await?;
         }
@@ -315,46 +317,6 @@ async fn insert(
     .execute(conn)
     .await
     .map(|done| done.rows_affected() == 1)
-}
-
-/// Ends the attempt, takes Gladia's id from the callback where Gladia had not told it, and gives the slot back. Of a success it
-/// also keeps what Gladia bills, whatever becomes of the result: each is billed.
-async fn settle_attempt(
-    conn: &mut PgConnection,
-    id: AttemptId,
-    completion: &Completion,
-) -> sqlx::Result<()> {
-    let (state, audio_duration_seconds, billing_time_seconds) = match completion.ending {
-        Ending::Success {
-            audio_duration_seconds,
-            billing_time_seconds,
-            ..
-        } => ("done", audio_duration_seconds, billing_time_seconds),
-        Ending::Failure { .. } => ("error", None, None),
-    };
-    sqlx::query!(
-        "
-        UPDATE attempts
-        -- A success is the last word on any attempt, and a failure on any that has not succeeded. One that was taken for not
-        -- sent, or refused, ends only now.
-        SET state = $2,
-            finished_at = CASE WHEN state IN ('not_sent', 'refused') THEN gateway_now()
-                               ELSE coalesce(finished_at, gateway_now()) END,
-            settled_by = CASE WHEN gladia_id = $3 THEN settled_by ELSE 'callback' END,
-            gladia_id = $3,
-            next_look_at = NULL, unknown_reason = NULL,
-            audio_duration_seconds = $4, billing_time_seconds = $5
-        WHERE id = $1 AND state <> 'done'
-        ",
-        id.0,
-        state,
-        completion.gladia_id,
-        audio_duration_seconds,
-        billing_time_seconds,
-    )
-    .execute(&mut *conn)
-    .await?;
-    dispatch::free_slot(conn, id).await.map(|_| ())
 }
 
 async fn complete_job(

@@ -209,11 +209,13 @@ macro_rules! select_jobs {
                    j.audio_duration_seconds, j.billing_time_seconds,
                    j.error_type, j.error_code, j.error_message,
                    j.created_at, j.started_at, j.finished_at, j.deleted_at,
-                   -- Of a failed job: whether an attempt was given up without an end, or turned out to be at Gladia after it
-                   -- had been settled otherwise.
+                   -- Of a failed job: whether an attempt was given up without an end, turned out to be at Gladia after it had
+                   -- been settled otherwise, or is still asked for.
                    CASE WHEN j.status = 'error' THEN EXISTS (
                        SELECT FROM attempts a
-                       WHERE a.job_id = j.id AND (a.state = 'expired' OR a.gladia_id IS NOT NULL AND a.state <> 'error')
+                       WHERE a.job_id = j.id
+                         AND (a.state = 'expired' OR a.gladia_id IS NOT NULL AND a.state <> 'error'
+                              OR coalesce(a.next_look_at, '-infinity') <> '-infinity')
                        OFFSET 0
                    ) ELSE false END AS "may_have_succeeded!",
                    u.id AS "upload_id?", u.filename AS "upload_filename?", u.size_bytes AS "upload_size_bytes?",

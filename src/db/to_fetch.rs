@@ -91,6 +91,8 @@ pub async fn note(
     .execute(&mut *tx)
     .await?;
     if inserted.rows_affected() == 0 {
+        ask_for_what_waits(&mut tx, callback).await?;
+        tx.commit().await?;
         return Ok(Some(CallbackOutcome::Duplicate));
     }
     match (&locked.gladia_id, callback.gladia_id) {
@@ -121,6 +123,26 @@ async fn ask_at_once(conn: &mut PgConnection, id: AttemptId) -> sqlx::Result<()>
         WHERE id = $1 AND gladia_id IS NOT NULL AND state <> 'done'
         ",
         id.0,
+    )
+    .execute(conn)
+    .await
+    .map(|_| ())
+}
+
+/// Has Gladia asked where a success that comes again still waits for its proof, and nobody asks for that.
+async fn ask_for_what_waits(
+    conn: &mut PgConnection,
+    callback: &CallbackToFetch<'_>,
+) -> sqlx::Result<()> {
+    sqlx::query!(
+        "
+        UPDATE attempts SET next_look_at = gateway_now()
+        WHERE id = $1 AND gladia_id IS NOT NULL AND state <> 'done' AND coalesce(next_look_at, '-infinity') = '-infinity'
+          AND EXISTS (SELECT FROM callbacks
+                      WHERE attempt_id = $1 AND body_sha256 = $2 AND coalesce(outcome, '') = 'unproven')
+        ",
+        callback.attempt_id.0,
+        &callback.seen_sha256[..],
     )
     .execute(conn)
     .await

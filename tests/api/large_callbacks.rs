@@ -3,8 +3,14 @@
 use bytes::Bytes;
 use futures_util::stream;
 
+use serde_json::json;
+
 use crate::support::{
-    Answer, TestApp, app::attempt_of, callbacks::processing, eventually, rows::success,
+    Answer, TestApp,
+    app::attempt_of,
+    callbacks::processing,
+    eventually,
+    rows::{failure, success},
 };
 
 /// A success whose body has this many bytes or a few more, in pieces, and the words that it ends with.
@@ -116,5 +122,30 @@ async fn a_result_whose_callback_is_beyond_the_limit_is_fetched() {
         .await
         .unwrap();
     assert_eq!(methods, ["GET", "POST"]);
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_result_beyond_the_limit_is_fetched_whatever_failure_is_delivered_then() {
+    let app = TestApp::builder()
+        .set("MAX_CALLBACK_BYTES", 1000)
+        .start()
+        .await;
+    let fault = json!({ "operation": "get", "kind": "status", "status": 503 });
+    app.upstream.fault(&fault).await;
+    let id = app.acme.start("lengthy.mp3").await;
+    app.wait_for_looks(&id, 1).await;
+    assert_eq!(app.callback_outcomes(&id).await, ["too_large"]);
+    let attempt = app.attempt(&id).await;
+    let body = failure(&attempt.gladia_id.unwrap(), 500, "the end");
+    app.call_back(attempt.id, body).await.expect(200);
+    assert_eq!(app.acme.job(&id).await["status"], "error");
+    app.upstream.clear_faults().await;
+    app.set_clock_ahead("20 minutes").await;
+    let done = app.acme.wait_until_done(&id).await;
+    assert_eq!(done["result"]["metadata"]["audio_duration"], 20.0);
+    // Once it was fetched, nothing is asked for.
+    let is_asked_for = "SELECT next_look_at IS NOT NULL FROM attempts";
+    assert!(!app.scalar::<bool>(is_asked_for).await);
     app.finish().await;
 }

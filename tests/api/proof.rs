@@ -185,6 +185,174 @@ async fn a_success_that_gladia_confirms_after_its_slots_deadline_needs_no_operat
     app.finish().await;
 }
 
+/// Gladia answers again, and confirms the success that is in hand.
+async fn assert_confirmed(app: &TestApp, id: &str, outcomes: &[&str]) {
+    app.upstream.clear_faults().await;
+    app.set_clock_ahead("10 minutes").await;
+    let job = app.acme.wait_until_done(id).await;
+    assert_eq!(
+        job["result"]["transcription"]["full_transcript"],
+        "Good morning from the harbour"
+    );
+    assert_eq!(app.callback_outcomes(id).await, outcomes);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_success_that_waits_for_its_proof_is_asked_for_whatever_failure_is_delivered_then() {
+    let app = start().await;
+    let (id, gladia_id) = delivered_and_asked_for(&app, 503).await;
+    let attempt = app.attempt(&id).await;
+    app.call_back(attempt.id, failure(&gladia_id, 500, "the end"))
+        .await
+        .expect(200);
+    assert_eq!(app.acme.job(&id).await["status"], "error");
+    assert_eq!(app.slots_held().await, 0);
+    assert_confirmed(&app, &id, &["superseded", "failed", "completed"]).await;
+    assert_eq!(
+        app.events(&id).await,
+        ["queued", "submitting", "processing", "error", "done"]
+    );
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_success_between_two_failures_is_asked_for_all_the_same() {
+    let app = start().await;
+    let faults = json!([
+        { "operation": "callback", "kind": "lose" },
+        { "operation": "get", "kind": "status", "status": 503 },
+    ]);
+    app.upstream.fault(&faults).await;
+    let id = app.acme.start("spoken.mp3").await;
+    app.upstream.wait_for("callbacks_lost", 1).await;
+    app.acme.wait_until(&id, "processing").await;
+    let attempt = app.attempt(&id).await;
+    let gladia_id = attempt.gladia_id.unwrap();
+    for body in [
+        failure(&gladia_id, 500, "the end"),
+        success(&gladia_id, "true all the same"),
+        failure(&gladia_id, 500, "the end, in other words"),
+    ] {
+        app.call_back(attempt.id, body).await.expect(200);
+    }
+    let outcomes = ["failed", "superseded", "superseded", "completed"];
+    assert_confirmed(&app, &id, &outcomes).await;
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_failure_and_a_success_at_the_same_time_leave_the_success_to_be_asked_for() {
+    let app = start().await;
+    let id = app.start_and_lose_callback("spoken.mp3").await;
+    let attempt = app.attempt(&id).await;
+    let gladia_id = attempt.gladia_id.clone().unwrap();
+    let fault = json!({ "operation": "get", "kind": "status", "status": 503 });
+    app.upstream.fault(&fault).await;
+    // The failure has found its attempt alone, and is about to end it.
+    let mut holds_up = app.pool.begin().await.unwrap();
+    sqlx::query("LOCK TABLE slots IN ACCESS EXCLUSIVE MODE")
+        .execute(&mut *holds_up)
+        .await
+        .unwrap();
+    let failing = app.call_back(attempt.id, failure(&gladia_id, 500, "the end"));
+    let succeeding = async {
+        eventually("failure that is about to end its attempt", async || {
+            let waiting = app
+                .rows(
+                    "pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'
+                     AND query LIKE '%AS g (attempt_id, job_status, attempt_state%'",
+                )
+                .await;
+            (waiting > 0).then_some(())
+        })
+        .await;
+        app.call_back(attempt.id, success(&gladia_id, "true all the same"))
+            .await
+            .expect(200);
+        holds_up.commit().await.unwrap();
+    };
+    let (failed, ()) = tokio::join!(failing, succeeding);
+    failed.expect(200);
+    assert_eq!(app.acme.job(&id).await["status"], "error");
+    assert_confirmed(&app, &id, &["superseded", "failed", "completed"]).await;
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_failure_that_gladia_confirms_ends_the_wait_of_a_success() {
+    let app = start().await;
+    let faults = json!([
+        { "operation": "callback", "kind": "lose" },
+        { "operation": "get", "kind": "status", "status": 503 },
+    ]);
+    app.upstream.fault(&faults).await;
+    let id = app.acme.start("failing.mp3").await;
+    app.upstream.wait_for("callbacks_lost", 1).await;
+    app.acme.wait_until(&id, "processing").await;
+    let attempt = app.attempt(&id).await;
+    let gladia_id = attempt.gladia_id.unwrap();
+    app.call_back(attempt.id, success(&gladia_id, "made up"))
+        .await
+        .expect(200);
+    app.call_back(attempt.id, failure(&gladia_id, 500, "the end"))
+        .await
+        .expect(200);
+    app.upstream.clear_faults().await;
+    app.set_clock_ahead("10 minutes").await;
+    eventually("end of the wait", async || {
+        let outcomes = app.callback_outcomes(&id).await;
+        (outcomes == ["quarantined", "failed", "superseded"]).then_some(())
+    })
+    .await;
+    let is_asked_for = "SELECT next_look_at IS NOT NULL FROM attempts";
+    assert!(!app.scalar::<bool>(is_asked_for).await);
+    let job = app.acme.job(&id).await;
+    assert_eq!(job["status"], "error");
+    assert_eq!(job["error"]["retry"]["may_be_billed_twice"], false);
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_failed_job_whose_success_waits_for_its_proof_is_sent_again_at_its_callers_word_alone() {
+    let app = start().await;
+    let (id, gladia_id) = delivered_and_asked_for(&app, 503).await;
+    let attempt = app.attempt(&id).await;
+    app.call_back(attempt.id, failure(&gladia_id, 500, "the end"))
+        .await
+        .expect(200);
+    let job = app.acme.job(&id).await;
+    assert_eq!(job["error"]["type"], "transcription_failed");
+    assert_eq!(job["error"]["retry"]["may_be_billed_twice"], true);
+    app.acme
+        .retry(&id)
+        .await
+        .problem(409, "second-bill-not-accepted");
+    assert_confirmed(&app, &id, &["superseded", "failed", "completed"]).await;
+    assert_eq!(app.upstream.count("creates_received").await, 1);
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_success_that_nobody_asks_for_any_more_is_asked_for_when_it_comes_again() {
+    let app = start().await;
+    let (id, gladia_id) = delivered_and_asked_for(&app, 503).await;
+    let attempt = app.attempt(&id).await;
+    app.call_back(attempt.id, failure(&gladia_id, 500, "the end"))
+        .await
+        .expect(200);
+    // As earlier versions left it.
+    eventually("attempt that is left alone", async || {
+        let left = "UPDATE attempts SET next_look_at = NULL WHERE next_look_at > gateway_now() AND state = 'error'";
+        (app.execute(left).await == 1).then_some(())
+    })
+    .await;
+    app.call_back(attempt.id, success(&gladia_id, "true all the same"))
+        .await
+        .expect(200);
+    assert_confirmed(&app, &id, &["superseded", "failed", "completed"]).await;
+    app.finish().await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn what_would_complete_nothing_needs_no_proof() {
     let app = start().await;

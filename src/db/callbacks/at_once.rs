@@ -115,6 +115,7 @@ struct Found {
     tracestate: Option<String>,
     state: String,
     gladia_id: Option<String>,
+    next_look_at: Option<DateTime<Utc>>,
     number: i32,
     waited_since: DateTime<Utc>,
     waited_seconds: f64,
@@ -135,7 +136,8 @@ async fn find(
     let found = sqlx::query_as!(
         Found,
         r#"
-        SELECT a.id AS attempt_id, j.id AS job_id, j.status, j.traceparent, j.tracestate, a.state, a.gladia_id, a.number,
+        SELECT a.id AS attempt_id, j.id AS job_id, j.status, j.traceparent, j.tracestate, a.state, a.gladia_id,
+               a.next_look_at, a.number,
                coalesce(a.answered_at, a.created_at) AS "waited_since!",
                (extract(epoch FROM least(coalesce(c.received_at, gateway_now()), gateway_now())
                                    - coalesce(a.answered_at, a.created_at)))::float8 AS "waited_seconds!",

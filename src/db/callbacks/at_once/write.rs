@@ -91,6 +91,7 @@ pub(super) async fn write(
     let job_statuses = column(ends, |end| end.found.status.as_str());
     let attempt_states = column(ends, |end| end.found.state.as_str());
     let gladia_ids = column(ends, |end| end.completion.gladia_id.as_str());
+    let next_looks = column(ends, |end| end.found.next_look_at);
     let callback_ids = column(ends, |end| end.callback.id.0);
     let statuses = column(ends, |end| end.ended.status);
     let audio_durations = column(ends, |end| end.ended.audio_duration_seconds);
@@ -126,10 +127,10 @@ pub(super) async fn write(
             SELECT g.*, (SELECT gateway_now()) AS now
             FROM unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::uuid[], $6::text[], $7::float8[],
                         $8::float8[], $9::text[], $10::text[], $11::int[], $12::text[], $13::text[], $14::text[],
-                        $15::bigint[])
+                        $15::bigint[], $32::timestamptz[])
                  AS g (attempt_id, job_status, attempt_state, gladia_id, callback_id, status, audio_duration_seconds,
                        billing_time_seconds, addon_errors, error_type, error_code, error_message, event_type,
-                       callback_origin, room)
+                       callback_origin, room, next_look_at)
         ), job AS MATERIALIZED (
             SELECT j.id, a.id AS attempt_id
             FROM given g
@@ -147,6 +148,8 @@ pub(super) async fn write(
             CROSS JOIN LATERAL (
                 SELECT job_id FROM attempts
                 WHERE id = job.attempt_id AND job_id = job.id AND state = g.attempt_state AND gladia_id = g.gladia_id
+                  -- Whoever keeps a success that waits for its proof has Gladia asked.
+                  AND next_look_at IS NOT DISTINCT FROM g.next_look_at
                   -- In words that no index of open attempts answers to: all of them would be walked through where few were.
                   AND coalesce(finished_at, 'infinity') = 'infinity'
                 FOR UPDATE SKIP LOCKED
@@ -301,6 +304,7 @@ pub(super) async fn write(
         i64::from(LANE_WIDTH),
         only_body,
         audience.version,
+        &next_looks as &[Option<DateTime<Utc>>],
     )
     .fetch_all(conn)
     .await
