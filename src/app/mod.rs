@@ -222,7 +222,7 @@ impl Gateway {
                 "Stopped before everything under way had ended; other replicas settle it from the rows"
             );
         }
-        self.tell_of_kept();
+        self.tell_of_kept().await;
         ensure!(
             !self.failed.load(Ordering::SeqCst),
             "a part of the gateway crashed; its log line says which"
@@ -234,15 +234,15 @@ impl Gateway {
     async fn give_up(&self) {
         self.shutdown.soft.cancel();
         self.shutdown.drain(Duration::ZERO).await;
-        self.tell_of_kept();
+        self.tell_of_kept().await;
     }
 
     /// Says what is left on this disk alone.
-    fn tell_of_kept(&self) {
+    async fn tell_of_kept(&self) {
         let Some(directory) = &self.spool_dir else {
             return;
         };
-        let callbacks = spool::count_in(directory).unwrap_or(0);
+        let callbacks = spool::count_in(directory).await.unwrap_or(0);
         if callbacks > 0 {
             tracing::warn!(
                 callbacks,

@@ -2,7 +2,8 @@
 //!
 //! A callback may never come again, so what cannot be committed now is put on disk, and the worker that empties the spool
 //! carries it out later, by the same path. Once the database was away, callbacks go to the spool at once until that worker
-//! has seen it again: none of them waits for a connection that will not come, and no turn is kept from the next one.
+//! has seen it again: none of them waits for a connection that will not come, and no turn is kept from the next one. Where
+//! the spool does not take one, because its disk fails or does not answer, the database is asked all the same.
 
 mod commit;
 mod group_commit;
@@ -255,12 +256,11 @@ impl Intake {
         }
         let body = Cursor::new(beginning).chain(body);
         if may_exceed && let Some(spool) = self.spool.clone() {
-            let probed = spool.clone();
             // Where its disk is full or gone, the database may still take what fits into memory.
-            if in_background(move || probed.is_writable()).await? {
-                let header = self.header(arrival);
-                return in_background(move || spool.receive(&header, body))
-                    .await?
+            if spool.is_writable().await {
+                return spool
+                    .receive_in_time(self.header(arrival), body)
+                    .await
                     .map(|()| Taken::Spooled)
                     .map_err(|error| match error {
                         SpoolError::Source(error) => NotKept::BrokeOff(error),
@@ -295,7 +295,8 @@ impl Intake {
                 outcome => Ok(committed(outcome)),
             };
         };
-        if !self.is_away() {
+        let was_away = self.is_away();
+        if !was_away {
             match self.commit(arrival, &content, COMMIT_TIMEOUT).await {
                 Ok(CallbackOutcome::UnknownAttempt) => {
                     tracing::error!(
@@ -309,18 +310,39 @@ impl Intake {
                 }
             }
         }
-        let (spool, header) = (spool.clone(), self.header(arrival));
-        in_background(move || match content {
-            Content::Whole(body) => spool.keep(&header, body.compressed().zstd),
-            Content::Beginning(seen) => spool.keep(&header.too_large(seen), &[]),
-        })
-        .await?
-        .map_err(NotKept::Spool)?;
-        Ok(Taken::Spooled)
+        let header = self.header(arrival);
+        let kept = match &content {
+            Content::Whole(body) => spool.keep_in_time(header, Zstd(Arc::clone(body))).await,
+            Content::Beginning(seen) => {
+                let header = header.too_large(seen.clone());
+                spool.keep_in_time(header, []).await
+            }
+        };
+        let Err(error) = kept else {
+            return Ok(Taken::Spooled);
+        };
+        // The database may be back, and nothing else is left to try.
+        if was_away
+            && let Ok(outcome) = self.commit(arrival, &content, COMMIT_TIMEOUT).await
+            && outcome != CallbackOutcome::UnknownAttempt
+        {
+            self.set_away(false);
+            return Ok(committed(outcome));
+        }
+        Err(NotKept::Spool(error))
     }
 
     fn header(&self, arrival: Arrival) -> SpoolHeader {
         SpoolHeader::new(self.ids.next(), arrival.attempt_id, arrival.method)
+    }
+}
+
+/// What is stored of a body.
+struct Zstd(Arc<KeptBody>);
+
+impl AsRef<[u8]> for Zstd {
+    fn as_ref(&self) -> &[u8] {
+        self.0.compressed().zstd
     }
 }
 

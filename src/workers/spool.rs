@@ -1,16 +1,21 @@
 //! Emptying the spool: callbacks that came while they could not be committed are carried out, oldest first.
 //!
-//! It is also who finds out that the database is back. A file goes once what it holds is committed; one whose attempt the
+//! It is also who finds out that the database is back, beside that: the disk may let it wait for ever. A file goes once what it holds is committed; one whose attempt the
 //! database does not know yet stays and is tried again, at longer and longer intervals, while the others go on.
 
 use std::{
     collections::HashMap,
+    io,
     path::{Path, PathBuf},
     sync::Arc,
     time::Duration,
 };
 
-use tokio::time::{Instant, timeout};
+use tokio::{
+    sync::Notify,
+    task::JoinError,
+    time::{Instant, sleep, timeout},
+};
 use tokio_util::sync::CancellationToken;
 
 use super::{ERROR_PAUSE, sweep_interval};
@@ -60,8 +65,14 @@ impl SpoolDrain {
 
     /// Looks until told to stop.
     pub async fn run(mut self, stop: CancellationToken) {
+        let (intake, is_back) = (self.intake.clone(), Notify::new());
+        let watching = stop.run_until_cancelled(watch_database(&intake, &is_back));
+        tokio::join!(self.sweep_on(&is_back, &stop), watching);
+    }
+
+    async fn sweep_on(&mut self, is_back: &Notify, stop: &CancellationToken) {
         loop {
-            let rest = if self.sweep(&stop).await {
+            let rest = if self.sweep(stop).await {
                 sweep_interval()
             } else {
                 ERROR_PAUSE
@@ -69,29 +80,26 @@ impl SpoolDrain {
             tokio::select! {
                 () = stop.cancelled() => return,
                 () = self.spool.added(), if !self.intake.is_away() => {}
-                () = tokio::time::sleep(rest) => {}
+                () = is_back.notified() => {}
+                () = sleep(rest) => {}
             }
         }
     }
 
     /// Carries out what is there and not resting. `false` where the database or the disk is away.
     async fn sweep(&mut self, stop: &CancellationToken) -> bool {
-        self.spool.take_over();
-        if self.intake.is_away() {
-            let answered = timeout(PING_TIMEOUT, db::ping(self.intake.pool())).await;
-            if !matches!(answered, Ok(Ok(true))) {
-                return false;
-            }
-            self.intake.set_away(false);
-        }
-        let spool = self.spool.clone();
-        let files = match tokio::task::spawn_blocking(move || spool.list()).await {
-            Ok(Ok(files)) => files,
-            Ok(Err(error)) => {
+        let (spool, is_away) = (self.spool.clone(), self.intake.is_away());
+        let listing = on_disk(stop, move || {
+            spool.take_over();
+            (!is_away).then(|| spool.list())
+        });
+        let files = match listing.await {
+            Some(Ok(Some(Ok(files)))) => files,
+            Some(Ok(Some(Err(error)))) => {
                 tracing::error!(%error, "CALLBACK_SPOOL_DIR: cannot be read; trying again");
                 return false;
             }
-            Err(_) => return false,
+            Some(Ok(None) | Err(_)) | None => return false,
         };
         // Files are listed in order. There may be thousands that rest, as after the database was restored to what it was.
         self.resting
@@ -104,7 +112,7 @@ impl SpoolDrain {
             if rest.is_some_and(|(until, _)| until > Instant::now()) {
                 continue;
             }
-            let tried = self.try_file(&path).await;
+            let tried = self.try_file(&path, stop).await;
             if tried == Tried::Done {
                 self.resting.remove(&path);
                 continue;
@@ -119,16 +127,17 @@ impl SpoolDrain {
         true
     }
 
-    async fn try_file(&self, path: &Path) -> Tried {
+    async fn try_file(&self, path: &Path, stop: &CancellationToken) -> Tried {
         let file = path.to_owned();
-        let (header, content) = match tokio::task::spawn_blocking(move || read(&file)).await {
-            Ok(Ok(read)) => read,
-            Ok(Err(FileError::Broken(reason))) => return set_aside(path, reason),
-            Ok(Err(FileError::Disk(error))) => {
+        let (header, content) = match on_disk(stop, move || read(&file)).await {
+            Some(Ok(Ok(read))) => read,
+            Some(Ok(Err(FileError::Broken(reason)))) => return set_aside(path, reason, stop).await,
+            Some(Ok(Err(FileError::Disk(error)))) => {
                 tracing::error!(%error, "CALLBACK_SPOOL_DIR: cannot read a callback; trying again");
                 return Tried::Again;
             }
-            Err(_) => return set_aside(path, "reading it failed"),
+            Some(Err(_)) => return set_aside(path, "reading it failed", stop).await,
+            None => return Tried::Again,
         };
         let received = Received {
             attempt_id: header.attempt_id,
@@ -144,11 +153,12 @@ impl SpoolDrain {
                 Tried::Again
             }
             Ok(_) => {
-                if let Err(error) = spool::remove(path) {
-                    tracing::error!(%error, "CALLBACK_SPOOL_DIR: cannot remove a callback that is committed; trying again");
-                    return Tried::Again;
-                }
-                Tried::Done
+                let file = path.to_owned();
+                let removed = on_disk(stop, move || spool::remove(&file)).await;
+                tried(
+                    removed,
+                    "cannot remove a callback that is committed; trying again",
+                )
             }
             Err(error) => {
                 tracing::warn!(%error, attempt.id = %header.attempt_id, "Could not commit a callback of the spool; trying again");
@@ -174,18 +184,50 @@ fn read(path: &Path) -> Result<(SpoolHeader, Content), FileError> {
     }
 }
 
-fn set_aside(path: &Path, reason: &str) -> Tried {
+async fn set_aside(path: &Path, reason: &str, stop: &CancellationToken) -> Tried {
     metrics::counter!("gateway_callbacks_spool_broken_total").increment(1);
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     tracing::error!(
         reason,
         "CALLBACK_SPOOL_DIR: {name} cannot be read and is set aside as {name}.broken; it is not tried again"
     );
-    match spool::set_aside(path) {
-        Ok(()) => Tried::Done,
-        Err(error) => {
-            tracing::error!(%error, "CALLBACK_SPOOL_DIR: cannot set a file aside; trying again");
+    let file = path.to_owned();
+    let renamed = on_disk(stop, move || spool::set_aside(&file)).await;
+    tried(renamed, "cannot set a file aside; trying again")
+}
+
+/// What became of a file that was to go.
+fn tried(gone: Option<Result<io::Result<()>, JoinError>>, otherwise: &str) -> Tried {
+    match gone {
+        Some(Ok(Ok(()))) => Tried::Done,
+        Some(Ok(Err(error))) => {
+            tracing::error!(%error, "CALLBACK_SPOOL_DIR: {otherwise}");
             Tried::Again
         }
+        Some(Err(_)) | None => Tried::Again,
+    }
+}
+
+/// Does something on a thread of its own, which it may keep for as long as the disk does not answer: there is one at a time.
+/// `None`: nobody waits for it any more, as this is to end.
+async fn on_disk<T: Send + 'static>(
+    stop: &CancellationToken,
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Option<Result<T, JoinError>> {
+    stop.run_until_cancelled(tokio::task::spawn_blocking(work))
+        .await
+}
+
+/// Says so once the database is back.
+async fn watch_database(intake: &Intake, is_back: &Notify) {
+    loop {
+        if intake.is_away() {
+            let answered = timeout(PING_TIMEOUT, db::ping(intake.pool())).await;
+            if matches!(answered, Ok(Ok(true))) {
+                intake.set_away(false);
+                is_back.notify_one();
+            }
+        }
+        sleep(ERROR_PAUSE).await;
     }
 }

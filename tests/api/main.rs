@@ -93,6 +93,7 @@ mod silent_database;
 #[cfg(feature = "otel")]
 mod spans;
 mod spool;
+mod spool_stalled;
 mod spool_start;
 mod streams;
 mod streams_open;

@@ -12,7 +12,7 @@ use crate::{
         gauges::{self, Gauges},
     },
     http::state::AppState,
-    journal::spool::Spool,
+    journal::spool::{Kept, Spool},
 };
 
 /// A database that takes longer is taken for away, while whoever asks still waits.
@@ -39,7 +39,7 @@ pub async fn get_metrics(State(state): State<AppState>) -> impl IntoResponse {
     show_gauges(gauges.as_ref());
     let waiting = i64::try_from(state.waiting_room.taken()).ok();
     gauge!("gateway_requests_waiting").set(value(waiting));
-    if let Some(spool) = state.intake.spool().cloned() {
+    if let Some(spool) = state.intake.spool() {
         show_spool(spool).await;
     }
     (
@@ -48,17 +48,14 @@ pub async fn get_metrics(State(state): State<AppState>) -> impl IntoResponse {
     )
 }
 
-async fn show_spool(spool: Spool) {
-    let counted = tokio::task::spawn_blocking(move || {
-        let count = |files: std::io::Result<Vec<_>>| {
-            let files = files.ok()?;
-            i64::try_from(files.len()).ok()
-        };
-        (count(spool.list()), count(spool.list_broken()))
-    });
-    let (spooled, broken) = counted.await.unwrap_or_default();
-    gauge!("gateway_callbacks_spooled").set(value(spooled));
-    gauge!("gateway_callbacks_spool_broken").set(value(broken));
+async fn show_spool(spool: &Spool) {
+    let kept = spool.count().await;
+    let show = |name: &'static str, count: fn(Kept) -> usize| {
+        let count = kept.and_then(|kept| i64::try_from(count(kept)).ok());
+        gauge!(name).set(value(count));
+    };
+    show("gateway_callbacks_spooled", |kept| kept.callbacks);
+    show("gateway_callbacks_spool_broken", |kept| kept.broken);
 }
 
 fn show_dispatch(dispatch: Option<&Dispatch>) {

@@ -18,7 +18,6 @@ use crate::{
         problem::{Problem, ProblemType},
         state::AppState,
     },
-    journal::spool::Spool,
 };
 
 /// A database that takes longer is taken for away.
@@ -51,23 +50,17 @@ pub async fn get_readyz(
         )
             .into_response();
     }
-    // The disk answers sooner than a database that does not.
-    if !is_for_api && can_spool(state.intake.spool()).await {
+    // The disk answers sooner than a database that does not. One that does not either counts as one that cannot be written.
+    if !is_for_api
+        && let Some(spool) = state.intake.spool()
+        && spool.is_writable().await
+    {
         return "ok\n".into_response();
     }
     match find_fault_of_database(&state).await {
         None => "ok\n".into_response(),
         Some(fault) => (StatusCode::SERVICE_UNAVAILABLE, fault).into_response(),
     }
-}
-
-async fn can_spool(spool: Option<&Spool>) -> bool {
-    let Some(spool) = spool.cloned() else {
-        return false;
-    };
-    tokio::task::spawn_blocking(move || spool.is_writable())
-        .await
-        .unwrap_or(false)
 }
 
 /// Why the database is of no use, if so.

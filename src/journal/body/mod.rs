@@ -194,7 +194,7 @@ impl KeptBody {
 }
 
 /// What was seen of a body that is larger than what is read.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct TooLarge {
     /// Gladia's id of the job, where it stands in what was seen.
     pub gladia_id: Option<String>,

@@ -10,6 +10,7 @@ use std::{
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
+use super::stall;
 use crate::{
     domain::ids::{AttemptId, CallbackId},
     journal::body::TooLarge,
@@ -117,6 +118,7 @@ impl SpoolHeader {
 /// # Errors
 /// Where it cannot be read.
 pub fn open(path: &Path) -> Result<Spooled, FileError> {
+    stall::wait_beside(path);
     let file = File::open(path)?;
     let bytes = file.metadata()?.len();
     let mut file = BufReader::new(file);

@@ -5,7 +5,9 @@
 //! Gladia is answered; so what has its final name is whole. It goes once what it holds is committed. A crash in between
 //! leaves it behind, and carrying it out twice changes nothing.
 
+mod disk;
 mod file;
+mod stall;
 #[cfg(test)]
 mod tests;
 
@@ -22,8 +24,11 @@ use std::{
 
 use tokio::sync::Notify;
 
-use self::file::write_file;
-pub use self::file::{FileError, SpoolHeader, Spooled, body_error, open};
+use self::{disk::Asked, file::write_file};
+pub use self::{
+    disk::{Kept, count_in},
+    file::{FileError, SpoolHeader, Spooled, body_error, open},
+};
 use super::body::encoder;
 
 /// How files are called that are whole; that are being written; and that cannot be read.
@@ -47,6 +52,7 @@ struct Inner {
     /// Locked from when it could be for as long as the process lives.
     lock: File,
     is_ours: AtomicBool,
+    asked: Asked,
 }
 
 /// Why a body that arrives was not kept.
@@ -81,6 +87,7 @@ impl Spool {
             added: Notify::new(),
             lock,
             is_ours: AtomicBool::new(is_ours),
+            asked: Asked::default(),
         }));
         if is_ours {
             for unfinished in spool.files(UNFINISHED)? {
@@ -107,9 +114,7 @@ impl Spool {
         }
     }
 
-    /// Whether something can be written now.
-    #[must_use]
-    pub fn is_writable(&self) -> bool {
+    fn can_be_written(&self) -> bool {
         prove_writable(&self.0.directory).is_ok()
     }
 
@@ -118,21 +123,15 @@ impl Spool {
         self.0.added.notified().await;
     }
 
-    /// Keeps a callback whose body is in memory, compressed.
-    ///
-    /// # Errors
-    /// Where it cannot be written. Nothing is kept then.
-    pub fn keep(&self, header: &SpoolHeader, compressed: &[u8]) -> io::Result<()> {
+    /// Keeps a callback whose body is in memory, compressed. Where that fails nothing is kept.
+    fn keep(&self, header: &SpoolHeader, compressed: &[u8]) -> io::Result<()> {
         self.write(&header.before(compressed), |file| {
             file.write_all(compressed)
         })
     }
 
-    /// Keeps a callback whose body arrives.
-    ///
-    /// # Errors
-    /// Where it breaks off or cannot be written. Nothing is kept then.
-    pub fn receive(&self, header: &SpoolHeader, mut body: impl Read) -> Result<(), SpoolError> {
+    /// Keeps a callback whose body arrives. Where that fails nothing is kept.
+    fn receive(&self, header: &SpoolHeader, mut body: impl Read) -> Result<(), SpoolError> {
         let mut broken_off = None;
         let written = self.write(header, |file| {
             let mut encoder = encoder(file)?;
@@ -164,7 +163,9 @@ impl Spool {
     ) -> io::Result<()> {
         let name = |ending| self.0.directory.join(format!("{}.{ending}", header.id));
         let (unfinished, kept) = (name(UNFINISHED), name(KEPT));
+        stall::wait_in(&self.0.directory);
         let written = write_file(&unfinished, header, body)
+            .inspect(|()| stall::wait_in(&self.0.directory))
             .and_then(|()| fs::rename(&unfinished, &kept))
             .and_then(|()| File::open(&self.0.directory)?.sync_all());
         if let Err(error) = written {
@@ -187,10 +188,7 @@ impl Spool {
     }
 
     /// The files that could not be read.
-    ///
-    /// # Errors
-    /// Where the directory cannot be read.
-    pub fn list_broken(&self) -> io::Result<Vec<PathBuf>> {
+    fn list_broken(&self) -> io::Result<Vec<PathBuf>> {
         self.files(BROKEN)
     }
 
@@ -199,15 +197,8 @@ impl Spool {
     }
 }
 
-/// How many callbacks are kept in a directory that nobody has to have open.
-///
-/// # Errors
-/// Where it cannot be read.
-pub fn count_in(directory: &Path) -> io::Result<usize> {
-    files_in(directory, KEPT).map(|files| files.len())
-}
-
 fn files_in(directory: &Path, ending: &str) -> io::Result<Vec<PathBuf>> {
+    stall::wait_in(directory);
     let mut files = Vec::new();
     for entry in fs::read_dir(directory)? {
         let path = entry?.path();
@@ -224,6 +215,7 @@ fn files_in(directory: &Path, ending: &str) -> io::Result<Vec<PathBuf>> {
 /// # Errors
 /// Where it cannot be removed. One that is gone is fine.
 pub fn remove(path: &Path) -> io::Result<()> {
+    stall::wait_beside(path);
     match fs::remove_file(path) {
         Err(error) if error.kind() != ErrorKind::NotFound => Err(error),
         _ => Ok(()),
@@ -235,10 +227,12 @@ pub fn remove(path: &Path) -> io::Result<()> {
 /// # Errors
 /// Where it cannot be renamed.
 pub fn set_aside(path: &Path) -> io::Result<()> {
+    stall::wait_beside(path);
     fs::rename(path, path.with_added_extension(BROKEN))
 }
 
 fn prove_writable(directory: &Path) -> io::Result<()> {
+    stall::wait_in(directory);
     let path = directory.join(format!("{}.{UNFINISHED}", uuid::Uuid::now_v7()));
     let probed = File::create_new(&path).and_then(|mut file| {
         file.write_all(b"x")?;

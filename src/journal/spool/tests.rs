@@ -122,7 +122,7 @@ fn nothing_is_left_of_what_could_not_be_written_or_did_not_arrive() {
     fs::remove_dir_all(&directory.0).unwrap();
     let gone = spool.receive(&header(), &b"words"[..]);
     assert!(matches!(gone, Err(SpoolError::Disk(_))), "{gone:?}");
-    assert!(!spool.is_writable());
+    assert!(!spool.can_be_written());
 }
 
 #[test]

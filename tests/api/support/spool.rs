@@ -36,6 +36,15 @@ impl SpoolDirectory {
         files
     }
 
+    /// From now on whatever touches this disk waits, until [`Self::go_on`].
+    pub fn stall(&self) {
+        fs::write(self.0.join("stalled"), "").unwrap();
+    }
+
+    pub fn go_on(&self) {
+        fs::remove_file(self.0.join("stalled")).unwrap();
+    }
+
     /// Waits until every callback has been carried out.
     pub async fn wait_until_empty(&self) {
         super::eventually("empty spool", async || {
