@@ -136,8 +136,11 @@ impl SpoolDrain {
                 tracing::error!(%error, "CALLBACK_SPOOL_DIR: cannot read a callback; trying again");
                 return Tried::Again;
             }
-            Some(Err(_)) => return set_aside(path, "reading it failed", stop).await,
-            None => return Tried::Again,
+            Some(Err(error)) if error.is_panic() => {
+                return set_aside(path, "reading it failed", stop).await;
+            }
+            // It was not read: the process ends.
+            Some(Err(_)) | None => return Tried::Again,
         };
         let received = Received {
             attempt_id: header.attempt_id,
