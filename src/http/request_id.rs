@@ -58,9 +58,14 @@ pub fn current() -> Option<String> {
     KNOWN.try_with(|known| known.id.clone()).ok()
 }
 
-/// Who made the request that is being handled, once that is known.
+/// Who made the request that is being handled, once that is known. What is asked for elsewhere would count as nobody's, in the one
+/// line of all whom nobody knows: a body that is still to be read, and a task of its own, outlive this and say whose they are.
 pub(super) fn tenant() -> By {
     let caller = KNOWN.try_with(|known| known.caller.get().copied());
+    debug_assert!(
+        caller.is_ok(),
+        "no request is handled here: say whose it is, as in `callers.acquire(Some(tenant_id))`"
+    );
     Some(caller.ok()??.tenant_id)
 }
 

@@ -125,7 +125,8 @@ impl Shared {
         self.is_started.load(Ordering::Acquire)
     }
 
-    /// Waits for a connection for the request that is being handled.
+    /// Waits for a connection for the request that is being handled. A body, or a task that goes on without its caller, says whose
+    /// it is: `callers.acquire(Some(tenant_id))`.
     ///
     /// # Errors
     /// Where the database does not answer or refuses, or none comes in time.

@@ -1,6 +1,7 @@
 //! More than the gateway can do: what is refused early, and what is not.
 
 use futures_util::future::join_all;
+use gladia_gateway::domain::access::Scope;
 use reqwest::{
     Method,
     multipart::{Form, Part},
@@ -12,6 +13,7 @@ use tokio::task::JoinHandle;
 use crate::support::{
     Answer, Caller, TestApp, audio,
     callbacks::processing,
+    database::until_statements_wait,
     events::wait_until_numbered,
     eventually,
     rows::success,
@@ -169,6 +171,74 @@ async fn a_tenant_whose_requests_are_slow_leaves_turns_and_connections_to_others
         assert!([200, 503].contains(&status), "{status}");
     }
     cancel().await.unwrap().expect(200);
+    app.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_tenant_whose_creates_wait_for_each_other_leaves_connections_to_those_of_others() {
+    let app = TestApp::builder()
+        .set("MAX_REQUESTS_AT_ONCE", 20)
+        .set("DATABASE_POOL_SIZE", 8)
+        .start()
+        .await;
+    app.pause_dispatch().await;
+    for caller in [&app.acme, &app.globex] {
+        caller.get("/v1/transcriptions").await.expect(200);
+    }
+    let body = |audio: &str| json!({ "audio_url": format!("https://audio.example/{audio}") });
+    app.acme.v2_start(&body("a.mp3")).await;
+    let mut held = app.pool.begin().await.unwrap();
+    let creates_own_key = "SELECT FROM idempotency_keys WHERE key LIKE '§%' FOR UPDATE";
+    sqlx::query(creates_own_key)
+        .execute(&mut *held)
+        .await
+        .unwrap();
+    let again = app.acme.v2_create_request(&body("a.mp3"));
+    let again = || tokio::spawn(Answer::to(again.try_clone().unwrap()));
+    let waiting: Vec<_> = (0..10).map(|_| again()).collect();
+    until_statements_wait(&app, 3).await;
+
+    app.globex.v2_start(&body("b.mp3")).await;
+
+    held.rollback().await.unwrap();
+    for create in waiting {
+        let status = create.await.unwrap().status;
+        assert!([201, 503].contains(&status), "{status}");
+    }
+    app.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_tenant_whose_lists_are_slow_to_read_leaves_connections_to_others() {
+    let app = TestApp::builder()
+        .set("MAX_REQUESTS_AT_ONCE", 20)
+        .set("DATABASE_POOL_SIZE", 8)
+        .start()
+        .await;
+    let id = app.acme.start("a.mp3").await;
+    app.acme.wait_until_done(&id).await;
+    let mut held = app.pool.begin().await.unwrap();
+    sqlx::query("LOCK TABLE callbacks IN ACCESS EXCLUSIVE MODE")
+        .execute(&mut *held)
+        .await
+        .unwrap();
+    // What a page says of its jobs is there at once; their results are read while it is sent.
+    let lists: Vec<_> = (0..10)
+        .map(|_| {
+            let list = app.acme.v2(Method::GET, "/v2/pre-recorded");
+            tokio::spawn(Answer::to(list))
+        })
+        .collect();
+    until_statements_wait(&app, 3).await;
+
+    // Whose this one's key is has to be looked up first.
+    let another = app.caller("initech", Scope::Read).await;
+    another.get("/v1/webhook-endpoints").await.expect(200);
+
+    held.rollback().await.unwrap();
+    for list in lists {
+        list.abort();
+    }
     app.stop().await;
 }
 

@@ -26,7 +26,7 @@ use crate::{
         transcriptions::view::{with_large_result, with_packed_result, with_result},
     },
     journal::result::{Pieces, unpacked, unpacked_bytes},
-    turns::Turn,
+    turns::{By, Turn},
 };
 
 /// From which length on a result is unpacked as it is sent. A smaller one takes less memory than what unpacks it like that.
@@ -154,20 +154,22 @@ pub async fn read_into<T: Send + 'static>(
     callback_id: CallbackId,
     make: impl FnOnce(Bytes) -> T + Send + 'static,
 ) -> Result<T, Problem> {
-    let (stored, turn) = find(state, callback_id).await?;
+    let (stored, turn) = find(state, request_id::tenant(), callback_id).await?;
     unpack(state, callback_id, stored, turn, make).await
 }
 
-/// Reads a result, byte for byte as it came. `small`: what was read along with its job.
+/// Reads a result, byte for byte as it came, for whoever it is `by`: its request may have been handled. `small`: what was read
+/// along with its job.
 ///
 /// Results are large, so a few are read at a time, and as many unpacked as there is room for, whoever asks for how many;
 /// and none holds a connection of the database's meanwhile.
 pub async fn read_plain(
     state: &AppState,
+    by: By,
     callback_id: CallbackId,
     small: Option<StoredResult>,
 ) -> Result<Plain, Problem> {
-    let (stored, turn) = stored(state, callback_id, small).await?;
+    let (stored, turn) = stored(state, by, callback_id, small).await?;
     plain(state, callback_id, stored, turn).await
 }
 
@@ -178,7 +180,7 @@ pub async fn read_packed(
     small: Option<StoredResult>,
     preferred: Preferred,
 ) -> Result<Packed, Problem> {
-    let (stored, turn) = stored(state, callback_id, small).await?;
+    let (stored, turn) = stored(state, request_id::tenant(), callback_id, small).await?;
     match stored.zstd {
         StoredAs::Frame(frame) if preferred == Preferred::Zstd => Ok(Packed::Zstd(frame.into())),
         zstd => {
@@ -202,7 +204,7 @@ pub async fn shown_with(
         Packed::Zstd(frame) => match with_packed_result(&written, frame) {
             Some(answer) => return Ok(answer),
             // Not as they are packed here.
-            None => read_plain(state, callback_id, None).await?,
+            None => read_plain(state, request_id::tenant(), callback_id, None).await?,
         },
     };
     Ok(match result {
@@ -214,13 +216,14 @@ pub async fn shown_with(
 /// What is stored; where that was not read along with its job, with leave to unpack it.
 async fn stored(
     state: &AppState,
+    by: By,
     callback_id: CallbackId,
     small: Option<StoredResult>,
 ) -> Result<(StoredResult, Option<Turn>), Problem> {
     if let Some(small) = small {
         return Ok((small, None));
     }
-    let (stored, turn) = find(state, callback_id).await?;
+    let (stored, turn) = find(state, by, callback_id).await?;
     Ok((stored, Some(turn)))
 }
 
@@ -241,12 +244,16 @@ async fn plain(
     }
 }
 
-async fn find(state: &AppState, callback_id: CallbackId) -> Result<(StoredResult, Turn), Problem> {
-    let turn = state.result_turns.enter_patiently(request_id::tenant());
+async fn find(
+    state: &AppState,
+    by: By,
+    callback_id: CallbackId,
+) -> Result<(StoredResult, Turn), Problem> {
+    let turn = state.result_turns.enter_patiently(by);
     let turn = turn
         .await
         .ok_or_else(|| unreadable(callback_id, "no turn"))?;
-    let mut conn = state.conn().await?;
+    let mut conn = state.callers.acquire(by).await?;
     let looking = db::jobs::find_result(&mut conn, callback_id);
     if let Some(stored) = db::pool::in_time(looking).await? {
         conn.put_back();

@@ -211,9 +211,9 @@ impl Walk {
         Ok(())
     }
 
-    /// No connection is held beyond the look.
+    /// No connection is held beyond the look. Most looks are taken while the page is sent, when its request has been handled.
     async fn list(&self, slice: Slice) -> Result<Jobs, Problem> {
-        let mut conn = self.state.conn().await?;
+        let mut conn = self.state.callers.acquire(Some(self.tenant_id)).await?;
         let filter = &self.query.filter;
         let listing = db::jobs::list(&mut conn, self.tenant_id, filter, slice);
         Ok(db::pool::in_time(listing).await?)
@@ -262,7 +262,7 @@ impl Items {
         &mut self,
     ) -> Result<Option<impl Stream<Item = io::Result<Bytes>> + Send + use<>>, Problem> {
         while let Some(job) = self.walk.next().await? {
-            let (written, result) = match read_whole(&self.walk.state, job, &self.base).await {
+            let (written, result) = match self.read_whole(job).await {
                 Ok(whole) => whole,
                 // Erased since it was listed.
                 Err(problem) if problem.kind() == ProblemType::TranscriptionDeleted => continue,
@@ -285,15 +285,18 @@ impl Items {
         }
         Ok(None)
     }
-}
 
-/// A job as it is written, and what stands as its result.
-async fn read_whole(state: &AppState, job: Job, base: &Base) -> Result<(Vec<u8>, Plain), Problem> {
-    let callback_id = job.result_callback_id;
-    let written = written(&JobView::of(job, base))?;
-    let result = match callback_id {
-        Some(callback_id) => read_plain(state, callback_id, None).await?,
-        None => Plain::Whole(NO_RESULT),
-    };
-    Ok((written, result))
+    /// A job as it is written, and what stands as its result.
+    async fn read_whole(&self, job: Job) -> Result<(Vec<u8>, Plain), Problem> {
+        let Walk {
+            state, tenant_id, ..
+        } = &self.walk;
+        let callback_id = job.result_callback_id;
+        let written = written(&JobView::of(job, &self.base))?;
+        let result = match callback_id {
+            Some(callback_id) => read_plain(state, Some(*tenant_id), callback_id, None).await?,
+            None => Plain::Whole(NO_RESULT),
+        };
+        Ok((written, result))
+    }
 }

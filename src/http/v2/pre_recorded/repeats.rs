@@ -112,21 +112,22 @@ impl CreateKey {
         claimed.unwrap_or_else(|_| Err(after_panic().into()))
     }
 
-    /// Waits no longer than until the caller is gone.
+    /// Waits no longer than until the caller is gone. Outside of its request, so it says whose the connections are.
     async fn claim_here(
         self,
         state: &AppState,
         gone: &CancellationToken,
     ) -> Result<Claimed, V2Error> {
         let row = &self.row;
+        let by = Some(row.tenant_id);
         let began = Instant::now();
-        let mut conn = state.conn().await?;
+        let mut conn = state.callers.acquire(by).await?;
         let arrived_at = in_time(db::clock::now(&mut conn)).await?;
         conn.put_back();
         let mut was_under_way = false;
         while began.elapsed() < PATIENCE {
             // No connection is held while it waits.
-            let mut conn = state.conn().await?;
+            let mut conn = state.callers.acquire(by).await?;
             let reserving = reserve(&mut conn, row.tenant_id, &row.key, row.holder, LEASE);
             let reserved = in_time(reserving).await?;
             if reserved == Reservation::Reserved {
