@@ -9,7 +9,7 @@ use tokio::{
     net::TcpStream,
 };
 
-use crate::support::{Answer, BOUND, Caller, TestApp, eventually};
+use crate::support::{Answer, BOUND, Caller, TestApp, database::until_statements_wait, eventually};
 
 const SDK: &str = "SdkPython/2.2.1";
 
@@ -59,10 +59,10 @@ async fn create(address: SocketAddr, caller: &Caller, client: &str) -> String {
     read_id(&mut send(address, caller, client).await).await
 }
 
-/// Keeps every job from being made until it is dropped: each refers to the key of its caller.
-async fn hold_keys(app: &TestApp) -> sqlx::Transaction<'static, sqlx::Postgres> {
+/// Keeps every job from being made until it is dropped: each has metadata.
+async fn hold_jobs(app: &TestApp) -> sqlx::Transaction<'static, sqlx::Postgres> {
     let mut held = app.pool.begin().await.unwrap();
-    sqlx::query("SELECT FROM api_keys FOR UPDATE")
+    sqlx::query("LOCK TABLE job_metadata IN ACCESS EXCLUSIVE MODE")
         .execute(&mut *held)
         .await
         .unwrap();
@@ -105,7 +105,7 @@ async fn the_same_create_again_is_a_new_job_once_it_was_answered() {
 async fn the_same_create_at_the_same_time_is_one_job_whatever_replica_has_it() {
     let app = TestApp::builder().replicas(2).start().await;
     // Whoever is first waits for the row of its key, and everybody for whoever is first.
-    let blocker = hold_keys(&app).await;
+    let blocker = hold_jobs(&app).await;
     let creates = (0..4).map(|number| {
         let address = app.replicas[number % 2].address;
         create(address, &app.acme, SDK)
@@ -207,8 +207,14 @@ async fn an_sdk_that_went_on_with_its_answer_makes_a_new_job() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_create_that_was_answered_5xx_is_one_job_with_its_second() {
     let app = TestApp::builder().with_database_relay().start().await;
+    // Whose the key is, is known from then on.
+    app.acme.v2_get("/v2/pre-recorded").await.expect(200);
     app.database_relay().cut().await;
-    app.acme.v2_create(&job()).await.envelope(503);
+    let refused = app.acme.v2_create(&job()).await.envelope(503);
+    let told = refused["message"].as_str().unwrap();
+    // Not of a header that is not read here.
+    assert!(!told.contains("Idempotency-Key"), "{told}");
+    assert!(told.contains("V2_CREATE_REPEAT_SECONDS"), "{told}");
     app.database_relay().mend();
     let id = eventually("answer once the database is back", async || {
         let answer = app.acme.v2_create(&job()).await;
@@ -245,13 +251,41 @@ async fn a_replica_that_dies_after_the_commit_leaves_its_job_to_the_second() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_create_that_is_overtaken_is_answered_as_the_one_that_overtook_it() {
+    let app = TestApp::builder().replicas(2).start().await;
+    let blocker = hold_jobs(&app).await;
+    let slow = create(app.replicas[0].address, &app.acme, SDK);
+    let overtakes = async {
+        until_statements_wait(&app, 1).await;
+        let holder = "SELECT reserved_by::text FROM idempotency_keys";
+        let first: String = app.scalar(holder).await;
+        // Longer than a create may take.
+        app.set_clock_ahead("11 seconds").await;
+        let other = create(app.replicas[1].address, &app.acme, SDK);
+        let release = async {
+            eventually("another holder of the key", async || {
+                (app.scalar::<String>(holder).await != first).then_some(())
+            })
+            .await;
+            blocker.rollback().await.unwrap();
+        };
+        tokio::join!(other, release).0
+    };
+    let (slow, other) = tokio::join!(slow, overtakes);
+    assert_eq!(slow, other);
+    assert_eq!(app.rows("jobs").await, 1);
+    app.acme.wait_until_done(&other).await;
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn another_key_another_body_or_another_program_is_another_create() {
     // Each of the creates holds a connection while it is kept from its end.
     let app = TestApp::builder()
         .set("DATABASE_POOL_SIZE", 12)
         .start()
         .await;
-    let blocker = hold_keys(&app).await;
+    let blocker = hold_jobs(&app).await;
     let address = app.replicas[0].address;
     let colleague = app
         .caller("acme", gladia_gateway::domain::access::Scope::Write)

@@ -171,6 +171,11 @@ impl From<Problem> for V2Error {
             ProblemType::FileRefused | ProblemType::EmptyFile => Self::unusable_file(&body.detail),
             ProblemType::MethodNotAllowed => Self::no_such_route(),
             ProblemType::PayloadTooLarge | ProblemType::Internal => Self::of_status(kind.status()),
+            ProblemType::DatabaseUnavailable => Self::new(
+                kind.status(),
+                "The gateway's database does not answer. Repeat the request in a moment. A create that is sent again as it was, \
+                 within V2_CREATE_REPEAT_SECONDS of the first time, makes no second job.",
+            ),
             // To Gladia's clients these are requests that are wrong as they are.
             ProblemType::UnsupportedMediaType
             | ProblemType::IdempotencyKeyReused => Self::new(StatusCode::BAD_REQUEST, body.detail),

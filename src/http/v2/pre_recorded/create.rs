@@ -19,6 +19,7 @@ use crate::{
         body,
         idempotency::give_back,
         line::Line,
+        problem::ProblemType,
         state::AppState,
         transcriptions::{
             accept::{Accepted, commit},
@@ -55,10 +56,7 @@ pub async fn create_job(
                 key = Some((held, fingerprint));
                 note = Some(observed);
             }
-            Claimed::Second(id) => {
-                metrics::counter!("gateway_v2_second_creates_total").increment(1);
-                return Ok(answer(&base, id));
-            }
+            Claimed::Second(id) => return Ok(answer_second(&base, id)),
         }
     }
     let known = match audio::look_up(&state, caller, &audio_url, TooLong::PassedOn).await {
@@ -73,12 +71,25 @@ pub async fn create_job(
         audio_warnings: known.warnings,
         key,
     };
-    let job = commit(&state, accepted).await?;
+    let job = match (commit(&state, accepted).await, &note) {
+        (Ok(job), _) => job,
+        // It took longer than its lease.
+        (Err(problem), Some(note)) if problem.kind() == ProblemType::IdempotencyKeyInProgress => {
+            let id = note.made_by_another(&state).await?;
+            return Ok(answer_second(&base, id));
+        }
+        (Err(problem), _) => return Err(problem.into()),
+    };
     let answer = answer(&base, job.id);
     Ok(match note {
         Some(note) => note.follow(&state, line.map(|Extension(line)| line), answer),
         None => answer,
     })
+}
+
+fn answer_second(base: &Base, id: JobId) -> Response {
+    metrics::counter!("gateway_v2_second_creates_total").increment(1);
+    answer(base, id)
 }
 
 fn answer(base: &Base, id: JobId) -> Response {

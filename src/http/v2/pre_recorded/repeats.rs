@@ -167,10 +167,7 @@ impl CreateKey {
                 break;
             }
         }
-        Err(V2Error::new(
-            StatusCode::SERVICE_UNAVAILABLE,
-            "The same request is still under way. Repeat it in a moment.",
-        ))
+        Err(still_under_way())
     }
 
     fn hold(self, state: &AppState) -> Claimed {
@@ -191,6 +188,13 @@ impl CreateKey {
     }
 }
 
+fn still_under_way() -> V2Error {
+    V2Error::new(
+        StatusCode::SERVICE_UNAVAILABLE,
+        "The same request is still under way. Repeat it in a moment.",
+    )
+}
+
 /// Where the fate of a create's answer is noted.
 pub struct Note {
     row: Row,
@@ -200,6 +204,25 @@ pub struct Note {
 }
 
 impl Note {
+    /// Waits for what the same create makes that has taken this one's key over, and so is its second or its first.
+    ///
+    /// # Errors
+    /// 503 where that one does not end.
+    pub async fn made_by_another(&self, state: &AppState) -> Result<JobId, V2Error> {
+        let began = Instant::now();
+        while began.elapsed() < PATIENCE {
+            let mut conn = state.conn().await?;
+            let finding = repeats::find(&mut conn, self.row.tenant_id, &self.row.key);
+            let found = in_time(finding).await?;
+            conn.put_back();
+            if let Some(other) = found {
+                return Ok(other.job_id);
+            }
+            sleep(LOOK_INTERVAL).await;
+        }
+        Err(still_under_way())
+    }
+
     /// Sends the answer under observation, right after the commit. Where its connection cannot be observed, it counts as unanswered.
     pub fn follow(self, state: &AppState, line: Option<Line>, answer: Response) -> Response {
         let Some(line) = line else { return answer };
