@@ -44,9 +44,20 @@ pub fn comes_again_by_itself(client: &[u8]) -> bool {
         .any(|word| word.starts_with(SDK))
 }
 
-/// Judges a create that came at `arrived_at`, and is the same to the byte.
+/// Judges a create that came at `arrived_at`, and is the same to the byte. Nothing that is known of the first can lie further ahead
+/// of that than `furthest`, unless the clock has gone back since.
 #[must_use]
-pub fn judge(first: First, arrived_at: DateTime<Utc>, comes_again_by_itself: bool) -> Verdict {
+pub fn judge(
+    first: First,
+    arrived_at: DateTime<Utc>,
+    comes_again_by_itself: bool,
+    furthest: Duration,
+) -> Verdict {
+    let is_far_ahead = |at: DateTime<Utc>| (at - arrived_at).to_std().is_ok_and(|by| by > furthest);
+    if is_far_ahead(first.counts_until) || first.answered_at.is_some_and(is_far_ahead) {
+        // Nobody knows how long ago that was.
+        return Verdict::New;
+    }
     let Some(answered_at) = first.answered_at else {
         return if arrived_at < first.counts_until {
             Verdict::SecondUnlessAnswered
@@ -75,6 +86,8 @@ mod tests {
         DateTime::from_timestamp_millis(1_800_000_000_000 + millis).unwrap()
     }
 
+    const FURTHEST: Duration = Duration::from_secs(100);
+
     fn first(answered_at: Option<i64>) -> First {
         First {
             counts_until: at(30_000),
@@ -94,7 +107,7 @@ mod tests {
 
     #[test]
     fn the_same_create_is_the_second_of_one_that_nobody_has_answered() {
-        let judged = |arrived| judge(first(None), at(arrived), false);
+        let judged = |arrived| judge(first(None), at(arrived), false, FURTHEST);
         assert_eq!(judged(0), Verdict::SecondUnlessAnswered);
         assert_eq!(judged(29_999), Verdict::SecondUnlessAnswered);
         assert_eq!(judged(30_000), Verdict::New);
@@ -103,7 +116,7 @@ mod tests {
     #[test]
     fn what_came_before_the_answer_left_is_answered_alike() {
         for by_itself in [false, true] {
-            let judged = |arrived| judge(first(Some(1000)), at(arrived), by_itself);
+            let judged = |arrived| judge(first(Some(1000)), at(arrived), by_itself, FURTHEST);
             assert_eq!(judged(0), Verdict::Second);
             assert_eq!(judged(1000), Verdict::Second);
             assert_eq!(judged(1001), Verdict::New);
@@ -112,18 +125,30 @@ mod tests {
 
     #[test]
     fn after_the_answer_only_what_an_sdk_sends_by_itself_is_a_second() {
-        let judged = |arrived| judge(first(Some(1000)), at(arrived), true);
+        let judged = |arrived| judge(first(Some(1000)), at(arrived), true, FURTHEST);
         assert_eq!(judged(1249), Verdict::New);
         assert_eq!(judged(1250), Verdict::Second);
         assert_eq!(judged(3999), Verdict::Second);
         assert_eq!(judged(4000), Verdict::New);
-        assert_eq!(judge(first(Some(1000)), at(1250), false), Verdict::New);
+        let by_another_program = judge(first(Some(1000)), at(1250), false, FURTHEST);
+        assert_eq!(by_another_program, Verdict::New);
         // Its caller went on with the answer.
         let received = First {
             counts_until: at(1000),
             answered_at: Some(at(1000)),
         };
-        assert_eq!(judge(received, at(1250), true), Verdict::New);
+        assert_eq!(judge(received, at(1250), true, FURTHEST), Verdict::New);
+    }
+
+    #[test]
+    fn what_was_noted_by_a_clock_that_has_gone_back_since_makes_no_second() {
+        let judged = |answered, arrived| judge(first(answered), at(arrived), true, FURTHEST);
+        // As far ahead as it can be, of one that came long before the first was committed.
+        assert_eq!(judged(None, -70_000), Verdict::SecondUnlessAnswered);
+        assert_eq!(judged(Some(1000), -70_000), Verdict::Second);
+        assert_eq!(judged(None, -70_001), Verdict::New);
+        assert_eq!(judged(Some(1000), -70_001), Verdict::New);
+        assert_eq!(judged(Some(31_000), -69_001), Verdict::New);
     }
 
     #[test]

@@ -113,6 +113,21 @@ async fn a_walk_finds_what_was_sent_while_the_clock_was_ahead() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_create_of_gladias_clients_is_not_the_second_of_one_from_while_the_clock_was_ahead() {
+    let mut app = TestApp::start().await;
+    app.pause_dispatch().await;
+    let job = json!({ "audio_url": "https://audio.example/a.mp3" });
+    app.set_clock_ahead("1 hour").await;
+    let first = app.acme.v2_start(&job).await;
+    assert!(app.replicas[0].stop(DRAIN).await);
+    assert_eq!(app.rows("idempotency_keys").await, 1);
+    set_clock_back(&mut app).await;
+    let second = app.acme.v2_start(&job).await;
+    assert_ne!(second, first);
+    app.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_pause_of_a_clock_that_was_ahead_ends() {
     let mut app = TestApp::start().await;
     app.set_clock_ahead("1 hour").await;

@@ -52,6 +52,10 @@ const PATIENCE: Duration = Duration::from_secs(15);
 /// How long the second waits for word that the first was answered, which makes it one of its own.
 const SETTLING: Duration = Duration::from_secs(2);
 
+/// How much longer than it may wait, and than the first may count from its commit on, what is known of the first can lie ahead of
+/// when the second came: statements take their time. What lies further ahead was noted by a clock that has gone back since.
+const LEEWAY: Duration = Duration::from_mins(1);
+
 /// How often it looks.
 const LOOK_INTERVAL: Duration = Duration::from_millis(25);
 
@@ -140,7 +144,9 @@ impl CreateKey {
                 if was_under_way {
                     return Ok(Claimed::Second(first.job_id));
                 }
-                match judge(first.first, arrived_at, self.comes_again_by_itself) {
+                let by_itself = self.comes_again_by_itself;
+                let furthest = state.rules.create_repeat_window + PATIENCE + LEEWAY;
+                match judge(first.first, arrived_at, by_itself, furthest) {
                     Verdict::Second => return Ok(Claimed::Second(first.job_id)),
                     Verdict::SecondUnlessAnswered if began.elapsed() >= SETTLING => {
                         return Ok(Claimed::Second(first.job_id));
