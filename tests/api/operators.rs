@@ -11,6 +11,7 @@ use crate::support::{
     builder::DRAIN,
     callbacks::processing,
     command::{run, run_with},
+    eventually,
     process::Process,
     resting_deliveries::Row,
     rows::success,
@@ -28,11 +29,14 @@ async fn log_of(process: Process) -> Vec<Value> {
     parsed.collect()
 }
 
-async fn quarantined(app: &TestApp) -> String {
-    let metrics = app.acme.with_key(None).get("/metrics").await.text();
-    let name = "gateway_callbacks_quarantined ";
-    let line = metrics.lines().find_map(|line| line.strip_prefix(name));
-    line.unwrap_or_else(|| panic!("{metrics}")).to_owned()
+/// Waits until so many are shown: what was counted before is for a second.
+async fn until_quarantined(app: &TestApp, count: u32) {
+    let line = format!("gateway_callbacks_quarantined {count}");
+    eventually(&line, async || {
+        let metrics = app.acme.with_key(None).get("/metrics").await.text();
+        metrics.lines().any(|shown| shown == line).then_some(())
+    })
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -43,7 +47,7 @@ async fn a_kept_callback_that_nobody_needs_any_more_is_shown_and_dismissed() {
     let words = success(&gladia_id, "words");
     assert_eq!(app.call_back(attempt.id, words).await.status, 200);
     app.acme.wait_until_done(&id).await;
-    assert_eq!(quarantined(&app).await, "1");
+    until_quarantined(&app, 1).await;
     let (_, table) = run(&app, &["callbacks", "list"]).await;
     let row = table.lines().find(|line| line.contains(&id)).unwrap();
     let callback = row.split_whitespace().next().unwrap();
@@ -57,7 +61,7 @@ async fn a_kept_callback_that_nobody_needs_any_more_is_shown_and_dismissed() {
         let (dismissed, told) = run(&app, &["callbacks", "dismiss", callback]).await;
         assert!(dismissed && told.contains(&id), "{told}");
     }
-    assert_eq!(quarantined(&app).await, "0");
+    until_quarantined(&app, 0).await;
     let (_, table) = run(&app, &["callbacks", "list"]).await;
     assert_eq!(table.lines().count(), 1, "{table}");
     let admin = app.caller("operators", Scope::Admin).await;
@@ -66,7 +70,7 @@ async fn a_kept_callback_that_nobody_needs_any_more_is_shown_and_dismissed() {
     // It is there all the same, and so is the result.
     let (mended, told) = run(&app, &still).await;
     assert!(!mended && told.contains("still quarantined"), "{told}");
-    assert_eq!(quarantined(&app).await, "0");
+    until_quarantined(&app, 0).await;
     let (_, body) = run(&app, &["callbacks", "show", callback]).await;
     assert_eq!(body, GARBAGE);
     let result = app.acme.job(&id).await;
@@ -102,7 +106,7 @@ async fn a_dismissed_callback_that_can_be_carried_out_after_all_still_is() {
     let path = |verb: &str| format!("/v1/admin/callbacks/{callback}/{verb}");
     let dismissed = admin.post(&path("dismiss"), &json!({})).await.expect(200);
     assert_eq!(dismissed, json!({ "transcription_id": id }));
-    assert_eq!(quarantined(&app).await, "0");
+    until_quarantined(&app, 0).await;
     let replayed = admin.post(&path("replay"), &json!({})).await.expect(200);
     assert_eq!(replayed["outcome"], "completed");
     app.acme.wait_until_done(&id).await;

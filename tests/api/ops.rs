@@ -1,8 +1,11 @@
 //! What whoever runs the service asks it.
 
+use reqwest::Method;
 use serde_json::json;
 
-use crate::support::{Answer, TestApp, eventually, process::Process, rows::success};
+use crate::support::{
+    Answer, TestApp, callbacks::processing, eventually, process::Process, rows::success,
+};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn probes_need_no_key_and_tell_whether_the_database_answers() {
@@ -30,6 +33,46 @@ async fn probes_need_no_key_and_tell_whether_the_database_answers() {
     })
     .await;
     app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn however_many_ask_what_takes_no_key_creates_and_callbacks_have_their_connections() {
+    let app = TestApp::builder()
+        .set("DATABASE_POOL_SIZE", 8)
+        .start()
+        .await;
+    let (id, attempt, gladia_id) = processing(&app).await;
+    // To count takes long.
+    let mut held = app.pool.begin().await.unwrap();
+    sqlx::query("LOCK TABLE upstream_deletions IN ACCESS EXCLUSIVE MODE")
+        .execute(&mut *held)
+        .await
+        .unwrap();
+    let anonymous = app.acme.with_key(None);
+    let asking: Vec<_> = (0..50)
+        .flat_map(|_| ["/metrics", "/readyz?for=api"])
+        .map(|path| tokio::spawn(Answer::to(anonymous.request(Method::GET, path))))
+        .collect();
+    let counting = "pg_stat_activity WHERE datname = current_database()
+                    AND wait_event_type = 'Lock' AND query LIKE '%quarantined_callbacks!%'";
+    eventually("statement that counts", async || {
+        (app.rows(counting).await > 0).then_some(())
+    })
+    .await;
+
+    app.acme.start("b.mp3").await;
+    let called_back = app.call_back(attempt.id, success(&gladia_id, "words"));
+    assert_eq!(called_back.await.status, 200);
+    app.acme.wait_until_done(&id).await;
+    // One, and one that was given up where this has taken long.
+    let counting = app.rows(counting).await;
+    assert!(counting <= 2, "{counting}");
+
+    held.rollback().await.unwrap();
+    for asked in asking {
+        assert_eq!(asked.await.unwrap().status, 200);
+    }
+    app.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

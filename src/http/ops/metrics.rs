@@ -1,15 +1,18 @@
 //! `GET /metrics`: Prometheus text.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
-use axum::{extract::State, http::header, response::IntoResponse};
+use axum::{Extension, extract::State, http::header, response::IntoResponse};
 use metrics::gauge;
+use tokio::time::{Instant, timeout_at};
 
+use super::Readings;
 use crate::{
     db::{
         self,
         dispatch::{self, Dispatch},
         gauges::{self, Gauges},
+        pool::Pool,
     },
     http::state::AppState,
     journal::spool::{Kept, Spool},
@@ -18,30 +21,58 @@ use crate::{
 /// A database that takes longer is taken for away, while whoever asks still waits.
 const DATABASE_TIMEOUT: Duration = Duration::from_secs(3);
 
+/// For so long what the rows know is not asked for again: to count is dear, and no key is asked for here.
+pub(super) const COUNTED_FOR: Duration = Duration::from_secs(1);
+
+/// What the rows know.
+#[derive(Debug, Default)]
+pub struct Counted {
+    is_up: bool,
+    dispatch: Option<Dispatch>,
+    gauges: Option<Gauges>,
+}
+
+impl Counted {
+    /// What was read by the end of it counts: a database that counts slowly is there.
+    async fn read(pool: Pool) -> Arc<Self> {
+        let deadline = Instant::now() + DATABASE_TIMEOUT;
+        let mut counted = Self::default();
+        if let Ok(mut conn) = pool.acquire_by(deadline).await {
+            let reading = async {
+                if !db::takes_writes(&mut conn).await? {
+                    return Ok(());
+                }
+                counted.dispatch = dispatch::find(&mut conn).await?;
+                counted.is_up = true;
+                counted.gauges = Some(gauges::read(&mut conn).await?);
+                Ok::<_, sqlx::Error>(())
+            };
+            match timeout_at(deadline, reading).await {
+                Ok(Ok(())) if counted.is_up => conn.put_back(),
+                Ok(_) => {}
+                Err(_) => conn.close_on_drop(),
+            }
+        }
+        Arc::new(counted)
+    }
+}
+
 /// Renders the metrics. What the rows know (slots, pauses, what waits for somebody) is read now, so that every replica
 /// tells the same. While the database is away it is not known, and what was known last would mislead: NaN.
-pub async fn get_metrics(State(state): State<AppState>) -> impl IntoResponse {
-    let (mut is_up, mut dispatch, mut gauges) = (false, None, None);
-    // What was read by the end of it counts: a database that counts slowly is there.
-    let read = async {
-        let mut conn = state.pool.acquire().await?;
-        if !db::takes_writes(&mut conn).await? {
-            return Ok(());
-        }
-        dispatch = dispatch::find(&mut conn).await?;
-        is_up = true;
-        gauges = Some(gauges::read(&mut conn).await?);
-        Ok::<_, sqlx::Error>(())
-    };
-    let _ = tokio::time::timeout(DATABASE_TIMEOUT, read).await;
-    gauge!("gateway_database_up").set(if is_up { 1.0 } else { 0.0 });
-    show_dispatch(dispatch.as_ref());
-    show_gauges(gauges.as_ref());
-    let waiting = i64::try_from(state.waiting_room.taken()).ok();
-    gauge!("gateway_requests_waiting").set(value(waiting));
+pub async fn get_metrics(
+    State(state): State<AppState>,
+    Extension(readings): Extension<Readings>,
+) -> impl IntoResponse {
+    let reading = || Counted::read(state.pool.clone());
+    let counted = readings.counted.get(reading).await;
     if let Some(spool) = state.intake.spool() {
         show_spool(spool).await;
     }
+    gauge!("gateway_database_up").set(if counted.is_up { 1.0 } else { 0.0 });
+    show_dispatch(counted.dispatch.as_ref());
+    show_gauges(counted.gauges.as_ref());
+    let waiting = i64::try_from(state.waiting_room.taken()).ok();
+    gauge!("gateway_requests_waiting").set(value(waiting));
     (
         [(header::CONTENT_TYPE, "text/plain; version=0.0.4")],
         state.metrics.render(),

@@ -7,13 +7,15 @@
 use std::time::Duration;
 
 use axum::{
+    Extension,
     extract::{Query, State},
     http::StatusCode,
     response::{IntoResponse, Response},
 };
 
+use super::Readings;
 use crate::{
-    db,
+    db::{self, pool::Pool},
     http::{
         problem::{Problem, ProblemType},
         state::AppState,
@@ -26,6 +28,7 @@ const PING_TIMEOUT: Duration = Duration::from_secs(2);
 /// Looks whether what is asked for can be done.
 pub async fn get_readyz(
     State(state): State<AppState>,
+    Extension(readings): Extension<Readings>,
     Query(query): Query<Vec<(String, String)>>,
 ) -> Response {
     let mut is_for_api = false;
@@ -57,22 +60,28 @@ pub async fn get_readyz(
     {
         return "ok\n".into_response();
     }
-    match find_fault_of_database(&state).await {
+    match find_fault_of_database(&state, &readings).await {
         None => "ok\n".into_response(),
         Some(fault) => (StatusCode::SERVICE_UNAVAILABLE, fault).into_response(),
     }
 }
 
 /// Why the database is of no use, if so.
-async fn find_fault_of_database(state: &AppState) -> Option<&'static str> {
+async fn find_fault_of_database(state: &AppState, readings: &Readings) -> Option<&'static str> {
     // Migrations may take long, and it answers all the while.
     if !state.is_started() {
         return Some("the gateway is waiting for its database to be brought up\n");
     }
-    let answered = tokio::time::timeout(PING_TIMEOUT, db::ping(&state.pool)).await;
-    match answered {
-        Ok(Ok(true)) => None,
-        Ok(Ok(false)) => Some("the database takes no writes\n"),
+    let answered = readings.takes_writes.get(|| ping(state.pool.clone()));
+    match answered.await {
+        Some(true) => None,
+        Some(false) => Some("the database takes no writes\n"),
         _ => Some("the database does not answer\n"),
     }
+}
+
+/// Whether the database takes writes, where it answers.
+async fn ping(pool: Pool) -> Option<bool> {
+    let answered = tokio::time::timeout(PING_TIMEOUT, db::ping(&pool)).await;
+    answered.ok()?.ok()
 }
