@@ -47,10 +47,6 @@ pub struct RetentionSettings {
     pub event_retention: Duration,
 
     /// The clock by which, too, the time of what is erased has to be over.
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "it is what the database's clock is compared to"
-    )]
     #[arg(skip = Utc::now as fn() -> DateTime<Utc>)]
     pub process_now: fn() -> DateTime<Utc>,
 }
