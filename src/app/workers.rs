@@ -183,6 +183,12 @@ fn watch_public_url(
     settings: &ServeSettings,
     state: &AppState,
 ) -> anyhow::Result<watch::Receiver<bool>> {
+    if let Some(doubt) = settings.doubt_of_public_url() {
+        tracing::warn!(
+            "The host of PUBLIC_URL {doubt}: Gladia may refuse every transcription because of it. Nothing is sent then, and jobs stay \
+             queued, until it is a full public name"
+        );
+    }
     let check = settings.callbacks.public_url_check;
     let is_called_back = settings.completion.completion == CompletionMode::Callback;
     let public_url = settings

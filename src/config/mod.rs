@@ -38,6 +38,8 @@ use std::ffi::OsString;
 use clap::{Args, Command, FromArgMatches};
 use url::Url;
 
+use crate::domain::host_doubt::doubt_of_host;
+
 pub use self::{
     access::AccessSettings,
     addresses::AddressSettings,
@@ -116,6 +118,16 @@ impl ServeSettings {
             CompletionMode::Callback => self.addresses.public_url.as_ref(),
             CompletionMode::Poll => None,
         }
+    }
+
+    /// Why Gladia itself, which is reached by https, may refuse the address of its callbacks, and with it every transcription.
+    #[must_use]
+    pub fn doubt_of_public_url(&self) -> Option<&'static str> {
+        // The simulator, which is not, calls back names that only its own network knows.
+        let is_real = self.gladia.gladia_api_url.scheme() == "https";
+        self.callback_base()
+            .filter(|_| is_real)
+            .and_then(doubt_of_host)
     }
 
     /// The cap that a new database gets.

@@ -114,9 +114,13 @@ pub async fn record_outcome(
         SubmitOutcome::KeyRefused {
             http_status,
             message,
+        }
+        | SubmitOutcome::GatewayRefused {
+            http_status,
+            message,
         } => {
             finish(&mut tx, id, "refused", Some(*http_status), message).await?;
-            if forbidden::MAY_BE_ABOUT_A_JOB.contains(http_status)
+            if *http_status != forbidden::IS_ABOUT_THE_KEY
                 && forbidden::is_for_this_job(&mut tx, locked.job_id).await?
             {
                 let kind = JobErrorType::GladiaRefused;

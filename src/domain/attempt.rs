@@ -91,6 +91,14 @@ pub enum SubmitOutcome {
         /// Gladia's message.
         message: String,
     },
+    /// Gladia refused what the gateway itself adds to every request, such as its callback address: the same holds, and no caller
+    /// can mend it.
+    GatewayRefused {
+        /// HTTP status.
+        http_status: u16,
+        /// Gladia's message and validation errors.
+        message: String,
+    },
     /// Gladia takes no more at the moment (429 in its envelope): not billed, free to repeat.
     Busy {
         /// Gladia's message.
@@ -119,6 +127,7 @@ impl SubmitOutcome {
         Accepted = "accepted",
         Refused = "refused",
         KeyRefused = "key_refused",
+        GatewayRefused = "gateway_refused",
         Busy = "busy",
         NotSent = "not_sent",
         Unknown = "unknown",
@@ -128,9 +137,9 @@ impl SubmitOutcome {
     #[must_use]
     pub fn http_status(&self) -> Option<u16> {
         match self {
-            Self::Refused { http_status, .. } | Self::KeyRefused { http_status, .. } => {
-                Some(*http_status)
-            }
+            Self::Refused { http_status, .. }
+            | Self::KeyRefused { http_status, .. }
+            | Self::GatewayRefused { http_status, .. } => Some(*http_status),
             Self::Busy { .. } => Some(429),
             Self::Unknown { http_status, .. } => *http_status,
             Self::Accepted { .. } | Self::NotSent { .. } => None,

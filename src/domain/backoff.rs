@@ -14,6 +14,8 @@ pub enum PauseReason {
     GladiaBusy,
     /// Gladia refuses the gateway's key, or wants its account paid first.
     GladiaKeyRefused,
+    /// Gladia refuses what the gateway adds to every request, such as its callback address.
+    GladiaRefusesGateway,
     /// Gladia fails, and each job that is sent may be lost to an unknown outcome and hold its slot.
     GladiaFailing,
 }
@@ -26,6 +28,7 @@ impl PauseReason {
             Self::GladiaUnreachable => "gladia_unreachable",
             Self::GladiaBusy => "gladia_busy",
             Self::GladiaKeyRefused => "gladia_key_refused",
+            Self::GladiaRefusesGateway => "gladia_refuses_gateway",
             Self::GladiaFailing => "gladia_failing",
         }
     }

@@ -178,7 +178,7 @@ pub enum StatusReason {
     NotSent,
     /// `queued`: Gladia answered that it takes no more at the moment; another attempt follows by itself.
     GladiaBusy,
-    /// `queued`: Gladia refuses the gateway's key, or wants its account paid first. An operator has to act; the job stays in line.
+    /// `queued`: Gladia refuses the gateway's key or what it adds to every job, or wants its account paid first. An operator has to act; the job stays in line.
     GladiaKeyRefused,
     /// `queued`: it may or may not have reached Gladia, so it is not sent again; its callback decides.
     OutcomeUnknown,

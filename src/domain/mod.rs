@@ -15,6 +15,7 @@ pub mod erasure;
 pub mod event;
 pub mod expected;
 pub mod gladia_rules;
+pub mod host_doubt;
 pub mod idempotency;
 pub mod ids;
 pub mod job;

@@ -179,12 +179,37 @@ async fn read_answer(mut response: Response) -> SubmitOutcome {
         (400..500, Some(envelope)) if envelope.knows_no_route() => SubmitOutcome::NotSent {
             detail: envelope.describe(),
         },
+        (400..500, Some(envelope)) if is_about_the_gateway(&envelope) => {
+            SubmitOutcome::GatewayRefused {
+                http_status: status,
+                message: envelope.describe(),
+            }
+        }
         (400..500, Some(envelope)) => SubmitOutcome::Refused {
             http_status: status,
             message: envelope.describe(),
         },
         _ => unknown("an answer without Gladia's error envelope"),
     }
+}
+
+/// Whether all that Gladia finds wrong stands in what the gateway adds ([`create_body`]). Where something of the caller's is wrong
+/// as well, that ends its job, whatever becomes of the rest.
+fn is_about_the_gateway(envelope: &ErrorEnvelope) -> bool {
+    match envelope.validation_errors.as_slice() {
+        [] => envelope.message.split("; ").all(names_what_we_add),
+        errors => errors.iter().all(|error| names_what_we_add(error)),
+    }
+}
+
+/// Whether one of class-validator's sentences is about a field that only the gateway sets: it begins with the field, or with
+/// `property` where the field should not exist.
+fn names_what_we_add(error: &str) -> bool {
+    let field = error.strip_prefix("property ").unwrap_or(error);
+    let is_of_name = |c: char| c.is_ascii_alphanumeric() || c == '_';
+    let top = field.split(|c| !is_of_name(c)).next().unwrap_or_default();
+    CALLBACK_OPTIONS.contains(&top)
+        || (top == "custom_metadata" && error.contains(RESERVED_METADATA_KEY))
 }
 
 /// Gladia's ids are lower-case UUIDs today. Anything short and printable is taken as it is.
@@ -272,6 +297,43 @@ mod tests {
         let mut sent = body(&taken);
         assert!(sent.frame().await.unwrap().is_ok());
         assert!(!taken.withdraw());
+    }
+
+    #[test]
+    fn what_the_gateway_adds_is_told_from_what_its_callers_ask_for() {
+        let is_ours = |message: Value, errors: Value| {
+            let body =
+                json!({ "statusCode": 400, "message": message, "validation_errors": errors });
+            let envelope = ErrorEnvelope::parse(400, body.to_string().as_bytes());
+            is_about_the_gateway(&envelope.unwrap())
+        };
+        let general = "Invalid parameter(s). See validation_errors for more details.";
+        for errors in [
+            json!(["callback_config.url must be a URL address"]),
+            json!([
+                "callback_url must be a URL address",
+                "callback must be a boolean value"
+            ]),
+            json!(["property callback_config should not exist"]),
+            json!(["callback_config.property method should not exist"]),
+            json!(["custom_metadata.gladia_gateway_attempt must be a number"]),
+        ] {
+            assert!(is_ours(json!(general), errors.clone()), "{errors}");
+            assert!(is_ours(errors.clone(), Value::Null), "{errors}");
+        }
+        for errors in [
+            json!([]),
+            json!(["audio_url must be a URL address"]),
+            json!([
+                "callback_config.url must be a URL address",
+                "model must be a string"
+            ]),
+            json!(["callbacks should not exist"]),
+            json!(["custom_metadata must be an object"]),
+            json!([{ "field": "diarization" }]),
+        ] {
+            assert!(!is_ours(json!(general), errors.clone()), "{errors}");
+        }
     }
 
     #[test]

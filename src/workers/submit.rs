@@ -37,8 +37,9 @@ use crate::{
 /// What the lease has beyond the send window and the whole of the call: time to record the outcome.
 const LEASE_MARGIN: Duration = Duration::from_secs(10);
 
-/// How long dispatch rests after Gladia refused the key or its account. Someone has to act, so looking often would not help.
-const KEY_REFUSED_PAUSE: Duration = Duration::from_secs(30);
+/// How long dispatch rests after Gladia refused the key, its account or what the gateway adds. Someone has to act, so looking often
+/// would not help.
+const GATEWAY_REFUSED_PAUSE: Duration = Duration::from_secs(30);
 
 /// A claim that takes longer has lost its way to the database. Its transaction is rolled back.
 const CLAIM_TIMEOUT: Duration = Duration::from_secs(15);
@@ -355,7 +356,16 @@ impl Submitter {
                         _ => "GLADIA_API_KEY",
                     }
                 );
-                (PauseReason::GladiaKeyRefused, KEY_REFUSED_PAUSE)
+                (PauseReason::GladiaKeyRefused, GATEWAY_REFUSED_PAUSE)
+            }
+            SubmitOutcome::GatewayRefused {
+                http_status,
+                message,
+            } => {
+                tracing::error!(http.status = http_status, message, job.id = %job.job_id,
+                    "Gladia refuses what the gateway adds to every job: see whether the host of PUBLIC_URL is a full public name, \
+                     without `_` and a dot at its end. Nothing is sent until Gladia accepts a job again; jobs stay queued");
+                (PauseReason::GladiaRefusesGateway, GATEWAY_REFUSED_PAUSE)
             }
             SubmitOutcome::NotSent { .. } => (PauseReason::GladiaUnreachable, Duration::ZERO),
             // Without a rest, a minute of 5xx would leave every slot with an attempt that nobody may send again.

@@ -1,6 +1,7 @@
-//! What Gladia refuses the gateway's key: everything, all until it is paid, or what one job asks for.
+//! What Gladia refuses the gateway itself: its key everything, all until it is paid, or what one job asks for; or the address of
+//! its callbacks.
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::support::{TestApp, audio, eventually};
 
@@ -73,6 +74,14 @@ fn beyond_the_plan(status: u16) -> String {
     body.to_string()
 }
 
+/// What Gladia answers where these fields are wrong.
+fn invalid(errors: &Value) -> String {
+    let message = "Invalid parameter(s). See validation_errors for more details.";
+    let body = json!({ "statusCode": 400, "message": message, "request_id": "G-1", "validation_errors": errors,
+        "timestamp": "2026-01-02T03:04:05.678Z", "path": "/v2/pre-recorded" });
+    body.to_string()
+}
+
 /// Nobody waits for pauses. What they have found out stays.
 async fn skip_the_pause(app: &TestApp) {
     app.execute("UPDATE dispatch SET paused_until = NULL, pause_reason = NULL")
@@ -89,10 +98,20 @@ async fn one_job_that_the_account_cannot_pay_for_ends_and_the_others_are_sent() 
     ends_and_the_others_are_sent(402).await;
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn one_job_beside_which_the_callback_address_is_refused_ends_and_the_others_are_sent() {
+    let errors = json!(["callback_config.url must be a URL address"]);
+    ends_while_others_are_sent(400, invalid(&errors)).await;
+}
+
 async fn ends_and_the_others_are_sent(status: u16) {
+    ends_while_others_are_sent(status, beyond_the_plan(status)).await;
+}
+
+async fn ends_while_others_are_sent(status: u16, answer: String) {
     let app = TestApp::start().await;
     let fault = json!({ "operation": "create", "kind": "status", "status": status, "match": "beyond-the-plan",
-        "body": beyond_the_plan(status), "headers": { "content-type": "application/json" } });
+        "body": answer, "headers": { "content-type": "application/json" } });
     app.upstream.fault(&fault).await;
     let refused = app.acme.start("beyond-the-plan.mp3").await;
     let show = async |id: &str| {
@@ -146,5 +165,61 @@ async fn a_key_that_is_forbidden_everything_ends_no_job() {
         (app.rows(&not_done).await == 0).then_some(())
     })
     .await;
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_callback_address_that_gladia_refuses_ends_no_job() {
+    let app = TestApp::start().await;
+    let errors = json!(["callback_config.url must be a URL address"]);
+    let fault = json!({ "operation": "create", "kind": "status", "status": 400, "body": invalid(&errors),
+        "headers": { "content-type": "application/json" } });
+    app.upstream.fault(&fault).await;
+    let mut ids = vec![app.acme.start("a.mp3").await];
+    let waiting = app
+        .acme
+        .wait_until_reason(&ids[0], "gladia_key_refused")
+        .await;
+    assert_eq!(waiting["status"], "queued");
+    let paused =
+        "dispatch WHERE paused_until > gateway_now() AND pause_reason = 'gladia_refuses_gateway'";
+    assert_eq!(app.rows(paused).await, 1);
+    for audio in ["b.mp3", "c.mp3"] {
+        ids.push(app.acme.start(audio).await);
+    }
+    // One finds out for all of them, each time that it is tried again.
+    app.set_clock_ahead("1 minute").await;
+    eventually("another try", async || {
+        let refused = "attempts WHERE state = 'refused' AND http_status = 400";
+        (app.rows(refused).await == 2).then_some(())
+    })
+    .await;
+    assert_eq!(app.rows("jobs WHERE status = 'queued'").await, 3);
+    assert_eq!(app.upstream.count("creates_received").await, 2);
+    let metrics = app.acme.with_key(None).get("/metrics").await.text();
+    let counted = "gateway_submissions_total{outcome=\"gateway_refused\"} 2";
+    assert!(metrics.contains(counted), "{metrics}");
+
+    app.upstream.clear_faults().await;
+    app.set_clock_ahead("1 hour").await;
+    for id in &ids {
+        app.acme.wait_until_done(id).await;
+    }
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whatever_else_is_wrong_with_a_job_ends_it() {
+    let app = TestApp::start().await;
+    let errors = json!([
+        "audio_url must be a URL address",
+        "callback_config.url must be a URL address"
+    ]);
+    let fault = json!({ "operation": "create", "kind": "status", "status": 400, "body": invalid(&errors),
+        "headers": { "content-type": "application/json" } });
+    app.upstream.fault(&fault).await;
+    let id = app.acme.start("a.mp3").await;
+    let job = app.acme.wait_until(&id, "error").await;
+    assert_eq!(job["error"]["type"], "gladia_refused");
     app.finish().await;
 }

@@ -1,6 +1,6 @@
 //! What is told of addresses that are wrong.
 
-use super::{refusal, with};
+use super::{refusal, serve, with};
 
 #[test]
 fn of_a_wrong_address_nothing_is_shown_that_may_be_a_secret() {
@@ -45,4 +45,17 @@ fn of_a_wrong_address_nothing_is_shown_that_may_be_a_secret() {
         let flag = format!("--{}={value}", name.to_lowercase().replace('_', "-"));
         assert_eq!(refusal(&with(&[]), &[&flag]), message);
     }
+}
+
+#[test]
+fn a_public_address_that_gladia_may_refuse_is_doubted_where_it_is_gladias_to_judge() {
+    let doubt = |settings: &[(&'static str, &'static str)]| {
+        serve(&with(settings), &[]).unwrap().doubt_of_public_url()
+    };
+    let bare = ("PUBLIC_URL", "http://gateway:8080");
+    assert_eq!(doubt(&[]), None);
+    assert!(doubt(&[bare]).is_some());
+    assert_eq!(doubt(&[bare, ("COMPLETION", "poll")]), None);
+    let simulator = ("GLADIA_API_URL", "http://simulator:8090");
+    assert_eq!(doubt(&[bare, simulator]), None);
 }

@@ -1,10 +1,8 @@
-//! Whether a 402 or 403 is about the gateway's key and its account, or about one job.
+//! Whether a 402 or 403, or a refusal of what the gateway adds, is about the gateway or about one job.
 //!
 //! Gladia answers so to a key that is good for nothing or not paid for, and may to one whose plan, balance or region lacks what a
-//! job asks for. The first keeps every job in line until somebody acts; the second would be answered for ever, and hold up all
+//! job asks for; and to a callback address that is wrong, for every job or maybe beside one option. The first keeps every job in line until somebody acts; the second would be answered for ever, and hold up all
 //! others each time. What tells them apart is whether the same key sends other jobs in between.
-
-use std::ops::RangeInclusive;
 
 use sqlx::PgConnection;
 
@@ -18,17 +16,17 @@ const MOST_GAPS: i64 = 2;
 /// anything is accepted, nothing ever is.
 const LETS_OTHERS_FIRST: i64 = 2;
 
-/// The statuses that may be about either.
-pub(super) const MAY_BE_ABOUT_A_JOB: RangeInclusive<u16> = 402..=403;
+/// The status that is never about a job. Whatever else has refused a job that is in line again may be.
+pub(super) const IS_ABOUT_THE_KEY: u16 = 401;
 
-/// Judges such answers to a job since it was last retried, the one just recorded included. Where they may be about the key, its
+/// Judges such answers to a job since it was last retried, the one just recorded included. Where they may be about the gateway, its
 /// place in line may change.
 pub(super) async fn is_for_this_job(conn: &mut PgConnection, id: JobId) -> sqlx::Result<bool> {
     let refused = sqlx::query!(
         r#"
         WITH refused AS (
             SELECT answered_at, lead(answered_at) OVER (ORDER BY number) AS next_at
-            FROM attempts WHERE job_id = $1 AND state = 'refused' AND http_status IN (402, 403)
+            FROM attempts WHERE job_id = $1 AND state = 'refused' AND http_status <> 401
               AND created_at > coalesce((SELECT max(occurred_at) FROM events
                                          WHERE job_id = $1 AND type = 'transcription.retried'), '-infinity')
         )

@@ -45,7 +45,7 @@ pub enum StepCode {
 pub enum StepReason {
     /// `not_sent`: Gladia takes no more at the moment.
     GladiaBusy,
-    /// `not_sent`: Gladia refuses the gateway's key, or wants its account paid first.
+    /// `not_sent`: Gladia refuses the gateway's key or what it adds to every job, or wants its account paid first.
     GladiaKeyRefused,
     /// `not_sent`: the request never left the gateway.
     FailedBeforeSending,
@@ -231,7 +231,7 @@ fn not_sent(reason: Option<StepReason>) -> &'static str {
             "Gladia takes no more at the moment. It is back in its place in line, and another attempt follows."
         }
         Some(StepReason::GladiaKeyRefused) => {
-            "Gladia refuses the gateway's key, wants its account paid first, or refuses what this job asks for. It is back in line; an operator may have to act."
+            "Gladia refuses the gateway's key or what it adds to every job, wants its account paid first, or refuses what this job asks for. It is back in line; an operator may have to act."
         }
         Some(StepReason::FailedBeforeSending) => {
             "The request never left the gateway. It is back in its place in line, and another attempt follows."
