@@ -22,12 +22,14 @@ impl AudioUrl {
         if text.len() > MAX_LENGTH {
             return Err("must be at most 8192 characters long");
         }
-        if text.chars().any(|c| c.is_control() || c.is_whitespace()) {
-            return Err("must not contain spaces or control characters: percent-encode them");
+        if text.contains(|c: char| c.is_control() || may_not_stand_in_urls(c)) {
+            return Err(
+                "must not contain spaces, control characters, `<` or `>`: percent-encode them",
+            );
         }
-        let url = Url::parse(text).map_err(
-            |_| "must be an absolute http or https URL, for example https://example.com/call.mp3",
-        )?;
+        let not_absolute =
+            "must be an absolute http or https URL, for example https://example.com/call.mp3";
+        let url = Url::parse(text).map_err(|_| not_absolute)?;
         if !matches!(url.scheme(), "http" | "https") {
             return Err(
                 "must be an http or https URL: to send a file, use POST /v1/transcriptions/upload",
@@ -35,6 +37,7 @@ impl AudioUrl {
         }
         match url.host() {
             None | Some(Host::Domain("")) => return Err("must name a host"),
+            Some(_) if !is_written_out(text) => return Err(not_absolute),
             Some(_) => {}
         }
         if !url.username().is_empty() || url.password().is_some() {
@@ -48,10 +51,8 @@ impl AudioUrl {
     /// Accepts what Gladia accepts: a user name and a password, too.
     #[must_use]
     pub fn as_gladia_takes_it(text: &str) -> Option<Self> {
-        let url = Url::parse(text).ok()?;
-        let is_one = matches!(url.scheme(), "http" | "https") && url.has_host();
         let can_be_kept = text.len() <= MAX_LENGTH && !text.contains(char::is_control);
-        (is_one && can_be_kept).then(|| Self(text.to_owned()))
+        (is_url_to_gladia(text) && can_be_kept).then(|| Self(text.to_owned()))
     }
 
     /// The upload that an address of ours names, whatever host we are known by: it ends in `/file/` and an id.
@@ -89,6 +90,33 @@ impl AudioUrl {
         let host = url.as_ref().and_then(Url::host_str).unwrap_or_default();
         host.strip_suffix('.').unwrap_or(host).to_owned()
     }
+}
+
+/// Whether Gladia takes a text for the address of something on the web. It judges by class-validator's `isURL`, which also has rules
+/// for hosts and lengths; those may be switched off, so they are left to it.
+#[must_use]
+pub fn is_url_to_gladia(text: &str) -> bool {
+    !text.contains(may_not_stand_in_urls)
+        && is_written_out(text)
+        && Url::parse(text).is_ok_and(|url| url.has_host())
+}
+
+/// Whether a character makes a text no URL to Gladia, wherever it stands.
+fn may_not_stand_in_urls(c: char) -> bool {
+    c.is_whitespace() || matches!(c, '<' | '>')
+}
+
+/// Whether a text begins with `http://` or `https://` and a host as it stands: [`Url`] repairs what does not.
+fn is_written_out(text: &str) -> bool {
+    let Some((scheme, rest)) = text.split_once("://") else {
+        return false;
+    };
+    let host = rest.split(['/', '?', '#']).next().unwrap_or_default();
+    ["http", "https"]
+        .iter()
+        .any(|known| scheme.eq_ignore_ascii_case(known))
+        && !host.is_empty()
+        && !host.contains('\\')
 }
 
 /// Query strings carry signatures, so they are left out wherever a URL is printed.
@@ -144,6 +172,7 @@ mod tests {
             "http://example.com:8080/a?X-Amz-Signature=ab%2Fc&x=1",
             "https://[2001:db8::1]/a.wav",
             "https://www.youtube.com/watch?v=abc",
+            "HTTPS://example.com?a=://b\\c",
         ] {
             assert_eq!(AudioUrl::parse(good).unwrap().as_str(), good);
         }
@@ -159,8 +188,25 @@ mod tests {
     #[test]
     fn what_gladia_takes_can_be_kept() {
         let taken = |text: &str| AudioUrl::as_gladia_takes_it(text).is_some();
-        assert!(taken("https://user:secret@example.com/a b.mp3"));
+        assert!(taken("https://user:secret@example.com/a%20b.mp3"));
+        assert!(taken("HTTPS://my_host/a.mp3"));
         assert!(!taken("https://example.com/a\0.mp3"));
+    }
+
+    #[test]
+    fn what_would_have_to_be_repaired_is_no_url() {
+        for bad in [
+            "https:/example.com/a.mp3",
+            "https:example.com/a.mp3",
+            "https:example.com/a.mp3?x=https://b.example",
+            r"https:\\example.com\a.mp3",
+            r"https://example.com\a.mp3",
+            "https:///example.com/a.mp3",
+            "https://example.com/<a>.mp3",
+        ] {
+            assert!(AudioUrl::parse(bad).is_err(), "{bad}");
+            assert!(AudioUrl::as_gladia_takes_it(bad).is_none(), "{bad}");
+        }
     }
 
     #[test]

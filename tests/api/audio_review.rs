@@ -117,6 +117,29 @@ async fn a_url_that_may_expire_before_it_is_fetched_is_warned_of_by_the_database
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_address_that_gladia_does_not_take_for_one_is_refused() {
+    let app = TestApp::start().await;
+    for url in [
+        "https:/audio.example/a.mp3",
+        "https:audio.example/a.mp3",
+        r"https:\\audio.example\a.mp3",
+        "https:///audio.example/a.mp3",
+        "https://audio.example/a b.mp3",
+        "https://audio.example/<a>.mp3",
+    ] {
+        let body = json!({ "audio_url": url });
+        for path in [VALIDATE, "/v1/transcriptions"] {
+            let refused = app.acme.post(path, &body).await;
+            refused.violation(422, "invalid-request", "/audio_url");
+        }
+        let refused = app.acme.v2_create(&body).await.envelope(400);
+        let errors = json!(["audio_url must be a URL address"]);
+        assert_eq!(refused["validation_errors"], errors, "{url}");
+    }
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_cannot_be_known_of_a_link_is_warned_of() {
     let app = TestApp::start().await;
     for (url, warnings) in [
@@ -126,6 +149,8 @@ async fn what_cannot_be_known_of_a_link_is_warned_of() {
         ),
         ("https://audio.example/a.webm", vec!["not_documented"]),
         ("http://192.168.1.20/a.mp3", vec!["url_out_of_reach"]),
+        ("https://recordings/a.mp3", vec!["not_documented"]),
+        ("https://my_bucket.example/a.mp3", vec!["not_documented"]),
         ("https://audio.example/a.mp3", vec![]),
     ] {
         let body = json!({ "audio_url": url });

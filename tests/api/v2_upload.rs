@@ -113,7 +113,13 @@ async fn a_file_by_address_is_fetched_by_gladia() {
     let told = "Failed to download or upload the input file with error: ";
     assert!(message.starts_with(told), "{message}");
     assert!(!message.contains("Gladia request"), "{message}");
-    for wrong in ["", "call.mp3", "ftp://audio.example/a"] {
+    for wrong in [
+        "",
+        "call.mp3",
+        "ftp://audio.example/a",
+        "https:/audio.example/a",
+        "https://audio.example/a b",
+    ] {
         let errors = &upload_url(&app.acme, wrong).await.envelope(400)["validation_errors"];
         assert_eq!(errors[0], "audio_url must be a URL address");
     }

@@ -8,6 +8,7 @@ use url::{Host, Url};
 use super::{format_warning, in_words, other_plan};
 use crate::domain::{
     audio_url::AudioUrl,
+    host_doubt::doubt_of_host,
     options::{Warning, WarningCode},
     plan::Plan,
     presigned_url,
@@ -23,6 +24,9 @@ const LONGEST_WAIT: TimeDelta = TimeDelta::minutes((2 * 60 + 15) + 2 * 60);
 /// How long a URL should be valid.
 const ADVISED_VALIDITY: &str = "a day or longer";
 
+/// How long class-validator's `isURL` lets a URL be, unless it is told otherwise.
+const MOST_CHARACTERS: usize = 2084;
+
 /// Judges audio that Gladia is to fetch. `field` is where its URL stands in the request.
 #[must_use]
 pub fn review_link(
@@ -35,7 +39,11 @@ pub fn review_link(
         return Vec::new();
     };
     [
-        is_out_of_reach(&url).then(|| reach_warning(field)),
+        is_out_of_reach(&url)
+            .then(|| reach_warning(field))
+            .or_else(|| host_warning(field, &url)),
+        (audio_url.as_str().encode_utf16().count() > MOST_CHARACTERS)
+            .then(|| length_warning(field)),
         expiry_warning(field, &url, now),
         is_youtube(&audio_url.host()).then(|| youtube_warning(field, plan)),
         extension(&url).and_then(|extension| format_warning(field, &extension)),
@@ -81,6 +89,21 @@ fn reach_warning(field: &str) -> Warning {
         "Gladia fetches nothing from private, link-local and loopback addresses, so it is not likely to get the audio. Give a \
          URL that the internet reaches, or send the file.",
     )
+}
+
+fn host_warning(field: &str, url: &Url) -> Option<Warning> {
+    let doubt = doubt_of_host(url)?;
+    let message = format!(
+        "The host {doubt}, so Gladia may refuse the URL. Give one whose host is a full public name, or send the file."
+    );
+    Some(Warning::at(&[field], WarningCode::NotDocumented, message))
+}
+
+fn length_warning(field: &str) -> Warning {
+    let message = format!(
+        "The URL has more than {MOST_CHARACTERS} characters, so Gladia may refuse it. Give a shorter one, or send the file."
+    );
+    Warning::at(&[field], WarningCode::NotDocumented, message)
 }
 
 /// The query carries a signature, so the instant is all that the message repeats of it.
@@ -195,7 +218,7 @@ mod tests {
         }
         for host in [
             "localhost.example",
-            "notlocalhost",
+            "notlocalhost.example",
             "172.32.0.1",
             "203.0.113.7",
             "[2001:db8::1]",
@@ -205,10 +228,28 @@ mod tests {
     }
 
     #[test]
+    fn a_host_or_a_length_that_gladia_may_refuse_is_warned_of() {
+        let long = format!("https://a.example/{}", "a".repeat(MOST_CHARACTERS));
+        for url in [
+            "https://recordings/a.mp3",
+            "https://my_bucket.example/a.mp3",
+            "https://recordings.example./a.mp3",
+            &long,
+        ] {
+            let warnings = link(url);
+            assert_eq!(warnings.len(), 1, "{url}: {warnings:?}");
+            assert_eq!(warnings[0].code, WarningCode::NotDocumented);
+            assert!(warnings[0].message.contains("may refuse"), "{warnings:?}");
+        }
+        let (longest, _) = long.split_at(MOST_CHARACTERS);
+        assert_eq!(link(longest), []);
+    }
+
+    #[test]
     fn a_youtube_link_may_be_too_long() {
         for url in [
             "https://www.youtube.com/watch?v=abc",
-            "https://m.youtube.com./watch?v=abc",
+            "https://m.youtube.com/watch?v=abc",
             "https://youtu.be/abc",
         ] {
             let warnings = link(url);

@@ -5,10 +5,9 @@
 mod values;
 
 use serde_json::{Map, Value};
-use url::Url;
 
 use self::values::{ENTITY_TYPES, LANGUAGES, OTHERS, TARGET_ONLY};
-use super::options::MOST_VIOLATIONS;
+use super::{audio_url::is_url_to_gladia, options::MOST_VIOLATIONS};
 
 pub use self::values::{ECHOED_FLAGS, FLAGS, MODELS};
 
@@ -169,10 +168,7 @@ impl<'a> Fields<'a> {
 
     fn url(&mut self, name: &str) {
         self.must(name, "be a URL address", |value| {
-            value
-                .as_str()
-                .and_then(|url| Url::parse(url).ok())
-                .is_some_and(|url| matches!(url.scheme(), "http" | "https") && url.has_host())
+            value.as_str().is_some_and(is_url_to_gladia)
         });
     }
 
