@@ -18,8 +18,10 @@ use crate::domain::{
 /// What came of a cancel or a delete.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Moved {
-    /// It is done, now or before.
+    /// It is done.
     Done,
+    /// It was done before.
+    Before,
     /// The job has ended otherwise.
     AlreadyEnded(JobStatus),
     /// Its content is erased.
@@ -56,7 +58,7 @@ pub async fn cancel(
         return Ok(Moved::Deleted);
     }
     match locked.status {
-        JobStatus::Canceled => return Ok(Moved::Done),
+        JobStatus::Canceled => return Ok(Moved::Before),
         status @ (JobStatus::Done | JobStatus::Error) => return Ok(Moved::AlreadyEnded(status)),
         JobStatus::Queued | JobStatus::Submitting | JobStatus::Unknown | JobStatus::Processing => {}
     }
@@ -81,7 +83,7 @@ pub async fn delete(
         return Ok(Moved::NotFound);
     };
     if locked.is_deleted {
-        return Ok(Moved::Done);
+        return Ok(Moved::Before);
     }
     if !locked.status.is_terminal() {
         mark_as_canceled(&mut tx, id).await?;

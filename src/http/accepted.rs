@@ -7,7 +7,7 @@ use axum::{
 };
 use serde::Serialize;
 
-use super::{idempotency::REPLAYED_HEADER, state::AppState};
+use super::{idempotency::REPLAYED_HEADER, overload::ChangedNothing, state::AppState};
 
 /// 202 with what was made, and `Location` with where it is to be found: a path of the API.
 pub fn answer(state: &AppState, path: &str, made: impl Serialize) -> Response {
@@ -37,5 +37,6 @@ pub fn mark_as_replayed(mut response: Response) -> Response {
     response
         .headers_mut()
         .insert(REPLAYED_HEADER, HeaderValue::from_static("true"));
+    response.extensions_mut().insert(ChangedNothing);
     response
 }

@@ -2,7 +2,8 @@
 //!
 //! A request's turn ends with its answer, but the answer stays in memory until its caller has taken it, which may be slowly.
 //! So the bytes of large answers are counted together, and shared among tenants as those of requests are: one for which there
-//! is no room is not sent, unless something was done for it. Whoever takes nothing at all loses the connection after a while
+//! is no room is not sent, unless something was done for it; and whoever has too much of that already does nothing more
+//! ([`Answers::let_in`]). Whoever takes nothing at all loses the connection after a while
 //! ([`serve`](crate::http::serve)), and others have the room.
 
 use std::{
@@ -30,6 +31,10 @@ const SMALL_BYTES: usize = 64 * 1024;
 /// Says how much memory an answer takes while it is sent, where that is not its length.
 #[derive(Debug, Clone, Copy)]
 pub struct Takes(pub usize);
+
+/// Says in an answer that its request has changed nothing, though its method may: it can be repeated.
+#[derive(Debug, Clone, Copy)]
+pub struct ChangedNothing;
 
 /// Whether an answer has to be sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -89,7 +94,11 @@ impl Answers {
         let status = response.status();
         let need = match need {
             // Nothing was done.
-            Need::Certain if status.is_client_error() || status.is_server_error() => {
+            Need::Certain
+                if status.is_client_error()
+                    || status.is_server_error()
+                    || response.extensions().get::<ChangedNothing>().is_some() =>
+            {
                 Need::Refusable
             }
             need => need,
@@ -99,6 +108,18 @@ impl Answers {
         }
         let room = Arc::new(self.take(Held { by, bytes }, need)?);
         Ok(response.map(|body| Body::new(Leaving { body, room })))
+    }
+
+    /// Lets in a request of this tenant's, before anything is done for it.
+    ///
+    /// # Errors
+    /// Where its answer would have to be sent, and the tenant has not taken too many of those yet.
+    pub fn let_in(&self, by: Option<TenantId>, need: Need) -> Result<(), Overload> {
+        let bodies = self.lock();
+        if need == Need::Certain && bodies.is_forced_enough(by) {
+            return Err(self.refuse(bodies));
+        }
+        Ok(())
     }
 
     /// Whether an answer can be kept, for whoever has a smaller one that is as true.
@@ -115,32 +136,42 @@ impl Answers {
             by: Some(by),
             bytes,
         };
-        self.room(&mut self.lock(), body)
+        self.lock().force(body);
+        self.room(body, true)
     }
 
-    fn room(&self, bodies: &mut Bodies, body: Held) -> Room {
-        bodies.hold(body);
+    fn room(&self, body: Held, is_forced: bool) -> Room {
         Room {
             answers: self.clone(),
             body,
+            is_forced,
         }
     }
 
     fn take(&self, body: Held, need: Need) -> Result<Room, Overload> {
         let mut bodies = self.lock();
-        if need == Need::Refusable && !bodies.have_room_for(body) {
-            let held_bytes = bodies.held();
-            drop(bodies);
-            if self.0.refusals.count(Overload::Answers) {
-                tracing::warn!(
-                    reason = Overload::Answers.as_str(),
-                    held_bytes,
-                    "Overloaded: callers take large answers more slowly than they ask for them; further ones are answered 503"
-                );
+        let has_room = bodies.try_hold(body);
+        if !has_room {
+            if need == Need::Refusable {
+                return Err(self.refuse(bodies));
             }
-            return Err(Overload::Answers);
+            bodies.force(body);
         }
-        Ok(self.room(&mut bodies, body))
+        Ok(self.room(body, !has_room))
+    }
+
+    /// Counts a refusal, and says now and then that there are some.
+    fn refuse(&self, bodies: MutexGuard<'_, Bodies>) -> Overload {
+        let held_bytes = bodies.held();
+        drop(bodies);
+        if self.0.refusals.count(Overload::Answers) {
+            tracing::warn!(
+                reason = Overload::Answers.as_str(),
+                held_bytes,
+                "Overloaded: callers take large answers more slowly than they ask for them; further ones are answered 503"
+            );
+        }
+        Overload::Answers
     }
 
     fn lock(&self) -> MutexGuard<'_, Bodies> {
@@ -163,11 +194,17 @@ fn bytes_of(response: &Response) -> usize {
 pub struct Room {
     answers: Answers,
     body: Held,
+    is_forced: bool,
 }
 
 impl Drop for Room {
     fn drop(&mut self) {
-        self.answers.lock().let_go(self.body);
+        let mut bodies = self.answers.lock();
+        if self.is_forced {
+            bodies.let_go_forced(self.body);
+        } else {
+            bodies.let_go(self.body);
+        }
     }
 }
 
@@ -279,6 +316,34 @@ mod tests {
             let refused = answers.keep(refusal, Some(of(1)), Need::Certain);
             assert_eq!(refused.unwrap_err(), Overload::Answers);
         }
+    }
+
+    #[tokio::test]
+    async fn what_has_changed_nothing_can_be_asked_for_again() {
+        let answers = Answers::new(LARGE);
+        let repeated = || {
+            let mut response = answer(LARGE);
+            response.extensions_mut().insert(ChangedNothing);
+            answers.keep(response, Some(of(1)), Need::Certain)
+        };
+        let _first = repeated().unwrap();
+        assert_eq!(repeated().unwrap_err(), Overload::Answers);
+    }
+
+    #[tokio::test]
+    async fn whoever_does_not_take_what_has_to_be_said_does_nothing_more() {
+        let answers = Answers::new(3 * LARGE);
+        let mut held = Vec::new();
+        while answers.let_in(Some(of(1)), Need::Certain).is_ok() {
+            held.push(answers.keep(answer(LARGE), Some(of(1)), Need::Certain));
+        }
+        assert_eq!(held.len(), 3);
+        answers.let_in(Some(of(1)), Need::Refusable).unwrap();
+        answers.let_in(Some(of(2)), Need::Certain).unwrap();
+        let other = answers.keep(answer(LARGE), Some(of(2)), Need::Refusable);
+        assert!(other.is_ok());
+        held.clear();
+        answers.let_in(Some(of(1)), Need::Certain).unwrap();
     }
 
     #[tokio::test]

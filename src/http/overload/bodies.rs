@@ -1,6 +1,6 @@
 //! How much the bodies of requests, or of answers, take, and whose they are.
 
-use std::collections::{HashMap, hash_map::Entry};
+use std::collections::HashMap;
 
 use crate::domain::ids::TenantId;
 
@@ -18,8 +18,26 @@ pub struct Held {
 pub struct Bodies {
     most: usize,
     held: usize,
+    /// The same without what was forced beyond the half that a tenant may have: it takes nothing from others.
+    counted: usize,
     /// How much of that by whom; nobody with nothing.
-    held_by: HashMap<Option<TenantId>, usize>,
+    held_by: HashMap<Option<TenantId>, Own>,
+}
+
+/// What is one tenant's.
+#[derive(Debug, Default, Clone, Copy)]
+struct Own {
+    bytes: usize,
+    /// How much of that was taken whether or not there was room.
+    forced: usize,
+}
+
+impl Own {
+    /// How much of it is counted against all, of so much room.
+    fn counted(self, most: usize) -> usize {
+        let share = self.bytes.min(most.div_ceil(2));
+        self.bytes.saturating_sub(self.forced).max(share)
+    }
 }
 
 impl Bodies {
@@ -36,10 +54,10 @@ impl Bodies {
         if body.bytes == 0 || self.held == 0 {
             return true;
         }
-        let left = self.most.checked_sub(self.held);
+        let left = self.most.checked_sub(self.counted);
         let left = left.and_then(|free| free.checked_sub(body.bytes));
         // Bodies may come slowly, or never: whoever has many of those leaves as much to others.
-        let own = self.held_by.get(&body.by).copied().unwrap_or_default();
+        let own = self.own(body.by).bytes;
         left.is_some_and(|left| own == 0 || own + body.bytes <= left)
     }
 
@@ -47,33 +65,108 @@ impl Bodies {
     pub fn try_hold(&mut self, body: Held) -> bool {
         let has_room = self.have_room_for(body);
         if has_room {
-            self.hold(body);
+            self.change(body.by, |own| own.bytes += body.bytes);
         }
         has_room
     }
 
     /// Takes room, whether or not there is any.
-    pub fn hold(&mut self, body: Held) {
-        if body.bytes > 0 {
-            self.held += body.bytes;
-            *self.held_by.entry(body.by).or_default() += body.bytes;
-        }
+    pub fn force(&mut self, body: Held) {
+        self.change(body.by, |own| {
+            own.bytes += body.bytes;
+            own.forced += body.bytes;
+        });
     }
 
-    /// Gives it back.
+    /// Gives back what was taken where there was room.
     pub fn let_go(&mut self, body: Held) {
-        self.held = self.held.saturating_sub(body.bytes);
-        if let Entry::Occupied(mut held) = self.held_by.entry(body.by) {
-            *held.get_mut() = held.get().saturating_sub(body.bytes);
-            if *held.get() == 0 {
-                held.remove();
-            }
+        self.change(body.by, |own| {
+            own.bytes = own.bytes.saturating_sub(body.bytes);
+        });
+    }
+
+    /// Gives back what was forced.
+    pub fn let_go_forced(&mut self, body: Held) {
+        self.change(body.by, |own| {
+            own.bytes = own.bytes.saturating_sub(body.bytes);
+            own.forced = own.forced.saturating_sub(body.bytes);
+        });
+    }
+
+    /// Whether a tenant has forced more than is left to others, and is not to force any more.
+    pub fn is_forced_enough(&self, by: Option<TenantId>) -> bool {
+        self.own(by).forced > self.most.saturating_sub(self.counted)
+    }
+
+    fn own(&self, by: Option<TenantId>) -> Own {
+        self.held_by.get(&by).copied().unwrap_or_default()
+    }
+
+    fn change(&mut self, by: Option<TenantId>, change: impl FnOnce(&mut Own)) {
+        let before = self.own(by);
+        let mut own = before;
+        change(&mut own);
+        self.held = self.held - before.bytes + own.bytes;
+        self.counted = self.counted - before.counted(self.most) + own.counted(self.most);
+        if own.bytes == 0 {
+            self.held_by.remove(&by);
+        } else {
+            self.held_by.insert(by, own);
         }
     }
 
     /// How much is taken.
     pub fn held(&self) -> usize {
-        debug_assert_eq!(self.held, self.held_by.values().sum::<usize>());
+        debug_assert_eq!(
+            self.held,
+            self.held_by.values().map(|own| own.bytes).sum::<usize>()
+        );
         self.held
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use uuid::Uuid;
+
+    use super::*;
+
+    fn of(tenant: u128, bytes: usize) -> Held {
+        let by = Some(TenantId(Uuid::from_u128(tenant)));
+        Held { by, bytes }
+    }
+
+    #[test]
+    fn what_a_tenant_forces_beyond_its_half_takes_nothing_from_others() {
+        let mut bodies = Bodies::new(100);
+        assert!(!bodies.is_forced_enough(of(1, 0).by));
+        for _ in 0..10 {
+            bodies.force(of(1, 60));
+        }
+        assert!(bodies.is_forced_enough(of(1, 0).by));
+        assert!(!bodies.have_room_for(of(1, 1)));
+        assert!(!bodies.is_forced_enough(of(2, 0).by));
+        assert!(bodies.try_hold(of(2, 25)));
+        assert!(!bodies.try_hold(of(2, 1)));
+        assert!(bodies.try_hold(of(3, 25)));
+        assert_eq!((bodies.held(), bodies.counted), (650, 100));
+        for _ in 0..10 {
+            bodies.let_go_forced(of(1, 60));
+        }
+        bodies.let_go(of(2, 25));
+        bodies.let_go(of(3, 25));
+        assert_eq!((bodies.held(), bodies.counted), (0, 0));
+        assert!(bodies.held_by.is_empty());
+    }
+
+    #[test]
+    fn whoever_has_taken_what_there_was_room_for_may_still_do_something() {
+        let mut bodies = Bodies::new(100);
+        assert!(bodies.try_hold(of(1, 50)));
+        assert!(!bodies.try_hold(of(1, 1)));
+        assert!(!bodies.is_forced_enough(of(1, 0).by));
+        bodies.force(of(1, 51));
+        assert!(bodies.is_forced_enough(of(1, 0).by));
+        assert_eq!((bodies.held(), bodies.counted), (101, 50));
     }
 }

@@ -42,7 +42,7 @@ use self::{
     turn::Turn,
 };
 pub use self::{
-    answers::{Answers, Room, Takes},
+    answers::{Answers, ChangedNothing, Room, Takes},
     gate::Gate,
     refusals::Overload,
 };
@@ -89,7 +89,7 @@ pub fn handle(state: AppState, request: Request, next: Next) -> impl Future<Outp
     let answers = state.answers.clone();
     let need = Need::of(request.method());
     // What a request takes is gone from here before its answer is waited for.
-    let its_turn = take_turn(state, request, next).boxed();
+    let its_turn = take_turn(state, request, need, next).boxed();
     let answered = async move {
         let (answer, by) = match its_turn.await {
             Ok((turn, answered)) => {
@@ -111,10 +111,12 @@ pub fn handle(state: AppState, request: Request, next: Next) -> impl Future<Outp
 async fn take_turn(
     state: AppState,
     request: Request,
+    need: Need,
     next: Next,
 ) -> Result<(Turn, impl Future<Output = Response>), Problem> {
     let hash = hash_of_key(&request);
     let whose = tenant_of(hash, &state).await?;
+    state.answers.let_in(whose.by, need).map_err(refuse)?;
     let body = Held {
         by: whose.by,
         bytes: body_bytes(&request, &state),
@@ -263,7 +265,8 @@ fn refuse(overload: Overload) -> Problem {
         }
         Overload::Answers => {
             "The answers that callers are still taking have more in them than the gateway may hold (MAX_ANSWER_MEMORY_BYTES), \
-             or yours have more than that leaves free. Take those to their ends, and repeat the request after Retry-After."
+             or yours have more than that leaves free. Nothing was done; take those to their ends, and repeat the request after \
+             Retry-After."
         }
     };
     let seconds = rand::rng().random_range(1..=MOST_RETRY_AFTER);

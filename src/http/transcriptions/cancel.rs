@@ -1,6 +1,6 @@
 //! `POST /v1/transcriptions/{id}/cancel`.
 
-use axum::{Json, extract::State};
+use axum::{Extension, Json, extract::State};
 
 use super::{
     lookup::{JobPath, find},
@@ -10,6 +10,7 @@ use crate::{
     db::{self, job_endings::Moved},
     http::{
         auth::Writer,
+        overload::ChangedNothing,
         problem::{Problem, ProblemType},
         state::AppState,
     },
@@ -35,13 +36,16 @@ pub async fn cancel_transcription(
     State(state): State<AppState>,
     Writer(caller): Writer,
     JobPath(id): JobPath,
-) -> Result<Json<Transcription>, Problem> {
+) -> Result<(Option<Extension<ChangedNothing>>, Json<Transcription>), Problem> {
     let mut conn = state.conn().await?;
-    match db::job_endings::cancel(&mut conn, caller.tenant_id, id).await? {
+    let moved = db::job_endings::cancel(&mut conn, caller.tenant_id, id).await?;
+    match moved {
         // Of an erased one, the look gives the receipt.
-        Moved::Done | Moved::Deleted => {
+        Moved::Done | Moved::Before | Moved::Deleted => {
             state.wakeups.events_added();
-            Ok(Json(find(&mut conn, caller.tenant_id, id).await?.into()))
+            let canceled = find(&mut conn, caller.tenant_id, id).await?;
+            let nothing = (moved == Moved::Before).then_some(Extension(ChangedNothing));
+            Ok((nothing, Json(canceled.into())))
         }
         Moved::AlreadyEnded(status) => Err(Problem::new(
             ProblemType::AlreadyEnded,

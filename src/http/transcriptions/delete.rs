@@ -33,7 +33,7 @@ pub async fn delete_transcription(
         .await?
     {
         Moved::NotFound => Err(Problem::no_such_transcription()),
-        Moved::Done | Moved::Deleted | Moved::AlreadyEnded(_) => {
+        Moved::Done | Moved::Before | Moved::Deleted | Moved::AlreadyEnded(_) => {
             state.wakeups.events_added();
             Ok(StatusCode::NO_CONTENT)
         }

@@ -1,7 +1,7 @@
 //! `POST /v1/transcriptions/{id}/retry`: once more after an error, at a price that is known beforehand.
 
 use axum::{
-    Json,
+    Extension, Json,
     body::Body,
     extract::State,
     http::{HeaderMap, StatusCode},
@@ -20,6 +20,7 @@ use crate::{
     http::{
         auth::Writer,
         body::read_optional_json_object,
+        overload::ChangedNothing,
         problem::{Problem, ProblemType},
         state::AppState,
     },
@@ -46,6 +47,12 @@ pub struct RetriedTranscription {
     /// What this retry may cost.
     pub retry: Retry,
 }
+
+type Answer = (
+    StatusCode,
+    Option<Extension<ChangedNothing>>,
+    Json<RetriedTranscription>,
+);
 
 /// Retry a transcription.
 ///
@@ -77,21 +84,25 @@ pub async fn retry_transcription(
     JobPath(id): JobPath,
     headers: HeaderMap,
     body: Body,
-) -> Result<(StatusCode, Json<RetriedTranscription>), Problem> {
+) -> Result<Answer, Problem> {
     let body = read_optional_json_object(&headers, body, &state.limits).await?;
     let may_accept = state.rules.callers_accept_second_bills || caller.scope == Scope::Admin;
     let accepts_second_bill = parse(&body)? && may_accept;
     let mut conn = state.conn().await?;
+    let mut nothing = None;
     let retry = match retries::retry(&mut conn, caller.tenant_id, id, accepts_second_bill).await? {
         Retried::Queued(cost) => {
             state.wakeups.jobs_changed();
             tracing::info!(job.id = %id, api_key.id = %caller.api_key_id, ?cost, "Job {id} is tried again");
             cost.into()
         }
-        Retried::UnderWay => Retry {
-            may_be_billed_twice: false,
-            explanation: "It has not ended, so this request changed nothing and costs nothing.",
-        },
+        Retried::UnderWay => {
+            nothing = Some(Extension(ChangedNothing));
+            Retry {
+                may_be_billed_twice: false,
+                explanation: "It has not ended, so this request changed nothing and costs nothing.",
+            }
+        }
         Retried::NeedsConsent {
             audio_duration_seconds,
         } if may_accept => return Err(needs_consent(audio_duration_seconds)),
@@ -117,7 +128,7 @@ pub async fn retry_transcription(
         transcription,
         retry,
     };
-    Ok((StatusCode::ACCEPTED, Json(answer)))
+    Ok((StatusCode::ACCEPTED, nothing, Json(answer)))
 }
 
 /// Whether a second bill is accepted.

@@ -1,6 +1,6 @@
 //! `POST /v1/transcriptions/validate`: what a create would make of a request, without one.
 
-use axum::{Json, body::Body, extract::State, http::HeaderMap};
+use axum::{Extension, Json, body::Body, extract::State, http::HeaderMap};
 use serde::Serialize;
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
@@ -12,7 +12,10 @@ use super::{
 use crate::{
     domain::options::{TranscriptionOptions, Warning},
     gladia::create::requested_body,
-    http::{auth::Reader, body::read_json_object, problem::Problem, state::AppState},
+    http::{
+        auth::Reader, body::read_json_object, overload::ChangedNothing, problem::Problem,
+        state::AppState,
+    },
 };
 
 /// What a request would become.
@@ -54,7 +57,7 @@ pub async fn validate_transcription(
     Reader(caller): Reader,
     headers: HeaderMap,
     body: Body,
-) -> Result<Json<ValidatedTranscription>, Problem> {
+) -> Result<(Extension<ChangedNothing>, Json<ValidatedTranscription>), Problem> {
     let body = read_json_object(&headers, body, &state.limits).await?;
     let asked_url = request::audio_url_of(&body).ok().flatten();
     let (audio_url, options) = match request::parse_draft(body, &Judge::of(&state)) {
@@ -71,10 +74,11 @@ pub async fn validate_transcription(
     let mut warnings = warnings.unwrap_or_default();
     warnings.extend_from_slice(options.warnings());
     let mut request = options.to_stored();
-    Ok(Json(ValidatedTranscription {
+    let validated = ValidatedTranscription {
         upstream_body: requested_body(&request, audio_url.as_deref()),
         options: request["options"].take(),
         extra_options: request["extra_options"].take(),
         warnings,
-    }))
+    };
+    Ok((Extension(ChangedNothing), Json(validated)))
 }

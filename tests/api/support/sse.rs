@@ -194,6 +194,17 @@ impl EventStream {
 
 /// Asks for something with little room for it, and takes no more than the first line of the answer. `None`: it was refused.
 pub async fn ask_and_take_nothing(caller: &Caller, path: &str) -> Option<TcpStream> {
+    send_and_take_nothing(caller, "GET", path, "", "").await
+}
+
+/// The same with another method, further headers, each with the end of its line, and a body.
+pub async fn send_and_take_nothing(
+    caller: &Caller,
+    method: &str,
+    path: &str,
+    headers: &str,
+    body: &str,
+) -> Option<TcpStream> {
     let address = caller.base.strip_prefix("http://").unwrap();
     let socket = TcpSocket::new_v4().unwrap();
     socket.set_recv_buffer_size(32 * 1024).unwrap();
@@ -201,13 +212,24 @@ pub async fn ask_and_take_nothing(caller: &Caller, path: &str) -> Option<TcpStre
     let key = caller.key.as_deref().unwrap();
     // As either API wants it.
     let head = format!(
-        "GET {path} HTTP/1.1\r\nhost: gateway\r\nauthorization: Bearer {key}\r\nx-gladia-key: {key}\r\n\r\n"
+        "{method} {path} HTTP/1.1\r\nhost: gateway\r\nauthorization: Bearer {key}\r\nx-gladia-key: {key}\r\n"
     );
+    let length = if body.is_empty() {
+        String::new()
+    } else {
+        format!(
+            "content-type: application/json\r\ncontent-length: {}\r\n",
+            body.len()
+        )
+    };
+    let head = format!("{head}{length}{headers}\r\n");
     connection.write_all(head.as_bytes()).await.unwrap();
+    // Whoever is refused at once may not be heard to the end.
+    let _ = connection.write_all(body.as_bytes()).await;
     let mut first = [0; 15];
     let read = tokio::time::timeout(BOUND, connection.read_exact(&mut first)).await;
     read.expect("an answer").unwrap();
-    (&first == b"HTTP/1.1 200 OK").then_some(connection)
+    first.starts_with(b"HTTP/1.1 20").then_some(connection)
 }
 
 /// A reader who has little room, and reads only when it is told to.
