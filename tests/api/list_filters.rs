@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use crate::support::{
-    TestApp,
+    TestApp, eventually,
     lists::{ids, list, start_with},
 };
 
@@ -359,5 +359,47 @@ async fn few_failures_among_many_jobs_with_the_same_metadata_are_found() {
         .await
         .expect(200);
     assert_eq!(ids(&page).len(), 100);
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_left_of_erased_jobs_for_usage_is_not_walked_through_for_a_list_by_metadata() {
+    let app = TestApp::builder()
+        .set("USAGE_METADATA_KEYS", "team")
+        .start()
+        .await;
+    let body =
+        json!({ "audio_url": "https://audio.example/a.mp3", "custom_metadata": { "team": "x" } });
+    let mut made = Vec::new();
+    for _ in 0..2 {
+        let job = app.acme.transcribe(&body).await.expect(202);
+        made.push(job["id"].as_str().unwrap().to_owned());
+    }
+    let erased = &made[0];
+    app.acme.wait_until_done(erased).await;
+    assert_eq!(app.acme.delete(erased).await.status, 204);
+    app.execute(&format!(
+        "WITH erased AS (
+             INSERT INTO jobs (id, tenant_id, api_key_id, status, created_at, finished_at, deleted_at, erased_by)
+             SELECT gen_random_uuid(), tenant_id, api_key_id, 'canceled', created_at, finished_at, deleted_at, erased_by
+             FROM jobs, generate_series(1, 5000) WHERE id = '{erased}' RETURNING id, tenant_id, created_at
+         )
+         INSERT INTO job_metadata (job_id, key, value, tenant_id, created_at, kept_for_usage)
+         SELECT id, 'team', 'x', tenant_id, created_at, true FROM erased"
+    ))
+    .await;
+    // A session counts what it has read about once a second.
+    let read = eventually("list that is counted", async || {
+        assert_eq!(found(&app, &made, "metadata[team]=x").await, [1]);
+        let read: Option<i64> = app
+            .scalar(
+                "SELECT CASE WHEN idx_scan > 0 THEN idx_tup_read END FROM pg_stat_user_indexes
+                 WHERE indexrelname = 'job_metadata_list'",
+            )
+            .await;
+        read
+    })
+    .await;
+    assert!(read < 5000, "{read}");
     app.finish().await;
 }

@@ -12,7 +12,7 @@ use futures_util::{Stream, TryStreamExt};
 use sqlx::{Connection, PgConnection};
 use uuid::Uuid;
 
-use self::counts::{count_error_types, count_statuses, rarest_metadata};
+use self::counts::{count_error_types, count_statuses, find_oldest, rarest_metadata};
 use super::{Job, JobRow};
 use crate::domain::{
     cursor::Cursor,
@@ -296,7 +296,12 @@ async fn of_batch(conn: &mut PgConnection, asked: &Asked, batch_id: BatchId) -> 
 }
 
 /// Along whichever index has the fewest jobs that are asked for.
-async fn with_metadata(conn: &mut PgConnection, asked: Asked) -> sqlx::Result<Jobs> {
+async fn with_metadata(conn: &mut PgConnection, mut asked: Asked) -> sqlx::Result<Jobs> {
+    // What usage is counted by outlives its jobs: what is older than all that are left is not walked through.
+    let Some(oldest) = find_oldest(conn, asked.tenant_id).await? else {
+        return Ok(Jobs::default());
+    };
+    asked.created_after = asked.created_after.max(Some(oldest));
     if asked.metadata_keys.len() == 1 && asked.statuses.is_none() && asked.error_types.is_none() {
         return along_metadata(conn, asked, 0).await;
     }

@@ -1,8 +1,10 @@
 //! Which of several filters the fewest jobs pass.
 
+use chrono::{DateTime, Utc};
 use sqlx::PgConnection;
 
 use super::Asked;
+use crate::domain::ids::TenantId;
 
 /// How far jobs are counted.
 const COUNTED: i64 = 10_000;
@@ -15,6 +17,19 @@ pub(super) struct Rarest {
     pub(super) jobs: i64,
 }
 
+/// When the oldest was made of a tenant's jobs that are not erased.
+pub(super) async fn find_oldest(
+    conn: &mut PgConnection,
+    tenant_id: TenantId,
+) -> sqlx::Result<Option<DateTime<Utc>>> {
+    sqlx::query_scalar!(
+        "SELECT created_at FROM jobs WHERE tenant_id = $1 AND deleted_at IS NULL ORDER BY created_at, id LIMIT 1",
+        tenant_id.0,
+    )
+    .fetch_optional(conn)
+    .await
+}
+
 pub(super) async fn rarest_metadata(
     conn: &mut PgConnection,
     asked: &Asked,
@@ -25,7 +40,8 @@ pub(super) async fn rarest_metadata(
         FROM unnest($2::text[], $3::text[]) WITH ORDINALITY AS entry (key, value, place) CROSS JOIN LATERAL (
             SELECT count(*) AS jobs
             FROM (SELECT FROM job_metadata m
-                  WHERE m.tenant_id = $1 AND m.key = entry.key AND m.value = entry.value LIMIT $4) first
+                  WHERE m.tenant_id = $1 AND m.key = entry.key AND m.value = entry.value
+                    AND m.created_at >= coalesce($5::timestamptz, '-infinity') LIMIT $4) first
         ) counted
         ORDER BY counted.jobs, entry.place LIMIT 1
         "#,
@@ -33,6 +49,7 @@ pub(super) async fn rarest_metadata(
         &asked.metadata_keys,
         &asked.metadata_values,
         COUNTED,
+        asked.created_after,
     )
     .fetch_one(conn)
     .await?;
