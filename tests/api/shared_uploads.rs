@@ -128,3 +128,43 @@ async fn the_retention_leaves_a_file_at_gladia_to_those_that_have_not_ended() {
     assert_eq!(app.upstream.count("deletes").await, 2);
     app.finish().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_file_that_very_many_have_used_is_not_looked_through_for_each_deletion() {
+    let app = TestApp::start().await;
+    let file = app.acme.keep(audio::short(), "a.wav").await;
+    let first = finish_with(&app, &file).await;
+    app.execute(&format!(
+        "INSERT INTO jobs (id, tenant_id, api_key_id, status, request, audio_url, upload_id, finished_at)
+         SELECT gen_random_uuid(), tenant_id, api_key_id, 'canceled', request, audio_url, upload_id, finished_at
+         FROM jobs, generate_series(1, 3000) WHERE id = '{first}'"
+    ))
+    .await;
+    app.execute("ANALYZE jobs").await;
+    app.execute(&format!(
+        "INSERT INTO upstream_deletions (gladia_id, job_id, reason)
+         SELECT gen_random_uuid(), '{first}', 'deleted' FROM generate_series(1, 100)"
+    ))
+    .await;
+    eventually("tries of all", async || {
+        (app.rows("upstream_deletions WHERE tries = 0").await == 0).then_some(())
+    })
+    .await;
+    let read = |indexes: &'static str| app.scalar::<i64>(indexes);
+    // Whoever has claimed tells of all that it has read at once, and not at once.
+    eventually("claims that are counted", async || {
+        let due = read(
+            "SELECT sum(idx_tup_read)::bigint FROM pg_stat_user_indexes
+             WHERE relname = 'upstream_deletions' AND indexrelname NOT LIKE '%_pkey'",
+        );
+        (due.await >= 100).then_some(())
+    })
+    .await;
+    let read = read(
+        "SELECT sum(idx_tup_read)::bigint FROM pg_stat_user_indexes
+         WHERE relname = 'jobs' AND indexrelname LIKE 'jobs_upload%'",
+    )
+    .await;
+    assert!(read < 3000, "{read}");
+    app.stop().await;
+}
