@@ -16,7 +16,7 @@ pub struct Gauges {
     pub awaiting_decision: i64,
     /// Jobs that Gladia had twice, ever.
     pub surplus_jobs: i64,
-    /// Copies of Gladia's that are still to be deleted.
+    /// Copies of Gladia's that are still to be deleted: one more than [`COUNTED`] where there are more.
     pub pending_deletions: i64,
     /// Jobs that wait for a slot: one more than [`COUNTED`] where there are more.
     pub queued_jobs: i64,
@@ -38,8 +38,9 @@ pub struct Gauges {
     pub open_lanes: i64,
 }
 
-/// Counts. Every part follows a partial index over few rows, whatever lies behind; but for what waits in line or to be
-/// delivered, of which so many are looked at and no more, and for the receipts of surplus jobs, which are few themselves.
+/// Counts. Every part follows a partial index over few rows, whatever lies behind; but for what waits in line, to be delivered or
+/// to be deleted at Gladia, of which so many are looked at and no more, and for the receipts of surplus jobs, which are few
+/// themselves.
 ///
 /// # Errors
 /// Where the database does not answer.
@@ -56,7 +57,8 @@ pub async fn read(conn: &mut PgConnection) -> sqlx::Result<Gauges> {
              WHERE finished_at IS NULL AND state = 'unknown' AND unknown_reason = 'awaiting_decision')
                 AS "awaiting_decision!",
             (SELECT count(*) FROM upstream_deletions WHERE reason = 'surplus') AS "surplus_jobs!",
-            (SELECT count(*) FROM upstream_deletions WHERE finished_at IS NULL) AS "pending_deletions!",
+            (SELECT count(*) FROM (SELECT FROM upstream_deletions WHERE finished_at IS NULL
+                                   ORDER BY next_try_at LIMIT $1::bigint + 1) few) AS "pending_deletions!",
             line.jobs AS "queued_jobs!", line.oldest_seconds AS oldest_queued_seconds,
             sent.submitting AS "submitting_jobs!", sent.unknown AS "unknown_jobs!", sent.processing AS "processing_jobs!",
             (SELECT count(*) FROM events

@@ -5,7 +5,6 @@
 
 use std::time::Duration;
 
-use chrono::{DateTime, Utc};
 use sqlx::{Connection, PgConnection};
 
 use super::{
@@ -18,17 +17,9 @@ use crate::domain::{
     words::words,
 };
 
-/// The first interval between tries; each is twice the one before.
-const FIRST_INTERVAL: Duration = Duration::from_secs(30);
+mod claim;
 
-/// The longest.
-const LONGEST_INTERVAL: Duration = Duration::from_mins(15);
-
-/// When a deletion whose file another job needs is looked at again, at the earliest.
-const SHORTEST_WAIT: Duration = Duration::from_secs(5);
-
-/// How many that are due are looked at for a claim.
-const MOST_LOOKED_AT: i64 = 100;
+pub use self::claim::{DueDeletion, claim};
 
 /// After this long a refusal is the last word. Gladia is at work on a job for two hours at most.
 const GIVEN_UP_AFTER: Duration = Duration::from_hours(7 * 24);
@@ -97,76 +88,6 @@ pub async fn take_back(conn: &mut PgConnection) -> sqlx::Result<u64> {
     .execute(conn)
     .await
     .map(|done| done.rows_affected())
-}
-
-/// A deletion to carry out now.
-#[derive(Debug)]
-pub struct DueDeletion {
-    /// What to delete.
-    pub gladia_id: String,
-    /// Whose it is.
-    pub job_id: JobId,
-    /// `deleted`, `retention` or `surplus`.
-    pub reason: String,
-    /// When it was asked for.
-    pub requested_at: DateTime<Utc>,
-}
-
-/// Claims deletions that are due, by moving their next try ahead.
-///
-/// A surplus is due once its job needs no other result any more, and never where it is the job's own result. What a version that
-/// asked for more than was wanted has left of a retention is due where the job says so, or else `retention_deletes` does. Nothing
-/// is due whose file another job needs, which has not ended: Gladia may delete the file along with it. It is looked at later, so that
-/// it does not stand before others each time, and that counts as no try.
-///
-/// # Errors
-/// Where the database does not answer.
-pub async fn claim(
-    conn: &mut PgConnection,
-    retention_deletes: bool,
-    limit: i64,
-) -> sqlx::Result<Vec<DueDeletion>> {
-    sqlx::query_as!(
-        DueDeletion,
-        r#"
-        WITH due AS MATERIALIZED (
-            SELECT d.gladia_id AS id, d.next_try_at AS due_since, EXISTS (
-                       SELECT FROM jobs other
-                       WHERE other.upload_id = coalesce(j.upload_id, j.erased_upload_id) AND other.finished_at IS NULL OFFSET 0
-                   ) AS must_wait
-            FROM upstream_deletions d JOIN jobs j ON j.id = d.job_id
-            WHERE d.finished_at IS NULL AND d.next_try_at <= gateway_now()
-              AND (d.reason <> 'surplus' OR j.deleted_at IS NOT NULL OR j.status = 'canceled'
-                   OR (j.status = 'done' AND j.gladia_id IS DISTINCT FROM d.gladia_id))
-              AND (d.reason <> 'retention' OR coalesce(j.deletes_at_gladia, $4))
-            ORDER BY d.next_try_at LIMIT $5
-            FOR UPDATE OF d SKIP LOCKED
-        ),
-        in_turn AS (
-            SELECT id, must_wait, row_number() OVER (PARTITION BY must_wait ORDER BY due_since) AS place FROM due
-        ),
-        moved AS (
-            UPDATE upstream_deletions
-            SET tries = CASE WHEN must_wait THEN tries ELSE tries + 1 END,
-                next_try_at = gateway_now() + CASE
-                    -- The longer it has been so, the longer it may go on.
-                    WHEN must_wait THEN least(greatest((gateway_now() - requested_at) / 4, make_interval(secs => $6)),
-                                              make_interval(secs => $3))
-                    ELSE make_interval(secs => least($2 * 2 ^ least(tries, 20), $3)) END
-            FROM in_turn WHERE gladia_id = in_turn.id AND (must_wait OR place <= $1)
-            RETURNING gladia_id, job_id, reason, requested_at, must_wait
-        )
-        SELECT gladia_id, job_id, reason, requested_at FROM moved WHERE NOT must_wait
-        "#,
-        limit,
-        FIRST_INTERVAL.as_secs_f64(),
-        LONGEST_INTERVAL.as_secs_f64(),
-        retention_deletes,
-        MOST_LOOKED_AT,
-        SHORTEST_WAIT.as_secs_f64(),
-    )
-    .fetch_all(conn)
-    .await
 }
 
 /// How a deletion ended.

@@ -3,6 +3,12 @@
 //! Gladia refuses while it is at work on a job, so a deletion may take hours; it is tried at growing intervals, by
 //! whichever replica claims it. The claim is committed before the call.
 
+use std::ops::ControlFlow;
+
+use tokio::{
+    task::JoinSet,
+    time::{Instant, timeout},
+};
 use tokio_util::sync::CancellationToken;
 
 use super::{ERROR_PAUSE, sweep_interval};
@@ -16,8 +22,11 @@ use crate::{
     gladia::{client::GladiaClient, delete::Deletion},
 };
 
-/// How many are under way at once in a process.
-const AT_ONCE: i64 = 4;
+/// How many are under way at once in a process: enough for some dozens a second, and not more than one client may ask of Gladia.
+const AT_ONCE: usize = 16;
+
+/// How many are claimed together at least, while others are under way: a claim costs as much for one.
+const CLAIMED_TOGETHER: usize = 4;
 
 /// Why Gladia still has what is to be deleted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -88,26 +97,55 @@ impl Eraser {
             in_long_time(upstream_deletions::take_back(&mut conn)).await?;
             return Ok(());
         }
-        loop {
-            let mut conn = self.pool.acquire().await?;
-            let due = in_time(upstream_deletions::claim(
-                &mut conn,
-                self.retention_deletes,
-                AT_ONCE,
-            ))
-            .await?;
-            drop(conn);
-            if due.is_empty() {
+        // As tasks, so that each goes on while the next ones are claimed, for which it may hold the last connection.
+        let mut under_way = JoinSet::new();
+        let mut claims_from = Instant::now();
+        let error = loop {
+            let free = AT_ONCE - under_way.len();
+            if free >= CLAIMED_TOGETHER && Instant::now() >= claims_from {
+                match self.claim(free).await {
+                    Ok(due) => {
+                        for due in due {
+                            under_way.spawn(self.clone().carry_out(due));
+                        }
+                    }
+                    Err(error) => break error,
+                }
+            }
+            if under_way.is_empty() {
                 return Ok(());
             }
-            let carried_out = due.iter().map(async |deletion| {
-                let answer = self.gladia.delete(&deletion.gladia_id).await;
-                in_time(self.note(deletion, answer)).await
-            });
-            for result in futures_util::future::join_all(carried_out).await {
-                result?;
+            // However long one takes, what has become due meanwhile does not wait for it.
+            match timeout(sweep_interval(), under_way.join_next()).await {
+                Ok(Some(Ok(Ok(ControlFlow::Break(()))))) => {
+                    claims_from = Instant::now() + ERROR_PAUSE;
+                }
+                Ok(Some(Ok(Err(error)))) => break error,
+                Ok(_) | Err(_) => {}
             }
-        }
+        };
+        // The others are written down as far as they can be.
+        while under_way.join_next().await.is_some() {}
+        Err(error)
+    }
+
+    /// Claims so many of what is due.
+    async fn claim(&self, most: usize) -> sqlx::Result<Vec<DueDeletion>> {
+        let mut conn = self.pool.acquire().await?;
+        let claimed = upstream_deletions::claim(&mut conn, self.retention_deletes, most);
+        in_time(claimed).await
+    }
+
+    /// Asks Gladia for a deletion. Where Gladia does not take it, which it may not for others either, the next ones rest.
+    async fn carry_out(self, due: DueDeletion) -> sqlx::Result<ControlFlow<()>> {
+        let answer = self.gladia.delete(&due.gladia_id).await;
+        let is_taken = !matches!(answer, Deletion::Failed(_));
+        in_time(self.note(&due, answer)).await?;
+        Ok(if is_taken {
+            ControlFlow::Continue(())
+        } else {
+            ControlFlow::Break(())
+        })
     }
 
     /// Writes down what Gladia answered.

@@ -1,5 +1,6 @@
 //! Deleting at Gladia what was erased here: when it is asked, what it may answer, and what is its last word.
 
+use gladia_gateway::domain::access::Scope;
 use serde_json::json;
 
 use crate::support::{
@@ -283,4 +284,75 @@ async fn a_surplus_is_deleted_once_its_job_is_done_and_the_result_never() {
     assert!(left.is_empty() || left == own, "{left}");
     assert_eq!(app.upstream.count("deletes").await, 2);
     app.finish().await;
+}
+
+/// A job that the retention has erased, and of which Gladia has very many copies, as if it were very many jobs.
+async fn fill_line_of_retention(app: &TestApp, copies: i64) {
+    let id = app.acme.start("old.mp3").await;
+    app.acme.wait_until_done(&id).await;
+    assert_eq!(app.acme.delete(&id).await.status, 204);
+    wait_for_receipt(&app.acme, &id, "deleted").await;
+    app.execute(&format!(
+        "INSERT INTO upstream_deletions (gladia_id, job_id, reason)
+         SELECT gen_random_uuid(), '{id}', 'retention' FROM generate_series(1, {copies})"
+    ))
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_caller_deletes_does_not_wait_for_what_a_retention_has_erased() {
+    let app = TestApp::builder()
+        .set("RETENTION_SECONDS", 3600)
+        .set("RETENTION_DELETES_AT_GLADIA", true)
+        .start()
+        .await;
+    let other = app.caller("other", Scope::Write).await;
+    let id = other.start("a.mp3").await;
+    other.wait_until_done(&id).await;
+    let slow = json!({ "operation": "delete", "kind": "delay", "milliseconds": 200 });
+    fill_line_of_retention(&app, 5000).await;
+    app.upstream.fault(&slow).await;
+    eventually("deletions of the retention", async || {
+        (app.rows("upstream_deletions WHERE reason = 'retention' AND tries > 0")
+            .await
+            > 0)
+        .then_some(())
+    })
+    .await;
+    assert_eq!(other.delete(&id).await.status, 204);
+    wait_for_receipt(&other, &id, "deleted").await;
+    let waiting = "upstream_deletions WHERE reason = 'retention' AND tries = 0";
+    assert!(app.rows(waiting).await > 2500);
+    let metrics = app.acme.with_key(None).get("/metrics").await.text();
+    let pending = metrics
+        .lines()
+        .find_map(|line| line.strip_prefix("gateway_upstream_deletions_pending "));
+    assert_eq!(pending, Some("5000"));
+    app.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_deletion_that_gladia_takes_long_over_holds_up_no_other() {
+    let app = TestApp::start().await;
+    let mut ids = Vec::new();
+    for number in 0..10 {
+        let id = app.acme.start(&format!("{number}.mp3")).await;
+        app.acme.wait_until_done(&id).await;
+        ids.push(id);
+    }
+    let slow = app.attempt(&ids[0]).await.gladia_id.unwrap();
+    let takes_long =
+        json!({ "operation": "delete", "kind": "delay", "milliseconds": 15_000, "match": slow });
+    app.upstream.fault(&takes_long).await;
+    assert_eq!(app.acme.delete(&ids[0]).await.status, 204);
+    eventually("try", async || (tries(&app).await == 1).then_some(())).await;
+    for id in &ids[1..] {
+        assert_eq!(app.acme.delete(id).await.status, 204);
+        wait_for_receipt(&app.acme, id, "deleted").await;
+    }
+    assert_eq!(
+        receipt(&app.acme, &ids[0]).await["gladia"]["status"],
+        "pending"
+    );
+    app.stop().await;
 }
