@@ -4,9 +4,12 @@
 //! whenever that ended: a row of jobs and what they cost belong together. Content is not needed for it, so erased jobs count
 //! on.
 
+use std::collections::HashMap;
+
 use chrono::NaiveDate;
 use sqlx::PgConnection;
 
+use super::timeline::begin_reading;
 use crate::domain::{
     ids::TenantId,
     usage::{Dimension, Grouping, Period, Usage},
@@ -66,7 +69,10 @@ impl Row {
     }
 }
 
-/// Counts what a tenant used, or, without one, what all did. At most `limit` groups, in no order.
+/// Counts what a tenant used, or, without one, what all did. At most about `limit` groups, in no order: where there are as many, there
+/// may be more.
+///
+/// Week by week, as of one instant: what is counted at once is sorted, and a year of a large tenant has no room in memory.
 ///
 /// # Errors
 /// Where the database does not answer.
@@ -75,7 +81,29 @@ pub async fn list(
     tenant_id: Option<TenantId>,
     period: Period,
     grouping: &Grouping,
-    limit: i64,
+    limit: usize,
+) -> sqlx::Result<Vec<UsageRow>> {
+    let mut tx = begin_reading(conn).await?;
+    let mut groups: HashMap<Vec<Option<String>>, Usage> = HashMap::new();
+    for week in period.weeks() {
+        for row in list_at_once(&mut tx, tenant_id, week, grouping, limit).await? {
+            *groups.entry(row.keys).or_default() += row.usage;
+        }
+        if groups.len() >= limit {
+            break;
+        }
+    }
+    tx.commit().await?;
+    let rows = groups.into_iter();
+    Ok(rows.map(|(keys, usage)| UsageRow { keys, usage }).collect())
+}
+
+async fn list_at_once(
+    conn: &mut PgConnection,
+    tenant_id: Option<TenantId>,
+    period: Period,
+    grouping: &Grouping,
+    limit: usize,
 ) -> sqlx::Result<Vec<UsageRow>> {
     let mut keys = grouping.metadata_keys();
     let rows = sqlx::query_as!(
@@ -125,7 +153,7 @@ pub async fn list(
         keys.next(),
         keys.next(),
         keys.next(),
-        limit,
+        i64::try_from(limit).unwrap_or(i64::MAX),
     )
     .fetch_all(conn)
     .await?;

@@ -1,6 +1,6 @@
 //! What was used: over which time, grouped by what, and the numbers that are counted.
 
-use std::{fmt, ops::AddAssign, str::FromStr};
+use std::{fmt, iter::successors, ops::AddAssign, str::FromStr};
 
 use chrono::{DateTime, Datelike, NaiveDate, NaiveTime, TimeDelta, Utc};
 
@@ -66,6 +66,15 @@ impl Period {
     #[must_use]
     pub fn to(&self) -> DateTime<Utc> {
         self.to
+    }
+
+    /// It in parts, one behind the other, none of which is longer than a week.
+    pub fn weeks(self) -> impl Iterator<Item = Self> {
+        let next = move |from: DateTime<Utc>| {
+            let to = (from + TimeDelta::weeks(1)).min(self.to);
+            (from < self.to).then_some(Self { from, to })
+        };
+        successors(next(self.from), move |week| next(week.to))
     }
 }
 
@@ -263,6 +272,29 @@ mod tests {
             period(Some("2024-01-01"), second_more),
             Err(NoPeriod::TooLong)
         );
+    }
+
+    #[test]
+    fn the_weeks_of_a_period_are_all_of_it_and_follow_one_another() {
+        for (to, count) in [
+            ("2026-01-01T12:00:01Z", 1),
+            ("2026-01-08T12:00:00Z", 1),
+            ("2026-01-08T12:00:01Z", 2),
+            ("2027-01-01", 53),
+        ] {
+            let period =
+                Period::new(Some(at("2026-01-01T12:00:00Z")), Some(at(to)), at(to)).unwrap();
+            let weeks: Vec<Period> = period.weeks().collect();
+            assert_eq!(weeks.len(), count, "{to}");
+            assert_eq!(weeks[0].from(), period.from());
+            assert_eq!(weeks[count - 1].to(), period.to());
+            assert!(weeks.windows(2).all(|two| two[0].to() == two[1].from()));
+            assert!(
+                weeks
+                    .iter()
+                    .all(|week| week.to() - week.from() <= TimeDelta::weeks(1))
+            );
+        }
     }
 
     #[test]

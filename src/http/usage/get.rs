@@ -1,5 +1,7 @@
 //! `GET /v1/usage`: what was used, and what Gladia bills for it.
 
+use std::time::Duration;
+
 use axum::{
     extract::{RawQuery, State},
     http::HeaderMap,
@@ -21,7 +23,10 @@ use crate::{
 };
 
 /// The most groups in a report.
-const MOST_ROWS: i64 = 10_000;
+const MOST_ROWS: usize = 10_000;
+
+/// How long is counted for a report: less than a request is worked on, so that whoever asks for too much learns so.
+const LONGEST: Duration = Duration::from_secs(90);
 
 /// Get what was used.
 ///
@@ -40,7 +45,7 @@ const MOST_ROWS: i64 = 10_000;
     ),
     responses(
         (status = 200, description = "What was used. As CSV (RFC 4180): a line of names, then the rows, without totals; what a spreadsheet would run as a formula has an apostrophe before it, also behind a semicolon, a tab or a line break in a value.", content((UsageReport = "application/json"), (String = "text/csv"))),
-        (status = 400, description = "Parameters break rules, all named; or there would be more than 10000 rows (`invalid-parameter`)."),
+        (status = 400, description = "Parameters break rules, all named; or there would be more than 10000 rows, or it would take longer than 90 seconds to count them (`invalid-parameter`)."),
         (status = 403, description = "`tenant` was given with a key whose scope is not `admin` (`forbidden`)."),
     ),
 )]
@@ -68,19 +73,50 @@ pub async fn get_usage(
             ));
         }
     };
-    let rows = db::usage::list(
+    let counted = db::usage::list(
         &mut conn,
         tenant_id,
         asked.period,
         &asked.grouping,
         MOST_ROWS + 1,
-    )
-    .await?;
-    if rows.len() > usize::try_from(MOST_ROWS).unwrap_or(usize::MAX) {
+    );
+    let rows = in_bounds(LONGEST, counted).await??;
+    if rows.len() > MOST_ROWS {
         let rule =
             format!("gives more than {MOST_ROWS} rows: choose a shorter period, or group by less");
         return Err(Problem::parameter("group_by", rule));
     }
     let format = asked.format.unwrap_or_else(|| accepted_format(&headers));
     Report::new(asked.period, asked.grouping, rows).answer(format)
+}
+
+/// What comes of counting, unless that takes too long.
+async fn in_bounds<T>(longest: Duration, counted: impl Future<Output = T>) -> Result<T, Problem> {
+    let counted = tokio::time::timeout(longest, counted).await;
+    counted.map_err(|_| {
+        let rule = format!(
+            "is so long before to that what ended in between is not counted within {} seconds: ask for shorter periods, a month \
+             or a week each, and add them up",
+            longest.as_secs()
+        );
+        Problem::parameter("from", rule)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::{pending, ready};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn what_takes_too_long_to_count_is_refused_for_its_period() {
+        let problem = in_bounds(Duration::from_millis(1), pending::<()>())
+            .await
+            .unwrap_err();
+        let told = serde_json::to_value(problem.into_body()).unwrap();
+        assert_eq!(told["type"], "urn:gladia-gateway:problem:invalid-parameter");
+        assert_eq!(told["errors"][0]["parameter"], "from");
+        assert_eq!(in_bounds(LONGEST, ready(7)).await.unwrap(), 7);
+    }
 }
