@@ -40,7 +40,6 @@ pub mod invariants;
 pub mod job_endings;
 pub mod job_metadata;
 pub mod jobs;
-pub mod left_over_keys;
 pub mod lines;
 pub mod look_ups;
 pub mod looks;

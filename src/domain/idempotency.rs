@@ -7,9 +7,6 @@ use sha2::{Digest, Sha256};
 
 use super::ids::{ApiKeyId, BatchId, JobId};
 
-/// What the gateway's own keys begin with, and no caller's, which is ASCII.
-pub const OWN_PREFIX: &str = "§";
-
 /// A caller's `Idempotency-Key`: 1 to 255 printable ASCII characters, no space at either end.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct IdempotencyKey(String);
@@ -32,7 +29,7 @@ impl IdempotencyKey {
     }
 
     /// The key of a create that comes without one: whose it is, with which program, and every byte of its body. No caller's
-    /// own key is like it.
+    /// own key is like it, since it is not ASCII.
     #[must_use]
     pub fn of_create(api_key_id: ApiKeyId, client: &[u8], body: &[u8]) -> (Self, Fingerprint) {
         let mut parts = Parts::of(Operation::CreateAgain);
@@ -41,7 +38,7 @@ impl IdempotencyKey {
         parts.add(body);
         let fingerprint = parts.finish();
         let text = BASE64_URL_SAFE_NO_PAD.encode(fingerprint.0);
-        (Self(format!("{OWN_PREFIX}{text}")), fingerprint)
+        (Self(format!("§{text}")), fingerprint)
     }
 
     /// The key.

@@ -5,8 +5,6 @@
 //! than that loses all of them about together, and its timeline then tells its beginning and its end as its row has them.
 //! What somebody has still to be told of stays, too.
 //! The lane of a host that nobody has been called at for that long goes with its deliveries.
-//!
-//! And idempotency keys go that a process left behind which ended before it gave them back.
 
 use std::time::Duration;
 
@@ -18,7 +16,6 @@ use tokio_util::sync::CancellationToken;
 use super::{ERROR_PAUSE, sweep_interval};
 use crate::db::{
     clock, deliveries, events,
-    left_over_keys::{self, Walked},
     pool::{Pool, in_time},
 };
 
@@ -30,24 +27,6 @@ const LANES: usize = 500;
 
 /// How often events are looked at again that were old and had to stay, and lanes, of which few are ever idle.
 const SECOND_LOOK_INTERVAL: Duration = Duration::from_mins(10);
-
-/// How many idempotency keys are looked at in one go. There are as many as jobs, and between two goes the worker rests.
-const KEYS_BATCH: i64 = 1000;
-
-/// How often all of them are walked past. What is left behind is little, and in nobody's way.
-const KEYS_INTERVAL: Duration = Duration::from_hours(24);
-
-/// How long a key has counted for nothing when it is deleted: far longer than the clocks of two servers differ.
-const KEYS_KEPT_FOR: Duration = Duration::from_hours(24);
-
-/// A walk past all idempotency keys.
-#[derive(Debug)]
-struct KeyWalk {
-    /// Where it has come to. `None`: it is to begin.
-    after: Option<Walked>,
-    /// When.
-    begins_at: Instant,
-}
 
 /// Deletes what is older than the retention of events.
 #[derive(Debug, Clone)]
@@ -65,10 +44,6 @@ impl Forgetter {
     pub async fn run(self, stop: CancellationToken) {
         let mut looked_through = 0;
         let mut second_look_at = Instant::now();
-        let mut keys = KeyWalk {
-            after: None,
-            begins_at: Instant::now(),
-        };
         loop {
             if Instant::now() >= second_look_at {
                 looked_through = 0;
@@ -79,16 +54,6 @@ impl Forgetter {
                 };
                 if let Err(error) = forgotten {
                     tracing::warn!(%error, "Could not delete idle lanes; trying again later");
-                }
-            }
-            if Instant::now() >= keys.begins_at {
-                let forgotten = tokio::select! {
-                    () = stop.cancelled() => return,
-                    forgotten = self.forget_keys(&mut keys) => forgotten,
-                };
-                if let Err(error) = forgotten {
-                    tracing::warn!(%error, "Could not delete idempotency keys that were left behind; trying again later");
-                    keys.begins_at = Instant::now() + SECOND_LOOK_INTERVAL;
                 }
             }
             let swept = tokio::select! {
@@ -114,29 +79,6 @@ impl Forgetter {
         let mut conn = self.pool.acquire().await?;
         let kept_since = self.kept_since(&mut conn).await?;
         while in_time(deliveries::forget_lanes(&mut conn, kept_since, LANES)).await? == LANES {}
-        Ok(())
-    }
-
-    /// Deletes those of a batch of idempotency keys that were left behind, after the one that the walk has come to.
-    async fn forget_keys(&self, keys: &mut KeyWalk) -> sqlx::Result<()> {
-        let mut conn = self.pool.acquire().await?;
-        let after = keys.after.as_ref();
-        let listing = left_over_keys::list(&mut conn, after, KEYS_KEPT_FOR, KEYS_BATCH);
-        let mut walked = in_time(listing).await?;
-        let deleting = left_over_keys::delete(&mut conn, &walked, KEYS_KEPT_FOR);
-        let deleted = in_time(deleting).await?;
-        conn.put_back();
-        if deleted > 0 {
-            tracing::info!(
-                deleted,
-                "Deleted {deleted} idempotency keys that ended processes had left behind"
-            );
-        }
-        let is_full = i64::try_from(walked.len()).is_ok_and(|found| found == KEYS_BATCH);
-        keys.after = walked.pop().filter(|_| is_full);
-        if keys.after.is_none() {
-            keys.begins_at = Instant::now() + KEYS_INTERVAL;
-        }
         Ok(())
     }
 

@@ -2,9 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::support::{
-    TestApp, audio, builder::DRAIN, eventually, process::Process, rows::success, trickle,
-};
+use crate::support::{TestApp, audio, builder::DRAIN, eventually, rows::success};
 
 /// Waits until the job is erased, and gives the receipt.
 async fn wait_until_erased(app: &TestApp, id: &str) -> Value {
@@ -299,52 +297,4 @@ async fn files_that_jobs_use_are_walked_past_once_however_many_go() {
     .await;
     assert!(looked_up < 4 * (USED + UNUSED), "{looked_up}");
     app.finish().await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn idempotency_keys_that_ended_processes_left_behind_go_a_day_later_and_no_others() {
-    let mut app = TestApp::start().await;
-    app.pause_dispatch().await;
-    let body = json!({ "audio_url": "https://audio.example/a.mp3" });
-    let kept = app.acme.transcribe_once("kept", &body).await.expect(202);
-    let mut process = Process::serve(&app, &[]);
-    let caller = format!("http://{}", process.address().await);
-    let caller = app.acme.at(&caller);
-    let (sender, form) = trickle();
-    let multipart = "multipart/form-data; boundary=b";
-    let upload = caller.raw("/v1/transcriptions/upload", multipart, form);
-    let upload = tokio::spawn(upload.header("Idempotency-Key", "left-behind").send());
-    let head = "--b\r\nContent-Disposition: form-data; name=\"audio\"; filename=\"a.wav\"\r\n\r\n";
-    sender
-        .send(&[head.as_bytes(), &audio::short()].concat())
-        .await;
-    eventually("reservation", async || {
-        (app.rows("idempotency_keys").await == 2).then_some(())
-    })
-    .await;
-    caller.v2_start(&body).await;
-    drop(process);
-    assert!(upload.await.unwrap().is_err());
-    assert_eq!(app.rows("idempotency_keys").await, 3);
-
-    app.set_clock_ahead("25 hours").await;
-    let another = json!({ "audio_url": "https://audio.example/b.mp3" });
-    app.acme.v2_start(&another).await;
-    assert!(app.replicas[0].stop(DRAIN).await);
-    assert_eq!(app.rows("idempotency_keys").await, 4);
-    // That one counts no more either, but lately.
-    app.set_clock_ahead("25 hours 10 minutes").await;
-    let young = "SELECT key FROM idempotency_keys ORDER BY created_at DESC LIMIT 1";
-    let young: String = app.scalar(young).await;
-    app.add_replica(&[]).await;
-    eventually("end of what was left behind", async || {
-        (app.rows("idempotency_keys").await == 2).then_some(())
-    })
-    .await;
-    let is_kept = format!("idempotency_keys WHERE key = '{young}'");
-    assert_eq!(app.rows(&is_kept).await, 1);
-    let caller = app.acme.at(&app.replicas[1].base);
-    let again = caller.transcribe_once("kept", &body).await.expect(202);
-    assert_eq!(again["id"], kept["id"]);
-    app.stop().await;
 }
