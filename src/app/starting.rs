@@ -1,9 +1,6 @@
 //! Starting: the addresses are served while the database is still to be brought up, which may take as long as a migration does.
 
-use std::{
-    sync::{Arc, atomic::Ordering},
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
 use tokio_util::task::AbortOnDropHandle;
 
@@ -67,6 +64,7 @@ impl Starting {
                     error = format!("{error:#}"),
                     "Starting without the database: callbacks are kept in CALLBACK_SPOOL_DIR, everything else is refused"
                 );
+                state.start.away();
                 let starting = gateway.clone();
                 gateway.spawn("start", starting.start_late(settings, state));
                 Ok(())
@@ -80,7 +78,7 @@ impl Gateway {
     /// Starts what needs the database, which has been brought up.
     fn begin(&self, settings: &ServeSettings, state: &AppState) -> anyhow::Result<()> {
         state.intake.database_is_up();
-        state.is_started.store(true, Ordering::Release);
+        state.start.up();
         workers::spawn(self, settings, state)?;
         tracing::info!("Started: the database is up, and everything is served");
         Ok(())

@@ -5,6 +5,7 @@ use std::time::Duration;
 use clap::{ArgAction, Args};
 
 use super::values::{metadata_key, seconds, whole};
+use crate::domain::repeats::LONGEST_WINDOW;
 
 /// What requests may cost.
 #[derive(Args, Debug, Clone)]
@@ -111,7 +112,7 @@ pub struct RequestSettings {
         env = "V2_CREATE_REPEAT_SECONDS",
         value_name = "SECONDS",
         default_value = "30",
-        value_parser = seconds(0..=600),
+        value_parser = seconds(0..=LONGEST_WINDOW.as_secs()),
     )]
     pub v2_create_repeat_window: Duration,
 

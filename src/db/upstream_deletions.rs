@@ -19,7 +19,7 @@ use crate::domain::{
 
 mod claim;
 
-pub use self::claim::{DueDeletion, claim};
+pub use self::claim::{DueDeletion, claim_asked, claim_of_retention};
 
 /// After this long a refusal is the last word. Gladia is at work on a job for two hours at most.
 const GIVEN_UP_AFTER: Duration = Duration::from_hours(7 * 24);

@@ -13,6 +13,9 @@ const SOONEST: Duration = Duration::from_millis(250);
 /// When they have come at the latest.
 const LATEST: Duration = Duration::from_secs(3);
 
+/// For how long a create may count at most, whatever a process is set to.
+pub const LONGEST_WINDOW: Duration = Duration::from_mins(10);
+
 /// What begins the SDK's own word in `x-gladia-version`, such as `SdkPython/2.2.1`. A program's own words stand before it.
 const SDK: &[u8] = b"Sdk";
 

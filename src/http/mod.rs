@@ -8,7 +8,7 @@
 //! briefly as they can take it ([`compression`]). What happens is told as it happens ([`sse`]). [`serve`] has the connections, and
 //! [`connections`] says how many. Beyond capacity, requests are refused early ([`overload`]).
 
-use std::{future::ready, time::Duration};
+use std::time::Duration;
 
 use axum::{
     Router,
@@ -55,6 +55,7 @@ pub mod request_id;
 pub mod serve;
 pub mod signing_secret;
 pub mod sse;
+pub mod start;
 pub mod state;
 pub mod trace_context;
 pub mod transcriptions;
@@ -65,6 +66,9 @@ pub mod wait;
 pub mod webhook_endpoints;
 pub mod webhooks;
 pub mod zstd_frame;
+
+/// How long requests wait for a start, most of which take a blink.
+const START_PATIENCE: Duration = Duration::from_secs(5);
 
 /// How long until callers may come again while the database is still to be brought up.
 const START_RETRY_AFTER: Duration = Duration::from_secs(5);
@@ -128,10 +132,17 @@ fn in_turn(
     request: Request,
     next: Next,
 ) -> impl Future<Output = Response> {
-    match refuse_before_start(&state) {
-        Ok(()) => overload::handle(state, request, next).left_future(),
-        Err(problem) => ready(problem.into_response()).right_future(),
+    if state.start.is_up() {
+        return overload::handle(state, request, next).left_future();
     }
+    let started = async move {
+        match wait_for_start(&state).await {
+            Ok(()) => overload::handle(state, request, next).await,
+            Err(problem) => problem.into_response(),
+        }
+    };
+    // Everybody who comes later has no room for it.
+    started.boxed().right_future()
 }
 
 fn once_started(
@@ -139,15 +150,22 @@ fn once_started(
     request: Request,
     next: Next,
 ) -> impl Future<Output = Response> {
-    match refuse_before_start(&state) {
-        Ok(()) => hand_on(request, next).left_future(),
-        Err(problem) => ready(problem.into_response()).right_future(),
+    if state.start.is_up() {
+        return hand_on(request, next).left_future();
     }
+    let started = async move {
+        match wait_for_start(&state).await {
+            Ok(()) => hand_on(request, next).await,
+            Err(problem) => problem.into_response(),
+        }
+    };
+    started.boxed().right_future()
 }
 
 /// Until the database has been brought up, nothing but callbacks can be taken.
-fn refuse_before_start(state: &AppState) -> Result<(), Problem> {
-    if state.is_started() {
+async fn wait_for_start(state: &AppState) -> Result<(), Problem> {
+    let started = state.start.wait(START_PATIENCE);
+    if state.stopping.run_until_cancelled(started).await == Some(true) {
         return Ok(());
     }
     let problem = Problem::new(

@@ -1,13 +1,6 @@
 //! What handlers share.
 
-use std::{
-    ops::Deref,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
-    time::Duration,
-};
+use std::{ops::Deref, sync::Arc, time::Duration};
 
 use metrics_exporter_prometheus::PrometheusHandle;
 use tokio::sync::Semaphore;
@@ -27,6 +20,7 @@ use crate::{
         presumed::KnownKeys,
         request_id,
         sse::Streams,
+        start::Start,
         wait::WaitingRoom,
     },
     journal::intake::Intake,
@@ -95,7 +89,7 @@ pub struct Shared {
     /// Where callbacks are kept.
     pub intake: Intake,
     /// Whether the database has been brought up, so that the API can be served.
-    pub is_started: Arc<AtomicBool>,
+    pub start: Start,
     /// How many callback bodies are held in memory at once.
     pub callback_permits: Arc<Semaphore>,
     /// Work that goes on when its caller has hung up, and that a shutdown waits for.
@@ -119,12 +113,6 @@ pub struct Shared {
 }
 
 impl Shared {
-    /// Whether the database has been brought up.
-    #[must_use]
-    pub fn is_started(&self) -> bool {
-        self.is_started.load(Ordering::Acquire)
-    }
-
     /// Waits for a connection for the request that is being handled. A body, or a task that goes on without its caller, says whose
     /// it is: `callers.acquire(Some(tenant_id))`.
     ///

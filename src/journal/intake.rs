@@ -59,6 +59,8 @@ pub struct Intake {
     group_commit: GroupCommit<CallbackCommitter>,
     compressing: CompressorPlaces,
     is_away: Arc<AtomicBool>,
+    /// Whether its tables are those of this version. What would be made of a callback with others nobody knows.
+    is_up: Arc<AtomicBool>,
 }
 
 /// What an intake is made of.
@@ -185,6 +187,7 @@ impl Intake {
             announcer: parts.announcer,
             compressing: CompressorPlaces::of_machine(),
             is_away: Arc::new(AtomicBool::new(true)),
+            is_up: Arc::default(),
         }
     }
 
@@ -214,6 +217,7 @@ impl Intake {
 
     /// Says that it has been brought up. Until then it counts as away.
     pub fn database_is_up(&self) {
+        self.is_up.store(true, Ordering::Relaxed);
         self.is_away.store(false, Ordering::Relaxed);
     }
 
@@ -323,6 +327,7 @@ impl Intake {
         };
         // The database may be back, and nothing else is left to try.
         if was_away
+            && self.is_up.load(Ordering::Relaxed)
             && let Ok(outcome) = self.commit(arrival, &content, COMMIT_TIMEOUT).await
             && outcome != CallbackOutcome::UnknownAttempt
         {

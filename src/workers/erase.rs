@@ -3,9 +3,10 @@
 //! Gladia refuses while it is at work on a job, so a deletion may take hours; it is tried at growing intervals, by
 //! whichever replica claims it. The claim is committed before the call.
 
-use std::ops::ControlFlow;
+use std::{ops::ControlFlow, sync::Arc};
 
 use tokio::{
+    sync::Semaphore,
     task::JoinSet,
     time::{Instant, timeout},
 };
@@ -24,6 +25,9 @@ use crate::{
 
 /// How many are under way at once in a process: enough for some dozens a second, and not more than one client may ask of Gladia.
 const AT_ONCE: usize = 16;
+
+/// How many of them write down at once what Gladia answered: connections are needed by others.
+const NOTED_AT_ONCE: usize = 4;
 
 /// How many are claimed together at least, while others are under way: a claim costs as much for one.
 const CLAIMED_TOGETHER: usize = 4;
@@ -99,6 +103,7 @@ impl Eraser {
         }
         // As tasks, so that each goes on while the next ones are claimed, for which it may hold the last connection.
         let mut under_way = JoinSet::new();
+        let notes = Arc::new(Semaphore::new(NOTED_AT_ONCE));
         let mut claims_from = Instant::now();
         let error = loop {
             let free = AT_ONCE - under_way.len();
@@ -106,7 +111,7 @@ impl Eraser {
                 match self.claim(free).await {
                     Ok(due) => {
                         for due in due {
-                            under_way.spawn(self.clone().carry_out(due));
+                            under_way.spawn(self.clone().carry_out(due, Arc::clone(&notes)));
                         }
                     }
                     Err(error) => break error,
@@ -129,17 +134,37 @@ impl Eraser {
         Err(error)
     }
 
-    /// Claims so many of what is due.
+    /// Claims so many of what is due: what callers have asked for and what Gladia has twice, and, where that is less, what the
+    /// retention has erased. That may be millions at once, and nobody waits for it.
     async fn claim(&self, most: usize) -> sqlx::Result<Vec<DueDeletion>> {
         let mut conn = self.pool.acquire().await?;
-        let claimed = upstream_deletions::claim(&mut conn, self.retention_deletes, most);
-        in_time(claimed).await
+        let mut due = in_time(upstream_deletions::claim_asked(&mut conn, most)).await?;
+        let left = most - due.len();
+        if left > 0 {
+            let retained =
+                upstream_deletions::claim_of_retention(&mut conn, self.retention_deletes, left);
+            match in_time(retained).await {
+                Ok(retained) => due.extend(retained),
+                // What is claimed is carried out.
+                Err(error) if !due.is_empty() => {
+                    tracing::warn!(%error, "Could not look for deletions of the retention; trying again");
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(due)
     }
 
     /// Asks Gladia for a deletion. Where Gladia does not take it, which it may not for others either, the next ones rest.
-    async fn carry_out(self, due: DueDeletion) -> sqlx::Result<ControlFlow<()>> {
+    async fn carry_out(
+        self,
+        due: DueDeletion,
+        notes: Arc<Semaphore>,
+    ) -> sqlx::Result<ControlFlow<()>> {
         let answer = self.gladia.delete(&due.gladia_id).await;
         let is_taken = !matches!(answer, Deletion::Failed(_));
+        // It is never closed.
+        let _turn = notes.acquire().await;
         in_time(self.note(&due, answer)).await?;
         Ok(if is_taken {
             ControlFlow::Continue(())

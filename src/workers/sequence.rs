@@ -127,11 +127,14 @@ impl Sequencer {
             return Ok(one.is_some());
         }
         let began = Instant::now();
-        if let Some(crowd) = line.crowd.to_pass_over(began) {
+        if let Some(crowd) = line.crowd.passed_over(began) {
             let others = self.number_batch(conn, mode, crowd, line.batch).await?;
             let full = others.as_ref().filter(|others| others.is_full);
             let tenant_ids = full.map(|full| &*full.tenant_ids);
             line.crowd.note_others(tenant_ids, began.elapsed());
+            if let Some(others) = &others {
+                line.batch = next_batch(line.batch, others.tenant_ids.len(), others.deliveries);
+            }
             conn = self.pool.acquire().await?;
         }
         let first = self.number_batch(conn, mode, &[], line.batch).await?;

@@ -1,6 +1,7 @@
 //! Migrations that meet others at work, what a role is set to, and what is answered and left behind meanwhile.
 
 use gladia_gateway::{db, domain::ids::AttemptId};
+use serde_json::json;
 use sqlx::{AssertSqlSafe, Connection, PgConnection, migrate::Migrate};
 use url::Url;
 use uuid::Uuid;
@@ -131,17 +132,18 @@ async fn a_process_that_migrates_answers_probes_and_keeps_callbacks_where_it_has
     let database = ("DATABASE_URL", url.as_str());
     let spool = ("CALLBACK_SPOOL_DIR", directory.setting());
     let mut processes = [
-        (Process::serve(&app, &[database]), 503, 503),
-        (Process::serve(&app, &[database, spool]), 200, 200),
+        (Process::serve(&app, &[database]), 503),
+        (Process::serve(&app, &[database, spool]), 200),
     ];
     until_waiting(&app, true).await;
     let mut callers = Vec::new();
-    for (process, readiness, callback) in &mut processes {
+    for (process, callback) in &mut processes {
         let base = format!("http://{}", process.listens().await);
         let caller = app.acme.at(&base);
         let anonymous = caller.with_key(None);
         assert_eq!(anonymous.get("/livez").await.status, 200);
-        assert_eq!(anonymous.get("/readyz").await.status, *readiness);
+        // Whoever rolls an update out leaves those that are up until this one is.
+        assert_eq!(anonymous.get("/readyz").await.status, 503);
         assert_eq!(anonymous.get("/readyz?for=api").await.status, 503);
         let refused = caller.get("/v1/transcriptions").await;
         refused.problem(503, "database-unavailable");
@@ -169,10 +171,53 @@ async fn a_process_that_migrates_answers_probes_and_keeps_callbacks_where_it_has
         })
         .await;
     }
-    for (process, ..) in processes {
+    for (process, _) in processes {
         process.terminate();
         process.log().await;
     }
+    somebody.close().await.unwrap();
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_comes_while_a_start_takes_a_moment_waits_for_it() {
+    let app = TestApp::start().await;
+    let url = schema_at(&app, "22").await;
+    let mut somebody = PgConnection::connect(app.database_url()).await.unwrap();
+    let mut open = somebody.begin().await.unwrap();
+    sqlx::raw_sql("LOCK TABLE other.jobs IN ACCESS EXCLUSIVE MODE")
+        .execute(&mut *open)
+        .await
+        .unwrap();
+    let key = app.acme.key.clone().unwrap();
+    let variables = [
+        ("DATABASE_URL", url.as_str()),
+        ("BOOTSTRAP_API_KEY", key.as_str()),
+    ];
+    let mut process = Process::serve(&app, &variables);
+    until_waiting(&app, true).await;
+    let base = format!("http://{}", process.listens().await);
+    let caller = app.acme.at(&base);
+    let attempt = AttemptId(Uuid::now_v7());
+    let address = app
+        .callback_keys
+        .callback_url(&base.parse().unwrap(), attempt);
+    let body = json!({ "audio_url": "https://audio.example/spoken.mp3" });
+    let callback = async { Answer::to(app.http.post(address).body(success("G-1", "words"))).await };
+    let ends = async {
+        assert_eq!(caller.with_key(None).get("/livez").await.status, 200);
+        open.rollback().await.unwrap();
+    };
+    let (created, taken, ()) = tokio::join!(caller.transcribe(&body), callback, ends);
+    created.expect(202);
+    // Its attempt was looked for.
+    let problem = taken.problem(503, "database-unavailable");
+    assert_eq!(
+        problem["detail"],
+        "The attempt is not known here yet. Come again."
+    );
+    process.terminate();
+    process.log().await;
     somebody.close().await.unwrap();
     app.finish().await;
 }

@@ -153,9 +153,9 @@ async fn be_told(app: &TestApp) -> Vec<String> {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_gladia_says_is_told_without_what_opens_anything() {
     let app = TestApp::start().await;
-    let said = "callback_config.url https://gateway.example/callbacks/gladia/0199/test.token-secret and \
+    let said = "audio_url https://gateway.example/callbacks/gladia/0199/test.token-secret and \
                 https://user:user-secret@audio.example/a.mp3?X-Amz-Signature=presigned-secret cannot be reached";
-    let told = "callback_config.url https://gateway.example/callbacks/gladia/… and https://@audio.example/a.mp3? cannot be reached";
+    let told = "audio_url https://gateway.example/callbacks/gladia/… and https://@audio.example/a.mp3? cannot be reached";
     let refusal = json!({ "statusCode": 400, "message": "No", "validation_errors": [said] });
     app.upstream
         .fault(&json!({ "operation": "create", "kind": "status", "status": 400, "times": 1, "body": refusal.to_string() }))

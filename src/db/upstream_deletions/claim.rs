@@ -70,31 +70,16 @@ macro_rules! claim_deletions {
     };
 }
 
-/// Claims deletions that are due, by moving their next try ahead: what callers have asked for and what Gladia has twice, and, where
-/// that is less than `limit`, what the retention has erased. That may be millions at once, and nobody waits for it.
+/// Claims deletions that callers have asked for and are due, and those of what Gladia has twice, by moving their next try ahead.
 ///
-/// A surplus is due once its job needs no other result any more, and never where it is the job's own result. What a version that
-/// asked for more than was wanted has left of a retention is due where the job says so, or else `retention_deletes` does. Nothing
-/// is due whose file another job needs, which has not ended: Gladia may delete the file along with it. It is looked at later, so that
-/// it does not stand before others each time, and that counts as no try.
+/// A surplus is due once its job needs no other result any more, and never where it is the job's own result. Nothing is due whose
+/// file another job needs, which has not ended: Gladia may delete the file along with it. It is looked at later, so that it does not
+/// stand before others each time, and that counts as no try.
 ///
 /// # Errors
 /// Where the database does not answer.
-pub async fn claim(
-    conn: &mut PgConnection,
-    retention_deletes: bool,
-    limit: usize,
-) -> sqlx::Result<Vec<DueDeletion>> {
-    let mut due = claim_asked(&mut *conn, limit).await?;
-    if due.len() < limit {
-        let left = limit - due.len();
-        due.extend(claim_of_retention(conn, retention_deletes, left).await?);
-    }
-    Ok(due)
-}
-
-/// Along `upstream_deletions_asked`.
-async fn claim_asked(conn: &mut PgConnection, limit: usize) -> sqlx::Result<Vec<DueDeletion>> {
+pub async fn claim_asked(conn: &mut PgConnection, limit: usize) -> sqlx::Result<Vec<DueDeletion>> {
+    // Along `upstream_deletions_asked`.
     claim_deletions!(
         r#"d.reason <> 'retention'
                   AND (d.reason <> 'surplus' OR j.deleted_at IS NOT NULL OR j.status = 'canceled'
@@ -109,12 +94,17 @@ async fn claim_asked(conn: &mut PgConnection, limit: usize) -> sqlx::Result<Vec<
     .await
 }
 
-/// Along `upstream_deletions_due`, past what else is due and cannot be carried out yet.
-async fn claim_of_retention(
+/// Claims deletions of what the retention has erased, likewise. What a version that asked for more than was wanted has left is due
+/// where the job says so, or else `retention_deletes` does.
+///
+/// # Errors
+/// Where the database does not answer.
+pub async fn claim_of_retention(
     conn: &mut PgConnection,
     retention_deletes: bool,
     limit: usize,
 ) -> sqlx::Result<Vec<DueDeletion>> {
+    // Along `upstream_deletions_due`, past what else is due and cannot be carried out yet.
     claim_deletions!(
         r#"d.reason = 'retention' AND coalesce(j.deletes_at_gladia, $6)"#,
         i64::try_from(limit).unwrap_or(i64::MAX),

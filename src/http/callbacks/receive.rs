@@ -25,6 +25,9 @@ use crate::{
     journal::intake::{Arrival, NotKept, Taken},
 };
 
+/// How long a callback waits for the process to have started, where it can be kept nowhere else.
+const START_PATIENCE: Duration = Duration::from_secs(10);
+
 /// How long a callback waits for its turn before Gladia is asked to come again.
 const TURN_TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -113,8 +116,11 @@ fn verify(state: &AppState, attempt: &str, token: &str) -> Option<AttemptId> {
 /// may never send it again.
 async fn receive(state: &AppState, arrival: Arrival, body: Body) -> Result<Taken, Problem> {
     // What tables that are not those of this version make of it nobody knows.
-    if !state.is_started() && state.intake.spool().is_none() {
-        return Err(come_again("The gateway is waiting for its database."));
+    if state.intake.spool().is_none() && !state.start.is_up() {
+        let started = state.start.wait(START_PATIENCE);
+        if state.stopping.run_until_cancelled(started).await != Some(true) {
+            return Err(come_again("The gateway is waiting for its database."));
+        }
     }
     let permits = Arc::clone(&state.callback_permits);
     let turn = tokio::time::timeout(TURN_TIMEOUT, permits.acquire_owned())

@@ -25,6 +25,8 @@ use crate::{
 /// A database that takes longer is taken for away.
 const PING_TIMEOUT: Duration = Duration::from_secs(2);
 
+const NOT_BROUGHT_UP: &str = "the gateway is waiting for its database to be brought up\n";
+
 /// Looks whether what is asked for can be done.
 pub async fn get_readyz(
     State(state): State<AppState>,
@@ -53,6 +55,10 @@ pub async fn get_readyz(
         )
             .into_response();
     }
+    // Before that it may turn out to be of no use, and whoever came before it is still there.
+    if !state.start.is_decided() {
+        return (StatusCode::SERVICE_UNAVAILABLE, NOT_BROUGHT_UP).into_response();
+    }
     // The disk answers sooner than a database that does not. One that does not either counts as one that cannot be written.
     if !is_for_api
         && let Some(spool) = state.intake.spool()
@@ -69,8 +75,8 @@ pub async fn get_readyz(
 /// Why the database is of no use, if so.
 async fn find_fault_of_database(state: &AppState, readings: &Readings) -> Option<&'static str> {
     // Migrations may take long, and it answers all the while.
-    if !state.is_started() {
-        return Some("the gateway is waiting for its database to be brought up\n");
+    if !state.start.is_up() {
+        return Some(NOT_BROUGHT_UP);
     }
     let answered = readings.takes_writes.get(|| ping(state.pool.clone()));
     match answered.await {

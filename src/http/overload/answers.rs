@@ -20,7 +20,7 @@ use axum::{
 use http_body::{Frame, SizeHint};
 
 use super::{
-    bodies::{Bodies, Held},
+    bodies::{Bodies, Forced, Held},
     refusals::{Overload, Refusals},
 };
 use crate::{domain::ids::TenantId, http::body::content_length};
@@ -116,7 +116,7 @@ impl Answers {
     /// Where its answer would have to be sent, and the tenant has not taken too many of those yet.
     pub fn let_in(&self, by: Option<TenantId>, need: Need) -> Result<(), Overload> {
         let bodies = self.lock();
-        if need == Need::Certain && bodies.is_forced_enough(by) {
+        if need == Need::Certain && bodies.is_owed_enough(by) {
             return Err(self.refuse(bodies));
         }
         Ok(())
@@ -136,28 +136,28 @@ impl Answers {
             by: Some(by),
             bytes,
         };
-        self.lock().force(body);
-        self.room(body, true)
+        self.lock().force(body, Forced::Begun);
+        self.room(body, Some(Forced::Begun))
     }
 
-    fn room(&self, body: Held, is_forced: bool) -> Room {
+    fn room(&self, body: Held, forced: Option<Forced>) -> Room {
         Room {
             answers: self.clone(),
             body,
-            is_forced,
+            forced,
         }
     }
 
     fn take(&self, body: Held, need: Need) -> Result<Room, Overload> {
         let mut bodies = self.lock();
-        let has_room = bodies.try_hold(body);
-        if !has_room {
-            if need == Need::Refusable {
-                return Err(self.refuse(bodies));
-            }
-            bodies.force(body);
+        if bodies.try_hold(body) {
+            return Ok(self.room(body, None));
         }
-        Ok(self.room(body, !has_room))
+        if need == Need::Refusable {
+            return Err(self.refuse(bodies));
+        }
+        bodies.force(body, Forced::Owed);
+        Ok(self.room(body, Some(Forced::Owed)))
     }
 
     /// Counts a refusal, and says now and then that there are some.
@@ -194,16 +194,15 @@ fn bytes_of(response: &Response) -> usize {
 pub struct Room {
     answers: Answers,
     body: Held,
-    is_forced: bool,
+    forced: Option<Forced>,
 }
 
 impl Drop for Room {
     fn drop(&mut self) {
         let mut bodies = self.answers.lock();
-        if self.is_forced {
-            bodies.let_go_forced(self.body);
-        } else {
-            bodies.let_go(self.body);
+        match self.forced {
+            Some(why) => bodies.let_go_forced(self.body, why),
+            None => bodies.let_go(self.body),
         }
     }
 }

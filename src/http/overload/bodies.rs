@@ -24,12 +24,23 @@ pub struct Bodies {
     held_by: HashMap<Option<TenantId>, Own>,
 }
 
+/// Why room is taken whether or not there is any.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Forced {
+    /// It answers what was done.
+    Owed,
+    /// It is a part of an answer that has begun.
+    Begun,
+}
+
 /// What is one tenant's.
 #[derive(Debug, Default, Clone, Copy)]
 struct Own {
     bytes: usize,
     /// How much of that was taken whether or not there was room.
     forced: usize,
+    /// How much of that answers what was done.
+    owed: usize,
 }
 
 impl Own {
@@ -71,10 +82,13 @@ impl Bodies {
     }
 
     /// Takes room, whether or not there is any.
-    pub fn force(&mut self, body: Held) {
+    pub fn force(&mut self, body: Held, why: Forced) {
         self.change(body.by, |own| {
             own.bytes += body.bytes;
             own.forced += body.bytes;
+            if why == Forced::Owed {
+                own.owed += body.bytes;
+            }
         });
     }
 
@@ -86,16 +100,20 @@ impl Bodies {
     }
 
     /// Gives back what was forced.
-    pub fn let_go_forced(&mut self, body: Held) {
+    pub fn let_go_forced(&mut self, body: Held, why: Forced) {
         self.change(body.by, |own| {
             own.bytes = own.bytes.saturating_sub(body.bytes);
             own.forced = own.forced.saturating_sub(body.bytes);
+            if why == Forced::Owed {
+                own.owed = own.owed.saturating_sub(body.bytes);
+            }
         });
     }
 
-    /// Whether a tenant has forced more than is left to others, and is not to force any more.
-    pub fn is_forced_enough(&self, by: Option<TenantId>) -> bool {
-        self.own(by).forced > self.most.saturating_sub(self.counted)
+    /// Whether a tenant is owed more answers than is left to others, and some, and is not to be owed any more.
+    pub fn is_owed_enough(&self, by: Option<TenantId>) -> bool {
+        let left = self.most.saturating_sub(self.counted);
+        self.own(by).owed > left.max(self.most / 16)
     }
 
     fn own(&self, by: Option<TenantId>) -> Own {
@@ -139,19 +157,19 @@ mod tests {
     #[test]
     fn what_a_tenant_forces_beyond_its_half_takes_nothing_from_others() {
         let mut bodies = Bodies::new(100);
-        assert!(!bodies.is_forced_enough(of(1, 0).by));
+        assert!(!bodies.is_owed_enough(of(1, 0).by));
         for _ in 0..10 {
-            bodies.force(of(1, 60));
+            bodies.force(of(1, 60), Forced::Owed);
         }
-        assert!(bodies.is_forced_enough(of(1, 0).by));
+        assert!(bodies.is_owed_enough(of(1, 0).by));
         assert!(!bodies.have_room_for(of(1, 1)));
-        assert!(!bodies.is_forced_enough(of(2, 0).by));
+        assert!(!bodies.is_owed_enough(of(2, 0).by));
         assert!(bodies.try_hold(of(2, 25)));
         assert!(!bodies.try_hold(of(2, 1)));
         assert!(bodies.try_hold(of(3, 25)));
         assert_eq!((bodies.held(), bodies.counted), (650, 100));
         for _ in 0..10 {
-            bodies.let_go_forced(of(1, 60));
+            bodies.let_go_forced(of(1, 60), Forced::Owed);
         }
         bodies.let_go(of(2, 25));
         bodies.let_go(of(3, 25));
@@ -164,9 +182,24 @@ mod tests {
         let mut bodies = Bodies::new(100);
         assert!(bodies.try_hold(of(1, 50)));
         assert!(!bodies.try_hold(of(1, 1)));
-        assert!(!bodies.is_forced_enough(of(1, 0).by));
-        bodies.force(of(1, 51));
-        assert!(bodies.is_forced_enough(of(1, 0).by));
+        assert!(!bodies.is_owed_enough(of(1, 0).by));
+        bodies.force(of(1, 51), Forced::Owed);
+        assert!(bodies.is_owed_enough(of(1, 0).by));
         assert_eq!((bodies.held(), bodies.counted), (101, 50));
+    }
+
+    #[test]
+    fn whoever_reads_while_others_take_everything_may_still_do_something() {
+        let mut bodies = Bodies::new(100);
+        for tenant in [1, 2] {
+            bodies.force(of(tenant, 60), Forced::Begun);
+        }
+        bodies.force(of(3, 10), Forced::Begun);
+        bodies.force(of(3, 6), Forced::Owed);
+        for tenant in [1, 2, 3] {
+            assert!(!bodies.is_owed_enough(of(tenant, 0).by));
+        }
+        bodies.force(of(3, 1), Forced::Owed);
+        assert!(bodies.is_owed_enough(of(3, 0).by));
     }
 }

@@ -17,6 +17,9 @@ const SHARE: usize = 8;
 /// does it again.
 const REST: u32 = 3;
 
+/// For how long nobody does it again that was given up.
+const REST_UNTIL_KNOWN: Duration = Duration::from_mins(1);
+
 /// How many deliveries one commit is to make: everybody waits for it.
 const MOST_DELIVERIES: usize = 2000;
 
@@ -29,9 +32,14 @@ pub(super) struct Crowd {
 
 impl Crowd {
     /// Whose events are to be passed over now, so that the others' are found. `None`: whoever came first is next.
-    pub(super) fn to_pass_over(&self, now: Instant) -> Option<&[TenantId]> {
+    pub(super) fn passed_over(&mut self, now: Instant) -> Option<&[TenantId]> {
         let rests = self.rests_until.is_some_and(|until| now < until);
-        (!self.tenant_ids.is_empty() && !rests).then_some(&self.tenant_ids)
+        if self.tenant_ids.is_empty() || rests {
+            return None;
+        }
+        // Until it is known how long it took: it may be given up.
+        self.rests_until = Some(now + REST_UNTIL_KNOWN);
+        Some(&self.tenant_ids)
     }
 
     /// After a batch of whoever came first: whose the events are, where it was full.

@@ -29,7 +29,7 @@ use crate::{
         access::Caller,
         idempotency::{Fingerprint, IdempotencyKey},
         ids::JobId,
-        repeats::{Verdict, comes_again_by_itself, judge},
+        repeats::{LONGEST_WINDOW, Verdict, comes_again_by_itself, judge},
     },
     http::{
         idempotency::HeldKey,
@@ -55,6 +55,11 @@ const SETTLING: Duration = Duration::from_secs(2);
 /// How much longer than it may wait, and than the first may count from its commit on, what is known of the first can lie ahead of
 /// when the second came: statements take their time. What lies further ahead was noted by a clock that has gone back since.
 const LEEWAY: Duration = Duration::from_mins(1);
+
+/// How far ahead that can be: the first may be of a process that was set to the most.
+const FURTHEST: Duration = LONGEST_WINDOW
+    .saturating_add(PATIENCE)
+    .saturating_add(LEEWAY);
 
 /// How often it looks.
 const LOOK_INTERVAL: Duration = Duration::from_millis(25);
@@ -145,8 +150,7 @@ impl CreateKey {
                     return Ok(Claimed::Second(first.job_id));
                 }
                 let by_itself = self.comes_again_by_itself;
-                let furthest = state.rules.create_repeat_window + PATIENCE + LEEWAY;
-                match judge(first.first, arrived_at, by_itself, furthest) {
+                match judge(first.first, arrived_at, by_itself, FURTHEST) {
                     Verdict::Second => return Ok(Claimed::Second(first.job_id)),
                     Verdict::SecondUnlessAnswered if began.elapsed() >= SETTLING => {
                         return Ok(Claimed::Second(first.job_id));
