@@ -1,4 +1,4 @@
-//! Bringing the database to where this binary needs it, before anything is served.
+//! Bringing the database to where this binary needs it, before anything that needs it is served.
 
 use std::{io::ErrorKind, time::Duration};
 
@@ -79,9 +79,12 @@ async fn check_migrations(conn: &mut PgConnection) -> anyhow::Result<()> {
 }
 
 /// Whether the database was away, so that the same may succeed later. One that does not let the gateway in is there: whoever has
-/// just set its address is to be told.
+/// just set its address is to be told. So is one in which a migration gave way to others again and again: those who roll an update
+/// out are to keep what is up.
 pub(super) fn is_away(error: &anyhow::Error) -> bool {
-    let is_away = |error| db::is_unavailable(error) && !db::is_login_refused(error);
+    let is_away = |error| {
+        db::is_unavailable(error) && !db::is_login_refused(error) && !db::has_given_way(error)
+    };
     error
         .chain()
         .any(|cause| cause.downcast_ref().is_some_and(is_away))

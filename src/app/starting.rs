@@ -36,7 +36,8 @@ impl BringingUp {
     }
 }
 
-/// A gateway that listens. Until the database has been brought up callbacks go to the spool, and whatever else needs it is refused.
+/// A gateway that listens. Until the database has been brought up callbacks go to the spool, and whatever else needs it waits, and is
+/// refused.
 pub(super) struct Starting {
     pub(super) gateway: Gateway,
     pub(super) settings: Arc<ServeSettings>,

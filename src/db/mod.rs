@@ -268,6 +268,13 @@ pub fn is_login_refused(error: &sqlx::Error) -> bool {
     code_of(error).is_some_and(|code| code.starts_with("28") || code == "3D000")
 }
 
+/// Whether Postgres was there, and ended the statement in favour of others or because somebody told it to.
+#[must_use]
+pub fn has_given_way(error: &sqlx::Error) -> bool {
+    // Class 40: transaction rollback; 55P03: a lock that took too long; 57014: canceled.
+    code_of(error).is_some_and(|code| code.starts_with("40") || code == "55P03" || code == "57014")
+}
+
 /// Whether Postgres gave the transaction up in favour of another, so that it may simply be repeated.
 #[must_use]
 pub fn is_conflict(error: &sqlx::Error) -> bool {

@@ -179,6 +179,35 @@ async fn a_process_that_migrates_answers_probes_and_keeps_callbacks_where_it_has
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_start_whose_migration_postgres_calls_off_ends_with_its_reason_also_where_it_has_a_spool()
+{
+    let app = TestApp::start().await;
+    let url = schema_at(&app, "22").await;
+    app.execute(
+        "CREATE FUNCTION calls_off() RETURNS event_trigger LANGUAGE plpgsql
+         AS $$ BEGIN RAISE 'called off' USING ERRCODE = 'query_canceled'; END $$",
+    )
+    .await;
+    app.execute(
+        "CREATE EVENT TRIGGER calls_off ON ddl_command_start WHEN TAG IN ('CREATE INDEX')
+         EXECUTE FUNCTION calls_off()",
+    )
+    .await;
+    let directory = SpoolDirectory::new();
+    let variables = [
+        ("DATABASE_URL", url.as_str()),
+        ("CALLBACK_SPOOL_DIR", directory.setting()),
+    ];
+    let said = Process::serve(&app, &variables).failure().await;
+    assert!(
+        said.iter().any(|line| line.contains("called off")),
+        "{said:#?}"
+    );
+    app.execute("DROP EVENT TRIGGER calls_off").await;
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn whoever_comes_while_a_start_takes_a_moment_waits_for_it() {
     let app = TestApp::start().await;
     let url = schema_at(&app, "22").await;
