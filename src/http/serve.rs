@@ -182,7 +182,8 @@ async fn attend<S>(
             ended
         } else {
             place.leave();
-            finish(connection, &place).await
+            // Until then nobody has room for it.
+            Box::pin(finish(connection, &place)).await
         };
         match ended {
             Some(Err(error)) if is_idle(&error) => {
