@@ -35,6 +35,13 @@ struct Served {
     ended: JoinHandle<()>,
 }
 
+impl Served {
+    async fn wait_for_end(self) {
+        let ended = tokio::time::timeout(BOUND, self.ended).await;
+        ended.expect("it ends").unwrap();
+    }
+}
+
 /// Serves; the heads of requests, or callers who take nothing, are waited for so long.
 async fn start(router: Router, timeout: Duration) -> Served {
     start_with(router, timeout, 1000).await
@@ -108,10 +115,7 @@ async fn a_connection_that_does_not_finish_the_head_of_a_request_is_closed() {
     stream.write_all(request).await.unwrap();
     assert!(rest_of(&mut stream).await.ends_with("answered"));
     served.soft.cancel();
-    tokio::time::timeout(BOUND, served.ended)
-        .await
-        .expect("it ends")
-        .unwrap();
+    served.wait_for_end().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -149,10 +153,7 @@ async fn a_connection_rests_for_longer_than_the_head_of_a_request_may_take() {
     assert_eq!(rest_of(&mut new).await, "");
     assert!(came.elapsed() < timeouts.keep_alive);
     served.soft.cancel();
-    tokio::time::timeout(BOUND, served.ended)
-        .await
-        .expect("it ends")
-        .unwrap();
+    served.wait_for_end().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -171,10 +172,7 @@ async fn a_request_that_takes_longer_than_anything_that_is_waited_for_is_answere
     }
     assert_eq!(rest_of(&mut stream).await, "");
     served.soft.cancel();
-    tokio::time::timeout(BOUND, served.ended)
-        .await
-        .expect("it ends")
-        .unwrap();
+    served.wait_for_end().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -204,10 +202,7 @@ async fn the_head_of_a_request_is_bounded_and_its_body_is_not() {
         }
     }
     served.soft.cancel();
-    tokio::time::timeout(BOUND, served.ended)
-        .await
-        .expect("it ends")
-        .unwrap();
+    served.wait_for_end().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -233,11 +228,9 @@ async fn requests_under_way_are_finished_and_idle_connections_are_not_waited_for
     assert!(answer.ends_with("answered"), "{answer}");
     // Whoever has it knows that the connection is no more.
     assert!(answer.contains("connection: close"), "{answer}");
-    tokio::time::timeout(BOUND, served.ended)
-        .await
-        .expect("it ends")
-        .unwrap();
-    let refused = TcpStream::connect(served.address).await;
+    let address = served.address;
+    served.wait_for_end().await;
+    let refused = TcpStream::connect(address).await;
     refused.expect_err("nobody listens");
 }
 
@@ -267,10 +260,7 @@ async fn an_answer_of_a_service_that_is_leaving_closes_its_connection() {
     other.write_all(request).await.unwrap();
     assert!(rest_of(&mut other).await.contains("connection: close"));
     served.soft.cancel();
-    tokio::time::timeout(BOUND, served.ended)
-        .await
-        .expect("it ends")
-        .unwrap();
+    served.wait_for_end().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -286,10 +276,7 @@ async fn a_request_that_has_arrived_when_nothing_new_is_accepted_is_answered() {
         served.soft.cancel();
         let answer = rest_of(&mut kept).await;
         assert!(answer.ends_with("answered"), "{answer}");
-        tokio::time::timeout(BOUND, served.ended)
-            .await
-            .expect("it ends")
-            .unwrap();
+        served.wait_for_end().await;
     }
 }
 
@@ -308,10 +295,7 @@ async fn what_must_end_at_once_ends_at_once() {
     served.soft.cancel();
     served.hard.cancel();
     assert_eq!(rest_of(&mut stream).await, "");
-    tokio::time::timeout(BOUND, served.ended)
-        .await
-        .expect("it ends")
-        .unwrap();
+    served.wait_for_end().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -341,10 +325,7 @@ async fn a_caller_who_takes_nothing_loses_the_connection_and_one_who_is_slow_doe
     assert!(taken > LENGTH, "the whole, with its head");
     assert!(rest_of(&mut idle).await.len() < LENGTH);
     served.soft.cancel();
-    tokio::time::timeout(BOUND, served.ended)
-        .await
-        .expect("it ends")
-        .unwrap();
+    served.wait_for_end().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -390,10 +371,7 @@ async fn a_new_connection_takes_the_place_of_one_without_a_request_and_of_none_t
     GOES_ON.notify_waiters();
     served.soft.cancel();
     served.hard.cancel();
-    tokio::time::timeout(BOUND, served.ended)
-        .await
-        .expect("it ends")
-        .unwrap();
+    served.wait_for_end().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -424,10 +402,7 @@ async fn all_who_come_at_once_are_answered_where_all_connections_are_taken_by_ot
         assert_eq!(rest_of(displaced).await, "");
     }
     served.soft.cancel();
-    tokio::time::timeout(BOUND, served.ended)
-        .await
-        .expect("it ends")
-        .unwrap();
+    served.wait_for_end().await;
 }
 
 #[tokio::test]
@@ -448,8 +423,5 @@ async fn a_connection_whose_request_was_answered_before_its_body_was_read_gives_
     answer_on(&mut next).await;
     assert_eq!(rest_of(&mut refused).await, "");
     served.soft.cancel();
-    tokio::time::timeout(BOUND, served.ended)
-        .await
-        .expect("it ends")
-        .unwrap();
+    served.wait_for_end().await;
 }

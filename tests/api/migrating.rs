@@ -24,6 +24,16 @@ async fn schema_at(app: &TestApp, version: &str) -> String {
     url
 }
 
+/// Keeps the migrations from the table `jobs` until it is closed.
+async fn hold_jobs(app: &TestApp) -> PgConnection {
+    let mut held = PgConnection::connect(app.database_url()).await.unwrap();
+    sqlx::raw_sql("BEGIN; LOCK TABLE other.jobs IN ACCESS EXCLUSIVE MODE")
+        .execute(&mut held)
+        .await
+        .unwrap();
+    held
+}
+
 /// Until the migrations wait for a lock of the table `jobs`, or do not.
 async fn until_waiting(app: &TestApp, is_waiting: bool) {
     eventually("change of who waits", async || {
@@ -121,12 +131,7 @@ async fn what_a_role_is_set_to_ends_no_migration_and_no_wait_for_those_of_others
 async fn a_process_that_migrates_answers_probes_and_keeps_callbacks_where_it_has_a_spool() {
     let app = TestApp::start().await;
     let url = schema_at(&app, "22").await;
-    let mut somebody = PgConnection::connect(app.database_url()).await.unwrap();
-    let mut open = somebody.begin().await.unwrap();
-    sqlx::raw_sql("LOCK TABLE other.jobs IN ACCESS EXCLUSIVE MODE")
-        .execute(&mut *open)
-        .await
-        .unwrap();
+    let held = hold_jobs(&app).await;
     let directory = SpoolDirectory::new();
     let database = ("DATABASE_URL", url.as_str());
     let spool = ("CALLBACK_SPOOL_DIR", directory.setting());
@@ -163,7 +168,7 @@ async fn a_process_that_migrates_answers_probes_and_keeps_callbacks_where_it_has
     stopped.listens().await;
     stopped.terminate();
     stopped.log().await;
-    open.rollback().await.unwrap();
+    held.close().await.unwrap();
     for anonymous in &callers {
         eventually("readiness for the API", async || {
             (anonymous.get("/readyz?for=api").await.status == 200).then_some(())
@@ -174,7 +179,6 @@ async fn a_process_that_migrates_answers_probes_and_keeps_callbacks_where_it_has
         process.terminate();
         process.log().await;
     }
-    somebody.close().await.unwrap();
     app.finish().await;
 }
 
@@ -211,12 +215,7 @@ async fn a_start_whose_migration_postgres_calls_off_ends_with_its_reason_also_wh
 async fn whoever_comes_while_a_start_takes_a_moment_waits_for_it() {
     let app = TestApp::start().await;
     let url = schema_at(&app, "22").await;
-    let mut somebody = PgConnection::connect(app.database_url()).await.unwrap();
-    let mut open = somebody.begin().await.unwrap();
-    sqlx::raw_sql("LOCK TABLE other.jobs IN ACCESS EXCLUSIVE MODE")
-        .execute(&mut *open)
-        .await
-        .unwrap();
+    let held = hold_jobs(&app).await;
     let key = app.acme.key.clone().unwrap();
     let variables = [
         ("DATABASE_URL", url.as_str()),
@@ -233,7 +232,7 @@ async fn whoever_comes_while_a_start_takes_a_moment_waits_for_it() {
     let callback = async { Answer::to(app.http.post(address).body(success("G-1", "words"))).await };
     let ends = async {
         assert_eq!(caller.with_key(None).get("/livez").await.status, 200);
-        open.rollback().await.unwrap();
+        held.close().await.unwrap();
     };
     let (listed, taken, ()) = tokio::join!(caller.get("/v1/transcriptions"), callback, ends);
     listed.expect(200);
@@ -245,7 +244,6 @@ async fn whoever_comes_while_a_start_takes_a_moment_waits_for_it() {
     );
     process.terminate();
     process.log().await;
-    somebody.close().await.unwrap();
     app.finish().await;
 }
 

@@ -1,6 +1,7 @@
 //! `VERIFY_CALLBACKS=fetch`: a success is believed only once Gladia says the same when it is asked.
 
 use serde_json::json;
+use uuid::Uuid;
 
 use crate::support::{
     TestApp,
@@ -71,19 +72,19 @@ async fn a_success_that_gladia_contradicts_is_kept_for_people_to_see() {
     app.finish().await;
 }
 
+/// A job whose callback is lost, and that Gladia answers with this status when it is asked. Gives its id, its attempt's and Gladia's.
+async fn asked_for_in_vain(app: &TestApp, audio: &str, status: u16) -> (String, Uuid, String) {
+    let id = app.start_and_lose_callback(audio).await;
+    let fault = json!({ "operation": "get", "kind": "status", "status": status });
+    app.upstream.fault(&fault).await;
+    let attempt = app.attempt(&id).await;
+    (id, attempt.id, attempt.gladia_id.unwrap())
+}
+
 /// A job of which a success was delivered that Gladia answers with this status when it is asked. Gives its id, and Gladia's.
 async fn delivered_and_asked_for(app: &TestApp, status: u16) -> (String, String) {
-    let faults = json!([
-        { "operation": "callback", "kind": "lose" },
-        { "operation": "get", "kind": "status", "status": status },
-    ]);
-    app.upstream.fault(&faults).await;
-    let id = app.acme.start("spoken.mp3").await;
-    app.upstream.wait_for("callbacks_lost", 1).await;
-    app.acme.wait_until(&id, "processing").await;
-    let attempt = app.attempt(&id).await;
-    let gladia_id = attempt.gladia_id.unwrap();
-    app.call_back(attempt.id, success(&gladia_id, "true all the same"))
+    let (id, attempt, gladia_id) = asked_for_in_vain(app, "spoken.mp3", status).await;
+    app.call_back(attempt, success(&gladia_id, "true all the same"))
         .await
         .expect(200);
     let rests = app.wait_for_looks(&id, 1).await;
@@ -218,22 +219,13 @@ async fn a_success_that_waits_for_its_proof_is_asked_for_whatever_failure_is_del
 #[tokio::test(flavor = "multi_thread")]
 async fn a_success_between_two_failures_is_asked_for_all_the_same() {
     let app = start().await;
-    let faults = json!([
-        { "operation": "callback", "kind": "lose" },
-        { "operation": "get", "kind": "status", "status": 503 },
-    ]);
-    app.upstream.fault(&faults).await;
-    let id = app.acme.start("spoken.mp3").await;
-    app.upstream.wait_for("callbacks_lost", 1).await;
-    app.acme.wait_until(&id, "processing").await;
-    let attempt = app.attempt(&id).await;
-    let gladia_id = attempt.gladia_id.unwrap();
+    let (id, attempt, gladia_id) = asked_for_in_vain(&app, "spoken.mp3", 503).await;
     for body in [
         failure(&gladia_id, 500, "the end"),
         success(&gladia_id, "true all the same"),
         failure(&gladia_id, 500, "the end, in other words"),
     ] {
-        app.call_back(attempt.id, body).await.expect(200);
+        app.call_back(attempt, body).await.expect(200);
     }
     let outcomes = ["failed", "superseded", "superseded", "completed"];
     assert_confirmed(&app, &id, &outcomes).await;
@@ -281,20 +273,11 @@ async fn a_failure_and_a_success_at_the_same_time_leave_the_success_to_be_asked_
 #[tokio::test(flavor = "multi_thread")]
 async fn a_failure_that_gladia_confirms_ends_the_wait_of_a_success() {
     let app = start().await;
-    let faults = json!([
-        { "operation": "callback", "kind": "lose" },
-        { "operation": "get", "kind": "status", "status": 503 },
-    ]);
-    app.upstream.fault(&faults).await;
-    let id = app.acme.start("failing.mp3").await;
-    app.upstream.wait_for("callbacks_lost", 1).await;
-    app.acme.wait_until(&id, "processing").await;
-    let attempt = app.attempt(&id).await;
-    let gladia_id = attempt.gladia_id.unwrap();
-    app.call_back(attempt.id, success(&gladia_id, "made up"))
+    let (id, attempt, gladia_id) = asked_for_in_vain(&app, "failing.mp3", 503).await;
+    app.call_back(attempt, success(&gladia_id, "made up"))
         .await
         .expect(200);
-    app.call_back(attempt.id, failure(&gladia_id, 500, "the end"))
+    app.call_back(attempt, failure(&gladia_id, 500, "the end"))
         .await
         .expect(200);
     app.upstream.clear_faults().await;

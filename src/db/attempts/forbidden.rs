@@ -1,8 +1,9 @@
 //! Whether a 402 or 403, or a refusal of what the gateway adds, is about the gateway or about one job.
 //!
 //! Gladia answers so to a key that is good for nothing or not paid for, and may to one whose plan, balance or region lacks what a
-//! job asks for; and to a callback address that is wrong, for every job or maybe beside one option. The first keeps every job in line until somebody acts; the second would be answered for ever, and hold up all
-//! others each time. What tells them apart is whether the same key sends other jobs in between.
+//! job asks for; and to a callback address that is wrong, for every job or maybe beside one option. The first keeps every job in line
+//! until somebody acts; the second would be answered for ever, and hold up all others each time. What tells them apart is whether the
+//! same key sends other jobs in between.
 
 use sqlx::PgConnection;
 
