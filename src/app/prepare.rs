@@ -11,7 +11,7 @@ use crate::{
     db::{
         self,
         api_keys::NewApiKey,
-        pool::{Pool, in_long_time},
+        pool::{Pool, in_long_time, in_time},
     },
     domain::{
         access::{ApiKey, Scope, TenantName},
@@ -46,7 +46,7 @@ pub(super) async fn bring_up(
         .with_context(|| format!("DATABASE_URL: cannot reach the database at {database_url}"))?;
     let migrated = async {
         if settings.no_migrate {
-            check_migrations(&mut conn).await?;
+            in_time(check_migrations(&mut conn)).await?;
             return Ok(conn.close().await?);
         }
         let migrated = db::migrate_through(conn, &options, None).await;

@@ -107,7 +107,7 @@ impl Gateway {
             }
         };
         // To return before the end is to have crashed.
-        if soft.run_until_cancelled(brought_up).await != Some(true) {
+        if soft.run_until_cancelled(Box::pin(brought_up)).await != Some(true) {
             return;
         }
         tracing::info!("The database is there; starting everything else");

@@ -4,17 +4,22 @@
 //! way, nothing has changed, and it is tried again. Nor does it depend on what a role or a database is set to (`ALTER ROLE … SET`):
 //! bounds that are right for a request would end the making of an index in the middle, and no bound at all would let one wait
 //! for as long as somebody's transaction is open. Who holds what is waited for is told, so that somebody can do something about it.
+//!
+//! An index may take hours, in which nothing comes from the server, so silence has no bound. Whether the server still works on
+//! it is looked at from beside.
 
-use std::{convert::Infallible, sync::LazyLock, time::Duration};
+mod beside;
 
-use chrono::{DateTime, Utc};
+use std::{io, sync::LazyLock, time::Duration};
+
 use sqlx::{
     Connection, Executor, PgConnection,
     migrate::{Migrate, MigrateError, Migrator},
     postgres::PgConnectOptions,
 };
-use tokio::time::{Instant, sleep};
+use tokio::time::{sleep, timeout};
 
+use self::beside::Backend;
 use super::{UNDEFINED_TABLE, check_on_client, code_of};
 
 /// The migrations, compiled in.
@@ -33,11 +38,8 @@ const TRIES: u32 = 30;
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 
-/// When it is first looked who holds what is waited for, and how often. Who is seen twice in a row is told.
-const LOOK_INTERVAL: Duration = Duration::from_secs(1);
-
-/// How long the same ones are not told again.
-const TOLD_INTERVAL: Duration = Duration::from_mins(1);
+/// How long the server may take to take a connection, or to answer what takes no time.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// What the connection is set to, whatever its role is.
 ///
@@ -66,7 +68,7 @@ pub struct Migrated {
 /// # Errors
 /// Where the database does not answer, or refuses one.
 pub async fn migrate(options: &PgConnectOptions) -> Result<Migrated, MigrateError> {
-    let conn = PgConnection::connect_with(options).await?;
+    let conn = answered(ANSWER_TIMEOUT, PgConnection::connect_with(options)).await?;
     migrate_through(conn, options, None).await
 }
 
@@ -82,12 +84,11 @@ pub async fn migrate_through(
 ) -> Result<Migrated, MigrateError> {
     let (mut applied, mut tries) = (0, 1);
     loop {
-        conn.execute(SESSION_SETTINGS).await?;
-        check_on_client(&mut conn).await?;
-        let backend = find_backend(&mut conn).await?;
+        let backend = answered(ANSWER_TIMEOUT, prepare(&mut conn)).await?;
         let outcome = tokio::select! {
             outcome = try_once(&mut conn, last, &mut applied) => outcome,
-            never = tell_who_is_in_the_way(options, backend) => match never {},
+            // Nobody is there to whom it could be closed.
+            () = beside::until_lost(options, &backend) => return Err(lost().into()),
         };
         // With it goes the advisory lock, so that others get through in between.
         let closed = conn.close().await;
@@ -95,7 +96,7 @@ pub async fn migrate_through(
             Err(error) if tries < TRIES && gave_way(&error) => {
                 sleep((FIRST_PAUSE * tries).min(LONGEST_PAUSE)).await;
                 tries += 1;
-                conn = PgConnection::connect_with(options).await?;
+                conn = answered(ANSWER_TIMEOUT, PgConnection::connect_with(options)).await?;
             }
             Err(error) => return Err(error),
             Ok(version) => {
@@ -104,6 +105,27 @@ pub async fn migrate_through(
             }
         }
     }
+}
+
+async fn prepare(conn: &mut PgConnection) -> sqlx::Result<Backend> {
+    conn.execute(SESSION_SETTINGS).await?;
+    check_on_client(conn).await?;
+    Backend::find(conn).await
+}
+
+/// What takes no time where the server is there.
+async fn answered<T>(
+    within: Duration,
+    step: impl Future<Output = sqlx::Result<T>>,
+) -> sqlx::Result<T> {
+    timeout(within, step)
+        .await
+        .unwrap_or_else(|_| Err(sqlx::Error::Io(io::ErrorKind::TimedOut.into())))
+}
+
+fn lost() -> sqlx::Error {
+    let lost = "the server does not know of them any more, and has not said how they ended";
+    sqlx::Error::Io(io::Error::new(io::ErrorKind::ConnectionAborted, lost))
 }
 
 /// Applies what is missing, and adds up how much that was. Answers the version afterwards.
@@ -189,82 +211,4 @@ fn gave_way(error: &MigrateError) -> bool {
 /// Whether a lock was waited for too long.
 fn is_locked_out(error: &sqlx::Error) -> bool {
     code_of(error).is_some_and(|code| ["55P03", "40P01"].contains(&code.as_ref()))
-}
-
-/// Who holds what somebody waits for.
-#[derive(Debug)]
-struct Holder {
-    /// Of the server's process; 0: a prepared transaction.
-    pid: i32,
-    application_name: Option<String>,
-    /// Since when its transaction is open. `None`: it is another role's, which may not be seen, or none is.
-    since: Option<DateTime<Utc>>,
-}
-
-/// Tells who holds what the migrations wait for, for as long as it is polled. Not what was asked there, which may have
-/// anything in it.
-async fn tell_who_is_in_the_way(options: &PgConnectOptions, backend: i32) -> Infallible {
-    loop {
-        sleep(LOOK_INTERVAL).await;
-        let Err(error) = look_and_tell(options, backend).await;
-        tracing::debug!(%error, "Could not find out whether the migrations wait for somebody");
-    }
-}
-
-async fn look_and_tell(options: &PgConnectOptions, backend: i32) -> sqlx::Result<Infallible> {
-    let mut conn = PgConnection::connect_with(options).await?;
-    let mut seen: Vec<i32> = Vec::new();
-    let mut told: Option<(Vec<i32>, Instant)> = None;
-    loop {
-        let holders = list_holders(&mut conn, backend).await?;
-        let now: Vec<i32> = holders.iter().map(|holder| holder.pid).collect();
-        let is_news = told
-            .as_ref()
-            .is_none_or(|(pids, at)| *pids != now || at.elapsed() >= TOLD_INTERVAL);
-        if !now.is_empty() && seen == now && is_news {
-            for holder in &holders {
-                tell(holder);
-            }
-            told = Some((now.clone(), Instant::now()));
-        }
-        seen = now;
-        sleep(LOOK_INTERVAL).await;
-    }
-}
-
-fn tell(holder: &Holder) {
-    let Holder {
-        pid,
-        application_name,
-        since,
-    } = holder;
-    let name = application_name.as_deref().unwrap_or_default();
-    let since = since.map(|since| since.to_rfc3339());
-    tracing::warn!(
-        pid,
-        application_name = name,
-        since,
-        "The migrations wait for what the Postgres process {pid} ({name}) holds"
-    );
-}
-
-/// The server's process at the other end.
-async fn find_backend(conn: &mut PgConnection) -> sqlx::Result<i32> {
-    sqlx::query_scalar!(r#"SELECT pg_backend_pid() AS "pid!""#)
-        .fetch_one(conn)
-        .await
-}
-
-async fn list_holders(conn: &mut PgConnection, backend: i32) -> sqlx::Result<Vec<Holder>> {
-    sqlx::query_as!(
-        Holder,
-        r#"
-        SELECT DISTINCT blocking.pid AS "pid!", a.application_name, a.xact_start AS since
-        FROM unnest(pg_blocking_pids($1)) AS blocking (pid) LEFT JOIN pg_stat_activity a ON a.pid = blocking.pid
-        ORDER BY blocking.pid LIMIT 5
-        "#,
-        backend,
-    )
-    .fetch_all(conn)
-    .await
 }

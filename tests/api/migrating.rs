@@ -10,6 +10,7 @@ use crate::support::{
     command::{run_with, spawn_with},
     eventually,
     process::Process,
+    relay::Relay,
     rows::success,
     spool::SpoolDirectory,
 };
@@ -275,5 +276,54 @@ async fn a_migration_ends_with_the_process_that_applies_it() {
     })
     .await;
     app.execute("DROP EVENT TRIGGER takes_long").await;
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_start_does_not_wait_for_good_where_the_host_of_the_database_is_lost_in_its_middle() {
+    let app = TestApp::start().await;
+    let mut url: Url = schema_at(&app, "60").await.parse().unwrap();
+    let server = (url.host_str().unwrap(), url.port().unwrap());
+    let server = tokio::net::lookup_host(server).await.unwrap().collect();
+    let relay = Relay::start(server);
+    url.set_host(Some("127.0.0.1")).unwrap();
+    url.set_port(Some(relay.address().port())).unwrap();
+
+    // Others migrate, and it may take them hours.
+    let mut others = PgConnection::connect(app.database_url()).await.unwrap();
+    others.lock().await.unwrap();
+    let directory = SpoolDirectory::new();
+    let database = ("DATABASE_URL", url.as_str());
+    let spool = ("CALLBACK_SPOOL_DIR", directory.setting());
+    let without = Process::serve(&app, &[database]);
+    let mut with = Process::serve(&app, &[database, spool]);
+    let waiting = "pg_locks WHERE locktype = 'advisory' AND NOT granted";
+    eventually("two who wait for the migrations", async || {
+        (app.rows(waiting).await == 2).then_some(())
+    })
+    .await;
+    let base = format!("http://{}", with.listens().await);
+    let anonymous = app.acme.at(&base).with_key(None);
+    relay.strand().await;
+    sqlx::raw_sql(
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+         WHERE datname = current_database() AND pid <> pg_backend_pid() AND query LIKE 'SELECT pg_advisory_lock%'",
+    )
+    .execute(&mut others)
+    .await
+    .unwrap();
+
+    let said = without.failure().await;
+    let why = "the server does not know of them any more";
+    assert!(said.iter().any(|line| line.contains(why)), "{said:#?}");
+    // The other one can keep callbacks, and comes back to it.
+    others.unlock().await.unwrap();
+    eventually("readiness for the API", async || {
+        (anonymous.get("/readyz?for=api").await.status == 200).then_some(())
+    })
+    .await;
+    with.terminate();
+    with.log().await;
+    others.close().await.unwrap();
     app.finish().await;
 }
