@@ -176,9 +176,13 @@ async fn attend<S>(
     S: HttpService<Incoming, ResBody = ServedBody<Body>, Error: Into<Box<dyn Error + Send + Sync>>>,
 {
     let place = seat.place();
-    let served = async {
-        let kept = while_wanted(connection.as_mut(), &place, timeouts);
-        let ended = if let Some(ended) = soft.run_until_cancelled(kept).await {
+    // Pinned where they are: a future that is handed on is in the task once more for each time.
+    let served = pin!(async {
+        let kept = {
+            let wanted = pin!(while_wanted(connection.as_mut(), &place, timeouts));
+            soft.run_until_cancelled(wanted).await
+        };
+        let ended = if let Some(ended) = kept {
             ended
         } else {
             place.leave();
@@ -193,7 +197,7 @@ async fn attend<S>(
             Some(Err(error)) => tracing::debug!(%error, "A connection broke off"),
             _ => {}
         }
-    };
+    });
     hard.run_until_cancelled(cut_off.0.run_until_cancelled(served))
         .await;
     drop(seat);
