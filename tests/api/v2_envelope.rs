@@ -100,9 +100,16 @@ async fn a_database_that_is_away_is_a_503_in_the_envelope() {
     let app = TestApp::builder().with_database_relay().start().await;
     let body = json!({ "audio_url": "https://audio.example/a.mp3" });
     app.database_relay().cut().await;
-    let answer = app.acme.v2_create(&body).await;
-    answer.envelope(503);
-    assert!(answer.header("retry-after").is_some());
+    for answer in [
+        // Of this key it is not known whose it is.
+        app.acme.v2_create(&body).await,
+        Answer::to(app.acme.v2(Method::GET, "/v2/pre-recorded")).await,
+    ] {
+        let message = &answer.envelope(503)["message"];
+        let told = "The gateway's database does not answer. Repeat the request in a moment.";
+        assert!(message.as_str().unwrap().starts_with(told), "{message}");
+        assert!(answer.header("retry-after").is_some());
+    }
     app.database_relay().mend();
     app.finish_with_nothing_kept().await;
 }

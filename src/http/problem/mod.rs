@@ -94,8 +94,8 @@ pub struct ProblemBody {
     pub request_id: Option<String>,
 }
 
-/// A problem on its way to becoming a response.
-#[derive(Debug)]
+/// A problem on its way to becoming a response, where others may still find it: `/v2` says it in other words.
+#[derive(Debug, Clone)]
 pub struct Problem {
     kind: ProblemType,
     detail: String,
@@ -312,12 +312,14 @@ impl IntoResponse for Problem {
     fn into_response(self) -> Response {
         let (kind, retry_after) = (self.kind, self.retry_after);
         let (slug, status, _) = kind.parts();
+        let problem = self.clone();
         let body = ProblemBody {
             request_id: request_id::current(),
             ..self.into_body()
         };
         let mut response = (status, Json(body)).into_response();
         response.extensions_mut().insert(ProblemSlug(slug));
+        response.extensions_mut().insert(problem);
         let headers = response.headers_mut();
         headers.insert(
             header::CONTENT_TYPE,

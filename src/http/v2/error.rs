@@ -237,7 +237,11 @@ pub async fn layer(request: Request, next: Next) -> Response {
     let mut response = handled.unwrap_or_else(|_| request_id::after_panic().into_response());
     let status = response.status();
     if status.is_client_error() || status.is_server_error() {
-        let told = response.extensions_mut().remove::<V2Error>();
+        let extensions = response.extensions_mut();
+        // What is refused before it gets here is refused as everywhere else.
+        let told = extensions
+            .remove::<V2Error>()
+            .or_else(|| extensions.remove::<Problem>().map(V2Error::from));
         let slug = response.extensions().get::<ProblemSlug>().copied();
         let retry_after = response.headers().get(header::RETRY_AFTER).cloned();
         let error = told.unwrap_or_else(|| V2Error::of_status(status));
