@@ -202,14 +202,30 @@ fn is_about_the_gateway(envelope: &ErrorEnvelope) -> bool {
     }
 }
 
-/// Whether one of class-validator's sentences is about a field that only the gateway sets: it begins with the field, or with
-/// `property` where the field should not exist.
+/// Whether one of class-validator's sentences is about a field that only the gateway sets: it begins with the field, or is about
+/// a property that should not exist, in it or by its name.
+///
+/// Callers may give options any names, such as `callback.x`, of which Gladia is to say that they should not exist. Such a name is the
+/// gateway's as a whole or not at all: else a caller could have everybody wait for what its own job is refused for.
 fn names_what_we_add(error: &str) -> bool {
-    let field = error.strip_prefix("property ").unwrap_or(error);
+    if let Some(name) = unknown_property(error) {
+        return CALLBACK_OPTIONS.contains(&name);
+    }
+    if let Some(of_metadata) = error.strip_prefix("custom_metadata.") {
+        let begins = of_metadata.split(' ').next();
+        return begins == Some(RESERVED_METADATA_KEY)
+            || unknown_property(of_metadata) == Some(RESERVED_METADATA_KEY);
+    }
     let is_of_name = |c: char| c.is_ascii_alphanumeric() || c == '_';
-    let top = field.split(|c| !is_of_name(c)).next().unwrap_or_default();
+    let top = error.split(|c| !is_of_name(c)).next().unwrap_or_default();
     CALLBACK_OPTIONS.contains(&top)
-        || (top == "custom_metadata" && error.contains(RESERVED_METADATA_KEY))
+}
+
+/// The name of a property that should not exist, where that is what an error says.
+fn unknown_property(error: &str) -> Option<&str> {
+    error
+        .strip_prefix("property ")?
+        .strip_suffix(" should not exist")
 }
 
 /// Gladia's ids are lower-case UUIDs today. Anything short and printable is taken as it is.
@@ -317,6 +333,7 @@ mod tests {
             json!(["property callback_config should not exist"]),
             json!(["callback_config.property method should not exist"]),
             json!(["custom_metadata.gladia_gateway_attempt must be a number"]),
+            json!(["custom_metadata.property gladia_gateway_attempt should not exist"]),
         ] {
             assert!(is_ours(json!(general), errors.clone()), "{errors}");
             assert!(is_ours(errors.clone(), Value::Null), "{errors}");
@@ -329,6 +346,10 @@ mod tests {
                 "model must be a string"
             ]),
             json!(["callbacks should not exist"]),
+            // Callers have named an option so.
+            json!(["property callback.x should not exist"]),
+            json!(["property custom_metadata.gladia_gateway_attempt should not exist"]),
+            json!(["custom_metadata.my_gladia_gateway_attempt must be a string"]),
             json!(["custom_metadata must be an object"]),
             json!([{ "field": "diarization" }]),
         ] {
