@@ -92,7 +92,6 @@ pub fn router(state: AppState, serves: Serves) -> Router {
         let v2 = v2::router().layer(in_turn.clone());
         router = router
             .merge(openapi::api().layer(in_turn))
-            .merge(openapi::router())
             .merge(v2.layer(middleware::from_fn(v2::error::layer)));
     }
     if serves.ops {
@@ -100,6 +99,11 @@ pub fn router(state: AppState, serves: Serves) -> Router {
     }
     // What Gladia is answered stays as it is.
     router = compression::compressed(router);
+    if serves.api {
+        // Nor is what anybody may ask for: an encoder is a megabyte, for as long as its caller takes, and text that is there
+        // costs nothing.
+        router = router.merge(openapi::router());
+    }
     if serves.callbacks {
         let started = middleware::from_fn_with_state(state.clone(), once_started);
         router = router
