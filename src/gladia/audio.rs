@@ -62,11 +62,45 @@ impl GladiaClient {
     }
 }
 
+/// Where a redirect leads. Not from TLS to where there is none: whoever can have a storage answer so would have the gateway read out
+/// what only it can reach, such as a cloud's metadata.
 fn next_hop(from: &Url, response: &Response) -> Result<Url, GladiaError> {
     response
         .headers()
         .get(LOCATION)
         .and_then(|value| from.join(value.to_str().ok()?).ok())
-        .filter(|url| matches!(url.scheme(), "http" | "https"))
+        .filter(|to| to.scheme() == "https" || (to.scheme() == "http" && from.scheme() == "http"))
         .ok_or_else(|| GladiaError::Unexpected("a redirect to the audio that leads nowhere".into()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_redirect_to_the_audio_never_leaves_tls() {
+        let leads = |from: &str, to: &'static str| {
+            let answer = axum::http::Response::builder().header(LOCATION, to);
+            let answer = Response::from(answer.body("").unwrap());
+            next_hop(&from.parse().unwrap(), &answer)
+                .map(String::from)
+                .ok()
+        };
+        let gladia = "https://api.gladia.io/v2/pre-recorded/1/file";
+        let storage = "https://storage.example/1?signature=2";
+        assert_eq!(leads(gladia, storage).as_deref(), Some(storage));
+        assert_eq!(
+            leads(gladia, "/elsewhere").as_deref(),
+            Some("https://api.gladia.io/elsewhere")
+        );
+        for inside in [
+            "http://169.254.169.254/latest/",
+            "ftp://storage.example/1",
+            "http://",
+        ] {
+            assert_eq!(leads(gladia, inside), None, "{inside}");
+        }
+        // Such is the simulator.
+        assert!(leads("http://127.0.0.1:8090/v2", "http://127.0.0.1:8091/1").is_some());
+    }
 }
