@@ -4,9 +4,10 @@
 
 use std::sync::{Arc, OnceLock};
 
-use reqwest::{Client, ClientBuilder};
+use reqwest::{Client, ClientBuilder, Url};
 use rustls::{ClientConfig, Error, crypto::aws_lc_rs};
 use rustls_platform_verifier::Verifier;
+use url::Host;
 
 /// Reads the root certificates, unless that was done. It blocks, for the tens of milliseconds that a client which needs them
 /// would otherwise wait.
@@ -30,6 +31,23 @@ pub fn client() -> ClientBuilder {
         }
     };
     client.http1_only()
+}
+
+/// Begins a client for a base address. What this machine itself serves is behind no proxy, whatever the environment says.
+pub fn client_for(base: &Url) -> ClientBuilder {
+    if is_loopback(base) {
+        return client().no_proxy();
+    }
+    client()
+}
+
+fn is_loopback(url: &Url) -> bool {
+    match url.host() {
+        Some(Host::Ipv4(address)) => address.is_loopback(),
+        Some(Host::Ipv6(address)) => address.is_loopback(),
+        Some(Host::Domain(name)) => name == "localhost",
+        None => false,
+    }
 }
 
 fn config() -> Result<ClientConfig, Error> {
@@ -67,6 +85,24 @@ mod tests {
                 let offered = hello.alpn().into_iter().flatten();
                 return offered.map(<[u8]>::to_vec).collect();
             }
+        }
+    }
+
+    #[test]
+    fn this_machine_is_told_from_others() {
+        for here in [
+            "http://127.0.0.1:8090",
+            "http://[::1]/",
+            "https://localhost:1/a/",
+        ] {
+            assert!(is_loopback(&here.parse().unwrap()), "{here}");
+        }
+        for elsewhere in [
+            "https://api.gladia.io",
+            "http://10.0.0.1",
+            "http://localhost.example",
+        ] {
+            assert!(!is_loopback(&elsewhere.parse().unwrap()), "{elsewhere}");
         }
     }
 

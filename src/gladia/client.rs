@@ -76,7 +76,7 @@ impl GladiaClient {
             key,
         )]);
         let builder = || {
-            tls::client()
+            tls::client_for(&settings.api_url)
                 .user_agent(USER_AGENT)
                 .connect_timeout(CONNECT_TIMEOUT)
                 .retry(reqwest::retry::never())
@@ -103,10 +103,7 @@ impl GladiaClient {
                 .default_headers(keyed_headers)
                 .read_timeout(READ_TIMEOUT)
                 .build()?,
-            keyless: builder()
-                .read_timeout(READ_TIMEOUT)
-                .redirect(redirect::Policy::limited(5))
-                .build()?,
+            keyless: builder().read_timeout(READ_TIMEOUT).build()?,
             create_timeout: settings.create_timeout,
             upload_timeout: settings.upload_timeout,
         })

@@ -8,9 +8,18 @@ use crate::support::{
 
 const OTHER_KEYS: &str = "test:fedcba9876543210fedcba9876543210";
 
+/// A proxy that nobody has.
+const NOBODY: &str = "http://127.0.0.1:9";
+
 /// Runs `check-callback` on an address. Whether it succeeded, and what it said.
 async fn check(app: &TestApp, public_url: &str, keys: &str) -> (bool, String) {
-    let settings = [("PUBLIC_URL", public_url), ("CALLBACK_KEYS", keys)];
+    let settings = [
+        ("PUBLIC_URL", public_url),
+        ("CALLBACK_KEYS", keys),
+        // What is on this machine is behind no proxy.
+        ("HTTP_PROXY", NOBODY),
+        ("NO_PROXY", "nowhere.invalid"),
+    ];
     let (succeeded, stdout, stderr) = run_with(app, &["check-callback"], &settings).await;
     // The address with its token is a credential.
     assert!(!stderr.contains("/callbacks/gladia/0"), "{stderr}");

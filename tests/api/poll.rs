@@ -12,6 +12,9 @@ use crate::support::{
     upstream::{self, Upstream},
 };
 
+/// A proxy that nobody has.
+const NOBODY: &str = "http://127.0.0.1:9";
+
 /// A gateway without any public address.
 fn builder() -> Builder {
     TestApp::builder()
@@ -120,9 +123,13 @@ async fn the_demo_with_a_key_asks_the_real_gladia_for_its_results() {
     let demo = Command::new(env!("CARGO_BIN_EXE_gladia-gateway"))
         .args(["demo", "--once"])
         .env_clear()
+        // Where no developer has a `.env`.
+        .current_dir("/")
         .env("DATABASE_URL", server.url(&name))
         .env("GLADIA_API_KEY", upstream::GLADIA_KEY)
         .env("GLADIA_API_URL", upstream.simulator.url().as_str())
+        // What is on this machine is not asked for there.
+        .env("HTTP_PROXY", NOBODY)
         .stdin(Stdio::null())
         .output()
         .await
