@@ -142,6 +142,14 @@ async fn audio_that_gladia_does_not_have_yet_or_any_more_is_told_apart() {
     app.acme.wait_until_done(&id).await;
     // Of synthetic audio the simulator keeps no file, like Gladia after its retention.
     app.acme.get(&path).await.problem(404, "audio-not-found");
+    // What has ended without Gladia is not to be asked for again.
+    app.pause_dispatch().await;
+    let canceled = app.acme.start("b.mp3").await;
+    app.acme.cancel(&canceled).await.expect(200);
+    let of_canceled = format!("/v1/transcriptions/{canceled}/audio");
+    let answer = app.acme.get(&of_canceled).await;
+    answer.problem(404, "audio-not-found");
+    app.resume_dispatch().await;
     for (fault, status, slug) in [
         (
             json!({ "kind": "status", "status": 500 }),

@@ -44,10 +44,17 @@ const PASSED_ON: [HeaderName; 6] = [
         ("Range" = Option<String>, Header, description = "A part of the file."),
     ),
     responses(
-        (status = 200, description = "The audio.", body = Vec<u8>, content_type = "application/octet-stream"),
-        (status = 206, description = "The part that was asked for.", body = Vec<u8>, content_type = "application/octet-stream"),
+        (status = 200, description = "The audio. `Content-Type` is what its storage says, which may be the audio's own.", body = Vec<u8>, content_type = "application/octet-stream", headers(
+            ("ETag" = String, description = "What its storage says."),
+            ("Last-Modified" = String, description = "What its storage says."),
+            ("Accept-Ranges" = String, description = "Whether parts can be asked for."),
+        )),
+        (status = 206, description = "The part that was asked for.", body = Vec<u8>, content_type = "application/octet-stream", headers(
+            ("Content-Range" = String, description = "Which part it is, and how long the file."),
+            ("ETag" = String, description = "What its storage says."),
+        )),
         (status = 403, description = "The Gladia account has zero data retention and keeps no audio (`zero-data-retention`)."),
-        (status = 404, description = "There is no such transcription (`not-found`), or Gladia no longer has its audio (`audio-not-found`)."),
+        (status = 404, description = "There is no such transcription (`not-found`), or Gladia no longer has its audio, or never had it (`audio-not-found`)."),
         (status = 409, description = "Gladia does not have it yet (`audio-not-ready`)."),
         (status = 410, description = "The transcription was erased; `erased` is the receipt (`transcription-deleted`)."),
         (status = 416, description = "The file has no such part."),
@@ -86,12 +93,20 @@ pub async fn open(
             "The Gladia account has zero data retention, so Gladia keeps no audio. It is where audio_url says.",
         ));
     }
-    let gladia_id = job.gladia_id.ok_or_else(|| {
-        Problem::new(
-            ProblemType::AudioNotReady,
-            "Gladia does not have the audio, or not yet. Ask again later.",
-        )
-    })?;
+    let Some(gladia_id) = job.gladia_id else {
+        return Err(if job.status.is_terminal() {
+            Problem::new(
+                ProblemType::AudioNotFound,
+                "Gladia does not have the audio: it has not taken the transcription. Where it came from elsewhere, `audio_url` \
+                 says from where.",
+            )
+        } else {
+            Problem::new(
+                ProblemType::AudioNotReady,
+                "Gladia does not have the audio yet. Ask again later.",
+            )
+        });
+    };
     let upstream = match pause_during(state.gladia.audio(&gladia_id, range)).await {
         Ok(response) => response,
         Err(GladiaError::Refused { .. }) => {
