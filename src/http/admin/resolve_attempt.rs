@@ -81,6 +81,8 @@ pub struct ResolvedAttempt {
         (status = 404, description = "There is no such attempt."),
         (status = 409, description = "Its outcome is known (`attempt-settled`); or the Gladia job belongs to another attempt (`gladia-id-taken`)."),
         (status = 422, description = "The body breaks rules; or Gladia has no such job, or one that no gateway made (`invalid-request`)."),
+        (status = 502, description = "Gladia was asked for the job, and failed (`upstream-failed`). Nothing is decided."),
+        (status = 503, description = "Gladia (`upstream-unavailable`) or the database (`database-unavailable`) is not available. Nothing is decided."),
     ),
 )]
 pub async fn resolve_attempt(

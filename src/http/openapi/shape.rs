@@ -331,11 +331,13 @@ fn discriminator(components: &Map<String, Value>, alternatives: &[Value]) -> Opt
     })
 }
 
-/// A page says with its cursor how the next one is asked for.
+/// A page says with its cursor how the next one is asked for. Not where there are filters: they belong to the cursor, and a link
+/// cannot say that all of them are given again.
 fn link_pages(document: &mut Value) {
     for operation in walk::operations(document) {
-        let has_cursor = operation.parameters("query").any(|name| name == "cursor");
-        if !has_cursor {
+        let mut query: Vec<_> = operation.parameters("query").collect();
+        query.sort_unstable();
+        if query != ["cursor", "limit"] {
             continue;
         }
         let mut parameters = json!({ "cursor": "$response.body#/next_cursor" });

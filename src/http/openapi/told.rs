@@ -215,7 +215,7 @@ fn callback() -> PathItem {
         "By the method in `callback_config`, and `POST` to a `callback_url`. A transcription that fails and succeeds later, \
          by a retry or because its result arrives late, is told of twice.",
         "TranscriptionCallback",
-        "It does not want to be called any more, and is not.",
+        "It does not want to be called: this message is not sent again.",
     );
     PathItem::from_http_methods([HttpMethod::Post, HttpMethod::Put], operation)
 }
@@ -262,7 +262,7 @@ fn signature_headers() -> [Parameter; 3] {
         (
             "webhook-signature",
             "`v1,` and the base64 of an HMAC-SHA256 over the id, the timestamp and the body, with full stops between \
-             them. Two of these with a space between them while a secret is being replaced.",
+             them. Several of these (five at most) with spaces between them while a secret is being replaced.",
         ),
     ]
     .map(|(name, description)| {

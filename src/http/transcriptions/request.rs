@@ -33,8 +33,9 @@ const OPTIONS_PART: &str = "/options";
 #[derive(Serialize, ToSchema)]
 pub struct CreateTranscription {
     /// Where the audio is: an http or https URL that Gladia can reach, or the `audio_url` of an upload. A presigned URL must
-    /// stay valid until Gladia fetches it, which may be after a wait in the queue.
-    #[schema(format = Uri, example = "https://example.com/call.mp3")]
+    /// stay valid until Gladia fetches it, which may be after a wait in the queue. 8192 bytes at most, without user name and
+    /// password.
+    #[schema(format = Uri, max_length = 8192, example = "https://example.com/call.mp3")]
     audio_url: String,
     #[serde(flatten)]
     options: TranscriptionOptions,

@@ -36,7 +36,7 @@ pub struct CreateWebhookEndpoint {
     /// networks are not reached, unless the operator allows them.
     #[schema(format = Uri, example = "https://example.com/told")]
     url: String,
-    /// What to call it: 500 characters at most.
+    /// What to call it: one line of 500 characters at most.
     #[schema(default = "", max_length = 500)]
     description: Option<String>,
     /// Which events to send. Without it, or with null, all of them, those of types to come too.
@@ -57,7 +57,7 @@ pub struct UpdateWebhookEndpoint {
     /// Where events are to be sent. What failed elsewhere is forgotten.
     #[schema(format = Uri, nullable = false, example = "https://example.com/told")]
     url: Option<String>,
-    /// What to call it: 500 characters at most.
+    /// What to call it: one line of 500 characters at most.
     #[schema(nullable = false, max_length = 500)]
     description: Option<String>,
     /// Which events to send. Null: all of them, those of types to come too.
