@@ -15,7 +15,7 @@ skip() {
 
 bounded() {
     if command -v timeout >/dev/null; then
-        timeout --kill-after 10 "$INSTALL_SECONDS" "$@"
+        timeout -k 10 "$INSTALL_SECONDS" "$@"
     else
         "$@"
     fi

@@ -41,6 +41,8 @@ fn command(app: &TestApp, arguments: &[&str], settings: &[(&str, &str)]) -> Comm
     command
         .args(arguments)
         .env_clear()
+        // Where no developer has a `.env`.
+        .current_dir("/")
         .env("DATABASE_URL", app.database_url())
         .envs(settings.iter().copied())
         .stdin(Stdio::null());

@@ -53,6 +53,8 @@ impl Process {
     fn start(mut command: Command, app: &TestApp, variables: &[(&str, &str)]) -> Self {
         let mut child = command
             .env_clear()
+            // Where no developer has a `.env`.
+            .current_dir("/")
             .envs(app.values())
             .envs(variables.iter().copied())
             .stdin(Stdio::null())
