@@ -46,6 +46,7 @@ mod erasing;
 mod event_list;
 mod event_retention;
 mod exports;
+mod failed_commits;
 mod fair_deliveries;
 mod group_commit;
 mod guide;
