@@ -5,6 +5,8 @@ use futures_util::stream;
 
 use serde_json::json;
 
+#[cfg(target_os = "linux")]
+use crate::support::process::Process;
 use crate::support::{
     Answer, TestApp,
     app::attempt_of,
@@ -46,6 +48,31 @@ async fn a_callback_of_sixty_megabytes_that_comes_in_pieces_completes_the_job() 
     assert_eq!(app.callback_outcomes(&id).await, ["completed"]);
     let kept: i64 = app.scalar("SELECT body_bytes FROM callbacks").await;
     assert_eq!(usize::try_from(kept).unwrap(), bytes);
+    app.finish().await;
+}
+
+/// Where the kernel says how much memory a process has had.
+#[cfg(target_os = "linux")]
+#[tokio::test(flavor = "multi_thread")]
+async fn memory_does_not_grow_with_a_callback() {
+    let app = TestApp::start().await;
+    let mut process = Process::serve(&app, &[("MAX_CALLBACK_BYTES", "200000000")]);
+    let base = format!("http://{}", process.address().await);
+    let (id, attempt, gladia_id) = processing(&app).await;
+    let url = app
+        .callback_keys
+        .callback_url(&base.parse().unwrap(), attempt.id.into());
+    let (before, _) = process.memory();
+    let body = streamed(pieces(&gladia_id, 100_000_000));
+    let answer = Answer::to(app.http.post(url).body(body)).await;
+    assert_eq!(answer.status, 200);
+    let (_, most) = process.memory();
+    // Compressed, as it is kept, it is less than one.
+    let megabytes = most.saturating_sub(before) / 1_000_000;
+    assert!(megabytes < 50, "{megabytes} MB for a callback of 100");
+    assert_eq!(app.callback_outcomes(&id).await, ["completed"]);
+    process.terminate();
+    process.log().await;
     app.finish().await;
 }
 

@@ -110,6 +110,20 @@ impl Process {
             .expect("the process says where it listens")
     }
 
+    /// How much memory it has, in bytes: now, and at most so far.
+    #[cfg(target_os = "linux")]
+    pub fn memory(&self) -> (u64, u64) {
+        let id = self.child.id().expect("the process runs");
+        let status = std::fs::read_to_string(format!("/proc/{id}/status")).unwrap();
+        let bytes = |name: &str| {
+            let mut lines = status.lines();
+            let rest = lines.find_map(|line| line.strip_prefix(name)).unwrap();
+            let kilobytes = rest.split_whitespace().next().unwrap();
+            kilobytes.parse::<u64>().unwrap() * 1024
+        };
+        (bytes("VmRSS:"), bytes("VmHWM:"))
+    }
+
     /// Asks it to end, as whoever runs the service does.
     pub fn terminate(&self) {
         let id = self.child.id().expect("the process runs");
