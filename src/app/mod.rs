@@ -380,6 +380,7 @@ fn limits(settings: &ServeSettings) -> HttpLimits {
         max_batch_bytes: settings.requests.max_batch_bytes,
         request_timeout: settings.requests.request_timeout,
         upload_idle_timeout: settings.requests.upload_idle_timeout,
+        key_renewal_interval: settings.requests.key_renewal_interval,
     }
 }
 

@@ -61,6 +61,10 @@ pub struct RequestSettings {
     )]
     pub request_timeout: Duration,
 
+    /// How often an upload renews the idempotency key that it holds. Several times within the minute that a key is held without.
+    #[arg(skip = Duration::from_secs(20))]
+    pub key_renewal_interval: Duration,
+
     /// After how many seconds in which nothing arrives an upload is ended (1 to 3600).
     ///
     /// Example: UPLOAD_IDLE_TIMEOUT_SECONDS=30

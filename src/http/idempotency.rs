@@ -35,9 +35,6 @@ pub const REPLAYED_HEADER: &str = "idempotency-replayed";
 /// How long a silent request keeps its key.
 const LEASE: Duration = Duration::from_mins(1);
 
-/// How often a request that streams renews it.
-const RENEWAL: Duration = Duration::from_secs(20);
-
 /// Reads the header.
 ///
 /// # Errors
@@ -179,8 +176,8 @@ impl HeldKey {
         }
     }
 
-    /// Keeps the reservation alive while a file streams.
-    pub fn keep_alive(&mut self) {
+    /// Keeps the reservation alive while a file streams, by renewing it at this interval.
+    pub fn keep_alive(&mut self, interval: Duration) {
         let (callers, tenant_id, key, holder) = (
             self.callers.clone(),
             self.tenant_id,
@@ -189,7 +186,7 @@ impl HeldKey {
         );
         self.renewal = Some(tokio::spawn(async move {
             loop {
-                tokio::time::sleep(RENEWAL).await;
+                tokio::time::sleep(interval).await;
                 let renewed = async {
                     let mut conn = callers.whole().acquire().await?;
                     idempotency::renew(&mut conn, tenant_id, &key, holder, LEASE).await

@@ -157,4 +157,6 @@ pub struct HttpLimits {
     pub request_timeout: Duration,
     /// How long an upload may deliver nothing.
     pub upload_idle_timeout: Duration,
+    /// How often one renews the idempotency key that it holds.
+    pub key_renewal_interval: Duration,
 }

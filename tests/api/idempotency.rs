@@ -1,12 +1,16 @@
 //! A request sent twice makes one job.
 
-use std::collections::HashSet;
+use std::{collections::HashSet, time::Duration};
 
 use futures_util::future::join_all;
 use reqwest::multipart::{Form, Part};
 use serde_json::{Value, json};
+use tokio::task::JoinHandle;
 
-use crate::support::{Answer, Caller, TestApp, audio, eventually, trickle};
+use crate::support::{
+    Answer, Caller, TestApp, audio, eventually,
+    trickle::{Trickle, trickle},
+};
 
 fn job() -> Value {
     json!({ "audio_url": "https://audio.example/a.mp3", "diarization": true })
@@ -198,23 +202,64 @@ async fn a_reservation_of_a_clock_that_was_ahead_is_taken_over() {
     app.finish().await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_request_that_lost_its_key_makes_no_job() {
-    let app = TestApp::start().await;
-    let file = audio::short();
+/// Sends the beginning of a file, and waits until its key is reserved. Gives what sends the rest, and what waits for the answer.
+async fn upload_slowly(
+    app: &TestApp,
+    key: &str,
+    beginning: &[u8],
+) -> (Trickle, JoinHandle<Answer>) {
     let (trickle, body) = trickle();
     let form = Form::new().part("audio", Part::stream(body).file_name("a.wav"));
     let slow = app
         .acme
         .form("/v1/transcriptions/upload", form)
-        .header("Idempotency-Key", "file-1");
+        .header("Idempotency-Key", key);
     let slow = tokio::spawn(Answer::to(slow));
-    let (head, tail) = file.split_at(1000);
-    trickle.send(head).await;
+    trickle.send(beginning).await;
     eventually("reservation", async || {
         (app.rows("idempotency_keys").await == 1).then_some(())
     })
     .await;
+    (trickle, slow)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_upload_keeps_its_key_for_as_long_as_it_takes() {
+    let app = TestApp::builder()
+        .tune(|settings| settings.requests.key_renewal_interval = Duration::from_millis(20))
+        .start()
+        .await;
+    let file = audio::short();
+    let (beginning, rest) = file.split_at(1000);
+    let (trickle, slow) = upload_slowly(&app, "file-1", beginning).await;
+    // A key is held for a minute at a time.
+    for seconds in [50, 100, 150] {
+        app.set_clock_ahead(&format!("{seconds} seconds")).await;
+        eventually("key that is held for most of another minute", async || {
+            let held = "SELECT reserved_until > gateway_now() + interval '40 seconds' FROM idempotency_keys";
+            app.scalar::<bool>(held).await.then_some(())
+        })
+        .await;
+    }
+    let early = upload_once(&app.acme, "file-1", file.clone(), None).await;
+    early.problem(409, "idempotency-key-in-progress");
+    trickle.send(rest).await;
+    drop(trickle);
+    let first = slow.await.unwrap();
+    let id = first.expect(202)["id"].clone();
+    assert_eq!(first.header("idempotency-replayed"), None);
+    let again = upload_once(&app.acme, "file-1", file, None).await;
+    assert_eq!(again.expect(202)["id"], id);
+    assert_eq!(app.rows("jobs").await, 1);
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_request_that_lost_its_key_makes_no_job() {
+    let app = TestApp::start().await;
+    let file = audio::short();
+    let (beginning, rest) = file.split_at(1000);
+    let (trickle, slow) = upload_slowly(&app, "file-1", beginning).await;
     let busy = upload_once(&app.acme, "file-1", file.clone(), None).await;
     busy.problem(409, "idempotency-key-in-progress");
 
@@ -222,7 +267,7 @@ async fn a_request_that_lost_its_key_makes_no_job() {
     app.set_clock_ahead("2 minutes").await;
     let fast = upload_once(&app.acme, "file-1", file.clone(), None).await;
     let id = fast.expect(202)["id"].clone();
-    trickle.send(tail).await;
+    trickle.send(rest).await;
     drop(trickle);
     let late = slow.await.unwrap();
     late.problem(409, "idempotency-key-in-progress");

@@ -97,7 +97,7 @@ async fn make(
     if let Some(key) = key_of(&headers)? {
         match HeldKey::claim(&state.callers, caller.tenant_id, key, state.ids.next()).await? {
             Claimed::Held(mut key) => {
-                key.keep_alive();
+                key.keep_alive(state.limits.key_renewal_interval);
                 held = Some(key);
             }
             Claimed::Earlier(job) => earlier = Some(job),
