@@ -8,6 +8,7 @@ use uuid::Uuid;
 use crate::support::{
     TestApp,
     builder::DRAIN,
+    callbacks::processing,
     eventually,
     rows::{failure, success},
 };
@@ -168,6 +169,21 @@ async fn a_connection_that_breaks_after_the_body_leaves_the_outcome_unknown() {
         let fault = json!({ "operation": "create", "kind": kind });
         is_unknown_and_settled_by_its_callback(app, Some(fault), accepted).await;
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn each_create_has_a_connection_of_its_own() {
+    let app = TestApp::builder().with_gladia_relay().start().await;
+    let mut connections = Vec::new();
+    for _ in 0..3 {
+        // Its answer is read by then, so its connection could be used again.
+        let (_, attempt, gladia_id) = processing(&app).await;
+        connections.push(app.gladia().connections());
+        app.call_back(attempt.id, success(&gladia_id, "words"))
+            .await;
+    }
+    assert_eq!(connections, [1, 2, 3]);
+    app.finish().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -73,6 +73,11 @@ impl Relay {
         *self.shared.targets.lock().unwrap() = targets;
     }
 
+    /// How many connections have come so far.
+    pub fn connections(&self) -> usize {
+        self.shared.next.load(Ordering::Relaxed)
+    }
+
     /// Breaks every connection and refuses new ones.
     pub async fn cut(&self) {
         *self.kept.lock().unwrap() = Some(bind(self.address));
