@@ -14,7 +14,7 @@ use serde_json::json;
 use sqlx::PgPool;
 
 use crate::kit::{
-    API_KEY, PAIRS, Scale, cpu,
+    API_KEY, PAIRS, SETTLE, Scale, cpu,
     gladia::{Created, FakeGladia},
     processes::Program,
     start_postgres,
@@ -31,9 +31,6 @@ const MADE_AT_ONCE: usize = 16;
 
 /// How many different transcripts there are of a size.
 const TRANSCRIPTS: u64 = 4;
-
-/// How long what a block has left for later may take before the next one.
-const SETTLE: Duration = Duration::from_millis(100);
 
 struct Size {
     name: &'static str,

@@ -4,14 +4,14 @@
 //! Gladia throws away what it gets. The files are the same megabyte of noise again and again, written on bare connections
 //! (`kit/wire.rs`).
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use bytes::Bytes;
 use futures_util::future::try_join_all;
 use rand::{Rng, SeedableRng, rngs::StdRng};
 
 use crate::kit::{
-    API_KEY, PAIRS, Scale, cpu,
+    API_KEY, PAIRS, SETTLE, Scale, cpu,
     gladia::FakeGladia,
     processes::Program,
     start_postgres,
@@ -22,9 +22,6 @@ use crate::kit::{
 const MEGABYTE: usize = 1_000_000;
 
 const BOUNDARY: &str = "----bench7d41b838";
-
-/// How long what a block has left for later may take before the next one.
-const SETTLE: Duration = Duration::from_millis(100);
 
 struct Load {
     name: &'static str,

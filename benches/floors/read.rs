@@ -1,7 +1,8 @@
 //! The least that could show a finished job: its row and its result read by one statement, unpacked, put together and sent.
 //!
 //! It reads the gateway's own rows. Nobody is asked who they are. Where its caller has the answer already, only the job is
-//! read; what is compressed is compressed by the library and at the level that the gateway uses.
+//! read. Whoever takes zstd gets the frame that is stored, alone or within its job, put together by the gateway's own function;
+//! gzip is made by the library and at the level that the gateway uses.
 
 use std::convert::Infallible;
 
@@ -9,12 +10,13 @@ use axum::{
     Router,
     body::{Body, Bytes},
     extract::{Path, State},
-    http::{HeaderMap, StatusCode, header},
+    http::{HeaderMap, HeaderName, StatusCode, header},
     response::{IntoResponse, Response},
     routing::get,
 };
 use chrono::{DateTime, Utc};
 use futures_util::stream;
+use gladia_gateway::http::zstd_frame;
 use serde_json::{Value, json};
 use sqlx::{PgPool, Row, postgres::PgRow};
 use tokio::net::TcpListener;
@@ -56,11 +58,20 @@ async fn job(State(pool): State<PgPool>, Path(id): Path<Uuid>, headers: HeaderMa
     .fetch_one(&pool)
     .await
     .map_err(failed)?;
-    let mut shown = serde_json::to_vec(&shown(&row).map_err(failed)?).map_err(failed)?;
-    let result = unpacked(&row)?;
-    shown.pop();
-    shown.extend_from_slice(b",\"result\":");
-    let pieces = [Bytes::from(shown), result, Bytes::from_static(b"}")];
+    let mut before = serde_json::to_vec(&shown(&row).map_err(failed)?).map_err(failed)?;
+    before.pop();
+    before.extend_from_slice(b",\"result\":");
+    let after = b"}";
+    if takes_zstd(&headers) {
+        let pieces = zstd_frame::around(&before, frame(&row)?, after);
+        let pieces = pieces.ok_or(StatusCode::INTERNAL_SERVER_ERROR)?;
+        return Ok((ZSTD, in_pieces(pieces, etag)).into_response());
+    }
+    let pieces = [before.into(), unpacked(&row)?, Bytes::from_static(after)];
+    Ok(in_pieces(pieces, etag))
+}
+
+fn in_pieces(pieces: [Bytes; 3], etag: String) -> Response {
     let length: usize = pieces.iter().map(Bytes::len).sum();
     let headers = [
         (header::CONTENT_TYPE, "application/json".to_owned()),
@@ -68,7 +79,7 @@ async fn job(State(pool): State<PgPool>, Path(id): Path<Uuid>, headers: HeaderMa
         (header::ETAG, etag),
     ];
     let body = Body::from_stream(stream::iter(pieces.map(Ok::<_, Infallible>)));
-    Ok((headers, body).into_response())
+    (headers, body).into_response()
 }
 
 async fn known(pool: &PgPool, id: Uuid, headers: &HeaderMap, etag: String) -> Answer {
@@ -95,13 +106,26 @@ async fn result(State(pool): State<PgPool>, Path(id): Path<Uuid>, headers: Heade
     .fetch_one(&pool)
     .await
     .map_err(failed)?;
-    let json = (header::CONTENT_TYPE, "application/json");
-    let accepted = headers.get(header::ACCEPT_ENCODING);
-    if accepted.is_some_and(|accepted| accepted == "zstd") {
-        let frame: Vec<u8> = row.try_get("result").map_err(failed)?;
-        return Ok(([json, (header::CONTENT_ENCODING, "zstd")], frame).into_response());
+    let json = [(header::CONTENT_TYPE, "application/json")];
+    if takes_zstd(&headers) {
+        return Ok((json, ZSTD, frame(&row)?).into_response());
     }
-    Ok(([json], unpacked(&row)?).into_response())
+    Ok((json, unpacked(&row)?).into_response())
+}
+
+/// Says of an answer that it is packed. It is not packed again.
+const ZSTD: [(HeaderName, &str); 1] = [(header::CONTENT_ENCODING, "zstd")];
+
+fn takes_zstd(headers: &HeaderMap) -> bool {
+    headers
+        .get(header::ACCEPT_ENCODING)
+        .is_some_and(|accepted| accepted == "zstd")
+}
+
+/// The result as it is stored.
+fn frame(row: &PgRow) -> Result<Bytes, StatusCode> {
+    let frame: Vec<u8> = row.try_get("result").map_err(failed)?;
+    Ok(frame.into())
 }
 
 fn unpacked(row: &PgRow) -> Result<Bytes, StatusCode> {

@@ -5,7 +5,7 @@ use std::{future::Future, time::Duration};
 use sqlx::PgPool;
 
 use super::{
-    PAIRS, cpu,
+    PAIRS, SETTLE, cpu,
     processes::Program,
     table::{Row, milliseconds},
     wrk::Served,
@@ -19,7 +19,8 @@ pub struct Duel<'a> {
 }
 
 impl Duel<'_> {
-    /// Adds pairs of blocks to a row of requests per second.
+    /// Adds pairs of blocks to a row of requests per second. What a block leaves for later, such as events that are still to
+    /// get their numbers, counts as its own CPU, and is not in the way of the next one.
     pub async fn run<G, F>(
         &self,
         row: &mut Row,
@@ -34,12 +35,14 @@ impl Duel<'_> {
             let before = cpu::of_process(self.gateway.pid())?;
             let postgres_before = cpu::of_server(self.server).await?;
             let ours = gateway().await?;
+            tokio::time::sleep(SETTLE).await;
             let spent = cpu::of_process(self.gateway.pid())?.saturating_sub(before);
             let postgres = cpu::of_server(self.server)
                 .await?
                 .saturating_sub(postgres_before);
             let before = cpu::of_process(self.floor.pid())?;
             let least = floor().await?;
+            tokio::time::sleep(SETTLE).await;
             let floor_spent = cpu::of_process(self.floor.pid())?.saturating_sub(before);
             row.add(ours.per_second, least.per_second);
             let each = |spent: Duration, served: Served| milliseconds(spent) / served.requests;

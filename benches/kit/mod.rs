@@ -15,6 +15,8 @@ pub mod transcripts;
 pub mod wire;
 pub mod wrk;
 
+use std::time::Duration;
+
 use gladia_gateway::dev_tools::postgres::{EmbeddedPostgres, Options};
 
 /// An API key of the right shape: `BOOTSTRAP_API_KEY`.
@@ -22,6 +24,9 @@ pub const API_KEY: &str = "gg_bench_0123456789abcdefghijklmnopqrstuvwxyzABCDEFGH
 
 /// How often gateway and floor take turns.
 pub const PAIRS: usize = 5;
+
+/// How long what a block has left for later may take before the next one.
+pub const SETTLE: Duration = Duration::from_millis(100);
 
 /// How much is measured.
 #[derive(Clone, Copy)]
