@@ -298,21 +298,33 @@ mod tests {
 
     use super::*;
 
-    #[tokio::test]
-    async fn a_body_leaves_or_is_withdrawn_and_never_both() {
-        let body = |leave: &Leave| GuardedBody {
+    fn guarded(leave: &Leave, send_deadline: Instant) -> GuardedBody {
+        GuardedBody {
             bytes: Some(Bytes::from_static(b"{}")),
             leave: leave.clone(),
-            send_deadline: Instant::now() + Duration::from_mins(1),
-        };
+            send_deadline,
+        }
+    }
+
+    #[tokio::test]
+    async fn a_body_leaves_or_is_withdrawn_and_never_both() {
+        let in_time = Instant::now() + Duration::from_mins(1);
         let withdrawn = Leave::default();
-        let mut kept = body(&withdrawn);
+        let mut kept = guarded(&withdrawn, in_time);
         assert!(withdrawn.withdraw());
         assert!(kept.frame().await.unwrap().is_err());
         let taken = Leave::default();
-        let mut sent = body(&taken);
+        let mut sent = guarded(&taken, in_time);
         assert!(sent.frame().await.unwrap().is_ok());
         assert!(!taken.withdraw());
+    }
+
+    #[tokio::test]
+    async fn a_body_whose_time_has_passed_does_not_leave_and_is_known_not_to_have() {
+        let leave = Leave::default();
+        let mut late = guarded(&leave, Instant::now());
+        assert!(late.frame().await.unwrap().is_err());
+        assert!(leave.withdraw());
     }
 
     #[test]

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use reqwest::Method;
 use serde_json::json;
+use sqlx::{Postgres, Transaction};
 use tokio::time::timeout;
 
 use crate::support::{
@@ -110,33 +111,44 @@ async fn work_goes_on_where_the_host_of_the_database_is_lost_without_a_word() {
     app.finish().await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_claim_whose_commit_goes_unanswered_is_taken_back() {
-    let app = TestApp::builder().with_database_relay().start().await;
-    // Commits of claims wait for whoever holds this row.
-    app.execute("CREATE TABLE gate (open boolean)").await;
-    app.execute("INSERT INTO gate VALUES (true)").await;
-    app.execute(
+/// Has the commits of claims wait until the transaction ends.
+async fn hold_commits_of_claims(app: &TestApp) -> Transaction<'static, Postgres> {
+    for statement in [
+        "CREATE TABLE gate (open boolean)",
+        "INSERT INTO gate VALUES (true)",
         "CREATE FUNCTION wait_at_the_gate() RETURNS trigger LANGUAGE plpgsql AS
          $$ BEGIN PERFORM FROM gate FOR SHARE; RETURN NULL; END $$",
-    )
-    .await;
-    app.execute(
         "CREATE CONSTRAINT TRIGGER waits_at_the_gate AFTER INSERT ON attempts
          DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION wait_at_the_gate()",
-    )
-    .await;
+    ] {
+        app.execute(statement).await;
+    }
     let mut gate = app.pool.begin().await.unwrap();
     sqlx::query("UPDATE gate SET open = false")
         .execute(&mut *gate)
         .await
         .unwrap();
-    let id = app.acme.start("https://audio.example/spoken.mp3").await;
+    gate
+}
+
+/// Until a commit waits whose transaction began so long ago.
+async fn until_a_commit_waits(app: &TestApp, since: &str) {
+    let waiting = format!(
+        "pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock' AND query LIKE 'COMMIT%'
+                           AND xact_start <= clock_timestamp() - interval '{since}'"
+    );
     eventually("commit that waits", async || {
-        let waiting = "pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE 'COMMIT%'";
-        (app.rows(waiting).await > 0).then_some(())
+        (app.rows(&waiting).await > 0).then_some(())
     })
     .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_claim_whose_commit_goes_unanswered_is_taken_back() {
+    let app = TestApp::builder().with_database_relay().start().await;
+    let gate = hold_commits_of_claims(&app).await;
+    let id = app.acme.start("https://audio.example/spoken.mp3").await;
+    until_a_commit_waits(&app, "0 seconds").await;
     app.database_relay().strand().await;
     gate.rollback().await.unwrap();
 
@@ -151,6 +163,25 @@ async fn a_claim_whose_commit_goes_unanswered_is_taken_back() {
     let attempts = app.attempts(&id).await;
     assert_eq!(attempts[0].state, "not_sent");
     assert_eq!(attempts.len(), 2);
+    assert_eq!(app.upstream.count("creates_received").await, 1);
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_claim_that_takes_longer_than_the_send_window_is_not_sent() {
+    let app = TestApp::builder()
+        .set("SEND_WINDOW_SECONDS", 1)
+        .start()
+        .await;
+    let gate = hold_commits_of_claims(&app).await;
+    let id = app.acme.start("spoken.mp3").await;
+    until_a_commit_waits(&app, "1 second").await;
+    // The claim stands from now on, and what it was given to send is no longer to leave.
+    gate.rollback().await.unwrap();
+    app.acme.wait_until_done(&id).await;
+    let attempts = app.attempts(&id).await;
+    let states: Vec<_> = attempts.iter().map(|one| one.state.as_str()).collect();
+    assert_eq!(states, ["not_sent", "done"]);
     assert_eq!(app.upstream.count("creates_received").await, 1);
     app.finish().await;
 }
