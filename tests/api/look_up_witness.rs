@@ -7,6 +7,7 @@ use crate::support::{
     builder::Builder,
     eventually,
     look_ups::{lose_creates, refuse_creates},
+    rows::success,
 };
 
 fn builder() -> Builder {
@@ -121,6 +122,25 @@ async fn without_a_witness_the_oldest_alone_is_sent_again_and_is_the_others_witn
     assert!(waited, "it was sent again before ten settling times");
     app.acme.wait_until_done(&second).await;
     app.end(&first).await;
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_sent_while_an_attempt_could_still_arrive_is_no_witness_for_it() {
+    let app = TestApp::start().await;
+    refuse_creates(&app, 1).await;
+    let id = app.acme.start("a.mp3").await;
+    let unknown = app.wait_for_attempt(&id, "unknown").await;
+    let other = app.acme.start("endless.mp3").await;
+    app.acme.wait_until(&other, "processing").await;
+    // The attempt's settling time is over, and ten of them are not.
+    app.set_clock_ahead("2 minutes").await;
+    app.wait_for_unknown_reason(unknown.id, "no_witness").await;
+    assert_eq!(app.absences(&id).await, 0);
+    app.call_back(unknown.id, success("late", "after all"))
+        .await;
+    app.acme.wait_until_done(&id).await;
+    app.end(&other).await;
     app.finish().await;
 }
 

@@ -99,3 +99,84 @@ fn shows(found: &Found, candidate: &Candidate) -> bool {
         })
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use uuid::Uuid;
+
+    use super::*;
+    use crate::gladia::list::ListedJob;
+
+    const SETTLING: Duration = Duration::from_mins(1);
+
+    fn attempt() -> UnknownAttempt {
+        let created_at = DateTime::UNIX_EPOCH;
+        UnknownAttempt {
+            id: AttemptId(Uuid::from_u128(1)),
+            created_at,
+            send_until: created_at + TimeDelta::seconds(20),
+            next_look_at: None,
+            looks: 0,
+            absences: 0,
+            awaits_decision: false,
+            was_resent_blindly: false,
+            resends: 0,
+            job_has_ended: false,
+        }
+    }
+
+    /// A job that was claimed so many milliseconds after the attempt's settling time was over.
+    fn candidate(milliseconds: i64) -> Candidate {
+        let created_at = attempt().send_until + SETTLING + TimeDelta::milliseconds(milliseconds);
+        Candidate {
+            id: AttemptId(Uuid::from_u128(2)),
+            created_at,
+            accepted_at: created_at + TimeDelta::seconds(1),
+        }
+    }
+
+    /// A list that shows a candidate under a time so far from when it was accepted, if it shows any time.
+    fn list(candidate: &Candidate, off_by: Option<TimeDelta>) -> Found {
+        let job = ListedJob {
+            gladia_id: "at-gladia".into(),
+            created_at: off_by.map(|off_by| candidate.accepted_at + off_by),
+            ended: false,
+            attempt_id: Some(candidate.id),
+        };
+        Found::from([(candidate.id, vec![job])])
+    }
+
+    #[test]
+    fn a_witness_is_claimed_once_nothing_of_the_attempt_can_be_on_its_way_any_more() {
+        let judged = |milliseconds, may_come| {
+            let candidates = [candidate(milliseconds)];
+            let found = list(&candidates[0], Some(TimeDelta::zero()));
+            let first = first_after(&candidates, &attempt(), SETTLING);
+            let witness = witness_of(&attempt(), SETTLING, &candidates, &found, may_come);
+            (first.is_some(), witness)
+        };
+        assert_eq!(judged(-1, true), (false, Witness::MayCome));
+        assert_eq!(judged(-1, false), (false, Witness::CannotCome));
+        assert_eq!(judged(0, false), (true, Witness::Seen));
+    }
+
+    #[test]
+    fn a_witness_is_seen_only_under_a_time_that_may_be_ours() {
+        let candidate = candidate(0);
+        let judged = |found: &Found| {
+            let candidates = std::slice::from_ref(&candidate);
+            witness_of(&attempt(), SETTLING, candidates, found, true)
+        };
+        for (minutes, witness) in [
+            (-6, Witness::Missed),
+            (-5, Witness::Seen),
+            (5, Witness::Seen),
+            (6, Witness::Missed),
+        ] {
+            let off_by = TimeDelta::minutes(minutes);
+            assert_eq!(judged(&list(&candidate, Some(off_by))), witness);
+        }
+        assert_eq!(judged(&list(&candidate, None)), Witness::Missed);
+        assert_eq!(judged(&Found::new()), Witness::Missed);
+    }
+}
