@@ -126,6 +126,54 @@ async fn without_a_witness_the_oldest_alone_is_sent_again_and_is_the_others_witn
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_job_is_sent_again_without_a_witness_once_and_then_an_operator_decides() {
+    let app = builder().start().await;
+    refuse_creates(&app, 2).await;
+    let id = app.acme.start("a.mp3").await;
+    app.wait_for_attempt(&id, "unknown").await;
+    // Each time, ten settling times have passed.
+    app.set_clock_ahead("1 minute").await;
+    app.upstream.wait_for("creates_received", 2).await;
+    let again = app.wait_for_attempt(&id, "unknown").await;
+    app.set_clock_ahead("2 minutes").await;
+    app.acme.wait_until_reason(&id, "awaiting_decision").await;
+    assert_eq!(app.upstream.count("creates_received").await, 2);
+    app.call_back(again.id, success("late", "after all")).await;
+    app.acme.wait_until_done(&id).await;
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_other_job_is_sent_again_without_a_witness_while_one_is_unknown_once_more() {
+    let app = builder().start().await;
+    refuse_creates(&app, 3).await;
+    let first = app.acme.start("a.mp3").await;
+    app.wait_for_attempt(&first, "unknown").await;
+    let second = app.acme.start("b.mp3").await;
+    let waits = app.wait_for_attempt(&second, "unknown").await;
+    app.set_clock_ahead("1 minute").await;
+    app.upstream.wait_for("creates_received", 3).await;
+    let again = app.wait_for_attempt(&first, "unknown").await;
+    // The looks that counted for the oldest did not count for it.
+    assert_eq!(app.absences(&second).await, 0);
+
+    app.set_clock_ahead("2 minutes").await;
+    app.acme
+        .wait_until_reason(&first, "awaiting_decision")
+        .await;
+    app.wait_for_unknown_reason(waits.id, "no_witness").await;
+    assert_eq!(app.absences(&second).await, 0);
+    assert_eq!(app.upstream.count("creates_received").await, 3);
+    for (id, attempt) in [(&first, again), (&second, waits)] {
+        let gladia_id = format!("late-{id}");
+        app.call_back(attempt.id, success(&gladia_id, "after all"))
+            .await;
+        app.acme.wait_until_done(id).await;
+    }
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_was_sent_while_an_attempt_could_still_arrive_is_no_witness_for_it() {
     let app = TestApp::start().await;
     refuse_creates(&app, 1).await;
