@@ -313,3 +313,45 @@ async fn where_the_filter_is_refused_the_list_is_walked() {
     app.end(&id).await;
     app.finish().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_list_that_moves_under_a_walk_hides_nothing_from_it() {
+    let app = builder().start().await;
+    let run = async |audio: String| {
+        let id = app.acme.start(&audio).await;
+        app.acme.wait_until_done(&id).await;
+    };
+    for number in 0..2 {
+        run(format!("older-{number}.mp3")).await;
+    }
+    let faults = json!([
+        { "operation": "create", "kind": "drop_after", "times": 1 },
+        { "operation": "list", "kind": "status", "status": 503 },
+    ]);
+    app.upstream.fault(&faults).await;
+    let id = app.acme.start("endless.mp3").await;
+    let unknown = app.wait_for_attempt(&id, "unknown").await;
+    app.wait_until_a_witness_may_be_sent(unknown.id).await;
+    // Its witnesses, and a whole page.
+    for number in 0..10 {
+        run(format!("newer-{number}.mp3")).await;
+    }
+    // Twice when the second page is asked for, two jobs of the first are gone, and what it would have begun with is past it. Two
+    // walks that miss the attempt would have its job sent again.
+    let faults = json!([
+        { "operation": "list", "kind": "status", "status": 400, "match": "custom_metadata", "body": FILTER_REFUSED,
+          "headers": { "content-type": "application/json" } },
+        { "operation": "list", "kind": "omit", "job": "newer-3.mp3", "match": "offset=9&", "times": 2 },
+        { "operation": "list", "kind": "omit", "job": "newer-7.mp3", "match": "offset=9&", "times": 2 },
+    ]);
+    app.upstream.fault(&faults).await;
+    app.execute("UPDATE attempts SET next_look_at = gateway_now() WHERE state = 'unknown'")
+        .await;
+    app.acme.wait_until(&id, "processing").await;
+    assert_eq!(app.attempts(&id).await.len(), 1, "it was sent again");
+    let queries = app.list_queries().await;
+    let second_pages = queries.iter().filter(|query| query.contains("offset=9&"));
+    assert_eq!(second_pages.count(), 3, "{queries:#?}");
+    app.end(&id).await;
+    app.finish().await;
+}
