@@ -1,7 +1,7 @@
 //! The account's limit, and who is served first.
 
 use futures_util::future::{join_all, try_join_all};
-use gladia_gateway::db::dispatch;
+use gladia_gateway::{db::dispatch, domain::access::Scope};
 use serde_json::json;
 
 use crate::support::{TestApp, eventually, rows::success};
@@ -111,6 +111,53 @@ async fn a_small_tenant_is_served_beside_a_large_one() {
         .filter(|tenant| **tenant == app.globex.tenant_id)
         .count();
     assert_eq!(small, 5, "{order:?}");
+    app.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_holds_fewer_slots_is_served_until_it_holds_as_many() {
+    let app = TestApp::builder().set("MAX_IN_FLIGHT", 5).start().await;
+    for number in 0..3 {
+        app.acme.start(&format!("endless-{number}.mp3")).await;
+    }
+    wait_for_accepted(&app, 3).await;
+    app.pause_dispatch().await;
+    let mut small = Vec::new();
+    for number in 3..5 {
+        let audio = format!("endless-{number}.mp3");
+        app.acme.start(&audio).await;
+        small.push(app.globex.start(&audio).await);
+    }
+    app.resume_dispatch().await;
+    wait_for_accepted(&app, 5).await;
+    for id in &small {
+        assert_eq!(app.globex.job(id).await["status"], "processing");
+    }
+    app.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_holds_no_slot_is_served_before_many_that_do_though_it_was_served_last() {
+    let app = TestApp::builder().set("MAX_IN_FLIGHT", 17).start().await;
+    // As many as one claim serves.
+    let mut others = Vec::new();
+    for number in 0..16 {
+        let tenant = format!("tenant-{number}");
+        let other = app.caller(&tenant, Scope::Write).await;
+        other.start("endless.mp3").await;
+        others.push(other);
+    }
+    wait_for_accepted(&app, 16).await;
+    let earlier = app.globex.start("a.mp3").await;
+    app.globex.wait_until_done(&earlier).await;
+    app.pause_dispatch().await;
+    for other in &others {
+        other.start("endless.mp3").await;
+    }
+    let id = app.globex.start("endless.mp3").await;
+    app.resume_dispatch().await;
+    wait_for_accepted(&app, 17).await;
+    assert_eq!(app.globex.job(&id).await["status"], "processing");
     app.stop().await;
 }
 
