@@ -29,6 +29,7 @@ async fn let_deletions_pass(app: &TestApp, last: &str) {
 #[tokio::test(flavor = "multi_thread")]
 async fn nothing_is_deleted_at_gladia_while_another_transcription_needs_the_same_file() {
     let app = TestApp::builder()
+        .doubles_a_job()
         .set("RECONCILE_AFTER_SECONDS", 3600)
         .start()
         .await;

@@ -434,7 +434,11 @@ async fn a_job_that_comes_back_into_line_is_not_sent_again_where_gladia_has_an_o
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_job_that_comes_back_into_line_is_sent_again_where_its_older_attempt_came_to_nothing() {
-    let app = TestApp::builder().with_gladia_relay().start().await;
+    let app = TestApp::builder()
+        .with_gladia_relay()
+        .doubles_a_job()
+        .start()
+        .await;
     let id = an_older_attempt_turned_out_to_be_there(&app, "NULL").await;
     app.acme.wait_until_done(&id).await;
     let attempts = app.attempts(&id).await;

@@ -35,6 +35,7 @@ async fn start() -> TestApp {
         .set("SETTLING_SECONDS", 1)
         .set("SEND_WINDOW_SECONDS", 1)
         .set("RECONCILE_AFTER_SECONDS", 3600)
+        .doubles_a_job()
         .start()
         .await
 }

@@ -244,7 +244,7 @@ async fn what_gladia_turns_out_to_have_of_a_deleted_job_is_deleted_too() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_surplus_is_deleted_once_its_job_is_done_and_the_result_never() {
-    let app = TestApp::start().await;
+    let app = TestApp::builder().doubles_a_job().start().await;
     let other = app.acme.start("a.mp3").await;
     app.acme.wait_until_done(&other).await;
     let surplus = app.acme.job(&other).await["gladia_id"].clone();

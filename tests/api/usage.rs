@@ -116,7 +116,7 @@ async fn what_was_billed_and_gave_no_result_is_in_the_sum_and_told_apart() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn of_a_job_that_gladia_had_twice_the_result_is_counted_once_and_billed_twice() {
-    let app = TestApp::start().await;
+    let app = TestApp::builder().doubles_a_job().start().await;
     let fault = json!({ "operation": "create", "kind": "drop_after", "times": 1 });
     app.upstream.fault(&fault).await;
     let id = app.acme.start("endless.mp3").await;

@@ -6,6 +6,7 @@ mod told;
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 
+use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
 use super::{facts::Facts, load::Order, upstream::UpstreamJob};
@@ -205,7 +206,7 @@ fn check_surplus(
             .filter(|id| !recorded.contains(&(*job, id.as_str())))
             .collect();
         let (times, all) = (ids.len(), ids.join(", "));
-        match (unrecorded.len(), explanation(facts, *job)) {
+        match (unrecorded.len(), explanation(facts, *job, made)) {
             (1, _) if times == 1 => {}
             (1, Some(why)) => verdict.notes.push(format!(
                 "surplus: Gladia has job {job} {times} times, which is on record; {why}: {all}"
@@ -243,15 +244,24 @@ fn check_surplus(
 }
 
 /// Why Gladia may have a job twice though nobody made a mistake.
-fn explanation(facts: &Facts, job: Uuid) -> Option<&'static str> {
+fn explanation(facts: &Facts, job: Uuid, made: &[&UpstreamJob]) -> Option<&'static str> {
     // A list that merely lags is no excuse: that is what witnesses are for.
     let mut orders = facts.accepted.jobs.iter().zip(&facts.orders);
     if orders.any(|(accepted, order)| *accepted == Some(job) && order.hidden) {
         return Some("its lists concealed it");
     }
-    let mut attempts = facts.attempts.iter().filter(|made| made.job_id.0 == job);
-    attempts
-        .any(|attempt| facts.stills.iter().any(|still| still.explains(attempt)))
+    let is_late = |made: &UpstreamJob| {
+        let mut attempts = facts
+            .attempts
+            .iter()
+            .filter(|attempt| made.attempt() == Some(attempt.id.0));
+        attempts.any(|attempt| {
+            let mut stills = facts.stills.iter();
+            stills.any(|still| still.explains(attempt, made.created_at))
+        })
+    };
+    made.iter()
+        .any(|made| is_late(made))
         .then_some("a process stood still while it sent it")
 }
 
@@ -288,10 +298,10 @@ fn check_cap(facts: &Facts, upstream: &HashMap<Uuid, Vec<&UpstreamJob>>, verdict
 /// How many jobs were in flight at the same time.
 fn most_at_once<'a>(jobs: impl Iterator<Item = &'a UpstreamJob>) -> u64 {
     // An end sorts before a beginning at the same time.
-    let mut changes: Vec<(&str, i64)> = jobs
+    let mut changes: Vec<(DateTime<Utc>, i64)> = jobs
         .flat_map(|job| {
-            let ended = job.finished_at.as_deref().map(|at| (at, -1));
-            [Some((job.created_at.as_str(), 1)), ended]
+            let ended = job.finished_at.map(|at| (at, -1));
+            [Some((job.created_at, 1)), ended]
         })
         .flatten()
         .collect();

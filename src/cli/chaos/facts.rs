@@ -2,7 +2,7 @@
 
 use std::{collections::HashMap, path::PathBuf, sync::Arc};
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, SubsecRound, Utc};
 use futures_util::{StreamExt, stream};
 use sha2::{Digest, Sha256};
 use sqlx::Connection;
@@ -72,12 +72,15 @@ pub struct Still {
 }
 
 impl Still {
-    /// Whether it fell into the time in which an attempt was to be sent, by the process that was to send it.
-    pub fn explains(&self, attempt: &AttemptFacts) -> bool {
+    /// Whether it fell into the time in which an attempt was to be sent, by the process that was to send it, and Gladia accepted
+    /// that attempt only afterwards. What Gladia had before, looks have to find.
+    pub fn explains(&self, attempt: &AttemptFacts, accepted_at: DateTime<Utc>) -> bool {
         let worker = attempt.worker.split('-').next();
         worker.and_then(|pid| pid.parse().ok()) == Some(self.pid)
             && self.from <= attempt.lease_until
             && self.to >= attempt.created_at
+            // Gladia cuts its instants to milliseconds.
+            && self.to.trunc_subsecs(3) <= accepted_at
     }
 }
 

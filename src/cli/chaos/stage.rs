@@ -84,7 +84,9 @@ impl Stage {
         db::migrate(&db::parse_url(database.url())?).await?;
         let mut conn = PgConnection::connect(database.url()).await?;
         let tenants = make_tenants(&mut conn).await?;
-        let clock = (Instant::now(), db::clock::now(&mut conn).await?);
+        let said = db::clock::now(&mut conn).await?;
+        // After the answer: read before the question, all that it dates would seem later than it was.
+        let clock = (Instant::now(), said);
         conn.close().await?;
         let upstream = Upstream::start(directory, plan.seed).await?;
 

@@ -10,6 +10,7 @@ use std::{
 };
 
 use anyhow::{Context, ensure};
+use chrono::{DateTime, Utc};
 use reqwest::{Client, Response};
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -51,9 +52,9 @@ pub struct UpstreamJob {
     pub id: Uuid,
     /// `done` or `error`, once it has ended.
     pub status: String,
-    /// When it was accepted, and when it ended: text that sorts as time does.
-    pub created_at: String,
-    pub finished_at: Option<String>,
+    /// When it was accepted, and when it ended.
+    pub created_at: DateTime<Utc>,
+    pub finished_at: Option<DateTime<Utc>>,
     custom_metadata: Option<Value>,
     /// SHA-256 of the exact bytes of its result.
     pub result_sha256: Option<String>,

@@ -33,6 +33,10 @@ pub const WEBHOOK_SECRET: &str = "whsec_YW4gYWNjb3VudCB3ZWJob29rIG9mIHRlc3Rz";
 
 /// What differs from one gateway before a simulator on a database of its own.
 #[derive(Debug)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is chosen by itself, in any combination"
+)]
 pub struct Builder {
     settings: BTreeMap<String, String>,
     replicas: usize,
@@ -40,6 +44,7 @@ pub struct Builder {
     gladia_relay: bool,
     database_relay: bool,
     migrated: bool,
+    doubles: bool,
     tuning: Tuning,
 }
 
@@ -55,6 +60,7 @@ impl Default for Builder {
             gladia_relay: false,
             database_relay: false,
             migrated: true,
+            doubles: false,
             tuning: |_| {},
         }
     }
@@ -104,6 +110,12 @@ impl Builder {
     /// Leaves the database empty, so that the replicas bring it up.
     pub fn without_migrations(mut self) -> Self {
         self.migrated = false;
+        self
+    }
+
+    /// Expects that Gladia gets a job more often than its caller wants it, and that the gateway knows.
+    pub fn doubles_a_job(mut self) -> Self {
+        self.doubles = true;
         self
     }
 
@@ -192,6 +204,7 @@ impl Builder {
             callback_keys: values["CALLBACK_KEYS"].parse::<CallbackKeys>().unwrap(),
             values,
             tuning: self.tuning,
+            doubles: self.doubles,
             replicas,
             own_spool,
         })

@@ -113,8 +113,8 @@ impl Run {
             "status": "done",
             "custom_metadata": { RESERVED: attempt },
             "result_sha256": digest(RESULT.as_bytes()),
-            "created_at": "10:00",
-            "finished_at": "10:01",
+            "created_at": at(12),
+            "finished_at": at(72),
             "callbacks": [],
         }));
         gladia_id
@@ -233,13 +233,15 @@ fn a_job_that_gladia_has_twice_is_doubled_unless_that_is_on_record_and_explained
         "{verdict:?}"
     );
 
-    // On record, in a run in which only a process that stood still can be the reason.
-    for (pid, from, to, explains) in [
-        (17, 15, 30, true),
-        (17, 0, 10, true),
-        (17, 0, 9, false),
-        (17, 21, 30, false),
-        (18, 10, 20, false),
+    // On record, in a run in which only a process that stood still can be the reason: before Gladia accepted what it sent.
+    for (pid, from, to, accepted_at, explains) in [
+        (17, 15, 30, 30, true),
+        (17, 0, 10, 12, true),
+        (17, 0, 9, 12, false),
+        (17, 21, 30, 30, false),
+        (18, 10, 20, 20, false),
+        (17, 15, 30, 14, false),
+        (17, 15, 30, 29, false),
     ] {
         let mut run = Run::fine();
         let job = run.job(0);
@@ -248,6 +250,7 @@ fn a_job_that_gladia_has_twice_is_doubled_unless_that_is_on_record_and_explained
             job_id: job.into(),
         };
         run.facts.surplus.push(surplus);
+        run.upstream[0]["created_at"] = json!(at(accepted_at));
         run.facts.stills.push(Still {
             pid,
             from: at(from),
