@@ -45,10 +45,8 @@ async fn a_success_that_gladia_does_not_confirm_completes_nothing() {
         .call_back(attempt.id, success(&gladia_id, "made up"))
         .await;
     assert_eq!(answer.status, 200);
-    eventually("question to Gladia", async || {
-        (app.upstream.count("gets").await >= 1).then_some(())
-    })
-    .await;
+    app.wait_for_looks(&id, 1).await;
+    assert_eq!(app.gets().await, 1);
     assert_eq!(app.acme.job(&id).await["status"], "processing");
     assert_eq!(app.callback_outcomes(&id).await, ["unproven"]);
     // A failure is believed: a success that comes later would still count.
