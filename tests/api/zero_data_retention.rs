@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use crate::support::{Answer, TestApp, audio};
+use crate::support::{Answer, TestApp, audio, upstream::GLADIA_KEY};
 
 async fn start() -> TestApp {
     TestApp::builder()
@@ -37,7 +37,7 @@ async fn files_are_refused_before_anything_of_them_is_read() {
 async fn a_transcription_ends_and_is_erased_without_asking_gladia_for_anything() {
     let app = start().await;
     let id = app.acme.start("a.mp3").await;
-    app.acme.wait_until_done(&id).await;
+    let job = app.acme.wait_until_done(&id).await;
     let address = format!("/v1/transcriptions/{id}");
     let answer = app.acme.get(&format!("{address}/audio")).await;
     answer.problem(403, "zero-data-retention");
@@ -50,5 +50,13 @@ async fn a_transcription_ends_and_is_erased_without_asking_gladia_for_anything()
     for operation in ["deletes", "gets", "lists", "files"] {
         assert_eq!(app.upstream.count(operation).await, 0, "{operation}");
     }
+    // It would have had nothing to say.
+    let gladia_id = job["gladia_id"].as_str().unwrap();
+    let url = format!(
+        "{}v2/pre-recorded/{gladia_id}",
+        app.upstream.simulator.url()
+    );
+    let asked = app.http.get(url).header("x-gladia-key", GLADIA_KEY);
+    assert_eq!(asked.send().await.unwrap().status(), 403);
     app.finish().await;
 }

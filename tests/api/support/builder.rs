@@ -139,7 +139,13 @@ impl Builder {
         let url = server.url(&name);
         let pool = db::connect(db::parse_url(&url).unwrap(), 2).await.unwrap();
         let front = Relay::start(Vec::new());
+        let is_zero_retention = self
+            .settings
+            .get("GLADIA_ZERO_DATA_RETENTION")
+            .is_some_and(|is| is == "true");
         let mut simulator = self.simulator;
+        // The account is the same one.
+        simulator.zero_data_retention |= is_zero_retention;
         if let Some(webhook) = &mut simulator.webhook {
             let port = Some(front.address().port());
             webhook.url.set_host(Some("127.0.0.1")).unwrap();
@@ -179,9 +185,6 @@ impl Builder {
         set("WEBHOOK_ALLOWED_NETWORKS", "127.0.0.0/8".to_owned());
         values.extend(self.settings);
         // It is required then; most tests of it are about something else.
-        let is_zero_retention = values
-            .get("GLADIA_ZERO_DATA_RETENTION")
-            .is_some_and(|is| is == "true");
         let own_spool =
             (is_zero_retention && !values.contains_key("CALLBACK_SPOOL_DIR")).then(|| {
                 let spool = SpoolDirectory::new();
