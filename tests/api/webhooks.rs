@@ -314,6 +314,31 @@ async fn while_gladia_does_not_answer_a_message_waits() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_success_that_is_told_before_gladia_shows_it_waits_until_it_does() {
+    let app = builder().start().await;
+    let id = app.start_and_lose_callback("spoken.mp3").await;
+    let lag = json!({ "operation": "get", "kind": "lag", "milliseconds": 3_600_000 });
+    app.upstream.fault(&lag).await;
+    let gladia_id = app.attempt(&id).await.gladia_id.unwrap();
+    let message = Message::new("transcription.success", &gladia_id);
+    message.send(&app).await.expect(204);
+    app.set_clock_ahead("12 seconds").await;
+    eventually("try that learnt nothing", async || {
+        let tries: i32 = app.scalar("SELECT tries FROM webhook_messages").await;
+        (tries == 1).then_some(())
+    })
+    .await;
+    app.wait_for_webhooks(&[("success", "due")]).await;
+    assert_eq!(app.acme.job(&id).await["status"], "processing");
+
+    app.upstream.clear_faults().await;
+    app.set_clock_ahead("1 minute").await;
+    app.acme.wait_until_done(&id).await;
+    app.wait_for_webhooks(&[("success", "completed")]).await;
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn with_zero_data_retention_messages_are_noted_and_nothing_is_asked_for() {
     let app = builder()
         .set("GLADIA_ZERO_DATA_RETENTION", true)

@@ -64,7 +64,8 @@ pub(super) enum Effect {
     Truncate,
     /// The connection breaks in the middle of a callback.
     Break,
-    /// Jobs that were accepted less than this ago are not listed.
+    /// Jobs that were accepted less than this ago are not listed; one that ended less than this ago is still at work where it is
+    /// asked for by its id.
     Lag { milliseconds: u64 },
     /// Jobs whose audio URL or metadata contain the text are not listed; without a text, none is.
     Omit {
@@ -135,7 +136,7 @@ impl Faults {
         &self.list
     }
 
-    /// Takes what now goes wrong with an operation: every delay and everything that lists hide, and the first of anything
+    /// Takes what now goes wrong with an operation: every delay and everything that is hidden, and the first of anything
     /// else.
     pub(super) fn take(&mut self, operation: Operation, texts: &[&str]) -> Vec<Effect> {
         let mut taken = Vec::new();
@@ -264,6 +265,7 @@ mod tests {
             r#"{"operation": "list", "kind": "lag"}"#,
             r#"{"operation": "list", "kind": "truncate"}"#,
             r#"{"operation": "callback", "kind": "omit"}"#,
+            r#"{"operation": "get", "kind": "omit"}"#,
             r#"{"operation": "list", "kind": "ignore_metadata", "encoding": "yaml"}"#,
         ] {
             assert!(serde_json::from_str::<Fault>(json).is_err(), "{json}");

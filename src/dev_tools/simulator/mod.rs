@@ -6,8 +6,8 @@
 //! proportion to the length of the audio, writes the transcript and calls back (`engine`). The _control_ side under
 //! `/_simulator/` shows the ledger of everything that was received and sent, gives the exact bytes of a result, and
 //! switches faults on and off (`control`): requests that are refused or break, callbacks that are late, lost, doubled or
-//! cut, lists that hide jobs or ignore a filter (`faults`). A fault may happen to a share of the requests alone, by dice
-//! that a seed makes repeatable.
+//! cut, lists that hide jobs or ignore a filter, jobs whose end shows late (`faults`). A fault may happen to a share of
+//! the requests alone, by dice that a seed makes repeatable.
 //!
 //! Audio is decoded for real (`media`); words come from a [`Script`], or say that they are simulated. A second
 //! listener stands for the object storage that Gladia redirects file downloads to, and reports any API key that

@@ -11,7 +11,7 @@ use axum::{
 };
 use http_body_util::{BodyExt as _, Limited};
 
-use super::{entry::Entry, envelope::ApiError, list::Flaws};
+use super::{entry::Entry, envelope::ApiError, flaws::Flaws};
 use crate::dev_tools::{
     connection::Line,
     simulator::{

@@ -12,10 +12,9 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 use url::form_urlencoded;
 
-use super::{envelope::ApiError, job_view::JobView};
+use super::{envelope::ApiError, flaws::Flaws, job_view::JobView};
 use crate::dev_tools::simulator::{
-    clock,
-    faults::{Effect, Encoding},
+    faults::Encoding,
     state::{self, Job},
 };
 
@@ -28,10 +27,6 @@ struct Page<'a> {
     next: Option<String>,
     items: Vec<JobView<'a>>,
 }
-
-/// What goes wrong with this list.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Flaws(pub(super) Vec<Effect>);
 
 /// What was asked for.
 #[derive(Debug)]
@@ -82,34 +77,6 @@ pub(super) async fn handler(
         items: jobs.iter().map(JobView::from).collect(),
     };
     Ok(Json(page).into_response())
-}
-
-impl Flaws {
-    /// Whether the job does not show, though it exists.
-    fn hide(&self, job: &Job) -> bool {
-        self.0.iter().any(|effect| match effect {
-            Effect::Lag { milliseconds } => {
-                let age = clock::now() - job.created_at;
-                // An age below zero is one of a clock that was put back.
-                u64::try_from(age.num_milliseconds()).is_ok_and(|age| age < *milliseconds)
-            }
-            Effect::Omit { job: None } => true,
-            Effect::Omit { job: Some(text) } => {
-                let metadata = job.custom_metadata.as_ref().map(Value::to_string);
-                job.audio_url.contains(text)
-                    || metadata.is_some_and(|metadata| metadata.contains(text))
-            }
-            _ => false,
-        })
-    }
-
-    /// Whether a filter by metadata that is written this way changes nothing.
-    fn ignore(&self, written: Encoding) -> bool {
-        self.0.iter().any(|effect| {
-            matches!(effect, Effect::IgnoreMetadata { encoding }
-                if encoding.is_none_or(|encoding| encoding == written))
-        })
-    }
 }
 
 impl Filter {

@@ -5,6 +5,7 @@ mod delete;
 mod entry;
 mod envelope;
 mod file;
+mod flaws;
 mod gate;
 mod get;
 mod job_view;

@@ -48,13 +48,17 @@ impl Fields {
         let (fits, only) = match kind.as_str() {
             "status" | "status_after" | "drop_before" | "drop_after" => (!callback, "requests"),
             "lose" | "duplicate" | "truncate" | "break" => (callback, "callbacks"),
-            "lag" | "omit" | "ignore_metadata" => (self.operation == Operation::List, "lists"),
+            "omit" | "ignore_metadata" => (self.operation == Operation::List, "lists"),
+            "lag" => (
+                matches!(self.operation, Operation::List | Operation::Get),
+                "lists and gets",
+            ),
             "delay" => return Ok(()),
             _ => {
                 return Err(format!(
                     "there is no fault of kind {kind}: it is status, status_after, drop_before, drop_after or delay, for \
-                     callbacks lose, duplicate, truncate, break or delay, and for lists also lag, omit or \
-                     ignore_metadata"
+                     callbacks lose, duplicate, truncate, break or delay, for lists also lag, omit or ignore_metadata, \
+                     and for gets also lag"
                 ));
             }
         };

@@ -78,6 +78,26 @@ async fn a_delay_holds_the_answer_back() {
 }
 
 #[tokio::test]
+async fn the_end_of_a_job_shows_only_after_a_lag() {
+    let api = Api::start(quick()).await;
+    let done = api.create_synthetic(&json!({})).await;
+    let failed = json!({"audio_url": "http://127.0.0.1:1/a.wav"});
+    let failed = api.create(&failed).await;
+    for (id, status) in [(done, "done"), (failed, "error")] {
+        api.wait_until_ended(&id).await;
+        let lag = json!({"operation": "get", "kind": "lag", "milliseconds": 3_600_000, "times": 1});
+        api.set_faults(&lag).await;
+        let path = format!("/v2/pre-recorded/{id}");
+        let behind = api.get(&path).await;
+        assert_eq!(behind["status"], "processing");
+        for field in ["completed_at", "error_code", "result"] {
+            assert_eq!(behind[field], Value::Null, "{field}");
+        }
+        assert_eq!(api.get(&path).await["status"], status);
+    }
+}
+
+#[tokio::test]
 async fn faults_are_for_the_requests_that_they_match_and_can_be_removed() {
     let api = Api::start(quick()).await;
     api.set_faults(&json!([
