@@ -12,12 +12,14 @@
 //! answer (a 5xx, a timeout and a reset are the same to the gateway); its job ending well or not; a callback that is
 //! lost, late, doubled, or before the create's answer; the GET for an accepted attempt. Looks at a list that shows
 //! everything that was accepted up to some instant, another one at each look since replicas lag differently, but not
-//! further back than a bound; and looks that lie.
+//! further back than a bound: walks through it, and looks that ask for the witness and then for the attempt, where the
+//! second answer shows no less than the first. And looks that lie.
 //!
 //! **What is left out.** Statements are atomic and written down here a second time, so a mistake in SQL is not found.
 //! Pauses, fairness and the notes on surplus are missing: each only takes steps away, or comes after. So are other
 //! refusals (they end a job at once), decisions by operators, account webhooks, contradicting ids, and attempts that are
-//! found after they were settled. A look is for one attempt and atomic; pages that move under it are a lie.
+//! found after they were settled. A look is for one attempt and atomic; pages that move under it are a lie, and what
+//! happens between its two questions comes before both: an earlier answer to the first shows less, and proves no more.
 //!
 //! **Bounds.** Two jobs, two attempts each; where a job would be sent a third time the check ends. A cap of one or
 //! two, and as many freezes, lies, cancels and retries as a [`World`] says; one that is tried again keeps its place in
@@ -26,9 +28,10 @@
 //! counted: it passes once Gladia is silent for good.
 //!
 //! **How to read a counterexample.** A check that fails prints the steps from the first state on; numbers are jobs in
-//! `Ask`, `Cancel` and `Retry` and otherwise attempts, in the order of their claims. `Look(0, 1, 1)` looks for attempt
-//! 0 where the list shows its first entry. To see what a rule is for, it is taken away ([`Rules`]), and the shortest
-//! way to a second bill is printed (`cargo test --test model -- --nocapture`).
+//! `Ask`, `Cancel` and `Retry` and otherwise attempts, in the order of their claims. `Look(0, 1, 0)` looks for attempt
+//! 0 where the list shows its first entry, and had shown none when the witness was asked for. To see what a rule is for,
+//! it is taken away ([`Rules`]), and the shortest way to a second bill is printed
+//! (`cargo test --test model -- --nocapture`).
 //!
 //! [`judge`]: gladia_gateway::domain::settling::judge
 //! [`decide`]: gladia_gateway::domain::completion::decide
@@ -202,6 +205,18 @@ fn with_a_witness_that_was_answered_later_but_claimed_earlier_a_job_is_billed_tw
         ONCE,
         under(Rules {
             witness: WitnessRule::Answered,
+            ..Rules::ALL
+        }),
+    );
+}
+
+/// The list may catch up between the two questions.
+#[test]
+fn with_a_witness_that_is_asked_for_after_the_attempt_a_job_is_billed_twice() {
+    breaks(
+        ONCE,
+        under(Rules {
+            witness: WitnessRule::AskedForBefore,
             ..Rules::ALL
         }),
     );

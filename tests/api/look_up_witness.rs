@@ -102,6 +102,37 @@ async fn a_list_that_lags_behind_proves_nothing_until_it_has_caught_up() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_list_that_catches_up_between_two_questions_makes_nobody_absent() {
+    let app = builder().start().await;
+    let faults = json!([
+        { "operation": "create", "kind": "drop_after", "times": 1 },
+        { "operation": "list", "kind": "status", "status": 503 },
+    ]);
+    app.upstream.fault(&faults).await;
+    let id = app.acme.start("endless.mp3").await;
+    let unknown = app.wait_for_attempt(&id, "unknown").await;
+    app.wait_until_a_witness_may_be_sent(unknown.id).await;
+    let later = app.acme.start("endless-2.mp3").await;
+    app.acme.wait_until(&later, "processing").await;
+    let witness = app.attempt(&later).await;
+    // One that is under way may not know of the witness yet.
+    app.wait_for_another_look_up(unknown.id).await;
+    // The list shows neither of them to the first question, and both to the second.
+    let lag = json!({ "operation": "list", "kind": "lag", "milliseconds": 3_600_000, "times": 1 });
+    app.upstream.fault(&lag).await;
+    app.acme.wait_until(&id, "processing").await;
+    assert_eq!(
+        app.attempts_asked_for().await,
+        [witness.id.to_string(), unknown.id.to_string()]
+    );
+    assert_eq!(app.attempts(&id).await.len(), 1);
+    for id in [&id, &later] {
+        app.end(id).await;
+    }
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn without_a_witness_the_oldest_alone_is_sent_again_and_is_the_others_witness() {
     let app = builder().set("MAX_IN_FLIGHT", 2).start().await;
     refuse_creates(&app, 2).await;

@@ -27,7 +27,9 @@ pub fn claim(state: &mut State, world: &World) {
         state.broken = Some("two open attempts of one job");
     }
     let witness_for = match world.rules.witness {
-        WitnessRule::Claimed | WitnessRule::AskedForApart => may_testify_for(state, world),
+        WitnessRule::Claimed | WitnessRule::AskedForBefore | WitnessRule::AskedForApart => {
+            may_testify_for(state, world)
+        }
         WitnessRule::NotNeeded | WitnessRule::Answered => 0,
     };
     state.move_job(job, &[Queued], Submitting);

@@ -180,17 +180,18 @@ impl World {
     }
 
     fn looks(&self, state: &State, index: usize, steps: &mut Vec<Step>) {
-        let range = gladia::must_show(state, self)..=gladia::may_show(state, self);
-        for shown in range.clone() {
-            if self.rules.witness == WitnessRule::AskedForApart {
-                steps.extend(
-                    range
-                        .clone()
-                        .map(|to_witness| Step::Look(index, shown, to_witness)),
-                );
-            } else {
-                steps.push(Step::Look(index, shown, shown));
-            }
+        let (least, most) = (
+            gladia::must_show(state, self),
+            gladia::may_show(state, self),
+        );
+        for shown in least..=most {
+            let to_witness = match self.rules.witness {
+                WitnessRule::AskedForApart => least..=most,
+                WitnessRule::AskedForBefore => shown..=most,
+                // A walk shows the same to both. One by one, the witness is asked for first, and answers do not go back.
+                _ => least..=shown,
+            };
+            steps.extend(to_witness.map(|to_witness| Step::Look(index, shown, to_witness)));
         }
         if state.lies > 0 {
             steps.push(Step::Lie(index));

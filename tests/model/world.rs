@@ -42,9 +42,11 @@ pub enum WitnessRule {
     NotNeeded,
     /// Whose create was answered after the attempt's `send_until`.
     Answered,
-    /// Whose claim came after it.
+    /// Whose claim came after it, and which the same answer shows, or one that was given before.
     Claimed,
-    /// The same, but it is asked for by a request of its own, which another replica may answer.
+    /// The same, but the attempt is asked for before the witness.
+    AskedForBefore,
+    /// The same, but the witness is asked for by a request that another replica may answer, which is behind or ahead.
     AskedForApart,
 }
 

@@ -1,6 +1,6 @@
 //! Attempts of unknown outcome, and what is known of them.
 
-use serde_json::json;
+use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::{TestApp, eventually, rows::success};
@@ -43,6 +43,16 @@ impl TestApp {
         .await;
     }
 
+    /// Waits until an attempt was looked for once more, in vain.
+    pub async fn wait_for_another_look_up(&self, attempt: Uuid) {
+        let query = format!("SELECT looks FROM attempts WHERE id = '{attempt}'");
+        let before: i32 = self.scalar(&query).await;
+        eventually("another look", async || {
+            (self.scalar::<i32>(&query).await > before).then_some(())
+        })
+        .await;
+    }
+
     /// What settled the first attempt of a job.
     pub async fn settled_by(&self, job: &str) -> Option<String> {
         self.scalar(&format!(
@@ -59,6 +69,22 @@ impl TestApp {
             .iter()
             .filter(|request| request["path"] == "/v2/pre-recorded" && request["method"] == "GET")
             .map(|request| request["query"].as_str().unwrap_or_default().to_owned())
+            .collect()
+    }
+
+    /// The attempts that Gladia's list was asked for one by one, and about which it said something, in this order.
+    pub async fn attempts_asked_for(&self) -> Vec<String> {
+        let ledger = self.upstream.ledger().await;
+        let requests = ledger["requests"].as_array().unwrap();
+        let answered = requests.iter().filter(|request| request["status"] == 200);
+        answered
+            .filter_map(|request| {
+                let query = request["query"].as_str()?;
+                let mut pairs = url::form_urlencoded::parse(query.as_bytes());
+                let (_, wanted) = pairs.find(|(key, _)| key == "custom_metadata")?;
+                let wanted: Value = serde_json::from_str(&wanted).unwrap();
+                Some(wanted["gladia_gateway_attempt"].as_str()?.to_owned())
+            })
             .collect()
     }
 
