@@ -41,7 +41,9 @@ pub fn client_for(base: &Url) -> ClientBuilder {
     client()
 }
 
-fn is_loopback(url: &Url) -> bool {
+/// Whether this machine itself serves it.
+#[must_use]
+pub fn is_loopback(url: &Url) -> bool {
     match url.host() {
         Some(Host::Ipv4(address)) => address.is_loopback(),
         Some(Host::Ipv6(address)) => address.is_loopback(),

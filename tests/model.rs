@@ -17,7 +17,7 @@
 //!
 //! **What is left out.** Statements are atomic and written down here a second time, so a mistake in SQL is not found.
 //! Pauses, fairness and the notes on surplus are missing: each only takes steps away, or comes after. So are other
-//! refusals (they end a job at once), decisions by operators, account webhooks, contradicting ids, and attempts that are
+//! refusals (they end a job at once), decisions by operators and the wait for one (after a job was sent again without a witness), account webhooks, contradicting ids, and attempts that are
 //! found after they were settled. A look is for one attempt and atomic; pages that move under it are a lie, and what
 //! happens between its two questions comes before both: an earlier answer to the first shows less, and proves no more.
 //!
@@ -267,7 +267,8 @@ fn with_one_absence_instead_of_two_a_single_lie_gets_a_job_billed_twice() {
 }
 
 /// That only the oldest counts without a witness keeps the harm to one job as long as its second create is answered. Where
-/// that is unknown too, it is no witness, and the next one follows.
+/// that is unknown too, it is no witness, and the next one would follow: so the gateway leaves the first one to an operator, and
+/// counts no other without a witness until then.
 #[test]
 fn a_list_that_never_shows_anything_may_double_more_than_one_job_if_nothing_is_answered_either() {
     let blind = World {

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use reqwest::{
-    Client,
+    Client, ClientBuilder,
     header::{HeaderMap, HeaderValue},
     redirect,
 };
@@ -47,6 +47,8 @@ pub struct GladiaClient {
     pub(super) upload: Client,
     /// For files on other hosts: carries no key.
     pub(super) keyless: Client,
+    /// The same for those on this machine, which is behind no proxy.
+    pub(super) keyless_here: Client,
     pub(super) create_timeout: Duration,
     pub(super) upload_timeout: Duration,
 }
@@ -75,13 +77,15 @@ impl GladiaClient {
             reqwest::header::HeaderName::from_static("x-gladia-key"),
             key,
         )]);
-        let builder = || {
-            tls::client_for(&settings.api_url)
+        let calls_once = |client: ClientBuilder| {
+            client
                 .user_agent(USER_AGENT)
                 .connect_timeout(CONNECT_TIMEOUT)
                 .retry(reqwest::retry::never())
                 .redirect(redirect::Policy::none())
         };
+        let builder = || calls_once(tls::client_for(&settings.api_url));
+        let of_files = |client| calls_once(client).read_timeout(READ_TIMEOUT).build();
         // A path without its last slash would lose its last segment when joined.
         let mut base = settings.api_url.clone();
         if !base.path().ends_with('/') {
@@ -103,7 +107,8 @@ impl GladiaClient {
                 .default_headers(keyed_headers)
                 .read_timeout(READ_TIMEOUT)
                 .build()?,
-            keyless: builder().read_timeout(READ_TIMEOUT).build()?,
+            keyless: of_files(tls::client())?,
+            keyless_here: of_files(tls::client().no_proxy())?,
             create_timeout: settings.create_timeout,
             upload_timeout: settings.upload_timeout,
         })

@@ -196,10 +196,11 @@ async fn read_answer(mut response: Response) -> SubmitOutcome {
 /// Whether all that Gladia finds wrong stands in what the gateway adds ([`create_body`]). Where something of the caller's is wrong
 /// as well, that ends its job, whatever becomes of the rest.
 fn is_about_the_gateway(envelope: &ErrorEnvelope) -> bool {
-    match envelope.validation_errors.as_slice() {
-        [] => envelope.message.split("; ").all(names_what_we_add),
-        errors => errors.iter().all(|error| names_what_we_add(error)),
-    }
+    let told = match envelope.validation_errors.as_slice() {
+        [] => &envelope.sentences,
+        errors => errors,
+    };
+    told.iter().all(|error| names_what_we_add(error))
 }
 
 /// Whether one of class-validator's sentences is about a field that only the gateway sets: it begins with the field, or is about
@@ -360,6 +361,7 @@ mod tests {
             json!(["callbacks should not exist"]),
             // Callers have named an option so.
             json!(["property callback.x should not exist"]),
+            json!(["property callback should not exist; property callback should not exist"]),
             json!(["property custom_metadata.gladia_gateway_attempt should not exist"]),
             json!(["custom_metadata.my_gladia_gateway_attempt must be a string"]),
             json!(["custom_metadata must be an object"]),

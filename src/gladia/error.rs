@@ -18,6 +18,8 @@ pub struct ErrorEnvelope {
     pub status_code: u16,
     /// For people.
     pub message: String,
+    /// The sentences that the message is made of: it may come as a list.
+    pub sentences: Vec<String>,
     /// What to quote to Gladia's support.
     pub request_id: Option<String>,
     /// Class-validator sentences, or whatever else stands there.
@@ -48,9 +50,11 @@ impl ErrorEnvelope {
         if wire.status_code != status || wire.message.get() == "null" {
             return None;
         }
+        let sentences_of_message = sentences(wire.message);
         Some(Self {
             status_code: status,
-            message: sentences(wire.message).join("; "),
+            message: sentences_of_message.join("; "),
+            sentences: sentences_of_message,
             request_id: wire
                 .request_id
                 .and_then(|id| serde_json::from_str(id.get()).ok()),

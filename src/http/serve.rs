@@ -167,7 +167,7 @@ pub async fn serve(
 /// Serves one connection. Its place is free once it has ended.
 async fn attend<S>(
     seat: Seat,
-    mut connection: Pin<Box<Connection<TokioIo<Socket>, S>>>,
+    connection: Pin<Box<Connection<TokioIo<Socket>, S>>>,
     timeouts: Timeouts,
     soft: CancellationToken,
     hard: CancellationToken,
@@ -176,31 +176,43 @@ async fn attend<S>(
     S: HttpService<Incoming, ResBody = ServedBody<Body>, Error: Into<Box<dyn Error + Send + Sync>>>,
 {
     let place = seat.place();
-    // Pinned where they are: a future that is handed on is in the task once more for each time.
-    let served = pin!(async {
-        let kept = {
-            let wanted = pin!(while_wanted(connection.as_mut(), &place, timeouts));
-            soft.run_until_cancelled(wanted).await
-        };
-        let ended = if let Some(ended) = kept {
-            ended
-        } else {
-            place.leave();
-            // Until then nobody has room for it.
-            Box::pin(finish(connection, &place)).await
-        };
-        match ended {
-            Some(Err(error)) if is_idle(&error) => {
-                metrics::counter!("gateway_answers_cut_off_total").increment(1);
-                tracing::debug!("A caller took nothing of its answer; the connection is ended");
-            }
-            Some(Err(error)) => tracing::debug!(%error, "A connection broke off"),
-            _ => {}
-        }
-    });
-    hard.run_until_cancelled(cut_off.0.run_until_cancelled(served))
-        .await;
+    {
+        // Pinned where it is: a future that is handed on is in the task once more for each time.
+        let served = pin!(serve_one(connection, &place, timeouts, &soft));
+        hard.run_until_cancelled(cut_off.0.run_until_cancelled(served))
+            .await;
+    }
     drop(seat);
+}
+
+/// Serves one connection until it has ended, is not wanted any more, or `soft` is canceled and it has nothing under way.
+async fn serve_one<S>(
+    mut connection: Pin<Box<Connection<TokioIo<Socket>, S>>>,
+    place: &Place,
+    timeouts: Timeouts,
+    soft: &CancellationToken,
+) where
+    S: HttpService<Incoming, ResBody = ServedBody<Body>, Error: Into<Box<dyn Error + Send + Sync>>>,
+{
+    let kept = {
+        let wanted = pin!(while_wanted(connection.as_mut(), place, timeouts));
+        soft.run_until_cancelled(wanted).await
+    };
+    let ended = if let Some(ended) = kept {
+        ended
+    } else {
+        place.leave();
+        // Until then nobody has room for it.
+        Box::pin(finish(connection, place)).await
+    };
+    match ended {
+        Some(Err(error)) if is_idle(&error) => {
+            metrics::counter!("gateway_answers_cut_off_total").increment(1);
+            tracing::debug!("A caller took nothing of its answer; the connection is ended");
+        }
+        Some(Err(error)) => tracing::debug!(%error, "A connection broke off"),
+        _ => {}
+    }
 }
 
 /// Polls a connection until it has ended, which it tells then, or has been without a request for too long.

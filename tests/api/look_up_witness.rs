@@ -192,6 +192,11 @@ async fn no_other_job_is_sent_again_without_a_witness_while_one_is_unknown_once_
     app.acme
         .wait_until_reason(&first, "awaiting_decision")
         .await;
+    // Nor does any look count while it is left to one.
+    tokio::join!(
+        app.wait_for_another_look_up(waits.id),
+        app.set_clock_ahead("3 minutes"),
+    );
     app.wait_for_unknown_reason(waits.id, "no_witness").await;
     assert_eq!(app.absences(&second).await, 0);
     assert_eq!(app.upstream.count("creates_received").await, 3);

@@ -297,7 +297,8 @@ async fn a_start_does_not_wait_for_good_where_the_host_of_the_database_is_lost_i
     let spool = ("CALLBACK_SPOOL_DIR", directory.setting());
     let without = Process::serve(&app, &[database]);
     let mut with = Process::serve(&app, &[database, spool]);
-    let waiting = "pg_locks WHERE locktype = 'advisory' AND NOT granted";
+    let waiting = "pg_locks WHERE locktype = 'advisory' AND NOT granted
+                   AND database = (SELECT oid FROM pg_database WHERE datname = current_database())";
     eventually("two who wait for the migrations", async || {
         (app.rows(waiting).await == 2).then_some(())
     })

@@ -71,7 +71,7 @@ async fn beyond_capacity_requests_are_refused_before_anything_is_done_and_callba
     assert!((1..=3).contains(&after), "{after}");
     let of_gladias_client = app.acme.v2(Method::POST, "/v2/pre-recorded");
     let refused = Answer::to(of_gladias_client.body(CREATE)).await;
-    refused.gladia_error(503, "Service Unavailable");
+    refused.gladia_error(503, detail);
     assert!(refused.header("retry-after").is_some());
 
     let anonymous = app.acme.with_key(None);

@@ -30,6 +30,7 @@ async fn files_are_refused_before_anything_of_them_is_read() {
     }
     let answer = app.acme.upload(audio::short(), "a.wav", None).await;
     answer.problem(403, "zero-data-retention");
+    assert_eq!(app.upstream.count("uploads").await, 0);
     app.finish_with_nothing_kept().await;
 }
 

@@ -25,8 +25,10 @@ const TOLD_INTERVAL: Duration = Duration::from_mins(1);
 #[derive(Debug)]
 pub(super) struct Backend {
     pid: i32,
-    /// Others have the same number after it. `None`: the server does not tell.
+    /// Others have the same number after it. `None`: the server does not tell, as to whoever has taken on another role.
     started_at: Option<DateTime<Utc>>,
+    /// When the server itself has started, which everybody may know.
+    server_started_at: DateTime<Utc>,
 }
 
 impl Backend {
@@ -35,7 +37,7 @@ impl Backend {
         sqlx::query_as!(
             Self,
             r#"
-            SELECT pg_backend_pid() AS "pid!",
+            SELECT pg_backend_pid() AS "pid!", pg_postmaster_start_time() AS "server_started_at!",
                    (SELECT backend_start FROM pg_stat_activity WHERE pid = pg_backend_pid()) AS started_at
             "#,
         )
@@ -45,13 +47,14 @@ impl Backend {
 
     /// Whether the server has it, as far as it tells.
     async fn is_there(&self, conn: &mut PgConnection) -> sqlx::Result<bool> {
-        let Some(started_at) = self.started_at else {
-            return Ok(true);
-        };
         sqlx::query_scalar!(
-            r#"SELECT EXISTS (SELECT FROM pg_stat_activity WHERE pid = $1 AND backend_start = $2) AS "is!""#,
+            r#"
+            SELECT pg_postmaster_start_time() = $3
+                   AND EXISTS (SELECT FROM pg_stat_activity WHERE pid = $1 AND backend_start IS NOT DISTINCT FROM $2) AS "is!"
+            "#,
             self.pid,
-            started_at,
+            self.started_at,
+            self.server_started_at,
         )
         .fetch_one(conn)
         .await

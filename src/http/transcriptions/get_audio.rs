@@ -54,7 +54,7 @@ const PASSED_ON: [HeaderName; 6] = [
             ("ETag" = String, description = "What its storage says."),
         )),
         (status = 403, description = "The Gladia account has zero data retention and keeps no audio (`zero-data-retention`)."),
-        (status = 404, description = "There is no such transcription (`not-found`), or Gladia no longer has its audio, or never had it (`audio-not-found`)."),
+        (status = 404, description = "There is no such transcription (`not-found`), or Gladia no longer has its audio, or it has ended and is not known to have reached Gladia (`audio-not-found`)."),
         (status = 409, description = "Gladia does not have it yet (`audio-not-ready`)."),
         (status = 410, description = "The transcription was erased; `erased` is the receipt (`transcription-deleted`)."),
         (status = 416, description = "The file has no such part."),
@@ -97,8 +97,8 @@ pub async fn open(
         return Err(if job.status.is_terminal() {
             Problem::new(
                 ProblemType::AudioNotFound,
-                "Gladia does not have the audio: it has not taken the transcription. Where it came from elsewhere, `audio_url` \
-                 says from where.",
+                "The transcription has ended, and no job of Gladia's is known that would have its audio. Where it came from elsewhere, \
+                 `audio_url` says from where.",
             )
         } else {
             Problem::new(
