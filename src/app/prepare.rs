@@ -1,17 +1,16 @@
 //! Bringing the database to where this binary needs it, before anything that needs it is served.
 
-use std::{io::ErrorKind, time::Duration};
+use std::time::Duration;
 
 use anyhow::{Context, bail};
 use sqlx::{Connection, PgConnection};
-use tokio::time::timeout;
 
 use crate::{
     config::ServeSettings,
     db::{
         self,
         api_keys::NewApiKey,
-        pool::{Pool, in_long_time, in_time},
+        pool::{Pool, in_long_time, in_time, within},
     },
     domain::{
         access::{ApiKey, Scope, TenantName},
@@ -40,9 +39,8 @@ pub(super) async fn bring_up(
 ) -> anyhow::Result<()> {
     let database_url = &settings.database.database_url;
     let options = database_url.options();
-    let opened = timeout(CONNECT_TIMEOUT, PgConnection::connect_with(&options)).await;
+    let opened = within(CONNECT_TIMEOUT, PgConnection::connect_with(&options)).await;
     let mut conn = opened
-        .unwrap_or_else(|_| Err(sqlx::Error::Io(ErrorKind::TimedOut.into())))
         .with_context(|| format!("DATABASE_URL: cannot reach the database at {database_url}"))?;
     let migrated = async {
         if settings.no_migrate {

@@ -17,10 +17,10 @@ use sqlx::{
     migrate::{Migrate, MigrateError, Migrator},
     postgres::PgConnectOptions,
 };
-use tokio::time::{sleep, timeout};
+use tokio::time::sleep;
 
 use self::beside::Backend;
-use super::{UNDEFINED_TABLE, check_on_client, code_of};
+use super::{UNDEFINED_TABLE, check_on_client, code_of, pool::within};
 
 /// The migrations, compiled in.
 ///
@@ -68,7 +68,7 @@ pub struct Migrated {
 /// # Errors
 /// Where the database does not answer, or refuses one.
 pub async fn migrate(options: &PgConnectOptions) -> Result<Migrated, MigrateError> {
-    let conn = answered(ANSWER_TIMEOUT, PgConnection::connect_with(options)).await?;
+    let conn = within(ANSWER_TIMEOUT, PgConnection::connect_with(options)).await?;
     migrate_through(conn, options, None).await
 }
 
@@ -84,7 +84,7 @@ pub async fn migrate_through(
 ) -> Result<Migrated, MigrateError> {
     let (mut applied, mut tries) = (0, 1);
     loop {
-        let backend = answered(ANSWER_TIMEOUT, prepare(&mut conn)).await?;
+        let backend = within(ANSWER_TIMEOUT, prepare(&mut conn)).await?;
         let outcome = tokio::select! {
             outcome = try_once(&mut conn, last, &mut applied) => outcome,
             // Nobody is there to whom it could be closed.
@@ -96,7 +96,7 @@ pub async fn migrate_through(
             Err(error) if tries < TRIES && gave_way(&error) => {
                 sleep((FIRST_PAUSE * tries).min(LONGEST_PAUSE)).await;
                 tries += 1;
-                conn = answered(ANSWER_TIMEOUT, PgConnection::connect_with(options)).await?;
+                conn = within(ANSWER_TIMEOUT, PgConnection::connect_with(options)).await?;
             }
             Err(error) => return Err(error),
             Ok(version) => {
@@ -111,16 +111,6 @@ async fn prepare(conn: &mut PgConnection) -> sqlx::Result<Backend> {
     conn.execute(SESSION_SETTINGS).await?;
     check_on_client(conn).await?;
     Backend::find(conn).await
-}
-
-/// What takes no time where the server is there.
-async fn answered<T>(
-    within: Duration,
-    step: impl Future<Output = sqlx::Result<T>>,
-) -> sqlx::Result<T> {
-    timeout(within, step)
-        .await
-        .unwrap_or_else(|_| Err(sqlx::Error::Io(io::ErrorKind::TimedOut.into())))
 }
 
 fn lost() -> sqlx::Error {

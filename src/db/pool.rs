@@ -231,7 +231,7 @@ impl Drop for Loan {
 pub fn in_time<T, E: From<sqlx::Error>>(
     step: impl Future<Output = Result<T, E>>,
 ) -> impl Future<Output = Result<T, E>> {
-    time::timeout(STEP_TIMEOUT, step).map(or_given_up)
+    within(STEP_TIMEOUT, step)
 }
 
 /// As [`in_time`], for a step that takes long also where the database answers.
@@ -241,7 +241,18 @@ pub fn in_time<T, E: From<sqlx::Error>>(
 pub fn in_long_time<T, E: From<sqlx::Error>>(
     step: impl Future<Output = Result<T, E>>,
 ) -> impl Future<Output = Result<T, E>> {
-    time::timeout(LONG_STEP_TIMEOUT, step).map(or_given_up)
+    within(LONG_STEP_TIMEOUT, step)
+}
+
+/// As [`in_time`], with a limit of the caller's.
+///
+/// # Errors
+/// The step's own, and where it was given up.
+pub fn within<T, E: From<sqlx::Error>>(
+    limit: Duration,
+    step: impl Future<Output = Result<T, E>>,
+) -> impl Future<Output = Result<T, E>> {
+    time::timeout(limit, step).map(or_given_up)
 }
 
 fn or_given_up<T, E: From<sqlx::Error>>(outcome: Result<Result<T, E>, Elapsed>) -> Result<T, E> {

@@ -7,7 +7,7 @@ use crate::support::{
     builder::Builder,
     eventually,
     look_ups::{lose_creates, refuse_creates},
-    rows::success,
+    rows::{AttemptRow, success},
 };
 
 fn builder() -> Builder {
@@ -16,13 +16,29 @@ fn builder() -> Builder {
         .set("SEND_WINDOW_SECONDS", 1)
 }
 
+/// Starts a job whose attempt becomes unknown, and waits until whatever is sent from then on is its witness.
+async fn start_unknown(app: &TestApp, audio: &str) -> (String, AttemptRow) {
+    let id = app.acme.start(audio).await;
+    let unknown = app.wait_for_attempt(&id, "unknown").await;
+    app.wait_until_a_witness_may_be_sent(unknown.id).await;
+    (id, unknown)
+}
+
+/// The same of one that Gladia has, while its list does not answer.
+async fn start_unknown_without_list(app: &TestApp) -> (String, AttemptRow) {
+    let faults = json!([
+        { "operation": "create", "kind": "drop_after", "times": 1 },
+        { "operation": "list", "kind": "status", "status": 503 },
+    ]);
+    app.upstream.fault(&faults).await;
+    start_unknown(app, "endless.mp3").await
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_filter_that_does_not_work_is_noticed_and_the_list_is_walked() {
     let app = builder().start().await;
     refuse_creates(&app, 1).await;
-    let id = app.acme.start("a.mp3").await;
-    let unknown = app.wait_for_attempt(&id, "unknown").await;
-    app.wait_until_a_witness_may_be_sent(unknown.id).await;
+    let (id, _) = start_unknown(&app, "a.mp3").await;
     app.pause_dispatch().await;
     // A filter that lets nothing through would show neither the attempt nor the witness.
     let pattern = json!({ "operation": "list", "kind": "status", "status": 200, "match": "custom_metadata",
@@ -57,9 +73,7 @@ async fn a_filter_that_is_ignored_adopts_nothing_foreign() {
         { "operation": "list", "kind": "ignore_metadata" },
     ]);
     app.upstream.fault(&faults).await;
-    let id = app.acme.start("a.mp3").await;
-    let unknown = app.wait_for_attempt(&id, "unknown").await;
-    app.wait_until_a_witness_may_be_sent(unknown.id).await;
+    let (id, _) = start_unknown(&app, "a.mp3").await;
     let witness = app.acme.start("endless-2.mp3").await;
     app.acme.wait_until_done(&id).await;
     assert_eq!(app.attempts(&id).await[0].state, "not_sent");
@@ -77,9 +91,7 @@ async fn a_list_that_lags_behind_proves_nothing_until_it_has_caught_up() {
         { "operation": "list", "kind": "lag", "milliseconds": 3_600_000 },
     ]);
     app.upstream.fault(&faults).await;
-    let id = app.acme.start("a.mp3").await;
-    let unknown = app.wait_for_attempt(&id, "unknown").await;
-    app.wait_until_a_witness_may_be_sent(unknown.id).await;
+    let (id, unknown) = start_unknown(&app, "a.mp3").await;
     let witness = app.acme.start("endless.mp3").await;
     app.wait_for_unknown_reason(unknown.id, "list_behind").await;
     eventually("third look", async || {
@@ -104,14 +116,7 @@ async fn a_list_that_lags_behind_proves_nothing_until_it_has_caught_up() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_list_that_catches_up_between_two_questions_makes_nobody_absent() {
     let app = builder().start().await;
-    let faults = json!([
-        { "operation": "create", "kind": "drop_after", "times": 1 },
-        { "operation": "list", "kind": "status", "status": 503 },
-    ]);
-    app.upstream.fault(&faults).await;
-    let id = app.acme.start("endless.mp3").await;
-    let unknown = app.wait_for_attempt(&id, "unknown").await;
-    app.wait_until_a_witness_may_be_sent(unknown.id).await;
+    let (id, unknown) = start_unknown_without_list(&app).await;
     let later = app.acme.start("endless-2.mp3").await;
     app.acme.wait_until(&later, "processing").await;
     let witness = app.attempt(&later).await;
@@ -306,14 +311,7 @@ const FILTER_REFUSED: &str = r#"{"statusCode":400,"message":"Bad Request","times
 #[tokio::test(flavor = "multi_thread")]
 async fn a_filter_that_is_ignored_makes_nobody_a_witness() {
     let app = builder().start().await;
-    let faults = json!([
-        { "operation": "create", "kind": "drop_after", "times": 1 },
-        { "operation": "list", "kind": "status", "status": 503 },
-    ]);
-    app.upstream.fault(&faults).await;
-    let id = app.acme.start("endless.mp3").await;
-    let unknown = app.wait_for_attempt(&id, "unknown").await;
-    app.wait_until_a_witness_may_be_sent(unknown.id).await;
+    let (id, _) = start_unknown_without_list(&app).await;
     // As many as are asked for at once: whoever is asked for is among them, but for the first job.
     let mut later = Vec::new();
     for number in 0..3 {
@@ -360,14 +358,7 @@ async fn a_list_that_moves_under_a_walk_hides_nothing_from_it() {
     for number in 0..2 {
         run(format!("older-{number}.mp3")).await;
     }
-    let faults = json!([
-        { "operation": "create", "kind": "drop_after", "times": 1 },
-        { "operation": "list", "kind": "status", "status": 503 },
-    ]);
-    app.upstream.fault(&faults).await;
-    let id = app.acme.start("endless.mp3").await;
-    let unknown = app.wait_for_attempt(&id, "unknown").await;
-    app.wait_until_a_witness_may_be_sent(unknown.id).await;
+    let (id, _) = start_unknown_without_list(&app).await;
     // Its witnesses, and a whole page.
     for number in 0..10 {
         run(format!("newer-{number}.mp3")).await;

@@ -73,6 +73,7 @@ mod option_rows;
 mod option_warnings;
 mod options;
 mod overload;
+mod pauses;
 mod poll;
 mod proof;
 mod random_callbacks;

@@ -9,7 +9,7 @@ use chrono::{DateTime, Utc};
 use sqlx::{Connection, PgConnection, postgres::PgConnectOptions};
 use tokio::time::{Instant, sleep};
 
-use super::answered;
+use crate::db::pool::within;
 
 /// When it is first looked, and how often. Who is seen in the way twice in a row is told, and so it is found that the server's
 /// process is gone: in between its connection says how it ended, where it can.
@@ -89,16 +89,16 @@ pub(super) async fn until_lost(options: &PgConnectOptions, backend: &Backend) {
 struct Lost;
 
 async fn look(options: &PgConnectOptions, backend: &Backend) -> sqlx::Result<Lost> {
-    let mut conn = answered(LOOK_TIMEOUT, PgConnection::connect_with(options)).await?;
+    let mut conn = within(LOOK_TIMEOUT, PgConnection::connect_with(options)).await?;
     let mut was_there = true;
     let mut in_the_way = InTheWay::default();
     loop {
-        let is_there = answered(LOOK_TIMEOUT, backend.is_there(&mut conn)).await?;
+        let is_there = within(LOOK_TIMEOUT, backend.is_there(&mut conn)).await?;
         if !is_there && !was_there {
             return Ok(Lost);
         }
         was_there = is_there;
-        let holders = answered(LOOK_TIMEOUT, list_holders(&mut conn, backend.pid)).await?;
+        let holders = within(LOOK_TIMEOUT, list_holders(&mut conn, backend.pid)).await?;
         in_the_way.tell(&holders);
         sleep(LOOK_INTERVAL).await;
     }

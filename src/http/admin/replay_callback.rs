@@ -30,7 +30,8 @@ pub struct ReplayedCallback {
 /// Replay a quarantined callback.
 ///
 /// One that can be carried out now completes its transcription as if it had just arrived. One that cannot stays where it
-/// is. One that has been carried out is not quarantined any more: another replay does nothing, and is answered 404. It needs an API key of scope `admin`.
+/// is. One that has been carried out is not quarantined any more: another replay does nothing, and is answered 404. It needs
+/// an API key of scope `admin`.
 #[utoipa::path(
     post,
     path = "/v1/admin/callbacks/{id}/replay",
