@@ -18,6 +18,7 @@ pub mod gladia_rules;
 pub mod host_doubt;
 pub mod idempotency;
 pub mod ids;
+pub mod instant;
 pub mod job;
 pub mod job_filter;
 pub mod links;

@@ -24,9 +24,12 @@ const HASH_BYTES: usize = 16;
 /// What names one state of a resource, whatever its encoding. As a part of a response it sets `ETag` and `Vary`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ETag {
-    /// Without the quotes.
-    opaque: String,
+    /// As the header has it.
+    weak: String,
 }
+
+/// What a weak tag begins with, and what it ends with.
+const WEAK: (&str, char) = ("W/\"", '"');
 
 impl ETag {
     /// The tag of what all these parts together identify. Where the same parts come to be shown in another way, by a newer
@@ -39,9 +42,18 @@ impl ETag {
             hash.update((part.len() as u64).to_be_bytes());
             hash.update(part);
         }
-        Self {
-            opaque: BASE64_URL_SAFE_NO_PAD.encode(&hash.finalize()[..HASH_BYTES]),
-        }
+        let mut weak = WEAK.0.to_owned();
+        BASE64_URL_SAFE_NO_PAD.encode_string(&hash.finalize()[..HASH_BYTES], &mut weak);
+        weak.push(WEAK.1);
+        Self { weak }
+    }
+
+    /// What stands between the quotes.
+    fn opaque(&self) -> &str {
+        let (start, end) = WEAK;
+        let weak = self.weak.strip_prefix(start);
+        let opaque = weak.and_then(|weak| weak.strip_suffix(end));
+        opaque.unwrap_or_default()
     }
 
     /// Whether a request says that its caller has this state: `If-None-Match` names it, or is `*`.
@@ -72,7 +84,7 @@ impl ETag {
             let tag = tag.strip_prefix("W/").unwrap_or(tag);
             let tag = tag.strip_prefix('"').and_then(|tag| tag.split_once('"'));
             match tag {
-                Some((opaque, _)) if opaque == self.opaque => return true,
+                Some((opaque, _)) if opaque == self.opaque() => return true,
                 Some((_, more)) => rest = more,
                 None => return false,
             }
@@ -141,7 +153,7 @@ impl IntoResponseParts for ETag {
 
     fn into_response_parts(self, mut response: ResponseParts) -> Result<ResponseParts, Infallible> {
         let headers = response.headers_mut();
-        if let Ok(tag) = HeaderValue::try_from(format!("W/\"{}\"", self.opaque)) {
+        if let Ok(tag) = HeaderValue::try_from(self.weak) {
             headers.insert(header::ETAG, tag);
         }
         headers.insert(
@@ -168,7 +180,7 @@ mod tests {
     #[test]
     fn a_tag_is_found_wherever_it_stands_in_a_list_and_nowhere_else() {
         let tag = ETag::of(&[b"a"]);
-        let ours = format!("\"{}\"", tag.opaque);
+        let ours = format!("\"{}\"", tag.opaque());
         let weak = format!("W/{ours}");
         for list in [
             ours.as_str(),
@@ -195,13 +207,13 @@ mod tests {
             "",
             "\"*\"",
             "\"other\"",
-            &tag.opaque,
+            tag.opaque(),
             &ours[..ours.len() - 1],
             &ours[1..],
             &format!("w/{ours}"),
             &format!("broken, {ours}"),
-            &format!("\"x{}\"", tag.opaque),
-            &format!("\"{},\"", tag.opaque),
+            &format!("\"x{}\"", tag.opaque()),
+            &format!("\"{},\"", tag.opaque()),
         ] {
             assert!(!known(&tag, &[list]), "{list}");
         }
@@ -219,7 +231,7 @@ mod tests {
             Had::from_request_parts(&mut parts, &()).await.unwrap()
         };
         let tag = ETag::of(&[b"a"]);
-        let ours = format!("\"{}\"", tag.opaque);
+        let ours = format!("\"{}\"", tag.opaque());
         let long = format!("{ours}, \"{}\"", "x".repeat(MOST_HAD_BYTES));
         assert!(had(&[]).await.is_unsaid());
         for (lists, is_it) in [

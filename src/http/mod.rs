@@ -52,6 +52,7 @@ pub mod page;
 pub mod presumed;
 pub mod problem;
 pub mod request_id;
+mod request_metrics;
 pub mod serve;
 pub mod signing_secret;
 pub mod sse;

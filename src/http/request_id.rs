@@ -11,7 +11,7 @@ use std::{
 
 use axum::{
     extract::{MatchedPath, Request},
-    http::{HeaderValue, Method},
+    http::{HeaderName, HeaderValue, Method},
     middleware::Next,
     response::{IntoResponse, Response},
 };
@@ -22,6 +22,7 @@ use uuid::Uuid;
 use super::{
     hand_on,
     problem::{Problem, ProblemSlug, ProblemType},
+    request_metrics,
     trace_context::Incoming,
     wait,
 };
@@ -31,7 +32,7 @@ use crate::{
 };
 
 /// The header, in and out.
-pub const HEADER: &str = "x-request-id";
+static HEADER: HeaderName = HeaderName::from_static("x-request-id");
 
 /// What is known of the request that is being handled.
 struct Known {
@@ -106,7 +107,7 @@ pub(super) async fn pause_during<T>(waited: impl Future<Output = T>) -> T {
 pub fn handle(request: Request, next: Next) -> impl Future<Output = Response> {
     let id = request
         .headers()
-        .get(HEADER)
+        .get(&HEADER)
         .and_then(|value| value.to_str().ok())
         .filter(|id| is_acceptable(id))
         .map_or_else(|| Uuid::now_v7().to_string(), str::to_owned);
@@ -130,7 +131,7 @@ pub fn handle(request: Request, next: Next) -> impl Future<Output = Response> {
         move |handled| {
             let mut response = handled.unwrap_or_else(|_| after_panic().into_response());
             if let Ok(value) = HeaderValue::from_str(&id) {
-                response.headers_mut().insert(HEADER, value);
+                response.headers_mut().insert(&HEADER, value);
             }
             tell(&response, method, &route, waits, started.elapsed());
             response
@@ -152,16 +153,7 @@ fn tell(response: &Response, method: &'static str, route: &str, waits: bool, ela
         .extensions()
         .get::<ProblemSlug>()
         .map(|problem| problem.0);
-    metrics::counter!(
-        "gateway_http_requests_total",
-        "method" => method, "route" => route.to_owned(), "status" => status.to_string(),
-    )
-    .increment(1);
-    metrics::histogram!(
-        "gateway_http_request_duration_seconds",
-        "method" => method, "route" => route.to_owned(), "waits" => if waits { "true" } else { "false" },
-    )
-    .record(elapsed.as_secs_f64());
+    request_metrics::note(method, route, status, waits, elapsed);
     // Probes come every few seconds and would drown the rest, and so would what is refused by the thousand.
     let is_quiet = matches!(route, "/livez" | "/readyz" | "/metrics")
         || problem == Some(ProblemType::Overloaded.slug());

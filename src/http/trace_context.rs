@@ -2,7 +2,7 @@
 
 use std::time::SystemTime;
 
-use axum::http::HeaderMap;
+use axum::http::{HeaderMap, HeaderName};
 use tokio::task::futures::TaskLocalFuture;
 
 use crate::{
@@ -12,6 +12,9 @@ use crate::{
 
 /// The field of the request's log span that names the trace.
 pub const LOG_FIELD: &str = "trace.id";
+
+static TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
+static TRACESTATE: HeaderName = HeaderName::from_static("tracestate");
 
 /// What a request came with.
 #[derive(Debug, Clone)]
@@ -28,13 +31,13 @@ impl Incoming {
     /// Reads the headers. What is malformed counts as not there.
     #[must_use]
     pub fn now(headers: &HeaderMap) -> Self {
-        let all = |name| -> Vec<&str> {
+        let all = |name: &HeaderName| -> Vec<&str> {
             let values = headers.get_all(name).into_iter();
             // One that is no text is malformed like any other.
             values.map(|value| value.to_str().unwrap_or("=")).collect()
         };
         Self {
-            context: TraceContext::from_headers(&all("traceparent"), &all("tracestate")),
+            context: TraceContext::from_headers(&all(&TRACEPARENT), &all(&TRACESTATE)),
             came_at: trace::now(),
         }
     }

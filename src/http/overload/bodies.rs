@@ -75,7 +75,7 @@ impl Bodies {
     /// Takes room where there is any. Whether there was.
     pub fn try_hold(&mut self, body: Held) -> bool {
         let has_room = self.have_room_for(body);
-        if has_room {
+        if has_room && body.bytes > 0 {
             self.change(body.by, |own| own.bytes += body.bytes);
         }
         has_room

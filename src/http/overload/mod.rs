@@ -85,11 +85,12 @@ pub fn handle(state: AppState, request: Request, next: Next) -> impl Future<Outp
         };
         return opened.boxed().left_future();
     }
-    let longest = longest(&request, &state);
+    let passes = passes_through(&request);
+    let longest = longest(&request, passes, &state);
     let answers = state.answers.clone();
     let need = Need::of(request.method());
     // What a request takes is gone from here before its answer is waited for.
-    let its_turn = take_turn(state, request, need, next).boxed();
+    let its_turn = take_turn(state, request, passes, need, next).boxed();
     let answered = async move {
         let (answer, by) = match its_turn.await {
             Ok((turn, answered)) => {
@@ -111,6 +112,7 @@ pub fn handle(state: AppState, request: Request, next: Next) -> impl Future<Outp
 async fn take_turn(
     state: AppState,
     request: Request,
+    passes: Passes,
     need: Need,
     next: Next,
 ) -> Result<(Turn, impl Future<Output = Response>), Problem> {
@@ -119,19 +121,12 @@ async fn take_turn(
     state.answers.let_in(whose.by, need).map_err(refuse)?;
     let body = Held {
         by: whose.by,
-        bytes: body_bytes(&request, &state),
+        bytes: body_bytes(&request, passes, &state),
     };
     let turn = state.gate.enter(body).await.map_err(refuse)?;
     note_turn(turn.handle());
     if let Some(found) = whose.found {
         note_found(found);
-    }
-    let mut passes = Passes::Nothing;
-    if passes_audio_on(&request) {
-        passes = Passes::Audio;
-    }
-    if is_file(&request) {
-        passes = Passes::File;
     }
     let request = request.map(|body| Body::new(Arriving::new(body, &turn, passes)));
     Ok((turn, hand_on(request, next)))
@@ -139,8 +134,8 @@ async fn take_turn(
 
 /// The longest that a request takes where the database answers. A file takes as long as it takes, in either direction, and what is
 /// asked of the database then has bounds of its own.
-fn longest(request: &Request, state: &AppState) -> Option<Duration> {
-    if is_file(request) || passes_audio_on(request) {
+fn longest(request: &Request, passes: Passes, state: &AppState) -> Option<Duration> {
+    if passes != Passes::Nothing {
         return None;
     }
     let mut longest = WORK_TIMEOUT;
@@ -161,14 +156,16 @@ async fn answer_within(longest: Duration, answered: impl Future<Output = Respons
     }
 }
 
-fn is_file(request: &Request) -> bool {
-    media_type(request.headers()) == "multipart/form-data"
-}
-
-/// Whether Gladia is waited for, to take audio or to give it.
-fn passes_audio_on(request: &Request) -> bool {
+/// What passes through with a request: where Gladia is waited for, to take audio or to give it, or a file comes.
+fn passes_through(request: &Request) -> Passes {
+    if media_type(request.headers()) == "multipart/form-data" {
+        return Passes::File;
+    }
     let route = route(request).trim_end_matches('/');
-    FILE_ROUTES.iter().any(|end| route.ends_with(end))
+    if FILE_ROUTES.iter().any(|end| route.ends_with(end)) {
+        return Passes::Audio;
+    }
+    Passes::Nothing
 }
 
 fn is_stream(request: &Request) -> bool {
@@ -230,15 +227,12 @@ struct Whose {
 }
 
 /// What the body may come to take. Without a declared length, as much as it may have.
-fn body_bytes(request: &Request, state: &AppState) -> usize {
+fn body_bytes(request: &Request, passes: Passes, state: &AppState) -> usize {
     // Neither has a turn while it waits, so this bounds how many do, and how many of one tenant.
-    if is_file(request) {
-        return FILE_BYTES;
-    }
-    let least = if passes_audio_on(request) {
-        FILE_BYTES
-    } else {
-        0
+    let least = match passes {
+        Passes::File => return FILE_BYTES,
+        Passes::Audio => FILE_BYTES,
+        Passes::Nothing => 0,
     };
     let limits = &state.limits;
     let most = match route(request) {

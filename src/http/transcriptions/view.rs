@@ -20,6 +20,7 @@ use crate::{
     domain::{
         completion::AddonError,
         ids::{BatchId, JobId},
+        instant,
         job::{JobErrorType, PublicStatus, StatusReason},
         options::{TranscriptionOptions, Warning},
         retry::RetryCost,
@@ -70,10 +71,13 @@ pub struct Transcription {
     /// Why it failed.
     pub error: Option<TranscriptionError>,
     /// When it was accepted.
+    #[serde(serialize_with = "instant::serialize")]
     pub created_at: DateTime<Utc>,
     /// When it first took one of the account's slots.
+    #[serde(serialize_with = "instant::serialize_option")]
     pub started_at: Option<DateTime<Utc>>,
     /// When it ended.
+    #[serde(serialize_with = "instant::serialize_option")]
     pub finished_at: Option<DateTime<Utc>>,
     /// Gladia's result object as it came, once done. Lists leave it out.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -130,15 +134,25 @@ impl Transcription {
     }
 }
 
+/// Longer than most transcriptions without their results are, so that few have to move as they grow.
+const MOST_ARE_SHORTER: usize = 1024;
+
 /// A view of a transcription, without the result.
 ///
 /// # Errors
 /// Where it cannot be written as JSON.
 pub fn written(view: &impl Serialize) -> Result<Vec<u8>, Problem> {
-    serde_json::to_vec(view).map_err(|error| {
-        tracing::error!(%error, "A transcription cannot be written as JSON");
-        Problem::new(ProblemType::Internal, "The transcription cannot be shown.")
-    })
+    let mut written = Vec::with_capacity(MOST_ARE_SHORTER);
+    match serde_json::to_writer(&mut written, view) {
+        Ok(()) => Ok(written),
+        Err(error) => {
+            tracing::error!(%error, "A transcription cannot be written as JSON");
+            Err(Problem::new(
+                ProblemType::Internal,
+                "The transcription cannot be shown.",
+            ))
+        }
+    }
 }
 
 /// A transcription that is written, with its result put where the object ends, without a copy in between.
