@@ -16,7 +16,7 @@ use super::{
 use crate::domain::{
     attempt::AttemptState,
     expected::{count_features, expected_within, is_lost},
-    ids::{AttemptId, JobId},
+    ids::AttemptId,
     job::JobErrorType,
 };
 
@@ -249,12 +249,8 @@ pub async fn note(
         stop_asking(&mut tx, id).await?;
         let is_kept = unproven::leave_to_operator(&mut tx, id).await?;
         if is_kept {
-            tell_of_kept(
-                &mut tx,
-                locked.job_id,
-                unproven::why_missing(is_lost, is_kept),
-            )
-            .await?;
+            let message = unproven::why_missing(is_lost, is_kept);
+            unproven::tell_of_kept(&mut tx, locked.job_id, message).await?;
         }
         Noted::Over { is_kept }
     } else {
@@ -262,21 +258,6 @@ pub async fn note(
     };
     tx.commit().await?;
     Ok(noted)
-}
-
-/// Has a job that failed for want of a result say that there may be one.
-async fn tell_of_kept(conn: &mut PgConnection, id: JobId, message: &str) -> sqlx::Result<()> {
-    sqlx::query!(
-        "
-        UPDATE jobs SET error_message = $2
-        WHERE id = $1 AND coalesce(status, '') = 'error' AND error_type = 'result_missing' AND deleted_at IS NULL
-        ",
-        id.0,
-        message,
-    )
-    .execute(conn)
-    .await
-    .map(|_| ())
 }
 
 async fn ask_on(

@@ -55,7 +55,7 @@ pub mod surplus;
 pub mod timeline;
 pub mod to_fetch;
 pub mod trace_contexts;
-mod unproven;
+pub mod unproven;
 pub mod uploads;
 pub mod upstream_deletions;
 pub mod usage;

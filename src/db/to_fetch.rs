@@ -115,7 +115,7 @@ pub async fn note(
 }
 
 /// Has Gladia asked, unless the result is here. Without Gladia's id there is nothing to ask for yet.
-async fn ask_at_once(conn: &mut PgConnection, id: AttemptId) -> sqlx::Result<()> {
+pub(super) async fn ask_at_once(conn: &mut PgConnection, id: AttemptId) -> sqlx::Result<()> {
     sqlx::query!(
         "
         -- Gladia has it: where it said otherwise before, that counts no more.

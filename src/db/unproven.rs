@@ -2,7 +2,11 @@
 
 use sqlx::PgConnection;
 
-use crate::domain::ids::AttemptId;
+use crate::domain::ids::{AttemptId, JobId};
+
+mod unasked;
+
+pub use self::unasked::{Attended, Page, attend, find};
 
 /// Why one waits for an operator. Also what tells it from what was quarantined for another reason.
 const NOT_CONFIRMED: &str = "Gladia did not confirm it when it was asked for the result";
@@ -55,6 +59,25 @@ async fn drop_proven(conn: &mut PgConnection, id: AttemptId) -> sqlx::Result<()>
         ",
         id.0,
         NOT_CONFIRMED,
+    )
+    .execute(conn)
+    .await
+    .map(|_| ())
+}
+
+/// Has a job that failed for want of a result say that there may be one.
+pub(super) async fn tell_of_kept(
+    conn: &mut PgConnection,
+    id: JobId,
+    message: &str,
+) -> sqlx::Result<()> {
+    sqlx::query!(
+        "
+        UPDATE jobs SET error_message = $2
+        WHERE id = $1 AND coalesce(status, '') = 'error' AND error_type = 'result_missing' AND deleted_at IS NULL
+        ",
+        id.0,
+        message,
     )
     .execute(conn)
     .await

@@ -1,5 +1,6 @@
 //! Ending what nobody answers for: leases of processes that died, and slots past their deadline. And finding what nobody
-//! looks for: jobs that joined their line behind the claims, and what a clock that was ahead has put off.
+//! looks for: jobs that joined their line behind the claims, what a clock that was ahead has put off, and successes of which nobody
+//! asks for the proof.
 
 use std::time::Duration;
 
@@ -13,9 +14,13 @@ use crate::{
         expiry::{self, Expired},
         far_ahead, lines,
         pool::{Pool, in_long_time, in_time},
+        unproven::{self, Attended},
         wakeups::Wakeups,
     },
-    domain::ids::AttemptId,
+    domain::{
+        cursor::Cursor,
+        ids::{AttemptId, CallbackId},
+    },
 };
 
 /// How often it is looked for what lies further ahead than it can.
@@ -23,6 +28,9 @@ const FAR_AHEAD_INTERVAL: Duration = Duration::from_mins(1);
 
 /// How often jobs behind the claims are looked for. That walks through all that left the lines since the last vacuum.
 const MISSED_INTERVAL: Duration = Duration::from_mins(1);
+
+/// How often successes of which nobody asks for the proof are looked for. That walks through all callbacks that are kept apart.
+const UNASKED_INTERVAL: Duration = Duration::from_mins(1);
 
 /// Looks until told to stop.
 ///
@@ -42,6 +50,7 @@ pub async fn run(
         settle(&pool, &wakeups, awaits_decision, &stop),
         look_behind_claims(&pool, &wakeups, &stop),
         look_far_ahead(&pool, &wakeups, settling_time, &stop),
+        look_for_unasked(&pool, awaits_decision, &stop),
     );
 }
 
@@ -123,6 +132,30 @@ async fn look_far_ahead(
     }
 }
 
+async fn look_for_unasked(pool: &Pool, nobody_asks: bool, stop: &CancellationToken) {
+    let mut after = None;
+    loop {
+        let looking = attend_to_unasked(pool, after, nobody_asks);
+        let Some(looked) = stop.run_until_cancelled(looking).await else {
+            return;
+        };
+        let rest = match looked {
+            Ok(next) => {
+                after = next;
+                after.map_or(UNASKED_INTERVAL, |_| sweep_interval())
+            }
+            Err(error) => {
+                tracing::warn!(%error, "Could not look for successes of which nobody asks for the proof; trying again later");
+                UNASKED_INTERVAL
+            }
+        };
+        tokio::select! {
+            () = stop.cancelled() => return,
+            () = sleep(rest) => {}
+        }
+    }
+}
+
 async fn pull_back(pool: &Pool, settling_time: Duration) -> sqlx::Result<(u64, bool)> {
     let mut conn = pool.acquire().await?;
     far_ahead::pull_back(&mut conn, settling_time).await
@@ -135,6 +168,33 @@ async fn pull_back(pool: &Pool, settling_time: Duration) -> sqlx::Result<(u64, b
 pub async fn find_missed(pool: &Pool) -> sqlx::Result<u64> {
     let mut conn = pool.acquire().await?;
     lines::find_missed(&mut conn).await
+}
+
+/// One step of the walk through what is kept apart: Gladia is asked for each success that waits for its proof in vain, or, where
+/// `nobody_asks`, it is left to an operator. Answers where the walk goes on; `None` at its end.
+///
+/// # Errors
+/// Where the database does not answer.
+pub async fn attend_to_unasked(
+    pool: &Pool,
+    after: Option<Cursor<CallbackId>>,
+    nobody_asks: bool,
+) -> sqlx::Result<Option<Cursor<CallbackId>>> {
+    let mut conn = pool.acquire().await?;
+    let page = in_long_time(unproven::find(&mut conn, after)).await?;
+    for id in page.unasked {
+        let settled = in_time(unproven::attend(&mut conn, id, nobody_asks)).await;
+        match attended(id, settled)? {
+            Some(Attended::Asked) => {
+                tracing::warn!(attempt.id = %id, "Nobody asked Gladia for the success of attempt {id} that called back; it is asked now");
+            }
+            Some(Attended::Left { is_kept: true }) => {
+                tracing::error!(attempt.id = %id, "Gladia did not confirm the success of attempt {id} that called back; it is quarantined, and `callbacks replay` carries it out");
+            }
+            Some(Attended::Left { is_kept: false } | Attended::Nothing) | None => {}
+        }
+    }
+    Ok(page.goes_on_after)
 }
 
 /// Settles what is due. Answers how many attempts moved.

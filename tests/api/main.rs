@@ -106,6 +106,7 @@ mod tenancy;
 mod timeline;
 mod told_at_once;
 mod tracing;
+mod unasked_proofs;
 mod uploads;
 mod upstream_deletions;
 mod usage;
