@@ -67,6 +67,7 @@ mod migrating;
 mod odd_requests;
 mod odd_rows;
 mod old_tables;
+mod older_version;
 mod operators;
 mod ops;
 mod option_rows;
