@@ -2,13 +2,86 @@
 //! the version that knew the tables up to 0061.
 
 use serde_json::json;
-use sqlx::{Postgres, Transaction};
+use sqlx::{Postgres, Transaction, postgres::PgQueryResult};
 use uuid::Uuid;
 
 use crate::support::{
-    TestApp, audio,
+    TestApp, audio, eventually,
+    looks::lose_callbacks,
     receipts::{receipt, wait_for_receipt},
+    rows::success,
 };
+
+const ACCEPT: &str = r#"
+    WITH asked AS (
+        SELECT a.*
+        FROM unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::text[], $5::text[], $6::text[], $7::text[],
+                    $8::text[], $9::text[], $10::text[], $11::bytea[])
+             AS a (id, tenant_id, api_key_id, request, audio_url, warnings, callback, traceparent, tracestate,
+                   key, fingerprint)
+             JOIN api_keys k ON k.id = a.api_key_id AND k.tenant_id = a.tenant_id AND k.revoked_at IS NULL
+        WHERE NOT EXISTS (SELECT FROM uploads u WHERE u.audio_url = a.audio_url OFFSET 0)
+    ), reserved AS (
+        INSERT INTO idempotency_keys (tenant_id, key, fingerprint, job_id, reserved_by, reserved_until)
+        SELECT tenant_id, key, fingerprint, id, id, gateway_now() FROM asked WHERE key IS NOT NULL
+        ORDER BY tenant_id, key
+        ON CONFLICT (tenant_id, key) DO NOTHING
+        RETURNING job_id
+    ), accepted AS (
+        INSERT INTO jobs (id, tenant_id, api_key_id, status, request, audio_url, warnings, callback,
+                          traceparent, tracestate, created_at, queued_at)
+        SELECT id, tenant_id, api_key_id, 'queued', request::json, audio_url, warnings::json, callback::json,
+               traceparent, tracestate, (SELECT gateway_now()), (SELECT gateway_now())
+        FROM asked WHERE key IS NULL OR id IN (SELECT job_id FROM reserved)
+        RETURNING id, tenant_id, created_at
+    ), described AS (
+        INSERT INTO job_metadata (job_id, key, value, tenant_id, created_at, kept_for_usage)
+        SELECT j.id, m.key, m.value, j.tenant_id, j.created_at, m.key = ANY ($15::text[])
+        FROM unnest($12::uuid[], $13::text[], $14::text[]) AS m (job_id, key, value) JOIN accepted j ON j.id = m.job_id
+    ), told AS (
+        INSERT INTO events (tenant_id, job_id, type, data)
+        SELECT tenant_id, id, 'transcription.queued', '{"status":"queued"}'::json FROM accepted ORDER BY id
+    )
+    SELECT id AS "id!", created_at AS "created_at!" FROM accepted
+"#;
+
+const KEEP_CALLBACK: &str = "
+    INSERT INTO callbacks
+        (id, attempt_id, method, outcome, reason, gladia_id, body, body_bytes, body_sha256, received_at,
+         result_frame_start, result_frame_length)
+    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, least(coalesce($10, gateway_now()), gateway_now()), $11, $12)
+    ON CONFLICT ON CONSTRAINT callbacks_once DO UPDATE
+    SET id = excluded.id, outcome = excluded.outcome, reason = excluded.reason,
+        gladia_id = excluded.gladia_id, body = excluded.body,
+        result_frame_start = excluded.result_frame_start, result_frame_length = excluded.result_frame_length
+    WHERE callbacks.outcome IN ('quarantined', 'unproven') AND excluded.outcome <> 'quarantined'
+";
+
+const SETTLE_ATTEMPT: &str = "
+    UPDATE attempts
+    SET state = $2,
+        finished_at = CASE WHEN state IN ('not_sent', 'refused') THEN gateway_now()
+                           ELSE coalesce(finished_at, gateway_now()) END,
+        settled_by = CASE WHEN gladia_id = $3 THEN settled_by ELSE 'callback' END,
+        gladia_id = $3,
+        next_look_at = NULL, unknown_reason = NULL,
+        audio_duration_seconds = $4, billing_time_seconds = $5
+    WHERE id = $1 AND state <> 'done'
+";
+
+const FREE_SLOT: &str = "
+    UPDATE slots SET attempt_id = NULL, tenant_id = NULL, taken_at = NULL, deadline_at = NULL
+    WHERE attempt_id = $1
+";
+
+const COMPLETE_JOB: &str = "
+    UPDATE jobs
+    SET status = 'done', status_reason = NULL, finished_at = gateway_now(),
+        gladia_id = $2, result_callback_id = $3,
+        audio_duration_seconds = $4, billing_time_seconds = $5, addon_errors = $6::text::json,
+        error_type = NULL, error_code = NULL, error_message = NULL
+    WHERE id = $1 AND status IN ('queued', 'submitting', 'unknown', 'processing', 'error')
+";
 
 const TELL: &str = "
     INSERT INTO events (tenant_id, job_id, type, data)
@@ -55,6 +128,32 @@ const REQUEST_DELETION: &str = "
     WHERE d.finished_at IS NULL AND d.reason = 'surplus' AND excluded.reason = 'deleted'
 ";
 
+async fn accept(app: &TestApp, audio_url: &str) -> String {
+    let id = Uuid::now_v7();
+    let nothing = [None::<String>];
+    let accepted = sqlx::query(ACCEPT)
+        .bind([id])
+        .bind([app.acme.tenant_id])
+        .bind([app.acme.api_key_id])
+        .bind([json!({ "options": {}, "extra_options": {} }).to_string()])
+        .bind([audio_url])
+        .bind(&nothing)
+        .bind(&nothing)
+        .bind(&nothing)
+        .bind(&nothing)
+        .bind(["a key"])
+        .bind([&[0_u8; 32][..]])
+        .bind([id])
+        .bind(["ticket"])
+        .bind(["4711"])
+        .bind([""; 0])
+        .fetch_all(&app.pool)
+        .await
+        .unwrap();
+    assert_eq!(accepted.len(), 1);
+    id.to_string()
+}
+
 async fn tell(tx: &mut Transaction<'_, Postgres>, job: Uuid, event: &str) {
     sqlx::query(TELL)
         .bind([job])
@@ -63,6 +162,59 @@ async fn tell(tx: &mut Transaction<'_, Postgres>, job: Uuid, event: &str) {
         .execute(&mut **tx)
         .await
         .unwrap();
+}
+
+/// Takes a success for the latest attempt of a job.
+async fn take_callback(app: &TestApp, job: &str) {
+    let attempt = app.attempt(job).await;
+    let (id, job) = (Uuid::now_v7(), job.parse::<Uuid>().unwrap());
+    let gladia_id = attempt.gladia_id.unwrap();
+    let body = success(&gladia_id, "taken by the older one");
+    let mut tx = app.pool.begin().await.unwrap();
+    let kept = sqlx::query(KEEP_CALLBACK)
+        .bind(id)
+        .bind(attempt.id)
+        .bind("POST")
+        .bind("completed")
+        .bind(None::<&str>)
+        .bind(&gladia_id)
+        .bind(zstd::encode_all(body.as_bytes(), 1).unwrap())
+        .bind(i64::try_from(body.len()).unwrap())
+        .bind(&[7_u8; 32][..])
+        .bind(None::<chrono::DateTime<chrono::Utc>>)
+        .bind(None::<i32>)
+        .bind(None::<i32>)
+        .execute(&mut *tx)
+        .await
+        .unwrap();
+    let settled = sqlx::query(SETTLE_ATTEMPT)
+        .bind(attempt.id)
+        .bind("done")
+        .bind(&gladia_id)
+        .bind(12.5)
+        .bind(13.0)
+        .execute(&mut *tx)
+        .await
+        .unwrap();
+    let freed = sqlx::query(FREE_SLOT)
+        .bind(attempt.id)
+        .execute(&mut *tx)
+        .await
+        .unwrap();
+    let completed = sqlx::query(COMPLETE_JOB)
+        .bind(job)
+        .bind(&gladia_id)
+        .bind(id)
+        .bind(12.5)
+        .bind(13.0)
+        .bind("[]")
+        .execute(&mut *tx)
+        .await
+        .unwrap();
+    let changed = [&kept, &settled, &freed, &completed].map(PgQueryResult::rows_affected);
+    assert_eq!(changed, [1; 4]);
+    tell(&mut tx, job, "transcription.done").await;
+    tx.commit().await.unwrap();
 }
 
 /// Erases a job for its caller, and asks for the deletion of what Gladia has.
@@ -90,6 +242,42 @@ async fn erase(app: &TestApp, job: &str) {
     }
     tell(&mut tx, job, "transcription.deleted").await;
     tx.commit().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_an_older_version_accepts_completes_and_erases_is_carried_on_by_this_one() {
+    let app = TestApp::start().await;
+    lose_callbacks(&app).await;
+    let id = accept(&app, "https://audio.example/spoken.mp3").await;
+    app.acme.wait_until(&id, "processing").await;
+
+    take_callback(&app, &id).await;
+    let job = app.acme.wait_until_done(&id).await;
+    assert_eq!(
+        job["result"]["transcription"]["full_transcript"],
+        "taken by the older one"
+    );
+    assert_eq!(app.acme.job(&id).await["billing_time_seconds"], 13.0);
+
+    erase(&app, &id).await;
+    wait_for_receipt(&app.acme, &id, "deleted").await;
+    let told = eventually("events of all that", async || {
+        let list = app.acme.get("/v1/events?after=evt_0").await.expect(200);
+        let types: Vec<String> = list["events"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|event| event["type"].as_str().unwrap().to_owned())
+            .collect();
+        (types.len() >= 4).then_some(types)
+    })
+    .await;
+    let kinds = ["queued", "processing", "done", "deleted"];
+    assert_eq!(told, kinds.map(|kind| format!("transcription.{kind}")));
+    for left in ["job_metadata", "callbacks WHERE body IS NOT NULL"] {
+        assert_eq!(app.rows(left).await, 0, "{left}");
+    }
+    app.finish().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
