@@ -49,13 +49,24 @@ struct Inner<C: Committer> {
 }
 
 struct Line<C: Committer> {
+    /// By their numbers.
     waiting: Vec<Waiting<C>>,
+    next_number: u64,
     lanes: usize,
 }
 
 struct Waiting<C: Committer> {
+    number: u64,
     item: C::Item,
     answer: oneshot::Sender<C::Outcome>,
+}
+
+/// Somebody's place in the line. Dropped without an outcome, it takes along what waits there: whoever hangs up is not counted any
+/// more, so nothing of theirs may stay for as long as the database takes.
+struct Place<'a, C: Committer> {
+    group_commit: &'a GroupCommit<C>,
+    number: u64,
+    outcome: oneshot::Receiver<C::Outcome>,
 }
 
 impl<C: Committer> Clone for GroupCommit<C> {
@@ -74,6 +85,7 @@ impl<C: Committer> GroupCommit<C> {
     fn with_patience(committer: C, tasks: TaskTracker, patience: Duration) -> Self {
         let line = Mutex::new(Line {
             waiting: Vec::new(),
+            next_number: 0,
             lanes: 0,
         });
         Self(Arc::new(Inner {
@@ -89,17 +101,33 @@ impl<C: Committer> GroupCommit<C> {
     ///
     /// Whoever stops waiting takes it back, unless it is under way already.
     pub async fn commit(&self, item: C::Item) -> Option<C::Outcome> {
-        let (answer, mut outcome) = oneshot::channel();
-        self.line().waiting.push(Waiting { item, answer });
+        let mut place = self.join_line(item);
         // Whoever comes alone is not behind anybody.
         let is_under_way = self.open_lane(1);
         if !is_under_way {
-            if let Ok(outcome) = timeout(self.0.patience, &mut outcome).await {
+            if let Ok(outcome) = timeout(self.0.patience, &mut place.outcome).await {
                 return outcome.ok();
             }
             self.open_lane(MOST_LANES);
         }
-        outcome.await.ok()
+        (&mut place.outcome).await.ok()
+    }
+
+    fn join_line(&self, item: C::Item) -> Place<'_, C> {
+        let (answer, outcome) = oneshot::channel();
+        let mut line = self.line();
+        let number = line.next_number;
+        line.next_number += 1;
+        line.waiting.push(Waiting {
+            number,
+            item,
+            answer,
+        });
+        Place {
+            group_commit: self,
+            number,
+            outcome,
+        }
     }
 
     /// Begins to commit what waits, unless as many do. Says whether it has.
@@ -134,11 +162,7 @@ impl<C: Committer> GroupCommit<C> {
         }
     }
 
-    async fn commit_group(&self, mut group: Vec<Waiting<C>>) {
-        group.retain(|waiting| !waiting.answer.is_closed());
-        if group.is_empty() {
-            return;
-        }
+    async fn commit_group(&self, group: Vec<Waiting<C>>) {
         let (items, answers): (Vec<_>, Vec<_>) = group
             .into_iter()
             .map(|waiting| (waiting.item, waiting.answer))
@@ -152,6 +176,27 @@ impl<C: Committer> GroupCommit<C> {
 
     fn line(&self) -> MutexGuard<'_, Line<C>> {
         self.0.line.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl<C: Committer> Line<C> {
+    /// `None`: it does not wait any more.
+    fn take_back(&mut self, number: u64) -> Option<Waiting<C>> {
+        let found = self
+            .waiting
+            .binary_search_by_key(&number, |waiting| waiting.number);
+        Some(self.waiting.remove(found.ok()?))
+    }
+}
+
+impl<C: Committer> Drop for Place<'_, C> {
+    fn drop(&mut self) {
+        if self.outcome.is_terminated() {
+            return;
+        }
+        let taken_back = self.group_commit.line().take_back(self.number);
+        // It may be large, and nobody waits for the line meanwhile.
+        drop(taken_back);
     }
 }
 
@@ -231,9 +276,12 @@ mod tests {
 
         /// Waits until so many wait.
         async fn waiting(&self, count: usize) {
-            while self.group_commit.line().waiting.len() < count {
-                tokio::task::yield_now().await;
-            }
+            let waiting = async {
+                while self.group_commit.line().waiting.len() != count {
+                    tokio::task::yield_now().await;
+                }
+            };
+            timeout(BOUND, waiting).await.unwrap();
         }
 
         fn committed(&self) -> Vec<Vec<u32>> {
@@ -275,6 +323,23 @@ mod tests {
         test.permits.add_permits(2);
         assert_eq!(outcome(next).await, Some(2));
         assert_eq!(test.committed(), [[1], [2]]);
+    }
+
+    #[tokio::test]
+    async fn whoever_hangs_up_takes_back_at_once_what_waits_and_nothing_of_the_others() {
+        let test = Test::new();
+        let first = test.commit(1);
+        test.begun().await;
+        let [before, gone, after] = [2, 3, 4].map(|number| test.commit(number));
+        test.waiting(3).await;
+        drop(gone);
+        // Nothing has come of the first one yet.
+        test.waiting(2).await;
+        test.permits.add_permits(2);
+        for (task, number) in [(first, 1), (before, 2), (after, 4)] {
+            assert_eq!(outcome(task).await, Some(number));
+        }
+        assert_eq!(test.committed(), [vec![1], vec![2, 4]]);
     }
 
     #[tokio::test]
