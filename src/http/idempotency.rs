@@ -8,12 +8,14 @@ use std::time::Duration;
 use axum::http::HeaderMap;
 use sqlx::PgConnection;
 use tokio::task::JoinHandle;
+use tokio_util::task::task_tracker::TaskTrackerToken;
 use tracing::Instrument;
 use uuid::Uuid;
 
 use super::{
     problem::{Problem, ProblemType},
     request_id::after_panic,
+    state::AppState,
 };
 use crate::{
     db::{
@@ -105,6 +107,8 @@ pub enum Claimed {
 /// A reserved key. Given back when dropped, unless something was made.
 pub struct HeldKey {
     callers: CallerPool,
+    /// The process does not end before the key is given back: else whoever repeats the request elsewhere has to wait for the lease.
+    open: TaskTrackerToken,
     tenant_id: TenantId,
     key: IdempotencyKey,
     holder: Uuid,
@@ -121,26 +125,25 @@ impl HeldKey {
     /// # Errors
     /// 409 while another request holds it.
     pub async fn claim(
-        callers: &CallerPool,
+        state: &AppState,
         tenant_id: TenantId,
         key: IdempotencyKey,
-        holder: Uuid,
     ) -> Result<Claimed, Problem> {
-        let callers = callers.clone();
-        let claiming = async move { Self::claim_here(&callers, tenant_id, key, holder).await };
+        let state = state.clone();
+        let claiming = async move { Self::claim_here(&state, tenant_id, key).await };
         let claimed = tokio::spawn(claiming.in_current_span()).await;
         claimed.unwrap_or_else(|_| Err(after_panic()))
     }
 
     async fn claim_here(
-        callers: &CallerPool,
+        state: &AppState,
         tenant_id: TenantId,
         key: IdempotencyKey,
-        holder: Uuid,
     ) -> Result<Claimed, Problem> {
-        let mut conn = callers.acquire(Some(tenant_id)).await?;
+        let holder = state.ids.next();
+        let mut conn = state.callers.acquire(Some(tenant_id)).await?;
         // Before it is: where the answer is lost, it may be reserved all the same, and is given back.
-        let mut held = Self::reserved(callers, tenant_id, key, holder, Duration::ZERO);
+        let mut held = Self::reserved(state, tenant_id, key, holder, Duration::ZERO);
         let reserving = idempotency::reserve(&mut conn, tenant_id, &held.key, holder, LEASE);
         let reserved = in_time(reserving).await?;
         conn.put_back();
@@ -159,14 +162,15 @@ impl HeldKey {
     /// A key that was reserved.
     #[must_use]
     pub fn reserved(
-        callers: &CallerPool,
+        state: &AppState,
         tenant_id: TenantId,
         key: IdempotencyKey,
         holder: Uuid,
         counts_for: Duration,
     ) -> Self {
         Self {
-            callers: callers.clone(),
+            callers: state.callers.clone(),
+            open: state.tasks.token(),
             tenant_id,
             key,
             holder,
@@ -267,7 +271,7 @@ impl Drop for HeldKey {
             self.holder,
         );
         // The request may have been dropped with its connection, so this cannot be awaited. If it fails, the lease ends.
-        tokio::spawn(async move {
+        self.open.task_tracker().spawn(async move {
             if let Ok(mut conn) = callers.whole().acquire().await {
                 let _ = in_time(idempotency::release(&mut conn, tenant_id, &key, holder)).await;
             }

@@ -224,6 +224,33 @@ async fn upload_slowly(
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_replica_that_must_stop_at_once_gives_its_keys_back_before() {
+    let app = TestApp::builder().replicas(2).start().await;
+    // It takes the database a moment.
+    app.execute(
+        "CREATE FUNCTION takes_a_moment() RETURNS trigger LANGUAGE plpgsql AS
+         $$ BEGIN PERFORM pg_sleep(0.5); RETURN OLD; END $$",
+    )
+    .await;
+    app.execute(
+        "CREATE TRIGGER takes_a_moment BEFORE DELETE ON idempotency_keys FOR EACH ROW EXECUTE FUNCTION takes_a_moment()",
+    )
+    .await;
+    let file = audio::short();
+    let (_trickle, slow) = upload_slowly(&app, "file-1", &file[..1000]).await;
+    let shutdown = &app.replicas[0].shutdown;
+    shutdown.soft.cancel();
+    let ended = shutdown.drain(Duration::ZERO).await;
+    assert_eq!(app.rows("idempotency_keys").await, 0);
+    assert!(ended, "its last moment is enough");
+    assert!(slow.await.is_err(), "it is answered");
+    let other = app.acme.at(&app.replicas[1].base);
+    let again = upload_once(&other, "file-1", file, None).await;
+    again.expect(202);
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn an_upload_keeps_its_key_for_as_long_as_it_takes() {
     let app = TestApp::builder()
         .tune(|settings| settings.requests.key_renewal_interval = Duration::from_millis(20))

@@ -73,7 +73,7 @@ pub async fn create_batch(
 
     let mut held = None;
     if let Some(key) = key {
-        match HeldKey::claim(&state.callers, caller.tenant_id, key, state.ids.next()).await? {
+        match HeldKey::claim(&state, caller.tenant_id, key).await? {
             Claimed::Held(key) => held = Some(key),
             Claimed::Earlier(earlier) => {
                 return replay(&state, caller, earlier.same_batch(batch.fingerprint)?).await;

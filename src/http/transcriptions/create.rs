@@ -111,7 +111,7 @@ async fn make(
             &options.canonical(),
             audio_url.as_str().as_bytes(),
         );
-        match HeldKey::claim(&state.callers, caller.tenant_id, key, state.ids.next()).await? {
+        match HeldKey::claim(state, caller.tenant_id, key).await? {
             Claimed::Held(key) => held = Some((key, fingerprint)),
             Claimed::Earlier(earlier) => {
                 return replay(state, caller, earlier.same_job(fingerprint)?).await;

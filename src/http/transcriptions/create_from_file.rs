@@ -95,7 +95,7 @@ async fn make(
     let mut held = None;
     let mut earlier = None;
     if let Some(key) = key_of(&headers)? {
-        match HeldKey::claim(&state.callers, caller.tenant_id, key, state.ids.next()).await? {
+        match HeldKey::claim(state, caller.tenant_id, key).await? {
             Claimed::Held(mut key) => {
                 key.keep_alive(state.limits.key_renewal_interval);
                 held = Some(key);

@@ -22,7 +22,7 @@ use crate::{
     db::{
         self,
         idempotency::{Reservation, reserve},
-        pool::{CallerPool, in_time},
+        pool::in_time,
         repeats::{self, Row, Told},
     },
     domain::{
@@ -187,12 +187,11 @@ impl CreateKey {
             holder,
         } = self.row.clone();
         let window = state.rules.create_repeat_window;
-        let held = HeldKey::reserved(&state.callers, tenant_id, key, holder, window);
+        let held = HeldKey::reserved(state, tenant_id, key, holder, window);
         let note = Note {
             row: self.row,
             window,
-            callers: state.callers.clone(),
-            stopping: state.stopping.clone(),
+            state: state.clone(),
         };
         Claimed::New(held, self.fingerprint, note)
     }
@@ -209,8 +208,7 @@ fn still_under_way() -> V2Error {
 pub struct Note {
     row: Row,
     window: Duration,
-    callers: CallerPool,
-    stopping: CancellationToken,
+    state: AppState,
 }
 
 impl Note {
@@ -263,8 +261,13 @@ impl Note {
         };
         // A process that ends leaves the row as it is; it counts no longer than it says.
         let kept = tokio::time::sleep_until(kept_until);
-        if self.stopping.run_until_cancelled(kept).await.is_some()
-            && let Ok(mut conn) = self.callers.whole().acquire().await
+        if self
+            .state
+            .stopping
+            .run_until_cancelled(kept)
+            .await
+            .is_some()
+            && let Ok(mut conn) = self.state.callers.whole().acquire().await
         {
             let _ = in_time(repeats::forget(&mut conn, &self.row)).await;
         }
@@ -278,7 +281,7 @@ impl Note {
         };
         for tried in 1..=TRIES {
             let written = async {
-                let mut conn = self.callers.whole().acquire().await?;
+                let mut conn = self.state.callers.whole().acquire().await?;
                 match fate {
                     Fate::UnderWay => Ok(()),
                     Fate::Left(at) => {
