@@ -184,20 +184,49 @@ async fn disabling_ends_what_waits_and_tells_the_others_once() {
     app.finish().await;
 }
 
+/// Adds so many deliveries that wait.
+async fn add_waiting(app: &TestApp, id: &str, count: u32) {
+    app.execute(&format!(
+        "INSERT INTO deliveries (id, tenant_id, lane_id, endpoint_id, event_number, event_type, status, next_try_at)
+         SELECT gen_random_uuid(), '{}', '{id}', '{id}', 1, 'transcription.done', 'pending',
+                gateway_now() + interval '10 hours'
+         FROM generate_series(1, {count})",
+        app.acme.tenant_id
+    ))
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_disabling_that_broke_off_has_left_ends_when_it_is_repeated() {
+    let app = TestApp::start().await;
+    let (id, _) = app.acme.endpoint().await;
+    add_waiting(&app, &id, 10001).await;
+    // Its commit, and nothing after that.
+    let mut conn = app.pool.acquire().await.unwrap();
+    let endpoint = id.parse().unwrap();
+    let disabled = db::webhook_endpoints::disable(&mut conn, endpoint, None, DisabledReason::Gone);
+    assert!(disabled.await.unwrap());
+    drop(conn);
+    let ended = async || {
+        app.rows("deliveries WHERE dead_reason = 'endpoint_gone'")
+            .await
+    };
+    assert_eq!(ended().await, 10000);
+    let before = app.acme.endpoint_now(&id).await;
+    let again = app.acme.tell_endpoint(&id, "disable").await.expect(200);
+    assert_eq!(again, before);
+    assert_eq!(ended().await, 10001);
+    assert_eq!(disabled_events(&app, &id).await, ["gone"]);
+    app.finish().await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn however_many_wait_they_all_end() {
     let app = TestApp::start().await;
     let (disabled, _) = app.acme.endpoint().await;
     let (deleted, _) = app.acme.endpoint().await;
     for id in [&disabled, &deleted] {
-        app.execute(&format!(
-            "INSERT INTO deliveries (id, tenant_id, lane_id, endpoint_id, event_number, event_type, status, next_try_at)
-             SELECT gen_random_uuid(), '{}', '{id}', '{id}', 1, 'transcription.done', 'pending',
-                    gateway_now() + interval '10 hours'
-             FROM generate_series(1, 20001)",
-            app.acme.tenant_id
-        ))
-        .await;
+        add_waiting(&app, id, 20001).await;
     }
     app.acme
         .tell_endpoint(&disabled, "disable")

@@ -33,17 +33,18 @@ pub async fn disable_webhook_endpoint(
 ) -> Result<Json<WebhookEndpoint>, Problem> {
     let mut conn = state.conn().await?;
     let before = find(&mut conn, caller.tenant_id, id).await?;
-    if before.status == EndpointStatus::Disabled {
-        return Ok(Json(before));
-    }
-    let reason = DisabledReason::Request;
-    if db::webhook_endpoints::disable(&mut conn, id, None, reason).await? {
+    let reason = before.disabled_reason.unwrap_or(DisabledReason::Request);
+    if before.status == EndpointStatus::Enabled
+        && db::webhook_endpoints::disable(&mut conn, id, None, reason).await?
+    {
         state.wakeups.events_added();
         tracing::info!(
             endpoint.id = %id, api_key.id = %caller.api_key_id,
             "Disabled webhook endpoint {id}"
         );
-        while deliveries::end_pending(&mut conn, id, reason.dead_reason()).await? {}
     }
+    // Also where it is disabled already: whoever did that may have broken off before all that waits had ended, and what has not is
+    // sent once the endpoint is enabled.
+    while deliveries::end_pending(&mut conn, id, reason.dead_reason()).await? {}
     find(&mut conn, caller.tenant_id, id).await.map(Json)
 }
