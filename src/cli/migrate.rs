@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use anyhow::{Context, ensure};
 use clap::Args;
 
-use super::{connect::connect, output};
+use super::{connect::connect_as_it_is, output};
 use crate::{
     config::DatabaseSettings,
     db::{self, MIGRATOR, Migrated},
@@ -38,7 +38,7 @@ pub async fn run(args: &MigrateArgs) -> anyhow::Result<ExitCode> {
             "there is no migration {last}"
         );
     }
-    let conn = connect(&args.database).await?;
+    let conn = connect_as_it_is(&args.database).await?;
     let options = args.database.database_url.options();
     let migrated = db::migrate_through(conn, &options, args.to).await;
     let Migrated { applied, version } = migrated.context("the migrations were not all applied")?;

@@ -45,9 +45,10 @@ const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
 ///
 /// A lock is waited for longer than for a second, after which Postgres has a vacuum give way to whoever waits. An index may take
 /// hours; of a process that dies meanwhile it ends, too, since it would be thrown away in the end. A process that vanishes in the
-/// middle holds a table up no longer than any other. Some of what ends a session or a
-/// statement is not known to older servers.
+/// middle holds a table up no longer than any other. Rows that gateways change meanwhile are waited for, and no reason to refuse.
+/// Some of what ends a session or a statement is not known to older servers.
 const SESSION_SETTINGS: &str = "
+    SET default_transaction_isolation = 'read committed';
     SET lock_timeout = '3s';
     SET idle_in_transaction_session_timeout = '15s';
     SET tcp_keepalives_idle = 30; SET tcp_keepalives_interval = 10; SET tcp_keepalives_count = 3;

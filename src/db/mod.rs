@@ -179,7 +179,12 @@ async fn is_usable(conn: &mut PgConnection) -> sqlx::Result<bool> {
 /// the page that an index leads to is nearly always in memory. By a walk of the index, at that: what is done is forgotten by the
 /// indexes of what waits when a walk meets it, while a bitmap meets it again each time until a vacuum. None is worth compiling,
 /// which Postgres does where it expects much, as of a table that it has not counted yet.
+///
+/// Whatever a role or a database is set to (`ALTER ROLE … SET`), each statement sees what was committed before it, also by whom it
+/// has waited for: with any other isolation whoever waits for a row that somebody changes would be refused. Whether it takes no
+/// writes is left to them, since that is how a database is closed to all that write ([`ping`]), and so is the schema.
 pub const SESSION_SETTINGS: &str = "
+    SET default_transaction_isolation = 'read committed';
     SET idle_in_transaction_session_timeout = '15s';
     SET lock_timeout = '10s';
     SET plan_cache_mode = force_generic_plan;
@@ -193,8 +198,11 @@ pub const SESSION_SETTINGS: &str = "
 /// has hung up goes on to its end, with its locks, and so do those of a process that has died.
 const CLIENT_CHECK: &str = "SET client_connection_check_interval = '2s'";
 
-/// Prepares a connection.
-async fn prepare_session(conn: &mut PgConnection) -> Result<(), sqlx::Error> {
+/// Sets a connection up, as every one is that carries the statements out.
+///
+/// # Errors
+/// Where the database does not answer, or refuses.
+pub async fn prepare_session(conn: &mut PgConnection) -> Result<(), sqlx::Error> {
     conn.execute(SESSION_SETTINGS).await?;
     check_on_client(conn).await
 }

@@ -38,6 +38,7 @@ mod conditional;
 mod connections;
 mod connections_at_hand;
 mod crash_points;
+mod database_settings;
 mod deliveries;
 mod deliveries_api;
 mod documented;

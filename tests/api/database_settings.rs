@@ -1,0 +1,73 @@
+//! What a role or a database is set to (`ALTER DATABASE … SET`): it holds for whoever else is there, not for the gateway.
+
+use sqlx::{AssertSqlSafe, Postgres, Transaction};
+
+use crate::support::{Caller, TestApp, callbacks::processing, command::run, eventually};
+
+/// Sets the database to something.
+async fn set(app: &TestApp, name: &str, value: &str) {
+    let database: String = sqlx::query_scalar("SELECT current_database()")
+        .fetch_one(&app.pool)
+        .await
+        .unwrap();
+    app.execute(&format!("ALTER DATABASE {database} SET {name} = '{value}'"))
+        .await;
+}
+
+/// A caller of a gateway that has known the database as it is now alone.
+async fn caller_of_another(app: &mut TestApp) -> Caller {
+    app.add_replica(&[]).await;
+    app.acme.at(&app.replicas.last().unwrap().base)
+}
+
+/// Somebody's change of a row.
+async fn change(app: &TestApp, statement: String) -> Transaction<'static, Postgres> {
+    let mut somebody = app.pool.begin().await.unwrap();
+    let changed = sqlx::query(AssertSqlSafe(statement)).execute(&mut *somebody);
+    assert_eq!(changed.await.unwrap().rows_affected(), 1);
+    somebody
+}
+
+async fn change_job(app: &TestApp, id: &str) -> Transaction<'static, Postgres> {
+    let same = format!("UPDATE jobs SET status_reason = status_reason WHERE id = '{id}'");
+    change(app, same).await
+}
+
+/// Until a statement that has this in it has waited so long for somebody else.
+async fn until_one_waits(app: &TestApp, part: &str, for_as_long_as: &str) {
+    let one = format!(
+        "pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock' AND query LIKE '%{part}%'
+         AND query_start < clock_timestamp() - interval '{for_as_long_as}'"
+    );
+    eventually("statement that waits", async || {
+        (app.rows(&one).await > 0).then_some(())
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whatever_isolation_the_database_is_set_to_whoever_waits_for_a_change_goes_on_from_it() {
+    let mut app = TestApp::start().await;
+    let (id, ..) = processing(&app).await;
+    set(&app, "default_transaction_isolation", "repeatable read").await;
+    let caller = caller_of_another(&mut app).await;
+
+    let somebody = change_job(&app, &id).await;
+    let commits = async {
+        until_one_waits(&app, "FROM jobs", "0 s").await;
+        somebody.commit().await.unwrap();
+    };
+    let (canceled, ()) = tokio::join!(caller.cancel(&id), commits);
+    canceled.expect(200);
+
+    let same = "UPDATE dispatch SET max_in_flight = max_in_flight".to_owned();
+    let somebody = change(&app, same).await;
+    let commits = async {
+        until_one_waits(&app, "INSERT INTO dispatch", "0 s").await;
+        somebody.commit().await.unwrap();
+    };
+    let command = ["limits", "set", "max-in-flight", "7"];
+    let ((is_set, shown), ()) = tokio::join!(run(&app, &command), commits);
+    assert!(is_set && shown.contains("max in flight  7"), "{shown}");
+    app.stop().await;
+}
