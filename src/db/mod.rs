@@ -181,10 +181,15 @@ async fn is_usable(conn: &mut PgConnection) -> sqlx::Result<bool> {
 /// which Postgres does where it expects much, as of a table that it has not counted yet.
 ///
 /// Whatever a role or a database is set to (`ALTER ROLE … SET`), each statement sees what was committed before it, also by whom it
-/// has waited for: with any other isolation whoever waits for a row that somebody changes would be refused. Whether it takes no
-/// writes is left to them, since that is how a database is closed to all that write ([`ping`]), and so is the schema.
+/// has waited for: with any other isolation whoever waits for a row that somebody changes would be refused. Nor do their time limits
+/// hold: whoever asks for something has bounds of its own ([`pool::in_time`]), that fit what it asks for, and who listens is silent
+/// for long. Not every server knows all of them. Whether it takes no writes is left to them, since that is how a database is closed
+/// to all that write ([`ping`]), and so is the schema.
 pub const SESSION_SETTINGS: &str = "
     SET default_transaction_isolation = 'read committed';
+    SET statement_timeout = 0;
+    SET idle_session_timeout = 0;
+    SELECT set_config('transaction_timeout', '0', false) WHERE current_setting('transaction_timeout', true) IS NOT NULL;
     SET idle_in_transaction_session_timeout = '15s';
     SET lock_timeout = '10s';
     SET plan_cache_mode = force_generic_plan;
@@ -261,8 +266,9 @@ pub fn is_unavailable(error: &sqlx::Error) -> bool {
         sqlx::Error::Database(error) => error.code().is_some_and(|code| {
             // Class 08: the connection; 53: out of connections, disk or memory; 57: a shutdown, say; 40: gave way to others.
             ["08", "53", "57", "40"].iter().any(|class| code.starts_with(class))
-                // A lock that took too long, a transaction that sat idle, a standby that is not yet the primary.
-                || ["55P03", "25P03", "25006"].contains(&code.as_ref())
+                // A lock that took too long, a transaction that sat idle or was open for too long, a standby that is not yet the
+                // primary.
+                || ["55P03", "25P03", "25P04", "25006"].contains(&code.as_ref())
         }),
         _ => false,
     }

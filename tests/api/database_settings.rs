@@ -1,5 +1,6 @@
 //! What a role or a database is set to (`ALTER DATABASE … SET`): it holds for whoever else is there, not for the gateway.
 
+use serde_json::json;
 use sqlx::{AssertSqlSafe, Postgres, Transaction};
 
 use crate::support::{Caller, TestApp, callbacks::processing, command::run, eventually};
@@ -70,4 +71,49 @@ async fn whatever_isolation_the_database_is_set_to_whoever_waits_for_a_change_go
     let ((is_set, shown), ()) = tokio::join!(run(&app, &command), commits);
     assert!(is_set && shown.contains("max in flight  7"), "{shown}");
     app.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn time_limits_of_the_database_end_neither_what_waits_nor_who_listens() {
+    let mut app = TestApp::start().await;
+    let (id, ..) = processing(&app).await;
+    for limit in ["statement_timeout", "idle_session_timeout"] {
+        set(&app, limit, "100ms").await;
+    }
+    let caller = caller_of_another(&mut app).await;
+
+    let somebody = change_job(&app, &id).await;
+    let commits = async {
+        until_one_waits(&app, "FROM jobs", "1 s").await;
+        somebody.commit().await.unwrap();
+    };
+    let (canceled, ()) = tokio::join!(caller.cancel(&id), commits);
+    canceled.expect(200);
+    // Both of them.
+    let listeners = "pg_stat_activity WHERE datname = current_database() AND query LIKE 'LISTEN%'
+                     AND backend_start < clock_timestamp() - interval '1 s'";
+    assert_eq!(app.rows(listeners).await, 2);
+    app.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_postgres_ends_since_it_was_open_for_too_long_may_be_asked_for_again() {
+    let app = TestApp::start().await;
+    // As Postgres has it from version 17 on.
+    app.execute(
+        "CREATE FUNCTION ends() RETURNS trigger LANGUAGE plpgsql AS $$
+         BEGIN RAISE EXCEPTION 'terminating connection due to transaction timeout' USING ERRCODE = '25P04'; END $$",
+    )
+    .await;
+    app.execute("CREATE TRIGGER ends BEFORE INSERT ON jobs FOR EACH ROW EXECUTE FUNCTION ends()")
+        .await;
+    let body = json!({ "audio_url": "https://audio.example/spoken.mp3" });
+    let refused = app.acme.transcribe(&body).await;
+    refused.problem(503, "database-unavailable");
+    assert!(refused.header("retry-after").is_some());
+
+    app.execute("DROP TRIGGER ends ON jobs").await;
+    let id = app.acme.start("spoken.mp3").await;
+    app.acme.wait_until_done(&id).await;
+    app.finish().await;
 }
