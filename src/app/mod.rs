@@ -21,8 +21,8 @@ use axum::Router;
 use futures_util::FutureExt;
 use tokio::{net::TcpListener, sync::Semaphore};
 
-pub use self::listeners::Listeners;
 use self::starting::{BringingUp, Starting};
+pub use self::{listeners::Listeners, prepare::check_encoding};
 use crate::{
     config::{DatabaseSettings, ResendUnknown, ServeSettings, VerifyCallbacks},
     db::{

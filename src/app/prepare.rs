@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use anyhow::{Context, bail};
+use anyhow::{Context, bail, ensure};
 use sqlx::{Connection, PgConnection};
 
 use crate::{
@@ -42,6 +42,7 @@ pub(super) async fn bring_up(
     let opened = within(CONNECT_TIMEOUT, PgConnection::connect_with(&options)).await;
     let mut conn = opened
         .with_context(|| format!("DATABASE_URL: cannot reach the database at {database_url}"))?;
+    in_time(check_encoding(&mut conn)).await?;
     let migrated = async {
         if settings.no_migrate {
             in_time(check_migrations(&mut conn)).await?;
@@ -61,6 +62,21 @@ pub(super) async fn bring_up(
     let (migrated, ()) = tokio::join!(migrated, first);
     migrated?;
     in_long_time(prepare_database(pool, settings, sealer, ids)).await
+}
+
+/// In another encoding the database refuses what is written in other languages, or does not know where a character ends: one word at
+/// a time, and long after the start.
+///
+/// # Errors
+/// Where it has one, or does not answer.
+pub async fn check_encoding(conn: &mut PgConnection) -> anyhow::Result<()> {
+    let encoding = db::find_encoding(conn).await?;
+    ensure!(
+        encoding == "UTF8",
+        "DATABASE_URL: the database keeps text as {encoding}, and the gateway needs UTF8: make one with \
+         `CREATE DATABASE name ENCODING 'UTF8' TEMPLATE template0`"
+    );
+    Ok(())
 }
 
 /// Tables of an older version would take jobs in that nobody could send.

@@ -7,8 +7,9 @@ use clap::Args;
 
 use super::{connect::connect_as_it_is, output};
 use crate::{
+    app::check_encoding,
     config::DatabaseSettings,
-    db::{self, MIGRATOR, Migrated},
+    db::{self, MIGRATOR, Migrated, pool::in_time},
 };
 
 /// What is to be migrated, and how far.
@@ -38,7 +39,8 @@ pub async fn run(args: &MigrateArgs) -> anyhow::Result<ExitCode> {
             "there is no migration {last}"
         );
     }
-    let conn = connect_as_it_is(&args.database).await?;
+    let mut conn = connect_as_it_is(&args.database).await?;
+    in_time(check_encoding(&mut conn)).await?;
     let options = args.database.database_url.options();
     let migrated = db::migrate_through(conn, &options, args.to).await;
     let Migrated { applied, version } = migrated.context("the migrations were not all applied")?;

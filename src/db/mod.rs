@@ -254,6 +254,16 @@ pub async fn takes_writes(conn: &mut PgConnection) -> Result<bool, sqlx::Error> 
         .await
 }
 
+/// How the database keeps text.
+///
+/// # Errors
+/// Where it does not answer.
+pub async fn find_encoding(conn: &mut PgConnection) -> sqlx::Result<String> {
+    sqlx::query_scalar!(r#"SELECT current_setting('server_encoding') AS "encoding!""#)
+        .fetch_one(conn)
+        .await
+}
+
 /// Whether the database was away, so that the same statement may succeed later.
 #[must_use]
 pub fn is_unavailable(error: &sqlx::Error) -> bool {

@@ -1,9 +1,17 @@
-//! What a role or a database is set to (`ALTER DATABASE … SET`): it holds for whoever else is there, not for the gateway.
+//! What a role or a database is set to (`ALTER DATABASE … SET`), which holds for whoever else is there and not for the gateway; and
+//! how it keeps text, which does.
 
 use serde_json::json;
 use sqlx::{AssertSqlSafe, Postgres, Transaction};
+use url::Url;
 
-use crate::support::{Caller, TestApp, callbacks::processing, command::run, eventually};
+use crate::support::{
+    Caller, TestApp,
+    callbacks::processing,
+    command::{run, run_with},
+    eventually,
+    process::Process,
+};
 
 /// Sets the database to something.
 async fn set(app: &TestApp, name: &str, value: &str) {
@@ -115,5 +123,30 @@ async fn what_postgres_ends_since_it_was_open_for_too_long_may_be_asked_for_agai
     app.execute("DROP TRIGGER ends ON jobs").await;
     let id = app.acme.start("spoken.mp3").await;
     app.acme.wait_until_done(&id).await;
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_database_that_cannot_keep_every_language_is_refused_at_the_start() {
+    let app = TestApp::start().await;
+    let url: Url = app.database_url().parse().unwrap();
+    for encoding in ["LATIN1", "SQL_ASCII"] {
+        let database = format!("{}_{encoding}", url.path().trim_start_matches('/')).to_lowercase();
+        app.execute(&format!(
+            "CREATE DATABASE {database} ENCODING '{encoding}' LOCALE 'C' TEMPLATE template0"
+        ))
+        .await;
+        let mut other = url.clone();
+        other.set_path(&database);
+        let setting = [("DATABASE_URL", other.as_str())];
+        let log = Process::serve(&app, &setting).failure().await;
+        let (migrated, _, error) = run_with(&app, &["migrate"], &setting).await;
+        assert!(!migrated);
+        for told in [log.join("\n"), error] {
+            assert!(told.contains(encoding) && told.contains("UTF8"), "{told}");
+        }
+        app.execute(&format!("DROP DATABASE {database} WITH (FORCE)"))
+            .await;
+    }
     app.finish().await;
 }
