@@ -10,9 +10,11 @@ use uuid::Uuid;
 
 use crate::support::{
     Answer, TestApp,
+    builder::DRAIN,
     callbacks::processing,
     database::{hold_lock, until_statements_wait},
     events::{all_told, types_of, wait_until_numbered},
+    eventually,
     receiver::{Received, Receiver, Reply},
     rows::{failure, success},
 };
@@ -159,6 +161,57 @@ async fn a_shared_commit_numbers_its_events_and_leases_no_more_than_a_lane_takes
     receiver.release();
     app.wait_for_deliveries(&endpoint, &["delivered"; 14]).await;
     assert_eq!(receiver.received().len(), 14);
+    finish(app).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_waits_for_a_receiver_is_looked_at_once_for_all_who_share_a_commit() {
+    let app = TestApp::builder().set("MAX_IN_FLIGHT", 40).start().await;
+    let app = Arc::new(app);
+    let receiver = Receiver::start().await;
+    let endpoint = app
+        .add_endpoint(&app.acme, &receiver.url(), &["transcription.done"])
+        .await;
+    let mut callbacks = Vec::new();
+    for nth in 0..40 {
+        let (_, attempt, gladia_id) = processing(&app).await;
+        let body = success(&gladia_id, "words");
+        if nth == 0 {
+            // The lane has to have worked before it is asked how many wait there.
+            app.call_back(attempt.id, body).await;
+            app.wait_for_deliveries(&endpoint, &["delivered"]).await;
+        } else {
+            callbacks.push((attempt.id, body));
+        }
+    }
+    receiver.reply(Reply::Held(200));
+    assert_eq!(send_together(&app, callbacks).await, [200; 39]);
+    receiver.release();
+    app.wait_for_deliveries(&endpoint, &["delivered"; 41]).await;
+    // Where each of those that share a commit is looked at beside each of them.
+    let pairs: i64 = app
+        .scalar(
+            "SELECT sum(together * together)::bigint
+             FROM (SELECT count(*) AS together FROM callbacks GROUP BY xmin::text) commits",
+        )
+        .await;
+    assert!(pairs > 300, "{pairs}");
+
+    // Connections tell how often they have looked when they end.
+    app.replicas[0].stop(DRAIN).await;
+    let looks: i64 = eventually("end of all connections", async || {
+        let kept: i64 = app
+            .scalar("SELECT n_tup_ins FROM pg_stat_user_tables WHERE relname = 'callbacks'")
+            .await;
+        if kept < 41 {
+            return None;
+        }
+        let looks =
+            "SELECT idx_scan FROM pg_stat_user_indexes WHERE indexrelname = 'deliveries_due'";
+        Some(app.scalar(looks).await)
+    })
+    .await;
+    assert!(looks < pairs, "{looks} looks, {pairs} pairs");
     finish(app).await;
 }
 

@@ -242,6 +242,24 @@ pub(super) async fn write(
         ), noted AS (
             UPDATE event_sequence SET last_number = (SELECT max(number) FROM added)
             WHERE EXISTS (SELECT FROM added WHERE number IS NOT NULL)
+        ), works AS MATERIALIZED (
+            -- The lanes that work. How many wait in one is counted once, however many callbacks come together: while somebody keeps
+            -- an old snapshot open, whatever has been delivered since then is walked through for it.
+            SELECT l.id,
+                   (SELECT count(*) FROM (SELECT FROM deliveries d
+                                          WHERE d.lane_id = l.id AND d.status = 'pending'
+                                          LIMIT $29) few) AS waiting
+            FROM delivery_lanes l
+            WHERE l.id = ANY (ARRAY(SELECT lane_id FROM wanted WHERE room > 0))
+              AND l.failures = 0 AND l.last_success_at IS NOT NULL AND l.open_until IS NULL
+        ), judged AS MATERIALIZED (
+            -- Once too, and not for each of the events.
+            SELECT w.job_id, w.lane_id, w.endpoint_id, w.now, row_number() OVER () AS nth,
+                   -- In a lane that works, with a place in it, where nothing waits before it.
+                   row_number() OVER (PARTITION BY w.tenant_id ORDER BY w.job_id) <= w.room
+                   AND coalesce(row_number() OVER (PARTITION BY w.lane_id ORDER BY w.job_id) + works.waiting <= $29, false)
+                       AS is_leased
+            FROM wanted w LEFT JOIN works ON works.id = w.lane_id
         ), made AS (
             INSERT INTO deliveries (id, tenant_id, lane_id, endpoint_id, event_number, event_type, job_id, status,
                                     tries, worker, lease_until, next_try_at)
@@ -250,19 +268,7 @@ pub(super) async fn write(
                    -- As a claim would.
                    CASE WHEN w.is_leased THEN w.now + make_interval(secs => $28) END,
                    CASE WHEN w.is_leased THEN w.now + make_interval(secs => $28) ELSE w.now END
-            FROM added a JOIN (
-                SELECT job_id, lane_id, endpoint_id, now, row_number() OVER () AS nth,
-                       -- In a lane that works, with a place in it, where nothing waits before it.
-                       row_number() OVER (PARTITION BY tenant_id ORDER BY job_id) <= room
-                       AND EXISTS (SELECT FROM delivery_lanes l
-                                   WHERE l.id = lane_id AND l.failures = 0 AND l.last_success_at IS NOT NULL
-                                     AND l.open_until IS NULL)
-                       AND row_number() OVER (PARTITION BY lane_id ORDER BY job_id)
-                           + (SELECT count(*) FROM (SELECT FROM deliveries d
-                                                    WHERE d.lane_id = wanted.lane_id AND d.status = 'pending'
-                                                    LIMIT $29) few) <= $29 AS is_leased
-                FROM wanted
-            ) w ON w.job_id = a.job_id
+            FROM added a JOIN judged w ON w.job_id = a.job_id
             WHERE a.number IS NOT NULL
             RETURNING id, job_id, lane_id, lease_until
         )
