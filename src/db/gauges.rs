@@ -36,6 +36,9 @@ pub struct Gauges {
     pub oldest_pending_delivery_seconds: Option<f64>,
     /// Receivers that nothing is sent to for the moment.
     pub open_lanes: i64,
+    /// How many transactions have begun to write since the oldest snapshot was taken that is still open, whoever has it. `None`: the
+    /// server does not tell this role what others do.
+    pub oldest_snapshot_transactions: Option<i32>,
 }
 
 /// Counts. Every part follows a partial index over few rows, whatever lies behind; but for what waits in line, to be delivered or
@@ -68,7 +71,20 @@ pub async fn read(conn: &mut PgConnection) -> sqlx::Result<Gauges> {
                 AS "unnumbered_events!",
             outbox.deliveries AS "pending_deliveries!", outbox.oldest_seconds AS oldest_pending_delivery_seconds,
             -- As a value, so that the index ends the walk.
-            (SELECT count(*) FROM delivery_lanes WHERE open_until > (SELECT gateway_now())) AS "open_lanes!"
+            (SELECT count(*) FROM delivery_lanes WHERE open_until > (SELECT gateway_now())) AS "open_lanes!",
+            (SELECT CASE WHEN NOT coalesce(bool_or(is_hidden), false) THEN coalesce(max(transactions), 0) END
+             FROM (
+                 -- Sessions, and standbys that tell what they look at. Who has no name is at work for the server itself.
+                 SELECT greatest(age(backend_xid), age(backend_xmin)) AS transactions,
+                        query = '<insufficient privilege>' AS is_hidden
+                 FROM pg_stat_activity
+                 WHERE usesysid IS NOT NULL AND pid <> pg_backend_pid()
+                   AND (datid IS NULL OR datid = (SELECT oid FROM pg_database WHERE datname = current_database()))
+                 UNION ALL
+                 SELECT age(xmin), false FROM pg_replication_slots
+                 UNION ALL
+                 SELECT age(transaction), false FROM pg_prepared_xacts WHERE database = current_database()
+             ) open) AS oldest_snapshot_transactions
         FROM
             (SELECT (SELECT count(*) FROM (SELECT FROM jobs WHERE status = 'queued' ORDER BY tenant_id LIMIT $1::bigint + 1) few) AS jobs,
                     (SELECT (extract(epoch FROM gateway_now() - min(head.queued_at)))::float8

@@ -94,6 +94,7 @@ mod shared_uploads;
 mod shutdown;
 mod signing_secrets;
 mod silent_database;
+mod snapshots;
 #[cfg(feature = "otel")]
 mod spans;
 mod spool;

@@ -11,12 +11,13 @@ use crate::support::{
 };
 
 /// Every metric that the service has. Dashboards rest on these names.
-const METRICS: [&str; 30] = [
+const METRICS: [&str; 31] = [
     "gateway_answers_cut_off_total",
     "gateway_attempts_awaiting_decision",
     "gateway_attempts_unknown",
     "gateway_callbacks_quarantined",
     "gateway_callbacks_total",
+    "gateway_database_oldest_snapshot_transactions",
     "gateway_database_up",
     "gateway_deliveries_oldest_pending_seconds",
     "gateway_deliveries_pending",

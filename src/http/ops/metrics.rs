@@ -120,6 +120,8 @@ fn show_gauges(gauges: Option<&Gauges>) {
         gauges.pending_deliveries
     });
     show("gateway_lanes_open", |gauges| gauges.open_lanes);
+    let transactions = gauges.and_then(|gauges| gauges.oldest_snapshot_transactions);
+    gauge!("gateway_database_oldest_snapshot_transactions").set(value(transactions.map(i64::from)));
     let show_jobs = |status: &'static str, count: fn(&Gauges) -> i64| {
         gauge!("gateway_jobs", "status" => status).set(value(gauges.map(count)));
     };
