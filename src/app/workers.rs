@@ -63,6 +63,7 @@ pub(super) fn spawn(
             wakeups.clone(),
             settings.settling.settling_time,
             settings.gladia.gladia_zero_data_retention,
+            settings.retention.process_now,
             soft.clone(),
         ),
     );
@@ -226,6 +227,7 @@ fn reconciler(settings: &ServeSettings, state: &AppState) -> Reconciler {
         ids: state.ids.clone(),
         pace,
         first_look_after: pace.first_look_after().or(set),
+        process_now: settings.retention.process_now,
     })
 }
 

@@ -46,7 +46,7 @@ pub struct RetentionSettings {
     )]
     pub event_retention: Duration,
 
-    /// The clock by which, too, the time of what is erased has to be over.
+    /// The process's own clock, by which, too, the time has to be over of what is erased or given up.
     #[arg(skip = Utc::now as fn() -> DateTime<Utc>)]
     pub process_now: fn() -> DateTime<Utc>,
 }

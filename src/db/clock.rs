@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use sqlx::PgConnection;
+use uuid::{Builder, Uuid};
 
 /// What the gateway's clock says.
 ///
@@ -14,6 +15,45 @@ pub async fn now(conn: &mut PgConnection) -> sqlx::Result<DateTime<Utc>> {
         .fetch_one(conn)
         .await
         .map(|row| row.now)
+}
+
+/// The ids of what was made lately, by the clocks of the processes that made it. They are ids of version 7, so that they have that
+/// time, and nothing that is done to the database's clock changes it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RecentIds {
+    pub(super) first: Uuid,
+    pub(super) last: Uuid,
+}
+
+/// How far the clocks of processes may be apart. An id from further ahead is of one that was wrong, and says nothing: else what has
+/// it would never come to an end.
+const MAX_SKEW: Duration = Duration::from_hours(1);
+
+impl RecentIds {
+    /// Of what was made since an instant, as seen by a process whose clock says `process_now`.
+    #[must_use]
+    pub fn since(since: DateTime<Utc>, process_now: DateTime<Utc>) -> Self {
+        let skew = i64::try_from(MAX_SKEW.as_millis()).unwrap_or(i64::MAX);
+        let last = process_now.timestamp_millis().saturating_add(skew);
+        Self {
+            first: first_id(since.timestamp_millis()),
+            last: first_id(last),
+        }
+    }
+
+    /// Whether something was made lately.
+    #[must_use]
+    pub fn contains(&self, id: Uuid) -> bool {
+        (self.first..=self.last).contains(&id)
+    }
+}
+
+/// The first id that has this time.
+fn first_id(millis: i64) -> Uuid {
+    // That is all the room that an id has for it.
+    const LAST: u64 = (1 << 48) - 1;
+    let millis = u64::try_from(millis).unwrap_or_default().min(LAST);
+    Builder::from_unix_timestamp_millis(millis, &[0; 10]).into_uuid()
 }
 
 /// Since when something has to have ended to be kept: what ended before has had its retention.
@@ -30,4 +70,38 @@ pub async fn kept_since(
 ) -> sqlx::Result<DateTime<Utc>> {
     let database_now = now(conn).await?;
     Ok(database_now.min(process_now()) - retention)
+}
+
+#[cfg(test)]
+mod tests {
+    use uuid::{ContextV7, Timestamp};
+
+    use super::*;
+
+    fn at(seconds: u64) -> DateTime<Utc> {
+        DateTime::from_timestamp_secs(i64::try_from(seconds).unwrap()).unwrap()
+    }
+
+    fn id_at(seconds: u64) -> Uuid {
+        Uuid::new_v7(Timestamp::from_unix(ContextV7::new(), seconds, 0))
+    }
+
+    #[test]
+    fn ids_are_recent_from_an_instant_on_until_they_are_too_far_ahead() {
+        let now = 1_800_000_000;
+        let recent = RecentIds::since(at(now - 60), at(now));
+        assert!(!recent.contains(id_at(now - 61)));
+        assert!(recent.contains(id_at(now - 60)));
+        assert!(recent.contains(id_at(now + 3599)));
+        assert!(!recent.contains(id_at(now + 3600)));
+    }
+
+    #[test]
+    fn no_id_is_recent_to_a_clock_that_is_further_ahead_than_ids_go() {
+        let end = DateTime::<Utc>::MAX_UTC;
+        let recent = RecentIds::since(end - Duration::from_hours(2), end);
+        assert!(!recent.contains(id_at(1_800_000_000)));
+        let recent = RecentIds::since(DateTime::<Utc>::MIN_UTC, at(0));
+        assert!(!recent.contains(id_at(1_800_000_000)));
+    }
 }

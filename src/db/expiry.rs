@@ -1,10 +1,12 @@
 //! What time ends: leases of processes that went silent, and slots past their deadline.
 
+use chrono::{DateTime, Utc};
 use sqlx::{Connection, PgConnection};
 
 use super::{
     attempts::{await_decision, expire, fail_job, lock, mark_as_unknown},
     claims::SLOT_DEADLINE,
+    clock::RecentIds,
     dispatch, unproven,
 };
 use crate::domain::{attempt::AttemptState, ids::AttemptId, job::JobErrorType};
@@ -40,7 +42,13 @@ pub async fn expire_lease(conn: &mut PgConnection, id: AttemptId) -> sqlx::Resul
     Ok(true)
 }
 
-/// Finds attempts that hold their slot past its deadline.
+/// The attempts whose time is not over by the clock of the process, whatever the database's says. One that is ahead would end
+/// whatever Gladia works on.
+pub(super) fn in_their_time(process_now: DateTime<Utc>) -> RecentIds {
+    RecentIds::since(process_now - SLOT_DEADLINE, process_now)
+}
+
+/// Finds attempts that hold their slot past its deadline, by the clock of the database and that of the process.
 ///
 /// `nobody_asks`: Gladia cannot be asked for one. Then those are among them that it has accepted, which else get a last look
 /// first, which also gives them up (`looks::note`). And those without a slot: one that was accepted when none was free, and one
@@ -51,23 +59,28 @@ pub async fn expire_lease(conn: &mut PgConnection, id: AttemptId) -> sqlx::Resul
 pub async fn list_past_deadline(
     conn: &mut PgConnection,
     nobody_asks: bool,
+    process_now: DateTime<Utc>,
 ) -> sqlx::Result<Vec<AttemptId>> {
+    let in_time = in_their_time(process_now);
     sqlx::query!(
         r#"
         SELECT s.attempt_id AS "attempt_id!", s.deadline_at AS "deadline_at!"
         FROM slots s CROSS JOIN LATERAL (SELECT state FROM attempts WHERE id = s.attempt_id OFFSET 0) a
-        WHERE s.deadline_at <= gateway_now() AND ($1 OR a.state <> 'accepted')
+        WHERE s.deadline_at <= gateway_now() AND NOT s.attempt_id BETWEEN $3 AND $4
+          AND ($1 OR a.state <> 'accepted')
         UNION ALL
         SELECT a.id, a.created_at + make_interval(secs => $2) FROM attempts a
         WHERE $1 AND a.finished_at IS NULL
           AND (a.state = 'accepted'
                OR a.state = 'unknown' AND (SELECT j.finished_at IS NOT NULL FROM jobs j WHERE j.id = a.job_id))
-          AND a.created_at + make_interval(secs => $2) <= gateway_now()
+          AND a.created_at + make_interval(secs => $2) <= gateway_now() AND NOT a.id BETWEEN $3 AND $4
           AND NOT EXISTS (SELECT FROM slots s WHERE s.attempt_id = a.id OFFSET 0)
         ORDER BY 2 LIMIT 100
         "#,
         nobody_asks,
         SLOT_DEADLINE.as_secs_f64(),
+        in_time.first,
+        in_time.last,
     )
     .fetch_all(conn)
     .await
@@ -99,6 +112,7 @@ pub async fn expire_slot(
     conn: &mut PgConnection,
     id: AttemptId,
     awaits_decision: bool,
+    process_now: DateTime<Utc>,
 ) -> sqlx::Result<Expired> {
     let mut tx = conn.begin().await?;
     let Some(locked) = lock(&mut tx, id).await? else {
@@ -120,7 +134,7 @@ pub async fn expire_slot(
     .past;
     // One that turned out to be accepted since it was listed has a last look before it, as others have.
     let has_a_look = locked.state == AttemptState::Accepted && !awaits_decision;
-    if is_past != Some(true) || has_a_look {
+    if is_past != Some(true) || in_their_time(process_now).contains(id.0) || has_a_look {
         return Ok(Expired::Nothing);
     }
     dispatch::free_slot(&mut tx, id).await?;

@@ -6,12 +6,15 @@
 
 use std::time::Duration;
 
+use chrono::{DateTime, Utc};
 use sqlx::{Connection, PgConnection};
 
 use super::{
     attempts::{expire, fail_job, lock},
     claims::SLOT_DEADLINE,
-    dispatch, unproven, upstream_deletions,
+    dispatch,
+    expiry::in_their_time,
+    unproven, upstream_deletions,
 };
 use crate::domain::{
     attempt::AttemptState,
@@ -170,6 +173,8 @@ pub enum Noted {
 /// slot is given back, and a success that arrives later still completes it. One that is here and was not confirmed is left to
 /// an operator then.
 ///
+/// Its time is up once the database's clock and `process_now` both say so.
+///
 /// # Errors
 /// Where the database does not answer.
 pub async fn note(
@@ -177,6 +182,7 @@ pub async fn note(
     id: AttemptId,
     found: Found,
     next_look_in: Duration,
+    process_now: DateTime<Utc>,
 ) -> sqlx::Result<Noted> {
     let mut tx = conn.begin().await?;
     let Some(locked) = lock(&mut tx, id).await? else {
@@ -229,8 +235,9 @@ pub async fn note(
             u32::try_from(attempt.absences).unwrap_or_default(),
             absent_for,
         );
+    let is_past_deadline = attempt.is_past_deadline && !in_their_time(process_now).contains(id.0);
     let noted = if locked.state == AttemptState::Accepted {
-        if is_lost || attempt.is_past_deadline {
+        if is_lost || is_past_deadline {
             let is_kept = unproven::leave_to_operator(&mut tx, id).await?;
             let message = unproven::why_missing(is_lost, is_kept);
             dispatch::free_slot(&mut tx, id).await?;

@@ -6,6 +6,7 @@
 
 use std::{sync::Arc, time::Duration};
 
+use chrono::{DateTime, Utc};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::{ERROR_PAUSE, HOLD, held, sweep_interval, turns::Turns};
@@ -79,6 +80,8 @@ pub struct Parts {
     pub pace: Pace,
     /// How long after its acceptance a job is first asked for, if not once it is overdue.
     pub first_look_after: Option<Duration>,
+    /// The process's own clock, which has to agree that the time of an attempt is up.
+    pub process_now: fn() -> DateTime<Utc>,
 }
 
 impl Reconciler {
@@ -210,7 +213,9 @@ impl Reconciler {
         });
         let next_look_in = soon.map_or(next_look_in, |soon| soon.min(next_look_in));
         let mut conn = self.0.pool.acquire().await?;
-        let noted = in_time(looks::note(&mut conn, id, found, next_look_in)).await?;
+        let process_now = (self.0.process_now)();
+        let noting = looks::note(&mut conn, id, found, next_look_in, process_now);
+        let noted = in_time(noting).await?;
         if let Noted::ResultMissing { is_kept: true } | Noted::Over { is_kept: true } = noted {
             tracing::error!(attempt.id = %id, found = name, "Gladia did not confirm the success of attempt {id} that called back; it is quarantined, and `callbacks replay` carries it out");
         }

@@ -4,6 +4,7 @@
 
 use std::time::Duration;
 
+use chrono::{DateTime, Utc};
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
@@ -38,25 +39,34 @@ const UNASKED_INTERVAL: Duration = Duration::from_mins(1);
 ///
 /// `awaits_decision`: nobody looks for attempts of unknown outcome, so at the end of their slot's time an operator has to
 /// decide; and nobody asks for accepted ones, so they end there as well.
+///
+/// `process_now`: the process's own clock, which has to agree that a slot's time has ended.
 pub async fn run(
     pool: Pool,
     wakeups: Wakeups,
     settling_time: Duration,
     awaits_decision: bool,
+    process_now: fn() -> DateTime<Utc>,
     stop: CancellationToken,
 ) {
     // Each at its own pace: what walks for long keeps no slot from being given back.
     tokio::join!(
-        settle(&pool, &wakeups, awaits_decision, &stop),
+        settle(&pool, &wakeups, awaits_decision, process_now, &stop),
         look_behind_claims(&pool, &wakeups, &stop),
         look_far_ahead(&pool, &wakeups, settling_time, &stop),
         look_for_unasked(&pool, awaits_decision, &stop),
     );
 }
 
-async fn settle(pool: &Pool, wakeups: &Wakeups, awaits_decision: bool, stop: &CancellationToken) {
+async fn settle(
+    pool: &Pool,
+    wakeups: &Wakeups,
+    awaits_decision: bool,
+    process_now: fn() -> DateTime<Utc>,
+    stop: &CancellationToken,
+) {
     loop {
-        let rest = match sweep(pool, awaits_decision).await {
+        let rest = match sweep(pool, awaits_decision, process_now()).await {
             Ok(0) => sweep_interval(),
             Ok(_) => {
                 // A slot may be free.
@@ -201,7 +211,11 @@ pub async fn attend_to_unasked(
 ///
 /// # Errors
 /// Where the database does not answer.
-pub async fn sweep(pool: &Pool, awaits_decision: bool) -> sqlx::Result<usize> {
+pub async fn sweep(
+    pool: &Pool,
+    awaits_decision: bool,
+    process_now: DateTime<Utc>,
+) -> sqlx::Result<usize> {
     let mut conn = pool.acquire().await?;
     let mut moved = 0;
     for id in in_time(expiry::list_expired_leases(&mut conn)).await? {
@@ -213,8 +227,10 @@ pub async fn sweep(pool: &Pool, awaits_decision: bool) -> sqlx::Result<usize> {
             tracing::warn!(attempt.id = %id, "The process that submitted attempt {id} went silent; it is unknown now");
         }
     }
-    for id in in_time(expiry::list_past_deadline(&mut conn, awaits_decision)).await? {
-        let expired = in_time(expiry::expire_slot(&mut conn, id, awaits_decision)).await;
+    let past = expiry::list_past_deadline(&mut conn, awaits_decision, process_now);
+    for id in in_time(past).await? {
+        let expiring = expiry::expire_slot(&mut conn, id, awaits_decision, process_now);
+        let expired = in_time(expiring).await;
         match attended(id, expired)? {
             None | Some(Expired::Nothing) => continue,
             Some(Expired::ResultMissing) => {

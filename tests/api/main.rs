@@ -109,6 +109,7 @@ mod tenancy;
 mod timeline;
 mod told_at_once;
 mod tracing;
+mod two_clocks;
 mod unasked_proofs;
 mod uploads;
 mod upstream_deletions;
