@@ -56,20 +56,33 @@ fn first_id(millis: i64) -> Uuid {
     Builder::from_unix_timestamp_millis(millis, &[0; 10]).into_uuid()
 }
 
-/// Since when something has to have ended to be kept: what ended before has had its retention.
+/// What is kept still.
+#[derive(Debug, Clone, Copy)]
+pub struct Kept {
+    /// What ended from then on, by what the database has stamped.
+    pub since: DateTime<Utc>,
+    /// What has one of these, also where it is stamped to have ended before: by a clock that was behind.
+    pub ids: RecentIds,
+}
+
+/// What has not had its retention yet.
 ///
-/// By the database's clock and by `process_now` alike, whichever is behind: what a clock that is ahead has erased, nobody brings
-/// back when it is set right.
+/// By the database's clock and by `process_now` alike, whichever is behind: what a clock that is ahead, or was behind, has erased,
+/// nobody brings back when it is set right.
 ///
 /// # Errors
 /// Where the database does not answer.
-pub async fn kept_since(
+pub async fn kept(
     conn: &mut PgConnection,
     retention: Duration,
     process_now: fn() -> DateTime<Utc>,
-) -> sqlx::Result<DateTime<Utc>> {
+) -> sqlx::Result<Kept> {
     let database_now = now(conn).await?;
-    Ok(database_now.min(process_now()) - retention)
+    let process_now = process_now();
+    Ok(Kept {
+        since: database_now.min(process_now) - retention,
+        ids: RecentIds::since(process_now - retention, process_now),
+    })
 }
 
 #[cfg(test)]

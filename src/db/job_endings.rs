@@ -5,7 +5,9 @@ use sqlx::{Connection, PgConnection};
 use uuid::Uuid;
 
 use super::{
-    batches, corrupt, deliveries,
+    batches,
+    clock::Kept,
+    corrupt, deliveries,
     events::{self, EventType},
     job_metadata, upstream_deletions,
 };
@@ -127,13 +129,13 @@ pub struct Ended {
     pub finished_at: DateTime<Utc>,
 }
 
-/// Finds jobs that ended before `kept_since`, the oldest first; only those behind `after`.
+/// Finds jobs that ended too long ago to be `kept`, the oldest first; only those behind `after`.
 ///
 /// # Errors
 /// Where the database does not answer.
 pub async fn list_expired(
     conn: &mut PgConnection,
-    kept_since: DateTime<Utc>,
+    kept: Kept,
     after: Option<Ended>,
     limit: i64,
 ) -> sqlx::Result<Vec<Ended>> {
@@ -143,12 +145,16 @@ pub async fn list_expired(
         WHERE finished_at IS NOT NULL AND deleted_at IS NULL
           AND finished_at <= $1
           AND (finished_at, id) > (coalesce($3, '-infinity'::timestamptz), $4)
+          -- A clock that was behind may have stamped one that was completed lately.
+          AND NOT coalesce(result_callback_id, id) BETWEEN $5 AND $6
         ORDER BY finished_at, id LIMIT $2
         "#,
-        kept_since,
+        kept.since,
         limit,
         after.map(|after| after.finished_at),
         after.map_or(Uuid::nil(), |after| after.id.0),
+        kept.ids.first,
+        kept.ids.last,
     )
     .fetch_all(conn)
     .await?;
@@ -166,7 +172,7 @@ pub async fn list_expired(
 pub async fn erase_expired(
     conn: &mut PgConnection,
     id: JobId,
-    kept_since: DateTime<Utc>,
+    kept: Kept,
     deletes_at_gladia: bool,
 ) -> sqlx::Result<bool> {
     let mut tx = conn.begin().await?;
@@ -176,11 +182,13 @@ pub async fn erase_expired(
         -- Asked again, because a retry may have ended anew since the job was found. In words that no index of what has
         -- ended answers to: all of it would be walked through where little was.
         WHERE id = $1 AND deleted_at IS NULL
-          AND coalesce(finished_at, 'infinity') <= $2
+          AND coalesce(finished_at, 'infinity') <= $2 AND NOT coalesce(result_callback_id, id) BETWEEN $3 AND $4
         FOR UPDATE SKIP LOCKED
         ",
         id.0,
-        kept_since,
+        kept.since,
+        kept.ids.first,
+        kept.ids.last,
     )
     .fetch_optional(&mut *tx)
     .await?;

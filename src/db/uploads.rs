@@ -6,6 +6,7 @@ use chrono::{DateTime, Utc};
 use sqlx::{Connection, PgConnection};
 use uuid::Uuid;
 
+use super::clock::Kept;
 use crate::domain::{
     audio_url::AudioUrl,
     ids::{TenantId, UploadId},
@@ -216,7 +217,7 @@ pub struct AgedUpload {
 /// Where the database does not answer.
 pub async fn list_aged(
     conn: &mut PgConnection,
-    kept_since: DateTime<Utc>,
+    kept: Kept,
     after: Option<AgedUpload>,
     limit: i64,
 ) -> sqlx::Result<Vec<AgedUpload>> {
@@ -230,14 +231,18 @@ pub async fn list_aged(
             SELECT id, created_at FROM uploads
             WHERE created_at <= $1
               AND (created_at, id) > (coalesce($2, '-infinity'::timestamptz), $3)
+              -- A clock that was behind may have stamped what was made lately.
+              AND NOT id BETWEEN $5 AND $6
             ORDER BY created_at, id LIMIT $4
         ) aged
         ORDER BY created_at, id
         "#,
-        kept_since,
+        kept.since,
         after.map(|upload| upload.created_at),
         after.map_or(Uuid::nil(), |upload| upload.id.0),
         limit,
+        kept.ids.first,
+        kept.ids.last,
     )
     .fetch_all(conn)
     .await

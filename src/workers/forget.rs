@@ -15,7 +15,8 @@ use tokio_util::sync::CancellationToken;
 
 use super::{ERROR_PAUSE, sweep_interval};
 use crate::db::{
-    clock, deliveries, events,
+    clock::{self, Kept},
+    deliveries, events,
     pool::{Pool, in_time},
 };
 
@@ -35,7 +36,7 @@ pub struct Forgetter {
     pub pool: Pool,
     /// How long an event is kept, and a delivery after its end.
     pub keeps_for: Duration,
-    /// The process's own clock: both have to say that the time has come ([`clock::kept_since`]).
+    /// The process's own clock: both have to say that the time has come ([`clock::kept`]).
     pub process_now: fn() -> DateTime<Utc>,
 }
 
@@ -77,8 +78,8 @@ impl Forgetter {
     /// Deletes the lanes of hosts that nobody has been called at for long.
     async fn forget_lanes(&self) -> sqlx::Result<()> {
         let mut conn = self.pool.acquire().await?;
-        let kept_since = self.kept_since(&mut conn).await?;
-        while in_time(deliveries::forget_lanes(&mut conn, kept_since, LANES)).await? == LANES {}
+        let kept = self.kept(&mut conn).await?;
+        while in_time(deliveries::forget_lanes(&mut conn, kept, LANES)).await? == LANES {}
         Ok(())
     }
 
@@ -87,8 +88,8 @@ impl Forgetter {
         // First the deliveries: they keep their events.
         loop {
             let mut conn = self.pool.acquire().await?;
-            let kept_since = self.kept_since(&mut conn).await?;
-            let forgotten = deliveries::forget(&mut conn, kept_since, BATCH);
+            let kept = self.kept(&mut conn).await?;
+            let forgotten = deliveries::forget(&mut conn, kept, BATCH);
             let deleted = in_time(forgotten).await?;
             metrics::counter!("gateway_deliveries_forgotten_total").increment(deleted);
             if deleted == 0 {
@@ -97,8 +98,8 @@ impl Forgetter {
         }
         loop {
             let mut conn = self.pool.acquire().await?;
-            let kept_since = self.kept_since(&mut conn).await?;
-            let forgotten = events::forget(&mut conn, *looked_through, kept_since, BATCH);
+            let kept = self.kept(&mut conn).await?;
+            let forgotten = events::forget(&mut conn, *looked_through, kept, BATCH);
             let forgotten = in_time(forgotten).await?;
             let deleted = u64::try_from(forgotten.deleted).unwrap_or_default();
             metrics::counter!("gateway_events_forgotten_total").increment(deleted);
@@ -109,7 +110,7 @@ impl Forgetter {
         }
     }
 
-    async fn kept_since(&self, conn: &mut PgConnection) -> sqlx::Result<DateTime<Utc>> {
-        in_time(clock::kept_since(conn, self.keeps_for, self.process_now)).await
+    async fn kept(&self, conn: &mut PgConnection) -> sqlx::Result<Kept> {
+        in_time(clock::kept(conn, self.keeps_for, self.process_now)).await
     }
 }

@@ -1,7 +1,7 @@
 //! The end of the retention: what ended long ago is erased, as if its caller had deleted it.
 //!
 //! One job a transaction, and locked ones are passed over, so any number of replicas may do this at once. Two clocks have to agree
-//! that its time has come ([`clock::kept_since`]).
+//! that its time has come ([`clock::kept`]).
 
 use std::time::Duration;
 
@@ -13,7 +13,8 @@ use tokio_util::sync::CancellationToken;
 use super::{ERROR_PAUSE, sweep_interval};
 use crate::{
     db::{
-        self, clock,
+        self,
+        clock::{self, Kept},
         job_endings::{self, Ended},
         pool::{Pool, in_time},
         uploads::{self, AgedUpload},
@@ -113,23 +114,23 @@ impl Retention {
         Ok(walk.after.is_some() || files.after.is_some())
     }
 
-    async fn kept_since(&self, conn: &mut PgConnection) -> sqlx::Result<DateTime<Utc>> {
-        in_time(clock::kept_since(conn, self.keeps_for, self.process_now)).await
+    async fn kept(&self, conn: &mut PgConnection) -> sqlx::Result<Kept> {
+        in_time(clock::kept(conn, self.keeps_for, self.process_now)).await
     }
 
     /// Erases a batch of jobs, behind the one that the walk has come to. Jobs that cannot be erased, however many, are passed
     /// over until it begins anew.
     async fn erase_jobs(&self, walk: &mut Walk) -> sqlx::Result<()> {
         let mut conn = self.pool.acquire().await?;
-        let kept_since = self.kept_since(&mut conn).await?;
-        let expired = job_endings::list_expired(&mut conn, kept_since, walk.after, BATCH);
+        let kept = self.kept(&mut conn).await?;
+        let expired = job_endings::list_expired(&mut conn, kept, walk.after, BATCH);
         let expired = in_time(expired).await?;
         let is_full = i64::try_from(expired.len()).is_ok_and(|found| found == BATCH);
         let last = expired.last().copied().filter(|_| is_full);
         let mut erased = 0_u64;
         for Ended { id: job_id, .. } in expired {
             let deletes = self.deletes_at_gladia;
-            let erasing = job_endings::erase_expired(&mut conn, job_id, kept_since, deletes);
+            let erasing = job_endings::erase_expired(&mut conn, job_id, kept, deletes);
             match in_time(erasing).await {
                 Ok(true) => {
                     erased += 1;
@@ -155,8 +156,8 @@ impl Retention {
     /// Erases those of a batch of files that no job uses, behind the one that the walk has come to.
     async fn erase_files(&self, files: &mut FileWalk) -> sqlx::Result<()> {
         let mut conn = self.pool.acquire().await?;
-        let kept_since = self.kept_since(&mut conn).await?;
-        let aged = uploads::list_aged(&mut conn, kept_since, files.after, FILES_BATCH);
+        let kept = self.kept(&mut conn).await?;
+        let aged = uploads::list_aged(&mut conn, kept, files.after, FILES_BATCH);
         let aged = in_time(aged).await?;
         let unused: Vec<_> = aged
             .iter()

@@ -2,7 +2,6 @@
 
 use std::time::{Duration, Instant};
 
-use chrono::Utc;
 use gladia_gateway::crash_points::CrashPoint;
 use serde_json::json;
 
@@ -246,59 +245,6 @@ async fn what_a_process_was_delivering_while_the_clock_was_ahead_is_delivered() 
     app.set_clock_ahead("2 minutes").await;
     app.wait_for_deliveries(&endpoint, &["delivered"]).await;
     app.acme.wait_until_done(&id).await;
-    app.finish().await;
-}
-
-/// A gateway whose own wall clock is the real one, and which keeps things for an hour.
-fn with_own_wall_clock() -> Builder {
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "it is what the database's clock is compared to"
-    )]
-    builder()
-        .set("RETENTION_SECONDS", 3600)
-        .set("EVENT_RETENTION_SECONDS", 3600)
-        .tune(|settings| settings.retention.process_now = Utc::now)
-}
-
-/// Lets a transcription look as if all of it had happened longer ago, and waits until its retention is seen to be over.
-async fn age_until_erased(app: &TestApp, id: &str) {
-    for statement in [
-        format!(
-            "UPDATE events SET occurred_at = occurred_at - interval '1 year' WHERE job_id = '{id}'"
-        ),
-        format!("UPDATE jobs SET finished_at = finished_at - interval '1 year' WHERE id = '{id}'"),
-    ] {
-        app.execute(&statement).await;
-    }
-    wait_until_nothing(
-        app,
-        &format!("jobs WHERE id = '{id}' AND deleted_at IS NULL"),
-    )
-    .await;
-    // The one that tells of the end is new.
-    let old = format!("events WHERE job_id = '{id}' AND occurred_at < now() - interval '1 day'");
-    wait_until_nothing(app, &old).await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_clock_that_is_set_ahead_ends_no_retention() {
-    let app = with_own_wall_clock().start().await;
-    let kept = app.acme.start("spoken.mp3").await;
-    app.acme.wait_until_done(&kept).await;
-    app.set_clock_ahead("2 days").await;
-    // Twice, so that a sweep has begun and ended since the step.
-    for _ in 0..2 {
-        let old = app.acme.start("spoken.mp3").await;
-        app.acme.wait_until_done(&old).await;
-        age_until_erased(&app, &old).await;
-    }
-    let job = app.acme.job(&kept).await;
-    assert!(job["result"].is_object(), "{job}");
-    assert_eq!(
-        app.events(&kept).await,
-        ["queued", "submitting", "processing", "done"]
-    );
     app.finish().await;
 }
 

@@ -8,10 +8,10 @@ use std::{
 use chrono::{DateTime, Utc};
 use gladia_gateway::config::ServeSettings;
 
-use crate::support::{TestApp, builder::Builder, eventually};
+use crate::support::{TestApp, audio, builder::Builder, eventually, receiver::Receiver};
 
 /// What the wall clocks of tests say, in microseconds: of each test its own, by its number.
-static CLOCKS: [AtomicI64; 4] = [const { AtomicI64::new(0) }; 4];
+static CLOCKS: [AtomicI64; 5] = [const { AtomicI64::new(0) }; 5];
 
 /// A clock that stands where its test has set it.
 fn standing<const CLOCK: usize>() -> DateTime<Utc> {
@@ -27,6 +27,13 @@ fn with_clock<const CLOCK: usize>() -> Builder {
     let standing: fn(&mut ServeSettings) =
         |settings| settings.retention.process_now = standing::<CLOCK>;
     TestApp::builder().tune(standing)
+}
+
+/// The same, which keep things for an hour.
+fn with_retention<const CLOCK: usize>() -> Builder {
+    with_clock::<CLOCK>()
+        .set("RETENTION_SECONDS", 3600)
+        .set("EVENT_RETENTION_SECONDS", 3600)
 }
 
 /// The real time.
@@ -92,4 +99,93 @@ async fn slots_that_nobody_asks_for_are_given_back_once_two_clocks_say_so() {
     app.end(&held).await;
     app.acme.wait_until_done(&held).await;
     app.finish().await;
+}
+
+/// Waits until the retention of a transcription is seen to be over.
+async fn wait_until_erased(app: &TestApp, id: &str, ended_before: DateTime<Utc>) {
+    // The event that tells of it is new.
+    let rows = format!(
+        "(SELECT FROM jobs WHERE id = '{id}' AND deleted_at IS NULL
+          UNION ALL SELECT FROM events WHERE job_id = '{id}' AND occurred_at < '{ended_before}') kept"
+    );
+    eventually("end of the retention", async || {
+        (app.rows(&rows).await == 0).then_some(())
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_clock_that_is_set_ahead_ends_no_retention() {
+    let app = with_retention::<2>().start().await;
+    let mut old = Vec::new();
+    for _ in 0..2 {
+        let id = app.acme.start("spoken.mp3").await;
+        app.acme.wait_until_done(&id).await;
+        old.push((id, instant_between(&app).await));
+    }
+    let kept = app.acme.start("spoken.mp3").await;
+    app.acme.wait_until_done(&kept).await;
+    app.set_clock_ahead("2 days").await;
+    // Twice, so that a sweep has begun and ended since the step.
+    for (id, ended_before) in old {
+        set::<2>(ended_before + Duration::from_hours(1));
+        wait_until_erased(&app, &id, ended_before).await;
+    }
+    expect_kept(&app, &app.acme.job(&kept).await).await;
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_clock_that_was_behind_ends_no_retention() {
+    let app = with_retention::<3>().start().await;
+    let old = app.acme.start("spoken.mp3").await;
+    app.acme.wait_until_done(&old).await;
+    let between = instant_between(&app).await;
+    app.set_clock_ahead("-2 hours").await;
+    // Somebody else's: claims read the line of the first from where it was.
+    let kept = app.globex.start("spoken.mp3").await;
+    app.globex.wait_until_done(&kept).await;
+    set::<3>(between + Duration::from_hours(1));
+    app.set_clock_ahead("61 minutes").await;
+    // By what is stamped, the other one ended long before it.
+    wait_until_erased(&app, &old, between).await;
+    expect_kept(&app, &app.globex.job(&kept).await).await;
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_clock_that_was_behind_has_neither_files_nor_deliveries_forgotten() {
+    let mut app = with_retention::<4>().start().await;
+    let receiver = Receiver::start().await;
+    let types = &["transcription.done"];
+    let of_old = app.add_endpoint(&app.acme, &receiver.url(), types).await;
+    let of_kept = app.add_endpoint(&app.globex, &receiver.url(), types).await;
+    app.acme.keep(audio::short(), "old.wav").await;
+    app.acme.start("spoken.mp3").await;
+    app.wait_for_deliveries(&of_old, &["delivered"]).await;
+    let between = instant_between(&app).await;
+    app.set_clock_ahead("-2 hours").await;
+    app.globex.keep(audio::short(), "kept.wav").await;
+    app.globex.start("spoken.mp3").await;
+    app.wait_for_deliveries(&of_kept, &["delivered"]).await;
+    set::<4>(between + Duration::from_hours(1));
+    app.set_clock_ahead("61 minutes").await;
+    app.wait_for_deliveries(&of_old, &[]).await;
+    assert_eq!(app.deliveries_to(&of_kept).await.len(), 1);
+    // Each process looks for files when it starts, and then every hour.
+    app.add_replica(&[]).await;
+    eventually("end of a file", async || {
+        (app.rows("uploads WHERE filename = 'old.wav'").await == 0).then_some(())
+    })
+    .await;
+    assert_eq!(app.rows("uploads WHERE filename = 'kept.wav'").await, 1);
+    app.finish().await;
+}
+
+async fn expect_kept(app: &TestApp, job: &serde_json::Value) {
+    assert!(job["result"].is_object(), "{job}");
+    assert_eq!(
+        app.events(job["id"].as_str().unwrap()).await,
+        ["queued", "submitting", "processing", "done"]
+    );
 }

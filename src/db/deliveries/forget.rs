@@ -1,46 +1,46 @@
 //! The end of the retention of deliveries, and of lanes that nobody uses any more.
 
-use chrono::{DateTime, Utc};
 use sqlx::{Connection, PgConnection};
 use uuid::Uuid;
 
-/// Deletes deliveries that were through, one way or the other, before `kept_since`: `limit` at most, with all that is known of
+use crate::db::clock::Kept;
+
+/// Deletes deliveries that were through, one way or the other, too long ago to be `kept`: `limit` at most, with all that is known of
 /// their tries. Says how many.
 ///
 /// # Errors
 /// Where the database does not answer.
-pub async fn forget(
-    conn: &mut PgConnection,
-    kept_since: DateTime<Utc>,
-    limit: i64,
-) -> sqlx::Result<u64> {
+pub async fn forget(conn: &mut PgConnection, kept: Kept, limit: i64) -> sqlx::Result<u64> {
     sqlx::query!(
         "
         -- As an array, so that no plan reads the whole table to find them, however many it expects.
         DELETE FROM deliveries WHERE id = ANY (ARRAY(
             SELECT id FROM deliveries
-            WHERE finished_at < $1
+            -- A clock that was behind may have stamped one that was made lately.
+            WHERE finished_at < $1 AND NOT id BETWEEN $3 AND $4
             ORDER BY finished_at LIMIT $2
             -- Another replica may be at it, or somebody replay one.
             FOR UPDATE SKIP LOCKED
         ))
         ",
-        kept_since,
+        kept.since,
         limit,
+        kept.ids.first,
+        kept.ids.last,
     )
     .execute(conn)
     .await
     .map(|done| done.rows_affected())
 }
 
-/// Deletes lanes of callbacks in which nothing waits and nothing was sent since `kept_since`: `limit` at most. Says how many were
+/// Deletes lanes of callbacks in which nothing waits and nothing was sent for as long as things are `kept`: `limit` at most. Says how many were
 /// looked at. Lanes of endpoints go with their endpoints.
 ///
 /// # Errors
 /// Where the database does not answer.
 pub async fn forget_lanes(
     conn: &mut PgConnection,
-    kept_since: DateTime<Utc>,
+    kept: Kept,
     limit: usize,
 ) -> sqlx::Result<usize> {
     let limit = i64::try_from(limit).unwrap_or(i64::MAX);
@@ -56,7 +56,7 @@ pub async fn forget_lanes(
         -- Whoever makes a delivery for it holds it.
         FOR UPDATE OF l SKIP LOCKED
         ",
-        kept_since,
+        kept.since,
         limit,
     )
     .fetch_all(&mut *tx)

@@ -1,7 +1,8 @@
 //! The end of the log's retention.
 
-use chrono::{DateTime, Utc};
 use sqlx::PgConnection;
+
+use crate::db::clock::Kept;
 
 /// What a look along the log did.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -14,7 +15,7 @@ pub struct Forgotten {
     pub has_more: bool,
 }
 
-/// Deletes events from before `kept_since`, of `limit` that stand after a position, and notes with the same commit how far their tenants' events
+/// Deletes events that are too old to be `kept`, of `limit` that stand after a position, and notes with the same commit how far their tenants' events
 /// are gone.
 ///
 /// An event stays for as long as its job has not ended, or ended lately; as somebody has still to be told of it, or a
@@ -25,7 +26,7 @@ pub struct Forgotten {
 pub async fn forget(
     conn: &mut PgConnection,
     after_position: i64,
-    kept_since: DateTime<Utc>,
+    kept: Kept,
     limit: i64,
 ) -> sqlx::Result<Forgotten> {
     let row = sqlx::query!(
@@ -44,7 +45,9 @@ pub async fn forget(
               AND CASE WHEN e.job_id IS NULL
                   THEN NOT EXISTS (SELECT FROM deliveries d WHERE d.job_id IS NULL AND d.event_number = e.number OFFSET 0)
                   ELSE EXISTS (SELECT FROM jobs j
-                               WHERE j.id = e.job_id AND j.finished_at < $2 OFFSET 0)
+                               WHERE j.id = e.job_id AND j.finished_at < $2
+                                 -- A clock that was behind may have stamped one that was completed lately.
+                                 AND NOT coalesce(j.result_callback_id, j.id) BETWEEN $4 AND $5 OFFSET 0)
                        AND NOT EXISTS (SELECT FROM deliveries d
                                        WHERE d.job_id = e.job_id AND d.event_number = e.number OFFSET 0)
                   END
@@ -65,8 +68,10 @@ pub async fn forget(
                (SELECT min(position) FROM looked WHERE is_young) AS first_young
         "#,
         after_position,
-        kept_since,
+        kept.since,
         limit,
+        kept.ids.first,
+        kept.ids.last,
     )
     .fetch_one(conn)
     .await?;
