@@ -52,6 +52,7 @@ pub(super) fn spawn(
         ids: state.ids.clone(),
         worker: worker.clone(),
         send_window: settings.dispatch.send_window,
+        process_now: settings.retention.process_now,
         may_claim: watch_public_url(gateway, settings, state)?,
         answers: Answers::new(pool.clone(), tracker.clone()),
     });

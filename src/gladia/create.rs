@@ -5,15 +5,7 @@
 //! the body was handed to the transport at all, which the body itself records, and whether a refusal stands in Gladia's
 //! own envelope.
 
-use std::{
-    pin::Pin,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
-    task::{Context, Poll},
-    time::Duration,
-};
+use std::time::Duration;
 
 use bytes::Bytes;
 use reqwest::{
@@ -22,20 +14,17 @@ use reqwest::{
 };
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
-use tokio::time::Instant;
 use url::Url;
 
 use super::{
     client::GladiaClient,
     error::{ErrorEnvelope, describe_transport, max_error_body_bytes, read_limited, storable},
+    guarded_body::{GuardedBody, Leave, SendDeadline},
 };
-use crate::{
-    crash_points::CrashPoint,
-    domain::{
-        attempt::SubmitOutcome,
-        ids::AttemptId,
-        options::{CALLBACK_OPTIONS, RESERVED_METADATA_KEY},
-    },
+use crate::domain::{
+    attempt::SubmitOutcome,
+    ids::AttemptId,
+    options::{CALLBACK_OPTIONS, RESERVED_METADATA_KEY},
 };
 
 /// What the caller asks of Gladia: the options that were checked, over them what is to be passed on unchecked, and the
@@ -92,7 +81,11 @@ struct Created {
 
 impl GladiaClient {
     /// Sends a create, unless `send_deadline` passes before its body would leave.
-    pub async fn create(&self, body: &Map<String, Value>, send_deadline: Instant) -> SubmitOutcome {
+    pub async fn create(
+        &self,
+        body: &Map<String, Value>,
+        send_deadline: SendDeadline,
+    ) -> SubmitOutcome {
         let bytes = match serde_json::to_vec(body) {
             Ok(bytes) => Bytes::from(bytes),
             Err(error) => {
@@ -102,11 +95,7 @@ impl GladiaClient {
             }
         };
         let leave = Leave::default();
-        let body = GuardedBody {
-            bytes: Some(bytes),
-            leave: leave.clone(),
-            send_deadline,
-        };
+        let body = GuardedBody::new(bytes, leave.clone(), send_deadline);
         let sent = self
             .create
             .post(self.url(&["v2", "pre-recorded"]))
@@ -237,96 +226,9 @@ pub fn is_plausible_id(id: &str) -> bool {
         && storable(id) == id
 }
 
-/// A body's leave to go, which is taken or withdrawn, and never both: the connection's task may ask for the body at the very
-/// moment in which whoever sends gives up. Clones are the same.
-#[derive(Clone, Default)]
-struct Leave(Arc<AtomicBool>);
-
-impl Leave {
-    /// Whether the body may go. From then on it has.
-    fn take(&self) -> bool {
-        !self.0.swap(true, Ordering::SeqCst)
-    }
-
-    /// Whether the body has not gone. From then on it cannot.
-    fn withdraw(&self) -> bool {
-        self.take()
-    }
-}
-
-/// A request body that looks at the clock right before it is handed over, and goes only while it has leave to.
-struct GuardedBody {
-    bytes: Option<Bytes>,
-    leave: Leave,
-    send_deadline: Instant,
-}
-
-/// The body may not leave any more.
-#[derive(Debug, thiserror::Error)]
-#[error("the time to send this attempt has passed; nothing was sent")]
-struct TooLate;
-
-impl http_body::Body for GuardedBody {
-    type Data = Bytes;
-    type Error = TooLate;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        _: &mut Context<'_>,
-    ) -> Poll<Option<Result<http_body::Frame<Bytes>, TooLate>>> {
-        let Some(bytes) = self.bytes.take() else {
-            return Poll::Ready(None);
-        };
-        if Instant::now() >= self.send_deadline || !self.leave.take() {
-            return Poll::Ready(Some(Err(TooLate)));
-        }
-        CrashPoint::SubmitBodyYielded.reach();
-        Poll::Ready(Some(Ok(http_body::Frame::data(bytes))))
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.bytes.is_none()
-    }
-
-    fn size_hint(&self) -> http_body::SizeHint {
-        http_body::SizeHint::with_exact(self.bytes.as_ref().map_or(0, |bytes| bytes.len() as u64))
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use http_body_util::BodyExt;
-
     use super::*;
-
-    fn guarded(leave: &Leave, send_deadline: Instant) -> GuardedBody {
-        GuardedBody {
-            bytes: Some(Bytes::from_static(b"{}")),
-            leave: leave.clone(),
-            send_deadline,
-        }
-    }
-
-    #[tokio::test]
-    async fn a_body_leaves_or_is_withdrawn_and_never_both() {
-        let in_time = Instant::now() + Duration::from_mins(1);
-        let withdrawn = Leave::default();
-        let mut kept = guarded(&withdrawn, in_time);
-        assert!(withdrawn.withdraw());
-        assert!(kept.frame().await.unwrap().is_err());
-        let taken = Leave::default();
-        let mut sent = guarded(&taken, in_time);
-        assert!(sent.frame().await.unwrap().is_ok());
-        assert!(!taken.withdraw());
-    }
-
-    #[tokio::test]
-    async fn a_body_whose_time_has_passed_does_not_leave_and_is_known_not_to_have() {
-        let leave = Leave::default();
-        let mut late = guarded(&leave, Instant::now());
-        assert!(late.frame().await.unwrap().is_err());
-        assert!(leave.withdraw());
-    }
 
     #[test]
     fn what_the_gateway_adds_is_told_from_what_its_callers_ask_for() {

@@ -11,6 +11,7 @@ pub mod client;
 pub mod create;
 pub mod delete;
 pub mod error;
+pub mod guarded_body;
 pub mod job;
 pub mod json_reader;
 pub mod list;

@@ -9,6 +9,7 @@ use std::{
     time::Duration,
 };
 
+use chrono::{DateTime, Utc};
 use tokio::{sync::watch, time::Instant};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use url::Url;
@@ -30,7 +31,10 @@ use crate::{
         ids::{AttemptId, Ids},
         millis::whole_ms,
     },
-    gladia::{callback_keys::CallbackKeys, client::GladiaClient, create::create_body},
+    gladia::{
+        callback_keys::CallbackKeys, client::GladiaClient, create::create_body,
+        guarded_body::SendDeadline,
+    },
     trace::{self, Fact, Span, Stretch},
 };
 
@@ -66,6 +70,8 @@ pub struct Parts {
     pub worker: String,
     /// A claim that was not sent within this is not sent at all.
     pub send_window: Duration,
+    /// The process's own clock, by which, too, it is not.
+    pub process_now: fn() -> DateTime<Utc>,
     /// False while nothing may be claimed, because callbacks could not come back.
     pub may_claim: watch::Receiver<bool>,
     /// Records what most creates are answered.
@@ -120,7 +126,7 @@ impl Submitter {
     ) -> sqlx::Result<Duration> {
         while !stop.is_cancelled() && *self.0.may_claim.borrow() {
             // Before the claim, so that the time the claim takes counts against the deadline.
-            let send_deadline = Instant::now() + self.0.send_window;
+            let send_deadline = SendDeadline::after(self.0.send_window, self.0.process_now);
             let attempt_ids: [AttemptId; MAX_CLAIMED] = std::array::from_fn(|_| self.0.ids.next());
             let claimant = Claimant {
                 attempt_ids: &attempt_ids,
@@ -220,7 +226,7 @@ impl Submitter {
     }
 
     /// Sends one job and records what came of it.
-    async fn submit(&self, job: ClaimedJob, send_deadline: Instant, give_up: &CancellationToken) {
+    async fn submit(&self, job: ClaimedJob, until: SendDeadline, give_up: &CancellationToken) {
         let started = Instant::now();
         let mut span = measure_wait(&job);
         let callback_url = self
@@ -235,7 +241,7 @@ impl Submitter {
             job.attempt_id,
         );
         let outcome = tokio::select! {
-            outcome = self.0.gladia.create(&body, send_deadline) => outcome,
+            outcome = self.0.gladia.create(&body, until) => outcome,
             () = give_up.cancelled() => SubmitOutcome::Unknown {
                 http_status: None,
                 detail: "the gateway was stopped while it sent the request".into(),

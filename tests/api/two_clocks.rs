@@ -1,7 +1,7 @@
 //! What is not undone when a clock is set right takes two of them: the database's, and the wall clock of the process at hand.
 
 use std::{
-    sync::atomic::{AtomicI64, Ordering},
+    sync::atomic::{AtomicBool, AtomicI64, Ordering},
     time::Duration,
 };
 
@@ -98,6 +98,38 @@ async fn slots_that_nobody_asks_for_are_given_back_once_two_clocks_say_so() {
     assert_eq!(app.slots_held().await, 1);
     app.end(&held).await;
     app.acme.wait_until_done(&held).await;
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_machine_had_claimed_when_it_was_suspended_is_not_sent() {
+    static IS_SUSPENDED: AtomicBool = AtomicBool::new(true);
+    static DAYS: AtomicI64 = AtomicI64::new(20_000);
+    let app = TestApp::builder()
+        .tune(|settings| {
+            settings.retention.process_now = || {
+                // A day later whenever it is read.
+                let days = i64::from(IS_SUSPENDED.load(Ordering::Relaxed));
+                let days = DAYS.fetch_add(days, Ordering::Relaxed);
+                DateTime::from_timestamp_secs(days * 24 * 60 * 60).unwrap()
+            };
+        })
+        .start()
+        .await;
+    let id = app.acme.start("spoken.mp3").await;
+    eventually("attempt that was not sent", async || {
+        (app.rows("attempts WHERE state = 'not_sent'").await > 0).then_some(())
+    })
+    .await;
+    IS_SUSPENDED.store(false, Ordering::Relaxed);
+    app.set_clock_ahead("2 minutes").await;
+    app.acme.wait_until_done(&id).await;
+    assert_eq!(app.upstream.count("creates_received").await, 1);
+    assert_eq!(
+        app.rows("attempts WHERE state NOT IN ('not_sent', 'done')")
+            .await,
+        0
+    );
     app.finish().await;
 }
 
