@@ -20,6 +20,9 @@ const AT_ONCE: i64 = 1000;
 /// The longest lease of a delivery, and the longest hold on the right to look at Gladia's list.
 const LONGEST_HOLD: Duration = Duration::from_secs(75);
 
+/// The longest that a delivery is put off which was not tried yet: what it is to say cannot be made out.
+const LONGEST_UNTRIED_REST: Duration = Duration::from_mins(1);
+
 /// The longest that Gladia is not asked for what it has accepted, nor to delete it, nor about a webhook: a quarter of an hour, with
 /// the most jitter.
 const LONGEST_REST: Duration = Duration::from_mins(20);
@@ -44,6 +47,7 @@ pub async fn pull_back(
         pull_look_ups(conn).await,
         pull_leased_deliveries(conn).await,
         pull_lanes(conn).await,
+        pull_untried_deliveries(conn).await,
         pull_upstream_deletions(conn).await,
         pull_webhook_messages(conn).await,
     ];
@@ -249,6 +253,32 @@ async fn pull_lanes(conn: &mut PgConnection) -> sqlx::Result<u64> {
     .await?
     .rows_affected();
     Ok(deliveries + lanes)
+}
+
+/// One that was made by a clock that was ahead and was never tried is due, also where its lane was sent nothing meanwhile.
+async fn pull_untried_deliveries(conn: &mut PgConnection) -> sqlx::Result<u64> {
+    sqlx::query!(
+        "
+        UPDATE deliveries SET next_try_at = gateway_now()
+        WHERE id = ANY (ARRAY(
+            SELECT far.id FROM tenants t
+            CROSS JOIN LATERAL (
+                SELECT d.id FROM deliveries d
+                WHERE d.tenant_id = t.id AND d.status = 'pending'
+                  -- Nothing else is, so that nothing that only waits is walked past.
+                  AND d.created_at > (SELECT gateway_now() + interval '1 minute')
+                  AND d.tries = 0 AND d.lease_until IS NULL
+                  AND d.next_try_at > gateway_now() + make_interval(secs => $1, mins => 1)
+                ORDER BY d.created_at DESC, d.id DESC LIMIT $2 FOR UPDATE SKIP LOCKED
+            ) far
+            LIMIT $2))
+        ",
+        LONGEST_UNTRIED_REST.as_secs_f64(),
+        AT_ONCE,
+    )
+    .execute(conn)
+    .await
+    .map(|done| done.rows_affected())
 }
 
 async fn pull_upstream_deletions(conn: &mut PgConnection) -> sqlx::Result<u64> {

@@ -224,6 +224,25 @@ async fn a_receiver_is_told_although_the_clock_was_ahead_when_it_failed() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_a_receiver_was_not_sent_yet_while_the_clock_was_ahead_is_sent() {
+    let mut app = TestApp::start().await;
+    let receiver = Receiver::start().await;
+    let types = &["transcription.done"];
+    let endpoint = app.add_endpoint(&app.acme, &receiver.url(), types).await;
+    // Left alone for longer than the clock is ahead.
+    app.execute("UPDATE delivery_lanes SET open_until = gateway_now() + interval '2 hours'")
+        .await;
+    app.set_clock_ahead("1 hour").await;
+    app.acme.start("spoken.mp3").await;
+    app.wait_for_deliveries(&endpoint, &["pending"]).await;
+    set_clock_back(&mut app).await;
+    app.execute("UPDATE delivery_lanes SET open_until = NULL")
+        .await;
+    app.wait_for_deliveries(&endpoint, &["delivered"]).await;
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_a_process_was_delivering_while_the_clock_was_ahead_is_delivered() {
     let mut app = TestApp::start().await;
     let receiver = Receiver::start().await;
