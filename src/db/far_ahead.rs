@@ -44,6 +44,7 @@ pub async fn pull_back(
         pull_open_attempts(conn, settling_time).await,
         pull_ended_attempts(conn).await,
         pull_lines(conn).await,
+        pull_queued_jobs(conn).await,
         pull_look_ups(conn).await,
         pull_leased_deliveries(conn).await,
         pull_lanes(conn).await,
@@ -162,6 +163,63 @@ async fn pull_lines(conn: &mut PgConnection) -> sqlx::Result<u64> {
     .execute(conn)
     .await
     .map(|done| done.rows_affected())
+}
+
+/// A job that was queued by a clock that was ahead would wait behind all that its tenant queues until then. Those of a line keep
+/// their order, and come before what is queued from now on.
+async fn pull_queued_jobs(conn: &mut PgConnection) -> sqlx::Result<u64> {
+    let pulled = sqlx::query!(
+        r#"
+        WITH clock AS MATERIALIZED (
+            SELECT gateway_now() AS now
+        ), held AS MATERIALIZED (
+            SELECT line.tenant_id FROM lines line
+            CROSS JOIN LATERAL (
+                SELECT FROM jobs j
+                WHERE j.status = 'queued' AND j.tenant_id = line.tenant_id
+                  AND j.queued_at > (SELECT now + interval '1 minute' FROM clock)
+                ORDER BY j.queued_at, j.id LIMIT 1
+            ) head
+            FOR UPDATE OF line SKIP LOCKED
+        ), far AS MATERIALIZED (
+            SELECT one.id, row_number() OVER (PARTITION BY one.tenant_id ORDER BY one.queued_at DESC, one.id DESC) AS from_last
+            FROM (
+                SELECT waiting.id, waiting.tenant_id, waiting.queued_at
+                FROM (SELECT tenant_id FROM held
+                      UNION ALL
+                      -- Nobody of theirs was served yet.
+                      SELECT t.id FROM tenants t
+                      WHERE NOT EXISTS (SELECT FROM lines l WHERE l.tenant_id = t.id OFFSET 0)
+                        AND (SELECT true FROM jobs j
+                             WHERE j.status = 'queued' AND j.tenant_id = t.id
+                               AND j.queued_at > (SELECT now + interval '1 minute' FROM clock)
+                             ORDER BY j.queued_at, j.id LIMIT 1)) line
+                CROSS JOIN LATERAL (
+                    SELECT j.id, j.tenant_id, j.queued_at FROM jobs j
+                    WHERE j.status = 'queued' AND j.tenant_id = line.tenant_id
+                      -- Also what is less far ahead, which comes before the others.
+                      AND j.queued_at > (SELECT now FROM clock)
+                    ORDER BY j.queued_at, j.id LIMIT $1 FOR NO KEY UPDATE SKIP LOCKED
+                ) waiting
+                LIMIT $1
+            ) one
+        ), pulled AS (
+            UPDATE jobs SET queued_at = clock.now - far.from_last * interval '1 microsecond'
+            FROM far, clock
+            WHERE jobs.id = far.id AND jobs.id = ANY (ARRAY(SELECT id FROM far))
+            RETURNING jobs.tenant_id, jobs.queued_at
+        ), returned AS (
+            UPDATE lines l SET queued_from = least(l.queued_from, first.queued_at), returns = returns + 1
+            FROM (SELECT tenant_id, min(queued_at) AS queued_at FROM pulled GROUP BY tenant_id) first
+            WHERE l.tenant_id = first.tenant_id
+        )
+        SELECT count(*) AS "jobs!" FROM pulled
+        "#,
+        AT_ONCE,
+    )
+    .fetch_one(conn)
+    .await?;
+    Ok(u64::try_from(pulled.jobs).unwrap_or_default())
 }
 
 async fn pull_look_ups(conn: &mut PgConnection) -> sqlx::Result<u64> {

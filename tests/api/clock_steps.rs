@@ -181,6 +181,38 @@ async fn what_a_process_left_behind_while_the_clock_was_ahead_goes_on() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_was_queued_while_the_clock_was_ahead_comes_before_what_follows() {
+    let mut app = TestApp::builder().set("MAX_IN_FLIGHT", 1).start().await;
+    app.set_clock_ahead("1 hour").await;
+    // From where it was then, claims read the line.
+    let before = app.acme.start("spoken.mp3").await;
+    app.acme.wait_until_done(&before).await;
+    app.pause_dispatch().await;
+    let mut ids = Vec::new();
+    for ahead in ["50 seconds", "1 hour", "1 hour"] {
+        app.set_clock_ahead(ahead).await;
+        ids.push(app.acme.start("spoken.mp3").await);
+    }
+    set_clock_back(&mut app).await;
+    let far = "jobs WHERE status = 'queued' AND queued_at > gateway_now() + interval '1 minute'";
+    wait_until_nothing(&app, far).await;
+    ids.push(app.acme.start("spoken.mp3").await);
+    app.resume_dispatch().await;
+    for id in &ids {
+        app.acme.wait_until_done(id).await;
+    }
+    let claimed: Vec<String> = sqlx::query_scalar(
+        "SELECT job_id::text FROM attempts WHERE job_id <> $1::uuid ORDER BY created_at",
+    )
+    .bind(&before)
+    .fetch_all(&app.pool)
+    .await
+    .unwrap();
+    assert_eq!(claimed, ids);
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_could_not_be_looked_for_while_the_clock_was_ahead_is_looked_for() {
     let mut app = builder().start().await;
     app.set_clock_ahead("1 hour").await;
