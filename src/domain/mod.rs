@@ -24,6 +24,7 @@ pub mod job_filter;
 pub mod links;
 pub mod millis;
 pub mod options;
+pub mod plain_json;
 pub mod plan;
 pub mod presigned_url;
 pub mod receiver_url;

@@ -15,7 +15,7 @@ use super::{
     callback_keys::CallbackKeys,
     error::{describe_transport, read_limited},
 };
-use crate::tls;
+use crate::{domain::plain_json, tls};
 
 /// How long the call may take in all.
 const TIMEOUT: Duration = Duration::from_secs(10);
@@ -160,7 +160,7 @@ impl Canary {
 
 /// The kind of a problem of a gateway's.
 fn problem_of(body: &str) -> Option<String> {
-    let body: serde_json::Value = serde_json::from_str(body).ok()?;
+    let body = plain_json::from_str(body).ok()?;
     let kind = body.get("type")?.as_str()?.strip_prefix(PROBLEM_PREFIX)?;
     Some(kind.chars().take(60).collect())
 }

@@ -5,7 +5,7 @@ use reqwest::Response;
 use serde::Deserialize;
 use serde_json::{Value, value::RawValue};
 
-use crate::domain::audio_url::without_queries;
+use crate::domain::{audio_url::without_queries, plain_json};
 
 /// Error bodies are small; whatever is longer is no envelope.
 const MAX_ERROR_BODY_BYTES: usize = 256 * 1024;
@@ -46,7 +46,7 @@ impl ErrorEnvelope {
         if !body.trim_ascii_start().starts_with(b"{") {
             return None;
         }
-        let wire: Wire<'_> = serde_json::from_slice(body).ok()?;
+        let wire = serde_json::from_slice::<Wire<'_>>(body).ok()?;
         if wire.status_code != status || wire.message.get() == "null" {
             return None;
         }
@@ -57,7 +57,7 @@ impl ErrorEnvelope {
             sentences: sentences_of_message,
             request_id: wire
                 .request_id
-                .and_then(|id| serde_json::from_str(id.get()).ok()),
+                .and_then(|id| serde_json::from_str::<String>(id.get()).ok()),
             validation_errors: wire.validation_errors.map(sentences).unwrap_or_default(),
         })
     }
@@ -102,7 +102,7 @@ fn sentences(value: &RawValue) -> Vec<String> {
         Value::String(sentence) => sentence,
         other => other.to_string(),
     };
-    match serde_json::from_str(value.get()) {
+    match plain_json::from_str(value.get()) {
         Ok(Value::Null) => Vec::new(),
         Ok(Value::Array(items)) => items.into_iter().map(sentence).collect(),
         Ok(other) => vec![sentence(other)],
@@ -323,6 +323,10 @@ mod tests {
             (
                 r#""message":{"code":7},"request_id":null"#.to_owned(),
                 r#"{"code":7}"#,
+            ),
+            (
+                r#""message":{"$serde_json::private::RawValue":"\"No\""}"#.to_owned(),
+                r#"{"$serde_json::private::RawValue":"\"No\""}"#,
             ),
             (r#""message":"Half \ud83d""#.to_owned(), r#""Half \ud83d""#),
             (

@@ -115,7 +115,7 @@ struct Item {
 }
 
 fn read_page(reader: impl Read) -> Result<Vec<ListedJob>, String> {
-    let page: Page = serde_json::from_reader(BufReader::new(reader)).map_err(|error| {
+    let page = serde_json::from_reader::<_, Page>(BufReader::new(reader)).map_err(|error| {
         if error.is_io() {
             "the answer broke off".to_owned()
         } else {
@@ -145,12 +145,12 @@ impl From<Item> for ListedJob {
 
 /// The text, of a string that can be read.
 fn text(raw: &RawValue) -> Option<String> {
-    serde_json::from_str(raw.get()).ok()
+    serde_json::from_str::<String>(raw.get()).ok()
 }
 
 /// The attempt that metadata name, where they are an object with our key. Nothing that stands beside it is read.
 fn attempt_in(raw: &RawValue) -> Option<AttemptId> {
-    let metadata: BTreeMap<String, &RawValue> = serde_json::from_str(raw.get()).ok()?;
+    let metadata = serde_json::from_str::<BTreeMap<String, &RawValue>>(raw.get()).ok()?;
     text(metadata.get(RESERVED_METADATA_KEY)?)?.parse().ok()
 }
 

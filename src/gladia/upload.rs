@@ -123,7 +123,7 @@ async fn read_answer(mut response: Response) -> Result<UploadedFile, GladiaError
     let body = read_limited(&mut response, max_error_body_bytes())
         .await
         .ok_or_else(|| GladiaError::Unavailable("the answer to the upload broke off".into()))?;
-    let file: UploadedFile = serde_json::from_slice(&body).map_err(|_| {
+    let file = serde_json::from_slice::<UploadedFile>(&body).map_err(|_| {
         GladiaError::Unexpected("an answer to the upload that holds no audio_url".into())
     })?;
     if url::Url::parse(&file.audio_url).is_err() {

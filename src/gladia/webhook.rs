@@ -133,7 +133,7 @@ struct Payload {
 /// Reads a body.
 #[must_use]
 pub fn read(body: &[u8]) -> Said {
-    let Ok(Body { event, payload }) = serde_json::from_slice(body) else {
+    let Ok(Body { event, payload }) = serde_json::from_slice::<Body>(body) else {
         return Said::Unreadable;
     };
     let Ok(event) = event.parse() else {

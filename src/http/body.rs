@@ -22,6 +22,7 @@ use super::{
     problem::{Problem, ProblemType},
     state::HttpLimits,
 };
+use crate::domain::plain_json;
 
 /// Reads a whole body.
 ///
@@ -225,7 +226,7 @@ fn parse_value(bytes: &[u8], what: &str) -> Result<Value, Problem> {
             format!("Of {what} a JSON object is expected; it is empty."),
         ));
     }
-    serde_json::from_slice(bytes).map_err(|error| malformed(what, &error))
+    plain_json::from_slice(bytes).map_err(|error| malformed(what, &error))
 }
 
 fn check_extent(bytes: &[u8], what: &str, most: Extent) -> Result<(), Problem> {
@@ -251,7 +252,7 @@ pub fn parse_json_fields<'a>(
     what: &str,
 ) -> Result<BTreeMap<String, &'a RawValue>, Problem> {
     check_extent(bytes, what, OF_BATCH)?;
-    serde_json::from_slice(bytes).map_err(|error| {
+    serde_json::from_slice::<BTreeMap<String, &RawValue>>(bytes).map_err(|error| {
         // In the words that every other body is refused with.
         let told = parse_value(bytes, what).and_then(|value| expect_object(value, what));
         let told = told.err();

@@ -4,6 +4,8 @@
 //! times as much memory; and so again whenever its job is read. What goes very deep could be parsed, and not be read again where
 //! it is stored a level deeper.
 
+use crate::domain::options::MOST_METADATA_LEVELS;
+
 /// How far it may go.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Extent {
@@ -23,6 +25,12 @@ pub(super) const OF_REQUEST: Extent = Extent {
 pub(super) const OF_BATCH: Extent = Extent {
     containers: 300_000,
     levels: usize::MAX,
+};
+
+/// The metadata that a list is asked for: as deep as those of a job may be. The query that they stand in is short.
+pub(super) const OF_METADATA: Extent = Extent {
+    containers: usize::MAX,
+    levels: MOST_METADATA_LEVELS,
 };
 
 /// How it goes further.

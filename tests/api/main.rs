@@ -55,6 +55,7 @@ mod hang_ups;
 mod idempotency;
 mod idle_connections;
 mod idle_readers;
+mod key_names;
 mod large_callbacks;
 mod large_results;
 mod lifecycle;

@@ -109,7 +109,7 @@ async fn replace_faults(
     Json(body): Json<Value>,
 ) -> Response {
     let body = if body.is_array() { body } else { json!([body]) };
-    match serde_json::from_value(body) {
+    match serde_json::from_value::<Vec<Fault>>(body) {
         Ok(faults) => {
             state.store().faults.replace(faults);
             StatusCode::NO_CONTENT.into_response()

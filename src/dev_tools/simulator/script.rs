@@ -141,7 +141,7 @@ impl std::str::FromStr for Script {
     type Err = serde_json::Error;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        serde_json::from_str(text)
+        serde_json::from_str::<Self>(text)
     }
 }
 

@@ -43,7 +43,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
-use super::receiver_url::ReceiverUrl;
+use super::{plain_json, receiver_url::ReceiverUrl};
 
 pub use callback::{CALLBACK_OPTIONS, CallbackConfig, callback_urls};
 pub use check::MOST_VIOLATIONS;
@@ -163,7 +163,11 @@ pub struct TranscriptionOptions {
     pub punctuation_enhanced: Option<bool>,
     /// Anything of the caller's own that should come back with the transcription: at most 2000 characters once written
     /// as JSON, of which 64 are the gateway's own mark. The key `gladia_gateway_attempt` is reserved.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        deserialize_with = "plain_json::object_if_any",
+        skip_serializing_if = "Option::is_none"
+    )]
     #[schema(value_type = Option<std::collections::HashMap<String, Value>>)]
     pub custom_metadata: Option<Map<String, Value>>,
     /// Where the caller is called, by `POST`. Deprecated: use `callback_config`.
@@ -242,7 +246,7 @@ impl TranscriptionOptions {
         pairs::switch_on(&mut body);
         callback::switch_on(&mut body);
         // The schema is as strict as the types; should they ever part, the caller still gets an answer.
-        let options = serde_json::from_value(Value::Object(body)).map_err(|error| {
+        let options = serde_json::from_value::<Self>(Value::Object(body)).map_err(|error| {
             let rule = format!("The options cannot be read: {error}.");
             vec![Violation::new("", rule)]
         })?;
@@ -255,13 +259,13 @@ impl TranscriptionOptions {
         let (mut held, mut rest) = (Map::new(), Map::new());
         for (name, value) in body {
             let alone = Value::Object(Map::from_iter([(name.clone(), value.clone())]));
-            let options: Option<Self> = serde_json::from_value(alone).ok();
+            let options = serde_json::from_value::<Self>(alone).ok();
             let is_held =
                 options.is_some_and(|options| options.to_upstream().get(&name) == Some(&value));
             let side = if is_held { &mut held } else { &mut rest };
             side.insert(name, value);
         }
-        if let Ok(options) = serde_json::from_value(Value::Object(held.clone())) {
+        if let Ok(options) = serde_json::from_value::<Self>(Value::Object(held.clone())) {
             return (options, rest);
         }
         // Each was held alone, so together they are; should that ever end, nothing is lost.

@@ -18,17 +18,17 @@ pub(super) struct Loose<'a>(&'a RawValue);
 impl<'a> Loose<'a> {
     /// The value that a document holds. `None` where it is no JSON.
     pub(super) fn parse(document: &'a [u8]) -> Option<Self> {
-        serde_json::from_slice(document).ok().map(Self)
+        serde_json::from_slice::<&RawValue>(document).ok().map(Self)
     }
 
     /// The members, of an object.
     pub(super) fn members(self) -> Members<'a> {
-        serde_json::from_str(self.0.get()).unwrap_or_default()
+        serde_json::from_str::<Members<'a>>(self.0.get()).unwrap_or_default()
     }
 
     /// The elements, of an array.
     pub(super) fn items(self) -> Vec<Self> {
-        let Items(items) = serde_json::from_str(self.0.get()).unwrap_or_default();
+        let Items(items) = serde_json::from_str::<Items<'a>>(self.0.get()).unwrap_or_default();
         items
     }
 
@@ -39,7 +39,7 @@ impl<'a> Loose<'a> {
 
     /// The text, of a string. Half a surrogate pair becomes replacement characters.
     pub(super) fn text(self) -> Option<String> {
-        let Name(text) = serde_json::from_str(self.0.get()).ok()?;
+        let Name(text) = serde_json::from_str::<Name>(self.0.get()).ok()?;
         Some(text)
     }
 

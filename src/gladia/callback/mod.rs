@@ -332,6 +332,6 @@ pub fn result_of(body: &[u8]) -> Option<&RawValue> {
     read.ok()?;
     let range = if is_callback { payload } else { result };
     let text = std::str::from_utf8(body.get(range?)?).ok()?;
-    let result: &RawValue = serde_json::from_str(text).ok()?;
+    let result = serde_json::from_str::<&RawValue>(text).ok()?;
     (result.get() != "null").then_some(result)
 }

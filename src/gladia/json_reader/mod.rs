@@ -77,7 +77,7 @@ impl Raw {
     #[must_use]
     pub fn read<T: DeserializeOwned>(&self) -> Option<T> {
         self.is_whole
-            .then(|| serde_json::from_str(&self.text).ok())?
+            .then(|| serde_json::from_str::<T>(&self.text).ok())?
     }
 
     /// A string; of a longer one its beginning. `None` where it is no string, or not one of Unicode.
@@ -89,7 +89,7 @@ impl Raw {
         // The cut may have gone through an escape, but not through a character.
         let mut text = self.text.clone();
         for _ in 0..=LONGEST_ESCAPE {
-            if let Ok(text) = serde_json::from_str(&format!("{text}\"")) {
+            if let Ok(text) = serde_json::from_str::<String>(&format!("{text}\"")) {
                 return Some(text);
             }
             text.pop();

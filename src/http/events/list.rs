@@ -144,7 +144,7 @@ impl Found {
     fn answer(&self) -> Result<Response, Problem> {
         let events = self.events.iter();
         let events = events
-            .map(|told| serde_json::from_slice(&told.body))
+            .map(|told| serde_json::from_slice::<&RawValue>(&told.body))
             .collect::<Result<_, _>>()
             .map_err(|error| {
                 tracing::error!(%error, "An event is not written as JSON");

@@ -6,13 +6,13 @@
 use serde_json::{Map, Value, json};
 
 use super::walk::{self, members, referred};
-use crate::http::problem::ProblemType;
+use crate::{domain::plain_json, http::problem::ProblemType};
 
 const EXAMPLES: &str = include_str!("examples.json");
 
 /// Adds them.
 pub(super) fn add(document: &mut Value) {
-    let examples: Value = serde_json::from_str(EXAMPLES).expect("the examples are JSON");
+    let examples = plain_json::from_str(EXAMPLES).expect("the examples are JSON");
     add_problems(document, &examples["problems"]);
     for operation in walk::operations(document) {
         let id = operation.id().to_owned();

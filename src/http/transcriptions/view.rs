@@ -254,8 +254,7 @@ impl From<RetryCost> for Retry {
 impl From<Job> for Transcription {
     fn from(job: Job) -> Self {
         let request = job.request.as_deref().map(RawValue::get);
-        let request: Option<Stored> =
-            request.and_then(|request| serde_json::from_str(request).ok());
+        let request = request.and_then(|request| serde_json::from_str::<Stored>(request).ok());
         let Stored {
             options,
             extra_options,

@@ -126,8 +126,8 @@ pub fn open(path: &Path) -> Result<Spooled, FileError> {
     file.by_ref()
         .take(MAX_HEADER_BYTES)
         .read_until(b'\n', &mut line)?;
-    let header: SpoolHeader =
-        serde_json::from_slice(&line).map_err(|_| FileError::Broken("its first line is none"))?;
+    let header = serde_json::from_slice::<SpoolHeader>(&line)
+        .map_err(|_| FileError::Broken("its first line is none"))?;
     if header.version != VERSION || line.last() != Some(&b'\n') {
         return Err(FileError::Broken("its first line is of another version"));
     }

@@ -2,6 +2,7 @@
 
 use axum::http::HeaderMap;
 use bytes::Bytes;
+use gladia_gateway::domain::plain_json;
 use reqwest::{RequestBuilder, Response};
 use serde_json::Value;
 
@@ -43,7 +44,7 @@ impl Answer {
 
     #[track_caller]
     pub fn json(&self) -> Value {
-        serde_json::from_slice(&self.bytes)
+        plain_json::from_slice(&self.bytes)
             .unwrap_or_else(|_| panic!("no JSON but {} {}", self.status, self.text()))
     }
 

@@ -16,6 +16,7 @@ use axum::{
 };
 use base64::{Engine, prelude::BASE64_STANDARD};
 use bytes::Bytes;
+use gladia_gateway::domain::plain_json;
 use hmac::{Hmac, KeyInit, Mac};
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::TokioIo;
@@ -223,7 +224,7 @@ impl Received {
 
     #[track_caller]
     pub fn json(&self) -> Value {
-        serde_json::from_slice(&self.body).unwrap()
+        plain_json::from_slice(&self.body).unwrap()
     }
 
     /// Whether this secret has signed it, as Standard Webhooks has it.

@@ -4,7 +4,7 @@ use gladia_gateway::dev_tools::simulator::{Script, Simulator, SimulatorSettings}
 use reqwest::Client;
 use serde_json::{Value, json};
 
-use super::eventually;
+use super::{Answer, eventually};
 
 /// The account's key. It must never be seen anywhere but in requests to the simulator.
 pub const GLADIA_KEY: &str = "gladia-key-of-the-tests";
@@ -60,7 +60,7 @@ impl Upstream {
     /// Everything that it received and did.
     pub async fn ledger(&self) -> Value {
         let request = self.http.get(self.control("ledger"));
-        request.send().await.unwrap().json().await.unwrap()
+        Answer::to(request).await.expect(200)
     }
 
     /// One of its sums.

@@ -58,13 +58,13 @@ pub async fn read_page(reader: &mut Reader, after: Option<&str>) -> Option<Strin
 }
 
 fn note(reader: &Reader, text: &str) -> Result<String, String> {
-    let page: Page =
-        serde_json::from_str(text).map_err(|error| format!("no page ({error}): {text}"))?;
+    let page =
+        serde_json::from_str::<Page>(text).map_err(|error| format!("no page ({error}): {text}"))?;
     if page.has_more && page.events.is_empty() {
         return Err(format!("nothing, and more of it: {text}"));
     }
     for event in page.events {
-        let named: Named = serde_json::from_str(event.get())
+        let named = serde_json::from_str::<Named>(event.get())
             .map_err(|error| format!("no event ({error}): {event}"))?;
         let id: EventId = named.id.parse().map_err(|_| format!("no id: {event}"))?;
         reader.notebook.add(id, event.get().to_owned().into());

@@ -242,8 +242,8 @@ impl Desk<'_> {
             .with_context(|| format!("POST {path}"))?;
         let (status, text) = (answer.status(), answer.text().await?);
         ensure!(status.is_success(), "POST {path}: {status} {text}");
-        let with: WithSecret =
-            serde_json::from_str(&text).with_context(|| format!("POST {path}: no secret"))?;
+        let with = serde_json::from_str::<WithSecret>(&text)
+            .with_context(|| format!("POST {path}: no secret"))?;
         Ok(with.secret)
     }
 

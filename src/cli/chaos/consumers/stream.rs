@@ -4,14 +4,13 @@ use std::time::Duration;
 
 use futures_util::StreamExt;
 use rand::RngExt;
-use serde_json::Value;
 use tokio::time::timeout;
 
 use super::{
     frames::{Frame, Frames},
     reader::Reader,
 };
-use crate::domain::event::EventId;
+use crate::domain::{event::EventId, plain_json};
 
 /// How long the head of an answer may take: a process that stands still takes connections and says nothing.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(5);
@@ -71,8 +70,8 @@ fn note(reader: &Reader, frame: Frame) -> Result<(), String> {
         .id
         .and_then(|id| id.parse().ok())
         .ok_or_else(|| format!("a frame without an event's id: {shown}"))?;
-    let body: Value =
-        serde_json::from_slice(&frame.data).map_err(|_| format!("no JSON in a frame: {shown}"))?;
+    let body =
+        plain_json::from_slice(&frame.data).map_err(|_| format!("no JSON in a frame: {shown}"))?;
     if body["type"].as_str() != frame.event.as_deref() {
         return Err(format!(
             "a frame is named otherwise than its event: {shown}"

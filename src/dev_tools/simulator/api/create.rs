@@ -13,9 +13,12 @@ use serde_json::{Map, Value, json};
 use url::Url;
 
 use super::{envelope::ApiError, options};
-use crate::dev_tools::simulator::{
-    engine,
-    state::{self, CallbackTarget},
+use crate::{
+    dev_tools::simulator::{
+        engine,
+        state::{self, CallbackTarget},
+    },
+    domain::plain_json,
 };
 
 pub(super) async fn handler(
@@ -29,7 +32,7 @@ pub(super) async fn handler(
     } else {
         Bytes::from_static(b"{}")
     };
-    let body: Value = serde_json::from_slice(&body).map_err(|error| {
+    let body = plain_json::from_slice(&body).map_err(|error| {
         ApiError::new(StatusCode::BAD_REQUEST, format!("Invalid JSON: {error}"))
     })?;
     let Value::Object(body) = body else {

@@ -13,9 +13,12 @@ use serde_json::{Map, Value};
 use url::form_urlencoded;
 
 use super::{envelope::ApiError, flaws::Flaws, job_view::JobView};
-use crate::dev_tools::simulator::{
-    faults::Encoding,
-    state::{self, Job},
+use crate::{
+    dev_tools::simulator::{
+        faults::Encoding,
+        state::{self, Job},
+    },
+    domain::plain_json,
 };
 
 const STATUSES: [&str; 4] = ["queued", "processing", "done", "error"];
@@ -104,7 +107,7 @@ impl Filter {
                     filter.statuses.extend(value.split(',').map(str::to_owned));
                 }
                 "custom_metadata" if flaws.ignore(Encoding::Json) => continue,
-                "custom_metadata" => match serde_json::from_str(&value) {
+                "custom_metadata" => match plain_json::from_str(&value) {
                     Ok(Value::Object(metadata)) => filter.metadata.extend(metadata),
                     _ => errors.push("custom_metadata must be an object".to_owned()),
                 },

@@ -12,16 +12,18 @@ use axum::{
 use http_body_util::{BodyExt as _, Limited};
 use multer::Multipart;
 use serde::Serialize;
-use serde_json::Value;
 use url::Url;
 use uuid::Uuid;
 
 use super::{envelope::ApiError, gate::Interrupted};
-use crate::dev_tools::simulator::{
-    engine::fetch,
-    media::{self, MediaError},
-    state::{self, StoredFile},
-    storage::{Content, Spool},
+use crate::{
+    dev_tools::simulator::{
+        engine::fetch,
+        media::{self, MediaError},
+        state::{self, StoredFile},
+        storage::{Content, Spool},
+    },
+    domain::plain_json,
 };
 
 /// Room for the boundaries and headers around the largest file.
@@ -110,7 +112,7 @@ async fn by_url(state: &state::State, body: Body) -> Result<StoredFile, ApiError
         .map_err(|_| ApiError::too_large())?
         .to_bytes();
     let invalid = || ApiError::invalid(vec!["audio_url must be a URL address".to_owned()]);
-    let body: Value = serde_json::from_slice(&bytes).map_err(|_| invalid())?;
+    let body = plain_json::from_slice(&bytes).map_err(|_| invalid())?;
     let url: Url = body["audio_url"]
         .as_str()
         .and_then(|url| url.parse().ok())

@@ -29,6 +29,7 @@ use crate::{
     domain::{
         cursor::Cursor,
         ids::{JobId, TenantId},
+        plain_json,
     },
     http::{
         overload::{Room, Takes},
@@ -236,9 +237,10 @@ fn metadata_of(request: &RawValue) -> Option<Value> {
     }
     #[derive(Deserialize)]
     struct Options {
+        #[serde(default, deserialize_with = "plain_json::value_if_any")]
         custom_metadata: Option<Value>,
     }
-    let asked: Asked = serde_json::from_str(request.get()).ok()?;
+    let asked = serde_json::from_str::<Asked>(request.get()).ok()?;
     asked.options.custom_metadata
 }
 

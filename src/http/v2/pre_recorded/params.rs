@@ -11,7 +11,7 @@ use serde_json::{Map, Value, json};
 use super::shapes::take_out_misshapen;
 use crate::{
     db::jobs::Job,
-    domain::{gladia_rules::FLAGS, options::RESERVED_METADATA_KEY},
+    domain::{gladia_rules::FLAGS, options::RESERVED_METADATA_KEY, plain_json},
 };
 
 /// The flags and their like that are always there, in Gladia's order, with their defaults.
@@ -97,7 +97,7 @@ impl RequestParams {
     /// a job that is erased. `file_url` is where the file is that was uploaded for it.
     pub fn take(job: &mut Job, file_url: Option<String>) -> (Option<Self>, Option<Value>) {
         let request = job.request.take();
-        let request = request.and_then(|request| serde_json::from_str(request.get()).ok());
+        let request = request.and_then(|request| plain_json::from_str(request.get()).ok());
         let (Some(audio_url), Some(Value::Object(mut request))) =
             (file_url.or_else(|| job.audio_url.clone()), request)
         else {
