@@ -136,6 +136,12 @@ pub async fn record_outcome(
             requeue(&mut tx, locked.job_id, StatusReason::GladiaBusy).await?;
             Recorded::Written
         }
+        SubmitOutcome::Unreadable { message } => {
+            finish(&mut tx, id, "not_sent", None, message).await?;
+            let kind = JobErrorType::GladiaRefused;
+            fail_job(&mut tx, locked.job_id, kind, None, message).await?;
+            Recorded::Written
+        }
         SubmitOutcome::NotSent { detail } => {
             finish(&mut tx, id, "not_sent", None, detail).await?;
             requeue(&mut tx, locked.job_id, StatusReason::NotSent).await?;

@@ -17,6 +17,7 @@ use super::{
 use crate::domain::{
     expected::{count_features, expected_within},
     ids::{AttemptId, JobId},
+    plain_json,
     trace_context::TraceContext,
 };
 
@@ -74,8 +75,8 @@ pub struct ClaimedJob {
     pub attempt_id: AttemptId,
     /// The audio.
     pub audio_url: String,
-    /// `{"options": …, "extra_options": …}`.
-    pub request: Value,
+    /// `{"options": …, "extra_options": …}`; or why that cannot be read.
+    pub request: serde_json::Result<Value>,
     /// How long it may take at Gladia until it is overdue, from this claim.
     pub expected_within: Duration,
     /// Which attempt of the job it is, from 1.
@@ -165,18 +166,16 @@ async fn look(conn: &mut PgConnection, claimant: &Claimant<'_>) -> sqlx::Result<
     claimant.is_in_doubt.store(true, Ordering::Relaxed);
     tx.commit().await?;
     claimant.is_in_doubt.store(false, Ordering::Relaxed);
-    let claimed = jobs
-        .into_iter()
-        .zip(attempts)
-        .map(|(job, attempt)| ClaimedJob {
+    let claimed = jobs.into_iter().zip(attempts).map(|(job, attempt)| {
+        // Each by itself, and outside of the lock: one that cannot be read is nobody else's concern.
+        let request = plain_json::from_str(&job.request);
+        let features = request.as_ref().map_or(0, count_features);
+        ClaimedJob {
             job_id: job.id.into(),
             attempt_id: attempt.id.into(),
             audio_url: job.audio_url,
-            expected_within: expected_within(
-                job.audio_duration_seconds,
-                count_features(&job.request),
-            ),
-            request: job.request,
+            request,
+            expected_within: expected_within(job.audio_duration_seconds, features),
             attempt_number: attempt.number,
             waited_since: attempt
                 .earlier_finished_at
@@ -184,7 +183,8 @@ async fn look(conn: &mut PgConnection, claimant: &Claimant<'_>) -> sqlx::Result<
             claimed_at: attempt.created_at,
             goes_alone,
             trace: TraceContext::from_stored(job.traceparent.as_deref(), job.tracestate.as_deref()),
-        });
+        }
+    });
     Ok(Some(Claim::Claimed(claimed.collect())))
 }
 

@@ -11,7 +11,6 @@
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use serde_json::Value;
 use sqlx::PgConnection;
 use uuid::Uuid;
 
@@ -26,7 +25,8 @@ pub(super) struct NextJob {
     pub(super) id: Uuid,
     pub(super) tenant_id: Uuid,
     pub(super) audio_url: String,
-    pub(super) request: Value,
+    /// As it is stored, since one that cannot be read must not keep the others from being claimed.
+    pub(super) request: String,
     /// Of an upload, where it is known.
     pub(super) audio_duration_seconds: Option<f64>,
     pub(super) queued_at: DateTime<Utc>,
@@ -106,7 +106,7 @@ pub(super) async fn take_next(conn: &mut PgConnection, limit: usize) -> sqlx::Re
             RETURNING id, tenant_id, audio_url, request, queued_at, traceparent, tracestate,
                       (SELECT u.audio_duration_seconds FROM uploads u WHERE u.id = jobs.upload_id)
         )
-        SELECT taken.id AS "id!", tenant_id AS "tenant_id!", audio_url AS "audio_url!", request AS "request!",
+        SELECT taken.id AS "id!", tenant_id AS "tenant_id!", audio_url AS "audio_url!", request::text AS "request!",
                audio_duration_seconds, queued_at AS "queued_at!", traceparent, tracestate, next.returns AS "returns?"
         FROM taken JOIN next USING (id) ORDER BY next.place
         "#,

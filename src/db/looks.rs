@@ -21,6 +21,7 @@ use crate::domain::{
     expected::{count_features, expected_within, is_lost},
     ids::AttemptId,
     job::JobErrorType,
+    plain_json,
 };
 
 /// How often at least an attempt that has ended is asked for, because Gladia turned out to have it.
@@ -57,7 +58,7 @@ pub(super) async fn expect(conn: &mut PgConnection, id: AttemptId) -> sqlx::Resu
     let job = sqlx::query!(
         r#"
         -- The request as a whole: Postgres cannot look into one that has a NUL in a string.
-        SELECT u.audio_duration_seconds AS "audio_duration_seconds?", j.request
+        SELECT u.audio_duration_seconds AS "audio_duration_seconds?", j.request::text AS request
         FROM attempts a JOIN jobs j ON j.id = a.job_id LEFT JOIN uploads u ON u.id = j.upload_id
         WHERE a.id = $1
         "#,
@@ -65,7 +66,11 @@ pub(super) async fn expect(conn: &mut PgConnection, id: AttemptId) -> sqlx::Resu
     )
     .fetch_one(&mut *conn)
     .await?;
-    let features = job.request.as_ref().map_or(0, count_features);
+    // What cannot be read is at Gladia all the same.
+    let request = job
+        .request
+        .and_then(|request| plain_json::from_str(&request).ok());
+    let features = request.as_ref().map_or(0, count_features);
     let within = expected_within(job.audio_duration_seconds, features);
     sqlx::query!(
         "UPDATE attempts SET expected_by = created_at + make_interval(secs => $2) WHERE id = $1",

@@ -106,6 +106,11 @@ pub enum SubmitOutcome {
         /// How long it asks us to wait, if it says so.
         retry_after: Option<Duration>,
     },
+    /// What is to be sent cannot be read any more: nothing was sent, and nothing will be.
+    Unreadable {
+        /// Why, for the job's caller.
+        message: String,
+    },
     /// The failure came before any byte of the body was handed over, or nothing there takes creates: free to repeat.
     NotSent {
         /// What went wrong.
@@ -129,6 +134,7 @@ impl SubmitOutcome {
         KeyRefused = "key_refused",
         GatewayRefused = "gateway_refused",
         Busy = "busy",
+        Unreadable = "unreadable",
         NotSent = "not_sent",
         Unknown = "unknown",
     }
@@ -142,7 +148,7 @@ impl SubmitOutcome {
             | Self::GatewayRefused { http_status, .. } => Some(*http_status),
             Self::Busy { .. } => Some(429),
             Self::Unknown { http_status, .. } => *http_status,
-            Self::Accepted { .. } | Self::NotSent { .. } => None,
+            Self::Accepted { .. } | Self::Unreadable { .. } | Self::NotSent { .. } => None,
         }
     }
 }

@@ -4,16 +4,20 @@
 //! transaction, bounded well below the lease: whatever happens to this process, the rows say that something may have been
 //! sent.
 
+mod span;
+
 use std::{
     sync::{Arc, atomic::AtomicBool},
     time::Duration,
 };
 
 use chrono::{DateTime, Utc};
+use serde_json::Value;
 use tokio::{sync::watch, time::Instant};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use url::Url;
 
+use self::span::{describe, measure_wait};
 use super::{ERROR_PAUSE, answers::Answers, sweep_interval};
 use crate::{
     crash_points::CrashPoint,
@@ -35,7 +39,6 @@ use crate::{
         callback_keys::CallbackKeys, client::GladiaClient, create::create_body,
         guarded_body::SendDeadline,
     },
-    trace::{self, Fact, Span, Stretch},
 };
 
 /// What the lease has beyond the send window and the whole of the call: time to record the outcome.
@@ -47,6 +50,10 @@ const GATEWAY_REFUSED_PAUSE: Duration = Duration::from_secs(30);
 
 /// A claim that takes longer has lost its way to the database. Its transaction is rolled back.
 const CLAIM_TIMEOUT: Duration = Duration::from_secs(15);
+
+/// What the caller of a job is told that cannot be sent.
+const UNREADABLE: &str = "What was asked for cannot be read from the gateway's database, so nothing was sent to Gladia. Create the \
+                          transcription again; another try would end the same way.";
 
 /// Sends queued jobs.
 #[derive(Clone)]
@@ -229,23 +236,15 @@ impl Submitter {
     async fn submit(&self, job: ClaimedJob, until: SendDeadline, give_up: &CancellationToken) {
         let started = Instant::now();
         let mut span = measure_wait(&job);
-        let callback_url = self
-            .0
-            .callback_base
-            .as_ref()
-            .map(|base| self.0.callback_keys.callback_url(base, job.attempt_id));
-        let body = create_body(
-            &job.request,
-            &job.audio_url,
-            callback_url.as_ref(),
-            job.attempt_id,
-        );
-        let outcome = tokio::select! {
-            outcome = self.0.gladia.create(&body, until) => outcome,
-            () = give_up.cancelled() => SubmitOutcome::Unknown {
-                http_status: None,
-                detail: "the gateway was stopped while it sent the request".into(),
-            },
+        let outcome = match &job.request {
+            Ok(request) => self.send(&job, request, until, give_up).await,
+            Err(error) => {
+                tracing::error!(%error, job.id = %job.job_id, attempt.id = %job.attempt_id,
+                    "What job {} asks for cannot be read; it ends", job.job_id);
+                SubmitOutcome::Unreadable {
+                    message: UNREADABLE.to_owned(),
+                }
+            }
         };
         describe(&mut span, &outcome);
         span.end();
@@ -294,6 +293,26 @@ impl Submitter {
         }
         CrashPoint::SubmitRecorded.reach();
         self.0.wakeups.jobs_changed();
+    }
+
+    async fn send(
+        &self,
+        job: &ClaimedJob,
+        request: &Value,
+        until: SendDeadline,
+        give_up: &CancellationToken,
+    ) -> SubmitOutcome {
+        let base = self.0.callback_base.as_ref();
+        let callback_url = base.map(|base| self.0.callback_keys.callback_url(base, job.attempt_id));
+        let callback_url = callback_url.as_ref();
+        let body = create_body(request, &job.audio_url, callback_url, job.attempt_id);
+        tokio::select! {
+            outcome = self.0.gladia.create(&body, until) => outcome,
+            () = give_up.cancelled() => SubmitOutcome::Unknown {
+                http_status: None,
+                detail: "the gateway was stopped while it sent the request".into(),
+            },
+        }
     }
 
     /// Writes the outcome down, however long the database is away. What is known of an attempt stays true, so it is taken
@@ -376,7 +395,7 @@ impl Submitter {
             SubmitOutcome::NotSent { .. } => (PauseReason::GladiaUnreachable, Duration::ZERO),
             // Without a rest, a minute of 5xx would leave every slot with an attempt that nobody may send again.
             SubmitOutcome::Unknown { .. } => (PauseReason::GladiaFailing, Duration::ZERO),
-            SubmitOutcome::Refused { .. } => return Ok(()),
+            SubmitOutcome::Refused { .. } | SubmitOutcome::Unreadable { .. } => return Ok(()),
         };
         let failures = db::dispatch::count_failures(&mut conn).await?;
         let failures = u32::try_from(failures)
@@ -385,35 +404,5 @@ impl Submitter {
         let pause = dispatch_pause(failures, rand::random()).as_secs_f64();
         db::dispatch::pause(&mut conn, pause, at_least.as_secs_f64(), reason).await?;
         Ok(())
-    }
-}
-
-/// Measures the wait that the claim has ended. The span that comes is of what follows it.
-fn measure_wait(job: &ClaimedJob) -> Span {
-    let waited = job.claimed_at - job.waited_since;
-    metrics::histogram!("gateway_job_state_seconds", "state" => "queued")
-        .record(waited.to_std().unwrap_or_default().as_secs_f64());
-    let facts = [
-        Fact::Job(job.job_id),
-        Fact::Attempt(job.attempt_id),
-        Fact::AttemptNumber(job.attempt_number),
-    ];
-    let above = job.trace.as_ref();
-    let (since, until) = (job.waited_since.into(), job.claimed_at.into());
-    trace::add(Stretch::Queue, above, since, until, &facts);
-    let mut span = Span::begin(Stretch::Submit, above);
-    for fact in facts {
-        span.add(fact);
-    }
-    span
-}
-
-fn describe(span: &mut Span, outcome: &SubmitOutcome) {
-    span.add(match outcome {
-        SubmitOutcome::Accepted { .. } => Fact::Outcome(outcome.name()),
-        _ => Fact::Failure(outcome.name()),
-    });
-    if let Some(status) = outcome.http_status() {
-        span.add(Fact::HttpStatus(status));
     }
 }

@@ -112,6 +112,7 @@ mod told_at_once;
 mod tracing;
 mod two_clocks;
 mod unasked_proofs;
+mod unreadable_requests;
 mod uploads;
 mod upstream_deletions;
 mod usage;
