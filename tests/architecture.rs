@@ -8,6 +8,8 @@
     reason = "in a test, what cannot be unwrapped is a failure"
 )]
 
+#[path = "architecture/json.rs"]
+mod json;
 #[path = "architecture/migrations.rs"]
 mod migrations;
 #[path = "architecture/source.rs"]

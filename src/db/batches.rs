@@ -9,6 +9,7 @@ use super::corrupt;
 use crate::domain::{
     ids::{BatchId, JobId, TenantId},
     job::JobStatus,
+    plain_json,
 };
 
 /// What is left of the words that said what was wrong with a request.
@@ -34,6 +35,7 @@ pub struct RefusedRequest {
     /// Its place, from 0.
     pub index: i32,
     /// Why.
+    #[serde(deserialize_with = "plain_json::value")]
     pub problem: Value,
 }
 
@@ -100,7 +102,7 @@ pub async fn find(
     id: BatchId,
 ) -> sqlx::Result<Option<Batch>> {
     let row = sqlx::query!(
-        "SELECT id, requests, refused, created_at FROM batches WHERE id = $1 AND tenant_id = $2",
+        r#"SELECT id, requests, refused::text AS "refused!", created_at FROM batches WHERE id = $1 AND tenant_id = $2"#,
         id.0,
         tenant_id.0,
     )
@@ -110,7 +112,7 @@ pub async fn find(
         Ok(Batch {
             id: row.id.into(),
             requests: row.requests,
-            refused: serde_json::from_value(row.refused).map_err(corrupt)?,
+            refused: serde_json::from_str::<Vec<RefusedRequest>>(&row.refused).map_err(corrupt)?,
             created_at: row.created_at,
         })
     })
@@ -131,10 +133,10 @@ pub async fn erase_with_last_job(conn: &mut PgConnection, id: BatchId) -> sqlx::
     .fetch_optional(&mut *conn)
     .await?;
     let last = sqlx::query!(
-        "
-        SELECT refused FROM batches
+        r#"
+        SELECT refused::text AS "refused!" FROM batches
         WHERE id = $1 AND NOT EXISTS (SELECT FROM jobs WHERE batch_id = $1 AND deleted_at IS NULL)
-        ",
+        "#,
         id.0,
     )
     .fetch_optional(&mut *conn)
@@ -143,7 +145,8 @@ pub async fn erase_with_last_job(conn: &mut PgConnection, id: BatchId) -> sqlx::
         return Ok(());
     };
     // Not in SQL: Postgres takes no JSON apart in which there is a NUL, and a name that is quoted may have one.
-    let mut refused: Vec<RefusedRequest> = serde_json::from_value(last.refused).map_err(corrupt)?;
+    let mut refused =
+        serde_json::from_str::<Vec<RefusedRequest>>(&last.refused).map_err(corrupt)?;
     for RefusedRequest { problem, .. } in &mut refused {
         let kept = ["type", "title", "status"].map(|name| (name.to_owned(), problem[name].take()));
         let detail = ("detail".to_owned(), ERASED_DETAIL.into());
@@ -167,17 +170,28 @@ pub async fn list_accepted(
     conn: &mut PgConnection,
     id: BatchId,
 ) -> sqlx::Result<Vec<AcceptedRequest>> {
-    sqlx::query_as!(
-        AcceptedRequest,
+    sqlx::query!(
         r#"
-        SELECT batch_index AS "index!", id AS job_id, warnings FROM jobs
+        SELECT batch_index AS "index!", id, warnings::text AS warnings FROM jobs
         WHERE batch_id = $1
         ORDER BY batch_index
         "#,
         id.0,
     )
     .fetch_all(conn)
-    .await
+    .await?
+    .into_iter()
+    .map(|row| {
+        Ok(AcceptedRequest {
+            index: row.index,
+            job_id: row.id.into(),
+            warnings: row
+                .warnings
+                .map(|warnings| plain_json::from_str(&warnings).map_err(corrupt))
+                .transpose()?,
+        })
+    })
+    .collect()
 }
 
 /// Counts the jobs of a batch by where they are.

@@ -1,7 +1,7 @@
 //! Jobs as their callers see and move them.
 
 use chrono::{DateTime, Utc};
-use serde_json::{Value, value::RawValue};
+use serde_json::value::RawValue;
 use sqlx::PgConnection;
 use uuid::Uuid;
 
@@ -98,7 +98,7 @@ struct JobRow {
     audio_url: Option<String>,
     gladia_id: Option<String>,
     result_callback_id: Option<Uuid>,
-    addon_errors: Option<Value>,
+    addon_errors: Option<String>,
     warnings: Option<String>,
     batch_id: Option<Uuid>,
     batch_index: Option<i32>,
@@ -178,7 +178,9 @@ impl TryFrom<JobRow> for Job {
             gladia_id: row.gladia_id,
             result_callback_id: row.result_callback_id.map(Into::into),
             addon_errors: match row.addon_errors {
-                Some(errors) => serde_json::from_value(errors).map_err(corrupt)?,
+                Some(errors) => {
+                    serde_json::from_str::<Vec<AddonError>>(&errors).map_err(corrupt)?
+                }
                 None => Vec::new(),
             },
             warnings: row.warnings.map(stored).transpose()?,
@@ -204,7 +206,7 @@ macro_rules! select_jobs {
             JobRow,
             r#"
             SELECT j.id, j.status, j.status_reason, j.request::text AS request, j.audio_url, j.gladia_id,
-                   j.result_callback_id, j.addon_errors, j.warnings::text AS warnings,
+                   j.result_callback_id, j.addon_errors::text AS addon_errors, j.warnings::text AS warnings,
                    j.batch_id, j.batch_index, j.retries,
                    j.audio_duration_seconds, j.billing_time_seconds,
                    j.error_type, j.error_code, j.error_message,

@@ -20,14 +20,21 @@ pub struct Source {
 
 /// Every file of `src`.
 pub fn all() -> Vec<Source> {
+    let texts = texts();
+    let parsed = texts.iter().map(|(path, text)| Source::parse(path, text));
+    parsed.collect()
+}
+
+/// Every file of `src` as it stands there, by its path below.
+pub fn texts() -> Vec<(String, String)> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
     let mut found = Vec::new();
     walk(&root, &root, &mut found);
-    found.sort_by(|left, right| left.path.cmp(&right.path));
+    found.sort();
     found
 }
 
-fn walk(root: &Path, directory: &Path, found: &mut Vec<Source>) {
+fn walk(root: &Path, directory: &Path, found: &mut Vec<(String, String)>) {
     for entry in fs::read_dir(directory).unwrap() {
         let path = entry.unwrap().path();
         if path.is_dir() {
@@ -35,7 +42,7 @@ fn walk(root: &Path, directory: &Path, found: &mut Vec<Source>) {
         } else if path.extension().is_some_and(|extension| extension == "rs") {
             let name = path.strip_prefix(root).unwrap().to_str().unwrap();
             let text = fs::read_to_string(&path).unwrap();
-            found.push(Source::parse(&name.replace('\\', "/"), &text));
+            found.push((name.replace('\\', "/"), text));
         }
     }
 }

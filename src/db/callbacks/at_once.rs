@@ -17,7 +17,6 @@ use std::{
 };
 
 use chrono::{DateTime, Utc};
-use serde_json::Value;
 use sqlx::PgConnection;
 use uuid::Uuid;
 
@@ -120,7 +119,7 @@ struct Found {
     waited_since: DateTime<Utc>,
     waited_seconds: f64,
     tenant_id: Uuid,
-    callback: Option<Value>,
+    callback: Option<String>,
     endpoints: i64,
     audience_version: i64,
 }
@@ -141,7 +140,7 @@ async fn find(
                coalesce(a.answered_at, a.created_at) AS "waited_since!",
                (extract(epoch FROM least(coalesce(c.received_at, gateway_now()), gateway_now())
                                    - coalesce(a.answered_at, a.created_at)))::float8 AS "waited_seconds!",
-               j.tenant_id, j.callback,
+               j.tenant_id, j.callback::text AS callback,
                (SELECT count(*) FROM webhook_endpoints w
                 WHERE w.tenant_id = j.tenant_id AND w.status = 'enabled') AS "endpoints!",
                (SELECT audience_version FROM event_sequence) AS "audience_version!"

@@ -69,11 +69,11 @@ macro_rules! select_claimed {
                c.is_unproven AS "is_unproven!", c.claimed_at AS "claimed_at!", c.lease_until AS "lease_until!",
                NOT EXISTS (SELECT FROM delivery_attempts a WHERE a.delivery_id = c.id OFFSET 0) AS "is_first_try!",
                e.type AS "event_type?", e.job_id AS "job_id?", e.endpoint_id AS "about_endpoint_id?",
-               e.occurred_at AS "occurred_at?", e.data AS "data?",
+               e.occurred_at AS "occurred_at?", e.data::text AS "data?",
                w.url AS "url?", w.includes_result AS "includes_result?", w.status AS "endpoint_status?",
                w.disabled_reason AS "disabled_reason?",
                -- Of its job, what a callback tells; as text, because Postgres cannot look into one that has a NUL.
-               j.callback AS "callback?",
+               j.callback::text AS "callback?",
                CASE WHEN c.endpoint_id IS NULL THEN j.request::text END AS "request?",
                j.result_callback_id AS "result_callback_id?", b.body_bytes AS "result_body_bytes?",
                j.error_code AS "error_code?", j.error_message AS "error_message?", j.traceparent AS "traceparent?",

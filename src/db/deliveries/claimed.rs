@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, Utc};
 use serde::Deserialize;
-use serde_json::{Value, value::RawValue};
+use serde_json::value::RawValue;
 use uuid::Uuid;
 
 use crate::{
@@ -161,12 +161,12 @@ pub(super) struct ClaimedRow {
     pub job_id: Option<Uuid>,
     pub about_endpoint_id: Option<Uuid>,
     pub occurred_at: Option<DateTime<Utc>>,
-    pub data: Option<Value>,
+    pub data: Option<String>,
     pub url: Option<String>,
     pub includes_result: Option<bool>,
     pub endpoint_status: Option<String>,
     pub disabled_reason: Option<String>,
-    pub callback: Option<Value>,
+    pub callback: Option<String>,
     pub request: Option<String>,
     pub result_callback_id: Option<Uuid>,
     pub result_body_bytes: Option<i64>,
@@ -270,10 +270,10 @@ impl ClaimedRow {
         let (Some(callback), Some(job_id)) = (self.callback.take(), event.job_id()) else {
             return Ok(Err(DeadReason::TranscriptionDeleted));
         };
-        let callback: Callback = serde_json::from_value(callback).map_err(corrupt)?;
+        let callback = serde_json::from_str::<Callback>(&callback).map_err(corrupt)?;
         let custom_metadata = match self.request.take() {
             Some(request) => {
-                let request: StoredRequest = serde_json::from_str(&request).map_err(corrupt)?;
+                let request = serde_json::from_str::<StoredRequest>(&request).map_err(corrupt)?;
                 request.options.custom_metadata
             }
             None => None,

@@ -2,8 +2,6 @@
 
 use std::collections::{BTreeSet, HashMap};
 
-use serde::Deserialize;
-use serde_json::Value;
 use sqlx::PgConnection;
 use url::Url;
 use uuid::Uuid;
@@ -53,7 +51,7 @@ pub async fn fan_out(
     });
     let mut new: Vec<NewDelivery<'_>> = to_endpoints.collect();
     let callbacks = told().filter_map(|(event, audience)| {
-        let callback = audience.callback.as_ref()?;
+        let callback = audience.callback.as_deref()?;
         Some((event, event.job_id()?, callback))
     });
     new.extend(to_callbacks(conn, ids, callbacks).await?);
@@ -101,7 +99,7 @@ pub async fn fan_out(
 async fn to_callbacks<'a>(
     conn: &mut PgConnection,
     ids: &Ids,
-    callbacks: impl Iterator<Item = (&'a Event, JobId, &'a Value)>,
+    callbacks: impl Iterator<Item = (&'a Event, JobId, &'a str)>,
 ) -> sqlx::Result<Vec<NewDelivery<'a>>> {
     let mut called: Vec<(&Event, String)> = Vec::new();
     for (event, id, callback) in callbacks {
@@ -137,8 +135,8 @@ async fn to_callbacks<'a>(
 const MOST_ORIGIN_BYTES: usize = 512;
 
 /// Scheme, host and port.
-pub(in crate::db) fn origin_of(callback: &Value) -> sqlx::Result<String> {
-    let callback = Callback::deserialize(callback).map_err(corrupt)?;
+pub(in crate::db) fn origin_of(callback: &str) -> sqlx::Result<String> {
+    let callback = serde_json::from_str::<Callback>(callback).map_err(corrupt)?;
     let url: Url = callback.url.parse().map_err(corrupt)?;
     let origin = url.origin().ascii_serialization();
     if origin.len() > MOST_ORIGIN_BYTES {

@@ -73,7 +73,8 @@ pub async fn list_of_tenant_after(
     let rows = sqlx::query_as!(
         EventRow,
         r#"
-        SELECT number AS "number!", tenant_id, job_id, endpoint_id, type AS event_type, occurred_at, data
+        SELECT number AS "number!", tenant_id, job_id, endpoint_id, type AS event_type, occurred_at,
+               data::text AS data
         FROM events
         -- As rows, so that no index but the tenant's own answers: where tenants are few, Postgres would rather walk all that
         -- others have done since.
@@ -132,7 +133,8 @@ pub async fn list_of_job_after(
     let rows = sqlx::query_as!(
         EventRow,
         r#"
-        SELECT number AS "number!", tenant_id, job_id, endpoint_id, type AS event_type, occurred_at, data
+        SELECT number AS "number!", tenant_id, job_id, endpoint_id, type AS event_type, occurred_at,
+               data::text AS data
         FROM events
         WHERE job_id = $1 AND number > $2 AND number > 0
         ORDER BY number LIMIT $3

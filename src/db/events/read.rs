@@ -1,7 +1,6 @@
 //! Reading the log by its public numbers.
 
 use chrono::{DateTime, Utc};
-use serde_json::Value;
 use sqlx::PgConnection;
 use uuid::Uuid;
 
@@ -18,7 +17,7 @@ pub(in crate::db) struct EventRow {
     pub endpoint_id: Option<Uuid>,
     pub event_type: String,
     pub occurred_at: DateTime<Utc>,
-    pub data: Option<Value>,
+    pub data: Option<String>,
 }
 
 impl EventRow {
@@ -32,7 +31,7 @@ impl EventRow {
         };
         let facts = match self.data {
             // One row that cannot be understood must not keep everybody from all the others.
-            Some(data) => serde_json::from_value(data).unwrap_or_else(|error| {
+            Some(data) => serde_json::from_str::<EventFacts>(&data).unwrap_or_else(|error| {
                 tracing::error!(%error, event.id = self.number, "What an event says cannot be understood");
                 EventFacts::default()
             }),
@@ -88,7 +87,8 @@ pub async fn list_after(
     let rows = sqlx::query_as!(
         EventRow,
         r#"
-        SELECT number AS "number!", tenant_id, job_id, endpoint_id, type AS event_type, occurred_at, data
+        SELECT number AS "number!", tenant_id, job_id, endpoint_id, type AS event_type, occurred_at,
+               data::text AS data
         FROM events
         WHERE number > $1 AND number > 0
         ORDER BY number LIMIT $2

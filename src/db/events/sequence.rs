@@ -1,6 +1,5 @@
 //! The sequencer: committed events get their public numbers.
 
-use serde_json::Value;
 use sqlx::{Connection, PgConnection, Postgres, Transaction};
 use uuid::Uuid;
 
@@ -54,7 +53,7 @@ pub struct Audience {
     /// The endpoints. One that is disabled at this moment may still be among them.
     pub endpoint_ids: Vec<EndpointId>,
     /// Where the caller wants to be called now that the job has ended, as stored.
-    pub callback: Option<Value>,
+    pub callback: Option<String>,
 }
 
 /// Begins a transaction that numbers events: one at a time, in all replicas, until its commit.
@@ -106,7 +105,7 @@ pub async fn number_next(
             WHERE EXISTS (SELECT FROM numbered)
         )
         SELECT n.number AS "number!", n.tenant_id AS "tenant_id!", n.job_id, n.endpoint_id, n.type AS "event_type!",
-               n.occurred_at AS "occurred_at!", n.data, (SELECT number FROM last) AS "after!",
+               n.occurred_at AS "occurred_at!", n.data::text AS data, (SELECT number FROM last) AS "after!",
                ARRAY(SELECT w.id FROM webhook_endpoints w
                      WHERE w.tenant_id = n.tenant_id AND w.status = 'enabled'
                        -- A test goes to the one that is tested, and there always.
@@ -116,7 +115,7 @@ pub async fn number_next(
                                      OR CASE n.type WHEN 'transcription.retried' THEN 'transcription.queued'
                                                     ELSE n.type END = ANY (w.event_types)
                                 END) AS "endpoint_ids!",
-               (SELECT j.callback FROM jobs j WHERE j.id = n.job_id AND n.type = ANY ($4)) AS callback
+               (SELECT j.callback::text FROM jobs j WHERE j.id = n.job_id AND n.type = ANY ($4)) AS callback
         FROM numbered n ORDER BY n.number
         "#,
         limit,

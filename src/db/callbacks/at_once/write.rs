@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use serde_json::Value;
 use sqlx::PgConnection;
 use uuid::Uuid;
 
@@ -40,7 +39,7 @@ impl<'a> Audience<'a> {
     pub(super) fn of(ends: &[EndingCallback<'_>], tells: &Tells<'a>) -> Self {
         let origins = ends
             .iter()
-            .map(|end| end.found.callback.as_ref().map(origin_of).transpose());
+            .map(|end| end.found.callback.as_deref().map(origin_of).transpose());
         let Ok(callback_origins) = origins.collect::<Result<Vec<_>, _>>() else {
             return Self::default();
         };
@@ -72,7 +71,7 @@ pub(super) struct Written {
     pub number: Option<i64>,
     pub tenant_id: Uuid,
     pub occurred_at: DateTime<Utc>,
-    pub data: Option<Value>,
+    pub data: Option<String>,
     /// In which lanes deliveries of it were made that are to be claimed.
     pub lane_ids: Vec<Uuid>,
     /// The deliveries that are leased.
@@ -272,7 +271,7 @@ pub(super) async fn write(
             WHERE a.number IS NOT NULL
             RETURNING id, job_id, lane_id, lease_until
         )
-        SELECT job_id AS "job_id!", number, tenant_id, occurred_at, data,
+        SELECT job_id AS "job_id!", number, tenant_id, occurred_at, data::text AS data,
                ARRAY(SELECT m.lane_id FROM made m
                      WHERE m.job_id = added.job_id AND m.lease_until IS NULL) AS "lane_ids!",
                ARRAY(SELECT m.id FROM made m
