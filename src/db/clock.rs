@@ -46,6 +46,18 @@ impl RecentIds {
     pub fn contains(&self, id: Uuid) -> bool {
         (self.first..=self.last).contains(&id)
     }
+
+    /// How long it will go on to count as that. `None`: it does not.
+    #[must_use]
+    pub fn contain_for(&self, id: Uuid) -> Option<Duration> {
+        let left = millis_of(id).saturating_sub(millis_of(self.first));
+        self.contains(id).then(|| Duration::from_millis(left))
+    }
+}
+
+/// The time that an id has.
+fn millis_of(id: Uuid) -> u64 {
+    u64::try_from(id.as_u128() >> 80).unwrap_or_default()
 }
 
 /// The first id that has this time.
@@ -106,6 +118,10 @@ mod tests {
         assert!(!recent.contains(id_at(now - 61)));
         assert!(recent.contains(id_at(now - 60)));
         assert!(recent.contains(id_at(now + 3599)));
+        let seconds = |id| recent.contain_for(id).map(|left| left.as_secs());
+        assert_eq!(seconds(id_at(now - 61)), None);
+        assert_eq!(seconds(id_at(now - 60)), Some(0));
+        assert_eq!(seconds(id_at(now - 50)), Some(10));
         assert!(!recent.contains(id_at(now + 3600)));
     }
 

@@ -24,6 +24,9 @@ use crate::domain::{
     plain_json,
 };
 
+/// Clocks that differ by less make no difference.
+const SOON: Duration = Duration::from_secs(1);
+
 /// How often at least an attempt that has ended is asked for, because Gladia turned out to have it.
 const LOOKS_AFTER_END: i32 = 100;
 
@@ -240,7 +243,8 @@ pub async fn note(
             u32::try_from(attempt.absences).unwrap_or_default(),
             absent_for,
         );
-    let is_past_deadline = attempt.is_past_deadline && !in_their_time(process_now).contains(id.0);
+    let time_left = in_their_time(process_now).contain_for(id.0);
+    let is_past_deadline = attempt.is_past_deadline && time_left.is_none();
     let noted = if locked.state == AttemptState::Accepted {
         if is_lost || is_past_deadline {
             let is_kept = unproven::leave_to_operator(&mut tx, id).await?;
@@ -255,6 +259,13 @@ pub async fn note(
             }
             Noted::ResultMissing { is_kept }
         } else {
+            if attempt.is_past_deadline
+                && let Some(time_left) = time_left
+            {
+                // Its end by the clock of this process gets a look of its own, too.
+                let time_left = time_left.max(SOON);
+                ask_on(&mut tx, id, next_look_in.min(time_left)).await?;
+            }
             Noted::Waits
         }
     } else if is_lost || (attempt.has_ended_long_ago && attempt.looks >= LOOKS_AFTER_END) {

@@ -63,6 +63,16 @@ async fn a_database_clock_that_is_ahead_ends_no_job_that_gladia_is_at_work_on() 
     assert_eq!(app.acme.job(&id).await["status"], "processing");
     assert_eq!(app.slots_held().await, 1);
 
+    // It is looked at again when its time is up by the other one, too.
+    let end = now(&app).await + Duration::from_mins(2 * 60 + 15);
+    set::<0>(end - Duration::from_secs(20));
+    let looks: i32 = app.scalar("SELECT looks FROM attempts").await;
+    app.execute("UPDATE attempts SET next_look_at = gateway_now()")
+        .await;
+    let rests = app.wait_for_looks(&id, looks + 1).await;
+    assert!(rests <= 20.0, "{rests}");
+    assert_eq!(app.slots_held().await, 1);
+
     // Once both say so, it is given up.
     set::<0>(now(&app).await + Duration::from_hours(3));
     app.set_clock_ahead("4 hours").await;
