@@ -64,15 +64,15 @@ pub(super) async fn bring_up(
     in_long_time(prepare_database(pool, settings, sealer, ids)).await
 }
 
-/// In another encoding the database refuses what is written in other languages, or does not know where a character ends: one word at
-/// a time, and long after the start.
+/// In another encoding the database refuses what is written in most languages: one word at a time, and long after the start. One
+/// that keeps bytes as they come (`SQL_ASCII`) keeps all of them: no statement asks it where a character ends.
 ///
 /// # Errors
-/// Where it has one, or does not answer.
+/// Where it has another one, or does not answer.
 pub async fn check_encoding(conn: &mut PgConnection) -> anyhow::Result<()> {
     let encoding = db::find_encoding(conn).await?;
     ensure!(
-        encoding == "UTF8",
+        ["UTF8", "SQL_ASCII"].contains(&encoding.as_str()),
         "DATABASE_URL: the database keeps text as {encoding}, and the gateway needs UTF8: make one with \
          `CREATE DATABASE name ENCODING 'UTF8' TEMPLATE template0`"
     );

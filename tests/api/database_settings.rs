@@ -126,27 +126,63 @@ async fn what_postgres_ends_since_it_was_open_for_too_long_may_be_asked_for_agai
     app.finish().await;
 }
 
+/// The address of another database on the same server.
+async fn create_database(app: &TestApp, encoding: &str) -> (Url, String) {
+    let mut url: Url = app.database_url().parse().unwrap();
+    let name = format!("{}_{encoding}", url.path().trim_start_matches('/')).to_lowercase();
+    app.execute(&format!(
+        "CREATE DATABASE {name} ENCODING '{encoding}' LOCALE 'C' TEMPLATE template0"
+    ))
+    .await;
+    url.set_path(&name);
+    (url, name)
+}
+
+async fn drop_database(app: &TestApp, name: &str) {
+    app.execute(&format!("DROP DATABASE {name} WITH (FORCE)"))
+        .await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_database_that_cannot_keep_every_language_is_refused_at_the_start() {
     let app = TestApp::start().await;
-    let url: Url = app.database_url().parse().unwrap();
-    for encoding in ["LATIN1", "SQL_ASCII"] {
-        let database = format!("{}_{encoding}", url.path().trim_start_matches('/')).to_lowercase();
-        app.execute(&format!(
-            "CREATE DATABASE {database} ENCODING '{encoding}' LOCALE 'C' TEMPLATE template0"
-        ))
-        .await;
-        let mut other = url.clone();
-        other.set_path(&database);
-        let setting = [("DATABASE_URL", other.as_str())];
-        let log = Process::serve(&app, &setting).failure().await;
-        let (migrated, _, error) = run_with(&app, &["migrate"], &setting).await;
-        assert!(!migrated);
-        for told in [log.join("\n"), error] {
-            assert!(told.contains(encoding) && told.contains("UTF8"), "{told}");
-        }
-        app.execute(&format!("DROP DATABASE {database} WITH (FORCE)"))
-            .await;
+    let (url, name) = create_database(&app, "LATIN1").await;
+    let setting = [("DATABASE_URL", url.as_str())];
+    let log = Process::serve(&app, &setting).failure().await;
+    let (migrated, _, error) = run_with(&app, &["migrate"], &setting).await;
+    assert!(!migrated);
+    for told in [log.join("\n"), error] {
+        assert!(told.contains("LATIN1") && told.contains("UTF8"), "{told}");
     }
+    drop_database(&app, &name).await;
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_database_that_keeps_bytes_as_they_come_keeps_every_language() {
+    let app = TestApp::start().await;
+    let (url, name) = create_database(&app, "SQL_ASCII").await;
+    let key = "ggw_0123456789abcdef0123456789abcdef";
+    let setting = [
+        ("DATABASE_URL", url.as_str()),
+        ("BOOTSTRAP_API_KEY", key),
+        // Nobody, so that the job stays as it was accepted.
+        ("GLADIA_API_URL", "http://127.0.0.1:9"),
+    ];
+    let mut process = Process::serve(&app, &setting);
+    let address = process.address().await;
+    let caller = app
+        .acme
+        .at(&format!("http://{address}"))
+        .with_key(Some(key));
+    let metadata = json!({"Größe": "これは𝄞です"});
+    let body =
+        json!({"audio_url": "https://recordings.example/a.mp3", "custom_metadata": metadata});
+    let created = caller.post("/v1/transcriptions", &body).await.expect(202);
+    let path = format!("/v1/transcriptions/{}", created["id"].as_str().unwrap());
+    let shown = caller.get(&path).await.expect(200);
+    assert_eq!(shown["options"]["custom_metadata"], metadata);
+    drop(process);
+    drop_database(&app, &name).await;
     app.finish().await;
 }
