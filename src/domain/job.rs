@@ -237,7 +237,7 @@ const GLADIAS_CODES: std::ops::RangeInclusive<i32> = 400..=599;
 #[serde(rename_all = "snake_case")]
 #[schema(as = TranscriptionErrorType)]
 pub enum JobErrorType {
-    /// Gladia refused the request. Nothing is billed; the message says what to change.
+    /// Gladia refused the request, or what was to be sent to it could not be read. Nothing is billed; the message says what to change.
     GladiaRefused,
     /// Gladia accepted the job and failed at it.
     TranscriptionFailed,

@@ -42,7 +42,7 @@ impl RetryCost {
     pub fn explanation(self) -> &'static str {
         match self {
             Self::OnlyBill => {
-                "Gladia refused the request, so nothing was billed. A retry sends the same request again and is billed once \
+                "Gladia did not take the request, so nothing was billed. A retry sends the same request again and is billed once \
                  Gladia accepts it; what it refused for good it refuses again."
             }
             Self::BilledAnew => {

@@ -45,7 +45,13 @@ async fn a_job_that_cannot_be_read_ends_alone_and_everybody_elses_go_ahead() {
     app.acme.retry(&odd).await.expect(202);
     app.acme.wait_until(&odd, "error").await;
     assert_eq!(states(app.attempts(&odd).await), ["not_sent", "not_sent"]);
-    app.acme.timeline(&odd).await;
+    let timeline = app.acme.timeline(&odd).await;
+    let steps = timeline["steps"].as_array().unwrap().iter();
+    let reasons: Vec<_> = steps
+        .filter(|step| step["step"] == "error")
+        .map(|step| &step["reason"])
+        .collect();
+    assert_eq!(reasons, ["gladia_refused", "gladia_refused"]);
     assert_eq!(app.acme.v2_job(&odd).await["request_params"], Value::Null);
     let later = app.acme.start("later.mp3").await;
     app.acme.wait_until_done(&later).await;

@@ -267,7 +267,10 @@ fn why_not_sent(attempt: &RecordedAttempt) -> Option<StepReason> {
 
 fn why_failed(attempt: &RecordedAttempt) -> Option<JobErrorType> {
     match (attempt.state, attempt.settled_by) {
-        (AttemptState::Refused, _) => Some(JobErrorType::GladiaRefused),
+        // What was to be sent could not be read.
+        (AttemptState::Refused, _) | (AttemptState::NotSent, None) => {
+            Some(JobErrorType::GladiaRefused)
+        }
         (AttemptState::Error, _) => Some(JobErrorType::TranscriptionFailed),
         (AttemptState::Expired, Some(StepReason::Operator)) => Some(JobErrorType::OutcomeUnknown),
         (AttemptState::Expired, _) => Some(JobErrorType::ResultMissing),

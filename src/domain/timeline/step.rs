@@ -71,7 +71,7 @@ pub enum StepReason {
     TooLarge,
     /// One that waits for a second proof.
     Unproven,
-    /// `error`: Gladia refused the request.
+    /// `error`: Gladia refused the request, or what was to be sent could not be read.
     GladiaRefused,
     /// `error`: Gladia failed at it.
     TranscriptionFailed,
@@ -248,7 +248,7 @@ fn not_sent(reason: Option<StepReason>) -> &'static str {
 
 fn failed(reason: Option<StepReason>) -> &'static str {
     match reason {
-        Some(StepReason::GladiaRefused) => "Gladia refused the request. Nothing is billed.",
+        Some(StepReason::GladiaRefused) => "Gladia did not take the request. Nothing is billed.",
         Some(StepReason::TranscriptionFailed) => "Gladia worked on it and failed.",
         Some(StepReason::ResultMissing) => {
             "Gladia accepted it and delivered no result that counts in time."
