@@ -83,15 +83,18 @@ async fn a_key_that_the_json_library_gives_a_meaning_is_a_key_through_every_door
     }
     let sent = app.upstream.jobs().await;
     assert_eq!(sent.len(), ids.len() + 1);
+    let mut with_names = 0;
     for job in &sent {
         let mut body = job["request_body"].clone();
         let metadata = body["custom_metadata"].as_object_mut().unwrap();
         metadata.remove("gladia_gateway_attempt").unwrap();
         if !metadata.is_empty() {
+            with_names += 1;
             assert_eq!(body["custom_metadata"].to_string(), sorted());
             assert_eq!(body["new"].to_string(), format!(r#"{{"{KEY}":"7","x":0}}"#));
         }
     }
+    assert_eq!(with_names, ids.len());
     // It is searched for like any other.
     let path = format!("/v1/transcriptions?metadata[{KEY}]=1");
     let list = app.acme.get(&path).await.expect(200);

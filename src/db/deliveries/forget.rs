@@ -33,8 +33,8 @@ pub async fn forget(conn: &mut PgConnection, kept: Kept, limit: i64) -> sqlx::Re
     .map(|done| done.rows_affected())
 }
 
-/// Deletes lanes of callbacks in which nothing waits and nothing was sent for as long as things are `kept`: `limit` at most. Says how many were
-/// looked at. Lanes of endpoints go with their endpoints.
+/// Deletes lanes of callbacks in which nothing waits and nothing was sent for as long as things are `kept`: `limit` at most. Says
+/// how many were looked at. Lanes of endpoints go with their endpoints.
 ///
 /// # Errors
 /// Where the database does not answer.

@@ -15,8 +15,8 @@ pub struct Forgotten {
     pub has_more: bool,
 }
 
-/// Deletes events that are too old to be `kept`, of `limit` that stand after a position, and notes with the same commit how far their tenants' events
-/// are gone.
+/// Deletes events that are too old to be `kept`, of `limit` that stand after a position, and notes with the same commit how far
+/// their tenants' events are gone.
 ///
 /// An event stays for as long as its job has not ended, or ended lately; as somebody has still to be told of it, or a
 /// delivery shows that somebody was; and as it has no number that it is to get.
