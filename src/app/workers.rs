@@ -52,7 +52,7 @@ pub(super) fn spawn(
         ids: state.ids.clone(),
         worker: worker.clone(),
         send_window: settings.dispatch.send_window,
-        process_now: settings.retention.process_now,
+        process_now: settings.process_now,
         may_claim: watch_public_url(gateway, settings, state)?,
         answers: Answers::new(pool.clone(), tracker.clone()),
     });
@@ -64,7 +64,7 @@ pub(super) fn spawn(
             wakeups.clone(),
             settings.settling.settling_time,
             settings.gladia.gladia_zero_data_retention,
-            settings.retention.process_now,
+            settings.process_now,
             soft.clone(),
         ),
     );
@@ -100,14 +100,14 @@ pub(super) fn spawn(
             keeps_for,
             deletes_at_gladia: settings.retention.retention_deletes_at_gladia
                 && !settings.gladia.gladia_zero_data_retention,
-            process_now: settings.retention.process_now,
+            process_now: settings.process_now,
         };
         gateway.spawn("retain", retention.run(soft.clone()));
     }
     let forgetter = Forgetter {
         pool: pool.clone(),
         keeps_for: settings.retention.event_retention,
-        process_now: settings.retention.process_now,
+        process_now: settings.process_now,
     };
     gateway.spawn("forget", forgetter.run(soft.clone()));
     let handler = WebhookHandler::new(webhooks::Parts {
@@ -228,7 +228,7 @@ fn reconciler(settings: &ServeSettings, state: &AppState) -> Reconciler {
         ids: state.ids.clone(),
         pace,
         first_look_after: pace.first_look_after().or(set),
-        process_now: settings.retention.process_now,
+        process_now: settings.process_now,
     })
 }
 

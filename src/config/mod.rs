@@ -35,6 +35,7 @@ mod webhooks;
 
 use std::ffi::OsString;
 
+use chrono::{DateTime, Utc};
 use clap::{Args, Command, FromArgMatches};
 use url::Url;
 
@@ -108,6 +109,9 @@ pub struct ServeSettings {
     /// Who is told of spans.
     #[command(flatten)]
     pub spans: SpanSettings,
+    /// The process's own clock, by which, too, the time has to be over of what is erased, given up or not to be sent any more.
+    #[arg(skip = Utc::now as fn() -> DateTime<Utc>)]
+    pub process_now: fn() -> DateTime<Utc>,
 }
 
 impl ServeSettings {

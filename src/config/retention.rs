@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use chrono::{DateTime, Utc};
 use clap::{ArgAction, Args};
 
 use super::values::seconds;
@@ -45,8 +44,4 @@ pub struct RetentionSettings {
         value_parser = seconds(60..=3_155_760_000),
     )]
     pub event_retention: Duration,
-
-    /// The process's own clock, by which, too, the time has to be over of what is erased or given up.
-    #[arg(skip = Utc::now as fn() -> DateTime<Utc>)]
-    pub process_now: fn() -> DateTime<Utc>,
 }

@@ -13,6 +13,7 @@ use crate::support::{
     builder::DRAIN,
     callbacks::processing,
     database::{hold_lock, until_statements_wait},
+    deliveries::Endpoint,
     events::{all_told, types_of, wait_until_numbered},
     eventually,
     receiver::{Received, Receiver, Reply},
@@ -56,6 +57,26 @@ impl Busy {
 fn send(app: &Arc<TestApp>, attempt: Uuid, body: String) -> JoinHandle<u16> {
     let app = Arc::clone(app);
     tokio::spawn(async move { app.call_back(attempt, body).await.status })
+}
+
+/// So many callbacks, of which the endpoint is to be told. It has been told of another one.
+async fn callbacks_to_a_lane_that_works(
+    app: &TestApp,
+    endpoint: &Endpoint,
+    count: usize,
+) -> Vec<(Uuid, String)> {
+    let mut callbacks = Vec::new();
+    for nth in 0..=count {
+        let (_, attempt, gladia_id) = processing(app).await;
+        let body = success(&gladia_id, "words");
+        if nth == 0 {
+            app.call_back(attempt.id, body).await;
+            app.wait_for_deliveries(endpoint, &["delivered"]).await;
+        } else {
+            callbacks.push((attempt.id, body));
+        }
+    }
+    callbacks
 }
 
 /// Sends callbacks, each to its attempt, while another one is under way. Returns how they are answered.
@@ -127,18 +148,8 @@ async fn a_shared_commit_numbers_its_events_and_leases_no_more_than_a_lane_takes
     let endpoint = app
         .add_endpoint(&app.acme, &receiver.url(), &["transcription.done"])
         .await;
-    let mut callbacks = Vec::new();
-    for nth in 0..13 {
-        let (_, attempt, gladia_id) = processing(&app).await;
-        let body = success(&gladia_id, "words");
-        if nth == 0 {
-            // The lane has to have worked before anything is leased in it unseen.
-            app.call_back(attempt.id, body).await;
-            app.wait_for_deliveries(&endpoint, &["delivered"]).await;
-        } else {
-            callbacks.push((attempt.id, body));
-        }
-    }
+    // The lane has to have worked before anything is leased in it unseen.
+    let callbacks = callbacks_to_a_lane_that_works(&app, &endpoint, 12).await;
     receiver.reply(Reply::Held(200));
     let answers = send_together(&app, callbacks).await;
     assert_eq!(answers, [200; 12]);
@@ -172,18 +183,8 @@ async fn what_waits_for_a_receiver_is_looked_at_once_for_all_who_share_a_commit(
     let endpoint = app
         .add_endpoint(&app.acme, &receiver.url(), &["transcription.done"])
         .await;
-    let mut callbacks = Vec::new();
-    for nth in 0..40 {
-        let (_, attempt, gladia_id) = processing(&app).await;
-        let body = success(&gladia_id, "words");
-        if nth == 0 {
-            // The lane has to have worked before it is asked how many wait there.
-            app.call_back(attempt.id, body).await;
-            app.wait_for_deliveries(&endpoint, &["delivered"]).await;
-        } else {
-            callbacks.push((attempt.id, body));
-        }
-    }
+    // The lane has to have worked before it is asked how many wait there.
+    let callbacks = callbacks_to_a_lane_that_works(&app, &endpoint, 39).await;
     receiver.reply(Reply::Held(200));
     assert_eq!(send_together(&app, callbacks).await, [200; 39]);
     receiver.release();

@@ -24,8 +24,7 @@ fn set<const CLOCK: usize>(now: DateTime<Utc>) {
 
 /// Gateways whose own wall clock stands.
 fn with_clock<const CLOCK: usize>() -> Builder {
-    let standing: fn(&mut ServeSettings) =
-        |settings| settings.retention.process_now = standing::<CLOCK>;
+    let standing: fn(&mut ServeSettings) = |settings| settings.process_now = standing::<CLOCK>;
     TestApp::builder().tune(standing)
 }
 
@@ -117,7 +116,7 @@ async fn what_a_machine_had_claimed_when_it_was_suspended_is_not_sent() {
     static DAYS: AtomicI64 = AtomicI64::new(20_000);
     let app = TestApp::builder()
         .tune(|settings| {
-            settings.retention.process_now = || {
+            settings.process_now = || {
                 // A day later whenever it is read.
                 let days = i64::from(IS_SUSPENDED.load(Ordering::Relaxed));
                 let days = DAYS.fetch_add(days, Ordering::Relaxed);

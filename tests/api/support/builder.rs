@@ -234,7 +234,7 @@ pub fn settings(values: &BTreeMap<String, String>, tuning: Tuning) -> ServeSetti
     match ServeSettings::from_values(pairs) {
         Ok(mut settings) => {
             settings.settling.monotonic_now = always_later;
-            settings.retention.process_now = || DateTime::<Utc>::MAX_UTC;
+            settings.process_now = || DateTime::<Utc>::MAX_UTC;
             tuning(&mut settings);
             settings
         }
