@@ -92,6 +92,24 @@ async fn what_gladia_failed_at_is_billed_anew_and_its_failure_is_no_surplus() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_list_says_of_each_failed_job_what_its_own_retry_may_cost() {
+    let app = TestApp::start().await;
+    let failed = failed(&app).await;
+    let (missing, ..) = missing(&app).await;
+    for query in ["", "?status=error"] {
+        let path = format!("/v1/transcriptions{query}");
+        let list = app.acme.get(&path).await.expect(200);
+        let costs = list["items"].as_array().unwrap().iter().map(|job| {
+            let cost = &job["error"]["retry"]["may_be_billed_twice"];
+            (job["id"].as_str().unwrap(), cost.as_bool().unwrap())
+        });
+        let costs: Vec<_> = costs.collect();
+        assert_eq!(costs, [(&*missing, true), (&*failed, false)], "{query}");
+    }
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_may_be_billed_twice_needs_the_callers_word() {
     let app = TestApp::start().await;
     let (missing, ..) = missing(&app).await;

@@ -5,7 +5,7 @@
 
 mod counts;
 
-use std::pin::pin;
+use std::{collections::HashSet, pin::pin};
 
 use chrono::{DateTime, Utc};
 use futures_util::{Stream, TryStreamExt};
@@ -13,7 +13,7 @@ use sqlx::{Connection, PgConnection};
 use uuid::Uuid;
 
 use self::counts::{count_error_types, count_statuses, find_oldest, rarest_metadata};
-use super::{Job, JobRow};
+use super::{Job, JobRow, doubt};
 use crate::domain::{
     cursor::Cursor,
     ids::{BatchId, JobId, TenantId},
@@ -48,8 +48,16 @@ pub struct Jobs {
     pub is_cut: bool,
 }
 
-impl Jobs {
-    /// Reads jobs as they come. What is left is passed over when the connection is used again.
+/// Their rows.
+#[derive(Default)]
+pub(super) struct JobRows {
+    rows: Vec<JobRow>,
+    bytes: usize,
+    is_cut: bool,
+}
+
+impl JobRows {
+    /// Reads rows as they come. What is left is passed over when the connection is used again.
     pub(super) async fn read(
         rows: impl Stream<Item = sqlx::Result<JobRow>>,
         most_bytes: usize,
@@ -57,14 +65,38 @@ impl Jobs {
         let mut rows = pin!(rows);
         let mut read = Self::default();
         while let Some(row) = rows.try_next().await? {
-            read.is_cut = read.bytes >= most_bytes && !read.jobs.is_empty();
+            read.is_cut = read.bytes >= most_bytes && !read.rows.is_empty();
             if read.is_cut {
                 break;
             }
             read.bytes += row.bytes();
-            read.jobs.push(row.try_into()?);
+            read.rows.push(row);
         }
         Ok(read)
+    }
+
+    /// The jobs. Where some have failed, one more question is asked for all of them.
+    pub(super) async fn understood(self, conn: &mut PgConnection) -> sqlx::Result<Jobs> {
+        let failed: Vec<Uuid> = self
+            .rows
+            .iter()
+            .filter(|row| row.has_failed())
+            .map(|row| row.id.0)
+            .collect();
+        let in_doubt = if failed.is_empty() {
+            HashSet::new()
+        } else {
+            doubt::those_in_doubt(conn, &failed).await?
+        };
+        let jobs = self.rows.into_iter().map(|row| {
+            let may_have_succeeded = in_doubt.contains(&row.id.0);
+            row.into_job(may_have_succeeded)
+        });
+        Ok(Jobs {
+            jobs: jobs.collect::<sqlx::Result<_>>()?,
+            bytes: self.bytes,
+            is_cut: self.is_cut,
+        })
     }
 }
 
@@ -114,13 +146,14 @@ pub async fn list(
         metadata_keys: filter.metadata.keys().cloned().collect(),
         metadata_values: filter.metadata.values().cloned().collect(),
     };
-    match (filter.batch_id, &asked.error_types, &asked.statuses) {
+    let rows = match (filter.batch_id, &asked.error_types, &asked.statuses) {
         (Some(batch_id), ..) => of_batch(conn, &asked, batch_id).await,
         _ if !filter.metadata.is_empty() => with_metadata(conn, asked).await,
         (None, Some(error_types), _) => of_error_types(conn, &asked, error_types).await,
         (None, None, Some(statuses)) => of_statuses(conn, &asked, statuses).await,
         (None, None, None) => all(conn, &asked).await,
-    }
+    };
+    rows?.understood(conn).await
 }
 
 /// Names for a statement. `None` where nothing is filtered.
@@ -136,7 +169,7 @@ fn names<T>(
 }
 
 /// Along `jobs_list`.
-async fn all(conn: &mut PgConnection, asked: &Asked) -> sqlx::Result<Jobs> {
+async fn all(conn: &mut PgConnection, asked: &Asked) -> sqlx::Result<JobRows> {
     let rows = select_jobs!(
         r#"
         WHERE j.id IN (
@@ -160,7 +193,7 @@ async fn all(conn: &mut PgConnection, asked: &Asked) -> sqlx::Result<Jobs> {
         asked.offset,
     )
     .fetch(conn);
-    Jobs::read(rows, asked.most_bytes).await
+    JobRows::read(rows, asked.most_bytes).await
 }
 
 /// Along `jobs_list_by_status`, for each status by itself: the index is in order only within one.
@@ -168,7 +201,7 @@ async fn of_statuses(
     conn: &mut PgConnection,
     asked: &Asked,
     statuses: &[String],
-) -> sqlx::Result<Jobs> {
+) -> sqlx::Result<JobRows> {
     let rows = select_jobs!(
         r#"
         WHERE j.id IN (
@@ -204,7 +237,7 @@ async fn of_statuses(
         asked.offset,
     )
     .fetch(conn);
-    Jobs::read(rows, asked.most_bytes).await
+    JobRows::read(rows, asked.most_bytes).await
 }
 
 /// Along `jobs_list_by_error`, for each type by itself.
@@ -212,7 +245,7 @@ async fn of_error_types(
     conn: &mut PgConnection,
     asked: &Asked,
     error_types: &[String],
-) -> sqlx::Result<Jobs> {
+) -> sqlx::Result<JobRows> {
     let rows = select_jobs!(
         r#"
         WHERE j.id IN (
@@ -248,11 +281,15 @@ async fn of_error_types(
         asked.offset,
     )
     .fetch(conn);
-    Jobs::read(rows, asked.most_bytes).await
+    JobRows::read(rows, asked.most_bytes).await
 }
 
 /// All of a batch, which is a thousand at most, along `jobs_batch_list`.
-async fn of_batch(conn: &mut PgConnection, asked: &Asked, batch_id: BatchId) -> sqlx::Result<Jobs> {
+async fn of_batch(
+    conn: &mut PgConnection,
+    asked: &Asked,
+    batch_id: BatchId,
+) -> sqlx::Result<JobRows> {
     let rows = select_jobs!(
         r#"
         WHERE j.id IN (
@@ -292,14 +329,14 @@ async fn of_batch(conn: &mut PgConnection, asked: &Asked, batch_id: BatchId) -> 
         asked.offset,
     )
     .fetch(conn);
-    Jobs::read(rows, asked.most_bytes).await
+    JobRows::read(rows, asked.most_bytes).await
 }
 
 /// Along whichever index has the fewest jobs that are asked for.
-async fn with_metadata(conn: &mut PgConnection, mut asked: Asked) -> sqlx::Result<Jobs> {
+async fn with_metadata(conn: &mut PgConnection, mut asked: Asked) -> sqlx::Result<JobRows> {
     // What usage is counted by outlives its jobs: what is older than all that are left is not walked through.
     let Some(oldest) = find_oldest(conn, asked.tenant_id).await? else {
-        return Ok(Jobs::default());
+        return Ok(JobRows::default());
     };
     asked.created_after = asked.created_after.max(Some(oldest));
     if asked.metadata_keys.len() == 1 && asked.statuses.is_none() && asked.error_types.is_none() {
@@ -326,7 +363,7 @@ async fn along_metadata(
     conn: &mut PgConnection,
     mut asked: Asked,
     place: usize,
-) -> sqlx::Result<Jobs> {
+) -> sqlx::Result<JobRows> {
     let key = asked.metadata_keys.swap_remove(place);
     let value = asked.metadata_values.swap_remove(place);
     let mut tx = conn.begin().await?;
@@ -370,7 +407,7 @@ async fn along_metadata(
         asked.offset,
     )
     .fetch(&mut *tx);
-    let jobs = Jobs::read(rows, asked.most_bytes).await?;
+    let rows = JobRows::read(rows, asked.most_bytes).await?;
     tx.commit().await?;
-    Ok(jobs)
+    Ok(rows)
 }
