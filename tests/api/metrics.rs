@@ -221,10 +221,10 @@ async fn the_time_until_callers_know_is_measured_from_the_callback_in_each_way()
     app.finish().await;
 }
 
-/// The metrics of README's table, each with its labels.
+/// The metrics of docs/metrics.md, each with its labels.
 fn documented_metrics() -> Vec<(String, String)> {
-    let readme = std::fs::read_to_string("README.md").unwrap();
-    let rows = readme
+    let documented = std::fs::read_to_string("docs/metrics.md").unwrap();
+    let rows = documented
         .lines()
         .filter(|line| line.starts_with("| `gateway_"));
     rows.flat_map(|row| {

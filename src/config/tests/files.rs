@@ -91,7 +91,7 @@ fn a_value_and_a_file_together_are_refused() {
 }
 
 #[test]
-fn the_example_and_the_readme_list_every_setting() {
+fn the_example_and_the_documentation_list_every_setting() {
     let command = ServeSettings::augment_args(Command::new("serve"));
     let names = command
         .get_arguments()
@@ -101,6 +101,7 @@ fn the_example_and_the_readme_list_every_setting() {
         .collect();
     assert!(names.len() > 40, "{names:?}");
     let example = fs::read_to_string(".env.example").unwrap();
+    let documented = fs::read_to_string("docs/settings.md").unwrap();
     let readme = fs::read_to_string("README.md").unwrap();
     let stands_in_example = |name: &str| {
         let lines = example.lines().map(|line| line.trim_start_matches("# "));
@@ -110,9 +111,23 @@ fn the_example_and_the_readme_list_every_setting() {
     };
     let missing: Vec<_> = names
         .iter()
-        .filter(|name| !stands_in_example(name) || !readme.contains(&format!("| `{name}` |")))
+        .filter(|name| !stands_in_example(name) || !documented.contains(&format!("| `{name}` |")))
         .collect();
     assert_eq!(missing, Vec::<&String>::new());
+    // What the README shows of them is the same.
+    let shown: Vec<_> = readme
+        .lines()
+        .filter(|line| {
+            names
+                .iter()
+                .any(|name| line.starts_with(&format!("| `{name}` |")))
+        })
+        .collect();
+    assert!(shown.len() > 8, "{shown:?}");
+    for line in shown {
+        let same = line.replace("](docs/", "](");
+        assert!(documented.lines().any(|row| row == same), "{line}");
+    }
 }
 
 #[test]
