@@ -183,13 +183,13 @@ async fn read_answer(mut response: Response) -> SubmitOutcome {
 }
 
 /// Whether all that Gladia finds wrong stands in what the gateway adds ([`create_body`]). Where something of the caller's is wrong
-/// as well, that ends its job, whatever becomes of the rest.
+/// as well, or nothing is named, that ends its job, whatever becomes of the rest.
 fn is_about_the_gateway(envelope: &ErrorEnvelope) -> bool {
     let told = match envelope.validation_errors.as_slice() {
         [] => &envelope.sentences,
         errors => errors,
     };
-    told.iter().all(|error| names_what_we_add(error))
+    !told.is_empty() && told.iter().all(|error| names_what_we_add(error))
 }
 
 /// Whether one of class-validator's sentences is about a field that only the gateway sets: it begins with the field, or is about
@@ -270,6 +270,7 @@ mod tests {
             json!([{ "field": "diarization" }]),
         ] {
             assert!(!is_ours(json!(general), errors.clone()), "{errors}");
+            assert!(!is_ours(errors.clone(), Value::Null), "{errors}");
         }
     }
 
