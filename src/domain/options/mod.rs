@@ -61,7 +61,7 @@ pub use spelling::CustomSpellingConfig;
 pub use subtitles::{SubtitlesConfig, SubtitlesFormat, SubtitlesStyle};
 pub use summary::{SummarizationConfig, SummaryType};
 pub use translation::{TranslationConfig, TranslationModel};
-pub use violation::Violation;
+pub use violation::{Violation, pointer_to};
 pub use vocabulary::{CustomVocabulary, CustomVocabularyConfig, VocabularyEntry, VocabularyWord};
 pub use warning::{Warning, WarningCode};
 

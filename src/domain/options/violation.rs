@@ -34,7 +34,8 @@ impl Violation {
 const LONGEST_POINTER: usize = 500;
 
 /// The JSON pointer of these steps.
-pub(super) fn pointer_to(steps: &[&str]) -> String {
+#[must_use]
+pub fn pointer_to(steps: &[&str]) -> String {
     let mut pointer = String::new();
     for step in steps {
         push_step(&mut pointer, step);

@@ -4,7 +4,10 @@ use std::{collections::BTreeMap, io::Read};
 
 use super::{MESSAGE_BYTES, NAME_BYTES, SCALAR_BYTES};
 use crate::{
-    domain::completion::{AddonError, Ending},
+    domain::{
+        completion::{AddonError, Ending},
+        options::pointer_to,
+    },
     gladia::{
         error::tellable,
         json_reader::{JsonError, JsonReader, Kind, Raw},
@@ -95,7 +98,7 @@ impl Contents {
         reader: &mut JsonReader<R>,
         name: &str,
     ) -> Result<(), JsonError> {
-        let pointer = format!("/{name}");
+        let pointer = pointer_to(&[name]);
         let block = match name {
             "metadata" => {
                 let mut durations = Durations::default();

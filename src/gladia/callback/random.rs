@@ -243,6 +243,7 @@ fn check(body: &[u8], shape: Shape, sizes: &[usize]) -> Result<Report, String> {
 fn expected_failures(payload: &Value) -> Vec<AddonError> {
     let mut found = Vec::new();
     for (name, block) in payload.as_object().into_iter().flatten() {
+        let name = name.replace('~', "~0").replace('/', "~1");
         collect(&format!("/{name}"), block, payload::MAX_DEPTH, &mut found);
     }
     if let Some(sentences) = payload.pointer("/transcription/sentences") {

@@ -101,6 +101,15 @@ fn failed_sentences_are_found_inside_the_transcription() {
 }
 
 #[test]
+fn a_failure_s_pointer_leads_to_it_whatever_its_add_on_is_called() {
+    let payload = r#"{"and/or~not":{"results":[{"success":false}]}}"#;
+    let found = addon_errors(payload);
+    assert_eq!(found[0].pointer, "/and~1or~0not/results/0");
+    let payload: serde_json::Value = payload.parse().unwrap();
+    assert!(payload.pointer(&found[0].pointer).is_some());
+}
+
+#[test]
 fn shapes_that_no_add_on_has_are_passed_over() {
     let nested = format!("{}{}", "[".repeat(100_000), "]".repeat(100_000));
     let deep = format!(
