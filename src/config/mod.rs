@@ -109,7 +109,8 @@ pub struct ServeSettings {
     /// Who is told of spans.
     #[command(flatten)]
     pub spans: SpanSettings,
-    /// The process's own clock, by which, too, the time has to be over of what is erased, given up or not to be sent any more.
+    /// The process's wall clock; tests replace it. What the database's clock says is due is erased or given up only if this one says
+    /// so, too; and what is late by this one is not sent any more.
     #[arg(skip = Utc::now as fn() -> DateTime<Utc>)]
     pub process_now: fn() -> DateTime<Utc>,
 }
@@ -127,7 +128,7 @@ impl ServeSettings {
     /// Why Gladia itself, which is reached by https, may refuse the address of its callbacks, and with it every transcription.
     #[must_use]
     pub fn doubt_of_public_url(&self) -> Option<&'static str> {
-        // The simulator, which is not, calls back names that only its own network knows.
+        // The simulator is reached by http, and calls back names that only its own network knows.
         let is_real = self.gladia.gladia_api_url.scheme() == "https";
         self.callback_base()
             .filter(|_| is_real)

@@ -32,7 +32,7 @@ pub struct SettlingSettings {
     #[arg(long, env, value_enum, default_value = "settled")]
     pub resend_unknown: ResendUnknown,
 
-    /// The clock that no step of the database's moves.
+    /// The process's monotonic clock; tests replace it.
     #[arg(skip = Instant::now as fn() -> Instant)]
     pub monotonic_now: fn() -> Instant,
 }

@@ -14,7 +14,7 @@ pub enum AttemptState {
     Submitting,
     /// Gladia has it.
     Accepted,
-    /// It may have reached Gladia. Keeps its slot and waits for its callback.
+    /// It may have reached Gladia. Keeps its slot until the slot's deadline. A callback, a look or an operator settles it.
     Unknown,
     /// It cannot have reached Gladia.
     NotSent,
@@ -24,7 +24,8 @@ pub enum AttemptState {
     Done,
     /// Its failure arrived.
     Error,
-    /// Its slot's deadline passed without any answer.
+    /// Given up: no result that counts came by its slot's deadline, Gladia has it no more or deleted it for us, or an operator decided
+    /// so.
     Expired,
 }
 

@@ -10,8 +10,8 @@ use super::ids::UploadId;
 #[derive(Clone, PartialEq, Eq)]
 pub struct AudioUrl(String);
 
-/// The longest URL that is accepted, in characters. Presigned URLs come close to 2,000.
-const MAX_LENGTH: usize = 8192;
+/// The longest URL that is accepted. Presigned URLs come close to 2,000 bytes.
+const MAX_BYTES: usize = 8192;
 
 impl AudioUrl {
     /// Accepts a caller's text, or says which rule it breaks. The text is kept as it came: a presigned URL must not change.
@@ -19,8 +19,8 @@ impl AudioUrl {
     /// # Errors
     /// The rule, as a sentence.
     pub fn parse(text: &str) -> Result<Self, &'static str> {
-        if text.len() > MAX_LENGTH {
-            return Err("must be at most 8192 characters long");
+        if text.len() > MAX_BYTES {
+            return Err("must be at most 8192 bytes long");
         }
         if text.contains(|c: char| c.is_control() || may_not_stand_in_urls(c)) {
             return Err(
@@ -51,7 +51,7 @@ impl AudioUrl {
     /// Accepts what Gladia accepts: a user name and a password, too.
     #[must_use]
     pub fn as_gladia_takes_it(text: &str) -> Option<Self> {
-        let can_be_kept = text.len() <= MAX_LENGTH && !text.contains(char::is_control);
+        let can_be_kept = text.len() <= MAX_BYTES && !text.contains(char::is_control);
         (is_url_to_gladia(text) && can_be_kept).then(|| Self(text.to_owned()))
     }
 

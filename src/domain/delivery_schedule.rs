@@ -78,7 +78,8 @@ pub struct LaneHealth {
     pub failing_since: Option<DateTime<Utc>>,
     /// The circuit is open until then, and half open afterwards.
     pub open_until: Option<DateTime<Utc>>,
-    /// When something got through last. Instants of a clock that has gone back since stay: by them it is found what it put off.
+    /// When something got through last. Kept even if the clock has gone back since, so that `far_ahead` finds what the wrong clock
+    /// put off.
     pub last_success_at: Option<DateTime<Utc>>,
     /// When something failed last.
     pub last_failure_at: Option<DateTime<Utc>>,

@@ -108,14 +108,14 @@ impl Pace {
 /// How often in a row Gladia has to say that it does not have a job that it had accepted.
 const ABSENCES: u32 = 3;
 
-/// How soon after it was called back Gladia is asked again, where it does not confirm that at once.
-const FIRST_PROOF: Duration = Duration::from_secs(3);
-
-/// Over how long: a replica of Gladia's that lags behind, or a mistake while it deploys, has passed by then.
+/// How long those absences have to last: a replica of Gladia's that lags behind, or a mistake while it deploys, has passed by then.
 pub const ABSENT_FOR: Duration = Duration::from_mins(10);
 
 /// When Gladia is asked again after such an answer: the third comes ten minutes after the first.
 const NEXT_AFTER_ABSENCE: Duration = Duration::from_mins(5);
+
+/// How soon Gladia is asked again after it called back with a success and did not confirm it at once.
+const FIRST_PROOF: Duration = Duration::from_secs(3);
 
 /// Whether a job is taken for lost, given how often in a row it was missing, the last time included, and since when.
 #[must_use]

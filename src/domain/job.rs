@@ -12,7 +12,7 @@ pub enum JobStatus {
     Queued,
     /// An attempt holds a slot and is being sent.
     Submitting,
-    /// An attempt may or may not have reached Gladia. Waits for its callback.
+    /// An attempt may or may not have reached Gladia. Waits for a callback, a look or an operator.
     Unknown,
     /// Gladia has accepted it.
     Processing,
@@ -180,9 +180,9 @@ pub enum StatusReason {
     GladiaBusy,
     /// `queued`: Gladia refuses the gateway's key or what it adds to every job, or wants its account paid first. An operator has to act; the job stays in line.
     GladiaKeyRefused,
-    /// `queued`: it may or may not have reached Gladia, so it is not sent again; its callback decides.
+    /// `queued`: it may or may not have reached Gladia. The gateway finds out, and sends it again only if it provably did not.
     OutcomeUnknown,
-    /// `queued`: it may or may not have reached Gladia, and nothing is left to find out by; an operator decides.
+    /// `queued`: the same, and nothing is left to find out by, or it was sent again too often; an operator decides.
     AwaitingDecision,
     /// `canceled`: it was canceled before anything was sent; nothing is billed.
     CanceledBeforeSubmission,
@@ -241,7 +241,7 @@ pub enum JobErrorType {
     GladiaRefused,
     /// Gladia accepted the job and failed at it.
     TranscriptionFailed,
-    /// Gladia accepted the job and delivered nothing within the time that it works on a job at most.
+    /// Gladia accepted the job, and no result that counts came within the time that it works on a job at most, or it no longer has the job.
     ResultMissing,
     /// It never became known whether the request reached Gladia. It is not sent again by itself, since it may be billed.
     OutcomeUnknown,

@@ -69,7 +69,7 @@ impl GladiaClient {
     }
 }
 
-/// Where a redirect leads. Not from TLS to where there is none: whoever can have a storage answer so would have the gateway read out
+/// Where a redirect leads. Never from https to http: a storage under somebody's control could otherwise make the gateway fetch
 /// what only it can reach, such as a cloud's metadata.
 fn next_hop(from: &Url, response: &Response) -> Result<Url, GladiaError> {
     response

@@ -105,7 +105,8 @@ impl CallbackKeys {
         self.find_signer(CANARY_ANSWER, nonce, answer).is_some()
     }
 
-    /// Whether a token is the one of this attempt. Takes the same time for every wrong one.
+    /// Whether a token is the one of this attempt. Its tag is compared in constant time; a token of another form, or of an unknown
+    /// key, is refused before that.
     #[must_use]
     pub fn verify(&self, attempt: AttemptId, token: &str) -> bool {
         self.find_signer(CALLBACK, attempt.0, token).is_some()
@@ -124,7 +125,7 @@ impl CallbackKeys {
     }
 }
 
-/// The path that callbacks come by.
+/// The address that callbacks come by.
 fn address(public_url: &Url, id: Uuid, token: &str) -> Url {
     let mut url = public_url.clone();
     if let Ok(mut path) = url.path_segments_mut() {

@@ -86,11 +86,6 @@ impl GladiaClient {
         };
         let builder = || calls_once(tls::client_for(&settings.api_url));
         let of_files = |client| calls_once(client).read_timeout(READ_TIMEOUT).build();
-        // A path without its last slash would lose its last segment when joined.
-        let mut base = settings.api_url.clone();
-        if !base.path().ends_with('/') {
-            base.set_path(&format!("{}/", base.path()));
-        }
         let create = builder()
             .default_headers(keyed_headers.clone())
             .pool_max_idle_per_host(0)
@@ -100,7 +95,7 @@ impl GladiaClient {
         #[cfg(any(target_os = "android", target_os = "fuchsia", target_os = "linux"))]
         let create = create.tcp_user_timeout(settings.create_timeout);
         Ok(Self {
-            base,
+            base: settings.api_url.clone(),
             create: create.build()?,
             upload: builder().default_headers(keyed_headers.clone()).build()?,
             keyed: builder()

@@ -159,7 +159,7 @@ impl Event {
     /// The same as one line of JSON.
     ///
     /// # Errors
-    /// None that can happen: every part of it is text.
+    /// None that can happen: every part of it has a spelling in JSON.
     pub fn written(&self, links: &Links) -> serde_json::Result<String> {
         serde_json::to_string(&self.view(links))
     }

@@ -47,7 +47,7 @@ pub enum StepReason {
     GladiaBusy,
     /// `not_sent`: Gladia refuses the gateway's key or what it adds to every job, or wants its account paid first.
     GladiaKeyRefused,
-    /// `not_sent`: the request never left the gateway.
+    /// `not_sent`: the request did not reach Gladia, or nothing at that address takes transcriptions.
     FailedBeforeSending,
     /// `not_sent`, `processing`: a look at Gladia's list told.
     LookUp,
@@ -234,7 +234,7 @@ fn not_sent(reason: Option<StepReason>) -> &'static str {
             "Gladia refuses the gateway's key or what it adds to every job, wants its account paid first, or refuses what this job asks for. It is back in line; an operator may have to act."
         }
         Some(StepReason::FailedBeforeSending) => {
-            "The request never left the gateway. It is back in its place in line, and another attempt follows."
+            "The request did not reach Gladia, or nothing at that address takes transcriptions. It is back in its place in line, and another attempt follows."
         }
         Some(StepReason::LookUp) => {
             "Gladia's list proves that it had not arrived. It is back in its place in line, and another attempt follows."
