@@ -1,13 +1,13 @@
 //! Who may do what: tenants, API keys and their scopes.
 
-use std::{fmt, str::FromStr};
+use std::str::FromStr;
 
 use secrecy::{ExposeSecret, SecretString};
 use sha2::{Digest, Sha256};
 
 use super::{
     ids::{ApiKeyId, TenantId},
-    job::UnknownName,
+    words::names,
 };
 
 /// What an API key may do. Each scope includes the ones before it.
@@ -21,35 +21,12 @@ pub enum Scope {
     Admin,
 }
 
-impl Scope {
+names! {
     /// The name in SQL and on the command line.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Read => "read",
-            Self::Write => "write",
-            Self::Admin => "admin",
-        }
-    }
-}
-
-impl FromStr for Scope {
-    type Err = UnknownName;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        Ok(match text {
-            "read" => Self::Read,
-            "write" => Self::Write,
-            "admin" => Self::Admin,
-            other => return Err(UnknownName(other.to_owned())),
-        })
-    }
-}
-
-impl fmt::Display for Scope {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
-    }
+    Scope:
+    Read = "read",
+    Write = "write",
+    Admin = "admin",
 }
 
 /// Whoever made a request, proven by an API key.

@@ -3,9 +3,9 @@
 //! Gladia bills every create that it accepts and recognises no repetition. So the one question after a create is: may it
 //! be sent again? Each answer to that is a type here.
 
-use std::{fmt, str::FromStr, time::Duration};
+use std::time::Duration;
 
-use super::{job::UnknownName, words::words};
+use super::words::{names, words};
 
 /// Where an attempt is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -29,44 +29,24 @@ pub enum AttemptState {
     Expired,
 }
 
+names! {
+    /// The name in SQL.
+    AttemptState:
+    Submitting = "submitting",
+    Accepted = "accepted",
+    Unknown = "unknown",
+    NotSent = "not_sent",
+    Refused = "refused",
+    Done = "done",
+    Error = "error",
+    Expired = "expired",
+}
+
 impl AttemptState {
     /// Whether something may still come of it.
     #[must_use]
     pub fn is_open(self) -> bool {
         matches!(self, Self::Submitting | Self::Accepted | Self::Unknown)
-    }
-}
-
-impl fmt::Display for AttemptState {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Submitting => "submitting",
-            Self::Accepted => "accepted",
-            Self::Unknown => "unknown",
-            Self::NotSent => "not_sent",
-            Self::Refused => "refused",
-            Self::Done => "done",
-            Self::Error => "error",
-            Self::Expired => "expired",
-        })
-    }
-}
-
-impl FromStr for AttemptState {
-    type Err = UnknownName;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        Ok(match text {
-            "submitting" => Self::Submitting,
-            "accepted" => Self::Accepted,
-            "unknown" => Self::Unknown,
-            "not_sent" => Self::NotSent,
-            "refused" => Self::Refused,
-            "done" => Self::Done,
-            "error" => Self::Error,
-            "expired" => Self::Expired,
-            other => return Err(UnknownName(other.to_owned())),
-        })
     }
 }
 

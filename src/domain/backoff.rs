@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use super::words::names;
+
 /// No rest is longer, whatever Gladia asks for with `Retry-After`.
 pub const LONGEST_PAUSE: Duration = Duration::from_mins(5);
 
@@ -20,18 +22,14 @@ pub enum PauseReason {
     GladiaFailing,
 }
 
-impl PauseReason {
+names! {
     /// The name in SQL and on the command line.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::GladiaUnreachable => "gladia_unreachable",
-            Self::GladiaBusy => "gladia_busy",
-            Self::GladiaKeyRefused => "gladia_key_refused",
-            Self::GladiaRefusesGateway => "gladia_refuses_gateway",
-            Self::GladiaFailing => "gladia_failing",
-        }
-    }
+    PauseReason:
+    GladiaUnreachable = "gladia_unreachable",
+    GladiaBusy = "gladia_busy",
+    GladiaKeyRefused = "gladia_key_refused",
+    GladiaRefusesGateway = "gladia_refuses_gateway",
+    GladiaFailing = "gladia_failing",
 }
 
 /// The pause after the `failures`-th failure in a row: 1 s, 2 s, 4 s, … up to 60 s, times a random factor of 0.75 to 1.25

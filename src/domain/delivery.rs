@@ -1,11 +1,9 @@
 //! An event on its way to one receiver.
 
-use std::str::FromStr;
-
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::job::UnknownName;
+use super::words::names;
 
 /// Where a delivery is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -19,30 +17,12 @@ pub enum DeliveryStatus {
     Dead,
 }
 
-impl DeliveryStatus {
-    /// Every one.
-    pub const ALL: [Self; 3] = [Self::Pending, Self::Delivered, Self::Dead];
-
+names! {
     /// The name in SQL and JSON.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Pending => "pending",
-            Self::Delivered => "delivered",
-            Self::Dead => "dead",
-        }
-    }
-}
-
-impl FromStr for DeliveryStatus {
-    type Err = UnknownName;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        Self::ALL
-            .into_iter()
-            .find(|status| status.as_str() == text)
-            .ok_or_else(|| UnknownName(text.to_owned()))
-    }
+    DeliveryStatus:
+    Pending = "pending",
+    Delivered = "delivered",
+    Dead = "dead",
 }
 
 /// Why a delivery is not tried any more. A stable code.
@@ -63,40 +43,15 @@ pub enum DeadReason {
     TranscriptionDeleted,
 }
 
-impl DeadReason {
-    /// Every one.
-    pub const ALL: [Self; 6] = [
-        Self::Exhausted,
-        Self::Expired,
-        Self::EndpointGone,
-        Self::EndpointDisabled,
-        Self::EndpointDeleted,
-        Self::TranscriptionDeleted,
-    ];
-
+names! {
     /// The name in SQL and JSON.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Exhausted => "exhausted",
-            Self::Expired => "expired",
-            Self::EndpointGone => "endpoint_gone",
-            Self::EndpointDisabled => "endpoint_disabled",
-            Self::EndpointDeleted => "endpoint_deleted",
-            Self::TranscriptionDeleted => "transcription_deleted",
-        }
-    }
-}
-
-impl FromStr for DeadReason {
-    type Err = UnknownName;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        Self::ALL
-            .into_iter()
-            .find(|reason| reason.as_str() == text)
-            .ok_or_else(|| UnknownName(text.to_owned()))
-    }
+    DeadReason:
+    Exhausted = "exhausted",
+    Expired = "expired",
+    EndpointGone = "endpoint_gone",
+    EndpointDisabled = "endpoint_disabled",
+    EndpointDeleted = "endpoint_deleted",
+    TranscriptionDeleted = "transcription_deleted",
 }
 
 /// How a caller wants to be called when its transcription ends: Gladia's `callback_config`.

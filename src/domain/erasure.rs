@@ -1,12 +1,10 @@
 //! The erasure of a transcription, and its receipt.
 
-use std::{fmt, str::FromStr};
-
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::job::UnknownName;
+use super::words::names;
 
 /// Who erased a transcription.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
@@ -18,33 +16,11 @@ pub enum ErasedBy {
     Retention,
 }
 
-impl ErasedBy {
+names! {
     /// The name in SQL and JSON.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Request => "request",
-            Self::Retention => "retention",
-        }
-    }
-}
-
-impl fmt::Display for ErasedBy {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
-    }
-}
-
-impl FromStr for ErasedBy {
-    type Err = UnknownName;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        Ok(match text {
-            "request" => Self::Request,
-            "retention" => Self::Retention,
-            other => return Err(UnknownName(other.to_owned())),
-        })
-    }
+    ErasedBy:
+    Request = "request",
+    Retention = "retention",
 }
 
 /// What became of Gladia's copy. Where Gladia had several, the worst of them.

@@ -1,9 +1,9 @@
 //! A job and its legal moves.
 
-use std::{fmt, str::FromStr};
-
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
+
+use super::words::names;
 
 /// Where a job is, as the database knows it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -24,32 +24,19 @@ pub enum JobStatus {
     Canceled,
 }
 
-/// Every status, in the order of a job's life.
-const ALL: [JobStatus; 7] = [
-    JobStatus::Queued,
-    JobStatus::Submitting,
-    JobStatus::Unknown,
-    JobStatus::Processing,
-    JobStatus::Done,
-    JobStatus::Error,
-    JobStatus::Canceled,
-];
+names! {
+    /// The name in SQL.
+    JobStatus:
+    Queued = "queued",
+    Submitting = "submitting",
+    Unknown = "unknown",
+    Processing = "processing",
+    Done = "done",
+    Error = "error",
+    Canceled = "canceled",
+}
 
 impl JobStatus {
-    /// The name in SQL.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Queued => "queued",
-            Self::Submitting => "submitting",
-            Self::Unknown => "unknown",
-            Self::Processing => "processing",
-            Self::Done => "done",
-            Self::Error => "error",
-            Self::Canceled => "canceled",
-        }
-    }
-
     /// Nothing more is expected to happen by itself.
     #[must_use]
     pub fn is_terminal(self) -> bool {
@@ -86,27 +73,6 @@ impl JobStatus {
     }
 }
 
-impl FromStr for JobStatus {
-    type Err = UnknownName;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        ALL.into_iter()
-            .find(|status| status.as_str() == text)
-            .ok_or_else(|| UnknownName(text.to_owned()))
-    }
-}
-
-impl fmt::Display for JobStatus {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
-    }
-}
-
-/// A name that is none of ours, in a place where only ours can stand.
-#[derive(Debug, thiserror::Error)]
-#[error("no such name: {0}")]
-pub struct UnknownName(pub String);
-
 /// Where a transcription is: `queued` → `processing` → `done` or `error`; or `canceled`.
 ///
 /// `queued` covers everything before Gladia is known to have it; `status_reason` then says more.
@@ -126,45 +92,24 @@ pub enum PublicStatus {
     Canceled,
 }
 
-impl PublicStatus {
-    /// Every one.
-    pub const ALL: [Self; 5] = [
-        Self::Queued,
-        Self::Processing,
-        Self::Done,
-        Self::Error,
-        Self::Canceled,
-    ];
-
+names! {
     /// The name in JSON.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Queued => "queued",
-            Self::Processing => "processing",
-            Self::Done => "done",
-            Self::Error => "error",
-            Self::Canceled => "canceled",
-        }
-    }
+    PublicStatus:
+    Queued = "queued",
+    Processing = "processing",
+    Done = "done",
+    Error = "error",
+    Canceled = "canceled",
+}
 
+impl PublicStatus {
     /// The statuses of the database behind this one.
     #[must_use]
     pub fn internal(self) -> Vec<JobStatus> {
-        ALL.into_iter()
+        JobStatus::ALL
+            .into_iter()
             .filter(|status| status.public() == self)
             .collect()
-    }
-}
-
-impl FromStr for PublicStatus {
-    type Err = UnknownName;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        Self::ALL
-            .into_iter()
-            .find(|status| status.as_str() == text)
-            .ok_or_else(|| UnknownName(text.to_owned()))
     }
 }
 
@@ -190,43 +135,17 @@ pub enum StatusReason {
     CanceledInFlight,
 }
 
-impl StatusReason {
-    const ALL: [Self; 8] = [
-        Self::Submitting,
-        Self::NotSent,
-        Self::GladiaBusy,
-        Self::GladiaKeyRefused,
-        Self::OutcomeUnknown,
-        Self::AwaitingDecision,
-        Self::CanceledBeforeSubmission,
-        Self::CanceledInFlight,
-    ];
-
+names! {
     /// The name in SQL and JSON.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Submitting => "submitting",
-            Self::NotSent => "not_sent",
-            Self::GladiaBusy => "gladia_busy",
-            Self::GladiaKeyRefused => "gladia_key_refused",
-            Self::OutcomeUnknown => "outcome_unknown",
-            Self::AwaitingDecision => "awaiting_decision",
-            Self::CanceledBeforeSubmission => "canceled_before_submission",
-            Self::CanceledInFlight => "canceled_in_flight",
-        }
-    }
-}
-
-impl FromStr for StatusReason {
-    type Err = UnknownName;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        Self::ALL
-            .into_iter()
-            .find(|reason| reason.as_str() == text)
-            .ok_or_else(|| UnknownName(text.to_owned()))
-    }
+    StatusReason:
+    Submitting = "submitting",
+    NotSent = "not_sent",
+    GladiaBusy = "gladia_busy",
+    GladiaKeyRefused = "gladia_key_refused",
+    OutcomeUnknown = "outcome_unknown",
+    AwaitingDecision = "awaiting_decision",
+    CanceledBeforeSubmission = "canceled_before_submission",
+    CanceledInFlight = "canceled_in_flight",
 }
 
 /// What Gladia's codes of failures are between.
@@ -247,26 +166,16 @@ pub enum JobErrorType {
     OutcomeUnknown,
 }
 
-impl JobErrorType {
-    /// Every kind.
-    pub const ALL: [Self; 4] = [
-        Self::GladiaRefused,
-        Self::TranscriptionFailed,
-        Self::ResultMissing,
-        Self::OutcomeUnknown,
-    ];
-
+names! {
     /// The name in SQL and JSON.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::GladiaRefused => "gladia_refused",
-            Self::TranscriptionFailed => "transcription_failed",
-            Self::ResultMissing => "result_missing",
-            Self::OutcomeUnknown => "outcome_unknown",
-        }
-    }
+    JobErrorType:
+    GladiaRefused = "gladia_refused",
+    TranscriptionFailed = "transcription_failed",
+    ResultMissing = "result_missing",
+    OutcomeUnknown = "outcome_unknown",
+}
 
+impl JobErrorType {
     /// The code of such a failure where Gladia's clients read it: Gladia's where it gave one, else the one that says the same of
     /// us.
     #[must_use]
@@ -279,17 +188,6 @@ impl JobErrorType {
                 Self::OutcomeUnknown => 502,
                 Self::ResultMissing => 504,
             })
-    }
-}
-
-impl FromStr for JobErrorType {
-    type Err = UnknownName;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        Self::ALL
-            .into_iter()
-            .find(|kind| kind.as_str() == text)
-            .ok_or_else(|| UnknownName(text.to_owned()))
     }
 }
 
@@ -310,7 +208,7 @@ mod tests {
 
     #[test]
     fn names_survive_the_way_to_sql_and_back() {
-        for status in ALL {
+        for status in JobStatus::ALL {
             assert_eq!(status.as_str().parse::<JobStatus>().unwrap(), status);
         }
         for reason in StatusReason::ALL {
@@ -325,7 +223,7 @@ mod tests {
 
     #[test]
     fn a_done_or_canceled_job_moves_nowhere() {
-        for to in ALL {
+        for to in JobStatus::ALL {
             assert!(!JobStatus::Done.may_become(to));
             assert!(!JobStatus::Canceled.may_become(to));
         }
@@ -333,7 +231,7 @@ mod tests {
 
     #[test]
     fn every_status_before_the_end_leads_to_done() {
-        for from in ALL
+        for from in JobStatus::ALL
             .into_iter()
             .filter(|status| !matches!(status, JobStatus::Done | JobStatus::Canceled))
         {

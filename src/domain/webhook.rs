@@ -1,8 +1,8 @@
 //! What an account webhook says, and what may come of it.
 
-use std::{str::FromStr, time::Duration};
+use std::time::Duration;
 
-use super::{job::UnknownName, words::words};
+use super::words::{names, words};
 
 /// What happened to a job of the account.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -15,17 +15,15 @@ pub enum WebhookEvent {
     Error,
 }
 
-impl WebhookEvent {
+names! {
     /// Gladia's name of it, also the one in SQL.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Created => "transcription.created",
-            Self::Success => "transcription.success",
-            Self::Error => "transcription.error",
-        }
-    }
+    WebhookEvent:
+    Created = "transcription.created",
+    Success = "transcription.success",
+    Error = "transcription.error",
+}
 
+impl WebhookEvent {
     /// How long a message waits before it is handled. What it tells comes another way at the same time, as a rule: in the
     /// create's answer or in the callback. Then there is nothing to ask Gladia for.
     #[must_use]
@@ -34,17 +32,6 @@ impl WebhookEvent {
             Self::Created => Duration::from_secs(5),
             Self::Success | Self::Error => Duration::from_secs(10),
         }
-    }
-}
-
-impl FromStr for WebhookEvent {
-    type Err = UnknownName;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        [Self::Created, Self::Success, Self::Error]
-            .into_iter()
-            .find(|event| event.as_str() == text)
-            .ok_or_else(|| UnknownName(text.to_owned()))
     }
 }
 

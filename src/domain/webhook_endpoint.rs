@@ -1,11 +1,9 @@
 //! Where a tenant wants its events sent.
 
-use std::str::FromStr;
-
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::{delivery::DeadReason, event::PublicEventType, job::UnknownName};
+use super::{delivery::DeadReason, event::PublicEventType, words::names};
 
 /// How many endpoints a tenant may have: each event is looked at for each of them.
 pub const MOST_ENDPOINTS: i64 = 20;
@@ -48,26 +46,11 @@ pub enum EndpointStatus {
     Disabled,
 }
 
-impl EndpointStatus {
+names! {
     /// The name in SQL and JSON.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Enabled => "enabled",
-            Self::Disabled => "disabled",
-        }
-    }
-}
-
-impl FromStr for EndpointStatus {
-    type Err = UnknownName;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        [Self::Enabled, Self::Disabled]
-            .into_iter()
-            .find(|status| status.as_str() == text)
-            .ok_or_else(|| UnknownName(text.to_owned()))
-    }
+    EndpointStatus:
+    Enabled = "enabled",
+    Disabled = "disabled",
 }
 
 /// Why a webhook endpoint is sent nothing. A stable code.
@@ -82,17 +65,15 @@ pub enum DisabledReason {
     Failing,
 }
 
-impl DisabledReason {
+names! {
     /// The name in SQL and JSON.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Request => "request",
-            Self::Gone => "gone",
-            Self::Failing => "failing",
-        }
-    }
+    DisabledReason:
+    Request = "request",
+    Gone = "gone",
+    Failing = "failing",
+}
 
+impl DisabledReason {
     /// What becomes of deliveries that are still to be sent.
     #[must_use]
     pub fn dead_reason(self) -> DeadReason {
@@ -103,31 +84,16 @@ impl DisabledReason {
     }
 }
 
-impl FromStr for DisabledReason {
-    type Err = UnknownName;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        [Self::Request, Self::Gone, Self::Failing]
-            .into_iter()
-            .find(|reason| reason.as_str() == text)
-            .ok_or_else(|| UnknownName(text.to_owned()))
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn names_survive_the_way_to_sql_and_back() {
-        for status in [EndpointStatus::Enabled, EndpointStatus::Disabled] {
+        for status in EndpointStatus::ALL {
             assert_eq!(status.as_str().parse::<EndpointStatus>().unwrap(), status);
         }
-        for reason in [
-            DisabledReason::Request,
-            DisabledReason::Gone,
-            DisabledReason::Failing,
-        ] {
+        for reason in DisabledReason::ALL {
             assert_eq!(reason.as_str().parse::<DisabledReason>().unwrap(), reason);
         }
     }

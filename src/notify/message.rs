@@ -5,7 +5,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use url::Url;
 
-use crate::domain::{delivery::CallbackMethod, ids::TenantId};
+use crate::domain::{delivery::CallbackMethod, ids::TenantId, words::names};
 
 /// What is sent.
 #[derive(Debug, Clone)]
@@ -104,35 +104,17 @@ pub enum SendErrorCode {
     Interrupted,
 }
 
-impl SendErrorCode {
-    /// Every kind.
-    pub const ALL: [Self; 10] = [
-        Self::HttpStatus,
-        Self::Redirect,
-        Self::Timeout,
-        Self::Connection,
-        Self::NameResolution,
-        Self::Tls,
-        Self::AddressRefused,
-        Self::PortRefused,
-        Self::Internal,
-        Self::Interrupted,
-    ];
-
+names! {
     /// The name in SQL and JSON.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::HttpStatus => "http_status",
-            Self::Redirect => "redirect",
-            Self::Timeout => "timeout",
-            Self::Connection => "connection",
-            Self::NameResolution => "name_resolution",
-            Self::Tls => "tls",
-            Self::AddressRefused => "address_refused",
-            Self::PortRefused => "port_refused",
-            Self::Internal => "internal",
-            Self::Interrupted => "interrupted",
-        }
-    }
+    SendErrorCode:
+    HttpStatus = "http_status",
+    Redirect = "redirect",
+    Timeout = "timeout",
+    Connection = "connection",
+    NameResolution = "name_resolution",
+    Tls = "tls",
+    AddressRefused = "address_refused",
+    PortRefused = "port_refused",
+    Internal = "internal",
+    Interrupted = "interrupted",
 }

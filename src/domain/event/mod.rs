@@ -1,8 +1,6 @@
 //! What happens, as the event log has it, and the part of it that others are told ([`public`]).
 
-use std::str::FromStr;
-
-use super::job::UnknownName;
+use super::words::names;
 
 mod public;
 mod view;
@@ -45,42 +43,24 @@ pub enum EventType {
     EndpointTest,
 }
 
-impl EventType {
-    /// Every type, in the order of a job's life.
-    pub const ALL: [Self; 12] = [
-        Self::Queued,
-        Self::Submitting,
-        Self::Requeued,
-        Self::Unknown,
-        Self::Processing,
-        Self::Done,
-        Self::Error,
-        Self::Retried,
-        Self::Canceled,
-        Self::Deleted,
-        Self::EndpointDisabled,
-        Self::EndpointTest,
-    ];
-
+names! {
     /// The name in SQL.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Queued => "transcription.queued",
-            Self::Submitting => "transcription.submitting",
-            Self::Requeued => "transcription.requeued",
-            Self::Unknown => "transcription.unknown",
-            Self::Processing => "transcription.processing",
-            Self::Done => "transcription.done",
-            Self::Error => "transcription.error",
-            Self::Retried => "transcription.retried",
-            Self::Canceled => "transcription.canceled",
-            Self::Deleted => "transcription.deleted",
-            Self::EndpointDisabled => "webhook_endpoint.disabled",
-            Self::EndpointTest => "webhook_endpoint.test",
-        }
-    }
+    EventType:
+    Queued = PublicEventType::Queued.as_str(),
+    Submitting = "transcription.submitting",
+    Requeued = "transcription.requeued",
+    Unknown = "transcription.unknown",
+    Processing = PublicEventType::Processing.as_str(),
+    Done = PublicEventType::Done.as_str(),
+    Error = PublicEventType::Error.as_str(),
+    Retried = "transcription.retried",
+    Canceled = PublicEventType::Canceled.as_str(),
+    Deleted = PublicEventType::Deleted.as_str(),
+    EndpointDisabled = PublicEventType::EndpointDisabled.as_str(),
+    EndpointTest = PublicEventType::EndpointTest.as_str(),
+}
 
+impl EventType {
     /// As others are told. `None`: nothing changes that they see.
     #[must_use]
     pub fn public(self) -> Option<PublicEventType> {
@@ -106,17 +86,6 @@ impl EventType {
             .into_iter()
             .filter(|event| event.public().is_some_and(|kind| kinds.contains(&kind)))
             .collect()
-    }
-}
-
-impl FromStr for EventType {
-    type Err = UnknownName;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        Self::ALL
-            .into_iter()
-            .find(|event| event.as_str() == text)
-            .ok_or_else(|| UnknownName(text.to_owned()))
     }
 }
 

@@ -12,7 +12,7 @@ use uuid::Uuid;
 
 use crate::domain::{
     ids::{EndpointId, JobId, TenantId},
-    job::UnknownName,
+    words::names,
 };
 
 /// What is told of.
@@ -36,34 +36,20 @@ pub enum PublicEventType {
     EndpointTest,
 }
 
-impl PublicEventType {
-    /// Every type.
-    pub const ALL: [Self; 8] = [
-        Self::Queued,
-        Self::Processing,
-        Self::Done,
-        Self::Error,
-        Self::Canceled,
-        Self::Deleted,
-        Self::EndpointDisabled,
-        Self::EndpointTest,
-    ];
-
+names! {
     /// The name in JSON.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Queued => "transcription.queued",
-            Self::Processing => "transcription.processing",
-            Self::Done => "transcription.done",
-            Self::Error => "transcription.error",
-            Self::Canceled => "transcription.canceled",
-            Self::Deleted => "transcription.deleted",
-            Self::EndpointDisabled => "webhook_endpoint.disabled",
-            Self::EndpointTest => "webhook_endpoint.test",
-        }
-    }
+    PublicEventType:
+    Queued = "transcription.queued",
+    Processing = "transcription.processing",
+    Done = "transcription.done",
+    Error = "transcription.error",
+    Canceled = "transcription.canceled",
+    Deleted = "transcription.deleted",
+    EndpointDisabled = "webhook_endpoint.disabled",
+    EndpointTest = "webhook_endpoint.test",
+}
 
+impl PublicEventType {
     /// Whether nothing more is expected of its transcription by itself.
     #[must_use]
     pub fn is_terminal(self) -> bool {
@@ -71,23 +57,6 @@ impl PublicEventType {
             self,
             Self::Done | Self::Error | Self::Canceled | Self::Deleted
         )
-    }
-}
-
-impl FromStr for PublicEventType {
-    type Err = UnknownName;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        Self::ALL
-            .into_iter()
-            .find(|kind| kind.as_str() == text)
-            .ok_or_else(|| UnknownName(text.to_owned()))
-    }
-}
-
-impl fmt::Display for PublicEventType {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
     }
 }
 

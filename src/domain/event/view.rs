@@ -274,6 +274,17 @@ mod tests {
     }
 
     #[test]
+    fn an_event_is_written_under_its_public_name() {
+        for kind in PublicEventType::ALL {
+            let mut told = event(kind, json!({}));
+            if kind.as_str().starts_with("webhook_endpoint.") {
+                told.subject = Subject::Endpoint(EndpointId(uuid::Uuid::nil()));
+            }
+            assert_eq!(read(&told)["type"], kind.as_str());
+        }
+    }
+
+    #[test]
     fn what_another_version_has_written_is_understood_as_far_as_it_goes() {
         let facts = json!({"status": "asleep", "status_reason": "tired", "more": 1});
         let queued = read(&event(PublicEventType::Queued, facts));

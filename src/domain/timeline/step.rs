@@ -1,9 +1,7 @@
 //! A step of a timeline: its code, its reason, and both in words.
 
-use std::str::FromStr;
-
 use super::{DateTime, JobErrorType, Serialize, ToSchema, Utc};
-use crate::domain::job::UnknownName;
+use crate::domain::words::names;
 
 /// What happened. A stable code.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
@@ -91,34 +89,32 @@ pub enum StepReason {
     GivenUp,
 }
 
-/// Reasons that stand in tables.
-pub(super) const RECORDED: [(&str, StepReason); 14] = [
-    ("look_up", StepReason::LookUp),
-    ("webhook", StepReason::Webhook),
-    ("callback", StepReason::Callback),
-    ("operator", StepReason::Operator),
-    ("completed", StepReason::Completed),
-    ("failed", StepReason::Failed),
-    ("superseded", StepReason::Superseded),
-    ("discarded", StepReason::Discarded),
-    ("quarantined", StepReason::Quarantined),
-    ("too_large", StepReason::TooLarge),
-    ("unproven", StepReason::Unproven),
-    ("deleted", StepReason::Deleted),
-    ("already_gone", StepReason::AlreadyGone),
-    ("given_up", StepReason::GivenUp),
-];
-
-impl FromStr for StepReason {
-    type Err = UnknownName;
-
-    /// Reads a code of `attempts.settled_by`, `callbacks.outcome` or `upstream_deletions.outcome`.
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        RECORDED
-            .into_iter()
-            .find_map(|(name, reason)| (name == text).then_some(reason))
-            .ok_or_else(|| UnknownName(text.to_owned()))
-    }
+names! {
+    /// The name in JSON, and in SQL of what stands there.
+    StepReason:
+    GladiaBusy = "gladia_busy",
+    GladiaKeyRefused = "gladia_key_refused",
+    FailedBeforeSending = "failed_before_sending",
+    LookUp = "look_up",
+    Webhook = "webhook",
+    Callback = "callback",
+    Operator = "operator",
+    Completed = "completed",
+    Failed = "failed",
+    Superseded = "superseded",
+    Discarded = "discarded",
+    Quarantined = "quarantined",
+    TooLarge = "too_large",
+    Unproven = "unproven",
+    GladiaRefused = "gladia_refused",
+    TranscriptionFailed = "transcription_failed",
+    ResultMissing = "result_missing",
+    OutcomeUnknown = "outcome_unknown",
+    CanceledBeforeSubmission = "canceled_before_submission",
+    CanceledInFlight = "canceled_in_flight",
+    Deleted = "deleted",
+    AlreadyGone = "already_gone",
+    GivenUp = "given_up",
 }
 
 impl From<JobErrorType> for StepReason {
