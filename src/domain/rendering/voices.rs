@@ -34,10 +34,14 @@ impl Voices {
     pub(super) fn of(speech: &Speech, wanted: &Labels) -> Self {
         let voices: BTreeSet<Voice> = speech.utterances.iter().map(voice).collect();
         let channels: BTreeSet<u32> = voices.iter().filter_map(|(channel, _)| *channel).collect();
+        let mut channels_of: BTreeMap<Option<u32>, usize> = BTreeMap::new();
+        for (_, speaker) in &voices {
+            *channels_of.entry(*speaker).or_default() += 1;
+        }
         let label = |(channel, speaker): Voice| {
             let named = channel.and_then(|number| wanted.channel_names.get(&number));
             // The same number on two channels may be two people.
-            let is_ambiguous = voices.iter().filter(|voice| voice.1 == speaker).count() > 1;
+            let is_ambiguous = channels_of.get(&speaker).is_some_and(|count| *count > 1);
             let by_number = || {
                 let tells = channels.len() > 1 && is_ambiguous;
                 channel.filter(|_| tells).map(|n| numbered("Channel", n))
