@@ -17,9 +17,6 @@ const MOST_MEMBERS: usize = 32;
 /// The flags that have a meaning: sampled, and a trace id that is random.
 const KNOWN_FLAGS: u8 = 0b11;
 
-/// The flag that says that the trace is recorded.
-const SAMPLED: u8 = 0b01;
-
 /// A place in a trace: what goes on later belongs below it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TraceContext {
@@ -91,12 +88,6 @@ impl TraceParent {
     #[must_use]
     pub fn flags(self) -> u8 {
         self.flags
-    }
-
-    /// Whether the trace is recorded.
-    #[must_use]
-    pub fn is_sampled(self) -> bool {
-        self.flags & SAMPLED != 0
     }
 
     /// The trace as logs name it.
@@ -223,9 +214,9 @@ mod tests {
         let parent: TraceParent = PARENT.parse().unwrap();
         assert_eq!(parent.to_string(), PARENT);
         assert_eq!(parent.trace_name(), "0af7651916cd43dd8448eb211c80319c");
-        assert!(parent.is_sampled());
+        assert_eq!(parent.flags(), 1);
         let unsampled = PARENT.replace("-01", "-00");
-        assert!(!unsampled.parse::<TraceParent>().unwrap().is_sampled());
+        assert_eq!(unsampled.parse::<TraceParent>().unwrap().flags(), 0);
         assert_eq!(format!(" {PARENT}\t").parse(), Ok(parent));
     }
 

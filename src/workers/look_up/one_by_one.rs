@@ -18,7 +18,7 @@ use crate::{
         ids::AttemptId,
         settling::{WaitReason, Witness},
     },
-    gladia::{error::GladiaError, list::ListFilter},
+    gladia::list::ListFilter,
 };
 
 /// How many jobs are asked for. More than one would be a surplus; a filter that is ignored gives whatever came last.
@@ -97,7 +97,7 @@ impl LookUp {
         let listed = self.gladia.list(ListFilter::Attempt(id), 0, ASKED_FOR);
         let listed = match listed.await {
             // A list that is asked without the filter may answer all the same.
-            Err(error @ (GladiaError::Refused { .. } | GladiaError::Unexpected(_))) => {
+            Err(error) if !error.is_retryable() => {
                 count(Looked::FilterRefused.as_str());
                 tracing::warn!(%error, attempt.id = %id, "Gladia does not answer what is asked for by metadata; its list is walked through instead, but for attempts that an operator decides on");
                 return Ok(Asked {
