@@ -18,7 +18,7 @@ use url::Url;
 
 use super::{
     client::GladiaClient,
-    error::{ErrorEnvelope, describe_transport, max_error_body_bytes, read_limited, storable},
+    error::{ErrorEnvelope, MAX_ERROR_BODY_BYTES, describe_transport, read_limited},
     guarded_body::{GuardedBody, Leave, SendDeadline},
 };
 use crate::domain::{
@@ -137,7 +137,7 @@ async fn read_answer(mut response: Response) -> SubmitOutcome {
         http_status: Some(status),
         detail: detail.into(),
     };
-    let Some(body) = read_limited(&mut response, max_error_body_bytes()).await else {
+    let Some(body) = read_limited(&mut response, MAX_ERROR_BODY_BYTES).await else {
         return unknown("the answer broke off or was too long");
     };
     if response.status().is_success() {
@@ -221,9 +221,7 @@ fn unknown_property(error: &str) -> Option<&str> {
 /// Gladia's ids are lower-case UUIDs today. Anything short and printable is taken as it is.
 #[must_use]
 pub fn is_plausible_id(id: &str) -> bool {
-    (1..=128).contains(&id.len())
-        && id.bytes().all(|byte| byte.is_ascii_graphic())
-        && storable(id) == id
+    (1..=128).contains(&id.len()) && id.bytes().all(|byte| byte.is_ascii_graphic())
 }
 
 #[cfg(test)]

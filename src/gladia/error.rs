@@ -8,7 +8,7 @@ use serde_json::{Value, value::RawValue};
 use crate::domain::{audio_url::without_queries, plain_json};
 
 /// Error bodies are small; whatever is longer is no envelope.
-const MAX_ERROR_BODY_BYTES: usize = 256 * 1024;
+pub(super) const MAX_ERROR_BODY_BYTES: usize = 256 * 1024;
 
 /// The envelope of every error that Gladia's application answers. An answer without it comes from something in front of
 /// it, and proves nothing.
@@ -262,10 +262,6 @@ pub(super) fn describe_transport(error: &dyn std::error::Error) -> String {
     } else {
         storable(&parts.join(": "))
     }
-}
-
-pub(super) const fn max_error_body_bytes() -> usize {
-    MAX_ERROR_BODY_BYTES
 }
 
 #[cfg(test)]

@@ -14,7 +14,7 @@ use serde_json::json;
 
 use super::{
     client::GladiaClient,
-    error::{GladiaError, describe_transport, max_error_body_bytes, read_limited},
+    error::{GladiaError, MAX_ERROR_BODY_BYTES, describe_transport, read_limited},
 };
 
 /// What Gladia made of a file.
@@ -120,7 +120,7 @@ async fn read_answer(mut response: Response) -> Result<UploadedFile, GladiaError
     if !response.status().is_success() {
         return Err(GladiaError::from_response(response).await);
     }
-    let body = read_limited(&mut response, max_error_body_bytes())
+    let body = read_limited(&mut response, MAX_ERROR_BODY_BYTES)
         .await
         .ok_or_else(|| GladiaError::Unavailable("the answer to the upload broke off".into()))?;
     let file = serde_json::from_slice::<UploadedFile>(&body).map_err(|_| {
