@@ -60,17 +60,6 @@ const CANDIDATES: i64 = 10;
 /// How many attempts are looked through for them, at either end.
 const LOOKED_THROUGH: i64 = 1000;
 
-/// The database's clock.
-///
-/// # Errors
-/// Where the database does not answer.
-pub async fn now(conn: &mut PgConnection) -> sqlx::Result<DateTime<Utc>> {
-    sqlx::query!(r#"SELECT gateway_now() AS "now!""#)
-        .fetch_one(conn)
-        .await
-        .map(|row| row.now)
-}
-
 /// An attempt that is being sent, or of unknown outcome.
 #[derive(Debug, Clone, Copy)]
 pub struct OpenAttempt {

@@ -14,7 +14,7 @@ use serde_json::json;
 
 use super::{
     client::GladiaClient,
-    error::{GladiaError, MAX_ERROR_BODY_BYTES, describe_transport, read_limited},
+    error::{GladiaError, MAX_ERROR_BODY_BYTES, read_limited},
 };
 
 /// What Gladia made of a file.
@@ -88,13 +88,7 @@ impl GladiaClient {
             .multipart(Form::new().part("audio", part))
             .send()
             .await
-            .map_err(|error| {
-                if error.is_timeout() {
-                    GladiaError::Timeout
-                } else {
-                    GladiaError::Unavailable(describe_transport(&error))
-                }
-            })?;
+            .map_err(|error| GladiaError::from_transport(&error))?;
         read_answer(response).await
     }
 

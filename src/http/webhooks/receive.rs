@@ -10,7 +10,7 @@ use axum::{
 };
 
 use crate::{
-    db::{look_ups, pool::in_time, webhooks},
+    db::{clock, pool::in_time, webhooks},
     domain::words::words,
     gladia::{
         webhook::{Envelope, Message, Said, read},
@@ -140,7 +140,7 @@ async fn receive(
         return Err(Refusal::Unverified);
     }
     let mut conn = state.pool.acquire().await?;
-    if !envelope.is_timely(look_ups::now(&mut conn).await?) {
+    if !envelope.is_timely(clock::now(&mut conn).await?) {
         return Err(Refusal::Unverified);
     }
     match read(body) {

@@ -30,6 +30,7 @@ use super::{ERROR_PAUSE, sweep_interval};
 use crate::{
     db::{
         adoption::{Adopted, FoundBy, adopt},
+        clock,
         look_ups::{self, Candidate, UnknownAttempt},
         pool::{Pool, in_time},
         wakeups::Wakeups,
@@ -174,7 +175,7 @@ impl LookUp {
     /// What is unknown at this instant, and what may be a witness.
     async fn list(&self) -> sqlx::Result<(DateTime<Utc>, Vec<UnknownAttempt>, Vec<Candidate>)> {
         let mut conn = self.pool.acquire().await?;
-        let started_at = look_ups::now(&mut conn).await?;
+        let started_at = clock::now(&mut conn).await?;
         let unknown = look_ups::list_unknown(&mut conn).await?;
         let instants: Vec<_> = unknown
             .iter()
