@@ -19,34 +19,17 @@ const OWN: &[&str] = &[
     "custom_metadata",
 ];
 
-/// Puts `extra` over the upstream body, unchecked: an extra option replaces the whole option of the same name.
-///
-/// # Errors
-///
-/// A violation for each name that is the gateway's own; the body is then left as it was.
-pub fn merge_extra(
-    body: &mut Map<String, Value>,
-    extra: &Map<String, Value>,
-) -> Result<(), Vec<Violation>> {
-    let violations: Vec<Violation> = OWN
-        .iter()
-        .filter(|name| extra.contains_key(**name))
-        .map(|name| {
-            let rule = format!(
-                "`{name}` cannot be an extra option: give it at the top of the request, where it is checked."
-            );
-            Violation::new(pointer_to(&["extra_options", name]), rule)
-        })
-        .collect();
-    if !violations.is_empty() {
-        return Err(violations);
-    }
-    body.extend(
-        extra
-            .iter()
-            .map(|(name, value)| (name.clone(), value.clone())),
-    );
-    Ok(())
+/// Finds the extra options whose names are the gateway's own. What else they say is not checked.
+#[must_use]
+pub fn check_extra(extra: &Map<String, Value>) -> Vec<Violation> {
+    let own = OWN.iter().filter(|name| extra.contains_key(**name));
+    own.map(|name| {
+        let rule = format!(
+            "`{name}` cannot be an extra option: give it at the top of the request, where it is checked."
+        );
+        Violation::new(pointer_to(&["extra_options", name]), rule)
+    })
+    .collect()
 }
 
 /// Warns of each extra option (the first fifty): nobody has checked it.

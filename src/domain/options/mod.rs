@@ -48,7 +48,7 @@ use super::{plain_json, receiver_url::ReceiverUrl};
 pub use callback::{CALLBACK_OPTIONS, CallbackConfig, callback_urls};
 pub use check::MOST_VIOLATIONS;
 pub use discontinued::{CodeSwitchingConfig, StructuredDataExtractionConfig};
-pub use extra::{merge_extra, warn_of_extra};
+pub use extra::{check_extra, warn_of_extra};
 pub use languages::{Language, LanguageConfig, TargetLanguage};
 pub use llm::AudioToLlmConfig;
 pub use metadata::{MOST_METADATA_LEVELS, RESERVED_METADATA_KEY, metadata_errors};

@@ -13,7 +13,7 @@ use crate::{
         delivery::Callback,
         options::{
             CallbackConfig, CheckedOptions, OptionsPolicy, TranscriptionOptions, Violation,
-            Warning, callback_urls, merge_extra, warn_of_extra,
+            Warning, callback_urls, check_extra, warn_of_extra,
         },
         receiver_url::ReceiverUrl,
     },
@@ -235,10 +235,7 @@ fn finish(
             Map::new()
         }
     };
-    // On a scratch body: merging reports the names that extra options may not have.
-    if let Err(more) = merge_extra(&mut Map::new(), &extra_options) {
-        violations.extend(more);
-    }
+    violations.extend(check_extra(&extra_options));
     for (pointer, url) in callback_urls(&body) {
         if let Err(refusal) = judge.guard.judge_url(url.url()) {
             let name = pointer.rsplit('/').next().unwrap_or_default();
