@@ -8,7 +8,10 @@ use super::ids::UploadId;
 
 /// An absolute http(s) URL that Gladia can be asked to fetch.
 #[derive(Clone, PartialEq, Eq)]
-pub struct AudioUrl(String);
+pub struct AudioUrl {
+    text: String,
+    url: Url,
+}
 
 /// The longest URL that is accepted. Presigned URLs come close to 2,000 bytes.
 const MAX_BYTES: usize = 8192;
@@ -45,49 +48,53 @@ impl AudioUrl {
                 "must not contain a user name or password: they would reach logs on the way. Use a presigned URL",
             );
         }
-        Ok(Self(text.to_owned()))
+        Ok(Self {
+            text: text.to_owned(),
+            url,
+        })
     }
 
     /// Accepts what Gladia accepts: a user name and a password, too.
     #[must_use]
     pub fn as_gladia_takes_it(text: &str) -> Option<Self> {
         let can_be_kept = text.len() <= MAX_BYTES && !text.contains(char::is_control);
-        (is_url_to_gladia(text) && can_be_kept).then(|| Self(text.to_owned()))
+        let url = url_to_gladia(text).filter(|_| can_be_kept)?;
+        Some(Self {
+            text: text.to_owned(),
+            url,
+        })
     }
 
     /// The upload that an address of ours names, whatever host we are known by: it ends in `/file/` and an id.
     #[must_use]
     pub fn upload_id(&self) -> Option<UploadId> {
-        let url = self.parsed()?;
-        let (before, id) = url.path().rsplit_once('/')?;
-        let names_a_file = before.ends_with("/file") && url.query().is_none();
+        let (before, id) = self.url.path().rsplit_once('/')?;
+        let names_a_file = before.ends_with("/file") && self.url.query().is_none();
         names_a_file.then(|| id.parse().ok()).flatten()
     }
 
     /// The URL as it came.
     #[must_use]
     pub fn as_str(&self) -> &str {
-        &self.0
+        &self.text
     }
 
-    /// The URL in its parts. There is always one: it parsed before.
+    /// The URL in its parts.
     #[must_use]
-    pub fn parsed(&self) -> Option<Url> {
-        Url::parse(&self.0).ok()
+    pub fn url(&self) -> &Url {
+        &self.url
     }
 
     /// Whether the URL stands on the same scheme, host and port as `base`.
     #[must_use]
     pub fn is_on_origin_of(&self, base: &Url) -> bool {
-        self.parsed()
-            .is_some_and(|url| url.origin() == base.origin())
+        self.url.origin() == base.origin()
     }
 
     /// The host, in lower case and without the dot that a full name may end with: both spellings lead to one place.
     #[must_use]
     pub fn host(&self) -> String {
-        let url = self.parsed();
-        let host = url.as_ref().and_then(Url::host_str).unwrap_or_default();
+        let host = self.url.host_str().unwrap_or_default();
         host.strip_suffix('.').unwrap_or(host).to_owned()
     }
 }
@@ -96,9 +103,14 @@ impl AudioUrl {
 /// for hosts and lengths; those may be switched off, so they are left to it.
 #[must_use]
 pub fn is_url_to_gladia(text: &str) -> bool {
-    !text.contains(may_not_stand_in_urls)
-        && is_written_out(text)
-        && Url::parse(text).is_ok_and(|url| url.has_host())
+    url_to_gladia(text).is_some()
+}
+
+fn url_to_gladia(text: &str) -> Option<Url> {
+    if text.contains(may_not_stand_in_urls) || !is_written_out(text) {
+        return None;
+    }
+    Url::parse(text).ok().filter(Url::has_host)
 }
 
 /// Whether a character makes a text no URL to Gladia, wherever it stands.
@@ -122,7 +134,7 @@ fn is_written_out(text: &str) -> bool {
 /// Query strings carry signatures, so they are left out wherever a URL is printed.
 impl fmt::Debug for AudioUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.0.split(['?', '#']).next().unwrap_or_default())
+        f.write_str(self.text.split(['?', '#']).next().unwrap_or_default())
     }
 }
 

@@ -35,18 +35,16 @@ pub fn review_link(
     plan: Plan,
     now: DateTime<Utc>,
 ) -> Vec<Warning> {
-    let Some(url) = audio_url.parsed() else {
-        return Vec::new();
-    };
+    let url = audio_url.url();
     [
-        is_out_of_reach(&url)
+        is_out_of_reach(url)
             .then(|| reach_warning(field))
-            .or_else(|| host_warning(field, &url)),
+            .or_else(|| host_warning(field, url)),
         (audio_url.as_str().encode_utf16().count() > MOST_CHARACTERS)
             .then(|| length_warning(field)),
-        expiry_warning(field, &url, now),
+        expiry_warning(field, url, now),
         is_youtube(&audio_url.host()).then(|| youtube_warning(field, plan)),
-        extension(&url).and_then(|extension| format_warning(field, &extension)),
+        extension(url).and_then(|extension| format_warning(field, &extension)),
     ]
     .into_iter()
     .flatten()

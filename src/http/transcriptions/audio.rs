@@ -142,9 +142,7 @@ pub fn warnings_of_link(
 
 /// Whether a URL says until when it can be fetched: then it depends on the time what may go wrong.
 pub fn says_until_when(audio_url: &AudioUrl) -> bool {
-    audio_url
-        .parsed()
-        .is_some_and(|url| presigned_url::expires_at(&url).is_some())
+    presigned_url::expires_at(audio_url.url()).is_some()
 }
 
 fn is_gladias(state: &AppState, audio_url: &AudioUrl) -> bool {
@@ -197,8 +195,7 @@ fn is_gladias_host(host: &str) -> bool {
 /// Whether Gladia has put a recording there for everybody. Whatever else may be on that host, now or later, is somebody's. An
 /// escape may mean another path to others than to us.
 fn is_sample(audio_url: &AudioUrl) -> bool {
-    let url = audio_url.parsed();
-    let path = url.as_ref().map(Url::path).unwrap_or_default();
+    let path = audio_url.url().path();
     audio_url.host() == SAMPLES_HOST && path.starts_with(SAMPLES_FOLDER) && !path.contains('%')
 }
 
