@@ -32,7 +32,7 @@ impl IdempotencyKey {
     /// own key is like it, since it is not ASCII.
     #[must_use]
     pub fn of_create(api_key_id: ApiKeyId, client: &[u8], body: &[u8]) -> (Self, Fingerprint) {
-        let mut parts = Parts::of(Operation::CreateAgain);
+        let mut parts = Parts::of(Operation::CreatePreRecorded);
         parts.add(api_key_id.0.as_bytes());
         parts.add(client);
         parts.add(body);
@@ -58,7 +58,7 @@ pub enum Operation {
     /// `POST /v1/batches`.
     CreateBatch,
     /// `POST /v2/pre-recorded`.
-    CreateAgain,
+    CreatePreRecorded,
 }
 
 impl Operation {
@@ -67,7 +67,8 @@ impl Operation {
             Self::CreateTranscription => "create_transcription",
             Self::CreateTranscriptionFromFile => "create_transcription_from_file",
             Self::CreateBatch => "create_batch",
-            Self::CreateAgain => "create_again",
+            // Hashed into keys that are stored, so it stays as it is.
+            Self::CreatePreRecorded => "create_again",
         }
     }
 }
