@@ -5,7 +5,7 @@ use metrics::counter;
 
 use crate::{
     db::{callbacks::CallbackOutcome, upstream_deletions::DeletionOutcome},
-    domain::{attempt::SubmitOutcome, settling::WaitReason, webhook::WebhookOutcome},
+    domain::{attempt::SubmitOutcome, settling::UnknownReason, webhook::WebhookOutcome},
     http::{callbacks, overload::Overload, webhooks},
     workers::{deliver, erase, look_up, reconcile},
 };
@@ -46,7 +46,7 @@ const LABELED: [(&str, &str, &[&[&str]]); 10] = [
     (
         "gateway_look_ups_total",
         "outcome",
-        &[look_up::Looked::WORDS, WaitReason::WORDS],
+        &[look_up::Looked::WORDS, UnknownReason::WORDS],
     ),
     (
         "gateway_reconciled_total",

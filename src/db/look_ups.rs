@@ -7,7 +7,7 @@ use sqlx::{Connection, PgConnection};
 
 use super::attempts::{Locked, await_decision, finish, lock, requeue};
 use crate::domain::{
-    attempt::AttemptState, ids::AttemptId, job::StatusReason, settling::WaitReason,
+    attempt::AttemptState, ids::AttemptId, job::StatusReason, settling::UnknownReason,
 };
 
 /// An attempt of unknown outcome.
@@ -265,7 +265,7 @@ pub async fn list_news(
 pub async fn note_absence(
     conn: &mut PgConnection,
     attempt: &UnknownAttempt,
-    waits_for: Option<WaitReason>,
+    waits_for: Option<UnknownReason>,
     next_look_in: Duration,
 ) -> sqlx::Result<bool> {
     sqlx::query!(
@@ -280,7 +280,7 @@ pub async fn note_absence(
         ",
         attempt.id.0,
         attempt.looks,
-        waits_for.map(WaitReason::as_str),
+        waits_for.map(UnknownReason::as_str),
         next_look_in.as_secs_f64(),
     )
     .execute(conn)
@@ -338,7 +338,7 @@ pub async fn leave_to_operator(
     let Some(locked) = lock_current(&mut tx, attempt).await? else {
         return Ok(false);
     };
-    let waits_for = is_there.then_some(WaitReason::AwaitingDecision);
+    let waits_for = is_there.then_some(UnknownReason::AwaitingDecision);
     note_absence(&mut tx, attempt, waits_for, next_look_in).await?;
     await_decision(&mut tx, attempt.id, locked.job_id).await?;
     tx.commit().await?;

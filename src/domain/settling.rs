@@ -73,7 +73,7 @@ pub fn absences_apart(settling_time: Duration) -> Duration {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Judgement {
     /// It does not count.
-    Wait(WaitReason),
+    Wait(UnknownReason),
     /// It counts; one more is needed.
     Count,
     /// The attempt did not reach Gladia.
@@ -82,7 +82,7 @@ pub enum Judgement {
 
 /// Why an unknown attempt is not settled yet. A stable code.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum WaitReason {
+pub enum UnknownReason {
     /// Its time is not up.
     Settling,
     /// Nothing that was accepted later proves that the list is complete.
@@ -95,7 +95,7 @@ pub enum WaitReason {
     AwaitingDecision,
 }
 
-impl WaitReason {
+impl UnknownReason {
     words! {
         /// The name in SQL and JSON.
         as_str(self):
@@ -111,15 +111,15 @@ impl WaitReason {
 #[must_use]
 pub fn judge(absence: &Absence, settling_time: Duration) -> Judgement {
     if !absence.counts_in(settling_time).is_zero() {
-        return Judgement::Wait(WaitReason::Settling);
+        return Judgement::Wait(UnknownReason::Settling);
     }
     match absence.witness {
         Witness::Seen => {}
-        Witness::Missed => return Judgement::Wait(WaitReason::ListBehind),
+        Witness::Missed => return Judgement::Wait(UnknownReason::ListBehind),
         Witness::CannotCome
             if absence.is_oldest && absence.since_send_until >= settling_time * WITHOUT_WITNESS => {
         }
-        Witness::MayCome | Witness::CannotCome => return Judgement::Wait(WaitReason::NoWitness),
+        Witness::MayCome | Witness::CannotCome => return Judgement::Wait(UnknownReason::NoWitness),
     }
     if absence.absences + 1 >= ABSENCES {
         Judgement::NotSent
@@ -156,16 +156,16 @@ mod tests {
         let judged = |seconds, witness| judge(&absence(seconds, witness), SETTLING);
         assert_eq!(
             judged(59, Witness::Seen),
-            Judgement::Wait(WaitReason::Settling)
+            Judgement::Wait(UnknownReason::Settling)
         );
         assert_eq!(judged(60, Witness::Seen), Judgement::NotSent);
         assert_eq!(
             judged(6000, Witness::Missed),
-            Judgement::Wait(WaitReason::ListBehind)
+            Judgement::Wait(UnknownReason::ListBehind)
         );
         assert_eq!(
             judged(6000, Witness::MayCome),
-            Judgement::Wait(WaitReason::NoWitness)
+            Judgement::Wait(UnknownReason::NoWitness)
         );
     }
 
@@ -194,7 +194,7 @@ mod tests {
         };
         assert_eq!(
             judge(&second(14), SETTLING),
-            Judgement::Wait(WaitReason::Settling)
+            Judgement::Wait(UnknownReason::Settling)
         );
         assert_eq!(second(14).counts_in(SETTLING), Duration::from_secs(1));
         assert_eq!(judge(&second(15), SETTLING), Judgement::NotSent);
@@ -206,7 +206,7 @@ mod tests {
         assert_eq!(judge(&late, SETTLING), Judgement::NotSent);
         assert_eq!(
             judge(&absence(599, Witness::CannotCome), SETTLING),
-            Judgement::Wait(WaitReason::NoWitness)
+            Judgement::Wait(UnknownReason::NoWitness)
         );
         let younger = Absence {
             is_oldest: false,
@@ -214,7 +214,7 @@ mod tests {
         };
         assert_eq!(
             judge(&younger, SETTLING),
-            Judgement::Wait(WaitReason::NoWitness)
+            Judgement::Wait(UnknownReason::NoWitness)
         );
     }
 }

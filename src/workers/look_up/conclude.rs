@@ -9,7 +9,7 @@ use crate::{
     crash_points::CrashPoint,
     db::look_ups::{self, UnknownAttempt},
     domain::settling::{
-        Absence, Judgement, WITHOUT_WITNESS, WaitReason, Witness, absences_apart, judge,
+        Absence, Judgement, UnknownReason, WITHOUT_WITNESS, Witness, absences_apart, judge,
         may_be_sent_again,
     },
 };
@@ -43,7 +43,7 @@ impl LookUp {
         };
         let mut conn = self.pool.acquire().await?;
         let outcome = match judge(&absence, self.settling_time) {
-            Judgement::Wait(reason @ WaitReason::Settling) => {
+            Judgement::Wait(reason @ UnknownReason::Settling) => {
                 let rest = absence.counts_in(self.settling_time);
                 look_ups::note_absence(&mut conn, attempt, Some(reason), rest).await?;
                 reason.as_str()
@@ -83,7 +83,7 @@ impl LookUp {
             Judgement::NotSent => {
                 look_ups::leave_to_operator(&mut conn, attempt, false, NEXT_AFTER_DECISION).await?;
                 tracing::warn!(attempt.id = %attempt.id, attempt.resends, "Attempt {} was not found at Gladia; whether to send it again is left to an operator", attempt.id);
-                WaitReason::AwaitingDecision.as_str()
+                UnknownReason::AwaitingDecision.as_str()
             }
         };
         count(outcome);

@@ -35,7 +35,7 @@ use crate::{
         pool::{Pool, in_time},
         wakeups::Wakeups,
     },
-    domain::{ids::AttemptId, settling::WaitReason, words::words},
+    domain::{ids::AttemptId, settling::UnknownReason, words::words},
     gladia::{client::GladiaClient, error::GladiaError, list::ListedJob},
 };
 
@@ -288,10 +288,10 @@ impl LookUp {
         let mut conn = self.pool.acquire().await?;
         for attempt in look_ups::list_unknown(&mut conn).await? {
             let (reason, rest) = if attempt.is_left_to_operator() {
-                (WaitReason::AwaitingDecision, NEXT_AFTER_DECISION)
+                (UnknownReason::AwaitingDecision, NEXT_AFTER_DECISION)
             } else {
                 (
-                    WaitReason::ListUnavailable,
+                    UnknownReason::ListUnavailable,
                     self.rest(&attempt, Duration::ZERO),
                 )
             };

@@ -16,7 +16,7 @@ use crate::{
     },
     domain::{
         ids::AttemptId,
-        settling::{WaitReason, Witness},
+        settling::{UnknownReason, Witness},
     },
     gladia::list::ListFilter,
 };
@@ -47,7 +47,7 @@ impl LookUp {
             let asked = self.ask_for(attempt.id).await?;
             in_time(self.adopt_found(&asked.found)).await?;
             let mut conn = self.pool.acquire().await?;
-            let waits_for = Some(WaitReason::AwaitingDecision);
+            let waits_for = Some(UnknownReason::AwaitingDecision);
             let noting =
                 look_ups::note_absence(&mut conn, &attempt, waits_for, NEXT_AFTER_DECISION);
             in_time(noting).await?;
