@@ -48,8 +48,8 @@ pub struct SimulateArgs {
     max_queued: usize,
 
     /// Whether audio is fetched from, and callbacks are sent to, loopback and private addresses
-    #[arg(long, env = "SIMULATOR_ALLOW_LOOPBACK", default_value_t = true, action = clap::ArgAction::Set, num_args = 0..=1, default_missing_value = "true", value_name = "BOOL")]
-    allow_loopback: bool,
+    #[arg(long = "allow-loopback", env = "SIMULATOR_ALLOW_LOOPBACK", default_value_t = true, action = clap::ArgAction::Set, num_args = 0..=1, default_missing_value = "true", value_name = "BOOL")]
+    allow_private: bool,
 
     /// Where the account's webhook sends events about every job
     #[arg(
@@ -109,7 +109,7 @@ impl SimulateArgs {
             public_url: self.public_url,
             max_running: self.max_running,
             max_queued: self.max_queued,
-            allow_loopback: self.allow_loopback,
+            allow_private: self.allow_private,
             webhook,
             strict_options: self.strict_options,
             zero_data_retention: self.zero_data_retention,

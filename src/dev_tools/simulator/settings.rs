@@ -27,7 +27,7 @@ pub struct SimulatorSettings {
     /// Jobs that may wait behind those that run; more are refused with 429.
     pub max_queued: usize,
     /// Whether loopback and private addresses are fetched from and called back.
-    pub allow_loopback: bool,
+    pub allow_private: bool,
     /// The account's webhook, told about every job.
     pub webhook: Option<WebhookSettings>,
     /// Whether unknown and discontinued options are refused rather than ignored.
@@ -63,7 +63,7 @@ impl Default for SimulatorSettings {
             public_url: None,
             max_running: 25,
             max_queued: 300,
-            allow_loopback: true,
+            allow_private: true,
             webhook: None,
             strict_options: false,
             callback_attempts: 5,

@@ -134,7 +134,7 @@ impl State {
         let script = settings.script.clone().unwrap_or_default();
         Ok(Self {
             script: script.or(Script::bundled()),
-            http: guard::client(settings.allow_loopback)?,
+            http: guard::client(settings.allow_private)?,
             store: Mutex::new(Store::empty(&settings)),
             settings,
             public_url,

@@ -159,7 +159,7 @@ impl Letter {
     }
 
     async fn send(&self, state: &Arc<State>, attempt: u32, shape: Shape) -> CallbackRecord {
-        let answer = if !state.settings.allow_loopback && guard::refuses(&self.target.url) {
+        let answer = if !state.settings.allow_private && guard::refuses(&self.target.url) {
             Err("the address is not public".to_owned())
         } else {
             let method = if self.target.put {

@@ -23,7 +23,7 @@ pub(in crate::dev_tools::simulator) async fn audio(
     url: &Url,
 ) -> Result<StoredFile, FetchError> {
     let download = |error: &dyn std::fmt::Display| FetchError::Download(error.to_string());
-    if !state.settings.allow_loopback && guard::refuses(url) {
+    if !state.settings.allow_private && guard::refuses(url) {
         return Err(download(&"the address is not public"));
     }
     let mut response = state

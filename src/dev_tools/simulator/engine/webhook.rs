@@ -24,7 +24,7 @@ pub(super) fn tell(state: &Arc<State>, event: &'static str, id: Uuid) {
 }
 
 async fn send(state: &State, webhook: &WebhookSettings, event: &str, id: Uuid) {
-    if !state.settings.allow_loopback && guard::refuses(&webhook.url) {
+    if !state.settings.allow_private && guard::refuses(&webhook.url) {
         tracing::warn!("The simulator's webhook address is not public, so nothing is sent to it");
         return;
     }

@@ -194,7 +194,7 @@ async fn audio_that_cannot_be_fetched_ends_the_job_in_error() {
 #[tokio::test]
 async fn private_addresses_are_not_fetched_from_unless_they_are_allowed() {
     let api = Api::start(SimulatorSettings {
-        allow_loopback: false,
+        allow_private: false,
         ..quick()
     })
     .await;
