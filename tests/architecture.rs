@@ -96,7 +96,7 @@ const MAY_IMPORT: [(&str, &[&str]); 19] = [
     ("feed", &["db", "domain"]),
     ("db", &["crash_points", "domain", "turns"]),
     ("gladia", &["crash_points", "domain", "tls"]),
-    ("notify", &["domain", "tls"]),
+    ("notify", &["domain", "tls", "turns"]),
     ("domain", &[]),
     // Settings are parsed into the types of those whom they are for.
     (

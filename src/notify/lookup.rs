@@ -8,22 +8,21 @@ use std::{
 };
 
 use futures_util::future::BoxFuture;
-use tokio::time::{Instant, sleep};
 
-use crate::domain::{
-    ids::TenantId,
-    shares::{SharedPlace, Shares},
+use crate::{
+    domain::ids::TenantId,
+    turns::{NoTurn, Turns},
 };
 
 /// How many names are looked up at once. The system's resolver blocks a thread for each, for half a minute where a name's
 /// servers are silent; there are 512 such threads, and other work needs some.
 const LOOKUPS_AT_ONCE: usize = 256;
 
-/// How long a lookup waits for its turn.
+/// How long a lookup waits for its turn. Not for long: whoever waits holds a place of another kind.
 const PATIENCE: Duration = Duration::from_secs(3);
 
-/// How long between two looks whether it is its turn.
-const PAUSE: Duration = Duration::from_millis(20);
+/// How many wait at most is bounded by those places.
+const MOST_WAITING: usize = usize::MAX;
 
 /// Looks names up. Tests bring their own.
 pub trait Lookup: fmt::Debug + Send + Sync {
@@ -54,7 +53,7 @@ pub type Ask = fn(&str) -> io::Result<Vec<IpAddr>>;
 /// A tenant whose names have silent servers holds up to half of what may be under way, and others find the rest free.
 #[derive(Debug)]
 pub struct SystemLookup {
-    places: Shares,
+    turns: Turns,
     ask: Ask,
     patience: Duration,
 }
@@ -70,7 +69,7 @@ impl SystemLookup {
     #[must_use]
     pub fn new(at_once: usize, ask: Ask, patience: Duration) -> Self {
         Self {
-            places: Shares::new(at_once),
+            turns: Turns::new(at_once, MOST_WAITING),
             ask,
             patience,
         }
@@ -82,35 +81,20 @@ fn ask_system(name: &str) -> io::Result<Vec<IpAddr>> {
     Ok(addresses.map(|address| address.ip()).collect())
 }
 
-/// Waits for a place, but not for long: whoever waits holds a place of another kind.
-async fn take_place(
-    places: &Shares,
-    tenant_id: TenantId,
-    patience: Duration,
-) -> Result<SharedPlace, LookupError> {
-    let deadline = Instant::now() + patience;
-    loop {
-        match places.take(tenant_id) {
-            Ok(place) => return Ok(place),
-            Err(_) if Instant::now() >= deadline => return Err(LookupError::Busy),
-            Err(_) => sleep(PAUSE).await,
-        }
-    }
-}
-
 impl Lookup for SystemLookup {
     fn look_up(
         &self,
         name: &str,
         tenant_id: TenantId,
     ) -> BoxFuture<'static, Result<Vec<IpAddr>, LookupError>> {
-        let (places, name) = (self.places.clone(), name.to_owned());
+        let (turns, name) = (self.turns.clone(), name.to_owned());
         let (ask, patience) = (self.ask, self.patience);
         Box::pin(async move {
-            let place = take_place(&places, tenant_id, patience).await?;
+            let turn = turns.enter(Some(tenant_id), |_| patience).await;
+            let turn = turn.map_err(|NoTurn| LookupError::Busy)?;
             let looked_up = tokio::task::spawn_blocking(move || {
                 // Held until the thread is free again: nobody may be waiting for it any more.
-                let _place = place;
+                let _turn = turn;
                 ask(&name)
             });
             let looked_up = looked_up.await;

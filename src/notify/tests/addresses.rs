@@ -257,6 +257,21 @@ async fn a_tenant_whose_names_have_silent_servers_keeps_nobody_from_looking_up_t
     assert_eq!(looked_up, 2);
 }
 
+#[tokio::test]
+async fn a_tenant_s_names_are_looked_up_one_after_the_other_where_it_may_look_up_one_at_once() {
+    let ask = |_: &str| {
+        std::thread::sleep(Duration::from_millis(20));
+        Ok(vec![Ipv4Addr::LOCALHOST.into()])
+    };
+    let lookup = SystemLookup::new(2, ask, Duration::from_mins(1));
+    let tenant_id = TenantId(Uuid::from_u128(1));
+    let names = ["a.example", "b.example", "c.example"];
+    let looked_up = names.map(|name| lookup.look_up(name, tenant_id));
+    for addresses in futures_util::future::join_all(looked_up).await {
+        assert_eq!(addresses.unwrap(), [Ipv4Addr::LOCALHOST]);
+    }
+}
+
 /// Runs a test again in a process of its own, whose environment names a proxy that does not exist.
 #[test]
 fn proxies_of_the_environment_are_not_asked() {
