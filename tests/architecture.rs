@@ -180,6 +180,15 @@ fn forbidden_sql(source: &Source) -> Option<String> {
     (source.speaks_sql && !allowed).then(|| format!("{}: SQL stands in `db` alone", source.path))
 }
 
+/// Whether a handler holds a connection by itself and leaves it to the pool, which asks Postgres about it: another way there for
+/// each request.
+fn unreturned_connections(path: &str, text: &str) -> Option<String> {
+    let held = text.matches(".conn().await").count();
+    let put_back = text.matches(".put_back").count();
+    (path.starts_with("http/") && held > put_back)
+        .then(|| format!("{path}: use `with_conn`, which puts the connection back"))
+}
+
 /// Whether a file is too long to be read in one go.
 fn too_long(source: &Source) -> Option<String> {
     (source.lines > MOST_LINES).then(|| format!("{}: {} lines", source.path, source.lines))
@@ -240,6 +249,15 @@ fn imports_point_down() {
 #[test]
 fn sql_stands_in_db() {
     let found: Vec<String> = source::all().iter().filter_map(forbidden_sql).collect();
+    assert_none(&found);
+}
+
+#[test]
+fn handlers_put_connections_back() {
+    let found: Vec<String> = source::texts()
+        .iter()
+        .filter_map(|(path, text)| unreturned_connections(path, text))
+        .collect();
     assert_none(&found);
 }
 
@@ -360,6 +378,15 @@ fn sql_in_another_place_is_found() {
     }
     let innocent = "use sqlx::{PgConnection, PgPool}; // sqlx::query!";
     assert!(forbidden_sql(&Source::parse("http/body.rs", innocent)).is_none());
+}
+
+#[test]
+fn a_connection_that_is_not_put_back_is_found() {
+    let held = "let mut conn = state.conn().await?;";
+    assert!(unreturned_connections("http/jobs/get.rs", held).is_some());
+    let put_back = format!("{held} conn.put_back();");
+    assert!(unreturned_connections("http/jobs/get.rs", &put_back).is_none());
+    assert!(unreturned_connections("http/jobs/get.rs", "state.with_conn(work).await").is_none());
 }
 
 #[test]

@@ -163,6 +163,20 @@ impl Loan {
         }
     }
 
+    /// Has work done with it, and puts it at hand again where that succeeds: then it has had all answers. Otherwise the pool asks it
+    /// first, as whatever is dropped.
+    ///
+    /// # Errors
+    /// The work's own.
+    pub async fn put_back_after<T, E>(
+        mut self,
+        work: impl AsyncFnOnce(&mut PgConnection) -> Result<T, E>,
+    ) -> Result<T, E> {
+        let done = work(&mut self).await?;
+        self.put_back();
+        Ok(done)
+    }
+
     /// Gives it back after work that had a deadline. Work that was given up left it in the middle of whatever it was doing.
     ///
     /// # Errors

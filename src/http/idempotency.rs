@@ -192,8 +192,11 @@ impl HeldKey {
             loop {
                 tokio::time::sleep(interval).await;
                 let renewed = async {
-                    let mut conn = callers.whole().acquire().await?;
-                    idempotency::renew(&mut conn, tenant_id, &key, holder, LEASE).await
+                    let conn = callers.whole().acquire().await?;
+                    let renewing = conn.put_back_after(async |conn| {
+                        idempotency::renew(conn, tenant_id, &key, holder, LEASE).await
+                    });
+                    renewing.await
                 };
                 // A renewal that fails is tried again; a lost reservation is noticed at the commit.
                 if matches!(in_time(renewed).await, Ok(false)) {
@@ -235,8 +238,10 @@ impl HeldKey {
 
     /// Gives the key back at once, so that a repetition right after the answer finds it free.
     pub async fn release(mut self) {
-        if let Ok(mut conn) = self.callers.whole().acquire().await {
-            let releasing = idempotency::release(&mut conn, self.tenant_id, &self.key, self.holder);
+        if let Ok(conn) = self.callers.whole().acquire().await {
+            let releasing = conn.put_back_after(async |conn| {
+                idempotency::release(conn, self.tenant_id, &self.key, self.holder).await
+            });
             // Else, and where the caller hangs up before that, it is tried once more.
             self.is_settled = in_time(releasing).await.is_ok();
         }
@@ -272,8 +277,11 @@ impl Drop for HeldKey {
         );
         // The request may have been dropped with its connection, so this cannot be awaited. If it fails, the lease ends.
         self.open.task_tracker().spawn(async move {
-            if let Ok(mut conn) = callers.whole().acquire().await {
-                let _ = in_time(idempotency::release(&mut conn, tenant_id, &key, holder)).await;
+            if let Ok(conn) = callers.whole().acquire().await {
+                let releasing = conn.put_back_after(async |conn| {
+                    idempotency::release(conn, tenant_id, &key, holder).await
+                });
+                let _ = in_time(releasing).await;
             }
         });
     }

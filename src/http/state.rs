@@ -3,6 +3,7 @@
 use std::{ops::Deref, sync::Arc, time::Duration};
 
 use metrics_exporter_prometheus::PrometheusHandle;
+use sqlx::PgConnection;
 use tokio::sync::Semaphore;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
@@ -113,8 +114,21 @@ pub struct Shared {
 }
 
 impl Shared {
-    /// Waits for a connection for the request that is being handled. A body, or a task that goes on without its caller, says whose
-    /// it is: `callers.acquire(Some(tenant_id))`.
+    /// Waits for a connection for the request that is being handled, and has work done with it. Whatever has succeeded leaves it at
+    /// hand, for the next one. A body, or a task that goes on without its caller, says whose it is:
+    /// `callers.acquire(Some(tenant_id))`.
+    ///
+    /// # Errors
+    /// The work's own; and where the database does not answer or refuses, or no connection comes in time.
+    pub async fn with_conn<T, E: From<sqlx::Error>>(
+        &self,
+        work: impl AsyncFnOnce(&mut PgConnection) -> Result<T, E>,
+    ) -> Result<T, E> {
+        self.conn().await?.put_back_after(work).await
+    }
+
+    /// As [`Self::with_conn`], for whoever puts it back by itself ([`Loan::put_back`]): every request would pay for the larger
+    /// future, or it is done with it in the middle of its work.
     ///
     /// # Errors
     /// Where the database does not answer or refuses, or none comes in time.

@@ -6,13 +6,13 @@ use futures_util::{FutureExt, future::join_all};
 use gladia_gateway::{
     db::{
         self,
-        pool::{Loan, Pool},
+        pool::{CallerPool, Loan, Pool},
     },
     dev_tools::postgres::{EmbeddedPostgres, Options},
 };
 use reqwest::Method;
 use serde_json::json;
-use sqlx::{AssertSqlSafe, Connection};
+use sqlx::{AssertSqlSafe, Connection, PgConnection};
 use tokio::time::timeout;
 use uuid::Uuid;
 
@@ -46,6 +46,41 @@ async fn the_next_one_gets_what_was_put_back() {
     let mut next = pool.acquire().await.unwrap();
     assert_eq!(backend_of(&mut next).await, backend);
     drop(next);
+    pool.close().await;
+    app.finish().await;
+}
+
+#[tokio::test]
+async fn work_that_succeeds_leaves_its_connection_at_hand() {
+    let app = TestApp::start().await;
+    let pool = pool_of(&app, 1).await;
+    let conn = CallerPool::new(pool.clone()).acquire(None).await.unwrap();
+    conn.put_back_after(async |conn| db::clock::now(conn).await)
+        .await
+        .unwrap();
+    // At once, and without a question to it in between.
+    let next = pool.acquire().now_or_never();
+    next.unwrap().unwrap().put_back();
+    pool.close().await;
+    app.finish().await;
+}
+
+/// The next one would be told the rest of its answer, or would join its transaction.
+#[tokio::test]
+async fn work_that_fails_leaves_its_connection_to_be_asked_first() {
+    let app = TestApp::start().await;
+    let pool = pool_of(&app, 1).await;
+    let conn = CallerPool::new(pool.clone()).acquire(None).await.unwrap();
+    let begins = async |conn: &mut PgConnection| {
+        // On its way, and most times not answered.
+        drop(conn.begin().now_or_never());
+        Err::<(), _>(sqlx::Error::RowNotFound)
+    };
+    conn.put_back_after(begins).await.unwrap_err();
+    let mut next = Box::pin(pool.acquire());
+    assert!(next.as_mut().now_or_never().is_none());
+    let next = timeout(BOUND, next).await.unwrap().unwrap();
+    next.put_back();
     pool.close().await;
     app.finish().await;
 }

@@ -55,8 +55,8 @@ pub async fn dismiss_callback(
         .ok()
         .and_then(|Path(text)| CallbackId::from_str(&text).ok())
         .ok_or_else(none)?;
-    let mut conn = state.conn().await?;
-    let transcription_id = quarantine::dismiss(&mut conn, id).await?.ok_or_else(none)?;
+    let dismissing = state.with_conn(async |conn| quarantine::dismiss(conn, id).await);
+    let transcription_id = dismissing.await?.ok_or_else(none)?;
     tracing::info!(callback.id = %id, job.id = %transcription_id, api_key.id = %caller.api_key_id, "Dismissed callback {id}");
     Ok(Json(DismissedCallback { transcription_id }))
 }

@@ -91,8 +91,9 @@ pub async fn list_attempts(
     RawQuery(query): RawQuery,
 ) -> Result<Json<AdminAttemptList>, Problem> {
     let page = Page::parse(query.as_deref(), &mut Unfiltered("attempts"))?;
-    let mut conn = state.conn().await?;
-    let mut attempts = decisions::list(&mut conn, page.cursor, page.rows_to_read()).await?;
+    let rows = page.rows_to_read();
+    let listing = state.with_conn(async |conn| decisions::list(conn, page.cursor, rows).await);
+    let mut attempts = listing.await?;
     let next_cursor = page.cut(&mut attempts, |attempt| Cursor {
         created_at: attempt.created_at,
         id: attempt.id,

@@ -86,8 +86,10 @@ pub async fn list_callbacks(
     RawQuery(query): RawQuery,
 ) -> Result<Json<AdminCallbackList>, Problem> {
     let page = Page::parse(query.as_deref(), &mut Unfiltered("callbacks"))?;
-    let mut conn = state.conn().await?;
-    let mut callbacks = quarantine::list_page(&mut conn, page.cursor, page.rows_to_read()).await?;
+    let rows = page.rows_to_read();
+    let listing =
+        state.with_conn(async |conn| quarantine::list_page(conn, page.cursor, rows).await);
+    let mut callbacks = listing.await?;
     let next_cursor = page.cut(&mut callbacks, |callback| Cursor {
         created_at: callback.received_at,
         id: callback.id,

@@ -57,8 +57,8 @@ pub async fn replay_callback(
         .ok()
         .and_then(|Path(text)| CallbackId::from_str(&text).ok())
         .ok_or_else(none)?;
-    let mut conn = state.conn().await?;
-    let outcome = match replay(&mut conn, id, state.ids.next()).await {
+    let replaying = state.with_conn(async |conn| replay(conn, id, state.ids.next()).await);
+    let outcome = match replaying.await {
         Ok(outcome) => outcome.ok_or_else(none)?,
         Err(ReplayError::Database(error)) => return Err(error.into()),
         Err(ReplayError::Unreadable(error)) => {

@@ -104,9 +104,8 @@ pub async fn resolve_attempt(
         (Resolution::Failed | Resolution::Accepted, _) => Decision::Failed,
     };
     if let Decision::Accepted { gladia_id } = decision {
-        let mut conn = state.conn().await?;
-        let at = find_state(&mut conn, id).await?.ok_or_else(none)?;
-        conn.put_back();
+        let looking = state.with_conn(async |conn| find_state(conn, id).await);
+        let at = looking.await?.ok_or_else(none)?;
         if at != AttemptState::Unknown {
             return Err(settled(at));
         }
@@ -114,8 +113,8 @@ pub async fn resolve_attempt(
             check(&state, id, gladia_id).await?;
         }
     }
-    let mut conn = state.conn().await?;
-    let job_id = match decide(&mut conn, id, decision).await? {
+    let deciding = state.with_conn(async |conn| decide(conn, id, decision).await);
+    let job_id = match deciding.await? {
         Decided::Resolved { job_id } => job_id,
         Decided::NotFound => return Err(none()),
         Decided::Settled(at) => return Err(settled(at)),

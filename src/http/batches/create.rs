@@ -93,8 +93,8 @@ pub async fn create_batch(
 
 /// Answers a repeated batch with what its first time made.
 async fn replay(state: &AppState, caller: Caller, id: BatchId) -> Result<Response, Problem> {
-    let mut conn = state.conn().await?;
-    let created = find(&mut conn, caller.tenant_id, id).await?;
+    let looking = state.with_conn(async |conn| find(conn, caller.tenant_id, id).await);
+    let created = looking.await?;
     Ok(answer_again(state, &path(id), created))
 }
 

@@ -35,9 +35,10 @@ pub async fn rotate_callback_secret(
 ) -> Result<Json<RotatedSecret>, Problem> {
     let overlap = signing_secret::read_overlap(&headers, body, &state.limits).await?;
     let (secret, stored) = signing_secret::make(&state, caller.tenant_id, None)?;
-    let mut conn = state.conn().await?;
+    let rotating =
+        state.with_conn(async |conn| db::signing_secrets::rotate(conn, &stored, overlap).await);
     // A tenant is there for as long as its keys are.
-    db::signing_secrets::rotate(&mut conn, &stored, overlap).await?;
+    rotating.await?;
     tracing::info!(
         tenant.id = %caller.tenant_id, api_key.id = %caller.api_key_id, overlap_seconds = overlap.as_secs(),
         "Rotated the callback secret of a tenant"

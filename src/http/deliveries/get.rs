@@ -41,11 +41,14 @@ pub async fn get_delivery(
     Reader(caller): Reader,
     DeliveryPath(id): DeliveryPath,
 ) -> Result<Json<DeliveryWithAttempts>, Problem> {
-    let mut conn = state.conn().await?;
-    let delivery = deliveries::find(&mut conn, caller.tenant_id, id)
-        .await?
-        .ok_or_else(no_such_delivery)?;
-    let attempts = deliveries::list_attempts(&mut conn, id).await?;
+    let reading = state.with_conn(async |conn| {
+        let delivery = deliveries::find(conn, caller.tenant_id, id)
+            .await?
+            .ok_or_else(no_such_delivery)?;
+        let attempts = deliveries::list_attempts(conn, id).await?;
+        Ok::<_, Problem>((delivery, attempts))
+    });
+    let (delivery, attempts) = reading.await?;
     Ok(Json(DeliveryWithAttempts {
         delivery: delivery.into(),
         attempts: attempts.into_iter().map(Into::into).collect(),

@@ -57,15 +57,12 @@ pub async fn list_deliveries(
 ) -> Result<Json<DeliveryList>, Problem> {
     let mut filter = DeliveryFilter::default();
     let page = Page::parse(query.as_deref(), &mut filter)?;
-    let mut conn = state.conn().await?;
-    let mut found = deliveries::list(
-        &mut conn,
-        caller.tenant_id,
-        &filter,
-        page.cursor,
-        page.rows_to_read(),
-    )
-    .await?;
+    let rows = page.rows_to_read();
+    let mut found = state
+        .with_conn(async |conn| {
+            deliveries::list(conn, caller.tenant_id, &filter, page.cursor, rows).await
+        })
+        .await?;
     let next_cursor = page.cut(&mut found, |delivery| Cursor {
         created_at: delivery.created_at,
         id: delivery.id,

@@ -46,42 +46,44 @@ pub async fn replay_delivery(
     Writer(caller): Writer,
     DeliveryPath(id): DeliveryPath,
 ) -> Result<(StatusCode, Json<Delivery>), Problem> {
-    let mut conn = state.conn().await?;
-    let mut tx = conn.begin().await?;
-    match deliveries::replay(&mut tx, caller.tenant_id, id).await? {
-        Replayed::Due => {}
-        Replayed::NotFound => return Err(no_such_delivery()),
-        Replayed::BeingSent => {
-            return Err(Problem::new(
-                ProblemType::DeliveryInProgress,
-                "It is being sent at this moment. Look at what comes of it first.",
-            )
-            .retry_after(TRY_TAKES));
+    let replaying = state.with_conn(async |conn| {
+        let mut tx = conn.begin().await?;
+        match deliveries::replay(&mut tx, caller.tenant_id, id).await? {
+            Replayed::Due => {}
+            Replayed::NotFound => return Err(no_such_delivery()),
+            Replayed::BeingSent => {
+                return Err(Problem::new(
+                    ProblemType::DeliveryInProgress,
+                    "It is being sent at this moment. Look at what comes of it first.",
+                )
+                .retry_after(TRY_TAKES));
+            }
+            Replayed::EndpointDisabled => return Err(endpoint_disabled()),
+            Replayed::EndpointDeleted => {
+                return Err(Problem::new(
+                    ProblemType::WebhookEndpointDeleted,
+                    "The webhook endpoint that it went to was deleted, so there is nowhere to send it.",
+                ));
+            }
+            Replayed::Erased(job_id) => {
+                let receipt = db::receipts::find(&mut tx, job_id).await?;
+                return Err(receipt.map_or_else(Problem::deleted, Problem::erased));
+            }
+            Replayed::Expired => {
+                return Err(Problem::new(
+                    ProblemType::EventExpired,
+                    "The event that it tells of is not kept any more. Ask for the transcription instead.",
+                ));
+            }
         }
-        Replayed::EndpointDisabled => return Err(endpoint_disabled()),
-        Replayed::EndpointDeleted => {
-            return Err(Problem::new(
-                ProblemType::WebhookEndpointDeleted,
-                "The webhook endpoint that it went to was deleted, so there is nowhere to send it.",
-            ));
-        }
-        Replayed::Erased(job_id) => {
-            let receipt = db::receipts::find(&mut tx, job_id).await?;
-            return Err(receipt.map_or_else(Problem::deleted, Problem::erased));
-        }
-        Replayed::Expired => {
-            return Err(Problem::new(
-                ProblemType::EventExpired,
-                "The event that it tells of is not kept any more. Ask for the transcription instead.",
-            ));
-        }
-    }
-    // Read before the commit: after it, somebody may already be sending it.
-    let delivery = deliveries::find(&mut tx, caller.tenant_id, id)
-        .await?
-        .ok_or_else(no_such_delivery)?;
-    tx.commit().await?;
-    conn.put_back();
+        // Read before the commit: after it, somebody may already be sending it.
+        let delivery = deliveries::find(&mut tx, caller.tenant_id, id)
+            .await?
+            .ok_or_else(no_such_delivery)?;
+        tx.commit().await?;
+        Ok(delivery)
+    });
+    let delivery = replaying.await?;
     state.wakeups.deliveries_due();
     tracing::info!(delivery.id = %id, api_key.id = %caller.api_key_id, "Delivery {id} is sent again");
     Ok((StatusCode::ACCEPTED, Json(delivery.into())))

@@ -79,21 +79,24 @@ pub async fn replay_failed_deliveries(
     body: Body,
 ) -> Result<(StatusCode, Json<ReplayedDeliveries>), Problem> {
     let since = parse(&read_json_object(&headers, body, &state.limits).await?)?;
-    let mut conn = state.conn().await?;
-    if find(&mut conn, caller.tenant_id, id).await?.status == EndpointStatus::Disabled {
-        return Err(endpoint_disabled());
-    }
-    let mut replayed = 0;
-    while replayed < MOST_REPLAYED {
-        let limit = BATCH.into();
-        let due = deliveries::replay_dead(&mut conn, caller.tenant_id, id, since, limit).await?;
-        state.wakeups.deliveries_due();
-        replayed += due;
-        if due < BATCH.into() {
-            break;
+    let replaying = state.with_conn(async |conn| {
+        if find(conn, caller.tenant_id, id).await?.status == EndpointStatus::Disabled {
+            return Err(endpoint_disabled());
         }
-    }
-    let has_more = deliveries::has_dead(&mut conn, caller.tenant_id, id, since).await?;
+        let mut replayed = 0;
+        while replayed < MOST_REPLAYED {
+            let limit = BATCH.into();
+            let due = deliveries::replay_dead(conn, caller.tenant_id, id, since, limit).await?;
+            state.wakeups.deliveries_due();
+            replayed += due;
+            if due < BATCH.into() {
+                break;
+            }
+        }
+        let has_more = deliveries::has_dead(conn, caller.tenant_id, id, since).await?;
+        Ok::<_, Problem>((replayed, has_more))
+    });
+    let (replayed, has_more) = replaying.await?;
     tracing::info!(
         endpoint.id = %id, api_key.id = %caller.api_key_id, replayed,
         "{replayed} deliveries to endpoint {id} are sent again"

@@ -106,9 +106,12 @@ async fn insert_and_commit(state: &AppState, accepted: Accepted<'_>) -> Result<J
 
 /// Finds for a repeated request the job that its first time made.
 pub async fn replay(state: &AppState, caller: Caller, job_id: JobId) -> Result<Committed, Problem> {
-    let mut conn = state.conn().await?;
-    // A request with a file has no other limit.
-    let job = db::pool::in_time(find(&mut conn, caller.tenant_id, job_id)).await?;
+    let job = state
+        .with_conn(async |conn| {
+            // A request with a file has no other limit.
+            db::pool::in_time(find(conn, caller.tenant_id, job_id)).await
+        })
+        .await?;
     Ok(Committed {
         caller,
         job: Box::new(job),

@@ -32,7 +32,10 @@ pub async fn accept(
         return Ok(None);
     }
     let now = if audio::says_until_when(audio_url) {
-        db::clock::now(&mut *state.conn().await?).await?
+        let mut conn = state.conn().await?;
+        let now = db::clock::now(&mut conn).await?;
+        conn.put_back();
+        now
     } else {
         // Nothing depends on it.
         DateTime::<Utc>::UNIX_EPOCH

@@ -66,10 +66,12 @@ pub async fn look_up(
     audio_url: &AudioUrl,
     too_long: TooLong,
 ) -> Result<KnownAudio, Problem> {
-    let mut conn = state.conn().await?;
-    let now = db::clock::now(&mut conn).await?;
-    let ownership = db::uploads::find_owner(&mut conn, caller.tenant_id, audio_url).await?;
-    conn.put_back();
+    let looking = state.with_conn(async |conn| {
+        let now = db::clock::now(conn).await?;
+        let ownership = db::uploads::find_owner(conn, caller.tenant_id, audio_url).await?;
+        Ok::<_, Problem>((now, ownership))
+    });
+    let (now, ownership) = looking.await?;
     judge(state, audio_url, ownership, now, too_long)
 }
 

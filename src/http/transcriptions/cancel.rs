@@ -37,20 +37,22 @@ pub async fn cancel_transcription(
     Writer(caller): Writer,
     JobPath(id): JobPath,
 ) -> Result<(Option<Extension<ChangedNothing>>, Json<Transcription>), Problem> {
-    let mut conn = state.conn().await?;
-    let moved = db::job_endings::cancel(&mut conn, caller.tenant_id, id).await?;
-    match moved {
-        // Of an erased one, the look gives the receipt.
-        Moved::Done | Moved::Before | Moved::Deleted => {
-            state.wakeups.events_added();
-            let canceled = find(&mut conn, caller.tenant_id, id).await?;
-            let nothing = (moved == Moved::Before).then_some(Extension(ChangedNothing));
-            Ok((nothing, Json(canceled.into())))
+    let canceling = state.with_conn(async |conn| {
+        let moved = db::job_endings::cancel(conn, caller.tenant_id, id).await?;
+        match moved {
+            // Of an erased one, the look gives the receipt.
+            Moved::Done | Moved::Before | Moved::Deleted => {
+                state.wakeups.events_added();
+                let canceled = find(conn, caller.tenant_id, id).await?;
+                let nothing = (moved == Moved::Before).then_some(Extension(ChangedNothing));
+                Ok((nothing, Json(canceled.into())))
+            }
+            Moved::AlreadyEnded(status) => Err(Problem::new(
+                ProblemType::AlreadyEnded,
+                format!("The transcription has ended as `{status}`. To erase it, delete it."),
+            )),
+            Moved::NotFound => Err(Problem::no_such_transcription()),
         }
-        Moved::AlreadyEnded(status) => Err(Problem::new(
-            ProblemType::AlreadyEnded,
-            format!("The transcription has ended as `{status}`. To erase it, delete it."),
-        )),
-        Moved::NotFound => Err(Problem::no_such_transcription()),
-    }
+    });
+    canceling.await
 }

@@ -28,10 +28,13 @@ pub async fn delete_transcription(
     Writer(caller): Writer,
     JobPath(id): JobPath,
 ) -> Result<StatusCode, Problem> {
-    let mut conn = state.conn().await?;
-    match db::job_endings::delete(&mut conn, caller.tenant_id, id, !state.zero_data_retention)
-        .await?
-    {
+    let deletes_at_gladia = !state.zero_data_retention;
+    let moved = state
+        .with_conn(async |conn| {
+            db::job_endings::delete(conn, caller.tenant_id, id, deletes_at_gladia).await
+        })
+        .await?;
+    match moved {
         Moved::NotFound => Err(Problem::no_such_transcription()),
         Moved::Done | Moved::Before | Moved::Deleted | Moved::AlreadyEnded(_) => {
             state.wakeups.events_added();

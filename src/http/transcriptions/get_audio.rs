@@ -85,9 +85,8 @@ pub async fn open(
     let range = headers
         .get(header::RANGE)
         .filter(|_| !headers.contains_key(header::IF_RANGE));
-    let mut conn = state.conn().await?;
-    let job = in_time(find(&mut conn, tenant_id, id)).await?;
-    drop(conn);
+    let looking = state.with_conn(async |conn| in_time(find(conn, tenant_id, id)).await);
+    let job = looking.await?;
     if state.zero_data_retention {
         return Err(Problem::zero_data_retention(
             "The Gladia account has zero data retention, so Gladia keeps no audio. It is where audio_url says.",

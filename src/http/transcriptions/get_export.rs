@@ -116,7 +116,8 @@ pub async fn get_transcription_export(
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let wishes = export_query::parse(format, query.as_deref())?;
-    let job = find(&mut *state.conn().await?, caller.tenant_id, id).await?;
+    let looking = state.with_conn(async |conn| find(conn, caller.tenant_id, id).await);
+    let job = looking.await?;
     let callback_id = job
         .result_callback_id
         .ok_or_else(|| no_result(job.status))?;

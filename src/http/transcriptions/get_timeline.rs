@@ -65,12 +65,15 @@ pub async fn get_transcription_timeline(
     Reader(caller): Reader,
     JobPath(id): JobPath,
 ) -> Result<Json<TranscriptionTimeline>, Problem> {
-    let mut conn = state.conn().await?;
-    let mut tx = db::timeline::begin_reading(&mut conn).await?;
-    let job = find(&mut tx, caller.tenant_id, id).await?;
-    let history = db::timeline::read(&mut tx, &job).await?;
-    let ahead_in_line = db::timeline::count_ahead(&mut tx, &job).await?;
-    tx.commit().await?;
+    let reading = state.with_conn(async |conn| {
+        let mut tx = db::timeline::begin_reading(conn).await?;
+        let job = find(&mut tx, caller.tenant_id, id).await?;
+        let history = db::timeline::read(&mut tx, &job).await?;
+        let ahead_in_line = db::timeline::count_ahead(&mut tx, &job).await?;
+        tx.commit().await?;
+        Ok::<_, Problem>((job, history, ahead_in_line))
+    });
+    let (job, history, ahead_in_line) = reading.await?;
     let timeline = Timeline::of(&history);
     Ok(Json(TranscriptionTimeline {
         transcription_id: job.id,

@@ -64,19 +64,15 @@ pub async fn list_transcriptions(
 ) -> Result<Json<TranscriptionList>, Problem> {
     let mut filter = JobFilter::default();
     let page = Page::parse(query.as_deref(), &mut filter)?;
-    let mut conn = state.conn().await?;
-    let mut found = db::jobs::list(
-        &mut conn,
-        caller.tenant_id,
-        &filter,
-        db::jobs::Slice {
-            after: page.cursor,
-            offset: 0,
-            limit: page.rows_to_read(),
-            most_bytes: MOST_PAGE_BYTES,
-        },
-    )
-    .await?;
+    let slice = db::jobs::Slice {
+        after: page.cursor,
+        offset: 0,
+        limit: page.rows_to_read(),
+        most_bytes: MOST_PAGE_BYTES,
+    };
+    let mut found = state
+        .with_conn(async |conn| db::jobs::list(conn, caller.tenant_id, &filter, slice).await)
+        .await?;
     let next_cursor = page.cut_again(&mut found.jobs, found.is_cut, |job| Cursor {
         created_at: job.created_at,
         id: job.id,

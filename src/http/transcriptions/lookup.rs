@@ -49,8 +49,8 @@ pub async fn find_presumed(
     }
     // Before anybody is told that there is none.
     let caller = presumed.prove(state).await?;
-    let job = find(&mut *state.conn().await?, caller.tenant_id, id).await?;
-    Ok(Box::new(job))
+    let looking = state.with_conn(async |conn| find(conn, caller.tenant_id, id).await);
+    Ok(Box::new(looking.await?))
 }
 
 /// Finds the result of a job, likewise: the callback that brought it, and what is stored of it where that is wanted and small.

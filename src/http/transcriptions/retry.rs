@@ -88,44 +88,47 @@ pub async fn retry_transcription(
     let body = read_optional_json_object(&headers, body, &state.limits).await?;
     let may_accept = state.rules.callers_accept_second_bills || caller.scope == Scope::Admin;
     let accepts_second_bill = parse(&body)? && may_accept;
-    let mut conn = state.conn().await?;
-    let mut nothing = None;
-    let retry = match retries::retry(&mut conn, caller.tenant_id, id, accepts_second_bill).await? {
-        Retried::Queued(cost) => {
-            state.wakeups.jobs_changed();
-            tracing::info!(job.id = %id, api_key.id = %caller.api_key_id, ?cost, "Job {id} is tried again");
-            cost.into()
-        }
-        Retried::UnderWay => {
-            nothing = Some(Extension(ChangedNothing));
-            Retry {
-                may_be_billed_twice: false,
-                explanation: "It has not ended, so this request changed nothing and costs nothing.",
+    let retrying = state.with_conn(async |conn| {
+        let mut nothing = None;
+        let retry = match retries::retry(conn, caller.tenant_id, id, accepts_second_bill).await? {
+            Retried::Queued(cost) => {
+                state.wakeups.jobs_changed();
+                tracing::info!(job.id = %id, api_key.id = %caller.api_key_id, ?cost, "Job {id} is tried again");
+                cost.into()
             }
-        }
-        Retried::NeedsConsent {
-            audio_duration_seconds,
-        } if may_accept => return Err(needs_consent(audio_duration_seconds)),
-        Retried::NeedsConsent { .. } => return Err(needs_operator()),
-        Retried::AlreadyEnded(status) => {
-            return Err(Problem::new(
-                ProblemType::AlreadyEnded,
-                format!(
-                    "The transcription has ended as `{status}`; only one in `error` can be retried. To have the audio \
-                     transcribed anew, create a new transcription."
-                ),
-            ));
-        }
-        Retried::NotFound => return Err(Problem::no_such_transcription()),
-        Retried::Deleted => {
-            // The look gives the receipt.
-            find(&mut conn, caller.tenant_id, id).await?;
-            return Err(Problem::deleted());
-        }
-    };
-    let transcription = find(&mut conn, caller.tenant_id, id).await?.into();
+            Retried::UnderWay => {
+                nothing = Some(Extension(ChangedNothing));
+                Retry {
+                    may_be_billed_twice: false,
+                    explanation: "It has not ended, so this request changed nothing and costs nothing.",
+                }
+            }
+            Retried::NeedsConsent {
+                audio_duration_seconds,
+            } if may_accept => return Err(needs_consent(audio_duration_seconds)),
+            Retried::NeedsConsent { .. } => return Err(needs_operator()),
+            Retried::AlreadyEnded(status) => {
+                return Err(Problem::new(
+                    ProblemType::AlreadyEnded,
+                    format!(
+                        "The transcription has ended as `{status}`; only one in `error` can be retried. To have the audio \
+                         transcribed anew, create a new transcription."
+                    ),
+                ));
+            }
+            Retried::NotFound => return Err(Problem::no_such_transcription()),
+            Retried::Deleted => {
+                // The look gives the receipt.
+                find(conn, caller.tenant_id, id).await?;
+                return Err(Problem::deleted());
+            }
+        };
+        let job = find(conn, caller.tenant_id, id).await?;
+        Ok::<_, Problem>((job, retry, nothing))
+    });
+    let (job, retry, nothing) = retrying.await?;
     let answer = RetriedTranscription {
-        transcription,
+        transcription: job.into(),
         retry,
     };
     Ok((StatusCode::ACCEPTED, nothing, Json(answer)))

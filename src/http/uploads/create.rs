@@ -140,9 +140,10 @@ pub async fn note(
     caller: Caller,
     upload: Upload,
 ) -> Result<UploadedAudio, Problem> {
-    let mut conn = state.conn().await?;
-    let noting = db::uploads::insert(&mut conn, caller.tenant_id, &upload);
-    let (id, created_at) = in_time(noting).await?;
+    let noting = state.with_conn(async |conn| {
+        in_time(db::uploads::insert(conn, caller.tenant_id, &upload)).await
+    });
+    let (id, created_at) = noting.await?;
     metrics::counter!("gateway_uploads_total").increment(1);
     Ok(UploadedAudio {
         id,

@@ -55,32 +55,30 @@ pub async fn get_usage(
     RawQuery(query): RawQuery,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
-    let mut conn = state.conn().await?;
-    let now = db::clock::now(&mut conn).await?;
-    let asked = UsageQuery::parse(query.as_deref(), now)?;
-    let tenant_id = match (caller.scope, asked.tenant) {
-        (Scope::Admin, None) => None,
-        (Scope::Admin, Some(name)) => {
-            let found = db::api_keys::find_tenant(&mut conn, &name).await?;
-            let rule = "must name a tenant, and there is none of this name";
-            Some(found.ok_or_else(|| Problem::parameter("tenant", rule))?)
-        }
-        (Scope::Read | Scope::Write, None) => Some(caller.tenant_id),
-        (Scope::Read | Scope::Write, Some(_)) => {
-            return Err(Problem::new(
-                ProblemType::Forbidden,
-                "The parameter tenant needs an API key of scope admin. Without it you get what your own tenant used.",
-            ));
-        }
-    };
-    let counted = db::usage::list(
-        &mut conn,
-        tenant_id,
-        asked.period,
-        &asked.grouping,
-        MOST_ROWS + 1,
-    );
-    let rows = in_bounds(LONGEST, counted).await??;
+    let counting = state.with_conn(async |conn| {
+        let now = db::clock::now(conn).await?;
+        let asked = UsageQuery::parse(query.as_deref(), now)?;
+        let tenant_id = match (caller.scope, &asked.tenant) {
+            (Scope::Admin, None) => None,
+            (Scope::Admin, Some(name)) => {
+                let found = db::api_keys::find_tenant(conn, name).await?;
+                let rule = "must name a tenant, and there is none of this name";
+                Some(found.ok_or_else(|| Problem::parameter("tenant", rule))?)
+            }
+            (Scope::Read | Scope::Write, None) => Some(caller.tenant_id),
+            (Scope::Read | Scope::Write, Some(_)) => {
+                return Err(Problem::new(
+                    ProblemType::Forbidden,
+                    "The parameter tenant needs an API key of scope admin. Without it you get what your own tenant used.",
+                ));
+            }
+        };
+        let most = MOST_ROWS + 1;
+        let counted = db::usage::list(conn, tenant_id, asked.period, &asked.grouping, most);
+        let rows = in_bounds(LONGEST, counted).await??;
+        Ok((asked, rows))
+    });
+    let (asked, rows) = counting.await?;
     if rows.len() > MOST_ROWS {
         let rule =
             format!("gives more than {MOST_ROWS} rows: choose a shorter period, or group by less");

@@ -61,21 +61,23 @@ pub async fn create_webhook_endpoint(
         event_types: &requested.event_types,
         includes_result: requested.includes_result,
     };
-    let mut conn = state.conn().await?;
-    let mut tx = conn.begin().await?;
-    if !db::webhook_endpoints::insert(&mut tx, new).await? {
-        return Err(Problem::new(
-            ProblemType::TooManyWebhookEndpoints,
-            format!(
-                "A tenant may have {MOST_ENDPOINTS} webhook endpoints. Delete one that is not needed any more, or change it."
-            ),
-        ));
-    }
-    db::signing_secrets::insert_first(&mut tx, &stored).await?;
-    let endpoint = find(&mut tx, caller.tenant_id, id).await?;
-    db::webhook_endpoints::change_audience(&mut tx).await?;
-    tx.commit().await?;
-    conn.put_back();
+    let creating = state.with_conn(async |conn| {
+        let mut tx = conn.begin().await?;
+        if !db::webhook_endpoints::insert(&mut tx, new).await? {
+            return Err(Problem::new(
+                ProblemType::TooManyWebhookEndpoints,
+                format!(
+                    "A tenant may have {MOST_ENDPOINTS} webhook endpoints. Delete one that is not needed any more, or change it."
+                ),
+            ));
+        }
+        db::signing_secrets::insert_first(&mut tx, &stored).await?;
+        let endpoint = find(&mut tx, caller.tenant_id, id).await?;
+        db::webhook_endpoints::change_audience(&mut tx).await?;
+        tx.commit().await?;
+        Ok(endpoint)
+    });
+    let endpoint = creating.await?;
     tracing::info!(
         endpoint.id = %id, api_key.id = %caller.api_key_id,
         "Created webhook endpoint {id}"

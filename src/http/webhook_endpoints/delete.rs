@@ -28,14 +28,16 @@ pub async fn delete_webhook_endpoint(
     Writer(caller): Writer,
     EndpointPath(id): EndpointPath,
 ) -> Result<StatusCode, Problem> {
-    let mut conn = state.conn().await?;
-    if !db::webhook_endpoints::delete(&mut conn, caller.tenant_id, id).await? {
-        return Err(no_such_endpoint());
-    }
-    tracing::info!(
-        endpoint.id = %id, api_key.id = %caller.api_key_id,
-        "Deleted webhook endpoint {id}"
-    );
-    while deliveries::end_pending(&mut conn, id, DeadReason::EndpointDeleted).await? {}
-    Ok(StatusCode::NO_CONTENT)
+    let deleting = state.with_conn(async |conn| {
+        if !db::webhook_endpoints::delete(conn, caller.tenant_id, id).await? {
+            return Err(no_such_endpoint());
+        }
+        tracing::info!(
+            endpoint.id = %id, api_key.id = %caller.api_key_id,
+            "Deleted webhook endpoint {id}"
+        );
+        while deliveries::end_pending(conn, id, DeadReason::EndpointDeleted).await? {}
+        Ok(StatusCode::NO_CONTENT)
+    });
+    deleting.await
 }

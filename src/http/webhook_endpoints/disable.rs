@@ -31,20 +31,22 @@ pub async fn disable_webhook_endpoint(
     Writer(caller): Writer,
     EndpointPath(id): EndpointPath,
 ) -> Result<Json<WebhookEndpoint>, Problem> {
-    let mut conn = state.conn().await?;
-    let before = find(&mut conn, caller.tenant_id, id).await?;
-    let reason = before.disabled_reason.unwrap_or(DisabledReason::Request);
-    if before.status == EndpointStatus::Enabled
-        && db::webhook_endpoints::disable(&mut conn, id, None, reason).await?
-    {
-        state.wakeups.events_added();
-        tracing::info!(
-            endpoint.id = %id, api_key.id = %caller.api_key_id,
-            "Disabled webhook endpoint {id}"
-        );
-    }
-    // Also where it is disabled already: whoever did that may have broken off before all that waits had ended, and what has not is
-    // sent once the endpoint is enabled.
-    while deliveries::end_pending(&mut conn, id, reason.dead_reason()).await? {}
-    find(&mut conn, caller.tenant_id, id).await.map(Json)
+    let disabling = state.with_conn(async |conn| {
+        let before = find(conn, caller.tenant_id, id).await?;
+        let reason = before.disabled_reason.unwrap_or(DisabledReason::Request);
+        if before.status == EndpointStatus::Enabled
+            && db::webhook_endpoints::disable(conn, id, None, reason).await?
+        {
+            state.wakeups.events_added();
+            tracing::info!(
+                endpoint.id = %id, api_key.id = %caller.api_key_id,
+                "Disabled webhook endpoint {id}"
+            );
+        }
+        // Also where it is disabled already: whoever did that may have broken off before all that waits had ended, and what has not is
+        // sent once the endpoint is enabled.
+        while deliveries::end_pending(conn, id, reason.dead_reason()).await? {}
+        find(conn, caller.tenant_id, id).await.map(Json)
+    });
+    disabling.await
 }

@@ -30,15 +30,17 @@ pub async fn enable_webhook_endpoint(
     Writer(caller): Writer,
     EndpointPath(id): EndpointPath,
 ) -> Result<Json<WebhookEndpoint>, Problem> {
-    let mut conn = state.conn().await?;
-    if !db::webhook_endpoints::enable(&mut conn, caller.tenant_id, id).await? {
-        return Err(no_such_endpoint());
-    }
-    // What waited for the circuit can go.
-    state.wakeups.deliveries_due();
-    tracing::info!(
-        endpoint.id = %id, api_key.id = %caller.api_key_id,
-        "Enabled webhook endpoint {id}"
-    );
-    find(&mut conn, caller.tenant_id, id).await.map(Json)
+    let enabling = state.with_conn(async |conn| {
+        if !db::webhook_endpoints::enable(conn, caller.tenant_id, id).await? {
+            return Err(no_such_endpoint());
+        }
+        // What waited for the circuit can go.
+        state.wakeups.deliveries_due();
+        tracing::info!(
+            endpoint.id = %id, api_key.id = %caller.api_key_id,
+            "Enabled webhook endpoint {id}"
+        );
+        find(conn, caller.tenant_id, id).await.map(Json)
+    });
+    enabling.await
 }

@@ -26,6 +26,6 @@ pub async fn get_webhook_endpoint(
     Reader(caller): Reader,
     EndpointPath(id): EndpointPath,
 ) -> Result<Json<WebhookEndpoint>, Problem> {
-    let mut conn = state.conn().await?;
-    find(&mut conn, caller.tenant_id, id).await.map(Json)
+    let looking = state.with_conn(async |conn| find(conn, caller.tenant_id, id).await);
+    looking.await.map(Json)
 }

@@ -49,10 +49,12 @@ pub async fn list_webhook_endpoints(
     RawQuery(query): RawQuery,
 ) -> Result<Json<WebhookEndpointList>, Problem> {
     let page = Page::parse(query.as_deref(), &mut Unfiltered("webhook_endpoints"))?;
-    let mut conn = state.conn().await?;
     let rows = page.rows_to_read();
-    let mut endpoints =
-        db::webhook_endpoints::list(&mut conn, caller.tenant_id, page.cursor, rows).await?;
+    let mut endpoints = state
+        .with_conn(async |conn| {
+            db::webhook_endpoints::list(conn, caller.tenant_id, page.cursor, rows).await
+        })
+        .await?;
     let next_cursor = page.cut(&mut endpoints, |endpoint| Cursor {
         created_at: endpoint.created_at,
         id: endpoint.id,

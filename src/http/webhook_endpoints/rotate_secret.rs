@@ -38,8 +38,9 @@ pub async fn rotate_webhook_endpoint_secret(
 ) -> Result<Json<RotatedSecret>, Problem> {
     let overlap = signing_secret::read_overlap(&headers, body, &state.limits).await?;
     let (secret, stored) = signing_secret::make(&state, caller.tenant_id, Some(id))?;
-    let mut conn = state.conn().await?;
-    if !db::signing_secrets::rotate(&mut conn, &stored, overlap).await? {
+    let rotating =
+        state.with_conn(async |conn| db::signing_secrets::rotate(conn, &stored, overlap).await);
+    if !rotating.await? {
         return Err(no_such_endpoint());
     }
     tracing::info!(

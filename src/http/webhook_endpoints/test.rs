@@ -54,12 +54,14 @@ pub async fn test_webhook_endpoint(
 ) -> Result<(StatusCode, Json<TestedWebhookEndpoint>), Problem> {
     // Before the event is there, so that its number is not missed.
     let news = state.feed.subscribe(Topic::Tenant(caller.tenant_id));
-    let mut conn = state.conn().await?;
-    let Some(position) = db::webhook_endpoints::test(&mut conn, caller.tenant_id, id).await? else {
-        find(&mut conn, caller.tenant_id, id).await?;
-        return Err(disabled());
-    };
-    drop(conn);
+    let adding = state.with_conn(async |conn| {
+        let added = db::webhook_endpoints::test(conn, caller.tenant_id, id).await?;
+        if added.is_none() {
+            find(conn, caller.tenant_id, id).await?;
+        }
+        Ok::<_, Problem>(added)
+    });
+    let position = adding.await?.ok_or_else(disabled)?;
     state.wakeups.events_added();
     let event_id = wait_for_id(&state, news, position).await?;
     tracing::info!(
@@ -82,8 +84,8 @@ async fn wait_for_id(
     loop {
         // What is heard may be another event, and this one may have been numbered before.
         let _ = timeout(LOOK_INTERVAL, news.next()).await;
-        let mut conn = state.conn().await?;
-        let id = db::events::find_id(&mut conn, position).await?;
+        let looking = state.with_conn(async |conn| db::events::find_id(conn, position).await);
+        let id = looking.await?;
         if id.is_some() || Instant::now() >= deadline {
             return Ok(id);
         }

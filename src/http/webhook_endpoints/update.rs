@@ -36,16 +36,18 @@ pub async fn update_webhook_endpoint(
 ) -> Result<Json<WebhookEndpoint>, Problem> {
     let body = read_json_object(&headers, body, &state.limits).await?;
     let requested = RequestedChange::parse(body, state.notifier.guard())?;
-    let mut conn = state.conn().await?;
-    let change = requested.as_change();
-    if !db::webhook_endpoints::update(&mut conn, caller.tenant_id, id, change).await? {
-        return Err(no_such_endpoint());
-    }
-    // Its circuit may be closed again.
-    state.wakeups.deliveries_due();
-    tracing::info!(
-        endpoint.id = %id, api_key.id = %caller.api_key_id,
-        "Changed webhook endpoint {id}"
-    );
-    find(&mut conn, caller.tenant_id, id).await.map(Json)
+    let changing = state.with_conn(async |conn| {
+        let change = requested.as_change();
+        if !db::webhook_endpoints::update(conn, caller.tenant_id, id, change).await? {
+            return Err(no_such_endpoint());
+        }
+        // Its circuit may be closed again.
+        state.wakeups.deliveries_due();
+        tracing::info!(
+            endpoint.id = %id, api_key.id = %caller.api_key_id,
+            "Changed webhook endpoint {id}"
+        );
+        find(conn, caller.tenant_id, id).await.map(Json)
+    });
+    changing.await
 }

@@ -17,9 +17,11 @@ pub async fn delete_job(
     KeyedWriter(caller): KeyedWriter,
     JobPath(id): JobPath,
 ) -> Result<StatusCode, V2Error> {
-    let mut conn = state.conn().await?;
     let deletes_at_gladia = !state.zero_data_retention;
-    match db::job_endings::delete_ended(&mut conn, caller.tenant_id, id, deletes_at_gladia).await? {
+    let deleting = state.with_conn(async |conn| {
+        db::job_endings::delete_ended(conn, caller.tenant_id, id, deletes_at_gladia).await
+    });
+    match deleting.await? {
         DeletedEnded::Done => {
             state.wakeups.events_added();
             Ok(StatusCode::ACCEPTED)

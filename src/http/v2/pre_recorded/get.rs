@@ -21,9 +21,8 @@ pub async fn get_job(
     base: Base,
     JobPath(id): JobPath,
 ) -> Result<Response, V2Error> {
-    let mut conn = state.conn().await?;
-    let job = find(&mut conn, caller.tenant_id, id).await?;
-    conn.put_back();
+    let looking = state.with_conn(async |conn| find(conn, caller.tenant_id, id).await);
+    let job = looking.await?;
     let callback_id = job.result_callback_id;
     let shown = written(&JobView::of(job, &base))?;
     match callback_id {

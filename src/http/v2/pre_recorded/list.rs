@@ -217,7 +217,9 @@ impl Walk {
         let mut conn = self.state.callers.acquire(Some(self.tenant_id)).await?;
         let filter = &self.query.filter;
         let listing = db::jobs::list(&mut conn, self.tenant_id, filter, slice);
-        Ok(db::pool::in_time(listing).await?)
+        let listed = db::pool::in_time(listing).await?;
+        conn.put_back();
+        Ok(listed)
     }
 
     fn fits(&self, job: &Job) -> bool {

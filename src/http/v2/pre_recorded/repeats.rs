@@ -11,6 +11,8 @@ use axum::{
     http::{HeaderMap, StatusCode},
     response::Response,
 };
+use chrono::{DateTime, Utc};
+use sqlx::PgConnection;
 use tokio::{
     sync::watch,
     time::{Instant, sleep, timeout},
@@ -77,6 +79,16 @@ pub struct CreateKey {
     comes_again_by_itself: bool,
 }
 
+/// What a look at a create's key has found.
+enum Look {
+    /// The key is its own now.
+    Held,
+    /// It is the second of the one that made this job.
+    Second(JobId),
+    /// That is not known yet.
+    Undecided,
+}
+
 /// What a create is.
 pub enum Claimed {
     /// One of its own: it holds its key until its job is committed.
@@ -136,39 +148,15 @@ impl CreateKey {
         let mut was_under_way = false;
         while began.elapsed() < PATIENCE {
             // No connection is held while it waits.
-            let mut conn = state.callers.acquire(by).await?;
-            let reserving = reserve(&mut conn, row.tenant_id, &row.key, row.holder, LEASE);
-            let reserved = in_time(reserving).await?;
-            if reserved == Reservation::Reserved {
-                return Ok(self.hold(state));
+            let conn = state.callers.acquire(by).await?;
+            let looking = conn.put_back_after(async |conn| {
+                self.look(conn, arrived_at, began, &mut was_under_way).await
+            });
+            match looking.await? {
+                Look::Held => return Ok(self.hold(state)),
+                Look::Second(first) => return Ok(Claimed::Second(first)),
+                Look::Undecided => {}
             }
-            was_under_way |= matches!(reserved, Reservation::InProgress { .. });
-            let finding = repeats::find(&mut conn, row.tenant_id, &row.key);
-            if let Some(first) = in_time(finding).await? {
-                // Whatever became of it since, it was under way when this one came.
-                if was_under_way {
-                    return Ok(Claimed::Second(first.job_id));
-                }
-                let by_itself = self.comes_again_by_itself;
-                match judge(first.first, arrived_at, by_itself, FURTHEST) {
-                    Verdict::Second => return Ok(Claimed::Second(first.job_id)),
-                    Verdict::SecondUnlessAnswered if began.elapsed() >= SETTLING => {
-                        return Ok(Claimed::Second(first.job_id));
-                    }
-                    Verdict::SecondUnlessAnswered => {}
-                    Verdict::New => {
-                        let old = Row {
-                            holder: first.holder,
-                            ..row.clone()
-                        };
-                        let taking = repeats::take_over(&mut conn, &old, row.holder, LEASE);
-                        if in_time(taking).await? {
-                            return Ok(self.hold(state));
-                        }
-                    }
-                }
-            }
-            drop(conn);
             if gone
                 .run_until_cancelled(sleep(LOOK_INTERVAL))
                 .await
@@ -178,6 +166,50 @@ impl CreateKey {
             }
         }
         Err(still_under_way())
+    }
+
+    /// Takes the key, or looks at the create that has it.
+    async fn look(
+        &self,
+        conn: &mut PgConnection,
+        arrived_at: DateTime<Utc>,
+        began: Instant,
+        was_under_way: &mut bool,
+    ) -> sqlx::Result<Look> {
+        let row = &self.row;
+        let reserving = reserve(conn, row.tenant_id, &row.key, row.holder, LEASE);
+        let reserved = in_time(reserving).await?;
+        if reserved == Reservation::Reserved {
+            return Ok(Look::Held);
+        }
+        *was_under_way |= matches!(reserved, Reservation::InProgress { .. });
+        let finding = repeats::find(conn, row.tenant_id, &row.key);
+        let Some(first) = in_time(finding).await? else {
+            return Ok(Look::Undecided);
+        };
+        let second = Look::Second(first.job_id);
+        // Whatever became of it since, it was under way when this one came.
+        if *was_under_way {
+            return Ok(second);
+        }
+        let by_itself = self.comes_again_by_itself;
+        Ok(match judge(first.first, arrived_at, by_itself, FURTHEST) {
+            Verdict::Second => second,
+            Verdict::SecondUnlessAnswered if began.elapsed() >= SETTLING => second,
+            Verdict::SecondUnlessAnswered => Look::Undecided,
+            Verdict::New => {
+                let old = Row {
+                    holder: first.holder,
+                    ..row.clone()
+                };
+                let taking = repeats::take_over(conn, &old, row.holder, LEASE);
+                if in_time(taking).await? {
+                    Look::Held
+                } else {
+                    Look::Undecided
+                }
+            }
+        })
     }
 
     fn hold(self, state: &AppState) -> Claimed {
@@ -219,11 +251,10 @@ impl Note {
     pub async fn made_by_another(&self, state: &AppState) -> Result<JobId, V2Error> {
         let began = Instant::now();
         while began.elapsed() < PATIENCE {
-            let mut conn = state.conn().await?;
-            let finding = repeats::find(&mut conn, self.row.tenant_id, &self.row.key);
-            let found = in_time(finding).await?;
-            conn.put_back();
-            if let Some(other) = found {
+            let looking = state.with_conn(async |conn| {
+                in_time(repeats::find(conn, self.row.tenant_id, &self.row.key)).await
+            });
+            if let Some(other) = looking.await? {
                 return Ok(other.job_id);
             }
             sleep(LOOK_INTERVAL).await;
@@ -267,9 +298,10 @@ impl Note {
             .run_until_cancelled(kept)
             .await
             .is_some()
-            && let Ok(mut conn) = self.state.callers.whole().acquire().await
+            && let Ok(conn) = self.state.callers.whole().acquire().await
         {
-            let _ = in_time(repeats::forget(&mut conn, &self.row)).await;
+            let forgetting = async |conn: &mut PgConnection| repeats::forget(conn, &self.row).await;
+            let _ = in_time(conn.put_back_after(forgetting)).await;
         }
     }
 
@@ -281,17 +313,14 @@ impl Note {
         };
         for tried in 1..=TRIES {
             let written = async {
-                let mut conn = self.state.callers.whole().acquire().await?;
-                match fate {
+                let conn = self.state.callers.whole().acquire().await?;
+                let writing = conn.put_back_after(async |conn| match fate {
                     Fate::UnderWay => Ok(()),
-                    Fate::Left(at) => {
-                        repeats::answered(&mut conn, &self.row, told(at, false)).await
-                    }
-                    Fate::Received(at) => {
-                        repeats::answered(&mut conn, &self.row, told(at, true)).await
-                    }
-                    Fate::Lost => repeats::lost(&mut conn, &self.row).await,
-                }
+                    Fate::Left(at) => repeats::answered(conn, &self.row, told(at, false)).await,
+                    Fate::Received(at) => repeats::answered(conn, &self.row, told(at, true)).await,
+                    Fate::Lost => repeats::lost(conn, &self.row).await,
+                });
+                writing.await
             };
             match in_time(written).await {
                 Ok(()) => return,
