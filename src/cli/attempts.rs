@@ -48,10 +48,10 @@ pub struct ListArgs {
     database: DatabaseSettings,
 }
 
-/// Does it.
+/// Runs the subcommand.
 ///
 /// # Errors
-/// Where the database does not, or the attempt is not of unknown outcome.
+/// Where the database does not answer, or the attempt is not of unknown outcome.
 pub async fn run(command: Command) -> anyhow::Result<ExitCode> {
     match command {
         Command::List(args) if args.in_flight => list_in_flight(&args.database).await,

@@ -77,10 +77,10 @@ struct Which {
     all: bool,
 }
 
-/// Does it.
+/// Runs the subcommand.
 ///
 /// # Errors
-/// Where the database does not, or a callback is not quarantined.
+/// Where the database does not answer, or a callback is not quarantined.
 pub async fn run(command: Command) -> anyhow::Result<ExitCode> {
     match command {
         Command::List(database) => list(&database).await,

@@ -83,10 +83,10 @@ fn key_name(text: &str) -> Result<String, String> {
     }
 }
 
-/// Does it.
+/// Runs the subcommand.
 ///
 /// # Errors
-/// Where the database does not, or knows no such key.
+/// Where the database does not answer, or knows no such key.
 pub async fn run(command: Command) -> anyhow::Result<ExitCode> {
     match command {
         Command::Create(args) => create(args).await?,

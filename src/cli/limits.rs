@@ -46,10 +46,10 @@ pub struct MaxInFlightArgs {
     database: DatabaseSettings,
 }
 
-/// Does it.
+/// Runs the subcommand.
 ///
 /// # Errors
-/// Where the database does not.
+/// Where the database does not answer.
 pub async fn run(command: Command) -> anyhow::Result<ExitCode> {
     match command {
         Command::Show(database) => show(&database).await?,

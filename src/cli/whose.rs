@@ -24,10 +24,10 @@ pub struct WhoseArgs {
     database: DatabaseSettings,
 }
 
-/// Does it.
+/// Runs the subcommand.
 ///
 /// # Errors
-/// Where the database does not, or knows no such id.
+/// Where the database does not answer, or knows no such id.
 pub async fn run(args: WhoseArgs) -> anyhow::Result<ExitCode> {
     let id = args.id.trim();
     let mut conn = connect(&args.database).await?;

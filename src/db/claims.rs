@@ -42,7 +42,8 @@ pub struct Claimant<'a> {
     pub key_id: &'a str,
     /// The name of the process.
     pub worker: &'a str,
-    /// Nothing is sent later than this after the claim.
+    /// The process sends nothing later than this after the claim, unless it stands still between its last look at the clock and the
+    /// write.
     pub send_window: Duration,
     /// After this the process is taken for dead.
     pub lease: Duration,

@@ -24,7 +24,8 @@ pub struct UndecidedAttempt {
     pub job_id: JobId,
     /// When it was claimed.
     pub created_at: DateTime<Utc>,
-    /// Nothing was sent after this instant.
+    /// The process that claimed it sends nothing after this instant, unless it stood still between its last look at the clock and
+    /// the write.
     pub send_until: DateTime<Utc>,
     /// What went wrong. `None` where the job was erased.
     pub detail: Option<String>,

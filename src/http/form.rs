@@ -84,7 +84,7 @@ pub enum Parts<'a, T> {
 pub struct ReceivedForm<T> {
     /// The file.
     pub file: ReceivedFile,
-    /// The options, as `parse_options` read them.
+    /// The options, as the parser of [`Parts::AudioAndOptions`] read them.
     pub options: Option<T>,
 }
 

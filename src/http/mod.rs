@@ -98,11 +98,11 @@ pub fn router(state: AppState, serves: Serves) -> Router {
     if serves.ops {
         router = router.merge(ops::router());
     }
-    // What Gladia is answered stays as it is.
+    // Routes merged below are not compressed: what Gladia is answered stays as it is.
     router = compression::compressed(router);
     if serves.api {
-        // Nor is what anybody may ask for: an encoder is a megabyte, for as long as its caller takes, and text that is there
-        // costs nothing.
+        // And what anybody may ask for would cost an encoder, a megabyte for as long as its caller takes, while text that is
+        // there costs nothing.
         router = router.merge(openapi::router());
     }
     if serves.callbacks {

@@ -99,7 +99,7 @@ pub async fn serve(
     hard: CancellationToken,
 ) {
     let mut http = Builder::new();
-    // Its own one makes no difference between a head and the rest before it.
+    // hyper's header timeout cannot tell a slow head from an idle connection, so `while_wanted` times both.
     http.header_read_timeout(None).max_buf_size(READ_BYTES);
     let attended = TaskTracker::new();
     let left = connections.clone();

@@ -16,7 +16,7 @@ use tokio::{sync::watch, time::timeout};
 /// How far a start has come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Phase {
-    /// The database is brought up, or is found to be away.
+    /// Not known yet: the database is still being brought up.
     Begun,
     /// It is away.
     Away,

@@ -59,7 +59,7 @@ pub struct Shared {
     pub callers: CallerPool,
     /// Gladia.
     pub gladia: GladiaClient,
-    /// Who may complete a job.
+    /// Keys that sign and verify callback addresses.
     pub callback_keys: CallbackKeys,
     /// Who may send account webhooks; without any they are not taken.
     pub webhook_secrets: Option<WebhookSecrets>,
@@ -73,7 +73,7 @@ pub struct Shared {
     pub wakeups: Wakeups,
     /// Where new ids come from.
     pub ids: Ids,
-    /// What is allowed.
+    /// Bounds on bodies and times.
     pub limits: HttpLimits,
     /// How requests are judged.
     pub rules: Arc<RequestRules>,
@@ -83,7 +83,7 @@ pub struct Shared {
     pub feed: Feed,
     /// Tells receivers outside, and judges where callers want to be told.
     pub notifier: Notifier,
-    /// Those who are told of it.
+    /// The open event streams of this process.
     pub streams: Streams,
     /// Renders `/metrics`.
     pub metrics: PrometheusHandle,
@@ -99,7 +99,7 @@ pub struct Shared {
     pub leaving: CancellationToken,
     /// Canceled when the process is to end: whoever waits for news is answered then.
     pub stopping: CancellationToken,
-    /// Who is worked on.
+    /// Admits requests in turn.
     pub gate: Gate,
     /// What callers are still to take.
     pub answers: Answers,

@@ -25,7 +25,7 @@ use crate::{
     turns::Pause,
 };
 
-/// The longest wait, in seconds. Load balancers that end silent requests after 60 s or less are asked for less.
+/// The longest wait, in seconds. Behind a load balancer that ends silent requests sooner, ask for less.
 pub const MOST_SECONDS: u64 = 60;
 
 /// When to ask again for what has not ended.
@@ -202,9 +202,9 @@ fn preferred_seconds(headers: &HeaderMap) -> Option<u64> {
     let lists = headers.get_all(PREFER).iter();
     let value = lists
         .filter_map(|list| list.to_str().ok())
-        .flat_map(|list| split(list, b','))
+        .flat_map(|list| split(list, ','))
         // Parameters of a preference say nothing here.
-        .filter_map(|preference| split(preference, b';').next())
+        .filter_map(|preference| split(preference, ';').next())
         .find_map(|preference| {
             let (name, value) = preference.split_once('=').unwrap_or((preference, ""));
             name.trim()
@@ -218,11 +218,10 @@ fn preferred_seconds(headers: &HeaderMap) -> Option<u64> {
 }
 
 /// Splits at a mark, except within quotes.
-fn split(list: &str, mark: u8) -> impl Iterator<Item = &str> {
+fn split(list: &str, mark: char) -> impl Iterator<Item = &str> {
     let (mut is_quoted, mut is_escaped) = (false, false);
-    // Marks, quotes and escapes are ASCII, so bytes do.
     list.split(move |c: char| {
-        let is_mark = c == char::from(mark) && !is_quoted;
+        let is_mark = c == mark && !is_quoted;
         if is_escaped {
             is_escaped = false;
         } else if is_quoted && c == '\\' {

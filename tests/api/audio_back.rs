@@ -188,6 +188,10 @@ async fn audio_that_gladia_does_not_have_yet_or_any_more_is_told_apart() {
         app.upstream.fault(&fault).await;
         let answer = app.acme.get(&path).await;
         assert_eq!(answer.status, status, "{fault}: {}", answer.text());
+        assert!(
+            !answer.text().contains("kept"),
+            "a read keeps nothing anyway"
+        );
         answer.problem(status, slug);
     }
     app.finish().await;

@@ -157,6 +157,9 @@ async fn a_gladia_that_fails_keeps_nothing() {
         app.upstream.fault(&fault).await;
         let answer = app.acme.upload(audio::short(), "a.wav", None).await;
         assert_eq!(answer.status, status, "{fault}: {}", answer.text());
+        // Gladia's own refusal of a file says as much.
+        let says_so = answer.text().contains("Nothing was kept.");
+        assert_eq!(says_so, status >= 500, "{fault}: {}", answer.text());
         answer.problem(status, slug);
     }
     assert_eq!((app.rows("jobs").await, app.rows("uploads").await), (0, 0));

@@ -31,7 +31,7 @@ pub struct AdminAttempt {
     pub transcription_id: JobId,
     /// When it was begun.
     pub created_at: DateTime<Utc>,
-    /// Nothing was sent after this instant.
+    /// The request may leave until this instant.
     pub send_until: DateTime<Utc>,
     /// What went wrong.
     pub detail: Option<String>,

@@ -36,7 +36,7 @@ where
                 Ok(Ok(())) => {}
                 // Gladia has answered already, or is gone; its answer says which.
                 Ok(Err(_)) => return Ok(()),
-                Err(_) => return Err(GladiaError::Timeout.into()),
+                Err(_) => return Err(Problem::not_uploaded(GladiaError::Timeout)),
             }
         }
         let _ = chunks.send(Chunk::End).await;
@@ -48,10 +48,11 @@ where
         read = &mut feed => {
             // On an error the upload is dropped here, and with it its connection.
             read?;
-            upload.await?
+            upload.await
         }
-        answer = &mut upload => answer?,
+        answer = &mut upload => answer,
     };
+    let answer = answer.map_err(Problem::not_uploaded)?;
     // An answer before the end of the file is a refusal, whatever it says.
     whole.try_recv().map_err(|_| {
         Problem::new(

@@ -35,7 +35,7 @@ pub enum ProblemType {
     EventCursorExpired,
     /// As many requests wait as may.
     TooManyWaiting,
-    /// The transcription has ended and cannot be canceled, or not by an error and cannot be retried.
+    /// The transcription has ended, so it cannot be canceled; or it did not end in an error, so it cannot be retried.
     AlreadyEnded,
     /// A retry may be billed a second time, which the caller has not agreed to.
     SecondBillNotAccepted,

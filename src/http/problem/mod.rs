@@ -287,6 +287,17 @@ impl Problem {
         Self::new(ProblemType::ZeroDataRetention, detail)
     }
 
+    /// A file that did not reach Gladia.
+    #[must_use]
+    pub fn not_uploaded(error: GladiaError) -> Self {
+        let mut problem = Self::from(error);
+        // Where Gladia refuses the file, that says it.
+        if let ProblemType::UpstreamFailed | ProblemType::UpstreamUnavailable = problem.kind {
+            problem.detail.push_str(" Nothing was kept.");
+        }
+        problem
+    }
+
     /// As it is written, apart from the request that met it.
     #[must_use]
     pub fn into_body(self) -> ProblemBody {
@@ -375,17 +386,17 @@ impl From<GladiaError> for Problem {
             GladiaError::Refused { message, .. } => Self::new(ProblemType::FileRefused, message),
             GladiaError::KeyRefused { .. } => Self::new(
                 ProblemType::UpstreamUnavailable,
-                "Gladia refuses the gateway's key, or its account is to be paid first. Whoever runs the gateway has to act; nothing was kept.",
+                "Gladia refuses the gateway's key, or its account is to be paid first. Whoever runs the gateway has to act.",
             )
             .retry_after(Duration::from_mins(1)),
             GladiaError::Unavailable(_) => Self::new(
                 ProblemType::UpstreamUnavailable,
-                "Gladia cannot be reached or takes nothing at the moment. Nothing was kept; repeat the request later.",
+                "Gladia cannot be reached or takes nothing at the moment. Repeat the request later.",
             )
             .retry_after(Duration::from_secs(10)),
             GladiaError::Timeout | GladiaError::Unexpected(_) => Self::new(
                 ProblemType::UpstreamFailed,
-                "Gladia did not answer as it should. Nothing was kept; repeat the request.",
+                "Gladia did not answer as it should. Repeat the request.",
             ),
         }
     }

@@ -203,7 +203,7 @@ impl Reader {
     /// Reads what comes after an event, when it is its turn.
     pub async fn read(&self, after: Option<EventId>) -> Result<Page, Unreadable> {
         let by = Some(self.source.tenant_id());
-        // Without a turn it would only be less polite.
+        // If no turn comes, read anyway: turns only spread the load.
         let _turn = self.turns.enter_patiently(by).await;
         let mut conn = self.callers.acquire(by).await?;
         let page = in_time(self.source.read(&mut conn, after)).await?;

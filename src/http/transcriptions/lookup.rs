@@ -34,7 +34,8 @@ impl FromRequestParts<AppState> for JobPath {
     }
 }
 
-/// Finds the job of a caller who is presumed to be one, likewise; with its result, where that is wanted and small.
+/// Finds the job of a caller who is presumed to be one, with its result where that is wanted and small. Of one that was erased, the
+/// problem holds the receipt.
 pub async fn find_presumed(
     state: &AppState,
     presumed: &Presumed,
@@ -53,7 +54,7 @@ pub async fn find_presumed(
     Ok(Box::new(looking.await?))
 }
 
-/// Finds the result of a job, likewise: the callback that brought it, and what is stored of it where that is wanted and small.
+/// Finds the result of such a caller's job: the callback that brought it, and what is stored of it where that is wanted and small.
 ///
 /// # Errors
 /// Where it has none, and why that is so.

@@ -47,7 +47,7 @@ pub struct Transcription {
     pub batch_index: Option<i32>,
     /// How often it was tried again after an error, because its caller asked for it.
     pub retries: i32,
-    /// Gladia's id of it, for Gladia's support and dashboard. Absent until Gladia is known to have it.
+    /// Gladia's id of it, for Gladia's support and dashboard. Null until Gladia is known to have it.
     pub gladia_id: Option<String>,
     /// The audio.
     pub audio_url: Option<String>,

@@ -117,7 +117,7 @@ async fn by_url(
     // Another tenant's file would be opened by the account's key.
     let known = audio::look_up(state, caller, &audio_url, TooLong::PassedOn).await?;
     let upload = state.gladia.upload_from_url(&known.audio_url);
-    let uploaded = pause_during(upload).await.map_err(Problem::from)?;
+    let uploaded = pause_during(upload).await.map_err(Problem::not_uploaded)?;
     let metadata = uploaded.audio_metadata.as_ref();
     let size = metadata.and_then(|metadata| metadata.size);
     let size_bytes = size.filter(|size| *size > 0).ok_or_else(|| {
