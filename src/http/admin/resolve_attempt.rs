@@ -97,13 +97,8 @@ pub async fn resolve_attempt(
         .ok()
         .and_then(|Path(text)| AttemptId::from_str(&text).ok())
         .ok_or_else(none)?;
-    let (resolution, gladia_id) = parse(&read_json_object(&headers, body, &state.limits).await?)?;
-    let decision = match (resolution, &gladia_id) {
-        (Resolution::Accepted, Some(gladia_id)) => Decision::Accepted { gladia_id },
-        (Resolution::NotSent, _) => Decision::NotSent,
-        (Resolution::Failed | Resolution::Accepted, _) => Decision::Failed,
-    };
-    if let Decision::Accepted { gladia_id } = decision {
+    let requested = parse(&read_json_object(&headers, body, &state.limits).await?)?;
+    if let Requested::Accepted { gladia_id } = &requested {
         let looking = state.with_conn(async |conn| find_state(conn, id).await);
         let at = looking.await?.ok_or_else(none)?;
         if at != AttemptState::Unknown {
@@ -113,7 +108,7 @@ pub async fn resolve_attempt(
             check(&state, id, gladia_id).await?;
         }
     }
-    let deciding = state.with_conn(async |conn| decide(conn, id, decision).await);
+    let deciding = state.with_conn(async |conn| decide(conn, id, requested.decision()).await);
     let job_id = match deciding.await? {
         Decided::Resolved { job_id } => job_id,
         Decided::NotFound => return Err(none()),
@@ -122,6 +117,7 @@ pub async fn resolve_attempt(
     };
     // It may be queued again, and a slot may be free.
     state.wakeups.jobs_changed();
+    let resolution = requested.resolution();
     tracing::info!(
         attempt.id = %id, job.id = %job_id, api_key.id = %caller.api_key_id, ?resolution,
         "An operator resolved attempt {id}"
@@ -160,8 +156,33 @@ fn invalid(pointer: &str, rule: &str) -> Problem {
     Problem::new(ProblemType::InvalidRequest, detail).at(pointer, rule)
 }
 
+/// A decision that was asked for.
+enum Requested {
+    NotSent,
+    Accepted { gladia_id: String },
+    Failed,
+}
+
+impl Requested {
+    fn resolution(&self) -> Resolution {
+        match self {
+            Self::NotSent => Resolution::NotSent,
+            Self::Accepted { .. } => Resolution::Accepted,
+            Self::Failed => Resolution::Failed,
+        }
+    }
+
+    fn decision(&self) -> Decision<'_> {
+        match self {
+            Self::NotSent => Decision::NotSent,
+            Self::Accepted { gladia_id } => Decision::Accepted { gladia_id },
+            Self::Failed => Decision::Failed,
+        }
+    }
+}
+
 /// Reads the decision. `accepted` comes with an id, the others without.
-fn parse(body: &Map<String, Value>) -> Result<(Resolution, Option<String>), Problem> {
+fn parse(body: &Map<String, Value>) -> Result<Requested, Problem> {
     let known = ["resolution", "gladia_id"];
     if let Some(other) = body.keys().find(|name| !known.contains(&name.as_str())) {
         let name: String = other.chars().take(100).collect();
@@ -178,17 +199,20 @@ fn parse(body: &Map<String, Value>) -> Result<(Resolution, Option<String>), Prob
     let gladia_id = body.get("gladia_id").filter(|value| !value.is_null());
     match (resolution, gladia_id) {
         (Resolution::Accepted, Some(Value::String(id))) if is_plausible_id(id) => {
-            Ok((resolution, Some(id.clone())))
+            Ok(Requested::Accepted {
+                gladia_id: id.clone(),
+            })
         }
         (Resolution::Accepted, _) => Err(invalid(
             "/gladia_id",
             "must be Gladia's id of the job, as its dashboard shows it",
         )),
-        (_, None) => Ok((resolution, None)),
         (_, Some(_)) => Err(invalid(
             "/gladia_id",
             "goes with the resolution accepted alone",
         )),
+        (Resolution::NotSent, None) => Ok(Requested::NotSent),
+        (Resolution::Failed, None) => Ok(Requested::Failed),
     }
 }
 
