@@ -1,5 +1,7 @@
 //! The fields of a JSON object, taken one by one, and everything that is wrong with them told at once.
 
+use std::collections::BTreeMap;
+
 use serde_json::{Map, Value};
 
 use super::problem::Problem;
@@ -10,33 +12,34 @@ const MOST_WRONG_NAMES: usize = 50;
 
 /// The fields that nobody has taken yet, and what was wrong with those that somebody has.
 #[derive(Debug)]
-pub struct Fields {
-    rest: Map<String, Value>,
+pub struct Fields<V = Value> {
+    rest: BTreeMap<String, V>,
     violations: Vec<Violation>,
 }
 
 impl Fields {
-    /// The fields of a body.
-    #[must_use]
-    pub fn of(body: Map<String, Value>) -> Self {
-        Self {
-            rest: body,
-            violations: Vec::new(),
-        }
-    }
-
-    /// The same, where null says no more than leaving a field out.
+    /// The fields of a body, where null says no more than leaving a field out.
     #[must_use]
     pub fn without_nulls(mut body: Map<String, Value>) -> Self {
         body.retain(|_, value| !value.is_null());
         Self::of(body)
+    }
+}
+
+impl<V> Fields<V> {
+    /// The fields of a body.
+    pub fn of(body: impl IntoIterator<Item = (String, V)>) -> Self {
+        Self {
+            rest: body.into_iter().collect(),
+            violations: Vec::new(),
+        }
     }
 
     /// Takes a field, if it is there and keeps its rules.
     pub fn take<T>(
         &mut self,
         name: &str,
-        parse: impl FnOnce(Value) -> Result<T, Vec<Violation>>,
+        parse: impl FnOnce(V) -> Result<T, Vec<Violation>>,
     ) -> Option<T> {
         let parsed = parse(self.rest.remove(name)?);
         parsed
@@ -74,15 +77,11 @@ impl Fields {
     }
 
     fn into_violations(self, known: &str) -> Vec<Violation> {
-        let wrong = self
-            .rest
-            .into_iter()
-            .take(MOST_WRONG_NAMES)
-            .map(|(name, _)| {
-                let name: String = name.chars().take(100).collect();
-                let pointer = format!("/{}", name.replace('~', "~0").replace('/', "~1"));
-                Violation::new(pointer, format!("is not known here: use {known}"))
-            });
+        let wrong = self.rest.into_keys().take(MOST_WRONG_NAMES).map(|name| {
+            let name: String = name.chars().take(100).collect();
+            let pointer = format!("/{}", name.replace('~', "~0").replace('/', "~1"));
+            Violation::new(pointer, format!("is not known here: use {known}"))
+        });
         let mut violations = self.violations;
         violations.extend(wrong);
         violations

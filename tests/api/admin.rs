@@ -131,6 +131,10 @@ async fn an_attempt_that_an_operator_found_at_gladia_goes_on_under_its_id() {
         let answer = resolve(&admin, attempt, &body).await;
         answer.violation(422, "invalid-request", pointer);
     }
+    let all_wrong = json!({ "resolution": "perhaps", "gladia_id": "a b", "why": "x" });
+    let answer = resolve(&admin, attempt, &all_wrong).await;
+    let told = answer.violations(422, "invalid-request");
+    assert_eq!(told, ["/resolution", "/gladia_id", "/why"]);
     let body = json!({ "resolution": "accepted", "gladia_id": gladia_id });
     let resolved = resolve(&admin, attempt, &body).await.expect(200);
     assert_eq!(resolved["transcription_id"], id.as_str());

@@ -233,11 +233,9 @@ async fn a_batch_holds_1_to_1000_requests_and_nothing_else() {
     let body =
         json!({ "all_or_nothing": "yes", "audio_url": "https://audio.example/a.mp3", "a/b~": 1 });
     let answer = app.acme.post("/v1/batches", &body).await;
-    let problem = answer.problem(422, "invalid-request");
-    let errors = problem["errors"].as_array().unwrap();
-    let pointers: Vec<_> = errors.iter().map(|error| &error["pointer"]).collect();
+    let told = answer.violations(422, "invalid-request");
     assert_eq!(
-        pointers,
+        told,
         ["/all_or_nothing", "/requests", "/a~1b~0", "/audio_url"]
     );
     let list = app.acme.post("/v1/batches", &json!([])).await;

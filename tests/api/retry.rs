@@ -371,6 +371,10 @@ async fn a_body_that_breaks_a_rule_retries_nothing() {
         let answer = app.acme.post(&path, &body).await;
         answer.violation(422, "invalid-request", pointer);
     }
+    let all_wrong = json!({ "accept_second_bill": 1, "a": 1, "b": 1 });
+    let answer = app.acme.post(&path, &all_wrong).await;
+    let told = answer.violations(422, "invalid-request");
+    assert_eq!(told, ["/accept_second_bill", "/a", "/b"]);
     for (content_type, body, status, slug) in [
         ("application/json", "[]", 400, "malformed-json"),
         ("application/json", "{", 400, "malformed-json"),

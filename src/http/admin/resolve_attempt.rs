@@ -17,16 +17,21 @@ use crate::{
     domain::{
         attempt::AttemptState,
         ids::{AttemptId, JobId},
+        options::Violation,
     },
     gladia::{create::is_plausible_id, error::GladiaError},
     http::{
         auth::Admin,
         body::read_json_object,
+        fields::{Fields, broken},
         problem::{Problem, ProblemType},
         state::AppState,
     },
     journal::fetch::{MadeBy, made_by},
 };
+
+/// The fields that there are.
+const KNOWN: &str = "resolution and gladia_id";
 
 /// What an attempt of unknown outcome is resolved as.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -97,7 +102,7 @@ pub async fn resolve_attempt(
         .ok()
         .and_then(|Path(text)| AttemptId::from_str(&text).ok())
         .ok_or_else(none)?;
-    let requested = parse(&read_json_object(&headers, body, &state.limits).await?)?;
+    let requested = parse(read_json_object(&headers, body, &state.limits).await?)?;
     if let Requested::Accepted { gladia_id } = &requested {
         let looking = state.with_conn(async |conn| find_state(conn, id).await);
         let at = looking.await?.ok_or_else(none)?;
@@ -140,7 +145,8 @@ async fn check(state: &AppState, id: AttemptId, gladia_id: &str) -> Result<(), P
         Ok(None) | Err(GladiaError::Refused { .. }) => "must be a job that Gladia has",
         Err(error) => return Err(error.into()),
     };
-    Err(invalid("/gladia_id", rule))
+    let violation = Violation::new("/gladia_id", rule);
+    Err(Problem::violations("", vec![violation]))
 }
 
 fn taken() -> Problem {
@@ -149,11 +155,6 @@ fn taken() -> Problem {
         "This Gladia job belongs to another attempt, so it cannot be this one's.",
     )
     .at("/gladia_id", "must be a job that no other attempt has")
-}
-
-fn invalid(pointer: &str, rule: &str) -> Problem {
-    let detail = format!("{pointer}: {rule}");
-    Problem::new(ProblemType::InvalidRequest, detail).at(pointer, rule)
 }
 
 /// A decision that was asked for.
@@ -182,38 +183,30 @@ impl Requested {
 }
 
 /// Reads the decision. `accepted` comes with an id, the others without.
-fn parse(body: &Map<String, Value>) -> Result<Requested, Problem> {
-    let known = ["resolution", "gladia_id"];
-    if let Some(other) = body.keys().find(|name| !known.contains(&name.as_str())) {
-        let name: String = other.chars().take(100).collect();
-        let pointer = format!("/{}", name.replace('~', "~0").replace('/', "~1"));
-        return Err(invalid(
-            &pointer,
-            "is not known here: use resolution and gladia_id",
-        ));
-    }
-    let resolution = body
-        .get("resolution")
-        .and_then(|value| Resolution::deserialize(value).ok())
-        .ok_or_else(|| invalid("/resolution", "must be not_sent, accepted or failed"))?;
-    let gladia_id = body.get("gladia_id").filter(|value| !value.is_null());
-    match (resolution, gladia_id) {
-        (Resolution::Accepted, Some(Value::String(id))) if is_plausible_id(id) => {
-            Ok(Requested::Accepted {
-                gladia_id: id.clone(),
-            })
+fn parse(body: Map<String, Value>) -> Result<Requested, Problem> {
+    let an_outcome = "must be not_sent, accepted or failed";
+    let an_id = "must be Gladia's id of the job, as its dashboard shows it";
+    let mut fields = Fields::of(body);
+    let resolution = fields.take("resolution", |value| {
+        Resolution::deserialize(value).map_err(|_| broken(an_outcome))
+    });
+    let gladia_id = fields.take("gladia_id", |value| match (resolution, value) {
+        (_, Value::Null) => Ok(None),
+        (Some(Resolution::NotSent | Resolution::Failed), _) => {
+            Err(broken("goes with the resolution accepted alone"))
         }
-        (Resolution::Accepted, _) => Err(invalid(
-            "/gladia_id",
-            "must be Gladia's id of the job, as its dashboard shows it",
-        )),
-        (_, Some(_)) => Err(invalid(
-            "/gladia_id",
-            "goes with the resolution accepted alone",
-        )),
-        (Resolution::NotSent, None) => Ok(Requested::NotSent),
-        (Resolution::Failed, None) => Ok(Requested::Failed),
-    }
+        (_, Value::String(id)) if is_plausible_id(&id) => Ok(Some(id)),
+        _ => Err(broken(an_id)),
+    });
+    let requested = match (resolution, gladia_id.flatten()) {
+        (None, _) => return Err(fields.lacks("resolution", an_outcome, KNOWN)),
+        (Some(Resolution::Accepted), None) => return Err(fields.lacks("gladia_id", an_id, KNOWN)),
+        (Some(Resolution::Accepted), Some(gladia_id)) => Requested::Accepted { gladia_id },
+        (Some(Resolution::NotSent), _) => Requested::NotSent,
+        (Some(Resolution::Failed), _) => Requested::Failed,
+    };
+    fields.finish(KNOWN)?;
+    Ok(requested)
 }
 
 /// There is nothing to decide, and why.

@@ -1,7 +1,5 @@
 //! What a caller asks for: requests as the create by URL takes them, in a list.
 
-use std::collections::BTreeMap;
-
 use serde::Serialize;
 use serde_json::{Value, value::RawValue};
 use utoipa::ToSchema;
@@ -12,6 +10,7 @@ use crate::{
     },
     http::{
         body::{expect_object, parse_json, parse_json_fields},
+        fields::{Fields, broken},
         problem::{Problem, ProblemType},
         transcriptions::request::{self, CreateTranscription, Judge, RequestedOptions},
     },
@@ -20,11 +19,11 @@ use crate::{
 /// How many requests a batch may have. The table of batches has the same bound.
 const MOST_REQUESTS: usize = 1000;
 
-/// More wrong names than this help nobody, and a hostile body could have millions.
-const MOST_WRONG_NAMES: usize = 50;
-
 const REQUESTS: &str = "requests";
 const ALL_OR_NOTHING: &str = "all_or_nothing";
+
+/// The fields that there are.
+const KNOWN: &str = "requests and all_or_nothing; options belong into each request";
 
 /// What messages call one of them.
 const THE_REQUEST: &str = "the request";
@@ -66,38 +65,21 @@ impl RequestedBatch {
     /// # Errors
     /// Where it is no batch, with everything that is wrong around the requests.
     pub fn parse(bytes: &[u8], max_request_bytes: usize, judge: &Judge) -> Result<Self, Problem> {
-        let mut body = parse_json_fields(bytes, "the body")?;
-        let mut violations = Vec::new();
-        let all_or_nothing = body
-            .remove(ALL_OR_NOTHING)
-            .map(|text| serde_json::from_str::<Option<bool>>(text.get()))
-            .transpose()
-            .unwrap_or_else(|_| {
-                violations.push(violation(ALL_OR_NOTHING, "must be true or false"));
-                None
-            })
-            .flatten()
-            .unwrap_or(false);
-        let requests = body
-            .remove(REQUESTS)
-            .and_then(|list| serde_json::from_str::<Vec<&RawValue>>(list.get()).ok());
+        let mut fields = Fields::of(parse_json_fields(bytes, "the body")?);
+        let all_or_nothing = fields.take(ALL_OR_NOTHING, |text| {
+            serde_json::from_str::<Option<bool>>(text.get())
+                .map_err(|_| broken("must be true or false"))
+        });
+        let is_required = format!("is required: a list of 1 to {MOST_REQUESTS} requests");
+        let requests = fields.take(REQUESTS, |list| {
+            let requests = serde_json::from_str::<Vec<&RawValue>>(list.get());
+            within_bounds(requests.map_err(|_| broken(is_required.as_str()))?)
+        });
         let Some(requests) = requests else {
-            let rule = format!("is required: a list of 1 to {MOST_REQUESTS} requests");
-            violations.push(violation(REQUESTS, rule));
-            return Err(refuse(body, violations));
+            return Err(fields.lacks(REQUESTS, &is_required, KNOWN));
         };
-        if !(1..=MOST_REQUESTS).contains(&requests.len()) {
-            let more = match requests.as_slice() {
-                [] => "",
-                _ => " Send more in several batches.",
-            };
-            let found = requests.len();
-            let rule = format!("must hold 1 to {MOST_REQUESTS} requests; found {found}.{more}");
-            violations.push(violation(REQUESTS, rule));
-        }
-        if !(body.is_empty() && violations.is_empty()) {
-            return Err(refuse(body, violations));
-        }
+        fields.finish(KNOWN)?;
+        let all_or_nothing = all_or_nothing.flatten().unwrap_or(false);
         let (spellings, requests): (Vec<String>, Vec<_>) = requests
             .into_iter()
             .map(|text| {
@@ -146,19 +128,15 @@ fn read(text: &RawValue, max_request_bytes: usize) -> Result<Value, Problem> {
     parse_json(bytes, THE_REQUEST)
 }
 
-/// The problem of a body that is no batch. `rest` are the fields that have no meaning here.
-fn refuse(rest: BTreeMap<String, &RawValue>, mut violations: Vec<Violation>) -> Problem {
-    let rule = format!(
-        "is not known here: use {REQUESTS} and {ALL_OR_NOTHING}; options belong into each request"
-    );
-    let names = rest.into_keys().take(MOST_WRONG_NAMES).map(|name| {
-        let name: String = name.chars().take(100).collect();
-        violation(&name.replace('~', "~0").replace('/', "~1"), rule.as_str())
-    });
-    violations.extend(names);
-    Problem::violations("", violations)
-}
-
-fn violation(field: &str, rule: impl Into<String>) -> Violation {
-    Violation::new(format!("/{field}"), rule)
+/// As many requests as a batch may have.
+fn within_bounds(requests: Vec<&RawValue>) -> Result<Vec<&RawValue>, Vec<Violation>> {
+    let more = match requests.len() {
+        1..=MOST_REQUESTS => return Ok(requests),
+        0 => "",
+        _ => " Send more in several batches.",
+    };
+    let found = requests.len();
+    Err(broken(format!(
+        "must hold 1 to {MOST_REQUESTS} requests; found {found}.{more}"
+    )))
 }

@@ -14,10 +14,11 @@ use utoipa::ToSchema;
 use super::replay::endpoint_disabled;
 use crate::{
     db::deliveries,
-    domain::{options::Violation, webhook_endpoint::EndpointStatus},
+    domain::webhook_endpoint::EndpointStatus,
     http::{
         auth::Writer,
         body::read_json_object,
+        fields::{Fields, broken},
         problem::Problem,
         state::AppState,
         webhook_endpoints::lookup::{EndpointPath, find},
@@ -29,9 +30,6 @@ const MOST_REPLAYED: u64 = 10_000;
 
 /// How many of them one statement replays, so that none is long.
 const BATCH: u16 = 1_000;
-
-/// What is wrong with a name is told of so many of them at most.
-const MOST_WRONG_NAMES: usize = 50;
 
 const SINCE: &str = "since";
 
@@ -78,7 +76,7 @@ pub async fn replay_failed_deliveries(
     headers: HeaderMap,
     body: Body,
 ) -> Result<(StatusCode, Json<ReplayedDeliveries>), Problem> {
-    let since = parse(&read_json_object(&headers, body, &state.limits).await?)?;
+    let since = parse(read_json_object(&headers, body, &state.limits).await?)?;
     let replaying = state.with_conn(async |conn| {
         if find(conn, caller.tenant_id, id).await?.status == EndpointStatus::Disabled {
             return Err(endpoint_disabled());
@@ -107,26 +105,17 @@ pub async fn replay_failed_deliveries(
     ))
 }
 
-fn parse(body: &Map<String, Value>) -> Result<DateTime<Utc>, Problem> {
-    let others = body.keys().filter(|name| *name != SINCE);
-    let mut violations: Vec<Violation> = others
-        .take(MOST_WRONG_NAMES)
-        .map(|name| {
-            let name: String = name.chars().take(100).collect();
-            let pointer = format!("/{}", name.replace('~', "~0").replace('/', "~1"));
-            Violation::new(pointer, "is not known here: use since")
-        })
-        .collect();
-    let since = body
-        .get(SINCE)
-        .and_then(Value::as_str)
-        .and_then(|text| DateTime::parse_from_rfc3339(text).ok());
-    if since.is_none() {
-        let rule = "is required: an RFC 3339 time, such as 2026-11-26T15:00:00Z";
-        violations.push(Violation::new(format!("/{SINCE}"), rule));
-    }
-    match since {
-        Some(since) if violations.is_empty() => Ok(since.to_utc()),
-        _ => Err(Problem::violations("", violations)),
-    }
+fn parse(body: Map<String, Value>) -> Result<DateTime<Utc>, Problem> {
+    let rule = "is required: an RFC 3339 time, such as 2026-11-26T15:00:00Z";
+    let mut fields = Fields::of(body);
+    let since = fields.take(SINCE, |value| {
+        let instant = value.as_str().map(DateTime::parse_from_rfc3339);
+        let instant = instant.and_then(Result::ok).ok_or_else(|| broken(rule))?;
+        Ok(instant.to_utc())
+    });
+    let Some(since) = since else {
+        return Err(fields.lacks(SINCE, rule, SINCE));
+    };
+    fields.finish(SINCE)?;
+    Ok(since)
 }

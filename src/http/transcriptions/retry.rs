@@ -20,11 +20,14 @@ use crate::{
     http::{
         auth::Writer,
         body::read_optional_json_object,
+        fields::{Fields, broken},
         overload::ChangedNothing,
         problem::{Problem, ProblemType},
         state::AppState,
     },
 };
+
+const ACCEPT_SECOND_BILL: &str = "accept_second_bill";
 
 /// What a retry may cost at most.
 #[derive(ToSchema)]
@@ -87,7 +90,7 @@ pub async fn retry_transcription(
 ) -> Result<Answer, Problem> {
     let body = read_optional_json_object(&headers, body, &state.limits).await?;
     let may_accept = state.rules.callers_accept_second_bills || caller.scope == Scope::Admin;
-    let accepts_second_bill = parse(&body)? && may_accept;
+    let accepts_second_bill = parse(body)? && may_accept;
     let retrying = state.with_conn(async |conn| {
         let mut nothing = None;
         let retry = match retries::retry(conn, caller.tenant_id, id, accepts_second_bill).await? {
@@ -135,24 +138,15 @@ pub async fn retry_transcription(
 }
 
 /// Whether a second bill is accepted.
-fn parse(body: &Map<String, Value>) -> Result<bool, Problem> {
-    let invalid = |pointer: &str, rule: &str| {
-        let detail = format!("{pointer}: {rule}");
-        Problem::new(ProblemType::InvalidRequest, detail).at(pointer, rule)
-    };
-    if let Some(other) = body.keys().find(|name| *name != "accept_second_bill") {
-        let name: String = other.chars().take(100).collect();
-        let pointer = format!("/{}", name.replace('~', "~0").replace('/', "~1"));
-        return Err(invalid(
-            &pointer,
-            "is not known here: use accept_second_bill",
-        ));
-    }
-    match body.get("accept_second_bill") {
-        None | Some(Value::Null) => Ok(false),
-        Some(Value::Bool(accepts)) => Ok(*accepts),
-        Some(_) => Err(invalid("/accept_second_bill", "must be true or false")),
-    }
+fn parse(body: Map<String, Value>) -> Result<bool, Problem> {
+    let mut fields = Fields::of(body);
+    let accepts = fields.take(ACCEPT_SECOND_BILL, |value| match value {
+        Value::Null => Ok(false),
+        Value::Bool(accepts) => Ok(accepts),
+        _ => Err(broken("must be true or false")),
+    });
+    fields.finish(ACCEPT_SECOND_BILL)?;
+    Ok(accepts.unwrap_or(false))
 }
 
 fn needs_consent(audio_duration_seconds: Option<f64>) -> Problem {

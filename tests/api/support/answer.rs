@@ -78,6 +78,17 @@ impl Answer {
         body
     }
 
+    /// The same, where fields are at fault. Gives where they stand, in the order of the answer.
+    #[track_caller]
+    pub fn violations(&self, status: u16, slug: &str) -> Vec<String> {
+        let body = self.problem(status, slug);
+        let errors = body["errors"].as_array().unwrap();
+        let pointers = errors.iter().map(|error| error["pointer"].as_str());
+        pointers
+            .map(|pointer| pointer.unwrap().to_owned())
+            .collect()
+    }
+
     /// The same, where exactly one field is at fault. Gives the rule.
     #[track_caller]
     pub fn violation(&self, status: u16, slug: &str, pointer: &str) -> String {
