@@ -51,6 +51,7 @@ pub mod overload;
 pub mod page;
 pub mod presumed;
 pub mod problem;
+pub mod query;
 pub mod request_id;
 mod request_metrics;
 pub mod serve;

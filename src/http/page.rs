@@ -1,9 +1,11 @@
 //! Pages of a list: `limit`, `cursor` and filters in the query, `next_cursor` in the answer.
 
-use url::form_urlencoded;
 use uuid::Uuid;
 
-use super::problem::{MOST_ERRORS, Problem};
+use super::{
+    problem::Problem,
+    query::{self, Taken},
+};
 use crate::domain::cursor::{Cursor, ListTag};
 
 /// How many a page holds where nothing is said.
@@ -17,10 +19,7 @@ pub const MOST_PAGE_BYTES: usize = 4_000_000;
 
 /// What a list can be filtered by.
 pub trait Filters {
-    /// All parameters of the list, for people.
-    const NAMES: &'static str;
-
-    /// Takes a parameter that is neither `limit` nor `cursor`. The error is the rule that its value breaks.
+    /// Takes a parameter that is neither `limit` nor `cursor`. The error is the rule that it breaks.
     ///
     /// # Errors
     /// Where it breaks its rule.
@@ -30,26 +29,13 @@ pub trait Filters {
     fn tag(&self) -> ListTag;
 }
 
-/// What became of a parameter.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Taken {
-    /// It may be given once.
-    Once,
-    /// It may be given again.
-    Repeatable,
-    /// There is no parameter of this name.
-    Unknown,
-}
-
 /// A list without filters, by its name.
 #[derive(Debug)]
 pub struct Unfiltered(pub &'static str);
 
 impl Filters for Unfiltered {
-    const NAMES: &'static str = "limit and cursor";
-
     fn take(&mut self, _name: &str, _value: &str) -> Result<Taken, String> {
-        Ok(Taken::Unknown)
+        Err(query::unknown("limit and cursor"))
     }
 
     fn tag(&self) -> ListTag {
@@ -74,51 +60,28 @@ impl<Id: Copy + From<Uuid> + Into<Uuid>> Page<Id> {
     pub fn parse<F: Filters>(query: Option<&str>, filters: &mut F) -> Result<Self, Problem> {
         let mut limit = DEFAULT_LIMIT;
         let mut cursor = None;
-        let mut seen: Vec<String> = Vec::new();
-        let mut errors: Vec<(String, String)> = Vec::new();
-        for (name, value) in form_urlencoded::parse(query.unwrap_or_default().as_bytes()) {
-            if errors.len() >= MOST_ERRORS {
-                break;
+        let mut broken = query::read(query, |name, value| match name {
+            "limit" => {
+                limit = parse_limit(value)?;
+                Ok(Taken::Once)
             }
-            let taken = match name.as_ref() {
-                "limit" => parse_limit(&value).map(|parsed| {
-                    limit = parsed;
-                    Taken::Once
-                }),
-                "cursor" => parse_cursor(&value).map(|parsed| {
-                    cursor = Some(parsed);
-                    Taken::Once
-                }),
-                name => filters.take(name, &value),
-            };
-            let rule = match taken {
-                Ok(Taken::Repeatable) => continue,
-                Ok(Taken::Once) if seen.iter().any(|known| *known == name) => {
-                    "must be given once".to_owned()
-                }
-                Ok(Taken::Once) => {
-                    seen.push(name.into_owned());
-                    continue;
-                }
-                Ok(Taken::Unknown) => format!("is not known here: use {}", F::NAMES),
-                Err(rule) => rule,
-            };
-            errors.push((name.chars().take(100).collect(), rule));
-        }
+            "cursor" => {
+                cursor = Some(parse_cursor(value)?);
+                Ok(Taken::Once)
+            }
+            name => filters.take(name, value),
+        });
         let list = filters.tag();
         let cursor = match cursor {
             // Without the right filters nothing can be said of it.
-            Some((_, made_for)) if made_for != list && errors.is_empty() => {
+            Some((_, made_for)) if made_for != list && broken.is_empty() => {
                 let rule = "belongs to a list with other filters: repeat those that it was made with, or begin anew without it";
-                errors.push(("cursor".to_owned(), rule.to_owned()));
+                broken.add("cursor", rule);
                 None
             }
             cursor => cursor.map(|(cursor, _)| cursor),
         };
-        if !errors.is_empty() {
-            return Err(Problem::parameters(errors));
-        }
-        Ok(Self {
+        broken.or(Self {
             limit,
             cursor,
             list,

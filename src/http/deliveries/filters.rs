@@ -4,12 +4,16 @@ use crate::{
     domain::{
         cursor::ListTag, delivery::DeliveryStatus, delivery_filter::DeliveryFilter, event::EventId,
     },
-    http::page::{Filters, Taken},
+    http::{
+        page::Filters,
+        query::{Taken, unknown},
+    },
 };
 
-impl Filters for DeliveryFilter {
-    const NAMES: &'static str = "endpoint_id, transcription_id, event_id, status, limit and cursor";
+/// All parameters of the list, for people.
+const NAMES: &str = "endpoint_id, transcription_id, event_id, status, limit and cursor";
 
+impl Filters for DeliveryFilter {
     fn take(&mut self, name: &str, value: &str) -> Result<Taken, String> {
         match name {
             "endpoint_id" => {
@@ -26,7 +30,7 @@ impl Filters for DeliveryFilter {
                 let status = value.parse();
                 self.status = Some(status.map_err(|_| format!("must be one of {names}"))?);
             }
-            _ => return Ok(Taken::Unknown),
+            _ => return Err(unknown(NAMES)),
         }
         Ok(Taken::Once)
     }

@@ -89,7 +89,7 @@ pub async fn list_events(
     RawQuery(query): RawQuery,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
-    let asked = EventQuery::parse(query.as_deref().unwrap_or_default())?;
+    let asked = EventQuery::parse(query.as_deref())?;
     let mut wait = Wait::of(asked.wait, &headers);
     // They keep in memory all that came with them.
     drop(headers);

@@ -2,12 +2,11 @@
 
 use std::time::Duration;
 
-use url::form_urlencoded;
-
 use crate::{
     domain::event::{EventId, PublicEventType},
     http::{
-        problem::{MOST_ERRORS, Problem},
+        problem::Problem,
+        query::{self, Taken},
         wait::{self, MOST_SECONDS},
     },
 };
@@ -47,39 +46,18 @@ impl EventQuery {
     ///
     /// # Errors
     /// Where parameters are not known, given twice, or break their rules: all of them at once.
-    pub fn parse(query: &str) -> Result<Self, Problem> {
+    pub fn parse(query: Option<&str>) -> Result<Self, Problem> {
         let mut asked = Self {
             start: Start::Oldest,
             types: None,
             limit: DEFAULT_LIMIT,
             wait: None,
         };
-        let mut seen: Vec<String> = Vec::new();
-        let mut errors: Vec<(String, String)> = Vec::new();
-        for (name, value) in form_urlencoded::parse(query.as_bytes()) {
-            if errors.len() >= MOST_ERRORS {
-                break;
-            }
-            let taken = if name != "types" && seen.iter().any(|known| *known == name) {
-                Err("must be given once".to_owned())
-            } else {
-                asked.take(&name, &value)
-            };
-            let name: String = name.chars().take(100).collect();
-            match taken {
-                Ok(()) => seen.push(name),
-                Err(rule) => errors.push((name, rule)),
-            }
-        }
-        if errors.is_empty() {
-            Ok(asked)
-        } else {
-            Err(Problem::parameters(errors))
-        }
+        query::read(query, |name, value| asked.take(name, value)).or(asked)
     }
 
     /// The error is the rule that is broken.
-    fn take(&mut self, name: &str, value: &str) -> Result<(), String> {
+    fn take(&mut self, name: &str, value: &str) -> Result<Taken, String> {
         match name {
             "after" => {
                 self.start = match value {
@@ -93,6 +71,7 @@ impl EventQuery {
             "types" => {
                 let types = parse_types(value)?;
                 self.types.get_or_insert_default().extend(types);
+                return Ok(Taken::Repeatable);
             }
             "limit" => {
                 self.limit = value
@@ -102,9 +81,9 @@ impl EventQuery {
                     .ok_or_else(|| format!("must be a whole number from 1 to {MAX_LIMIT}"))?;
             }
             "wait" => self.wait = Some(wait::parse_seconds(value)?),
-            _ => return Err("is not known here: use after, types, limit and wait".to_owned()),
+            _ => return Err(query::unknown("after, types, limit and wait")),
         }
-        Ok(())
+        Ok(Taken::Once)
     }
 
     /// Whether events of a type are asked for.
@@ -144,9 +123,9 @@ mod tests {
 
     #[test]
     fn a_query_says_where_to_begin_and_what_is_wanted() {
-        let asked = EventQuery::parse(
+        let asked = EventQuery::parse(Some(
             "after=evt_7&types=transcription.done,transcription.error&types=transcription.queued&limit=2&wait=5",
-        );
+        ));
         assert_eq!(
             asked.unwrap(),
             EventQuery {
@@ -160,11 +139,11 @@ mod tests {
                 wait: Some(Duration::from_secs(5)),
             }
         );
-        let nothing = EventQuery::parse("").unwrap();
+        let nothing = EventQuery::parse(Some("")).unwrap();
         assert_eq!((nothing.start, nothing.limit), (Start::Oldest, 100));
         assert!(nothing.wants(PublicEventType::EndpointTest));
         assert_eq!(
-            EventQuery::parse("after=latest").unwrap().start,
+            EventQuery::parse(Some("after=latest")).unwrap().start,
             Start::Latest
         );
     }

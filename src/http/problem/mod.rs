@@ -23,10 +23,6 @@ use crate::{
     gladia::error::GladiaError,
 };
 
-/// How many parameters of a query are named at most when they break rules. More help nobody, and the longest query has room for
-/// tens of thousands.
-pub const MOST_ERRORS: usize = 50;
-
 /// Where a rule was broken, and which.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 pub struct FieldError {

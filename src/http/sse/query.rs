@@ -4,14 +4,14 @@ use axum::{
     extract::FromRequestParts,
     http::{HeaderMap, request::Parts},
 };
-use url::form_urlencoded;
 
 use super::LAST_EVENT_ID;
 use crate::{
     domain::event::{EventId, PublicEventType},
     http::{
         events::query::parse_types,
-        problem::{MOST_ERRORS, Problem},
+        problem::Problem,
+        query::{self, Taken},
         state::AppState,
     },
 };
@@ -37,12 +37,12 @@ impl FromRequestParts<AppState> for TenantStreamQuery {
 
     async fn from_request_parts(parts: &mut Parts, _: &AppState) -> Result<Self, Problem> {
         let mut types: Option<Vec<PublicEventType>> = None;
-        let after = parse(parts, "types and after", |name, value| {
+        let after = parse(parts, |name, value| {
             if name != "types" {
-                return Ok(false);
+                return Err(query::unknown("types and after"));
             }
             types.get_or_insert_default().extend(parse_types(value)?);
-            Ok(true)
+            Ok(Taken::Repeatable)
         })?;
         Ok(Self { after, types })
     }
@@ -52,52 +52,29 @@ impl FromRequestParts<AppState> for JobStreamQuery {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, _: &AppState) -> Result<Self, Problem> {
-        let after = parse(parts, "after", |_, _| Ok(false))?;
+        let after = parse(parts, |_, _| Err(query::unknown("after")))?;
         Ok(Self { after })
     }
 }
 
-/// Parses what all streams have in common; the rest goes to `take`, which says whether it knows the parameter. The header
-/// wins: an `EventSource` repeats its address when it comes back, and tells in the header what it has seen since.
+/// Parses what all streams have in common; the rest goes to `take`. The header wins: an `EventSource` repeats its address when it
+/// comes back, and tells in the header what it has seen since.
 fn parse(
     parts: &Parts,
-    names: &str,
-    mut take: impl FnMut(&str, &str) -> Result<bool, String>,
+    mut take: impl FnMut(&str, &str) -> Result<Taken, String>,
 ) -> Result<Option<EventId>, Problem> {
     let mut after = None;
-    let mut seen: Vec<String> = Vec::new();
-    let mut broken: Vec<(String, String)> = Vec::new();
-    let query = parts.uri.query().unwrap_or_default();
-    for (name, value) in form_urlencoded::parse(query.as_bytes()) {
-        if broken.len() >= MOST_ERRORS {
-            break;
+    let broken = query::read(parts.uri.query(), |name, value| {
+        if name != "after" {
+            return take(name, value);
         }
-        let taken = if name != "types" && seen.iter().any(|known| *known == name) {
-            Err("must be given once".to_owned())
-        } else if name == "after" {
-            parse_id(&value).map(|id| {
-                after = Some(id);
-                true
-            })
-        } else {
-            take(&name, &value)
-        };
-        let rule = match taken {
-            Ok(true) => None,
-            Ok(false) => Some(format!("is not known here: use {names}")),
-            Err(rule) => Some(rule),
-        };
-        if let Some(rule) = rule {
-            broken.push((name.chars().take(100).collect(), rule));
-        }
-        seen.push(name.into_owned());
-    }
-    let last_seen = last_event_id(&parts.headers);
-    match (last_seen, broken.is_empty()) {
-        (Ok(last_seen), true) => Ok(last_seen.or(after)),
-        (Ok(_), false) => Err(Problem::parameters(broken)),
-        (Err(problem), true) => Err(problem),
-        (Err(problem), false) => Err(Problem::parameters(broken).with_fields_of(problem)),
+        after = Some(parse_id(value)?);
+        Ok(Taken::Once)
+    });
+    match (last_event_id(&parts.headers), broken.or(after)) {
+        (Ok(last_seen), Ok(after)) => Ok(last_seen.or(after)),
+        (Ok(_), Err(problem)) | (Err(problem), Ok(_)) => Err(problem),
+        (Err(of_header), Err(problem)) => Err(problem.with_fields_of(of_header)),
     }
 }
 

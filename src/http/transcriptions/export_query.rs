@@ -7,12 +7,14 @@ use std::{
 };
 
 use serde::Serialize;
-use url::form_urlencoded;
 use utoipa::ToSchema;
 
 use crate::{
     domain::rendering::{Format, Wishes},
-    http::problem::{MOST_ERRORS, Problem},
+    http::{
+        problem::Problem,
+        query::{self, Taken},
+    },
 };
 
 /// Speakers and channels that are named or picked are no more than these; and a name is no longer, in characters.
@@ -119,53 +121,32 @@ const REPEATED: [&str; 4] = ["speaker", "channel", "speaker_names", "channel_nam
 /// # Errors
 /// Every parameter that is not known, given twice, or breaks its rule.
 pub fn parse(format: ExportFormat, query: Option<&str>) -> Result<Wishes, Problem> {
-    let mut query_of = Query {
+    let mut asked = Asked {
         format,
         wishes: Wishes::default(),
-        seen: BTreeSet::new(),
-        broken: Vec::new(),
     };
-    for (name, value) in form_urlencoded::parse(query.unwrap_or_default().as_bytes()) {
-        if query_of.broken.len() >= MOST_ERRORS {
-            break;
-        }
-        if let Err(rule) = query_of.take(&name, &value) {
-            let name = name.chars().take(MOST).collect();
-            query_of.broken.push((name, rule));
-        }
+    let mut broken = query::read(query, |name, value| asked.take(name, value));
+    let limits = asked.wishes.limits;
+    // Where both are numbers.
+    if !broken.has("minimum_duration")
+        && !broken.has("maximum_duration")
+        && limits.minimum_duration_ms > limits.maximum_duration_ms
+    {
+        let longest = Duration::from_millis(limits.maximum_duration_ms).as_secs_f64();
+        let rule = format!("must not be above maximum_duration, which is {longest}");
+        broken.add("minimum_duration", rule);
     }
-    query_of.compare_durations();
-    if query_of.broken.is_empty() {
-        Ok(query_of.wishes)
-    } else {
-        Err(Problem::parameters(query_of.broken))
-    }
+    broken.or(asked.wishes)
 }
 
-struct Query {
+struct Asked {
     format: ExportFormat,
     wishes: Wishes,
-    seen: BTreeSet<String>,
-    broken: Vec<(String, String)>,
 }
 
-impl Query {
-    /// The shortest is no longer than the longest, where both are numbers.
-    fn compare_durations(&mut self) {
-        let limits = self.wishes.limits;
-        let is_broken = self
-            .broken
-            .iter()
-            .any(|(name, _)| name.ends_with("_duration"));
-        if !is_broken && limits.minimum_duration_ms > limits.maximum_duration_ms {
-            let longest = Duration::from_millis(limits.maximum_duration_ms).as_secs_f64();
-            let rule = format!("must not be above maximum_duration, which is {longest}");
-            self.broken.push(("minimum_duration".to_owned(), rule));
-        }
-    }
-
+impl Asked {
     /// Takes a parameter, or says which rule it breaks.
-    fn take(&mut self, name: &str, value: &str) -> Result<(), String> {
+    fn take(&mut self, name: &str, value: &str) -> Result<Taken, String> {
         let known = self.format.parameters();
         if !known.contains(&name) {
             let format = self.format.name();
@@ -178,9 +159,6 @@ impl Query {
                 [] => format!("{place}: {format} takes no parameters"),
                 known => format!("{place}: {format} takes {}", known.join(", ")),
             });
-        }
-        if !self.seen.insert(name.to_owned()) && !REPEATED.contains(&name) {
-            return Err("must be given once".to_owned());
         }
         let wishes = &mut self.wishes;
         let limits = &mut wishes.limits;
@@ -208,7 +186,11 @@ impl Query {
                 limits.maximum_rows_per_caption = whole(value, 1..=5).ok_or(rule)?;
             }
         }
-        Ok(())
+        Ok(if REPEATED.contains(&name) {
+            Taken::Repeatable
+        } else {
+            Taken::Once
+        })
     }
 }
 

@@ -11,13 +11,16 @@ use crate::{
         job_filter::{JobFilter, MOST_METADATA},
         searchable::{MOST_KEY_BYTES, MOST_VALUE_BYTES},
     },
-    http::page::{Filters, Taken},
+    http::{
+        page::Filters,
+        query::{Taken, unknown},
+    },
 };
 
-impl Filters for JobFilter {
-    const NAMES: &'static str = "status, error_type, batch_id, created_after, created_before, metadata, metadata[key], \
-                                 limit and cursor";
+/// All parameters of the list, for people.
+const NAMES: &str = "status, error_type, batch_id, created_after, created_before, metadata, metadata[key], limit and cursor";
 
+impl Filters for JobFilter {
     fn take(&mut self, name: &str, value: &str) -> Result<Taken, String> {
         match name {
             "status" => {
@@ -54,7 +57,7 @@ impl Filters for JobFilter {
                     take_metadata(self, key, value)?;
                     Ok(Taken::Once)
                 }
-                None => Ok(Taken::Unknown),
+                None => Err(unknown(NAMES)),
             },
         }
     }
