@@ -42,6 +42,7 @@ mod extent;
 pub mod fields;
 pub mod form;
 pub mod form_body;
+pub mod id_path;
 pub mod idempotency;
 pub mod line;
 pub mod linger;

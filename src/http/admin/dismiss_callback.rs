@@ -1,11 +1,6 @@
 //! `POST /v1/admin/callbacks/{id}/dismiss`: a kept callback that nobody needs any more.
 
-use std::str::FromStr;
-
-use axum::{
-    Json,
-    extract::{Path, State, rejection::PathRejection},
-};
+use axum::{Json, extract::State};
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -14,6 +9,7 @@ use crate::{
     domain::ids::{CallbackId, JobId},
     http::{
         auth::Admin,
+        id_path::IdPath,
         problem::{Problem, ProblemType},
         state::AppState,
     },
@@ -43,7 +39,7 @@ pub struct DismissedCallback {
 pub async fn dismiss_callback(
     State(state): State<AppState>,
     Admin(caller): Admin,
-    path: Result<Path<String>, PathRejection>,
+    IdPath(id): IdPath<CallbackId>,
 ) -> Result<Json<DismissedCallback>, Problem> {
     let none = || {
         Problem::new(
@@ -51,10 +47,6 @@ pub async fn dismiss_callback(
             "There is no quarantined or too large callback with this id. GET /v1/admin/callbacks shows those that there are.",
         )
     };
-    let id = path
-        .ok()
-        .and_then(|Path(text)| CallbackId::from_str(&text).ok())
-        .ok_or_else(none)?;
     let dismissing = state.with_conn(async |conn| quarantine::dismiss(conn, id).await);
     let transcription_id = dismissing.await?.ok_or_else(none)?;
     tracing::info!(callback.id = %id, job.id = %transcription_id, api_key.id = %caller.api_key_id, "Dismissed callback {id}");

@@ -7,6 +7,7 @@ use super::state::AppState;
 mod dismiss_callback;
 mod list_attempts;
 mod list_callbacks;
+mod lookup;
 mod replay_callback;
 mod resolve_attempt;
 

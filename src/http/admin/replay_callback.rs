@@ -1,11 +1,6 @@
 //! `POST /v1/admin/callbacks/{id}/replay`: a quarantined callback, tried again.
 
-use std::str::FromStr;
-
-use axum::{
-    Json,
-    extract::{Path, State, rejection::PathRejection},
-};
+use axum::{Json, extract::State};
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -14,6 +9,7 @@ use crate::{
     domain::ids::CallbackId,
     http::{
         auth::Admin,
+        id_path::IdPath,
         problem::{Problem, ProblemType},
         state::AppState,
     },
@@ -45,7 +41,7 @@ pub struct ReplayedCallback {
 pub async fn replay_callback(
     State(state): State<AppState>,
     Admin(caller): Admin,
-    path: Result<Path<String>, PathRejection>,
+    IdPath(id): IdPath<CallbackId>,
 ) -> Result<Json<ReplayedCallback>, Problem> {
     let none = || {
         Problem::new(
@@ -53,10 +49,6 @@ pub async fn replay_callback(
             "There is no quarantined callback with this id. GET /v1/admin/callbacks shows those that there are.",
         )
     };
-    let id = path
-        .ok()
-        .and_then(|Path(text)| CallbackId::from_str(&text).ok())
-        .ok_or_else(none)?;
     let replaying = state.with_conn(async |conn| replay(conn, id, state.ids.next()).await);
     let outcome = match replaying.await {
         Ok(outcome) => outcome.ok_or_else(none)?,

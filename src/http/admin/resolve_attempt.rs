@@ -1,13 +1,6 @@
 //! `POST /v1/admin/attempts/{id}/resolve`: what an operator knows of an attempt, or makes of it.
 
-use std::str::FromStr;
-
-use axum::{
-    Json,
-    body::Body,
-    extract::{Path, State, rejection::PathRejection},
-    http::HeaderMap,
-};
+use axum::{Json, body::Body, extract::State, http::HeaderMap};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
@@ -24,6 +17,7 @@ use crate::{
         auth::Admin,
         body::read_json_object,
         fields::{Fields, broken},
+        id_path::{IdPath, InPath},
         problem::{Problem, ProblemType},
         state::AppState,
     },
@@ -93,19 +87,14 @@ pub struct ResolvedAttempt {
 pub async fn resolve_attempt(
     State(state): State<AppState>,
     Admin(caller): Admin,
-    path: Result<Path<String>, PathRejection>,
+    IdPath(id): IdPath<AttemptId>,
     headers: HeaderMap,
     body: Body,
 ) -> Result<Json<ResolvedAttempt>, Problem> {
-    let none = || Problem::new(ProblemType::NotFound, "There is no attempt with this id.");
-    let id = path
-        .ok()
-        .and_then(|Path(text)| AttemptId::from_str(&text).ok())
-        .ok_or_else(none)?;
     let requested = parse(read_json_object(&headers, body, &state.limits).await?)?;
     if let Requested::Accepted { gladia_id } = &requested {
         let looking = state.with_conn(async |conn| find_state(conn, id).await);
-        let at = looking.await?.ok_or_else(none)?;
+        let at = looking.await?.ok_or_else(AttemptId::names_nothing)?;
         if at != AttemptState::Unknown {
             return Err(settled(at));
         }
@@ -116,7 +105,7 @@ pub async fn resolve_attempt(
     let deciding = state.with_conn(async |conn| decide(conn, id, requested.decision()).await);
     let job_id = match deciding.await? {
         Decided::Resolved { job_id } => job_id,
-        Decided::NotFound => return Err(none()),
+        Decided::NotFound => return Err(AttemptId::names_nothing()),
         Decided::Settled(at) => return Err(settled(at)),
         Decided::Taken => return Err(taken()),
     };

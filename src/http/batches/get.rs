@@ -1,11 +1,8 @@
 //! `GET /v1/batches/{id}`: how far a batch is, and its transcriptions.
 
-use std::str::FromStr;
-
 use axum::{
     Json,
-    extract::{FromRequestParts, Path, RawQuery, State},
-    http::request::Parts,
+    extract::{RawQuery, State},
 };
 
 use super::{accept::no_such_batch, view::Batch};
@@ -17,25 +14,16 @@ use crate::{
     },
     http::{
         auth::Reader,
+        id_path::{IdPath, InPath},
         page::{MOST_PAGE_BYTES, Page, Unfiltered},
         problem::Problem,
         state::AppState,
     },
 };
 
-/// The id in the path. What is no id of ours names nothing, like an id that nobody has.
-pub struct BatchPath(BatchId);
-
-impl FromRequestParts<AppState> for BatchPath {
-    type Rejection = Problem;
-
-    async fn from_request_parts(parts: &mut Parts, state: &AppState) -> Result<Self, Problem> {
-        Path::<String>::from_request_parts(parts, state)
-            .await
-            .ok()
-            .and_then(|Path(text)| BatchId::from_str(&text).ok())
-            .map(Self)
-            .ok_or_else(no_such_batch)
+impl InPath for BatchId {
+    fn names_nothing() -> Problem {
+        no_such_batch()
     }
 }
 
@@ -60,7 +48,7 @@ impl FromRequestParts<AppState> for BatchPath {
 pub async fn get_batch(
     State(state): State<AppState>,
     Reader(caller): Reader,
-    BatchPath(id): BatchPath,
+    IdPath(id): IdPath<BatchId>,
     RawQuery(query): RawQuery,
 ) -> Result<Json<Batch>, Problem> {
     let page: Page<JobId> = Page::parse(query.as_deref(), &mut Unfiltered("batch"))?;

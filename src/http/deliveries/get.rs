@@ -5,12 +5,13 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::{
-    lookup::{DeliveryPath, no_such_delivery},
+    lookup::no_such_delivery,
     view::{Delivery, DeliveryAttempt},
 };
 use crate::{
     db::deliveries,
-    http::{auth::Reader, problem::Problem, state::AppState},
+    domain::ids::DeliveryId,
+    http::{auth::Reader, id_path::IdPath, problem::Problem, state::AppState},
 };
 
 /// A delivery with its tries.
@@ -39,7 +40,7 @@ pub struct DeliveryWithAttempts {
 pub async fn get_delivery(
     State(state): State<AppState>,
     Reader(caller): Reader,
-    DeliveryPath(id): DeliveryPath,
+    IdPath(id): IdPath<DeliveryId>,
 ) -> Result<Json<DeliveryWithAttempts>, Problem> {
     let reading = state.with_conn(async |conn| {
         let delivery = deliveries::find(conn, caller.tenant_id, id)

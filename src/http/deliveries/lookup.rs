@@ -1,33 +1,16 @@
 //! Finding the delivery that a path names.
 
-use std::str::FromStr;
-
-use axum::{
-    extract::{FromRequestParts, Path},
-    http::request::Parts,
-};
-
 use crate::{
     domain::ids::DeliveryId,
     http::{
+        id_path::InPath,
         problem::{Problem, ProblemType},
-        state::AppState,
     },
 };
 
-/// The id in the path. What is no id of ours names nothing, like an id that nobody has.
-pub struct DeliveryPath(pub DeliveryId);
-
-impl FromRequestParts<AppState> for DeliveryPath {
-    type Rejection = Problem;
-
-    async fn from_request_parts(parts: &mut Parts, state: &AppState) -> Result<Self, Problem> {
-        Path::<String>::from_request_parts(parts, state)
-            .await
-            .ok()
-            .and_then(|Path(text)| DeliveryId::from_str(&text).ok())
-            .map(Self)
-            .ok_or_else(no_such_delivery)
+impl InPath for DeliveryId {
+    fn names_nothing() -> Problem {
+        no_such_delivery()
     }
 }
 

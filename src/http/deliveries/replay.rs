@@ -5,17 +5,16 @@ use std::time::Duration;
 use axum::{Json, extract::State, http::StatusCode};
 use sqlx::Connection;
 
-use super::{
-    lookup::{DeliveryPath, no_such_delivery},
-    view::Delivery,
-};
+use super::{lookup::no_such_delivery, view::Delivery};
 use crate::{
     db::{
         self,
         deliveries::{self, Replayed},
     },
+    domain::ids::DeliveryId,
     http::{
         auth::Writer,
+        id_path::IdPath,
         problem::{Problem, ProblemType},
         state::AppState,
     },
@@ -44,7 +43,7 @@ const TRY_TAKES: Duration = Duration::from_secs(20);
 pub async fn replay_delivery(
     State(state): State<AppState>,
     Writer(caller): Writer,
-    DeliveryPath(id): DeliveryPath,
+    IdPath(id): IdPath<DeliveryId>,
 ) -> Result<(StatusCode, Json<Delivery>), Problem> {
     let replaying = state.with_conn(async |conn| {
         let mut tx = conn.begin().await?;

@@ -14,14 +14,15 @@ use utoipa::ToSchema;
 use super::replay::endpoint_disabled;
 use crate::{
     db::deliveries,
-    domain::webhook_endpoint::EndpointStatus,
+    domain::{ids::EndpointId, webhook_endpoint::EndpointStatus},
     http::{
         auth::Writer,
         body::read_json_object,
         fields::{Fields, broken},
+        id_path::IdPath,
         problem::Problem,
         state::AppState,
-        webhook_endpoints::lookup::{EndpointPath, find},
+        webhook_endpoints::lookup::find,
     },
 };
 
@@ -72,7 +73,7 @@ pub struct ReplayedDeliveries {
 pub async fn replay_failed_deliveries(
     State(state): State<AppState>,
     Writer(caller): Writer,
-    EndpointPath(id): EndpointPath,
+    IdPath(id): IdPath<EndpointId>,
     headers: HeaderMap,
     body: Body,
 ) -> Result<(StatusCode, Json<ReplayedDeliveries>), Problem> {

@@ -2,14 +2,13 @@
 
 use axum::{Extension, Json, extract::State};
 
-use super::{
-    lookup::{JobPath, find},
-    view::Transcription,
-};
+use super::{lookup::find, view::Transcription};
 use crate::{
     db::{self, job_endings::Moved},
+    domain::ids::JobId,
     http::{
         auth::Writer,
+        id_path::IdPath,
         overload::ChangedNothing,
         problem::{Problem, ProblemType},
         state::AppState,
@@ -35,7 +34,7 @@ use crate::{
 pub async fn cancel_transcription(
     State(state): State<AppState>,
     Writer(caller): Writer,
-    JobPath(id): JobPath,
+    IdPath(id): IdPath<JobId>,
 ) -> Result<(Option<Extension<ChangedNothing>>, Json<Transcription>), Problem> {
     let canceling = state.with_conn(async |conn| {
         let moved = db::job_endings::cancel(conn, caller.tenant_id, id).await?;

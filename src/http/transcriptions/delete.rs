@@ -2,10 +2,10 @@
 
 use axum::{extract::State, http::StatusCode};
 
-use super::lookup::JobPath;
 use crate::{
     db::{self, job_endings::Moved},
-    http::{auth::Writer, problem::Problem, state::AppState},
+    domain::ids::JobId,
+    http::{auth::Writer, id_path::IdPath, problem::Problem, state::AppState},
 };
 
 /// Delete a transcription.
@@ -26,7 +26,7 @@ use crate::{
 pub async fn delete_transcription(
     State(state): State<AppState>,
     Writer(caller): Writer,
-    JobPath(id): JobPath,
+    IdPath(id): IdPath<JobId>,
 ) -> Result<StatusCode, Problem> {
     let deletes_at_gladia = !state.zero_data_retention;
     let moved = state

@@ -7,15 +7,17 @@ use axum::{
 
 use super::{
     ending::find_ended,
-    lookup::{JobPath, find_presumed},
+    lookup::find_presumed,
     result::shown_with,
     view::{Transcription, with_result},
 };
 use crate::{
     db::jobs::Job,
+    domain::ids::JobId,
     http::{
         compression::Preferred,
         etag::{ETag, Had},
+        id_path::IdPath,
         presumed::PresumedReader,
         problem::Problem,
         state::AppState,
@@ -57,7 +59,7 @@ use crate::{
 pub async fn get_transcription(
     State(state): State<AppState>,
     PresumedReader(presumed): PresumedReader,
-    JobPath(id): JobPath,
+    IdPath(id): IdPath<JobId>,
     mut wait: Wait,
     preferred: Preferred,
     had: Had,

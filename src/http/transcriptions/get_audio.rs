@@ -7,7 +7,7 @@ use axum::{
     response::Response,
 };
 
-use super::lookup::{JobPath, find};
+use super::lookup::find;
 use crate::{
     db::pool::in_time,
     domain::ids::{JobId, TenantId},
@@ -15,6 +15,7 @@ use crate::{
     http::{
         auth::Reader,
         compression::AsItIs,
+        id_path::IdPath,
         overload::{FILE_BYTES, Takes},
         problem::{Problem, ProblemType},
         request_id::pause_during,
@@ -65,7 +66,7 @@ const PASSED_ON: [HeaderName; 6] = [
 pub async fn get_transcription_audio(
     State(state): State<AppState>,
     Reader(caller): Reader,
-    JobPath(id): JobPath,
+    IdPath(id): IdPath<JobId>,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     open(&state, caller.tenant_id, id, &headers).await

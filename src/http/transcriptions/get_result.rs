@@ -6,15 +6,12 @@ use axum::{
     response::{IntoResponse, Response},
 };
 
-use super::{
-    lookup::{JobPath, find_result_presumed},
-    result::read_packed,
-};
+use super::{lookup::find_result_presumed, result::read_packed};
 use crate::{
-    domain::transcript::TranscriptionResult,
+    domain::{ids::JobId, transcript::TranscriptionResult},
     http::{
-        compression::Preferred, etag::ETag, presumed::PresumedReader, problem::Problem,
-        state::AppState,
+        compression::Preferred, etag::ETag, id_path::IdPath, presumed::PresumedReader,
+        problem::Problem, state::AppState,
     },
 };
 
@@ -46,7 +43,7 @@ use crate::{
 pub async fn get_transcription_result(
     State(state): State<AppState>,
     PresumedReader(presumed): PresumedReader,
-    JobPath(id): JobPath,
+    IdPath(id): IdPath<JobId>,
     preferred: Preferred,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {

@@ -5,7 +5,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::lookup::{JobPath, find};
+use super::lookup::find;
 use crate::{
     db,
     domain::{
@@ -13,7 +13,7 @@ use crate::{
         job::{PublicStatus, StatusReason},
         timeline::{Step, Timeline},
     },
-    http::{auth::Reader, problem::Problem, state::AppState},
+    http::{auth::Reader, id_path::IdPath, problem::Problem, state::AppState},
 };
 
 /// What happened to a transcription, step by step.
@@ -63,7 +63,7 @@ pub struct Standing {
 pub async fn get_transcription_timeline(
     State(state): State<AppState>,
     Reader(caller): Reader,
-    JobPath(id): JobPath,
+    IdPath(id): IdPath<JobId>,
 ) -> Result<Json<TranscriptionTimeline>, Problem> {
     let reading = state.with_conn(async |conn| {
         let mut tx = db::timeline::begin_reading(conn).await?;

@@ -1,11 +1,5 @@
 //! Finding the job that a path names.
 
-use std::str::FromStr;
-
-use axum::{
-    extract::{FromRequestParts, Path},
-    http::request::Parts,
-};
 use sqlx::PgConnection;
 
 use super::result::no_result;
@@ -15,22 +9,12 @@ use crate::{
         jobs::{Job, StoredResult},
     },
     domain::ids::{CallbackId, JobId, TenantId},
-    http::{presumed::Presumed, problem::Problem, state::AppState},
+    http::{id_path::InPath, presumed::Presumed, problem::Problem, state::AppState},
 };
 
-/// The id in the path. What is no id of ours names nothing, like an id that nobody has.
-pub struct JobPath(pub JobId);
-
-impl FromRequestParts<AppState> for JobPath {
-    type Rejection = Problem;
-
-    async fn from_request_parts(parts: &mut Parts, state: &AppState) -> Result<Self, Problem> {
-        Path::<String>::from_request_parts(parts, state)
-            .await
-            .ok()
-            .and_then(|Path(text)| JobId::from_str(&text).ok())
-            .map(Self)
-            .ok_or_else(Problem::no_such_transcription)
+impl InPath for JobId {
+    fn names_nothing() -> Problem {
+        Problem::no_such_transcription()
     }
 }
 

@@ -11,16 +11,17 @@ use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
 use super::{
-    lookup::{JobPath, find},
+    lookup::find,
     view::{Retry, Transcription},
 };
 use crate::{
     db::retries::{self, Retried},
-    domain::{access::Scope, retry::RetryCost},
+    domain::{access::Scope, ids::JobId, retry::RetryCost},
     http::{
         auth::Writer,
         body::read_optional_json_object,
         fields::{Fields, broken},
+        id_path::IdPath,
         overload::ChangedNothing,
         problem::{Problem, ProblemType},
         state::AppState,
@@ -84,7 +85,7 @@ type Answer = (
 pub async fn retry_transcription(
     State(state): State<AppState>,
     Writer(caller): Writer,
-    JobPath(id): JobPath,
+    IdPath(id): IdPath<JobId>,
     headers: HeaderMap,
     body: Body,
 ) -> Result<Answer, Problem> {

@@ -2,11 +2,14 @@
 
 use axum::{Extension, extract::State, response::Response};
 
-use super::lookup::JobPath;
 use crate::{
-    domain::event::{EventId, TranscriptionEvent},
+    domain::{
+        event::{EventId, TranscriptionEvent},
+        ids::JobId,
+    },
     http::{
         auth::Reader,
+        id_path::IdPath,
         problem::Problem,
         serve::CutOff,
         sse::{self, JobStreamQuery, Source},
@@ -45,7 +48,7 @@ use crate::{
 pub async fn stream_transcription_events(
     State(state): State<AppState>,
     Reader(caller): Reader,
-    JobPath(job_id): JobPath,
+    IdPath(job_id): IdPath<JobId>,
     query: JobStreamQuery,
     cut_off: Option<Extension<CutOff>>,
 ) -> Result<Response, Problem> {

@@ -2,11 +2,11 @@
 
 use axum::{extract::State, http::StatusCode};
 
-use super::lookup::{EndpointPath, no_such_endpoint};
+use super::lookup::no_such_endpoint;
 use crate::{
     db::{self, deliveries},
-    domain::delivery::DeadReason,
-    http::{auth::Writer, problem::Problem, state::AppState},
+    domain::{delivery::DeadReason, ids::EndpointId},
+    http::{auth::Writer, id_path::IdPath, problem::Problem, state::AppState},
 };
 
 /// Delete a webhook endpoint.
@@ -26,7 +26,7 @@ use crate::{
 pub async fn delete_webhook_endpoint(
     State(state): State<AppState>,
     Writer(caller): Writer,
-    EndpointPath(id): EndpointPath,
+    IdPath(id): IdPath<EndpointId>,
 ) -> Result<StatusCode, Problem> {
     let deleting = state.with_conn(async |conn| {
         if !db::webhook_endpoints::delete(conn, caller.tenant_id, id).await? {

@@ -2,14 +2,14 @@
 
 use axum::{Json, extract::State};
 
-use super::{
-    lookup::{EndpointPath, find},
-    view::WebhookEndpoint,
-};
+use super::{lookup::find, view::WebhookEndpoint};
 use crate::{
     db::{self, deliveries},
-    domain::webhook_endpoint::{DisabledReason, EndpointStatus},
-    http::{auth::Writer, problem::Problem, state::AppState},
+    domain::{
+        ids::EndpointId,
+        webhook_endpoint::{DisabledReason, EndpointStatus},
+    },
+    http::{auth::Writer, id_path::IdPath, problem::Problem, state::AppState},
 };
 
 /// Disable a webhook endpoint.
@@ -29,7 +29,7 @@ use crate::{
 pub async fn disable_webhook_endpoint(
     State(state): State<AppState>,
     Writer(caller): Writer,
-    EndpointPath(id): EndpointPath,
+    IdPath(id): IdPath<EndpointId>,
 ) -> Result<Json<WebhookEndpoint>, Problem> {
     let disabling = state.with_conn(async |conn| {
         let before = find(conn, caller.tenant_id, id).await?;

@@ -3,12 +3,13 @@
 use axum::{Json, extract::State};
 
 use super::{
-    lookup::{EndpointPath, find, no_such_endpoint},
+    lookup::{find, no_such_endpoint},
     view::WebhookEndpoint,
 };
 use crate::{
     db,
-    http::{auth::Writer, problem::Problem, state::AppState},
+    domain::ids::EndpointId,
+    http::{auth::Writer, id_path::IdPath, problem::Problem, state::AppState},
 };
 
 /// Enable a webhook endpoint.
@@ -28,7 +29,7 @@ use crate::{
 pub async fn enable_webhook_endpoint(
     State(state): State<AppState>,
     Writer(caller): Writer,
-    EndpointPath(id): EndpointPath,
+    IdPath(id): IdPath<EndpointId>,
 ) -> Result<Json<WebhookEndpoint>, Problem> {
     let enabling = state.with_conn(async |conn| {
         if !db::webhook_endpoints::enable(conn, caller.tenant_id, id).await? {

@@ -2,11 +2,11 @@
 
 use axum::{Json, extract::State};
 
-use super::{
-    lookup::{EndpointPath, find},
-    view::WebhookEndpoint,
+use super::{lookup::find, view::WebhookEndpoint};
+use crate::{
+    domain::ids::EndpointId,
+    http::{auth::Reader, id_path::IdPath, problem::Problem, state::AppState},
 };
-use crate::http::{auth::Reader, problem::Problem, state::AppState};
 
 /// Get a webhook endpoint.
 ///
@@ -24,7 +24,7 @@ use crate::http::{auth::Reader, problem::Problem, state::AppState};
 pub async fn get_webhook_endpoint(
     State(state): State<AppState>,
     Reader(caller): Reader,
-    EndpointPath(id): EndpointPath,
+    IdPath(id): IdPath<EndpointId>,
 ) -> Result<Json<WebhookEndpoint>, Problem> {
     let looking = state.with_conn(async |conn| find(conn, caller.tenant_id, id).await);
     looking.await.map(Json)

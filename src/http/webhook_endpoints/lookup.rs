@@ -1,11 +1,5 @@
 //! Finding the endpoint that a path names.
 
-use std::str::FromStr;
-
-use axum::{
-    extract::{FromRequestParts, Path},
-    http::request::Parts,
-};
 use sqlx::PgConnection;
 
 use super::view::WebhookEndpoint;
@@ -13,24 +7,14 @@ use crate::{
     db,
     domain::ids::{EndpointId, TenantId},
     http::{
+        id_path::InPath,
         problem::{Problem, ProblemType},
-        state::AppState,
     },
 };
 
-/// The id in the path. What is no id of ours names nothing, like an id that nobody has.
-pub struct EndpointPath(pub EndpointId);
-
-impl FromRequestParts<AppState> for EndpointPath {
-    type Rejection = Problem;
-
-    async fn from_request_parts(parts: &mut Parts, state: &AppState) -> Result<Self, Problem> {
-        Path::<String>::from_request_parts(parts, state)
-            .await
-            .ok()
-            .and_then(|Path(text)| EndpointId::from_str(&text).ok())
-            .map(Self)
-            .ok_or_else(no_such_endpoint)
+impl InPath for EndpointId {
+    fn names_nothing() -> Problem {
+        no_such_endpoint()
     }
 }
 

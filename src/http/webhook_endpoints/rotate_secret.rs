@@ -2,11 +2,13 @@
 
 use axum::{Json, body::Body, extract::State, http::HeaderMap};
 
-use super::lookup::{EndpointPath, no_such_endpoint};
+use super::lookup::no_such_endpoint;
 use crate::{
     db,
+    domain::ids::EndpointId,
     http::{
         auth::Writer,
+        id_path::IdPath,
         problem::Problem,
         signing_secret::{self, RotateSecret, RotatedSecret},
         state::AppState,
@@ -32,7 +34,7 @@ use crate::{
 pub async fn rotate_webhook_endpoint_secret(
     State(state): State<AppState>,
     Writer(caller): Writer,
-    EndpointPath(id): EndpointPath,
+    IdPath(id): IdPath<EndpointId>,
     headers: HeaderMap,
     body: Body,
 ) -> Result<Json<RotatedSecret>, Problem> {

@@ -7,13 +7,14 @@ use serde::Serialize;
 use tokio::time::{Instant, timeout};
 use utoipa::ToSchema;
 
-use super::lookup::{EndpointPath, find};
+use super::lookup::find;
 use crate::{
     db,
-    domain::event::EventId,
+    domain::{event::EventId, ids::EndpointId},
     feed::{Subscription, Topic},
     http::{
         auth::Writer,
+        id_path::IdPath,
         problem::{Problem, ProblemType},
         state::AppState,
     },
@@ -50,7 +51,7 @@ pub struct TestedWebhookEndpoint {
 pub async fn test_webhook_endpoint(
     State(state): State<AppState>,
     Writer(caller): Writer,
-    EndpointPath(id): EndpointPath,
+    IdPath(id): IdPath<EndpointId>,
 ) -> Result<(StatusCode, Json<TestedWebhookEndpoint>), Problem> {
     // Before the event is there, so that its number is not missed.
     let news = state.feed.subscribe(Topic::Tenant(caller.tenant_id));

@@ -3,13 +3,16 @@
 use axum::{Json, body::Body, extract::State, http::HeaderMap};
 
 use super::{
-    lookup::{EndpointPath, find, no_such_endpoint},
+    lookup::{find, no_such_endpoint},
     request::{RequestedChange, UpdateWebhookEndpoint},
     view::WebhookEndpoint,
 };
 use crate::{
     db,
-    http::{auth::Writer, body::read_json_object, problem::Problem, state::AppState},
+    domain::ids::EndpointId,
+    http::{
+        auth::Writer, body::read_json_object, id_path::IdPath, problem::Problem, state::AppState,
+    },
 };
 
 /// Update a webhook endpoint.
@@ -30,7 +33,7 @@ use crate::{
 pub async fn update_webhook_endpoint(
     State(state): State<AppState>,
     Writer(caller): Writer,
-    EndpointPath(id): EndpointPath,
+    IdPath(id): IdPath<EndpointId>,
     headers: HeaderMap,
     body: Body,
 ) -> Result<Json<WebhookEndpoint>, Problem> {

@@ -4,9 +4,10 @@ use axum::{extract::State, http::StatusCode};
 
 use crate::{
     db::{self, job_endings::DeletedEnded},
+    domain::ids::JobId,
     http::{
+        id_path::IdPath,
         state::AppState,
-        transcriptions::lookup::JobPath,
         v2::{auth::KeyedWriter, error::V2Error},
     },
 };
@@ -15,7 +16,7 @@ use crate::{
 pub async fn delete_job(
     State(state): State<AppState>,
     KeyedWriter(caller): KeyedWriter,
-    JobPath(id): JobPath,
+    IdPath(id): IdPath<JobId>,
 ) -> Result<StatusCode, V2Error> {
     let deletes_at_gladia = !state.zero_data_retention;
     let deleting = state.with_conn(async |conn| {

@@ -3,15 +3,19 @@
 use axum::{extract::State, response::Response};
 
 use super::view::{JobView, NO_RESULT};
-use crate::http::{
-    compression::Preferred,
-    state::AppState,
-    transcriptions::{
-        lookup::{JobPath, find},
-        result::shown_with,
-        view::{with_result, written},
+use crate::{
+    domain::ids::JobId,
+    http::{
+        compression::Preferred,
+        id_path::IdPath,
+        state::AppState,
+        transcriptions::{
+            lookup::find,
+            result::shown_with,
+            view::{with_result, written},
+        },
+        v2::{auth::KeyedReader, error::V2Error, links::Base},
     },
-    v2::{auth::KeyedReader, error::V2Error, links::Base},
 };
 
 /// Answers a job with its result.
@@ -19,7 +23,7 @@ pub async fn get_job(
     State(state): State<AppState>,
     KeyedReader(caller): KeyedReader,
     base: Base,
-    JobPath(id): JobPath,
+    IdPath(id): IdPath<JobId>,
 ) -> Result<Response, V2Error> {
     let looking = state.with_conn(async |conn| find(conn, caller.tenant_id, id).await);
     let job = looking.await?;

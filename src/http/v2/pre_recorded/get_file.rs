@@ -9,18 +9,22 @@ use axum::{
     response::Response,
 };
 
-use crate::http::{
-    problem::{Problem, ProblemType},
-    state::AppState,
-    transcriptions::{get_audio, lookup::JobPath},
-    v2::{auth::KeyedReader, error::V2Error},
+use crate::{
+    domain::ids::JobId,
+    http::{
+        id_path::IdPath,
+        problem::{Problem, ProblemType},
+        state::AppState,
+        transcriptions::get_audio,
+        v2::{auth::KeyedReader, error::V2Error},
+    },
 };
 
 /// Answers the file.
 pub async fn get_file(
     State(state): State<AppState>,
     KeyedReader(caller): KeyedReader,
-    JobPath(id): JobPath,
+    IdPath(id): IdPath<JobId>,
     headers: HeaderMap,
 ) -> Result<Response, V2Error> {
     let mut response = get_audio::open(&state, caller.tenant_id, id, &headers)
