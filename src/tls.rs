@@ -1,4 +1,4 @@
-//! What the HTTP clients have in common: TLS with the system's root certificates.
+//! What the HTTP clients have in common: TLS with the system's root certificates, and their name.
 //!
 //! Each client of its own would read and parse them again, hundreds of files, and keep them.
 
@@ -8,6 +8,9 @@ use reqwest::{Client, ClientBuilder, Url};
 use rustls::{ClientConfig, Error, crypto::aws_lc_rs};
 use rustls_platform_verifier::Verifier;
 use url::Host;
+
+/// What those whom we call see us as.
+pub const USER_AGENT: &str = concat!("gladia-gateway/", env!("CARGO_PKG_VERSION"));
 
 /// Reads the root certificates, unless that was done. It blocks, for the tens of milliseconds that a client which needs them
 /// would otherwise wait.

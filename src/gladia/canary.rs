@@ -98,7 +98,7 @@ impl Canary {
     /// Where TLS does not start.
     pub fn new(public_url: Url, keys: CallbackKeys) -> Result<Self, reqwest::Error> {
         let http = tls::client_for(&public_url)
-            .user_agent(concat!("gladia-gateway/", env!("CARGO_PKG_VERSION")))
+            .user_agent(tls::USER_AGENT)
             .timeout(TIMEOUT)
             .pool_max_idle_per_host(0)
             .retry(reqwest::retry::never())

@@ -18,9 +18,6 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long an answer may stay silent between two of its parts.
 const READ_TIMEOUT: Duration = Duration::from_mins(1);
 
-/// What Gladia sees us as.
-const USER_AGENT: &str = concat!("gladia-gateway/", env!("CARGO_PKG_VERSION"));
-
 /// How Gladia is reached.
 #[derive(Debug, Clone)]
 pub struct GladiaSettings {
@@ -79,7 +76,7 @@ impl GladiaClient {
         )]);
         let calls_once = |client: ClientBuilder| {
             client
-                .user_agent(USER_AGENT)
+                .user_agent(tls::USER_AGENT)
                 .connect_timeout(CONNECT_TIMEOUT)
                 .retry(reqwest::retry::never())
                 .redirect(redirect::Policy::none())

@@ -277,7 +277,7 @@ pub fn expect_object(value: Value, what: &str) -> Result<Map<String, Value>, Pro
     }
 }
 
-/// The media type of a body, without its parameters.
+/// The media type of what has these headers, without its parameters.
 #[must_use]
 pub fn media_type(headers: &HeaderMap) -> String {
     headers

@@ -28,6 +28,8 @@ use tower_http::{
     },
 };
 
+use super::body::media_type;
+
 /// Below this, an answer fits into one packet anyway.
 const MIN_BYTES: u64 = 1024;
 
@@ -156,13 +158,7 @@ fn worth_it() -> And<SizeAbove, impl Predicate> {
 }
 
 fn is_text(headers: &HeaderMap) -> bool {
-    let media_type = headers
-        .get(header::CONTENT_TYPE)
-        .and_then(|value| value.to_str().ok())
-        .and_then(|value| value.split(';').next())
-        .unwrap_or_default()
-        .trim()
-        .to_ascii_lowercase();
+    let media_type = media_type(headers);
     media_type.starts_with("text/")
         || media_type.ends_with("+json")
         || matches!(

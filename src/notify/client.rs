@@ -49,9 +49,6 @@ const IDLE_TIMEOUT: Duration = Duration::from_secs(1);
 /// How many connections to one host wait.
 const MOST_IDLE: usize = 8;
 
-/// What receivers see us as.
-const USER_AGENT: &str = concat!("gladia-gateway/", env!("CARGO_PKG_VERSION"));
-
 const WEBHOOK_ID: HeaderName = HeaderName::from_static("webhook-id");
 const WEBHOOK_TIMESTAMP: HeaderName = HeaderName::from_static("webhook-timestamp");
 const WEBHOOK_SIGNATURE: HeaderName = HeaderName::from_static("webhook-signature");
@@ -89,7 +86,7 @@ impl Notifier {
     /// Where TLS cannot be set up.
     pub fn new(settings: &NotifierSettings, lookup: Arc<dyn Lookup>) -> reqwest::Result<Self> {
         let http = tls::client()
-            .user_agent(USER_AGENT)
+            .user_agent(tls::USER_AGENT)
             .dns_resolver(OnlyJudged)
             .no_proxy()
             .redirect(Policy::none())

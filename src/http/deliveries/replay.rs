@@ -17,6 +17,7 @@ use crate::{
         id_path::IdPath,
         problem::{Problem, ProblemType},
         state::AppState,
+        webhook_endpoints::lookup::endpoint_disabled,
     },
 };
 
@@ -86,12 +87,4 @@ pub async fn replay_delivery(
     state.wakeups.deliveries_due();
     tracing::info!(delivery.id = %id, api_key.id = %caller.api_key_id, "Delivery {id} is sent again");
     Ok((StatusCode::ACCEPTED, Json(delivery.into())))
-}
-
-/// A webhook endpoint that is sent nothing.
-pub fn endpoint_disabled() -> Problem {
-    Problem::new(
-        ProblemType::WebhookEndpointDisabled,
-        "The webhook endpoint is disabled, so nothing is sent there. Enable it first.",
-    )
 }

@@ -11,7 +11,6 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
-use super::replay::endpoint_disabled;
 use crate::{
     db::deliveries,
     domain::{ids::EndpointId, webhook_endpoint::EndpointStatus},
@@ -22,7 +21,7 @@ use crate::{
         id_path::IdPath,
         problem::Problem,
         state::AppState,
-        webhook_endpoints::lookup::find,
+        webhook_endpoints::lookup::{endpoint_disabled, find},
     },
 };
 

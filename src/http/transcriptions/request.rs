@@ -86,9 +86,7 @@ impl Judge {
             guard: state.notifier.guard().clone(),
         }
     }
-}
 
-impl Judge {
     /// Whether a callback may go to an address.
     ///
     /// # Errors
@@ -237,7 +235,7 @@ fn finish(
     };
     violations.extend(check_extra(&extra_options));
     for (pointer, url) in callback_urls(&body) {
-        if let Err(refusal) = judge.guard.judge_url(url.url()) {
+        if let Err(refusal) = judge.allows(&url) {
             let name = pointer.rsplit('/').next().unwrap_or_default();
             violations.push(Violation::new(pointer, format!("`{name}` {refusal}.")));
         }

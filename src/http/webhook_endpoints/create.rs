@@ -4,7 +4,7 @@ use axum::{
     Json,
     body::Body,
     extract::State,
-    http::{HeaderMap, HeaderValue, StatusCode, header},
+    http::{HeaderMap, StatusCode},
     response::{IntoResponse, Response},
 };
 use sqlx::Connection;
@@ -18,6 +18,7 @@ use crate::{
     db::{self, webhook_endpoints::NewEndpoint},
     domain::{ids::EndpointId, webhook_endpoint::MOST_ENDPOINTS},
     http::{
+        accepted,
         auth::Writer,
         body::read_json_object,
         problem::{Problem, ProblemType},
@@ -86,10 +87,7 @@ pub async fn create_webhook_endpoint(
         endpoint,
         secret: secret.expose(),
     };
-    let mut response = (StatusCode::CREATED, Json(created)).into_response();
-    let location = state.link(&format!("/v1/webhook-endpoints/{id}"));
-    if let Ok(location) = HeaderValue::from_str(&location) {
-        response.headers_mut().insert(header::LOCATION, location);
-    }
-    Ok(response)
+    let response = (StatusCode::CREATED, Json(created)).into_response();
+    let path = format!("/v1/webhook-endpoints/{id}");
+    Ok(accepted::locate(&state, &path, response))
 }

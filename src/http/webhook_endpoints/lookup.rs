@@ -26,6 +26,14 @@ pub fn no_such_endpoint() -> Problem {
     )
 }
 
+/// An endpoint that is sent nothing.
+pub fn endpoint_disabled() -> Problem {
+    Problem::new(
+        ProblemType::WebhookEndpointDisabled,
+        "The webhook endpoint is disabled, so nothing is sent there. Enable it first: POST …/enable.",
+    )
+}
+
 /// An endpoint as its tenant sees it.
 pub async fn find(
     conn: &mut PgConnection,

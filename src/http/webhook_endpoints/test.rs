@@ -7,17 +7,12 @@ use serde::Serialize;
 use tokio::time::{Instant, timeout};
 use utoipa::ToSchema;
 
-use super::lookup::find;
+use super::lookup::{endpoint_disabled, find};
 use crate::{
     db,
     domain::{event::EventId, ids::EndpointId},
     feed::{Subscription, Topic},
-    http::{
-        auth::Writer,
-        id_path::IdPath,
-        problem::{Problem, ProblemType},
-        state::AppState,
-    },
+    http::{auth::Writer, id_path::IdPath, problem::Problem, state::AppState},
 };
 
 /// How long the event's number is waited for. It takes milliseconds, unless something is broken.
@@ -62,7 +57,7 @@ pub async fn test_webhook_endpoint(
         }
         Ok::<_, Problem>(added)
     });
-    let position = adding.await?.ok_or_else(disabled)?;
+    let position = adding.await?.ok_or_else(endpoint_disabled)?;
     state.wakeups.events_added();
     let event_id = wait_for_id(&state, news, position).await?;
     tracing::info!(
@@ -91,11 +86,4 @@ async fn wait_for_id(
             return Ok(id);
         }
     }
-}
-
-fn disabled() -> Problem {
-    Problem::new(
-        ProblemType::WebhookEndpointDisabled,
-        "The webhook endpoint is disabled, so nothing is sent there. Enable it first: POST …/enable.",
-    )
 }
