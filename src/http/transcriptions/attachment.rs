@@ -1,11 +1,25 @@
 //! The name under which a browser saves an answer: `Content-Disposition` after RFC 6266.
 
-use std::fmt::Write as _;
-
 use axum::http::HeaderValue;
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
 /// No name is longer, in characters, without its extension.
 const LONGEST: usize = 100;
+
+/// What is written as an escape in `filename*`: all but letters, digits and these.
+const ESCAPED: &AsciiSet = &NON_ALPHANUMERIC
+    .remove(b'!')
+    .remove(b'#')
+    .remove(b'$')
+    .remove(b'&')
+    .remove(b'+')
+    .remove(b'-')
+    .remove(b'.')
+    .remove(b'^')
+    .remove(b'_')
+    .remove(b'`')
+    .remove(b'|')
+    .remove(b'~');
 
 /// The name of a file without folder and extension, as every system takes it. `None` where nothing is left.
 pub fn stem(filename: &str) -> Option<String> {
@@ -40,14 +54,7 @@ pub fn attachment(name: &str) -> HeaderValue {
     let mut value = format!("attachment; filename=\"{plain}\"");
     if plain != name {
         value.push_str("; filename*=UTF-8''");
-        for byte in name.bytes() {
-            if byte.is_ascii_alphanumeric() || b"!#$&+-.^_`|~".contains(&byte) {
-                value.push(char::from(byte));
-            } else {
-                // Writing to a string cannot fail.
-                let _ = write!(value, "%{byte:02X}");
-            }
-        }
+        value.extend(utf8_percent_encode(name, ESCAPED));
     }
     HeaderValue::from_str(&value).unwrap_or(HeaderValue::from_static("attachment"))
 }
@@ -84,6 +91,11 @@ mod tests {
         assert_eq!(
             attachment("é.srt"),
             "attachment; filename=\"_.srt\"; filename*=UTF-8''%C3%A9.srt"
+        );
+        assert_eq!(
+            attachment("é!#$&+-.^_`|~'()*%,/:;=?@[]{}"),
+            "attachment; filename=\"_!#$&+-.^_`|~'()*_,/:;=?@[]{}\"; \
+             filename*=UTF-8''%C3%A9!#$&+-.^_`|~%27%28%29%2A%25%2C%2F%3A%3B%3D%3F%40%5B%5D%7B%7D"
         );
         assert_eq!(attachment("a b.srt"), "attachment; filename=\"a b.srt\"");
     }

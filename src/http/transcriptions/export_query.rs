@@ -7,10 +7,11 @@ use std::{
 };
 
 use serde::Serialize;
+use serde_json::json;
 use utoipa::ToSchema;
 
 use crate::{
-    domain::rendering::{Format, Wishes},
+    domain::rendering::{CaptionLimits, Format, Labels, Wishes},
     http::{
         problem::Problem,
         query::{self, Taken},
@@ -139,6 +140,41 @@ pub fn parse(format: ExportFormat, query: Option<&str>) -> Result<Wishes, Proble
     broken.or(asked.wishes)
 }
 
+/// The one spelling of what is wished for. It goes into tags that callers keep, so it changes only where the export does.
+pub fn spelling(wishes: &Wishes) -> String {
+    let Wishes {
+        language,
+        limits,
+        labels,
+        speakers,
+        channels,
+    } = wishes;
+    let CaptionLimits {
+        minimum_duration_ms,
+        maximum_duration_ms,
+        maximum_characters_per_row,
+        maximum_rows_per_caption,
+    } = limits;
+    let Labels {
+        shown,
+        speaker_names,
+        channel_names,
+    } = labels;
+    json!([
+        language,
+        speakers,
+        channels,
+        shown,
+        speaker_names,
+        channel_names,
+        minimum_duration_ms,
+        maximum_duration_ms,
+        maximum_characters_per_row,
+        maximum_rows_per_caption,
+    ])
+    .to_string()
+}
+
 struct Asked {
     format: ExportFormat,
     wishes: Wishes,
@@ -254,4 +290,44 @@ fn name_one(names: &mut BTreeMap<u32, String>, value: &str) -> Result<(), String
         return Err(format!("must be given {MOST} times at most"));
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn spelled(query: &str) -> String {
+        spelling(&parse(ExportFormat::Srt, Some(query)).unwrap())
+    }
+
+    #[test]
+    fn whatever_else_is_wished_for_is_spelled_otherwise() {
+        let queries = [
+            "",
+            "language=fr",
+            "speaker=1",
+            "channel=1",
+            "speakers=true",
+            "speakers=false",
+            "speaker_names=0:Anna",
+            "channel_names=0:Anna",
+            "minimum_duration=2",
+            "maximum_duration=2",
+            "maximum_characters_per_row=2",
+            "maximum_rows_per_caption=1",
+        ];
+        let spellings = BTreeSet::from(queries.map(spelled));
+        assert_eq!(spellings.len(), queries.len());
+    }
+
+    #[test]
+    fn the_same_wishes_are_spelled_the_same_now_and_later() {
+        let spelling = "[\"fr\",[1,2],[],null,{\"0\":\"Anna\"},{},1000,7000,42,2]";
+        for query in [
+            "language=fr&speaker=1&speaker=2&speaker_names=0:Anna",
+            "speaker=2&speaker_names=0:%20Anna&minimum_duration=1.0&speaker=1&language=fr",
+        ] {
+            assert_eq!(spelled(query), spelling, "{query}");
+        }
+    }
 }

@@ -126,7 +126,7 @@ pub async fn get_transcription_export(
     let etag = ETag::of(&[
         callback_id.0.as_bytes(),
         format.name().as_bytes(),
-        format!("{wishes:?}").as_bytes(),
+        export_query::spelling(&wishes).as_bytes(),
         &rendering::VERSION.to_be_bytes(),
     ]);
     if etag.is_named(&headers) {

@@ -2,6 +2,7 @@
 
 use axum::body::Bytes;
 use chrono::{DateTime, SecondsFormat, Utc};
+use percent_encoding::percent_decode_str;
 use serde::{Serialize, Serializer};
 use serde_json::Value;
 use uuid::Uuid;
@@ -126,17 +127,8 @@ fn file(job: &mut Job) -> Option<FileView> {
 fn filename(source: &str) -> Option<String> {
     let url = url::Url::parse(source).ok()?;
     let last = url.path_segments()?.next_back()?;
-    let decoded = percent_decode(last);
-    (!decoded.is_empty()).then_some(decoded)
-}
-
-/// What a part of a path says. A query's decoder does it once `+`, which stands for itself here, cannot be mistaken.
-fn percent_decode(text: &str) -> String {
-    let text = text.replace('+', "%2B").replace('&', "%26");
-    url::form_urlencoded::parse(format!("a={text}").as_bytes())
-        .next()
-        .map(|(_, value)| value.into_owned())
-        .unwrap_or_default()
+    let decoded = percent_decode_str(last).decode_utf8_lossy();
+    (!decoded.is_empty()).then(|| decoded.into_owned())
 }
 
 /// ISO 8601 as JavaScript writes it.
