@@ -155,7 +155,7 @@ impl HeldKey {
                 ProblemType::IdempotencyKeyInProgress,
                 "Another request with this Idempotency-Key has not ended. Repeat this one later to get what it makes.",
             )
-            .retry_after(retry_after.min(Duration::from_secs(5)))),
+            .with_retry_after(retry_after.min(Duration::from_secs(5)))),
         }
     }
 
@@ -233,7 +233,7 @@ impl HeldKey {
             ProblemType::IdempotencyKeyInProgress,
             "This request took so long that another one with its Idempotency-Key took over. Repeat it to get what that one made.",
         )
-        .retry_after(Duration::from_secs(1)))
+        .with_retry_after(Duration::from_secs(1)))
     }
 
     /// Gives the key back at once, so that a repetition right after the answer finds it free.

@@ -179,7 +179,7 @@ async fn wait_for_start(state: &AppState) -> Result<(), Problem> {
         ProblemType::DatabaseUnavailable,
         "The gateway is waiting for its database. Repeat the request in a moment.",
     );
-    Err(problem.retry_after(START_RETRY_AFTER))
+    Err(problem.with_retry_after(START_RETRY_AFTER))
 }
 
 /// As [`Next::run`]; but whoever waits for this answer has no room for the request any more, which adds up where thousands

@@ -73,7 +73,7 @@ impl WaitingRoom {
                      left of MAX_WAITING_REQUESTS. Repeat this one in a moment, or without wait."
                 }
             };
-            Problem::new(ProblemType::TooManyWaiting, detail).retry_after(FULL_RETRY_AFTER)
+            Problem::new(ProblemType::TooManyWaiting, detail).with_retry_after(FULL_RETRY_AFTER)
         })?;
         Ok(WaitingPlace {
             _place: place,

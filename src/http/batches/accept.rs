@@ -201,7 +201,7 @@ fn within_bounds(refused: Vec<Refused>) -> Vec<Refused> {
         .into_iter()
         .map(|refused| {
             let problem = refused.problem.with_fields_up_to(room.max(1));
-            room = room.saturating_sub(problem.fields());
+            room = room.saturating_sub(problem.error_count());
             Refused { problem, ..refused }
         })
         .collect()

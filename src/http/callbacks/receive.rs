@@ -168,7 +168,7 @@ fn not_kept(attempt_id: AttemptId, error: NotKept, pace: body::Pace) -> Problem 
                 ProblemType::DatabaseUnavailable,
                 "The attempt is not known here yet. Come again.",
             )
-            .retry_after(UNKNOWN_RETRY_AFTER)
+            .with_retry_after(UNKNOWN_RETRY_AFTER)
         }
         NotKept::Spool(error) => {
             tracing::error!(%error, attempt.id = %attempt_id, "CALLBACK_SPOOL_DIR: cannot keep a callback");
@@ -183,7 +183,7 @@ fn come_again(why: &str) -> Problem {
         ProblemType::DatabaseUnavailable,
         format!("{why} Nothing was kept; come again."),
     )
-    .retry_after(RETRY_AFTER)
+    .with_retry_after(RETRY_AFTER)
 }
 
 fn failed(error: &impl std::fmt::Display) -> Problem {

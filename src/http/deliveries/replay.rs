@@ -56,7 +56,7 @@ pub async fn replay_delivery(
                     ProblemType::DeliveryInProgress,
                     "It is being sent at this moment. Look at what comes of it first.",
                 )
-                .retry_after(TRY_TAKES));
+                .with_retry_after(TRY_TAKES));
             }
             Replayed::EndpointDisabled => return Err(endpoint_disabled()),
             Replayed::EndpointDeleted => {

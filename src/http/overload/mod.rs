@@ -264,7 +264,7 @@ fn refuse(overload: Overload) -> Problem {
         }
     };
     let seconds = rand::rng().random_range(1..=MOST_RETRY_AFTER);
-    Problem::new(ProblemType::Overloaded, detail).retry_after(Duration::from_secs(seconds))
+    Problem::new(ProblemType::Overloaded, detail).with_retry_after(Duration::from_secs(seconds))
 }
 
 #[cfg(test)]

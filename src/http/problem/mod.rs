@@ -66,7 +66,7 @@ pub struct ProblemBody {
     /// The kind of problem: a stable URN.
     #[serde(rename = "type")]
     #[schema(example = "urn:gladia-gateway:problem:invalid-request")]
-    pub type_: String,
+    pub kind: String,
     /// The kind, for people.
     pub title: &'static str,
     /// The HTTP status.
@@ -186,9 +186,9 @@ impl Problem {
         self
     }
 
-    /// How many fields it tells.
+    /// How many errors it tells.
     #[must_use]
-    pub fn fields(&self) -> usize {
+    pub fn error_count(&self) -> usize {
         self.errors.len()
     }
 
@@ -230,14 +230,14 @@ impl Problem {
 
     /// When to come back.
     #[must_use]
-    pub fn retry_after(mut self, after: Duration) -> Self {
+    pub fn with_retry_after(mut self, after: Duration) -> Self {
         self.retry_after = Some(after);
         self
     }
 
     /// When to come back, where that was said.
     #[must_use]
-    pub fn comes_again_after(&self) -> Option<Duration> {
+    pub fn retry_after(&self) -> Option<Duration> {
         self.retry_after
     }
 
@@ -299,7 +299,7 @@ impl Problem {
     pub fn into_body(self) -> ProblemBody {
         let (slug, status, title) = self.kind.parts();
         ProblemBody {
-            type_: format!("urn:gladia-gateway:problem:{slug}"),
+            kind: format!("urn:gladia-gateway:problem:{slug}"),
             title,
             status: status.as_u16(),
             detail: self.detail,
@@ -358,7 +358,7 @@ impl From<sqlx::Error> for Problem {
                 ProblemType::DatabaseUnavailable,
                 "Repeat the request in a moment. With an Idempotency-Key, a repeated create is safe.",
             )
-            .retry_after(Duration::from_secs(5))
+            .with_retry_after(Duration::from_secs(5))
         } else {
             tracing::error!(%error, "A database statement failed");
             Self::new(
@@ -384,12 +384,12 @@ impl From<GladiaError> for Problem {
                 ProblemType::UpstreamUnavailable,
                 "Gladia refuses the gateway's key, or its account is to be paid first. Whoever runs the gateway has to act.",
             )
-            .retry_after(Duration::from_mins(1)),
+            .with_retry_after(Duration::from_mins(1)),
             GladiaError::Unavailable(_) => Self::new(
                 ProblemType::UpstreamUnavailable,
                 "Gladia cannot be reached or takes nothing at the moment. Repeat the request later.",
             )
-            .retry_after(Duration::from_secs(10)),
+            .with_retry_after(Duration::from_secs(10)),
             GladiaError::Timeout | GladiaError::Unexpected(_) => Self::new(
                 ProblemType::UpstreamFailed,
                 "Gladia did not answer as it should. Repeat the request.",

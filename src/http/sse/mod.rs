@@ -110,7 +110,7 @@ impl Streams {
                      of MAX_STREAMS. Come back in a moment: another replica may have room."
                 }
             };
-            Problem::new(ProblemType::TooManyStreams, detail).retry_after(FULL_RETRY_AFTER)
+            Problem::new(ProblemType::TooManyStreams, detail).with_retry_after(FULL_RETRY_AFTER)
         })?;
         gauge!("gateway_streams_open").increment(1.0);
         Ok(Place { _held: held })

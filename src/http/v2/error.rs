@@ -158,7 +158,7 @@ impl IntoResponse for V2Error {
 /// A problem in Gladia's terms.
 impl From<Problem> for V2Error {
     fn from(problem: Problem) -> Self {
-        let (kind, retry_after) = (problem.kind(), problem.comes_again_after());
+        let (kind, retry_after) = (problem.kind(), problem.retry_after());
         let body = problem.into_body();
         let error = match kind {
             ProblemType::InvalidRequest | ProblemType::InvalidParameter => {
