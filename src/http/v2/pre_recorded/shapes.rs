@@ -142,13 +142,13 @@ pub fn take_out_misshapen(options: &mut Map<String, Value>, is_flag: impl Fn(&st
 fn retain_fitting(values: &mut Map<String, Value>, shape_of: impl Fn(&str) -> Option<Shape>) {
     values.retain(|name, value| {
         name != TAKEN
-            && (value.is_null() || shape_of(name).is_none_or(|shape| shape.is_made_to_fit(value)))
+            && (value.is_null() || shape_of(name).is_none_or(|shape| shape.trim_to_fit(value)))
     });
 }
 
 impl Shape {
-    /// Whether a value has this shape, once what does not fit into it is taken out of it.
-    fn is_made_to_fit(self, value: &mut Value) -> bool {
+    /// Takes out of a value what does not fit into this shape. Says whether what is left has it.
+    fn trim_to_fit(self, value: &mut Value) -> bool {
         match (self, value) {
             (Flag | FlagOrTexts, Value::Bool(_))
             | (Text | TextsOrOne, Value::String(_))
@@ -158,11 +158,11 @@ impl Shape {
                 true
             }
             (Words, Value::Array(items)) => {
-                items.retain_mut(|item| item.is_string() || WORD.is_made_to_fit(item));
+                items.retain_mut(|item| item.is_string() || WORD.trim_to_fit(item));
                 true
             }
             (Spellings, Value::Object(lists)) => {
-                lists.retain(|_, list| Texts.is_made_to_fit(list));
+                lists.retain(|_, list| Texts.trim_to_fit(list));
                 true
             }
             (Config { fields, required }, Value::Object(values)) => {
