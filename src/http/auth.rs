@@ -7,7 +7,7 @@ use axum::{
 
 use super::{
     problem::{Problem, ProblemType},
-    request_id::{self, note_caller},
+    request_scope::{self, note_caller},
     state::AppState,
 };
 use crate::{
@@ -91,7 +91,7 @@ pub(super) async fn look_up(
     hash: &[u8; 32],
     unknown: &str,
 ) -> Result<Caller, Problem> {
-    let caller = match request_id::take_found(hash) {
+    let caller = match request_scope::take_found(hash) {
         // To know whose turn it was.
         Some(found) => found.caller,
         None => find_caller_now(state, hash).await?,

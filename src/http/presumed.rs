@@ -11,7 +11,7 @@ use axum::{extract::FromRequestParts, http::request::Parts};
 use super::{
     auth::{UNKNOWN, check, find_caller_now, look_up, presented},
     problem::{Problem, ProblemType},
-    request_id::note_caller,
+    request_scope::note_caller,
     state::AppState,
 };
 use crate::domain::access::{Caller, Scope};

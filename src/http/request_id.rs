@@ -1,17 +1,13 @@
-//! The request id, the request's span, and its metrics.
+//! The request id, and what is around the handling of a request that has it: its span, its line in the log
+//! (`request_log`), what is known of it meanwhile ([`request_scope`](super::request_scope)).
 //!
-//! An incoming `x-request-id` is honoured, so that a caller's log and ours meet; otherwise one is made. Only the matched
-//! route is logged, never the path: a callback's path is a credential.
+//! An incoming `x-request-id` is honoured, so that a caller's log and ours meet; otherwise one is made.
 
-use std::{
-    cell::{Cell, OnceCell},
-    panic::AssertUnwindSafe,
-    time::{Duration, Instant},
-};
+use std::{panic::AssertUnwindSafe, time::Instant};
 
 use axum::{
     extract::{MatchedPath, Request},
-    http::{HeaderName, HeaderValue, Method},
+    http::{HeaderName, HeaderValue},
     middleware::Next,
     response::{IntoResponse, Response},
 };
@@ -21,87 +17,15 @@ use uuid::Uuid;
 
 use super::{
     hand_on,
-    problem::{Problem, ProblemSlug, ProblemType},
-    request_metrics,
+    problem::{Problem, ProblemType},
+    request_log::{known_method, tell},
+    request_scope,
     trace_context::Incoming,
     wait,
-};
-use crate::{
-    domain::{access::Caller, millis::whole_ms},
-    turns::{By, Handle, Pause},
 };
 
 /// The header, in and out.
 static HEADER: HeaderName = HeaderName::from_static("x-request-id");
-
-/// What is known of the request that is being handled.
-struct Known {
-    id: String,
-    caller: OnceCell<Caller>,
-    found: Cell<Option<Found>>,
-    turn: OnceCell<Handle>,
-}
-
-/// Whose a key was when it was looked up for this request.
-pub(super) struct Found {
-    pub(super) hash: [u8; 32],
-    /// `None`: nobody's.
-    pub(super) caller: Option<Caller>,
-}
-
-tokio::task_local! {
-    static KNOWN: Known;
-}
-
-/// The id of the request that is being handled.
-#[must_use]
-pub fn current() -> Option<String> {
-    KNOWN.try_with(|known| known.id.clone()).ok()
-}
-
-/// Who made the request that is being handled, once that is known. What is asked for elsewhere would count as nobody's, in the one
-/// line of all whom nobody knows: a body that is still to be read, and a task of its own, outlive this and say whose they are.
-pub(super) fn tenant() -> By {
-    let caller = KNOWN.try_with(|known| known.caller.get().copied());
-    debug_assert!(
-        caller.is_ok(),
-        "no request is handled here: say whose it is, as in `callers.acquire(Some(tenant_id))`"
-    );
-    Some(caller.ok()??.tenant_id)
-}
-
-/// Keeps what was found out to know whose turn it is, so that it is not asked a second time.
-pub(super) fn note_found(found: Found) {
-    let _ = KNOWN.try_with(|known| known.found.set(Some(found)));
-}
-
-/// Whose this key was when it was looked up for this request, once.
-pub(super) fn take_found(hash: &[u8; 32]) -> Option<Found> {
-    let found = KNOWN.try_with(|known| known.found.take()).ok()??;
-    (found.hash == *hash).then_some(found)
-}
-
-/// Lets the request's line in the log say who made it. Not the span's: to add to that takes longer than all else that is logged.
-pub(super) fn note_caller(caller: Caller) {
-    let _ = KNOWN.try_with(|known| known.caller.set(caller));
-}
-
-/// Lets the request leave its turn to others while it waits for something else.
-pub(super) fn note_turn(turn: Handle) {
-    let _ = KNOWN.try_with(|known| known.turn.set(turn));
-}
-
-/// Leaves the turn of the request that is being handled to others, if it has one.
-pub(super) fn pause() -> Option<Pause> {
-    let begun = KNOWN.try_with(|known| known.turn.get().map(Handle::pause));
-    begun.ok().flatten()
-}
-
-/// The same for as long as something else is waited for, such as Gladia, which may take its time.
-pub(super) async fn pause_during<T>(waited: impl Future<Output = T>) -> T {
-    let _pause = pause();
-    waited.await
-}
 
 /// Gives each request its id, its span and its metrics, and turns a panic into a problem.
 pub fn handle(request: Request, next: Next) -> impl Future<Output = Response> {
@@ -137,58 +61,7 @@ pub fn handle(request: Request, next: Next) -> impl Future<Output = Response> {
             response
         }
     });
-    let known = Known {
-        id,
-        caller: OnceCell::new(),
-        found: Cell::new(None),
-        turn: OnceCell::new(),
-    };
-    KNOWN.scope(known, answered).instrument(span)
-}
-
-/// Counts an answer, and logs it. What requests take that are to wait says nothing of the others.
-fn tell(response: &Response, method: &'static str, route: &str, waits: bool, elapsed: Duration) {
-    let status = response.status().as_u16();
-    let problem = response
-        .extensions()
-        .get::<ProblemSlug>()
-        .map(|problem| problem.0);
-    request_metrics::note(method, route, status, waits, elapsed);
-    // Probes come every few seconds and would drown the rest, and so would what is refused by the thousand.
-    let is_quiet = matches!(route, "/livez" | "/readyz" | "/metrics")
-        || problem == Some(ProblemType::Overloaded.slug());
-    if is_quiet {
-        tracing::debug!(
-            http.status = status,
-            elapsed_ms = whole_ms(elapsed),
-            "{method} {route} {status}"
-        );
-    } else {
-        let caller = KNOWN.try_with(|known| known.caller.get().copied());
-        let caller = caller.ok().flatten();
-        tracing::info!(
-            http.status = status,
-            problem,
-            tenant.id = caller.map(|caller| display(caller.tenant_id)),
-            api_key.id = caller.map(|caller| display(caller.api_key_id)),
-            elapsed_ms = whole_ms(elapsed),
-            "{method} {route} {status}"
-        );
-    }
-}
-
-/// Anybody may make up methods. Each would be a time series of its own.
-fn known_method(method: &Method) -> &'static str {
-    match *method {
-        Method::GET => "GET",
-        Method::HEAD => "HEAD",
-        Method::POST => "POST",
-        Method::PUT => "PUT",
-        Method::PATCH => "PATCH",
-        Method::DELETE => "DELETE",
-        Method::OPTIONS => "OPTIONS",
-        _ => "other",
-    }
+    request_scope::enter(id, answered).instrument(span)
 }
 
 fn is_acceptable(id: &str) -> bool {

@@ -19,7 +19,7 @@ use crate::{
         acceptor::Acceptor,
         overload::{Answers, Gate},
         presumed::KnownKeys,
-        request_id,
+        request_scope,
         sse::Streams,
         start::Start,
         wait::WaitingRoom,
@@ -133,7 +133,7 @@ impl Shared {
     /// # Errors
     /// Where the database does not answer or refuses, or none comes in time.
     pub async fn conn(&self) -> sqlx::Result<Loan> {
-        self.callers.acquire(request_id::tenant()).await
+        self.callers.acquire(request_scope::tenant()).await
     }
 
     /// Where callers find what is at a path of the API: below `API_URL`, or on the host that was asked.

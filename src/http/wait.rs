@@ -14,7 +14,7 @@ use url::form_urlencoded;
 
 use super::{
     problem::{Problem, ProblemType},
-    request_id,
+    request_scope,
     state::AppState,
 };
 use crate::{
@@ -77,7 +77,7 @@ impl WaitingRoom {
         })?;
         Ok(WaitingPlace {
             _place: place,
-            _pause: request_id::pause(),
+            _pause: request_scope::pause(),
         })
     }
 

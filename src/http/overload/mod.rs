@@ -51,7 +51,7 @@ use super::{
     body::{content_length, media_type},
     hand_on,
     problem::{Problem, ProblemType},
-    request_id::{Found, note_found, note_turn},
+    request_scope::{Found, note_found, note_turn},
     state::AppState,
     v2,
     wait::{MOST_SECONDS, may_wait},

@@ -16,7 +16,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 pub use self::kind::ProblemType;
-use super::request_id;
+use super::request_scope;
 use crate::{
     db,
     domain::{audio_url::without_queries, erasure::Erased, event::EventId, options::Violation},
@@ -321,7 +321,7 @@ impl IntoResponse for Problem {
         let (slug, status, _) = kind.parts();
         let problem = self.clone();
         let body = ProblemBody {
-            request_id: request_id::current(),
+            request_id: request_scope::id(),
             ..self.into_body()
         };
         let mut response = (status, Json(body)).into_response();

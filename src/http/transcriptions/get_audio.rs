@@ -18,7 +18,7 @@ use crate::{
         id_path::IdPath,
         overload::{FILE_BYTES, Takes},
         problem::{Problem, ProblemType},
-        request_id::pause_during,
+        request_scope::pause_during,
         state::AppState,
     },
 };

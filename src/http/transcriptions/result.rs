@@ -21,7 +21,7 @@ use crate::{
         compression::Preferred,
         overload::Takes,
         problem::{Problem, ProblemType},
-        request_id,
+        request_scope,
         state::{AppState, UNPACKED_MIB},
         transcriptions::view::{with_large_result, with_packed_result, with_result},
     },
@@ -154,7 +154,7 @@ pub async fn read_into<T: Send + 'static>(
     callback_id: CallbackId,
     make: impl FnOnce(Bytes) -> T + Send + 'static,
 ) -> Result<T, Problem> {
-    let (stored, turn) = find(state, request_id::tenant(), callback_id).await?;
+    let (stored, turn) = find(state, request_scope::tenant(), callback_id).await?;
     unpack(state, callback_id, stored, turn, make).await
 }
 
@@ -180,7 +180,7 @@ pub async fn read_packed(
     small: Option<StoredResult>,
     preferred: Preferred,
 ) -> Result<Packed, Problem> {
-    let (stored, turn) = stored(state, request_id::tenant(), callback_id, small).await?;
+    let (stored, turn) = stored(state, request_scope::tenant(), callback_id, small).await?;
     match stored.zstd {
         StoredAs::Frame(frame) if preferred == Preferred::Zstd => Ok(Packed::Zstd(frame.into())),
         zstd => {
@@ -204,7 +204,7 @@ pub async fn shown_with(
         Packed::Zstd(frame) => match with_packed_result(&written, frame) {
             Some(answer) => return Ok(answer),
             // Not as they are packed here.
-            None => read_plain(state, request_id::tenant(), callback_id, None).await?,
+            None => read_plain(state, request_scope::tenant(), callback_id, None).await?,
         },
     };
     Ok(match result {

@@ -20,7 +20,7 @@ use sha2::{Digest, Sha256};
 use crate::{
     http::{
         problem::{FieldError, Problem, ProblemSlug, ProblemType},
-        request_id,
+        request_id, request_scope,
     },
     trace,
 };
@@ -209,7 +209,7 @@ fn sentence(error: &FieldError) -> String {
 
 /// The request's id as Gladia writes them: `G-` and eight hexadecimal digits, the last ones of ours where it ends in such.
 fn short_request_id() -> String {
-    let id = request_id::current().unwrap_or_default();
+    let id = request_scope::id().unwrap_or_default();
     let is_hex = |text: &str| {
         text.bytes()
             .all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))

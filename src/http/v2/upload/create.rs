@@ -16,7 +16,7 @@ use crate::{
         body,
         form::{Destination, Parts, receive},
         problem::{Problem, ProblemType},
-        request_id::pause_during,
+        request_scope::pause_during,
         state::AppState,
         transcriptions::audio::{self, TooLong},
         uploads::create::{UploadedAudio, keep, note, refuse_files},
