@@ -86,31 +86,33 @@ pub async fn adopt(
     let Some(locked) = lock(&mut tx, id).await? else {
         return Ok(Adopted::UnknownAttempt);
     };
-    let adopted = adopt_locked(&mut tx, id, &locked, gladia_id, by).await?;
+    let (adopted, surplus) = adopt_locked(&mut tx, id, &locked, gladia_id, by).await?;
     tx.commit().await?;
+    surplus.tell(locked.job_id);
     Ok(adopted)
 }
 
-/// The same within a transaction that holds the locks.
+/// The same within a transaction that holds the locks. What it notes as surplus is to be told after the commit.
 pub(super) async fn adopt_locked(
     conn: &mut PgConnection,
     id: AttemptId,
     locked: &Locked,
     gladia_id: &str,
     by: FoundBy,
-) -> sqlx::Result<Adopted> {
+) -> sqlx::Result<(Adopted, surplus::NewSurplus)> {
+    let nothing = surplus::NewSurplus::default();
     if let Some(known) = &locked.gladia_id {
         if known == gladia_id {
-            return Ok(Adopted::Known);
+            return Ok((Adopted::Known, nothing));
         }
         if is_taken(conn, gladia_id).await? {
-            return Ok(Adopted::Taken);
+            return Ok((Adopted::Taken, nothing));
         }
-        surplus::note_second(conn, locked.job_id, gladia_id).await?;
-        return Ok(Adopted::Surplus);
+        let surplus = surplus::note_second(conn, locked.job_id, gladia_id).await?;
+        return Ok((Adopted::Surplus, surplus));
     }
     if is_taken(conn, gladia_id).await? {
-        return Ok(Adopted::Taken);
+        return Ok((Adopted::Taken, nothing));
     }
     // While the job waits in line, no other attempt is open, and this one can take up again what was given up.
     let takes_up = locked.state.is_open() || locked.job_status == JobStatus::Queued;
@@ -142,9 +144,9 @@ pub(super) async fn adopt_locked(
     if takes_up {
         begin_processing(conn, id, locked, gladia_id).await?;
     }
-    surplus::note(conn, locked.job_id).await?;
+    let surplus = surplus::note(conn, locked.job_id).await?;
     upstream_deletions::request_for_erased(conn, locked.job_id).await?;
-    Ok(Adopted::Adopted)
+    Ok((Adopted::Adopted, surplus))
 }
 
 /// Takes up an older attempt of a job that is back in line, where Gladia turned out to have it while a later one was under way.

@@ -11,7 +11,7 @@ use super::{
     adoption::{Adopted, FoundBy, adopt_locked, take_up_older},
     corrupt, dispatch,
     events::{self, EventType},
-    lines,
+    lines, surplus,
 };
 use crate::domain::{
     attempt::{AttemptState, SubmitOutcome},
@@ -78,9 +78,13 @@ pub async fn record_outcome(
     let Some(locked) = lock(&mut tx, id).await? else {
         return Ok(Recorded::Stale);
     };
+    let mut surplus = surplus::NewSurplus::default();
     let recorded = match outcome {
         SubmitOutcome::Accepted { gladia_id } => {
-            match adopt_locked(&mut tx, id, &locked, gladia_id, FoundBy::Answer).await? {
+            let adopted;
+            (adopted, surplus) =
+                adopt_locked(&mut tx, id, &locked, gladia_id, FoundBy::Answer).await?;
+            match adopted {
                 Adopted::Adopted => Recorded::Written,
                 Adopted::Known | Adopted::UnknownAttempt => Recorded::Stale,
                 Adopted::Surplus | Adopted::Taken => Recorded::Contradiction,
@@ -156,6 +160,7 @@ pub async fn record_outcome(
         }
     };
     tx.commit().await?;
+    surplus.tell(locked.job_id);
     Ok(recorded)
 }
 

@@ -186,6 +186,7 @@ pub async fn record(
     if !insert(&mut tx, callback, outcome, verdict).await? {
         return Ok(CallbackOutcome::Duplicate.into());
     }
+    let mut surplus = surplus::NewSurplus::default();
     if let (Ok(completion), false) = (
         callback.completion,
         matches!(verdict, Verdict::Quarantine(_)),
@@ -209,10 +210,11 @@ pub async fn record(
             unproven::end_wait(&mut tx, callback.attempt_id, is_confirmed).await?;
         }
         if attempt.has_siblings {
-            surplus::note(&mut tx, job_id).await?;
+            surplus = surplus::note(&mut tx, job_id).await?;
         }
     }
     tx.commit().await?;
+    surplus.tell(job_id);
     let ends_the_wait = attempt.is_open && !matches!(verdict, Verdict::Quarantine(_));
     Ok(Recorded {
         outcome,

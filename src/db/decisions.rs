@@ -5,8 +5,8 @@ use sqlx::{Connection, PgConnection};
 
 use super::{
     adoption::{Adopted, FoundBy, adopt_locked},
-    attempts::{Locked, expire, fail_job, finish, lock, requeue},
-    corrupt, dispatch,
+    attempts::{expire, fail_job, finish, lock, requeue},
+    corrupt, dispatch, surplus,
 };
 use crate::domain::{
     attempt::AttemptState,
@@ -129,6 +129,7 @@ pub async fn decide(
         return Ok(Decided::Settled(locked.state));
     }
     let job_id = locked.job_id;
+    let mut surplus = surplus::NewSurplus::default();
     match decision {
         Decision::NotSent => {
             let detail = "an operator decided that it had not arrived at Gladia";
@@ -136,7 +137,10 @@ pub async fn decide(
             requeue(&mut tx, job_id, StatusReason::NotSent).await?;
         }
         Decision::Accepted { gladia_id } => {
-            if !accept(&mut tx, id, &locked, gladia_id).await? {
+            let adopted;
+            (adopted, surplus) =
+                adopt_locked(&mut tx, id, &locked, gladia_id, FoundBy::Operator).await?;
+            if !matches!(adopted, Adopted::Adopted | Adopted::Known) {
                 return Ok(Decided::Taken);
             }
         }
@@ -155,17 +159,8 @@ pub async fn decide(
     .execute(&mut *tx)
     .await?;
     tx.commit().await?;
+    surplus.tell(job_id);
     Ok(Decided::Resolved { job_id })
-}
-
-async fn accept(
-    conn: &mut PgConnection,
-    id: AttemptId,
-    locked: &Locked,
-    gladia_id: &str,
-) -> sqlx::Result<bool> {
-    let adopted = adopt_locked(conn, id, locked, gladia_id, FoundBy::Operator).await?;
-    Ok(matches!(adopted, Adopted::Adopted | Adopted::Known))
 }
 
 /// A callback key that unfinished attempts were signed with, or signing secrets are encrypted with.

@@ -9,12 +9,21 @@ use sqlx::PgConnection;
 
 use crate::domain::ids::JobId;
 
+/// What was noted in a transaction. It is told once that is committed: what does not stand is not counted, and what is tried
+/// again is counted once.
+#[derive(Debug, Default)]
+#[must_use = "what stands is told after the commit"]
+pub struct NewSurplus {
+    by_mistake: u64,
+    of_retry: u64,
+}
+
 /// Notes which of a job's attempts Gladia has besides the one that counts. Called whenever one of several attempts turned
 /// out to be known to Gladia; the caller holds the job's lock.
 ///
 /// # Errors
 /// Where the database does not answer.
-pub async fn note(conn: &mut PgConnection, job_id: JobId) -> sqlx::Result<()> {
+pub async fn note(conn: &mut PgConnection, job_id: JobId) -> sqlx::Result<NewSurplus> {
     let noted = sqlx::query!(
         r#"
         WITH accepted AS MATERIALIZED (
@@ -48,8 +57,6 @@ pub async fn note(conn: &mut PgConnection, job_id: JobId) -> sqlx::Result<()> {
     )
     .fetch_one(&mut *conn)
     .await?;
-    tell(job_id, noted.by_mistake);
-    tell_of_retry(job_id, noted.of_retry);
     // Which one counts may have changed: the first success does.
     sqlx::query!(
         "
@@ -60,8 +67,11 @@ pub async fn note(conn: &mut PgConnection, job_id: JobId) -> sqlx::Result<()> {
         job_id.0,
     )
     .execute(conn)
-    .await
-    .map(|_| ())
+    .await?;
+    Ok(NewSurplus {
+        by_mistake: noted.by_mistake.try_into().unwrap_or_default(),
+        of_retry: noted.of_retry.try_into().unwrap_or_default(),
+    })
 }
 
 /// Notes one that Gladia has besides the job that the attempt already answers for.
@@ -72,8 +82,8 @@ pub async fn note_second(
     conn: &mut PgConnection,
     job_id: JobId,
     gladia_id: &str,
-) -> sqlx::Result<()> {
-    let noted = sqlx::query!(
+) -> sqlx::Result<NewSurplus> {
+    sqlx::query!(
         "
         INSERT INTO upstream_deletions (gladia_id, job_id, reason) VALUES ($1, $2, 'surplus')
         ON CONFLICT (gladia_id) DO NOTHING
@@ -82,30 +92,28 @@ pub async fn note_second(
         job_id.0,
     )
     .execute(conn)
-    .await?
-    .rows_affected();
-    tell(job_id, i64::from(noted > 0));
-    Ok(())
+    .await
+    .map(|done| NewSurplus {
+        by_mistake: done.rows_affected(),
+        of_retry: 0,
+    })
 }
 
-fn tell(job_id: JobId, noted: i64) {
-    if count(noted, "false") {
-        tracing::error!(job.id = %job_id, "Gladia has job {job_id} more than once; the surplus is deleted there once it has ended");
+impl NewSurplus {
+    /// Counts what Gladia has of a job more than once, and says so. After the commit.
+    pub fn tell(self, job_id: JobId) {
+        if self.by_mistake > 0 {
+            count(self.by_mistake, "false");
+            tracing::error!(job.id = %job_id, "Gladia has job {job_id} more than once; the surplus is deleted there once it has ended");
+        }
+        // What a retry may cost, its caller was told, and agreed. So nobody has to look into it.
+        if self.of_retry > 0 {
+            count(self.of_retry, "true");
+            tracing::info!(job.id = %job_id, "Gladia has job {job_id} more than once, because it was retried; the surplus is deleted there once it has ended");
+        }
     }
 }
 
-/// What a retry may cost, its caller was told, and agreed. So nobody has to look into it.
-fn tell_of_retry(job_id: JobId, noted: i64) {
-    if count(noted, "true") {
-        tracing::info!(job.id = %job_id, "Gladia has job {job_id} more than once, because it was retried; the surplus is deleted there once it has ended");
-    }
-}
-
-/// Whether there was something to count.
-fn count(noted: i64, by_retry: &'static str) -> bool {
-    let noted = u64::try_from(noted).unwrap_or_default();
-    if noted > 0 {
-        metrics::counter!("gateway_surplus_jobs_total", "by_retry" => by_retry).increment(noted);
-    }
-    noted > 0
+fn count(noted: u64, by_retry: &'static str) {
+    metrics::counter!("gateway_surplus_jobs_total", "by_retry" => by_retry).increment(noted);
 }

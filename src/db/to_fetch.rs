@@ -7,6 +7,7 @@ use super::{
     adoption::{FoundBy, adopt_locked, is_taken},
     attempts::{Locked, lock},
     callbacks::CallbackOutcome,
+    surplus,
 };
 use crate::domain::{
     ids::{AttemptId, CallbackId},
@@ -95,9 +96,10 @@ pub async fn note(
         tx.commit().await?;
         return Ok(Some(CallbackOutcome::Duplicate));
     }
+    let mut surplus = surplus::NewSurplus::default();
     match (&locked.gladia_id, callback.gladia_id) {
         (None, Some(gladia_id)) => {
-            adopt_locked(
+            (_, surplus) = adopt_locked(
                 &mut tx,
                 callback.attempt_id,
                 &locked,
@@ -111,6 +113,7 @@ pub async fn note(
         _ => ask_at_once(&mut tx, callback.attempt_id).await?,
     }
     tx.commit().await?;
+    surplus.tell(locked.job_id);
     Ok(Some(callback.because.outcome()))
 }
 

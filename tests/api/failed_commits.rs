@@ -4,7 +4,8 @@ use reqwest::{Method, RequestBuilder};
 use serde_json::json;
 
 use crate::support::{
-    Answer, TestApp, audio, callbacks::processing, eventually, retries::missing, rows::success,
+    Answer, TestApp, audio, callbacks::processing, eventually, process::Process, retries::missing,
+    rows::success,
 };
 
 /// Has commits fail in which this was done to rows of a table: `INSERT ON jobs`, say.
@@ -165,5 +166,42 @@ async fn a_callback_that_cannot_be_kept_is_not_answered_as_if_it_were() {
     let outcomes = app.callback_outcomes(&id).await;
     assert_eq!(outcomes, ["quarantined", "too_large", "completed"]);
     app.acme.wait_until_done(&id).await;
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_gladia_has_twice_is_counted_once_that_is_committed() {
+    let app = TestApp::start().await;
+    let (id, older, gladia_id) = missing(&app).await;
+    app.acme.retry_at_any_cost(&id).await.expect(202);
+    app.acme.wait_until(&id, "processing").await;
+    // A process of its own counts for itself.
+    let mut process = Process::serve(&app, &[]);
+    let base = format!("http://{}", process.address().await);
+    let counted = async || {
+        let metrics = app.acme.at(&base).with_key(None).get("/metrics").await;
+        let metrics = metrics.text();
+        let name = "gateway_surplus_jobs_total{by_retry=\"true\"} ";
+        let count = metrics.lines().find_map(|line| line.strip_prefix(name));
+        count.unwrap_or_else(|| panic!("no {name}")).to_owned()
+    };
+    let url = app
+        .callback_keys
+        .callback_url(&base.parse().unwrap(), older.id.into());
+    let call_back = async || {
+        let late = success(&gladia_id, "late");
+        Answer::to(app.http.post(url.clone()).body(late)).await
+    };
+    fail_commits(&app, "UPDATE ON jobs", "NEW.status = 'done'").await;
+    call_back().await.expect(200);
+    assert_eq!(app.callback_outcomes(&id).await, ["quarantined"]);
+    assert_eq!(counted().await, "0");
+    let_commits_succeed(&app).await;
+    call_back().await.expect(200);
+    assert_eq!(app.callback_outcomes(&id).await, ["completed"]);
+    assert_eq!(counted().await, "1");
+    process.terminate();
+    process.log().await;
+    app.end(&id).await;
     app.finish().await;
 }
