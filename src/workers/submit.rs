@@ -316,7 +316,7 @@ impl Submitter {
     }
 
     /// Writes the outcome down, however long the database is away. What is known of an attempt stays true, so it is taken
-    /// also after the lease.
+    /// also after the lease. What the database refuses it would refuse again: that is left to the lease.
     async fn record(
         &self,
         job: &ClaimedJob,
@@ -337,7 +337,10 @@ impl Submitter {
                 Ok(recorded)
             };
             match in_time(recorded).await {
-                Err(error) if !give_up.is_cancelled() => {
+                Err(error)
+                    if !give_up.is_cancelled()
+                        && (db::is_unavailable(&error) || db::is_conflict(&error)) =>
+                {
                     tracing::warn!(%error, job.id = %job.job_id, "Could not record an outcome yet; trying again");
                     tokio::select! {
                         () = tokio::time::sleep(ERROR_PAUSE) => {}

@@ -4,8 +4,8 @@ use reqwest::{Method, RequestBuilder};
 use serde_json::json;
 
 use crate::support::{
-    Answer, TestApp, audio, callbacks::processing, eventually, process::Process, retries::missing,
-    rows::success,
+    Answer, BOUND, TestApp, audio, callbacks::processing, eventually, process::Process,
+    retries::missing, rows::success,
 };
 
 /// Has commits fail in which this was done to rows of a table: `INSERT ON jobs`, say.
@@ -204,4 +204,33 @@ async fn what_gladia_has_twice_is_counted_once_that_is_committed() {
     process.log().await;
     app.end(&id).await;
     app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_outcome_that_postgres_refuses_is_left_to_the_lease() {
+    let app = TestApp::start().await;
+    for statement in [
+        // A sequence counts also what is rolled back.
+        "CREATE SEQUENCE tries",
+        "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS
+         $$ BEGIN PERFORM nextval('tries'); RAISE 'an outcome that is refused'; END $$",
+        "CREATE TRIGGER refuses BEFORE UPDATE ON attempts
+         FOR EACH ROW WHEN (NEW.state = 'accepted') EXECUTE FUNCTION refuse()",
+    ] {
+        app.execute(statement).await;
+    }
+    let id = app.acme.start("endless.mp3").await;
+    // With others', and by itself.
+    eventually("outcome that was to be recorded twice", async || {
+        (app.scalar::<i64>("SELECT last_value FROM tries").await >= 2).then_some(())
+    })
+    .await;
+    // It is not at it any more, and ends without being given up.
+    let shutdown = &app.replicas[0].shutdown;
+    shutdown.soft.cancel();
+    shutdown.tracker.close();
+    let ended = tokio::time::timeout(BOUND, shutdown.tracker.wait()).await;
+    ended.expect("nothing is under way any more");
+    assert_eq!(app.attempt(&id).await.state, "submitting");
+    app.stop().await;
 }
