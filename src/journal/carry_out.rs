@@ -70,8 +70,13 @@ pub async fn carry_out(
                 tries += 1;
             }
             Err(error) if !db::is_unavailable(&error) => {
-                tracing::error!(%error, attempt.id = %attempt_id, callback.id = %id, "Could not carry out a callback; quarantined it");
-                return callbacks::quarantine(conn, &callback, "carrying it out failed").await;
+                tracing::error!(%error, attempt.id = %attempt_id, callback.id = %id, "Could not carry out a callback");
+                let outcome =
+                    callbacks::quarantine(conn, &callback, "carrying it out failed").await?;
+                if outcome == CallbackOutcome::Quarantined {
+                    tracing::error!(attempt.id = %attempt_id, callback.id = %id, "Quarantined a callback of attempt {attempt_id} that could not be carried out; `callbacks show {id}` prints it");
+                }
+                return Ok(outcome);
             }
             result => return result,
         }

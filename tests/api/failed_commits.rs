@@ -207,6 +207,33 @@ async fn what_gladia_has_twice_is_counted_once_that_is_committed() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_is_not_kept_is_not_logged_as_quarantined() {
+    let app = TestApp::start().await;
+    let (id, attempt, gladia_id) = processing(&app).await;
+    let mut process = Process::serve(&app, &[]);
+    let base = format!("http://{}", process.address().await);
+    let url = app
+        .callback_keys
+        .callback_url(&base.parse().unwrap(), attempt.id.into());
+    let call_back = async || {
+        let body = success(&gladia_id, "words");
+        Answer::to(app.http.post(url.clone()).body(body)).await
+    };
+    fail_commits(&app, "INSERT ON callbacks", "true").await;
+    call_back().await.problem(500, "internal");
+    let_commits_succeed(&app).await;
+    process.terminate();
+    let log = process.log().await.join("\n");
+    assert!(log.contains("Could not carry out a callback"), "{log}");
+    assert!(!log.to_lowercase().contains("quarantined"), "{log}");
+    app.call_back(attempt.id, success(&gladia_id, "words"))
+        .await
+        .expect(200);
+    app.acme.wait_until_done(&id).await;
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn an_outcome_that_postgres_refuses_is_left_to_the_lease() {
     let app = TestApp::start().await;
     for statement in [

@@ -3,10 +3,11 @@
 use serde_json::{Value, json};
 
 use crate::support::{
-    TestApp,
-    builder::Builder,
+    Answer, TestApp,
+    builder::{Builder, DRAIN},
     eventually,
     look_ups::{lose_creates, refuse_creates},
+    process::Process,
     rows::success,
 };
 
@@ -280,5 +281,48 @@ async fn with_zero_data_retention_nobody_decides_about_a_job_that_has_ended() {
     assert_eq!(app.acme.delete(&after).await.status, 204);
     app.wait_for_attempt(&after, "expired").await;
     assert_eq!(app.upstream.count("creates_received").await, 2);
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_look_is_not_counted_where_a_callback_came_before_its_end() {
+    let app = builder()
+        .set("SETTLING_SECONDS", 3)
+        .with_gladia_relay()
+        .start()
+        .await;
+    // A process of its own counts for itself, and nobody else looks.
+    app.replicas[0].stop(DRAIN).await;
+    let mut process = Process::serve(&app, &[]);
+    let base = format!("http://{}", process.address().await);
+    let caller = app.acme.at(&base);
+    refuse_creates(&app, 1).await;
+    let id = caller.start("a.mp3").await;
+    let unknown = app.wait_for_attempt(&id, "unknown").await;
+    app.gladia().hold_answers();
+    app.upstream.wait_for("lists", 1).await;
+    let url = app
+        .callback_keys
+        .callback_url(&base.parse().unwrap(), unknown.id.into());
+    let body = success("after-all", "words");
+    Answer::to(app.http.post(url).body(body)).await.expect(200);
+    app.gladia().release_answers();
+    eventually("end of the look", async || {
+        app.scalar::<bool>("SELECT worker IS NULL FROM look_ups")
+            .await
+            .then_some(())
+    })
+    .await;
+    let metrics = caller.with_key(None).get("/metrics").await.text();
+    let mut counted = metrics
+        .lines()
+        .filter(|line| line.starts_with("gateway_look_ups_total{"))
+        .peekable();
+    assert!(counted.peek().is_some());
+    for line in counted {
+        assert!(line.ends_with(" 0"), "{line}");
+    }
+    process.terminate();
+    process.log().await;
     app.finish().await;
 }

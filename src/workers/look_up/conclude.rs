@@ -42,11 +42,11 @@ impl LookUp {
             since_counted: known.counted,
         };
         let mut conn = self.pool.acquire().await?;
-        let outcome = match judge(&absence, self.settling_time) {
+        let (outcome, counts) = match judge(&absence, self.settling_time) {
             Judgement::Wait(reason @ UnknownReason::Settling) => {
                 let rest = absence.counts_in(self.settling_time);
-                look_ups::note_absence(&mut conn, attempt, Some(reason), rest).await?;
-                reason.as_str()
+                let noting = look_ups::note_absence(&mut conn, attempt, Some(reason), rest);
+                (reason.as_str(), noting.await?)
             }
             Judgement::Wait(reason) => {
                 // Not later than the instant from which it may count without a witness.
@@ -54,15 +54,15 @@ impl LookUp {
                     .checked_sub(absence.since_send_until)
                     .unwrap_or(Duration::MAX);
                 let rest = self.rest(attempt, absence.since_send_until).min(until_then);
-                look_ups::note_absence(&mut conn, attempt, Some(reason), rest).await?;
-                reason.as_str()
+                let noting = look_ups::note_absence(&mut conn, attempt, Some(reason), rest);
+                (reason.as_str(), noting.await?)
             }
             Judgement::Count => {
                 let rest = absences_apart(self.settling_time);
                 // Before it is written, so that it is long enough ago when the next look is due.
                 self.sightings.note_counted(attempt.id);
-                look_ups::note_absence(&mut conn, attempt, None, rest).await?;
-                Looked::Absent.as_str()
+                let noting = look_ups::note_absence(&mut conn, attempt, None, rest);
+                (Looked::Absent.as_str(), noting.await?)
             }
             Judgement::NotSent
                 if attempt.job_has_ended
@@ -74,19 +74,28 @@ impl LookUp {
                         ) =>
             {
                 let without_witness = witness != Witness::Seen;
-                if look_ups::settle_as_not_sent(&mut conn, attempt, without_witness).await? {
+                let is_settled =
+                    look_ups::settle_as_not_sent(&mut conn, attempt, without_witness).await?;
+                if is_settled {
                     CrashPoint::LookUpNotSent.reach();
                     tracing::warn!(attempt.id = %attempt.id, ?witness, "Attempt {} did not reach Gladia; its job is back in line", attempt.id);
                 }
-                Looked::NotSent.as_str()
+                (Looked::NotSent.as_str(), is_settled)
             }
             Judgement::NotSent => {
-                look_ups::leave_to_operator(&mut conn, attempt, false, NEXT_AFTER_DECISION).await?;
-                tracing::warn!(attempt.id = %attempt.id, attempt.resends, "Attempt {} was not found at Gladia; whether to send it again is left to an operator", attempt.id);
-                UnknownReason::AwaitingDecision.as_str()
+                let is_left =
+                    look_ups::leave_to_operator(&mut conn, attempt, false, NEXT_AFTER_DECISION)
+                        .await?;
+                if is_left {
+                    tracing::warn!(attempt.id = %attempt.id, attempt.resends, "Attempt {} was not found at Gladia; whether to send it again is left to an operator", attempt.id);
+                }
+                (UnknownReason::AwaitingDecision.as_str(), is_left)
             }
         };
-        count(outcome);
+        // Not where the attempt has moved, or was looked for otherwise, since this look began.
+        if counts {
+            count(outcome);
+        }
         Ok(())
     }
 
