@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 
-use super::{callbacks::CallbackOutcome, deliveries::FannedOut, events::Numbered};
+use super::{callbacks::CallbackOutcome, events::Numbered};
 use crate::domain::{
-    ids::{DeliveryId, Ids, JobId, TenantId},
+    ids::{DeliveryId, Ids, JobId, LaneId, TenantId},
     trace_context::TraceContext,
 };
 
@@ -47,11 +47,11 @@ pub struct Tells<'a> {
 /// Events that have got their numbers with the commit that made them.
 #[derive(Debug)]
 pub struct Announced {
-    /// They.
+    /// The events.
     pub numbered: Numbered,
-    /// Their deliveries that are to be claimed.
-    pub made: FannedOut,
-    /// Those that are leased to this process.
+    /// Lanes in which some of their deliveries are still to be claimed.
+    pub lanes: Vec<LaneId>,
+    /// The deliveries that are leased to this process.
     pub leased: Vec<DeliveryId>,
 }
 

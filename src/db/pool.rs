@@ -41,7 +41,7 @@ use crate::{domain::millis::whole_ms, turns::Turn};
 const LONG_WAIT: Duration = Duration::from_secs(2);
 
 /// How long a step of the service's own work may take. Longer than a lock is waited for in the database.
-const STEP_TIMEOUT: Duration = Duration::from_secs(15);
+pub const STEP_TIMEOUT: Duration = Duration::from_secs(15);
 
 /// How long one may take that writes a large result, or as much as there is.
 const LONG_STEP_TIMEOUT: Duration = Duration::from_mins(5);

@@ -24,8 +24,8 @@ pub fn hand_on(
     if !announced.leased.is_empty() {
         claimer.begin_leased(announced.leased, since);
     }
-    if announced.made.count > 0 {
-        claimer.note(&announced.made.lanes);
+    if !announced.lanes.is_empty() {
+        claimer.note(&announced.lanes);
     }
     wakeups.events_numbered(handover.hand(announced.numbered));
 }

@@ -19,7 +19,7 @@ use tokio_util::sync::CancellationToken;
 use self::crowd::{Crowd, next_batch};
 use super::{
     ERROR_PAUSE,
-    deliver::{CLAIM_TIMEOUT, Claim, Claimer},
+    deliver::{Claim, Claimer},
     sweep_interval,
 };
 use crate::{
@@ -27,7 +27,7 @@ use crate::{
         self,
         deliveries::{self, FannedOut},
         events::{self, Numbered},
-        pool::{Loan, Pool, in_time},
+        pool::{Loan, Pool, STEP_TIMEOUT, in_time},
         wakeups::Wakeups,
     },
     domain::ids::{Ids, TenantId},
@@ -77,7 +77,7 @@ impl Sequencer {
         // What is leased in the last commit is to be sent, so it gets a while.
         let last_moment = async {
             stop.cancelled().await;
-            tokio::time::sleep(CLAIM_TIMEOUT).await;
+            tokio::time::sleep(STEP_TIMEOUT).await;
         };
         tokio::pin!(last_moment);
         let mut is_woken = false;
@@ -169,7 +169,7 @@ impl Sequencer {
         else {
             return Ok(None);
         };
-        let claimed = claim.as_ref().map_or(0, Claim::count);
+        let leased = claim.as_ref().map(Claim::ids).unwrap_or_default();
         if let Some(claim) = claim {
             claim.begin();
         }
@@ -180,11 +180,13 @@ impl Sequencer {
                 .map(|event| event.tenant_id)
                 .collect(),
             is_full: numbered.has_more,
-            deliveries: made.count,
+            deliveries: made.deliveries.len(),
         };
         self.wakeups.events_numbered(self.handover.hand(numbered));
-        if claimed < made.count {
-            self.claimer.note(&made.lanes);
+        // A claim takes what is due first in a lane, which may be older.
+        let lanes = made.lanes_without(&leased);
+        if !lanes.is_empty() {
+            self.claimer.note(&lanes);
         }
         Ok(Some(batch))
     }
@@ -206,8 +208,9 @@ impl Sequencer {
         } else {
             deliveries::fan_out(&mut tx, &self.ids, &numbered).await?
         };
-        let claim = if mode.claims && (1..=LANES).contains(&fanned_out.lanes.len()) {
-            Some(self.claimer.claim(&mut tx, &fanned_out.lanes).await?)
+        let lanes = fanned_out.lanes();
+        let claim = if mode.claims && (1..=LANES).contains(&lanes.len()) {
+            Some(self.claimer.claim(&mut tx, &lanes).await?)
         } else {
             None
         };

@@ -27,7 +27,6 @@ use crate::{
         self,
         called_back::{Announced, CalledBack, Recorded, RecordedGroup, Tells},
         corrupt,
-        deliveries::FannedOut,
         events::{EventRow, EventType, Numbered},
     },
     domain::{
@@ -258,10 +257,7 @@ fn announced(ends: &[EndingCallback<'_>], written: &[Written]) -> Option<Announc
             audiences: Vec::new(),
             has_more: false,
         },
-        made: FannedOut {
-            count: lanes.len(),
-            lanes: lanes.into_iter().collect(),
-        },
+        lanes: lanes.into_iter().collect(),
         leased: leased.collect(),
     })
 }

@@ -1,6 +1,6 @@
 //! An event becomes a delivery for everybody who wants it, in the transaction that gives it its number.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 use sqlx::PgConnection;
 use url::Url;
@@ -25,10 +25,31 @@ struct NewDelivery<'a> {
 /// What was made.
 #[derive(Debug, Default)]
 pub struct FannedOut {
-    /// How many deliveries.
-    pub count: usize,
-    /// In which lanes.
-    pub lanes: Vec<LaneId>,
+    /// The deliveries, each with its lane.
+    pub deliveries: Vec<(DeliveryId, LaneId)>,
+}
+
+impl FannedOut {
+    /// In which lanes they are, each once.
+    #[must_use]
+    pub fn lanes(&self) -> Vec<LaneId> {
+        let lanes: BTreeSet<LaneId> = self
+            .deliveries
+            .iter()
+            .map(|(_, lane_id)| *lane_id)
+            .collect();
+        lanes.into_iter().collect()
+    }
+
+    /// In which lanes those of them are that are not among these.
+    #[must_use]
+    pub fn lanes_without(&self, leased: &HashSet<DeliveryId>) -> Vec<LaneId> {
+        let left = self
+            .deliveries
+            .iter()
+            .filter(|(id, _)| !leased.contains(id));
+        left.map(|(_, lane_id)| *lane_id).collect()
+    }
 }
 
 /// Makes the deliveries of numbered events.
@@ -88,10 +109,11 @@ pub async fn fan_out(
     )
     .execute(conn)
     .await?;
-    let lanes: BTreeSet<Uuid> = lane_ids.into_iter().collect();
+    let deliveries = delivery_ids.into_iter().zip(lane_ids);
     Ok(FannedOut {
-        count: new.len(),
-        lanes: lanes.into_iter().map(LaneId).collect(),
+        deliveries: deliveries
+            .map(|(id, lane_id)| (id.into(), lane_id.into()))
+            .collect(),
     })
 }
 
@@ -198,4 +220,23 @@ async fn insert_lanes(
         .into_iter()
         .map(|row| ((row.tenant_id.into(), row.origin), row.id.into()))
         .collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_lane_is_looked_at_again_where_its_new_delivery_was_not_leased_but_an_older_one() {
+        let id = |n| DeliveryId(Uuid::from_u128(n));
+        let lane = |n| LaneId(Uuid::from_u128(n));
+        let made = FannedOut {
+            deliveries: vec![(id(1), lane(1)), (id(2), lane(2))],
+        };
+        assert_eq!(made.lanes(), [lane(1), lane(2)]);
+        let older = id(7);
+        let leased = HashSet::from([id(1), older]);
+        assert_eq!(made.lanes_without(&leased), [lane(2)]);
+        assert_eq!(made.lanes_without(&HashSet::from([id(1), id(2)])), []);
+    }
 }

@@ -1,6 +1,6 @@
 //! From what is due to sends that have begun.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use sqlx::PgConnection;
 use tokio::{sync::mpsc, time::Instant};
@@ -173,10 +173,10 @@ impl Claimer {
 }
 
 impl Claim {
-    /// How many deliveries.
+    /// Which deliveries.
     #[must_use]
-    pub fn count(&self) -> usize {
-        self.deliveries.len()
+    pub fn ids(&self) -> HashSet<DeliveryId> {
+        self.deliveries.iter().map(|delivery| delivery.id).collect()
     }
 
     /// Whether it took all that there was room for, so that there may be more.

@@ -52,22 +52,26 @@ impl Lanes {
         self.lock().next.is_some()
     }
 
-    /// Those in which to look now.
+    /// Those in which to look now. What is noted stays so where that does not become known, or is given up.
     pub(super) async fn find(&self, conn: &mut PgConnection) -> sqlx::Result<Vec<LaneId>> {
-        let (mut lanes, after, is_time) = {
-            let mut known = self.lock();
+        let (after, is_time) = {
+            let known = self.lock();
             let is_time = known.next.is_none()
                 || known
                     .looked_at
                     .is_none_or(|looked_at| looked_at.elapsed() >= PAUSE);
-            (std::mem::take(&mut known.noted), known.next, is_time)
+            (known.next, is_time)
         };
-        if is_time {
-            let looked_at = Instant::now();
-            let found = deliveries::list_due_lanes(conn, after, STRETCH).await;
-            let found = found.inspect_err(|_| self.note(lanes.iter().copied()))?;
+        let looked_at = Instant::now();
+        let found = if is_time {
+            Some(deliveries::list_due_lanes(conn, after, STRETCH).await?)
+        } else {
+            None
+        };
+        let mut known = self.lock();
+        let mut lanes = std::mem::take(&mut known.noted);
+        if let Some(found) = found {
             lanes.extend(found.lanes);
-            let mut known = self.lock();
             known.next = found.next;
             known.looked_at = Some(looked_at);
         }

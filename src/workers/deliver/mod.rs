@@ -22,7 +22,11 @@ pub use self::{
 use self::{lanes::Lanes, pace::Pace, places::Places, results::Results};
 use super::{ERROR_PAUSE, sweep_interval};
 use crate::{
-    db::{called_back::Announced, pool::Pool, wakeups::Wakeups},
+    db::{
+        called_back::Announced,
+        pool::{Pool, in_time},
+        wakeups::Wakeups,
+    },
     domain::{ids::Ids, links::Links},
     journal::announce::Lessee,
     notify::{client::Notifier, sealing::Sealer},
@@ -41,9 +45,6 @@ mod send;
 
 /// How long a claim holds. A send and what comes before it take far less.
 const LEASE: Duration = Duration::from_secs(45);
-
-/// A claim that takes longer has lost its way to the database. What it has leased all the same is due again after the lease.
-pub(super) const CLAIM_TIMEOUT: Duration = Duration::from_secs(15);
 
 /// Sends deliveries. Clones are the same.
 #[derive(Clone)]
@@ -138,22 +139,24 @@ impl Deliverer {
         }
     }
 
-    /// Claims what is due, as far as there is room, and begins to send it. Whatever makes room wakes the next claim.
+    /// Claims what is due, as far as there is room, and begins to send it. Whatever makes room wakes the next claim. What a claim
+    /// that was given up has leased all the same is due again after the lease.
     async fn claim(&self, claimer: &Claimer) -> sqlx::Result<()> {
         if self.0.places.are_taken() {
             return Ok(());
         }
         let mut conn = self.0.parts.pool.acquire().await?;
-        let claim = async {
-            let lanes = self.0.lanes.find(&mut conn).await?;
-            let claim = claimer.claim(&mut conn, &lanes).await;
-            if claim.as_ref().map_or(true, Claim::is_full) {
-                self.0.lanes.note(lanes);
-            }
-            claim
+        let mut lanes = Vec::new();
+        let claiming = async {
+            lanes = self.0.lanes.find(&mut conn).await?;
+            claimer.claim(&mut conn, &lanes).await
         };
-        let claim = tokio::time::timeout(CLAIM_TIMEOUT, claim).await;
-        let claim = claim.map_err(|_| sqlx::Error::PoolTimedOut)??;
+        let claim = in_time(claiming).await;
+        // Also where it was given up.
+        if claim.as_ref().map_or(true, Claim::is_full) {
+            self.0.lanes.note(lanes);
+        }
+        let claim = claim?;
         conn.put_back();
         claim.begin();
         Ok(())
