@@ -48,9 +48,6 @@ const LEASE_MARGIN: Duration = Duration::from_secs(10);
 /// would not help.
 const GATEWAY_REFUSED_PAUSE: Duration = Duration::from_secs(30);
 
-/// A claim that takes longer has lost its way to the database. Its transaction is rolled back.
-const CLAIM_TIMEOUT: Duration = Duration::from_secs(15);
-
 /// What the caller of a job is told that cannot be sent.
 const UNREADABLE: &str = "What was asked for cannot be read from the gateway's database, so nothing was sent to Gladia. Create the \
                           transcription again; another try would end the same way.";
@@ -146,9 +143,7 @@ impl Submitter {
             let mut conn = self.0.pool.acquire().await?;
             self.0.wakeups.line_is_looked_at();
             CrashPoint::SubmitBeforeClaim.reach();
-            let claim =
-                tokio::time::timeout(CLAIM_TIMEOUT, db::claims::claim(&mut conn, &claimant));
-            let claim = match claim.await.unwrap_or(Err(sqlx::Error::PoolTimedOut)) {
+            let claim = match in_time(db::claims::claim(&mut conn, &claimant)).await {
                 Ok(claim) => claim,
                 Err(error) => {
                     // What the server refused to commit does not stand.

@@ -56,7 +56,7 @@ use super::{
     v2,
     wait::{MOST_SECONDS, may_wait},
 };
-use crate::turns::By;
+use crate::{domain::millis::whole_ms, turns::By};
 
 /// What a file takes while it passes through or is waited for, whatever its size.
 pub const FILE_BYTES: usize = 1_000_000;
@@ -148,12 +148,21 @@ fn longest(request: &Request, passes: Passes, state: &AppState) -> Option<Durati
     Some(longest)
 }
 
-/// Whoever asks without a timeout of its own does not wait for ever for a database whose host is gone.
+/// Whoever asks without a timeout of its own does not wait for ever for a database whose host is gone. What else may have taken so
+/// long is not known here, so nobody is told that the database was away.
 async fn answer_within(longest: Duration, answered: impl Future<Output = Response>) -> Response {
-    match timeout(longest, answered).await {
-        Ok(answer) => answer,
-        Err(elapsed) => Problem::from(sqlx::Error::Io(elapsed.into())).into_response(),
+    if let Ok(answer) = timeout(longest, answered).await {
+        return answer;
     }
+    tracing::warn!(
+        longest_ms = whole_ms(longest),
+        "A request was given up: it took longer than any does whose statements are answered"
+    );
+    let detail = "The request took too long and was given up; the gateway's log has it under this request id. Repeat it in \
+                  a moment. With an Idempotency-Key, a repeated create is safe.";
+    Problem::new(ProblemType::DatabaseUnavailable, detail)
+        .retry_after(Duration::from_secs(5))
+        .into_response()
 }
 
 /// What passes through with a request: where Gladia is waited for, to take audio or to give it, or a file comes.
@@ -271,7 +280,7 @@ fn refuse(overload: Overload) -> Problem {
 mod tests {
     use std::future::{pending, ready};
 
-    use axum::http::StatusCode;
+    use axum::{body::to_bytes, http::StatusCode};
 
     use super::*;
 
@@ -279,6 +288,9 @@ mod tests {
     async fn what_is_never_answered_is_answered_503_in_the_end() {
         let never = answer_within(Duration::from_millis(1), pending()).await;
         assert_eq!(never.status(), StatusCode::SERVICE_UNAVAILABLE);
+        let problem = to_bytes(never.into_body(), 1000).await.unwrap();
+        let problem = String::from_utf8_lossy(&problem);
+        assert!(problem.contains("took too long"), "{problem}");
         let answered = answer_within(
             Duration::from_mins(1),
             ready(StatusCode::OK.into_response()),
