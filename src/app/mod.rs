@@ -121,7 +121,7 @@ impl Gateway {
     ) -> anyhow::Result<Starting> {
         settings.check()?;
         let settings = Arc::new(settings);
-        // Beside what goes before the first client.
+        // Reads the root certificates while the rest is set up.
         tokio::task::spawn_blocking(tls::read_roots);
         if settings.addresses.api_url.is_none() {
             tracing::warn!(
@@ -135,7 +135,7 @@ impl Gateway {
             database_url,
             database_pool_size,
         } = &settings.database;
-        // One more listens.
+        // One connection of DATABASE_POOL_SIZE is the listener's.
         let pool = Pool::from(db::lazy_pool(
             database_url.options(),
             database_pool_size - 1,

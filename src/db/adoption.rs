@@ -23,7 +23,7 @@ use crate::domain::{
 pub enum FoundBy {
     /// The answer to its create.
     Answer,
-    /// A callback that was too large to be read as a whole.
+    /// A callback whose result is still to be fetched: it was too large, or its success has to be confirmed.
     Callback,
     /// Gladia's list.
     LookUp {

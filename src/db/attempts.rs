@@ -186,8 +186,7 @@ pub(super) async fn finish(
     )
     .execute(&mut *conn)
     .await?;
-    dispatch::free_slot(conn, id).await?;
-    Ok(())
+    dispatch::free_slot(conn, id).await
 }
 
 /// Puts a job back into its old place in the line, unless Gladia is known to have it by an older attempt.

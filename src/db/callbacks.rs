@@ -32,7 +32,7 @@ pub struct ReceivedCallback<'a> {
     pub id: CallbackId,
     /// The attempt that its URL names.
     pub attempt_id: AttemptId,
-    /// POST or PUT.
+    /// `POST` or `PUT` where Gladia delivered it, `GET` where it was fetched.
     pub method: &'a str,
     /// When it came, if that was before now.
     pub received_at: Option<DateTime<Utc>>,

@@ -21,7 +21,7 @@ use crate::domain::{
     trace_context::TraceContext,
 };
 
-/// Gladia keeps trying for two hours; the margin covers its clock and the callback's way.
+/// How long an attempt may hold its slot. Gladia keeps trying for two hours; the margin covers its clock and the callback's way.
 pub(super) const SLOT_DEADLINE: Duration = Duration::from_mins(2 * 60 + 15);
 
 /// How long after its claim a job may be sent, with the longest window that may be set.
@@ -30,7 +30,7 @@ pub(super) const LONGEST_SEND_WINDOW: Duration = Duration::from_mins(1);
 /// How long a lease may last, with the longest window and create timeout that may be set.
 pub(super) const LONGEST_LEASE: Duration = Duration::from_secs(60 + 60 + 10);
 
-/// How many jobs are claimed at once, at most. The statements below that look for them have it as a number.
+/// How many jobs one claim takes at most. [`lines::take_next`] repeats it as `LIMIT 16`.
 pub const MAX_CLAIMED: usize = 16;
 
 /// What the claiming process brings along.
@@ -92,7 +92,7 @@ pub struct ClaimedJob {
     pub trace: Option<TraceContext>,
 }
 
-/// How often it is looked again in a row, where those who looked as if more waited had canceled it.
+/// How often a claim looks again when the lines it expected jobs in turn out to be empty, since those were canceled.
 const MOST_LOOKS: usize = 64;
 
 /// Claims the next jobs, one for each free slot and id.
@@ -105,15 +105,18 @@ const MOST_LOOKS: usize = 64;
 /// Where the database does not answer.
 pub async fn claim(conn: &mut PgConnection, claimant: &Claimant<'_>) -> sqlx::Result<Claim> {
     for _ in 0..MOST_LOOKS {
-        if let Some(claim) = look(conn, claimant).await? {
+        if let Some(claim) = try_claim(conn, claimant).await? {
             return Ok(claim);
         }
     }
     Ok(Claim::NothingQueued)
 }
 
-/// `None`: those who looked as if more waited had nothing left, and somebody else may have.
-async fn look(conn: &mut PgConnection, claimant: &Claimant<'_>) -> sqlx::Result<Option<Claim>> {
+/// One look. `None`: the lines that were marked as waiting were empty; others may not be.
+async fn try_claim(
+    conn: &mut PgConnection,
+    claimant: &Claimant<'_>,
+) -> sqlx::Result<Option<Claim>> {
     // Most looks are for nothing, and all claims wait for the lock that follows.
     if !lines::is_any_queued(conn).await? {
         return Ok(Some(Claim::NothingQueued));

@@ -1,5 +1,7 @@
 //! The account's limit, its slots, and whether anything may be sent at all.
 
+use std::time::Duration;
+
 use chrono::{DateTime, Utc};
 use sqlx::{Connection, PgConnection};
 
@@ -102,10 +104,10 @@ pub async fn count_failures(conn: &mut PgConnection) -> sqlx::Result<i32> {
 /// Where the database does not answer.
 pub async fn pause(
     conn: &mut PgConnection,
-    seconds: f64,
-    at_least: f64,
+    pause: Duration,
+    at_least: Duration,
     reason: PauseReason,
-) -> sqlx::Result<bool> {
+) -> sqlx::Result<()> {
     sqlx::query!(
         "
         UPDATE dispatch
@@ -115,13 +117,13 @@ pub async fn pause(
             failures = failures + CASE WHEN paused_until > gateway_now() THEN 0 ELSE 1 END
         WHERE paused_until IS NULL OR paused_until <= gateway_now() OR paused_until < gateway_now() + make_interval(secs => $2)
         ",
-        seconds,
-        at_least,
+        pause.as_secs_f64(),
+        at_least.as_secs_f64(),
         reason.as_str(),
     )
     .execute(conn)
     .await
-    .map(|done| done.rows_affected() == 1)
+    .map(|_| ())
 }
 
 /// Ends the count of failures, after something was accepted.
@@ -145,7 +147,7 @@ pub async fn mark_working(conn: &mut PgConnection) -> sqlx::Result<()> {
 ///
 /// # Errors
 /// Where the database does not answer.
-pub async fn free_slot(conn: &mut PgConnection, attempt: AttemptId) -> sqlx::Result<bool> {
+pub async fn free_slot(conn: &mut PgConnection, attempt: AttemptId) -> sqlx::Result<()> {
     sqlx::query!(
         "
         UPDATE slots SET attempt_id = NULL, tenant_id = NULL, taken_at = NULL, deadline_at = NULL
@@ -155,5 +157,5 @@ pub async fn free_slot(conn: &mut PgConnection, attempt: AttemptId) -> sqlx::Res
     )
     .execute(conn)
     .await
-    .map(|done| done.rows_affected() == 1)
+    .map(|_| ())
 }

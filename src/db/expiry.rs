@@ -24,7 +24,8 @@ pub async fn list_expired_leases(conn: &mut PgConnection) -> sqlx::Result<Vec<At
     .map(|rows| rows.into_iter().map(|row| row.id.into()).collect())
 }
 
-/// Takes an attempt from a process that went silent: whatever it did, it may have sent.
+/// Takes an attempt from a process that went silent: whatever it did, it may have sent. `false` where it is not being sent any
+/// more.
 ///
 /// # Errors
 /// Where the database does not answer.

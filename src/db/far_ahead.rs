@@ -27,7 +27,7 @@ const LONGEST_UNTRIED_REST: Duration = Duration::from_mins(1);
 /// the most jitter.
 const LONGEST_REST: Duration = Duration::from_mins(20);
 
-/// Pulls back what lies too far ahead. Answers how much that was, and whether there may be more.
+/// Pulls back what lies too far ahead. Returns how much that was, and whether there may be more.
 ///
 /// `settling_time`: how long looks for attempts of unknown outcome are apart follows from it.
 ///
@@ -37,7 +37,7 @@ pub async fn pull_back(
     conn: &mut PgConnection,
     settling_time: Duration,
 ) -> sqlx::Result<(u64, bool)> {
-    // Whichever fails keeps none of the others.
+    // One that fails does not stop the others.
     let tried = [
         pull_dispatch(conn).await,
         pull_slots(conn).await,

@@ -96,8 +96,7 @@ impl<C: Committer> GroupCommit<C> {
         }))
     }
 
-    /// Commits an item, and says what came of it. `None`: committing failed in a way that nobody has thought of, and it may
-    /// have been committed all the same.
+    /// Commits an item, and says what came of it. `None`: the committer panicked. The item may be committed.
     ///
     /// Whoever stops waiting takes it back, unless it is under way already.
     pub async fn commit(&self, item: C::Item) -> Option<C::Outcome> {

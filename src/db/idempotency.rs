@@ -117,8 +117,7 @@ pub async fn renew(
     .map(|done| done.rows_affected() == 1)
 }
 
-/// Ties the key to what its request makes, and says how long it counts where that is not for good. Zero rows, and `false`, where the reservation was lost meanwhile: nothing must be
-/// made.
+/// Ties the key to what its request makes, for `counts_for`. `false`: the reservation was lost, and nothing must be made.
 ///
 /// # Errors
 /// Where the database does not answer.

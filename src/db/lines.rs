@@ -14,11 +14,15 @@ use chrono::{DateTime, Utc};
 use sqlx::PgConnection;
 use uuid::Uuid;
 
+use super::claims::MAX_CLAIMED;
 use crate::domain::ids::JobId;
 
 /// How long a job may take from the instant at which it is queued to its commit. Longer than locks are waited for, and than a
 /// transaction may sit idle.
 const COMMIT_TIME: Duration = Duration::from_secs(30);
+
+// A number in `take_next`, so that its plan knows it.
+const _: () = assert!(MAX_CLAIMED == 16);
 
 /// The columns of a job that is next.
 pub(super) struct NextJob {
@@ -32,7 +36,7 @@ pub(super) struct NextJob {
     pub(super) queued_at: DateTime<Utc>,
     pub(super) traceparent: Option<String>,
     pub(super) tracestate: Option<String>,
-    /// As its line had them when it was looked at.
+    /// How many jobs had come back to this line when it was read; [`note_served`] leaves `queued_from` alone if that has changed.
     returns: Option<i64>,
 }
 
@@ -167,7 +171,7 @@ pub(super) async fn note_return(conn: &mut PgConnection, id: JobId) -> sqlx::Res
 }
 
 /// Finds jobs that wait where no claim looks any more: committed long after they were queued, or queued by a clock that went
-/// back. Answers in how many lines there were any.
+/// back. Returns in how many lines there were any.
 ///
 /// # Errors
 /// Where the database does not answer.

@@ -119,7 +119,7 @@ fn lost() -> sqlx::Error {
     sqlx::Error::Io(io::Error::new(io::ErrorKind::ConnectionAborted, lost))
 }
 
-/// Applies what is missing, and adds up how much that was. Answers the version afterwards.
+/// Applies what is missing, and adds up how much that was. Returns the version afterwards.
 async fn try_once(
     conn: &mut PgConnection,
     last: Option<i64>,

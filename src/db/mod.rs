@@ -1,8 +1,13 @@
 //! Every SQL statement of the program, as functions on a connection: one file a table group.
 //!
 //! Callers own the transaction. A move of a row names the state that it leaves in its `WHERE` clause; a message that is
-//! late, doubled or stale changes zero rows, and the caller decides what that means. Locks are always taken in one order:
-//! dispatch, a free slot, job, attempt, the slot that the attempt holds.
+//! late, doubled or stale changes zero rows, and the caller decides what that means.
+//!
+//! Locks are always waited for in one order: a tenant, a webhook endpoint; `dispatch`, a free slot; a job, its attempt, the slot
+//! that the attempt holds, its tenant's line; an upload, deliveries, delivery lanes, a batch; and last `event_sequence`, to change
+//! who is told; several of a kind in the order of their ids. Two begin elsewhere: whoever numbers events begins with
+//! `event_sequence`, and a claim takes lines along with their jobs. Whatever they lock after that is passed over where it is held
+//! (`SKIP LOCKED`), or only held by transactions that wait for neither.
 //!
 //! What has an id is found by it. A plan that was made while little was open takes the index of what is open for shorter than
 //! the way by the id, and walks through all of it once much is. So such statements ask for the state in words that no index

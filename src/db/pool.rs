@@ -155,7 +155,8 @@ impl Drop for Parts {
 impl Loan {
     /// Puts it at hand, for whoever waits or comes next. Only for whoever has had the whole answer to each of its statements.
     pub fn put_back(mut self) {
-        // The rollback of a transaction that was dropped: the pool sends it.
+        // A dropped transaction leaves its ROLLBACK unsent in the connection. Such a connection goes to sqlx's pool, which sends
+        // it. (`should_flush` is a hidden method of sqlx: look here at every update.)
         if let Some(conn) = self.conn.take_if(|conn| !conn.should_flush()) {
             let now = Instant::now();
             let left_over = self.parts.at_hand().put_back(conn, self.since, now);

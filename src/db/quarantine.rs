@@ -95,7 +95,7 @@ pub async fn list_page(
 pub struct KeptCallback {
     /// The attempt that its URL named.
     pub attempt_id: AttemptId,
-    /// POST or PUT.
+    /// `POST` or `PUT` where Gladia delivered it, `GET` where it was fetched.
     pub method: String,
     /// The body, compressed with zstd.
     pub compressed_body: Vec<u8>,
@@ -120,7 +120,7 @@ pub async fn find(conn: &mut PgConnection, id: CallbackId) -> sqlx::Result<Optio
 }
 
 /// Ends that a callback is listed and counted as one that waits for somebody. It stays as it came for as long as its job's content
-/// does, and can be tried again all the same. Doing it twice is the same as once. Answers with the job that it is about; `None`
+/// does, and can be tried again all the same. Doing it twice is the same as once. Returns the job that it is about; `None`
 /// where there is none of this id, or no longer one.
 ///
 /// # Errors

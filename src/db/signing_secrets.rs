@@ -177,7 +177,7 @@ async fn lock_owner(conn: &mut PgConnection, secret: &StoredSecret) -> sqlx::Res
 ///
 /// # Errors
 /// Where the database does not answer.
-pub async fn delete_expired(conn: &mut PgConnection) -> sqlx::Result<u64> {
+pub async fn delete_expired(conn: &mut PgConnection) -> sqlx::Result<()> {
     sqlx::query!(
         "
         DELETE FROM signing_secrets
@@ -189,7 +189,7 @@ pub async fn delete_expired(conn: &mut PgConnection) -> sqlx::Result<u64> {
     )
     .execute(conn)
     .await
-    .map(|done| done.rows_affected())
+    .map(|_| ())
 }
 
 /// The names of the keys that secrets are sealed with, in order.

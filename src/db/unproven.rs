@@ -84,7 +84,7 @@ pub(super) async fn tell_of_kept(
     .map(|_| ())
 }
 
-/// What the caller of a job is told of which no result came that counts. `is_lost`: Gladia does not have it any more; else its
+/// What a caller is told of a job that failed for want of a result. `is_lost`: Gladia does not have it any more; else its
 /// time is up. `is_kept`: an operator has a success that Gladia did not confirm.
 pub(super) fn why_missing(is_lost: bool, is_kept: bool) -> &'static str {
     match (is_lost, is_kept) {

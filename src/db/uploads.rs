@@ -35,7 +35,7 @@ pub struct Upload {
     pub is_standalone: bool,
 }
 
-/// Notes who a file belongs to. Answers its id and when it was first noted.
+/// Notes who a file belongs to. Returns its id and when it was first noted.
 ///
 /// # Errors
 /// Where the database does not answer.

@@ -1,6 +1,6 @@
 //! Where tenants want their events sent. Each endpoint has a lane of the same id, in which its deliveries wait.
 //!
-//! Locks are taken in this order: tenant, endpoint, lane; deliveries are passed over where they are locked.
+//! Locks keep the order at the top of [`db`](crate::db): tenant, endpoint, lane; deliveries are passed over where they are locked.
 
 use chrono::{DateTime, Utc};
 use sqlx::{Connection, PgConnection};

@@ -86,7 +86,7 @@ pub async fn claim(
         .filter_map(|row| {
             Some(DueMessage {
                 id: row.id,
-                // One that only a newer version knows waits for that, and keeps none of the others.
+                // One that only a newer version knows waits for that, and does not hold up the others.
                 event: row.event.parse().ok()?,
                 gladia_id: row.gladia_id,
                 tries: u32::try_from(row.tries).unwrap_or_default(),
@@ -180,11 +180,11 @@ pub async fn find_attempt(
     .await
 }
 
-/// Forgets messages that are old enough. Answers how many.
+/// Forgets messages that are old enough. Returns how many.
 ///
 /// # Errors
 /// Where the database does not answer.
-pub async fn purge(conn: &mut PgConnection) -> sqlx::Result<u64> {
+pub async fn forget(conn: &mut PgConnection) -> sqlx::Result<u64> {
     sqlx::query!(
         "
         -- As an array, so that no plan reads the whole table to find them, however many it expects.

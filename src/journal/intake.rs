@@ -58,6 +58,7 @@ pub struct Intake {
     announcer: Announcer,
     group_commit: GroupCommit<CallbackCommitter>,
     compressing: CompressorPlaces,
+    /// Whether the database was away when it was last asked, or was never brought up.
     is_away: Arc<AtomicBool>,
     /// Whether its tables are those of this version. What would be made of a callback with others nobody knows.
     is_up: Arc<AtomicBool>,

@@ -98,7 +98,8 @@ impl<W> Lines<W> {
         self.change(by, |own| own.taken -= 1);
     }
 
-    /// Puts somebody at the end of its tenant's line, where as many places are left as that tenant's line has. Answers its number.
+    /// Puts somebody at the end of its tenant's line, and returns its number. `None` unless more places are left than that line
+    /// already has.
     pub(super) fn line_up(&mut self, by: By, waits: W) -> Option<u64> {
         let left = self.most_waiting.saturating_sub(self.waiting);
         let own = self.of.get(&by).map_or(0, |own| own.line.len());

@@ -92,7 +92,8 @@ impl Turns {
         })))
     }
 
-    /// Waits for a turn, for as long as `patience` allows whoever hears since when its tenant's turns have been short.
+    /// Waits for a turn. `patience` is told for how long this tenant has always had somebody waiting, and returns how long this
+    /// one waits.
     ///
     /// # Errors
     /// Where it does not come in that time, or too many wait.
@@ -103,7 +104,7 @@ impl Turns {
     ) -> Result<Turn, NoTurn> {
         let queued = {
             let mut now = self.lock();
-            // Not before others of the same tenant; another tenant's that wait have more turns than may be had.
+            // Never ahead of others of the same tenant. Waiting tenants other than this one hold too many turns to get it.
             if !now.lines.is_waited_by(by) && now.lines.is_free_for(by) {
                 now.lines.take(by);
                 return Ok(self.turn(by));

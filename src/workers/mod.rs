@@ -11,10 +11,12 @@
 //! Everything that callers see of a job is an event of one log. [`sequence`] gives events their public numbers and makes the
 //! deliveries of those that go out. [`deliver`] sends them; [`forget`] deletes both when they are old.
 //!
-//! [`spool`] carries out the callbacks that came while the database was away.
+//! What is told with the commit of a callback is handed on by [`announced`]. [`spool`] carries out the callbacks that came while
+//! the database was away. [`retain`] erases what is old enough, [`erase`] has Gladia delete its copies, and [`public_url`] finds
+//! out whether Gladia could call back.
 //!
-//! Every worker is woken and also looks on a jittered timer, through the same function, so a lost wake-up costs a second
-//! and nothing else.
+//! [`submit`], [`sequence`], [`deliver`] and [`spool`] are woken and also look on a jittered timer, through the same function, so
+//! a lost wake-up costs a second and nothing else. The others look on a timer alone.
 
 use std::time::Duration;
 

@@ -109,7 +109,7 @@ impl Reconciler {
         }
     }
 
-    /// Begins as many looks as there are turns for. Answers how many.
+    /// Begins as many looks as there are turns for. Returns how many.
     async fn begin_looks(
         &self,
         turns: &Turns,

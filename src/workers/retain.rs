@@ -138,7 +138,7 @@ impl Retention {
                 }
                 Ok(false) => {}
                 Err(error) if db::is_unavailable(&error) => return Err(error),
-                // One job that cannot be erased does not keep the others.
+                // One job that cannot be erased does not hold up the others.
                 Err(error) => {
                     walk.failed += 1;
                     walk.last_failure = Some((job_id, error));

@@ -171,21 +171,15 @@ async fn pull_back(pool: &Pool, settling_time: Duration) -> sqlx::Result<(u64, b
     far_ahead::pull_back(&mut conn, settling_time).await
 }
 
-/// Has claims look at jobs again that they would pass over. Answers in how many lines there were any.
-///
-/// # Errors
-/// Where the database does not answer.
-pub async fn find_missed(pool: &Pool) -> sqlx::Result<u64> {
+/// Has claims look at jobs again that they would pass over. Returns in how many lines there were any.
+async fn find_missed(pool: &Pool) -> sqlx::Result<u64> {
     let mut conn = pool.acquire().await?;
     lines::find_missed(&mut conn).await
 }
 
 /// One step of the walk through what is kept apart: Gladia is asked for each success that waits for its proof in vain, or, where
-/// `nobody_asks`, it is left to an operator. Answers where the walk goes on; `None` at its end.
-///
-/// # Errors
-/// Where the database does not answer.
-pub async fn attend_to_unasked(
+/// `nobody_asks`, it is left to an operator. Returns where the walk goes on; `None` at its end.
+async fn attend_to_unasked(
     pool: &Pool,
     after: Option<Cursor<CallbackId>>,
     nobody_asks: bool,
@@ -207,11 +201,8 @@ pub async fn attend_to_unasked(
     Ok(page.goes_on_after)
 }
 
-/// Settles what is due. Answers how many attempts moved.
-///
-/// # Errors
-/// Where the database does not answer.
-pub async fn sweep(
+/// Settles what is due. Returns how many attempts moved.
+async fn sweep(
     pool: &Pool,
     awaits_decision: bool,
     process_now: DateTime<Utc>,

@@ -1,7 +1,8 @@
 //! Emptying the spool: callbacks that came while they could not be committed are carried out, oldest first.
 //!
-//! It is also who finds out that the database is back, beside that: the disk may let it wait for ever. A file goes once what it holds is committed; one whose attempt the
-//! database does not know yet stays and is tried again, at longer and longer intervals, while the others go on.
+//! It also finds out that the database is back, in a loop of its own, since the disk may make it wait for ever. A file goes once
+//! what it holds is committed; one whose attempt the database does not know yet stays and is tried again, at longer and longer
+//! intervals, while the others go on.
 
 use std::{
     collections::HashMap,

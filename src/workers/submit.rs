@@ -121,7 +121,7 @@ impl Submitter {
         }
     }
 
-    /// Claims whatever can be claimed now. Answers how long to rest at most.
+    /// Claims whatever can be claimed now. Returns how long to rest at most.
     async fn claim_all(
         &self,
         tasks: &TaskTracker,
@@ -399,8 +399,7 @@ impl Submitter {
         let failures = u32::try_from(failures)
             .unwrap_or_default()
             .saturating_add(1);
-        let pause = dispatch_pause(failures, rand::random()).as_secs_f64();
-        db::dispatch::pause(&mut conn, pause, at_least.as_secs_f64(), reason).await?;
-        Ok(())
+        let pause = dispatch_pause(failures, rand::random());
+        db::dispatch::pause(&mut conn, pause, at_least, reason).await
     }
 }

@@ -30,7 +30,7 @@ use crate::{
 const AT_ONCE: usize = 4;
 
 /// How often old messages are forgotten.
-const PURGE_INTERVAL: Duration = Duration::from_mins(10);
+const FORGET_INTERVAL: Duration = Duration::from_mins(10);
 
 /// Handles messages.
 #[derive(Clone)]
@@ -78,9 +78,9 @@ impl WebhookHandler {
     /// Handles messages until told to stop, which also breaks off questions under way in `tasks`.
     pub async fn run(self, tasks: TaskTracker, stop: CancellationToken) {
         let turns = Turns::new(AT_ONCE);
-        let mut next_purge = Instant::now();
+        let mut forgets_at = Instant::now();
         while !stop.is_cancelled() {
-            let rest = match self.sweep(&turns, &tasks, &mut next_purge, &stop).await {
+            let rest = match self.sweep(&turns, &tasks, &mut forgets_at, &stop).await {
                 Ok(0) => sweep_interval(),
                 Ok(_) => Duration::ZERO,
                 Err(error) => {
@@ -94,18 +94,18 @@ impl WebhookHandler {
         }
     }
 
-    /// Begins what is due, as far as there are turns for it. Answers how much.
+    /// Begins what is due, as far as there are turns for it. Returns how much.
     async fn sweep(
         &self,
         turns: &Turns,
         tasks: &TaskTracker,
-        next_purge: &mut Instant,
+        forgets_at: &mut Instant,
         stop: &CancellationToken,
     ) -> sqlx::Result<usize> {
         let mut conn = self.0.pool.acquire().await?;
-        if Instant::now() >= *next_purge {
-            while in_time(webhooks::purge(&mut conn)).await? > 0 {}
-            *next_purge = Instant::now() + PURGE_INTERVAL;
+        if Instant::now() >= *forgets_at {
+            while in_time(webhooks::forget(&mut conn)).await? > 0 {}
+            *forgets_at = Instant::now() + FORGET_INTERVAL;
         }
         let mut free = turns.take_free();
         let limit = i64::try_from(free.len()).unwrap_or_default();

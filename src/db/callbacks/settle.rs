@@ -58,7 +58,5 @@ pub(super) async fn settle_attempt(
     )
     .execute(&mut *conn)
     .await?;
-    dispatch::free_slot(conn, callback.attempt_id)
-        .await
-        .map(|_| ())
+    dispatch::free_slot(conn, callback.attempt_id).await
 }

@@ -11,7 +11,8 @@ use uuid::Uuid;
 use super::claimed::{ClaimedDelivery, ClaimedRow};
 use crate::domain::ids::{DeliveryId, LaneId, TenantId};
 
-/// How many deliveries of a lane are under way at once, in all replicas; in each, where it is fast.
+/// How many deliveries of a lane all replicas together may have leased. Of a fast lane more are leased ahead, and each process
+/// sends this many at once.
 pub const LANE_WIDTH: i32 = 8;
 
 /// The same for a lane that fails, or of which it is not known yet whether it works: its receivers may hang.

@@ -49,9 +49,9 @@ pub async fn end_pending(
     Ok(i64::try_from(ended).is_ok_and(|ended| ended == BATCH))
 }
 
-/// Gives up what has waited at a failing receiver for longer than any schedule lasts, `limit` at most. What waited because
-/// this service stood still is not: at the failure that counts it had waited that long already. What else waits there is
-/// walked past, at each failure of a receiver that has failed for days.
+/// Gives up what has waited at a failing receiver for longer than any schedule lasts, `limit` at most. What waited because this
+/// service stood still is not given up: it counts what had already waited that long when the receiver failed at `failed_at`. What
+/// else waits there is walked past, at each failure of a receiver that has failed for days.
 ///
 /// # Errors
 /// Where the database does not answer.

@@ -2,7 +2,7 @@
 //!
 //! [`fan_out`](mod@fan_out) makes deliveries, [`claim`](mod@claim) leases those that are due, and [`record`](mod@record) writes
 //! down how their tries went. A lease that runs out makes its delivery due again, so a process that dies in between costs a
-//! repetition and never a delivery. Locks are taken in one order: deliveries, then lanes.
+//! repetition and never a delivery. Locks keep the order at the top of [`db`](crate::db): deliveries, then lanes.
 
 mod claim;
 mod claimed;

@@ -39,7 +39,7 @@ pub struct Numbered {
     pub after: EventId,
     /// The last of theirs.
     pub through: EventId,
-    /// They, in the order of their numbers, without those that only a newer version understands.
+    /// The events, in the order of their numbers, without those that only a newer version understands.
     pub events: Vec<Event>,
     /// Who wants to be told of each of them, in the same order.
     pub audiences: Vec<Audience>,

@@ -82,7 +82,7 @@ impl<C> AtHand<C> {
         !self.resting.is_empty()
     }
 
-    /// Puts one back, for whoever has waited longest. Answers those that are the pool's: this one, where it was lent for long or
+    /// Puts one back, for whoever has waited longest. Returns those that are the pool's: this one, where it was lent for long or
     /// it is closed; and what has gone cold.
     pub(super) fn put_back(&mut self, conn: C, since: Instant, now: Instant) -> Vec<C> {
         let lent_for = now.saturating_duration_since(since);
@@ -110,7 +110,7 @@ impl<C> AtHand<C> {
         cold
     }
 
-    /// Answers an error to whoever has waited longest.
+    /// Sends an error to whoever has waited longest.
     pub(super) fn fail(&mut self, error: sqlx::Error) {
         drop(self.give(Err(error)));
     }
@@ -146,7 +146,7 @@ impl<C> AtHand<C> {
         self.waiting.len()
     }
 
-    /// Gives it to whoever has waited longest, or answers it where nobody waits.
+    /// Gives it to whoever has waited longest, or returns it where nobody waits.
     fn give(&mut self, mut given: Given<C>) -> Option<Given<C>> {
         while let Some(sender) = self.waiting.pop_front() {
             match sender.send(given) {

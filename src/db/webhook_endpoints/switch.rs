@@ -115,7 +115,7 @@ pub async fn enable(
         return Ok(false);
     };
     reset_lane(&mut tx, id).await?;
-    // Everybody's events wait for a moment for it.
+    // This locks the sequence until the commit, so it is done only where the audience grows.
     if !found.was_enabled {
         super::change_audience(&mut tx).await?;
     }

@@ -113,7 +113,7 @@ impl Answers {
     /// Lets in a request of this tenant's, before anything is done for it.
     ///
     /// # Errors
-    /// Where its answer would have to be sent, and the tenant has not taken too many of those yet.
+    /// Where the answer would have to be sent, and this tenant still has too many such answers that it has not taken.
     pub fn let_in(&self, by: Option<TenantId>, need: Need) -> Result<(), Overload> {
         let bodies = self.lock();
         if need == Need::Certain && bodies.is_owed_enough(by) {

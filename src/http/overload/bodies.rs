@@ -110,7 +110,7 @@ impl Bodies {
         });
     }
 
-    /// Whether a tenant is owed more answers than is left to others, and some, and is not to be owed any more.
+    /// Whether the answers owed to this tenant take more than what is left to others, and more than a sixteenth of all room.
     pub fn is_owed_enough(&self, by: Option<TenantId>) -> bool {
         let left = self.most.saturating_sub(self.counted);
         self.own(by).owed > left.max(self.most / 16)

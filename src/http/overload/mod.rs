@@ -89,7 +89,7 @@ pub fn handle(state: AppState, request: Request, next: Next) -> impl Future<Outp
     let longest = longest(&request, passes, &state);
     let answers = state.answers.clone();
     let need = Need::of(request.method());
-    // What a request takes is gone from here before its answer is waited for.
+    // Boxed, so that its state is freed before the answer is waited for.
     let its_turn = take_turn(state, request, passes, need, next).boxed();
     let answered = async move {
         let (answer, by) = match its_turn.await {
@@ -237,7 +237,7 @@ struct Whose {
 
 /// What the body may come to take. Without a declared length, as much as it may have.
 fn body_bytes(request: &Request, passes: Passes, state: &AppState) -> usize {
-    // Neither has a turn while it waits, so this bounds how many do, and how many of one tenant.
+    // A file or audio request gives up its turn while it waits, so these bytes are what bounds their number, and a tenant's.
     let least = match passes {
         Passes::File => return FILE_BYTES,
         Passes::Audio => FILE_BYTES,

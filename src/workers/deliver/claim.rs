@@ -52,7 +52,7 @@ pub struct Claim {
 }
 
 impl Claimer {
-    /// And where to the outcomes go.
+    /// Makes one, and the queue of its outcomes.
     pub(super) fn new(
         deliverer: Deliverer,
         tasks: TaskTracker,

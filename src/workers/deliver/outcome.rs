@@ -36,7 +36,7 @@ pub(super) fn judge(delivery: &ClaimedDelivery, sent: &Sent) -> (Next, Option<Si
     (next, sign)
 }
 
-/// Put together.
+/// Makes the outcome of a claimed delivery.
 pub(super) fn outcome(
     delivery: &ClaimedDelivery,
     attempt: Option<Attempt>,

@@ -55,7 +55,7 @@ impl LookUp {
         Ok(())
     }
 
-    /// Asks for each attempt, and for a witness in the same way. Answers the attempts for which that proves nothing.
+    /// Asks for each attempt, and for a witness in the same way. Returns the attempts for which that proves nothing.
     pub(super) async fn look_one_by_one(
         &self,
         started_at: DateTime<Utc>,

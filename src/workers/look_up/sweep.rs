@@ -25,7 +25,7 @@ pub(super) struct Walk {
 }
 
 impl Walk {
-    /// Walks from the newest to the oldest. Answers the jobs that attempts of ours sent.
+    /// Walks from the newest to the oldest. Returns the jobs that attempts of ours sent.
     pub(super) async fn go(self, look_up: &LookUp) -> Result<Found, LookError> {
         for _ in 0..=MOST_RESTARTS {
             if let Some(found) = self.try_once(look_up).await? {

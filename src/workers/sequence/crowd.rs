@@ -10,14 +10,14 @@ use tokio::time::Instant;
 
 use crate::domain::ids::TenantId;
 
-/// A tenant of whom more than this part of a full batch is belongs to the crowd.
+/// A tenant joins the crowd when more than one in this many events of a full batch are its own.
 const SHARE: usize = 8;
 
-/// To find what others have, all of the crowd's is walked past, in all replicas' way. For so many times as long as that took nobody
-/// does it again.
+/// Looking past the crowd's events takes time while every replica waits for the lock. This process rests this many times as long
+/// before it does so again.
 const REST: u32 = 3;
 
-/// For how long nobody does it again that was given up.
+/// How long it rests where that look was given up.
 const REST_UNTIL_KNOWN: Duration = Duration::from_mins(1);
 
 /// How many deliveries one commit is to make: everybody waits for it.
