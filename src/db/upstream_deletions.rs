@@ -81,13 +81,13 @@ pub(super) async fn reopen(conn: &mut PgConnection, gladia_id: &str) -> sqlx::Re
 ///
 /// # Errors
 /// Where the database does not answer.
-pub async fn take_back(conn: &mut PgConnection) -> sqlx::Result<u64> {
+pub async fn take_back(conn: &mut PgConnection) -> sqlx::Result<()> {
     sqlx::query!(
         "DELETE FROM upstream_deletions WHERE finished_at IS NULL AND reason IN ('deleted', 'retention')"
     )
     .execute(conn)
     .await
-    .map(|done| done.rows_affected())
+    .map(|_| ())
 }
 
 /// How a deletion ended.
@@ -207,10 +207,7 @@ fn seconds(seconds: f64) -> Duration {
 }
 
 /// Has what Gladia said it did not have count no more, since it has shown that it does.
-///
-/// # Errors
-/// Where the database does not answer.
-pub async fn note_presence(conn: &mut PgConnection, gladia_id: &str) -> sqlx::Result<()> {
+async fn note_presence(conn: &mut PgConnection, gladia_id: &str) -> sqlx::Result<()> {
     sqlx::query!(
         "UPDATE attempts SET absences = 0, absent_since = NULL WHERE gladia_id = $1 AND absences > 0",
         gladia_id,

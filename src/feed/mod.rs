@@ -6,7 +6,7 @@
 //! first and then reads the database: what is committed later is handed over, what was committed earlier is found. A
 //! subscriber who falls behind is told so, and reads the database again.
 
-use std::{sync::Arc, time::SystemTime};
+use std::time::SystemTime;
 
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
@@ -74,6 +74,3 @@ impl Told {
         observe(way, self.known_since, told_at.into());
     }
 }
-
-/// Events in the order of their numbers.
-pub type Batch = Vec<Arc<Told>>;

@@ -98,8 +98,7 @@ impl Eraser {
     async fn sweep(&self) -> sqlx::Result<()> {
         if self.zero_data_retention {
             let mut conn = self.pool.acquire().await?;
-            in_long_time(upstream_deletions::take_back(&mut conn)).await?;
-            return Ok(());
+            return in_long_time(upstream_deletions::take_back(&mut conn)).await;
         }
         // As tasks, so that each goes on while the next ones are claimed, for which it may hold the last connection.
         let mut under_way = JoinSet::new();
