@@ -97,6 +97,8 @@ pub enum DeletionOutcome {
     Deleted,
     /// Gladia did not have it any more.
     AlreadyGone,
+    /// Gladia refused for too long, and still has it.
+    GivenUp,
 }
 
 impl DeletionOutcome {
@@ -105,6 +107,7 @@ impl DeletionOutcome {
         as_str(self):
         Deleted = "deleted",
         AlreadyGone = "already_gone",
+        GivenUp = "given_up",
     }
 }
 
@@ -268,13 +271,14 @@ async fn finish(
 pub async fn give_up_if_old(conn: &mut PgConnection, gladia_id: &str) -> sqlx::Result<bool> {
     let given_up = sqlx::query!(
         "
-        UPDATE upstream_deletions SET outcome = 'given_up', finished_at = gateway_now()
+        UPDATE upstream_deletions SET outcome = $4, finished_at = gateway_now()
         WHERE gladia_id = $1 AND finished_at IS NULL AND requested_at <= gateway_now() - make_interval(secs => $2)
           AND tries >= $3
         ",
         gladia_id,
         GIVEN_UP_AFTER.as_secs_f64(),
         GIVEN_UP_AFTER_TRIES,
+        DeletionOutcome::GivenUp.as_str(),
     )
     .execute(&mut *conn)
     .await?;

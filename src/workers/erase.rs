@@ -32,11 +32,9 @@ const NOTED_AT_ONCE: usize = 4;
 /// How many are claimed together at least, while others are under way: a claim costs as much for one.
 const CLAIMED_TOGETHER: usize = 4;
 
-/// Why Gladia still has what is to be deleted.
+/// Why Gladia still has what is to be deleted, and is asked again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum NotDeleted {
-    /// It refused for too long.
-    GivenUp,
     /// It refused.
     Refused,
     /// It does not have it, and may only seem not to.
@@ -49,7 +47,6 @@ impl NotDeleted {
     words! {
         /// The name in metrics.
         as_str(self):
-        GivenUp = "given_up",
         Refused = "refused",
         NotFound = "not_found",
         Failed = "failed",
@@ -194,7 +191,7 @@ impl Eraser {
             }
             Deletion::Refused { status } => {
                 if upstream_deletions::give_up_if_old(&mut conn, gladia_id).await? {
-                    count(NotDeleted::GivenUp.as_str());
+                    count(DeletionOutcome::GivenUp.as_str());
                     tracing::error!(
                         job.id = %job_id, gladia.id = gladia_id, reason, http.status = status,
                         "Gladia has refused for days to delete its copy of job {job_id}; given up. Delete it in Gladia's dashboard"
