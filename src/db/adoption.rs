@@ -123,7 +123,7 @@ pub(super) async fn adopt_locked(
         "
         UPDATE attempts
         SET gladia_id = $2, answered_at = coalesce(answered_at, gateway_now()),
-            settled_by = CASE WHEN $6 THEN NULL ELSE coalesce($3, settled_by) END,
+            settled_by = $3,
             state = CASE WHEN $4 THEN 'accepted' ELSE state END,
             finished_at = CASE WHEN $4 THEN NULL ELSE finished_at END,
             looks = 0, absences = 0, absent_since = NULL, unknown_reason = NULL,
@@ -135,8 +135,6 @@ pub(super) async fn adopt_locked(
         by.settled_by(),
         takes_up,
         asks,
-        // Whatever was decided before that.
-        by == FoundBy::Answer,
     )
     .execute(&mut *conn)
     .await?;
