@@ -110,6 +110,23 @@ impl EndpointRow {
     }
 }
 
+/// Selects endpoints, with how their lanes do. The macros of sqlx take literals only.
+macro_rules! select_endpoints {
+    ($tail:literal, $($argument:expr),+ $(,)?) => {
+        sqlx::query_as!(
+            EndpointRow,
+            r#"
+            SELECT e.id, e.tenant_id, e.url, e.description, e.event_types, e.includes_result, e.status, e.disabled_reason,
+                   e.disabled_at, e.created_at, e.updated_at, coalesce(l.failures, 0) AS "failures!", l.failing_since AS "failing_since?",
+                   CASE WHEN l.open_until > gateway_now() THEN l.open_until END AS open_until,
+                   l.last_success_at AS "last_success_at?", l.last_failure_at AS "last_failure_at?"
+            FROM webhook_endpoints e LEFT JOIN delivery_lanes l ON l.id = e.id
+            "# + $tail,
+            $($argument),+
+        )
+    };
+}
+
 /// An endpoint to be.
 #[derive(Debug)]
 pub struct NewEndpoint<'a> {
@@ -192,17 +209,11 @@ pub async fn list(
     after: Option<Cursor<EndpointId>>,
     limit: i64,
 ) -> sqlx::Result<Vec<Endpoint>> {
-    let rows = sqlx::query_as!(
-        EndpointRow,
-        r#"
-        SELECT e.id, e.tenant_id, e.url, e.description, e.event_types, e.includes_result, e.status, e.disabled_reason,
-               e.disabled_at, e.created_at, e.updated_at, coalesce(l.failures, 0) AS "failures!", l.failing_since AS "failing_since?",
-               CASE WHEN l.open_until > gateway_now() THEN l.open_until END AS open_until,
-               l.last_success_at AS "last_success_at?", l.last_failure_at AS "last_failure_at?"
-        FROM webhook_endpoints e LEFT JOIN delivery_lanes l ON l.id = e.id
+    let rows = select_endpoints!(
+        "
         WHERE e.tenant_id = $1 AND ($2::timestamptz IS NULL OR (e.created_at, e.id) < ($2, $3::uuid))
         ORDER BY e.created_at DESC, e.id DESC LIMIT $4
-        "#,
+        ",
         tenant_id.0,
         after.map(|cursor| cursor.created_at),
         after.map(|cursor| cursor.id.0),
@@ -222,16 +233,10 @@ pub async fn find(
     tenant_id: TenantId,
     id: EndpointId,
 ) -> sqlx::Result<Option<Endpoint>> {
-    let row = sqlx::query_as!(
-        EndpointRow,
-        r#"
-        SELECT e.id, e.tenant_id, e.url, e.description, e.event_types, e.includes_result, e.status, e.disabled_reason,
-               e.disabled_at, e.created_at, e.updated_at, coalesce(l.failures, 0) AS "failures!", l.failing_since AS "failing_since?",
-               CASE WHEN l.open_until > gateway_now() THEN l.open_until END AS open_until,
-               l.last_success_at AS "last_success_at?", l.last_failure_at AS "last_failure_at?"
-        FROM webhook_endpoints e LEFT JOIN delivery_lanes l ON l.id = e.id
+    let row = select_endpoints!(
+        "
         WHERE e.id = $1 AND e.tenant_id = $2
-        "#,
+        ",
         id.0,
         tenant_id.0,
     )

@@ -228,7 +228,7 @@ pub async fn claim(
     )
     .fetch_all(conn)
     .await?;
-    rows.into_iter().map(ClaimedDelivery::try_from).collect()
+    Ok(rows.into_iter().map(Into::into).collect())
 }
 
 /// Reads what there is to send of deliveries that were leased to a process when they were made.
@@ -258,7 +258,7 @@ pub async fn load(
     )
     .fetch_all(conn)
     .await?;
-    rows.into_iter().map(ClaimedDelivery::try_from).collect()
+    Ok(rows.into_iter().map(Into::into).collect())
 }
 
 fn count(places: usize) -> i64 {

@@ -179,16 +179,14 @@ pub(super) struct ClaimedRow {
     pub secrets: Vec<Vec<u8>>,
 }
 
-impl TryFrom<ClaimedRow> for ClaimedDelivery {
-    type Error = sqlx::Error;
-
-    fn try_from(mut row: ClaimedRow) -> sqlx::Result<Self> {
+impl From<ClaimedRow> for ClaimedDelivery {
+    fn from(mut row: ClaimedRow) -> Self {
         // The others of the claim are leased, and to be sent whatever this one is like.
         let content = row.take_content().unwrap_or_else(|error| {
             tracing::error!(%error, delivery.id = %row.id, "Delivery {} cannot be understood", row.id);
             Content::Unknown
         });
-        Ok(Self {
+        Self {
             id: row.id.into(),
             tenant_id: row.tenant_id.into(),
             lane_id: row.lane_id.into(),
@@ -199,7 +197,7 @@ impl TryFrom<ClaimedRow> for ClaimedDelivery {
             claimed_at: row.claimed_at,
             lease_until: row.lease_until,
             content,
-        })
+        }
     }
 }
 
