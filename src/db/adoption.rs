@@ -248,11 +248,10 @@ async fn take_free_slot(conn: &mut PgConnection, id: AttemptId) -> sqlx::Result<
 
 /// Whether some attempt answers for this job of Gladia's.
 pub(super) async fn is_taken(conn: &mut PgConnection, gladia_id: &str) -> sqlx::Result<bool> {
-    sqlx::query!(
+    sqlx::query_scalar!(
         r#"SELECT EXISTS (SELECT FROM attempts WHERE gladia_id = $1) AS "taken!""#,
         gladia_id
     )
     .fetch_one(conn)
     .await
-    .map(|row| row.taken)
 }

@@ -312,8 +312,9 @@ pub(super) async fn await_decision(
 /// # Errors
 /// Where the database does not answer.
 pub async fn list_key_ids_in_use(conn: &mut PgConnection) -> sqlx::Result<Vec<String>> {
-    sqlx::query!("SELECT DISTINCT key_id FROM attempts WHERE finished_at IS NULL ORDER BY key_id")
-        .fetch_all(conn)
-        .await
-        .map(|rows| rows.into_iter().map(|row| row.key_id).collect())
+    sqlx::query_scalar!(
+        "SELECT DISTINCT key_id FROM attempts WHERE finished_at IS NULL ORDER BY key_id"
+    )
+    .fetch_all(conn)
+    .await
 }

@@ -229,7 +229,7 @@ pub async fn find_index(
     id: BatchId,
     job_id: JobId,
 ) -> sqlx::Result<Option<i32>> {
-    sqlx::query!(
+    sqlx::query_scalar!(
         // In words that the index of batches does not answer to: the whole batch would be walked through where few were.
         r#"SELECT batch_index AS "index!" FROM jobs WHERE id = $1 AND batch_id IS NOT DISTINCT FROM $2"#,
         job_id.0,
@@ -237,5 +237,4 @@ pub async fn find_index(
     )
     .fetch_optional(conn)
     .await
-    .map(|row| row.map(|row| row.index))
 }

@@ -220,7 +220,7 @@ async fn lock_free_slots(
     max_in_flight: i32,
     wanted: usize,
 ) -> sqlx::Result<Vec<i32>> {
-    sqlx::query!(
+    sqlx::query_scalar!(
         "
         SELECT number FROM slots
         WHERE attempt_id IS NULL AND number <= $1
@@ -234,7 +234,6 @@ async fn lock_free_slots(
     )
     .fetch_all(conn)
     .await
-    .map(|rows| rows.into_iter().map(|row| row.number).collect())
 }
 
 /// A new attempt, and when the one before it ended.
@@ -315,8 +314,9 @@ async fn take_slots(
 }
 
 async fn is_any_submitting(conn: &mut PgConnection) -> sqlx::Result<bool> {
-    sqlx::query!(r#"SELECT EXISTS (SELECT FROM attempts WHERE state = 'submitting') AS "any!""#)
-        .fetch_one(conn)
-        .await
-        .map(|row| row.any)
+    sqlx::query_scalar!(
+        r#"SELECT EXISTS (SELECT FROM attempts WHERE state = 'submitting') AS "any!""#
+    )
+    .fetch_one(conn)
+    .await
 }

@@ -11,10 +11,9 @@ use uuid::{Builder, Uuid};
 /// # Errors
 /// Where the database does not answer.
 pub async fn now(conn: &mut PgConnection) -> sqlx::Result<DateTime<Utc>> {
-    sqlx::query!(r#"SELECT gateway_now() AS "now!""#)
+    sqlx::query_scalar!(r#"SELECT gateway_now() AS "now!""#)
         .fetch_one(conn)
         .await
-        .map(|row| row.now)
 }
 
 /// The ids of what was made lately, by the clocks of the processes that made it. They are ids of version 7, so that they have that

@@ -91,10 +91,9 @@ pub async fn find(conn: &mut PgConnection) -> sqlx::Result<Option<Dispatch>> {
 /// # Errors
 /// Where the database does not answer.
 pub async fn count_failures(conn: &mut PgConnection) -> sqlx::Result<i32> {
-    sqlx::query!("SELECT failures FROM dispatch")
+    sqlx::query_scalar!("SELECT failures FROM dispatch")
         .fetch_one(conn)
         .await
-        .map(|row| row.failures)
 }
 
 /// Rests for a while. Nothing is counted during a pause, so that 25 requests failing together count as one failure; but where

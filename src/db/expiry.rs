@@ -16,12 +16,12 @@ use crate::domain::{attempt::AttemptState, ids::AttemptId, job::JobErrorType};
 /// # Errors
 /// Where the database does not answer.
 pub async fn list_expired_leases(conn: &mut PgConnection) -> sqlx::Result<Vec<AttemptId>> {
-    sqlx::query!(
+    sqlx::query_scalar!(
         "SELECT id FROM attempts WHERE state = 'submitting' AND lease_until <= gateway_now() ORDER BY lease_until LIMIT 100"
     )
     .fetch_all(conn)
     .await
-    .map(|rows| rows.into_iter().map(|row| row.id.into()).collect())
+    .map(|ids| ids.into_iter().map(Into::into).collect())
 }
 
 /// Takes an attempt from a process that went silent: whatever it did, it may have sent. `false` where it is not being sent any

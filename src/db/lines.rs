@@ -42,7 +42,7 @@ pub(super) struct NextJob {
 
 /// Whether a job waits.
 pub(super) async fn is_any_queued(conn: &mut PgConnection) -> sqlx::Result<bool> {
-    sqlx::query!(
+    sqlx::query_scalar!(
         r#"
         SELECT EXISTS (
             SELECT FROM tenants t LEFT JOIN lines l ON l.tenant_id = t.id
@@ -57,7 +57,6 @@ pub(super) async fn is_any_queued(conn: &mut PgConnection) -> sqlx::Result<bool>
     )
     .fetch_one(conn)
     .await
-    .map(|row| row.any)
 }
 
 /// Takes the heads of the fairest lines, as if one after the other: the tenant with the fewest slots is next, then the one

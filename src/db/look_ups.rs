@@ -211,7 +211,7 @@ pub async fn list_candidates(
 /// # Errors
 /// Where the database does not answer.
 pub async fn may_witness_come(conn: &mut PgConnection) -> sqlx::Result<bool> {
-    sqlx::query!(
+    sqlx::query_scalar!(
         r#"
         SELECT EXISTS (SELECT FROM attempts WHERE state = 'submitting' AND finished_at IS NULL)
             -- In the order of the index that has them, which alone is small.
@@ -224,7 +224,6 @@ pub async fn may_witness_come(conn: &mut PgConnection) -> sqlx::Result<bool> {
     )
     .fetch_one(conn)
     .await
-    .map(|row| row.may_come)
 }
 
 /// Of the attempts that a list shows, those whose row does not say so yet. `seen` and `gladia_ids` go together.
@@ -353,10 +352,9 @@ async fn lock_current(
     let Some(locked) = lock(conn, attempt.id).await? else {
         return Ok(None);
     };
-    let is_current = sqlx::query!("SELECT looks FROM attempts WHERE id = $1", attempt.id.0)
+    let looks = sqlx::query_scalar!("SELECT looks FROM attempts WHERE id = $1", attempt.id.0)
         .fetch_one(conn)
-        .await?
-        .looks
-        == attempt.looks;
+        .await?;
+    let is_current = looks == attempt.looks;
     Ok((locked.state == AttemptState::Unknown && is_current).then_some(locked))
 }

@@ -175,7 +175,7 @@ async fn would_complete(
 }
 
 async fn is_said_by_operator(conn: &mut PgConnection, id: AttemptId) -> sqlx::Result<bool> {
-    sqlx::query!(
+    sqlx::query_scalar!(
         r#"
         SELECT coalesce(settled_by = 'operator', false) AND state NOT IN ('done', 'error') AS "is_said!"
         FROM attempts WHERE id = $1
@@ -184,5 +184,4 @@ async fn is_said_by_operator(conn: &mut PgConnection, id: AttemptId) -> sqlx::Re
     )
     .fetch_one(conn)
     .await
-    .map(|attempt| attempt.is_said)
 }

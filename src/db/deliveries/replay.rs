@@ -141,7 +141,7 @@ pub async fn has_dead(
     endpoint_id: EndpointId,
     since: DateTime<Utc>,
 ) -> sqlx::Result<bool> {
-    sqlx::query!(
+    sqlx::query_scalar!(
         r#"
         SELECT EXISTS (
             SELECT FROM deliveries
@@ -155,7 +155,6 @@ pub async fn has_dead(
     )
     .fetch_one(conn)
     .await
-    .map(|row| row.has_dead)
 }
 
 fn endpoint_status(name: Option<String>) -> sqlx::Result<Option<EndpointStatus>> {

@@ -112,7 +112,7 @@ pub async fn may_go_on(
     tenant_id: TenantId,
     job_id: JobId,
 ) -> sqlx::Result<Option<bool>> {
-    let row = sqlx::query!(
+    sqlx::query_scalar!(
         r#"
         SELECT j.finished_at IS NULL OR EXISTS (
             SELECT FROM events e
@@ -126,6 +126,5 @@ pub async fn may_go_on(
         job_id.0,
     )
     .fetch_optional(conn)
-    .await?;
-    Ok(row.map(|row| row.may_go_on))
+    .await
 }

@@ -14,7 +14,7 @@ use crate::domain::{
 /// # Errors
 /// Where the database does not answer.
 pub async fn is_any_unnumbered(conn: &mut PgConnection) -> sqlx::Result<bool> {
-    sqlx::query!(
+    sqlx::query_scalar!(
         r#"
         SELECT (
             SELECT position FROM events
@@ -29,7 +29,6 @@ pub async fn is_any_unnumbered(conn: &mut PgConnection) -> sqlx::Result<bool> {
     )
     .fetch_one(conn)
     .await
-    .map(|row| row.any)
 }
 
 /// Events that have just got their numbers: all after one, through another.

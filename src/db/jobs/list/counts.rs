@@ -65,7 +65,7 @@ pub(super) async fn count_statuses(
     asked: &Asked,
     statuses: &[String],
 ) -> sqlx::Result<i64> {
-    sqlx::query!(
+    sqlx::query_scalar!(
         r#"
         SELECT coalesce(sum(counted.jobs), 0)::bigint AS "jobs!"
         FROM unnest($2::text[]) AS wanted (status) CROSS JOIN LATERAL (
@@ -80,7 +80,6 @@ pub(super) async fn count_statuses(
     )
     .fetch_one(conn)
     .await
-    .map(|row| row.jobs)
 }
 
 /// How many jobs failed as one of these, each counted up to [`COUNTED`].
@@ -89,7 +88,7 @@ pub(super) async fn count_error_types(
     asked: &Asked,
     error_types: &[String],
 ) -> sqlx::Result<i64> {
-    sqlx::query!(
+    sqlx::query_scalar!(
         r#"
         SELECT coalesce(sum(counted.jobs), 0)::bigint AS "jobs!"
         FROM unnest($2::text[]) AS wanted (error_type) CROSS JOIN LATERAL (
@@ -104,5 +103,4 @@ pub(super) async fn count_error_types(
     )
     .fetch_one(conn)
     .await
-    .map(|row| row.jobs)
 }
