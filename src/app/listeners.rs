@@ -8,6 +8,7 @@ use tokio::net::TcpListener;
 use crate::{
     config::{AddressSettings, ServeSettings},
     http::connections::{Bounds, Wanted, raise_file_limit},
+    workers::deliver::MOST_CONNECTIONS,
 };
 
 /// Sockets that are bound, so that their addresses are known before anything else starts.
@@ -50,6 +51,7 @@ impl Listeners {
         let bounds = Bounds::of(Wanted {
             files,
             database: usize::try_from(settings.database.database_pool_size).unwrap_or(usize::MAX),
+            receivers: MOST_CONNECTIONS,
             long,
             own_callbacks: self.callbacks.is_some(),
             own_ops: self.ops.is_some(),

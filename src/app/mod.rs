@@ -46,6 +46,7 @@ use crate::{
         wait::WaitingRoom,
     },
     journal::{
+        CALLBACKS_AT_ONCE,
         announce::Announcer,
         intake::{self, Intake},
         spool::{self, Spool},
@@ -59,9 +60,6 @@ use crate::{
     telemetry, tls,
     turns::Turns,
 };
-
-/// How many callback bodies are in memory at once; with the limit on each, the bound on what they take.
-const CALLBACKS_AT_ONCE: usize = 16;
 
 /// How many results are read at once.
 const RESULTS_AT_ONCE: usize = 16;

@@ -12,13 +12,14 @@ use std::time::Duration;
 use sqlx::PgConnection;
 
 use super::claims::{LONGEST_LEASE, LONGEST_SEND_WINDOW, SLOT_DEADLINE};
-use crate::domain::{backoff::LONGEST_PAUSE, delivery_schedule::longest_retry_delays};
+use crate::domain::{
+    backoff::LONGEST_PAUSE,
+    delivery_schedule::{LEASE, longest_retry_delays},
+    settling::LOOK_HOLD,
+};
 
 /// How many rows of a table are pulled back at once.
 const AT_ONCE: i64 = 1000;
-
-/// The longest lease of a delivery, and the longest hold on the right to look at Gladia's list.
-const LONGEST_HOLD: Duration = Duration::from_secs(75);
 
 /// The longest that a delivery is put off which was not tried yet: what it is to say cannot be made out.
 const LONGEST_UNTRIED_REST: Duration = Duration::from_mins(1);
@@ -228,7 +229,7 @@ async fn pull_look_ups(conn: &mut PgConnection) -> sqlx::Result<u64> {
         UPDATE look_ups SET held_until = gateway_now() + make_interval(secs => $1)
         WHERE held_until > gateway_now() + make_interval(secs => $1, mins => 1)
         ",
-        LONGEST_HOLD.as_secs_f64(),
+        LOOK_HOLD.as_secs_f64(),
     )
     .execute(conn)
     .await
@@ -247,7 +248,7 @@ async fn pull_leased_deliveries(conn: &mut PgConnection) -> sqlx::Result<u64> {
               AND lease_until > gateway_now() + make_interval(secs => $1, mins => 1)
             LIMIT $2 FOR UPDATE SKIP LOCKED))
         ",
-        LONGEST_HOLD.as_secs_f64(),
+        LEASE.as_secs_f64(),
         AT_ONCE,
     )
     .execute(conn)

@@ -8,6 +8,9 @@ use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
 
+/// How long a delivery is leased to the process that sends it. A send and what comes before it take far less.
+pub const LEASE: Duration = Duration::from_secs(45);
+
 /// How long after each failed try the next one follows: 11 tries within 27.7 h, and within 33.3 h with the most jitter.
 pub const RETRY_DELAYS: [Duration; 10] = [
     Duration::from_secs(5),

@@ -10,6 +10,9 @@ use std::time::Duration;
 
 use super::words::words;
 
+/// How long the right to look at Gladia's list lasts without being renewed: longer than the longest single request.
+pub const LOOK_HOLD: Duration = Duration::from_secs(75);
+
 /// After how many settling times the oldest attempt counts without a witness.
 pub const WITHOUT_WITNESS: u32 = 10;
 

@@ -31,6 +31,9 @@
 //! | for an attempt that is not here | waits in the spool, or is asked to come again | `callback_states::a_callback_of_an_attempt_that_is_not_here_is_asked_to_come_again` |
 //! | while Postgres is away | waits in the spool, or is asked to come again | `spool::callbacks_that_come_while_postgres_is_away_are_carried_out_when_it_is_back` |
 
+/// How many callbacks that arrive are taken at once; with the limit on each body, the bound on what those take.
+pub const CALLBACKS_AT_ONCE: usize = 16;
+
 pub mod announce;
 mod at_rest;
 pub mod body;

@@ -6,9 +6,9 @@ use nix::sys::resource::{Resource, getrlimit, setrlimit};
 /// How many connections there may be besides those of streams and of requests that wait.
 const OTHERS: usize = 4096;
 
-/// How many descriptors are kept for whatever the service opens itself, besides connections to Postgres: 768 connections to
-/// receivers, look-ups of their names, requests to Gladia, files of the spool.
-const OWN: usize = 1280;
+/// How many descriptors are kept for whatever the service opens itself, besides connections to Postgres and to receivers: look-ups
+/// of their names, requests to Gladia, files of the spool.
+const OWN: usize = 512;
 
 /// Where there are few descriptors, this part of them is kept for that.
 const OWN_PART: usize = 3;
@@ -36,6 +36,8 @@ pub struct Wanted {
     pub files: usize,
     /// How many of them are for Postgres.
     pub database: usize,
+    /// How many of them may be for connections to receivers.
+    pub receivers: usize,
     /// How many streams there may be, and requests that wait.
     pub long: usize,
     /// Whether callbacks have a listener of their own.
@@ -59,7 +61,7 @@ impl Bounds {
     /// Shares the file descriptors out.
     #[must_use]
     pub fn of(wanted: Wanted) -> Self {
-        let own = (wanted.files / OWN_PART).min(OWN) + wanted.database;
+        let own = (wanted.files / OWN_PART).min(OWN + wanted.receivers) + wanted.database;
         let all = wanted.files.saturating_sub(own);
         let part = |is_there: bool, (part, most): (usize, usize)| {
             if is_there { (all / part).min(most) } else { 0 }
@@ -85,6 +87,7 @@ mod tests {
         let wanted = Wanted {
             files: 1024,
             database: 20,
+            receivers: 768,
             long: 12_000,
             own_callbacks: false,
             own_ops: false,

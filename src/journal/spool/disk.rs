@@ -17,6 +17,7 @@ use tokio::{
 };
 
 use super::{KEPT, Spool, SpoolError, SpoolHeader, files_in};
+use crate::journal::CALLBACKS_AT_ONCE;
 
 /// What the disk is asked is told within this time, or nobody knows.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(2);
@@ -26,9 +27,6 @@ const WRITE_TIMEOUT: Duration = Duration::from_secs(8);
 
 /// How often it is looked at whether the disk takes what arrives.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
-
-/// As many as arrive at once.
-const WRITTEN_AT_ONCE: usize = 16;
 
 /// How many files are in a spool.
 #[derive(Debug, Clone, Copy)]
@@ -52,7 +50,7 @@ impl Default for Asked {
         Self {
             is_writable: OnceAtATime::default(),
             kept: OnceAtATime::default(),
-            places: Arc::new(Semaphore::new(WRITTEN_AT_ONCE)),
+            places: Arc::new(Semaphore::new(CALLBACKS_AT_ONCE)),
         }
     }
 }

@@ -7,7 +7,7 @@ use tokio::{sync::mpsc, time::Instant};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::{
-    Deliverer, LEASE,
+    Deliverer,
     pace::Turns,
     places::{Place, Reserved},
     record::Finished,
@@ -18,7 +18,10 @@ use crate::{
         deliveries::{self, Claimant, ClaimedDelivery},
         pool::in_time,
     },
-    domain::ids::{DeliveryId, LaneId},
+    domain::{
+        delivery_schedule::LEASE,
+        ids::{DeliveryId, LaneId},
+    },
 };
 
 /// Claims deliveries. Clones are the same.

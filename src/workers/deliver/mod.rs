@@ -10,13 +10,14 @@
 //! fail together half, and no tenant can have all of them ([`places`]); a send that takes long moves to places of its own. Of
 //! a receiver that answers at once more is leased, to be sent in turns ([`pace`]).
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use tokio::{sync::Mutex, time::Instant};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 pub use self::{
     claim::{Claim, Claimer},
+    places::MOST_CONNECTIONS,
     report::{Kind, Reported},
 };
 use self::{lanes::Lanes, pace::Pace, places::Places, results::Results};
@@ -27,7 +28,7 @@ use crate::{
         pool::{Pool, in_time},
         wakeups::Wakeups,
     },
-    domain::{ids::Ids, links::Links},
+    domain::{delivery_schedule::LEASE, ids::Ids, links::Links},
     journal::announce::Lessee,
     notify::{client::Notifier, sealing::Sealer},
 };
@@ -42,9 +43,6 @@ mod record;
 mod report;
 mod results;
 mod send;
-
-/// How long a claim holds. A send and what comes before it take far less.
-const LEASE: Duration = Duration::from_secs(45);
 
 /// Sends deliveries. Clones are the same.
 #[derive(Clone)]

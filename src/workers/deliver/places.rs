@@ -27,6 +27,9 @@ const UNPROVEN_PLACES: usize = PLACES / 2;
 /// How many more that take long. Each holds a socket, of which a process often has no more than a thousand.
 const SLOW_PLACES: usize = 512;
 
+/// How many connections to receivers there may be at once.
+pub const MOST_CONNECTIONS: usize = PLACES + SLOW_PLACES;
+
 /// The places.
 pub(super) struct Places {
     all: Arc<Semaphore>,

@@ -8,7 +8,7 @@ use tokio_util::sync::CancellationToken;
 use url::Url;
 
 use super::{
-    Deliverer, LEASE, body,
+    Deliverer, body,
     claim::Claimed,
     outcome::{cannot_send, ended, interrupted, judge, not_tried, outcome},
     pace::{NoTurn, Turns},
@@ -25,6 +25,7 @@ use crate::{
     },
     domain::{
         delivery::{CallbackMethod, DeadReason},
+        delivery_schedule::LEASE,
         event::EventId,
         ids::{EndpointId, LaneId, TenantId},
         signing_secret::StoredSecret,

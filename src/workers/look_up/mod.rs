@@ -35,15 +35,16 @@ use crate::{
         pool::{Pool, in_time},
         wakeups::Wakeups,
     },
-    domain::{ids::AttemptId, settling::UnknownReason, words::words},
+    domain::{
+        ids::AttemptId,
+        settling::{LOOK_HOLD, UnknownReason},
+        words::words,
+    },
     gladia::{client::GladiaClient, error::GladiaError, list::ListedJob},
 };
 
 /// Up to this many attempts are asked for one by one; more share a walk through the list.
 const ONE_BY_ONE: usize = 5;
-
-/// How long the right to look lasts without being renewed: longer than the longest single request.
-const HOLD: Duration = Duration::from_secs(75);
 
 /// How long looks are apart while an operator's decision is waited for.
 const NEXT_AFTER_DECISION: Duration = Duration::from_hours(1);
@@ -163,7 +164,7 @@ impl LookUp {
         let open = look_ups::list_open(&mut conn, self.settling_time, NEXT_AFTER_DECISION).await?;
         self.sightings.note(&open);
         Ok(open.iter().any(|attempt| attempt.is_due)
-            && look_ups::hold(&mut conn, &self.worker, HOLD).await?)
+            && look_ups::hold(&mut conn, &self.worker, LOOK_HOLD).await?)
     }
 
     /// Gives the right to look back.
@@ -303,7 +304,7 @@ impl LookUp {
     /// Keeps the right to look.
     async fn renew(&self) -> Result<(), LookError> {
         let mut conn = self.pool.acquire().await?;
-        if in_time(look_ups::hold(&mut conn, &self.worker, HOLD)).await? {
+        if in_time(look_ups::hold(&mut conn, &self.worker, LOOK_HOLD)).await? {
             Ok(())
         } else {
             Err(LookError::HeldElsewhere)
