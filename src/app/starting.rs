@@ -78,7 +78,7 @@ impl Starting {
 impl Gateway {
     /// Starts what needs the database, which has been brought up.
     fn begin(&self, settings: &ServeSettings, state: &AppState) -> anyhow::Result<()> {
-        state.intake.database_is_up();
+        state.intake.set_database_up();
         state.start.up();
         workers::spawn(self, settings, state)?;
         tracing::info!("Started: the database is up, and everything is served");

@@ -78,7 +78,7 @@ pub(super) fn spawn(
             settling_time: settings.settling.settling_time,
             create_may_take: settings.dispatch.send_window + settings.gladia.gladia_create_timeout,
             sightings: Sightings::new(settings.settling.monotonic_now),
-            resends: settings.settling.resend_unknown == ResendUnknown::Settled,
+            may_resend: settings.settling.resend_unknown == ResendUnknown::Settled,
         };
         gateway.spawn("look_up", look_up.run(soft.clone()));
         let reconciler = reconciler(settings, state);
@@ -115,14 +115,18 @@ pub(super) fn spawn(
         gladia: state.gladia.clone(),
         wakeups: wakeups.clone(),
         ids: state.ids.clone(),
-        asks: !settings.gladia.gladia_zero_data_retention,
+        zero_data_retention: settings.gladia.gladia_zero_data_retention,
     });
     gateway.spawn("webhooks", handler.run(tracker, soft.clone()));
     if let Some(spool) = state.intake.spool() {
         let drain = SpoolDrain::new(state.intake.clone(), spool.clone());
         gateway.spawn("spool", drain.run(soft.clone()));
     }
-    let (sender, receiver) = (wakeups.clone(), wakeups);
+    let (gatherer, sender, receiver) = (wakeups.clone(), wakeups.clone(), wakeups);
+    let gathering_stop = soft.clone();
+    gateway.spawn("wakeups.gather", async move {
+        gatherer.gather_queued(gathering_stop).await;
+    });
     let (sending_pool, sending_stop) = (pool.clone(), soft.clone());
     gateway.spawn("wakeups.send", async move {
         sender.send_to_others(sending_pool, sending_stop).await;

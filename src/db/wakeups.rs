@@ -110,25 +110,25 @@ impl Wakeups {
         self.0.queued.notify_one();
     }
 
-    /// Every slot is held: new jobs have to wait until one is given back. One that was since the look that found this counts.
-    pub fn slots_are_held(&self) {
+    /// Notes that every slot is held: new jobs have to wait until one is given back. One that was since the look that found this counts.
+    pub fn note_slots_held(&self) {
         self.0.is_full.store(true, Ordering::Release);
     }
 
-    /// New jobs can be claimed from now on. Says whether they had to wait until now.
+    /// New jobs can be claimed from now on. Returns whether they had to wait until now.
     #[must_use]
-    pub fn slots_were_held(&self) -> bool {
+    pub fn take_slots_held(&self) -> bool {
         self.0.is_full.swap(false, Ordering::AcqRel)
     }
 
-    /// The line is looked at. Call it before.
-    pub fn line_is_looked_at(&self) {
+    /// The line is about to be looked at.
+    pub fn begin_look_at_line(&self) {
         self.0.is_line_empty.store(false, Ordering::Release);
     }
 
-    /// Nothing was in line: slots that are given back need nobody until something is. What was put there since the look that
+    /// Notes that nothing was in line: slots that are given back need nobody until something is. What was put there since the look that
     /// found this has asked for another one.
-    pub fn line_is_empty(&self) {
+    pub fn note_line_empty(&self) {
         self.0.is_line_empty.store(true, Ordering::Release);
     }
 
@@ -151,7 +151,7 @@ impl Wakeups {
     }
 
     /// Waits for the next change of a job. One that came since the last wait counts.
-    pub async fn wait(&self) {
+    pub async fn wait_for_jobs(&self) {
         self.0.jobs.notified().await;
     }
 
@@ -199,12 +199,12 @@ impl Wakeups {
                 &stop
             ),
             self.send(&pool, JOBS_CHANNEL, jobs_outgoing, GATHERING_TIME, &stop),
-            self.gather_queued(&stop),
         );
     }
 
-    /// Has what was put in line told, as much of it at once as comes within a moment.
-    async fn gather_queued(&self, stop: &CancellationToken) {
+    /// Has what was put in line told, as much of it at once as comes within a moment, until told to stop. In this process: without
+    /// it those events get no numbers until a sweep.
+    pub async fn gather_queued(&self, stop: CancellationToken) {
         loop {
             tokio::select! {
                 () = stop.cancelled() => return,
@@ -334,7 +334,7 @@ mod tests {
     use super::*;
 
     fn is_woken(wakeups: &Wakeups) -> bool {
-        wakeups.wait().now_or_never().is_some()
+        wakeups.wait_for_jobs().now_or_never().is_some()
     }
 
     #[test]
@@ -343,8 +343,8 @@ mod tests {
         wakeups.slot_given_back();
         assert!(is_woken(&wakeups), "nobody has looked yet");
 
-        wakeups.line_is_looked_at();
-        wakeups.line_is_empty();
+        wakeups.begin_look_at_line();
+        wakeups.note_line_empty();
         wakeups.slot_given_back();
         assert!(!is_woken(&wakeups));
 
@@ -357,13 +357,13 @@ mod tests {
     #[test]
     fn what_is_put_in_line_during_a_look_that_misses_it_asks_for_another_one() {
         let wakeups = Wakeups::default();
-        wakeups.line_is_looked_at();
+        wakeups.begin_look_at_line();
         wakeups.jobs_queued();
-        wakeups.line_is_empty();
+        wakeups.note_line_empty();
         assert!(is_woken(&wakeups));
         // And that one finds every slot held.
-        wakeups.line_is_looked_at();
-        wakeups.slots_are_held();
+        wakeups.begin_look_at_line();
+        wakeups.note_slots_held();
         wakeups.slot_given_back();
         assert!(is_woken(&wakeups));
     }

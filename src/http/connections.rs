@@ -115,7 +115,7 @@ impl Connections {
         if let Some(oldest) = state.idle.take_one(now) {
             state.giving_way += 1;
             metrics::counter!("gateway_connections_displaced_total").increment(1);
-            oldest.now();
+            oldest.cut();
             return Found::Nothing(None);
         }
         state.tell_that_none_gives_way(now);

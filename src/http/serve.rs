@@ -71,7 +71,7 @@ pub struct CutOff(CancellationToken);
 
 impl CutOff {
     /// Ends it.
-    pub fn now(&self) {
+    pub fn cut(&self) {
         self.0.cancel();
     }
 

@@ -217,7 +217,7 @@ impl Intake {
     }
 
     /// Says that it has been brought up. Until then it counts as away.
-    pub fn database_is_up(&self) {
+    pub fn set_database_up(&self) {
         self.is_up.store(true, Ordering::Relaxed);
         self.is_away.store(false, Ordering::Relaxed);
     }

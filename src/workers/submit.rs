@@ -115,7 +115,7 @@ impl Submitter {
             };
             tokio::select! {
                 () = stop.cancelled() => return,
-                () = self.0.wakeups.wait() => {}
+                () = self.0.wakeups.wait_for_jobs() => {}
                 () = tokio::time::sleep(rest) => {}
             }
         }
@@ -141,7 +141,7 @@ impl Submitter {
                 is_in_doubt: AtomicBool::new(false),
             };
             let mut conn = self.0.pool.acquire().await?;
-            self.0.wakeups.line_is_looked_at();
+            self.0.wakeups.begin_look_at_line();
             CrashPoint::SubmitBeforeClaim.reach();
             let claim = match in_time(db::claims::claim(&mut conn, &claimant)).await {
                 Ok(claim) => claim,
@@ -170,13 +170,13 @@ impl Submitter {
                 }
                 Claim::NothingQueued => {
                     // Whoever put a job in line since said nothing of it, as long as none could be claimed.
-                    if !self.0.wakeups.slots_were_held() {
-                        self.0.wakeups.line_is_empty();
+                    if !self.0.wakeups.take_slots_held() {
+                        self.0.wakeups.note_line_empty();
                         break;
                     }
                 }
                 Claim::NoFreeSlot => {
-                    self.0.wakeups.slots_are_held();
+                    self.0.wakeups.note_slots_held();
                     break;
                 }
                 Claim::Paused { remaining } => return Ok(remaining.min(sweep_interval())),

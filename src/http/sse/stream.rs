@@ -116,7 +116,7 @@ impl Stream {
             && (end == End::Stopping || !is_taken)
         {
             tracing::debug!(?end, "Cutting the reader of a stream off");
-            cut_off.now();
+            cut_off.cut();
         }
     }
 

@@ -59,13 +59,13 @@ impl Pace {
     /// Notes how long a receiver took for a message, or that it did not take it.
     pub(super) fn note(&self, lane: LaneId, taken_within: Option<Duration>) {
         match taken_within {
-            Some(within) if within <= FAST => self.is_fast(lane),
+            Some(within) if within <= FAST => self.note_fast(lane),
             Some(within) if within <= SLOW => {}
             _ => self.slows_down(lane),
         }
     }
 
-    fn is_fast(&self, lane: LaneId) {
+    fn note_fast(&self, lane: LaneId) {
         let mut fast = self.lock();
         if fast.len() >= MOST_LANES {
             fast.retain(|_, turns| turns.are_waited_for());
