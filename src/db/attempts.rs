@@ -56,7 +56,7 @@ pub(super) async fn lock(conn: &mut PgConnection, id: AttemptId) -> sqlx::Result
 
 /// What recording an outcome did.
 #[derive(Debug, PartialEq, Eq)]
-pub enum Recorded {
+pub enum RecordedOutcome {
     /// It was written.
     Written,
     /// The attempt had moved on: its callback came first, or its lease ran out.
@@ -73,10 +73,10 @@ pub async fn record_outcome(
     conn: &mut PgConnection,
     id: AttemptId,
     outcome: &SubmitOutcome,
-) -> sqlx::Result<Recorded> {
+) -> sqlx::Result<RecordedOutcome> {
     let mut tx = conn.begin().await?;
     let Some(locked) = lock(&mut tx, id).await? else {
-        return Ok(Recorded::Stale);
+        return Ok(RecordedOutcome::Stale);
     };
     let mut surplus = surplus::NewSurplus::default();
     let recorded = match outcome {
@@ -85,20 +85,22 @@ pub async fn record_outcome(
             (adopted, surplus) =
                 adopt_locked(&mut tx, id, &locked, gladia_id, FoundBy::Answer).await?;
             match adopted {
-                Adopted::Adopted => Recorded::Written,
-                Adopted::Known | Adopted::UnknownAttempt => Recorded::Stale,
-                Adopted::Surplus | Adopted::Taken => Recorded::Contradiction,
+                Adopted::Adopted => RecordedOutcome::Written,
+                Adopted::Known | Adopted::UnknownAttempt => RecordedOutcome::Stale,
+                Adopted::Surplus | Adopted::Taken => RecordedOutcome::Contradiction,
             }
         }
         // The answer to the one request of this attempt is true whenever it is learnt, also after the lease. But it adds
         // nothing to an attempt that has ended, and no knowledge adds nothing to "unknown".
-        SubmitOutcome::Unknown { .. } if locked.state == AttemptState::Unknown => Recorded::Stale,
+        SubmitOutcome::Unknown { .. } if locked.state == AttemptState::Unknown => {
+            RecordedOutcome::Stale
+        }
         _ if !matches!(
             locked.state,
             AttemptState::Submitting | AttemptState::Unknown
         ) =>
         {
-            Recorded::Stale
+            RecordedOutcome::Stale
         }
         SubmitOutcome::Refused {
             http_status,
@@ -113,7 +115,7 @@ pub async fn record_outcome(
                 message,
             )
             .await?;
-            Recorded::Written
+            RecordedOutcome::Written
         }
         SubmitOutcome::KeyRefused {
             http_status,
@@ -133,30 +135,30 @@ pub async fn record_outcome(
             } else {
                 requeue(&mut tx, locked.job_id, StatusReason::GladiaKeyRefused).await?;
             }
-            Recorded::Written
+            RecordedOutcome::Written
         }
         SubmitOutcome::Busy { message, .. } => {
             finish(&mut tx, id, "not_sent", Some(429), message).await?;
             requeue(&mut tx, locked.job_id, StatusReason::GladiaBusy).await?;
-            Recorded::Written
+            RecordedOutcome::Written
         }
         SubmitOutcome::Unreadable { message } => {
             finish(&mut tx, id, "not_sent", None, message).await?;
             let kind = JobErrorType::GladiaRefused;
             fail_job(&mut tx, locked.job_id, kind, None, message).await?;
-            Recorded::Written
+            RecordedOutcome::Written
         }
         SubmitOutcome::NotSent { detail } => {
             finish(&mut tx, id, "not_sent", None, detail).await?;
             requeue(&mut tx, locked.job_id, StatusReason::NotSent).await?;
-            Recorded::Written
+            RecordedOutcome::Written
         }
         SubmitOutcome::Unknown {
             http_status,
             detail,
         } => {
             mark_as_unknown(&mut tx, id, locked.job_id, *http_status, detail).await?;
-            Recorded::Written
+            RecordedOutcome::Written
         }
     };
     tx.commit().await?;

@@ -7,7 +7,7 @@ use sqlx::{Connection, PgConnection};
 
 use super::{
     adoption::is_taken,
-    called_back::{CalledBack, Recorded, Tells},
+    called_back::{CalledBack, RecordedCallback, Tells},
     corrupt,
     events::{self, EventType},
     surplus, unproven, upstream_deletions,
@@ -123,7 +123,7 @@ pub async fn record(
     conn: &mut PgConnection,
     callback: &ReceivedCallback<'_>,
     tells: Option<&Tells<'_>>,
-) -> sqlx::Result<Recorded> {
+) -> sqlx::Result<RecordedCallback> {
     if let Some(recorded) = at_once::record(conn, callback, tells).await? {
         return Ok(recorded);
     }
@@ -216,7 +216,7 @@ pub async fn record(
     tx.commit().await?;
     surplus.tell(job_id);
     let ends_the_wait = attempt.is_open && !matches!(verdict, Verdict::Quarantine(_));
-    Ok(Recorded {
+    Ok(RecordedCallback {
         outcome,
         of: Some(CalledBack {
             job_id,

@@ -12,7 +12,7 @@ use crate::domain::{
 
 /// What came of a callback.
 #[derive(Debug)]
-pub struct Recorded {
+pub struct RecordedCallback {
     /// What it did.
     pub outcome: CallbackOutcome,
     /// Whose it is, where it was taken now.
@@ -27,7 +27,7 @@ pub struct Recorded {
 #[derive(Debug, Default)]
 pub struct RecordedGroup {
     /// Of each of them, in their order. `None`: there is more to it, and nothing is changed.
-    pub each: Vec<Option<Recorded>>,
+    pub each: Vec<Option<RecordedCallback>>,
     /// What the commit has told the log. `None`: that is left to the sequencer.
     pub announced: Option<Announced>,
 }
@@ -71,7 +71,7 @@ pub struct CalledBack {
 }
 
 /// One that changed nothing.
-impl From<CallbackOutcome> for Recorded {
+impl From<CallbackOutcome> for RecordedCallback {
     fn from(outcome: CallbackOutcome) -> Self {
         Self {
             outcome,

@@ -9,7 +9,7 @@ use std::{sync::Arc, time::Duration};
 use chrono::{DateTime, Utc};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use super::{ERROR_PAUSE, HOLD, held, sweep_interval, turns::Turns};
+use super::{ERROR_PAUSE, HOLD, held, sweep_interval, turns::CallSlots};
 use crate::{
     db::{
         callbacks::CallbackOutcome,
@@ -93,7 +93,7 @@ impl Reconciler {
 
     /// Asks until told to stop, which also breaks off looks under way in `tasks`: they cost nothing to repeat.
     pub async fn run(self, tasks: TaskTracker, stop: CancellationToken) {
-        let turns = Turns::new(AT_ONCE);
+        let turns = CallSlots::new(AT_ONCE);
         while !stop.is_cancelled() {
             let rest = match self.begin_looks(&turns, &tasks, &stop).await {
                 Ok(0) => sweep_interval(),
@@ -112,7 +112,7 @@ impl Reconciler {
     /// Begins as many looks as there are turns for. Returns how many.
     async fn begin_looks(
         &self,
-        turns: &Turns,
+        turns: &CallSlots,
         tasks: &TaskTracker,
         stop: &CancellationToken,
     ) -> sqlx::Result<usize> {

@@ -23,7 +23,7 @@ use crate::{
     crash_points::CrashPoint,
     db::{
         self,
-        attempts::Recorded,
+        attempts::RecordedOutcome,
         claims::{Claim, Claimant, ClaimedJob, MAX_CLAIMED},
         pool::{Pool, in_time},
         wakeups::Wakeups,
@@ -275,8 +275,8 @@ impl Submitter {
             tracing::warn!(%error, "Could not adjust dispatch");
         }
         match self.record(&job, &outcome, give_up).await {
-            Ok(Recorded::Written | Recorded::Stale) => {}
-            Ok(Recorded::Contradiction) => {
+            Ok(RecordedOutcome::Written | RecordedOutcome::Stale) => {}
+            Ok(RecordedOutcome::Contradiction) => {
                 metrics::counter!("gateway_contradicting_ids_total").increment(1);
                 tracing::error!(job.id = %job.job_id, attempt.id = %job.attempt_id,
                     "Gladia's answer names a job that belongs to another attempt; kept what was known before");
@@ -317,11 +317,11 @@ impl Submitter {
         job: &ClaimedJob,
         outcome: &SubmitOutcome,
         give_up: &CancellationToken,
-    ) -> sqlx::Result<Recorded> {
+    ) -> sqlx::Result<RecordedOutcome> {
         if let SubmitOutcome::Accepted { gladia_id } = outcome
             && self.0.answers.record(job, gladia_id).await
         {
-            return Ok(Recorded::Written);
+            return Ok(RecordedOutcome::Written);
         }
         loop {
             let recorded = async {

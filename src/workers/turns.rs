@@ -5,9 +5,9 @@ use std::{sync::Arc, time::Duration};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 /// A bounded number of turns; each is held by a call for as long as it lasts.
-pub(super) struct Turns(Arc<Semaphore>);
+pub(super) struct CallSlots(Arc<Semaphore>);
 
-impl Turns {
+impl CallSlots {
     /// So many.
     pub(super) fn new(at_once: usize) -> Self {
         Self(Arc::new(Semaphore::new(at_once)))

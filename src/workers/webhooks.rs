@@ -9,7 +9,7 @@ use std::{sync::Arc, time::Duration};
 use tokio::time::Instant;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use super::{ERROR_PAUSE, HOLD, held, sweep_interval, turns::Turns};
+use super::{ERROR_PAUSE, HOLD, held, sweep_interval, turns::CallSlots};
 use crate::{
     db::{
         adoption::{Adopted, FoundBy, adopt},
@@ -77,7 +77,7 @@ impl WebhookHandler {
 
     /// Handles messages until told to stop, which also breaks off questions under way in `tasks`.
     pub async fn run(self, tasks: TaskTracker, stop: CancellationToken) {
-        let turns = Turns::new(AT_ONCE);
+        let turns = CallSlots::new(AT_ONCE);
         let mut forgets_at = Instant::now();
         while !stop.is_cancelled() {
             let rest = match self.sweep(&turns, &tasks, &mut forgets_at, &stop).await {
@@ -97,7 +97,7 @@ impl WebhookHandler {
     /// Begins what is due, as far as there are turns for it. Returns how much.
     async fn sweep(
         &self,
-        turns: &Turns,
+        turns: &CallSlots,
         tasks: &TaskTracker,
         forgets_at: &mut Instant,
         stop: &CancellationToken,

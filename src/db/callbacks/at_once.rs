@@ -20,12 +20,12 @@ use chrono::{DateTime, Utc};
 use sqlx::PgConnection;
 use uuid::Uuid;
 
-use self::write::{Audience, Written, write};
+use self::write::{Telling, Written, write};
 use super::{CallbackOutcome, ReceivedCallback};
 use crate::{
     db::{
         self,
-        called_back::{Announced, CalledBack, Recorded, RecordedGroup, Tells},
+        called_back::{Announced, CalledBack, RecordedCallback, RecordedGroup, Tells},
         corrupt,
         events::{EventRow, EventType, Numbered},
     },
@@ -42,7 +42,7 @@ pub(super) async fn record(
     conn: &mut PgConnection,
     callback: &ReceivedCallback<'_>,
     tells: Option<&Tells<'_>>,
-) -> sqlx::Result<Option<Recorded>> {
+) -> sqlx::Result<Option<RecordedCallback>> {
     let callbacks = std::slice::from_ref(callback);
     let recorded = match record_all(conn, callbacks, tells).await {
         // Whatever keeps others from being told is for the sequencer to deal with, and no reason not to keep a callback.
@@ -59,7 +59,7 @@ pub(super) async fn record(
         announced,
     } = recorded;
     let recorded = each.pop().flatten();
-    Ok(recorded.map(|recorded| Recorded {
+    Ok(recorded.map(|recorded| RecordedCallback {
         announced,
         ..recorded
     }))
@@ -90,8 +90,8 @@ pub async fn record_all(
             announced: None,
         });
     }
-    let audience = tells.map_or_else(Audience::default, |tells| Audience::of(&ends, tells));
-    let written = write(conn, &ends, &audience).await?;
+    let telling = tells.map_or_else(Telling::default, |tells| Telling::of(&ends, tells));
+    let written = write(conn, &ends, &telling).await?;
     let announced = announced(&ends, &written);
     let written: HashSet<Uuid> = written.iter().map(|one| one.job_id).collect();
     for end in ends {
@@ -203,9 +203,9 @@ impl<'a> EndingCallback<'a> {
         }))
     }
 
-    fn recorded(self) -> Recorded {
+    fn recorded(self) -> RecordedCallback {
         let found = self.found;
-        Recorded {
+        RecordedCallback {
             outcome: self.ended.outcome,
             of: Some(CalledBack {
                 job_id: found.job_id.into(),

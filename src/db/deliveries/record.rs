@@ -306,7 +306,7 @@ impl Attempts {
 
 /// What becomes of deliveries, as columns.
 #[derive(Default)]
-struct Moved {
+struct MovedColumns {
     ids: Vec<Uuid>,
     statuses: Vec<&'static str>,
     dead_reasons: Vec<Option<&'static str>>,
@@ -314,7 +314,7 @@ struct Moved {
     after_seconds: Vec<Option<f64>>,
 }
 
-impl Moved {
+impl MovedColumns {
     fn new(deliveries: &HashMap<DeliveryId, Locked>) -> Self {
         let mut moved = Self::default();
         for (id, delivery) in deliveries {
@@ -345,7 +345,7 @@ async fn write(
     deliveries: &HashMap<DeliveryId, Locked>,
     lanes: &HashMap<LaneId, LaneHealth>,
 ) -> sqlx::Result<()> {
-    let moved = Moved::new(deliveries);
+    let moved = MovedColumns::new(deliveries);
     let lane_ids: Vec<Uuid> = lanes.keys().map(|id| id.0).collect();
     let failures: Vec<i32> = lanes
         .values()

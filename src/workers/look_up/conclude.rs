@@ -66,7 +66,7 @@ impl LookUp {
             }
             Judgement::NotSent
                 if attempt.job_has_ended
-                    || self.resends
+                    || self.may_resend
                         && may_be_sent_again(
                             witness,
                             attempt.was_resent_blindly,

@@ -67,7 +67,7 @@ pub struct LookUp {
     /// For how long this process has known what is open.
     pub sightings: Sightings,
     /// Whether what provably was not sent is sent again without an operator.
-    pub resends: bool,
+    pub may_resend: bool,
 }
 
 /// What came of a look for an attempt that is not only waited for.

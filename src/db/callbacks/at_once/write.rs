@@ -19,7 +19,7 @@ use crate::{
 
 /// Who is to be told, as far as it is known before the events are written.
 #[derive(Debug, Default)]
-pub(super) struct Audience<'a> {
+pub(super) struct Telling<'a> {
     /// Whether they may be told at once.
     is_told: bool,
     /// As many as there may be deliveries.
@@ -35,7 +35,7 @@ pub(super) struct Audience<'a> {
     version: i64,
 }
 
-impl<'a> Audience<'a> {
+impl<'a> Telling<'a> {
     pub(super) fn of(ends: &[EndingCallback<'_>], tells: &Tells<'a>) -> Self {
         let origins = ends
             .iter()
@@ -84,7 +84,7 @@ pub(super) struct Written {
 pub(super) async fn write(
     conn: &mut PgConnection,
     ends: &[EndingCallback<'_>],
-    audience: &Audience<'_>,
+    telling: &Telling<'_>,
 ) -> sqlx::Result<Vec<Written>> {
     let attempt_ids = column(ends, |end| end.callback.attempt_id.0);
     let job_statuses = column(ends, |end| end.found.status.as_str());
@@ -291,8 +291,8 @@ pub(super) async fn write(
         &error_codes as &[Option<i32>],
         &error_messages as &[Option<&str>],
         &event_types as &[&str],
-        &audience.callback_origins as &[Option<String>],
-        &audience.rooms,
+        &telling.callback_origins as &[Option<String>],
+        &telling.rooms,
         &methods as &[&str],
         &outcomes as &[&str],
         &bodies as &[Option<&[u8]>],
@@ -301,14 +301,14 @@ pub(super) async fn write(
         &received as &[Option<DateTime<Utc>>],
         &frame_starts as &[Option<i32>],
         &frame_lengths as &[Option<i32>],
-        audience.is_told,
-        &audience.delivery_ids,
+        telling.is_told,
+        &telling.delivery_ids,
         &known_types() as &[&str],
-        audience.worker,
-        audience.lease.as_secs_f64(),
+        telling.worker,
+        telling.lease.as_secs_f64(),
         i64::from(LANE_WIDTH),
         only_body,
-        audience.version,
+        telling.version,
         &next_looks as &[Option<DateTime<Utc>>],
     )
     .fetch_all(conn)
