@@ -94,7 +94,7 @@ pub(super) fn received<'a>(
         id,
         attempt_id,
         method,
-        received_at: body.came_at(),
+        received_at: body.received_at(),
         compressed_body: body.compressed(),
         body_bytes: body.body_bytes(),
         body_sha256: body.body_sha256(),

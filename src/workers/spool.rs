@@ -182,7 +182,7 @@ fn read(path: &Path) -> Result<(SpoolHeader, Content), FileError> {
         Spooled::Beginning(header, seen) => Ok((header, Content::Beginning(seen))),
         Spooled::Body(header, body) => {
             let body = KeptBody::read(body, Shape::Callback).map_err(spool::body_error)?;
-            let body = body.received_at(header.received_at);
+            let body = body.with_received_at(header.received_at);
             Ok((header, Content::Whole(Arc::new(body))))
         }
     }

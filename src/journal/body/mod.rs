@@ -121,7 +121,7 @@ impl KeptBody {
 
     /// The same, of which is known when it came.
     #[must_use]
-    pub fn received_at(self, received_at: Option<DateTime<Utc>>) -> Self {
+    pub fn with_received_at(self, received_at: Option<DateTime<Utc>>) -> Self {
         Self {
             received_at,
             ..self
@@ -130,13 +130,13 @@ impl KeptBody {
 
     /// The same, which began to come earlier than it was read.
     #[must_use]
-    pub fn read_since(self, read_since: SystemTime) -> Self {
+    pub fn with_read_since(self, read_since: SystemTime) -> Self {
         Self { read_since, ..self }
     }
 
     /// When it came, if that was before now.
     #[must_use]
-    pub fn came_at(&self) -> Option<DateTime<Utc>> {
+    pub fn received_at(&self) -> Option<DateTime<Utc>> {
         self.received_at
     }
 

@@ -110,7 +110,7 @@ impl Intake {
                     id,
                     attempt_id,
                     method,
-                    received_at: body.came_at(),
+                    received_at: body.received_at(),
                     gladia_id: Some(&completion.gladia_id),
                     seen_bytes: body.body_bytes(),
                     seen_sha256: body.body_sha256(),

@@ -36,7 +36,7 @@ impl Intake {
         let body = body.await.map_err(NotKept::BrokeOff)?;
         let read = KeptBody::read_within(&body[..], Shape::Callback, self.max_body_bytes)
             .map_err(NotKept::BrokeOff)?
-            .map(|body| body.read_since(since));
+            .map(|body| body.with_read_since(since));
         drop(body);
         self.keep(arrival, Content::of(read)).await
     }
