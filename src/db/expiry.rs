@@ -51,7 +51,7 @@ pub(super) fn in_their_time(process_now: DateTime<Utc>) -> RecentIds {
 
 /// Finds attempts that hold their slot past its deadline, by the clock of the database and that of the process.
 ///
-/// `nobody_asks`: Gladia cannot be asked for one. Then those are among them that it has accepted, which else get a last look
+/// `zero_data_retention`: Gladia cannot be asked for one. Then those are among them that it has accepted, which else get a last look
 /// first, which also gives them up (`looks::note`). And those without a slot: one that was accepted when none was free, and one
 /// of unknown outcome that had its slot taken before its job ended.
 ///
@@ -59,7 +59,7 @@ pub(super) fn in_their_time(process_now: DateTime<Utc>) -> RecentIds {
 /// Where the database does not answer.
 pub async fn list_past_deadline(
     conn: &mut PgConnection,
-    nobody_asks: bool,
+    zero_data_retention: bool,
     process_now: DateTime<Utc>,
 ) -> sqlx::Result<Vec<AttemptId>> {
     let in_time = in_their_time(process_now);
@@ -78,7 +78,7 @@ pub async fn list_past_deadline(
           AND NOT EXISTS (SELECT FROM slots s WHERE s.attempt_id = a.id OFFSET 0)
         ORDER BY 2 LIMIT 100
         "#,
-        nobody_asks,
+        zero_data_retention,
         SLOT_DEADLINE.as_secs_f64(),
         in_time.first,
         in_time.last,
@@ -105,14 +105,14 @@ pub enum Expired {
 ///
 /// A job that Gladia had accepted fails then; a success that arrives later still completes it. One of unknown outcome stays
 /// unknown: the clock says nothing of whether it was sent. It goes on being looked for, or, where nobody can look
-/// (`awaits_decision`), waits for an operator; where its job has ended it is given up, since no decision would change anything.
+/// (`zero_data_retention`), waits for an operator; where its job has ended it is given up, since no decision would change anything.
 ///
 /// # Errors
 /// Where the database does not answer.
 pub async fn expire_slot(
     conn: &mut PgConnection,
     id: AttemptId,
-    awaits_decision: bool,
+    zero_data_retention: bool,
     process_now: DateTime<Utc>,
 ) -> sqlx::Result<Expired> {
     let mut tx = conn.begin().await?;
@@ -134,17 +134,17 @@ pub async fn expire_slot(
     .await?
     .past;
     // One that turned out to be accepted since it was listed has a last look before it, as others have.
-    let has_a_look = locked.state == AttemptState::Accepted && !awaits_decision;
+    let has_a_look = locked.state == AttemptState::Accepted && !zero_data_retention;
     if is_past != Some(true) || in_their_time(process_now).contains(id.0) || has_a_look {
         return Ok(Expired::Nothing);
     }
     dispatch::free_slot(&mut tx, id).await?;
     let expired = if locked.state == AttemptState::Unknown {
-        if awaits_decision && locked.job_status.is_terminal() {
+        if zero_data_retention && locked.job_status.is_terminal() {
             expire(&mut tx, id).await?;
             Expired::NeverKnown
         } else {
-            if awaits_decision {
+            if zero_data_retention {
                 await_decision(&mut tx, id, locked.job_id).await?;
             }
             Expired::StillUnknown

@@ -53,7 +53,7 @@ pub struct Intake {
     spool: Option<Spool>,
     max_body_bytes: u64,
     /// With zero data retention nothing can be fetched, so nothing is too large.
-    keeps_any_size: bool,
+    zero_data_retention: bool,
     wants_proof: bool,
     announcer: Announcer,
     group_commit: GroupCommit<CallbackCommitter>,
@@ -183,7 +183,7 @@ impl Intake {
             wakeups: parts.wakeups,
             spool: parts.spool,
             max_body_bytes: parts.max_body_bytes,
-            keeps_any_size: parts.zero_data_retention,
+            zero_data_retention: parts.zero_data_retention,
             wants_proof: parts.wants_proof,
             announcer: parts.announcer,
             compressing: CompressorPlaces::of_machine(),
@@ -246,7 +246,7 @@ impl Intake {
         let fits = arrival
             .declared_bytes
             .is_some_and(|bytes| bytes <= self.max_body_bytes);
-        let mut may_exceed = self.keeps_any_size && !fits;
+        let mut may_exceed = self.zero_data_retention && !fits;
         let mut beginning = Vec::new();
         if may_exceed && arrival.declared_bytes.is_none() && self.spool.is_some() {
             // Most turn out to be small, and need no disk.

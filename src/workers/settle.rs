@@ -37,7 +37,7 @@ const UNASKED_INTERVAL: Duration = Duration::from_mins(1);
 ///
 /// `settling_time`: how long Gladia's list may lag behind.
 ///
-/// `awaits_decision`: nobody looks for attempts of unknown outcome, so at the end of their slot's time an operator has to
+/// `zero_data_retention`: Gladia keeps nothing to ask for. Nobody looks for attempts of unknown outcome, so at the end of their slot's time an operator has to
 /// decide; and nobody asks for accepted ones, so they end there as well.
 ///
 /// `process_now`: the process's own clock, which has to agree that a slot's time has ended.
@@ -45,28 +45,28 @@ pub async fn run(
     pool: Pool,
     wakeups: Wakeups,
     settling_time: Duration,
-    awaits_decision: bool,
+    zero_data_retention: bool,
     process_now: fn() -> DateTime<Utc>,
     stop: CancellationToken,
 ) {
     // Each at its own pace: what walks for long keeps no slot from being given back.
     tokio::join!(
-        settle(&pool, &wakeups, awaits_decision, process_now, &stop),
+        settle(&pool, &wakeups, zero_data_retention, process_now, &stop),
         look_behind_claims(&pool, &wakeups, &stop),
         look_far_ahead(&pool, &wakeups, settling_time, &stop),
-        look_for_unasked(&pool, awaits_decision, &stop),
+        look_for_unasked(&pool, zero_data_retention, &stop),
     );
 }
 
 async fn settle(
     pool: &Pool,
     wakeups: &Wakeups,
-    awaits_decision: bool,
+    zero_data_retention: bool,
     process_now: fn() -> DateTime<Utc>,
     stop: &CancellationToken,
 ) {
     loop {
-        let rest = match sweep(pool, awaits_decision, process_now()).await {
+        let rest = match sweep(pool, zero_data_retention, process_now()).await {
             Ok(0) => sweep_interval(),
             Ok(_) => {
                 // A slot may be free.
@@ -142,10 +142,10 @@ async fn look_far_ahead(
     }
 }
 
-async fn look_for_unasked(pool: &Pool, nobody_asks: bool, stop: &CancellationToken) {
+async fn look_for_unasked(pool: &Pool, zero_data_retention: bool, stop: &CancellationToken) {
     let mut after = None;
     loop {
-        let looking = attend_to_unasked(pool, after, nobody_asks);
+        let looking = attend_to_unasked(pool, after, zero_data_retention);
         let Some(looked) = stop.run_until_cancelled(looking).await else {
             return;
         };
@@ -178,16 +178,16 @@ async fn find_missed(pool: &Pool) -> sqlx::Result<u64> {
 }
 
 /// One step of the walk through what is kept apart: Gladia is asked for each success that waits for its proof in vain, or, where
-/// `nobody_asks`, it is left to an operator. Returns where the walk goes on; `None` at its end.
+/// `zero_data_retention`, it is left to an operator. Returns where the walk goes on; `None` at its end.
 async fn attend_to_unasked(
     pool: &Pool,
     after: Option<Cursor<CallbackId>>,
-    nobody_asks: bool,
+    zero_data_retention: bool,
 ) -> sqlx::Result<Option<Cursor<CallbackId>>> {
     let mut conn = pool.acquire().await?;
     let page = in_long_time(unproven::find(&mut conn, after)).await?;
     for id in page.unasked {
-        let settled = in_time(unproven::attend(&mut conn, id, nobody_asks)).await;
+        let settled = in_time(unproven::attend(&mut conn, id, zero_data_retention)).await;
         match attended(id, settled)? {
             Some(Attended::Asked) => {
                 tracing::warn!(attempt.id = %id, "Nobody asked Gladia for the success of attempt {id} that called back; it is asked now");
@@ -204,7 +204,7 @@ async fn attend_to_unasked(
 /// Settles what is due. Returns how many attempts moved.
 async fn sweep(
     pool: &Pool,
-    awaits_decision: bool,
+    zero_data_retention: bool,
     process_now: DateTime<Utc>,
 ) -> sqlx::Result<usize> {
     let mut conn = pool.acquire().await?;
@@ -218,9 +218,9 @@ async fn sweep(
             tracing::warn!(attempt.id = %id, "The process that submitted attempt {id} went silent; it is unknown now");
         }
     }
-    let past = expiry::list_past_deadline(&mut conn, awaits_decision, process_now);
+    let past = expiry::list_past_deadline(&mut conn, zero_data_retention, process_now);
     for id in in_time(past).await? {
-        let expiring = expiry::expire_slot(&mut conn, id, awaits_decision, process_now);
+        let expiring = expiry::expire_slot(&mut conn, id, zero_data_retention, process_now);
         let expired = in_time(expiring).await;
         match attended(id, expired)? {
             None | Some(Expired::Nothing) => continue,

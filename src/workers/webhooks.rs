@@ -46,8 +46,8 @@ pub struct Parts {
     pub wakeups: Wakeups,
     /// Where ids come from.
     pub ids: Ids,
-    /// Whether Gladia may be asked: with zero data retention there is nothing to be had.
-    pub asks: bool,
+    /// Whether Gladia keeps nothing. Then it is asked for nothing.
+    pub zero_data_retention: bool,
 }
 
 /// Why a message is not handled yet.
@@ -145,7 +145,7 @@ impl WebhookHandler {
         if known.is_some_and(|attempt| is_created || attempt.has_ended) {
             return Ok(WebhookOutcome::Known);
         }
-        if !self.0.asks {
+        if self.0.zero_data_retention {
             return Ok(WebhookOutcome::GivenUp);
         }
         let (job, has_ended) = match fetch(&self.0.gladia, gladia_id, stop).await? {

@@ -89,14 +89,14 @@ pub enum Attended {
 }
 
 /// Has Gladia asked for an attempt of which a success waits in vain. Where that would change nothing, since Gladia has told another
-/// end, or the job needs no result any more, or `nobody_asks`, it waits no more.
+/// end, or the job needs no result any more, or `zero_data_retention`, it waits no more.
 ///
 /// # Errors
 /// Where the database does not answer.
 pub async fn attend(
     conn: &mut PgConnection,
     id: AttemptId,
-    nobody_asks: bool,
+    zero_data_retention: bool,
 ) -> sqlx::Result<Attended> {
     let mut tx = conn.begin().await?;
     let Some(locked) = lock(&mut tx, id).await? else {
@@ -127,7 +127,7 @@ pub async fn attend(
     if !wait.is_unasked {
         return Ok(Attended::Nothing);
     }
-    let attended = if wait.is_over || nobody_asks {
+    let attended = if wait.is_over || zero_data_retention {
         let is_kept = leave_to_operator(&mut tx, id).await?;
         if is_kept {
             let message = why_missing(false, is_kept);
