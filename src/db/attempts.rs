@@ -6,6 +6,7 @@ mod forbidden;
 use sqlx::{Connection, PgConnection};
 
 pub use self::at_once::{Answer, record_answers};
+use self::forbidden::About;
 
 use super::{
     adoption::{Adopted, FoundBy, adopt_locked, take_up_older},
@@ -106,7 +107,14 @@ pub async fn record_outcome(
             http_status,
             message,
         } => {
-            finish(&mut tx, id, "refused", Some(*http_status), message).await?;
+            finish(
+                &mut tx,
+                id,
+                AttemptState::Refused,
+                Some(*http_status),
+                message,
+            )
+            .await?;
             fail_job(
                 &mut tx,
                 locked.job_id,
@@ -125,31 +133,30 @@ pub async fn record_outcome(
             http_status,
             message,
         } => {
-            finish(&mut tx, id, "refused", Some(*http_status), message).await?;
-            if *http_status != forbidden::IS_ABOUT_THE_KEY
-                && forbidden::is_for_this_job(&mut tx, locked.job_id).await?
-            {
-                let kind = JobErrorType::GladiaRefused;
-                let code = Some(i32::from(*http_status));
-                fail_job(&mut tx, locked.job_id, kind, code, message).await?;
-            } else {
-                requeue(&mut tx, locked.job_id, StatusReason::GladiaKeyRefused).await?;
-            }
+            finish(
+                &mut tx,
+                id,
+                AttemptState::Refused,
+                Some(*http_status),
+                message,
+            )
+            .await?;
+            record_forbidden(&mut tx, locked.job_id, *http_status, message).await?;
             RecordedOutcome::Written
         }
         SubmitOutcome::Busy { message, .. } => {
-            finish(&mut tx, id, "not_sent", Some(429), message).await?;
+            finish(&mut tx, id, AttemptState::NotSent, Some(429), message).await?;
             requeue(&mut tx, locked.job_id, StatusReason::GladiaBusy).await?;
             RecordedOutcome::Written
         }
         SubmitOutcome::Unreadable { message } => {
-            finish(&mut tx, id, "not_sent", None, message).await?;
+            finish(&mut tx, id, AttemptState::NotSent, None, message).await?;
             let kind = JobErrorType::GladiaRefused;
             fail_job(&mut tx, locked.job_id, kind, None, message).await?;
             RecordedOutcome::Written
         }
         SubmitOutcome::NotSent { detail } => {
-            finish(&mut tx, id, "not_sent", None, detail).await?;
+            finish(&mut tx, id, AttemptState::NotSent, None, detail).await?;
             requeue(&mut tx, locked.job_id, StatusReason::NotSent).await?;
             RecordedOutcome::Written
         }
@@ -166,11 +173,32 @@ pub async fn record_outcome(
     Ok(recorded)
 }
 
+/// Fails the job where such a refusal is about that one, and leaves it in line where it is about the gateway.
+async fn record_forbidden(
+    conn: &mut PgConnection,
+    id: JobId,
+    http_status: u16,
+    message: &str,
+) -> sqlx::Result<()> {
+    if http_status != forbidden::UNAUTHORIZED {
+        match forbidden::judge(conn, id).await? {
+            About::ThisJob => {
+                let kind = JobErrorType::GladiaRefused;
+                return fail_job(conn, id, kind, Some(http_status.into()), message).await;
+            }
+            About::Gateway { refusals } => {
+                forbidden::let_others_first(conn, id, refusals).await?;
+            }
+        }
+    }
+    requeue(conn, id, StatusReason::GladiaKeyRefused).await
+}
+
 /// Ends an attempt that cannot be running upstream, and gives its slot back.
 pub(super) async fn finish(
     conn: &mut PgConnection,
     id: AttemptId,
-    state: &str,
+    state: AttemptState,
     http_status: Option<u16>,
     detail: &str,
 ) -> sqlx::Result<()> {
@@ -182,7 +210,7 @@ pub(super) async fn finish(
         WHERE id = $1 AND state IN ('submitting', 'unknown')
         ",
         id.0,
-        state,
+        state.to_string(),
         http_status.map(i32::from),
         detail,
     )

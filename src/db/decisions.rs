@@ -133,7 +133,7 @@ pub async fn decide(
     match decision {
         Decision::NotSent => {
             let detail = "an operator decided that it had not arrived at Gladia";
-            finish(&mut tx, id, "not_sent", None, detail).await?;
+            finish(&mut tx, id, AttemptState::NotSent, None, detail).await?;
             requeue(&mut tx, job_id, StatusReason::NotSent).await?;
         }
         Decision::Accepted { gladia_id } => {

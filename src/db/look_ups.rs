@@ -304,7 +304,7 @@ pub async fn settle_as_not_sent(
         return Ok(false);
     };
     let detail = "its outcome was unknown, and Gladia's list proved that it had not arrived";
-    finish(&mut tx, attempt.id, "not_sent", None, detail).await?;
+    finish(&mut tx, attempt.id, AttemptState::NotSent, None, detail).await?;
     sqlx::query!(
         "
         UPDATE attempts

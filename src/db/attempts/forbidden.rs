@@ -9,25 +9,35 @@ use sqlx::PgConnection;
 
 use crate::domain::ids::JobId;
 
-/// How often others were accepted between two such answers, until those are about the job. More than once, since a key may lose
-/// its rights, get them back and lose them again.
-const MOST_GAPS: i64 = 2;
+/// How often others were accepted between two such answers, until that proves that those are about the job. More than once, since
+/// a key may lose its rights, get them back and lose them again.
+const GAPS_THAT_PROVE: i64 = 2;
 
 /// From how many such answers on a job lets others of its tenant go first: while it is the one that finds out whether
 /// anything is accepted, nothing ever is.
 const LETS_OTHERS_FIRST: i64 = 2;
 
 /// The status that is never about a job. Whatever else has refused a job that is in line again may be.
-pub(super) const IS_ABOUT_THE_KEY: u16 = 401;
+pub(super) const UNAUTHORIZED: u16 = 401;
 
-/// Judges such answers to a job since it was last retried, the one just recorded included. Where they may be about the gateway, its
-/// place in line may change.
-pub(super) async fn is_for_this_job(conn: &mut PgConnection, id: JobId) -> sqlx::Result<bool> {
+/// What such answers are about.
+pub(super) enum About {
+    /// The job that they are answers to.
+    ThisJob,
+    /// The gateway, as far as is known.
+    Gateway {
+        /// How many there were.
+        refusals: i64,
+    },
+}
+
+/// Judges such answers to a job since it was last retried, the one just recorded included.
+pub(super) async fn judge(conn: &mut PgConnection, id: JobId) -> sqlx::Result<About> {
     let refused = sqlx::query!(
         r#"
         WITH refused AS (
             SELECT answered_at, lead(answered_at) OVER (ORDER BY number) AS next_at
-            FROM attempts WHERE job_id = $1 AND state = 'refused' AND http_status <> 401
+            FROM attempts WHERE job_id = $1 AND state = 'refused' AND http_status <> $2
               AND created_at > coalesce((SELECT max(occurred_at) FROM events
                                          WHERE job_id = $1 AND type = 'transcription.retried'), '-infinity')
         )
@@ -41,21 +51,29 @@ pub(super) async fn is_for_this_job(conn: &mut PgConnection, id: JobId) -> sqlx:
         FROM refused
         "#,
         id.0,
+        i32::from(UNAUTHORIZED),
     )
-    .fetch_one(&mut *conn)
+    .fetch_one(conn)
     .await?;
-    if refused.gaps >= MOST_GAPS {
-        return Ok(true);
-    }
-    if refused.times >= LETS_OTHERS_FIRST {
-        let_others_first(conn, id, refused.times).await?;
-    }
-    Ok(false)
+    Ok(if refused.gaps >= GAPS_THAT_PROVE {
+        About::ThisJob
+    } else {
+        About::Gateway {
+            refusals: refused.times,
+        }
+    })
 }
 
-/// Puts a job behind so many that wait after it, or behind all where they are fewer: more each time, since those may be
-/// refused as well. Where none waits it keeps its place.
-async fn let_others_first(conn: &mut PgConnection, id: JobId, others: i64) -> sqlx::Result<()> {
+/// After several such answers, puts a job behind as many that wait after it, or behind all where they are fewer: more each time,
+/// since those may be refused as well. Where none waits it keeps its place.
+pub(super) async fn let_others_first(
+    conn: &mut PgConnection,
+    id: JobId,
+    refusals: i64,
+) -> sqlx::Result<()> {
+    if refusals < LETS_OTHERS_FIRST {
+        return Ok(());
+    }
     sqlx::query!(
         "
         UPDATE jobs j
@@ -69,7 +87,7 @@ async fn let_others_first(conn: &mut PgConnection, id: JobId, others: i64) -> sq
         WHERE id = $1
         ",
         id.0,
-        others,
+        refusals,
     )
     .execute(conn)
     .await

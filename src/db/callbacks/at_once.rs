@@ -33,6 +33,7 @@ use crate::{
         completion::{Before, Completion, Ending, Verdict, decide},
         event::EventId,
         ids::{DeliveryId, LaneId},
+        job::{JobErrorType, JobStatus},
         trace_context::TraceContext,
     },
 };
@@ -267,13 +268,13 @@ fn announced(ends: &[EndingCallback<'_>], written: &[Written]) -> Option<Announc
 struct Ended<'a> {
     outcome: CallbackOutcome,
     /// Also the attempt's state.
-    status: &'static str,
+    status: JobStatus,
     event: EventType,
     audio_duration_seconds: Option<f64>,
     billing_time_seconds: Option<f64>,
     /// As text, since jsonb has no NUL, which may stand in a name of Gladia's.
     addon_errors: Option<String>,
-    error_type: Option<&'static str>,
+    error_type: Option<JobErrorType>,
     error_code: Option<i32>,
     error_message: Option<&'a str>,
 }
@@ -290,7 +291,7 @@ impl<'a> Ended<'a> {
         };
         Ok(Some(Self {
             outcome: CallbackOutcome::Completed,
-            status: "done",
+            status: JobStatus::Done,
             event: EventType::Done,
             audio_duration_seconds: *audio_duration_seconds,
             billing_time_seconds: *billing_time_seconds,
@@ -307,12 +308,12 @@ impl<'a> Ended<'a> {
         };
         Some(Self {
             outcome: CallbackOutcome::Failed,
-            status: "error",
+            status: JobStatus::Error,
             event: EventType::Error,
             audio_duration_seconds: None,
             billing_time_seconds: None,
             addon_errors: None,
-            error_type: Some("transcription_failed"),
+            error_type: Some(JobErrorType::TranscriptionFailed),
             error_code: *code,
             error_message: Some(message),
         })

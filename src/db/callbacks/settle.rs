@@ -5,7 +5,10 @@ use sqlx::PgConnection;
 use super::ReceivedCallback;
 use crate::{
     db::dispatch,
-    domain::completion::{Completion, Ending},
+    domain::{
+        attempt::AttemptState,
+        completion::{Completion, Ending},
+    },
 };
 
 /// Ends the attempt, takes Gladia's id from the callback where Gladia had not told it, and gives the slot back. Of a success it
@@ -20,11 +23,15 @@ pub(super) async fn settle_attempt(
             audio_duration_seconds,
             billing_time_seconds,
             ..
-        } => ("done", audio_duration_seconds, billing_time_seconds),
-        Ending::Failure { .. } => ("error", None, None),
+        } => (
+            AttemptState::Done,
+            audio_duration_seconds,
+            billing_time_seconds,
+        ),
+        Ending::Failure { .. } => (AttemptState::Error, None, None),
     };
     // What was fetched is Gladia's own word; of what was delivered, a failure proves no more than a success does.
-    let may_be_contradicted = state == "error" && callback.method != "GET";
+    let may_be_contradicted = state == AttemptState::Error && callback.method != "GET";
     sqlx::query!(
         "
         UPDATE attempts
@@ -50,7 +57,7 @@ pub(super) async fn settle_attempt(
         WHERE id = $1 AND state <> 'done'
         ",
         callback.attempt_id.0,
-        state,
+        state.to_string(),
         completion.gladia_id,
         audio_duration_seconds,
         billing_time_seconds,

@@ -14,7 +14,10 @@ use crate::{
         deliveries::{LANE_WIDTH, origin_of},
         events::known_types,
     },
-    domain::ids::{DeliveryId, TenantId},
+    domain::{
+        ids::{DeliveryId, TenantId},
+        job::JobErrorType,
+    },
 };
 
 /// Who is to be told, as far as it is known before the events are written.
@@ -92,11 +95,11 @@ pub(super) async fn write(
     let gladia_ids = column(ends, |end| end.completion.gladia_id.as_str());
     let next_looks = column(ends, |end| end.found.next_look_at);
     let callback_ids = column(ends, |end| end.callback.id.0);
-    let statuses = column(ends, |end| end.ended.status);
+    let statuses = column(ends, |end| end.ended.status.as_str());
     let audio_durations = column(ends, |end| end.ended.audio_duration_seconds);
     let billing_times = column(ends, |end| end.ended.billing_time_seconds);
     let addon_errors = column(ends, |end| end.ended.addon_errors.as_deref());
-    let error_types = column(ends, |end| end.ended.error_type);
+    let error_types = column(ends, |end| end.ended.error_type.map(JobErrorType::as_str));
     let error_codes = column(ends, |end| end.ended.error_code);
     let error_messages = column(ends, |end| end.ended.error_message);
     let event_types = column(ends, |end| end.ended.event.as_str());
