@@ -30,10 +30,8 @@ pub struct Claimant<'a> {
     pub lease: Duration,
     /// What it can take.
     pub room: &'a Room,
-    /// Only of these lanes.
-    pub lanes: &'a [LaneId],
-    /// How many of each of them may be leased beside those that can be under way.
-    pub ahead: &'a [i32],
+    /// Only of these lanes, each with how many may be leased beside those that can be under way.
+    pub lanes: &'a [(LaneId, i32)],
 }
 
 /// How many deliveries a process can take, and how many it has taken for whom.
@@ -116,7 +114,8 @@ pub async fn claim(
     conn: &mut PgConnection,
     claimant: &Claimant<'_>,
 ) -> sqlx::Result<Vec<ClaimedDelivery>> {
-    let lanes: Vec<Uuid> = claimant.lanes.iter().map(|lane| lane.0).collect();
+    let lanes: Vec<Uuid> = claimant.lanes.iter().map(|(lane, _)| lane.0).collect();
+    let ahead: Vec<i32> = claimant.lanes.iter().map(|(_, ahead)| *ahead).collect();
     let Room { held, .. } = claimant.room;
     let tenants: Vec<Uuid> = held.keys().map(|tenant| tenant.0).collect();
     let places: Vec<i64> = held.values().map(|held| count(held.places)).collect();
@@ -224,7 +223,7 @@ pub async fn claim(
         count(claimant.room.free),
         count(claimant.room.unproven_free),
         MOST_INTERRUPTED,
-        claimant.ahead,
+        &ahead,
     )
     .fetch_all(conn)
     .await?;

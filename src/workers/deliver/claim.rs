@@ -79,15 +79,14 @@ impl Claimer {
         let inner = &self.deliverer.0;
         let reserved = inner.places.reserve();
         let before = Instant::now();
-        let (ahead, turns) = inner.pace.ahead(lanes);
+        let (lanes, turns) = inner.pace.ahead(lanes);
         let deliveries = match &reserved {
             Some(reserved) if !lanes.is_empty() => {
                 let claimant = Claimant {
                     worker: &inner.parts.worker,
                     lease: LEASE,
                     room: &reserved.room(),
-                    lanes,
-                    ahead: &ahead,
+                    lanes: &lanes,
                 };
                 deliveries::claim(conn, &claimant).await?
             }

@@ -39,15 +39,18 @@ pub(super) struct Turns(Arc<Semaphore>);
 pub(super) struct NoTurn;
 
 impl Pace {
-    /// How many may be leased ahead in each of these lanes, and the turns that those have to take, also where the lane slows
+    /// Each of these lanes with how many may be leased ahead there, and the turns that those have to take, also where the lane slows
     /// down before they are leased.
-    pub(super) fn ahead(&self, lanes: &[LaneId]) -> (Vec<i32>, HashMap<LaneId, Turns>) {
+    pub(super) fn ahead(&self, lanes: &[LaneId]) -> (Vec<(LaneId, i32)>, HashMap<LaneId, Turns>) {
         let fast = self.lock();
         let turns: HashMap<LaneId, Turns> = lanes
             .iter()
             .filter_map(|lane| Some((*lane, fast.get(lane)?.clone())))
             .collect();
-        let ahead = |lane: &LaneId| if turns.contains_key(lane) { AHEAD } else { 0 };
+        let ahead = |lane: &LaneId| {
+            let ahead = if turns.contains_key(lane) { AHEAD } else { 0 };
+            (*lane, ahead)
+        };
         (lanes.iter().map(ahead).collect(), turns)
     }
 
@@ -119,15 +122,16 @@ mod tests {
     #[test]
     fn more_is_leased_of_a_receiver_that_is_fast_until_it_is_slow_or_fails() {
         let pace = Pace::default();
-        assert_eq!(pace.ahead(&[LANE]).0, [0]);
+        assert_eq!(pace.ahead(&[LANE]).0, [(LANE, 0)]);
         pace.note(LANE, Some(milliseconds(60)));
-        assert_eq!(pace.ahead(&[LANE]).0, [0]);
+        assert_eq!(pace.ahead(&[LANE]).0, [(LANE, 0)]);
         for last in [Some(milliseconds(101)), None] {
             pace.note(LANE, Some(milliseconds(20)));
             pace.note(LANE, Some(milliseconds(60)));
-            assert_eq!(pace.ahead(&[LANE, LaneId(Uuid::max())]).0, [AHEAD, 0]);
+            let other = LaneId(Uuid::max());
+            assert_eq!(pace.ahead(&[LANE, other]).0, [(LANE, AHEAD), (other, 0)]);
             pace.note(LANE, last);
-            assert_eq!(pace.ahead(&[LANE]).0, [0]);
+            assert_eq!(pace.ahead(&[LANE]).0, [(LANE, 0)]);
         }
     }
 
