@@ -1,7 +1,7 @@
 //! Callbacks whose result is asked for: larger than what is read, or not to be believed without a second proof.
 
 use chrono::{DateTime, Utc};
-use sqlx::{Connection, PgConnection};
+use sqlx::{Connection, PgConnection, Postgres, Transaction};
 
 use super::{
     adoption::{FoundBy, adopt_locked, is_taken},
@@ -14,30 +14,9 @@ use crate::domain::{
     job::JobStatus,
 };
 
-/// Why a callback's result is asked for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Because {
-    /// Only its beginning was read.
-    TooLarge,
-    /// Its address alone is not proof enough.
-    Unproven,
-}
-
-impl Because {
-    /// What the callback then counts as.
-    fn outcome(self) -> CallbackOutcome {
-        match self {
-            Self::TooLarge => CallbackOutcome::TooLarge,
-            Self::Unproven => CallbackOutcome::Unproven,
-        }
-    }
-}
-
 /// A verified callback whose result is to be asked for.
 #[derive(Debug)]
 pub struct CallbackToFetch<'a> {
-    /// Why.
-    pub because: Because,
     /// Our id of it.
     pub id: CallbackId,
     /// The attempt that its URL names.
@@ -56,13 +35,27 @@ pub struct CallbackToFetch<'a> {
     pub compressed_body: Option<&'a [u8]>,
 }
 
-/// Notes such a callback, and has Gladia asked for the result in the same commit. `None` where one that is to be
-/// proven would complete nothing anyway: its job is done, canceled or erased, or it names a job of Gladia's that is not the
-/// attempt's.
+/// Notes a callback of which only the beginning was read, and has Gladia asked for the result in the same commit.
 ///
 /// # Errors
 /// Where the database does not answer. Nothing is changed then.
-pub async fn note(
+pub async fn note_too_large(
+    conn: &mut PgConnection,
+    callback: &CallbackToFetch<'_>,
+) -> sqlx::Result<CallbackOutcome> {
+    let mut tx = conn.begin().await?;
+    let Some(locked) = lock(&mut tx, callback.attempt_id).await? else {
+        return Ok(CallbackOutcome::UnknownAttempt);
+    };
+    note(tx, callback, &locked, CallbackOutcome::TooLarge).await
+}
+
+/// Notes a success whose address alone is not proof enough, and has Gladia asked for it in the same commit. `None` where it
+/// would complete nothing anyway: its job is done, canceled or erased, or it names a job of Gladia's that is not the attempt's.
+///
+/// # Errors
+/// Where the database does not answer. Nothing is changed then.
+pub async fn note_unproven(
     conn: &mut PgConnection,
     callback: &CallbackToFetch<'_>,
 ) -> sqlx::Result<Option<CallbackOutcome>> {
@@ -70,9 +63,20 @@ pub async fn note(
     let Some(locked) = lock(&mut tx, callback.attempt_id).await? else {
         return Ok(Some(CallbackOutcome::UnknownAttempt));
     };
-    if callback.because == Because::Unproven && !would_complete(&mut tx, callback, &locked).await? {
+    if !would_complete(&mut tx, callback, &locked).await? {
         return Ok(None);
     }
+    note(tx, callback, &locked, CallbackOutcome::Unproven)
+        .await
+        .map(Some)
+}
+
+async fn note(
+    mut tx: Transaction<'_, Postgres>,
+    callback: &CallbackToFetch<'_>,
+    locked: &Locked,
+    outcome: CallbackOutcome,
+) -> sqlx::Result<CallbackOutcome> {
     let inserted = sqlx::query!(
         "
         INSERT INTO callbacks (id, attempt_id, received_at, method, outcome, gladia_id, body, body_bytes, body_sha256)
@@ -83,7 +87,7 @@ pub async fn note(
         callback.attempt_id.0,
         callback.received_at,
         callback.method,
-        callback.because.outcome().as_str(),
+        outcome.as_str(),
         callback.gladia_id,
         callback.compressed_body,
         callback.seen_bytes,
@@ -94,7 +98,7 @@ pub async fn note(
     if inserted.rows_affected() == 0 {
         ask_for_what_waits(&mut tx, callback).await?;
         tx.commit().await?;
-        return Ok(Some(CallbackOutcome::Duplicate));
+        return Ok(CallbackOutcome::Duplicate);
     }
     let mut surplus = surplus::NewSurplus::default();
     match (&locked.gladia_id, callback.gladia_id) {
@@ -102,7 +106,7 @@ pub async fn note(
             (_, surplus) = adopt_locked(
                 &mut tx,
                 callback.attempt_id,
-                &locked,
+                locked,
                 gladia_id,
                 FoundBy::Callback,
             )
@@ -114,7 +118,7 @@ pub async fn note(
     }
     tx.commit().await?;
     surplus.tell(locked.job_id);
-    Ok(Some(callback.because.outcome()))
+    Ok(outcome)
 }
 
 /// Has Gladia asked, unless the result is here. Without Gladia's id there is nothing to ask for yet.

@@ -10,7 +10,7 @@ use crate::{
     db::{
         self,
         callbacks::CallbackOutcome,
-        to_fetch::{self, Because, CallbackToFetch},
+        to_fetch::{self, CallbackToFetch},
     },
     domain::ids::CallbackId,
     journal::carry_out::carry_out,
@@ -92,42 +92,38 @@ impl Intake {
         let Received {
             attempt_id, method, ..
         } = *received;
-        let to_fetch = match received.content {
-            Content::Beginning(seen) => CallbackToFetch {
-                because: Because::TooLarge,
-                id,
-                attempt_id,
-                method,
-                received_at: seen.received_at,
-                gladia_id: seen.gladia_id.as_deref(),
-                seen_bytes: seen.seen_bytes,
-                seen_sha256: seen.seen_sha256,
-                compressed_body: None,
-            },
-            Content::Whole(body) => match body.success() {
-                Some(completion) if self.wants_proof => CallbackToFetch {
-                    because: Because::Unproven,
+        let body = match received.content {
+            Content::Beginning(seen) => {
+                let too_large = CallbackToFetch {
                     id,
                     attempt_id,
                     method,
-                    received_at: body.received_at(),
-                    gladia_id: Some(&completion.gladia_id),
-                    seen_bytes: body.body_bytes(),
-                    seen_sha256: body.body_sha256(),
-                    compressed_body: Some(body.compressed().zstd),
-                },
-                _ => {
-                    return carry_out(conn, id, attempt_id, method, body, Some(&self.announcer))
-                        .await;
-                }
-            },
-        };
-        match (to_fetch::note(conn, &to_fetch).await?, received.content) {
-            (None, Content::Whole(body)) => {
-                carry_out(conn, id, attempt_id, method, body, Some(&self.announcer)).await
+                    received_at: seen.received_at,
+                    gladia_id: seen.gladia_id.as_deref(),
+                    seen_bytes: seen.seen_bytes,
+                    seen_sha256: seen.seen_sha256,
+                    compressed_body: None,
+                };
+                return to_fetch::note_too_large(conn, &too_large).await;
             }
-            (outcome, _) => Ok(outcome.unwrap_or(CallbackOutcome::Discarded)),
+            Content::Whole(body) => body,
+        };
+        if let Some(completion) = body.success().filter(|_| self.wants_proof) {
+            let unproven = CallbackToFetch {
+                id,
+                attempt_id,
+                method,
+                received_at: body.received_at(),
+                gladia_id: Some(&completion.gladia_id),
+                seen_bytes: body.body_bytes(),
+                seen_sha256: body.body_sha256(),
+                compressed_body: Some(body.compressed().zstd),
+            };
+            if let Some(outcome) = to_fetch::note_unproven(conn, &unproven).await? {
+                return Ok(outcome);
+            }
         }
+        carry_out(conn, id, attempt_id, method, body, Some(&self.announcer)).await
     }
 }
 
