@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use sqlx::{Connection, PgConnection};
+use uuid::Uuid;
 
 use super::{
     adoption::is_taken,
@@ -129,7 +130,8 @@ pub async fn record(
     }
     let mut tx = conn.begin().await?;
     // The job's lock comes first: two callbacks of one job are handled one after the other.
-    let job = sqlx::query!(
+    let job = sqlx::query_as!(
+        MetJob,
         "
         SELECT id, status, discard, traceparent, tracestate FROM jobs
         WHERE id = (SELECT job_id FROM attempts WHERE id = $1)
@@ -142,7 +144,8 @@ pub async fn record(
     let Some(job) = job else {
         return Ok(CallbackOutcome::UnknownAttempt.into());
     };
-    let attempt = sqlx::query!(
+    let attempt = sqlx::query_as!(
+        MetAttempt,
         r#"
         SELECT state, gladia_id, settled_by, number, finished_at IS NULL AS "is_open!",
                coalesce(answered_at, created_at) AS "waited_since!",
@@ -158,30 +161,7 @@ pub async fn record(
     .await?;
 
     let job_id = JobId::from(job.id);
-    let verdict = match callback.completion {
-        Err(_) => Verdict::Quarantine("it could not be read"),
-        Ok(completion) => {
-            // What an operator has said of it may be a slip, until Gladia has told its end under that id; what comes by the
-            // attempt's own address is not.
-            let is_said = attempt.settled_by.as_deref() == Some("operator")
-                && !matches!(attempt.state.as_str(), "done" | "error");
-            let gladia_id = attempt.gladia_id.as_deref();
-            let gladia_id = gladia_id.filter(|known| !is_said || *known == completion.gladia_id);
-            let before = Before {
-                job: job.status.parse().map_err(corrupt)?,
-                discard: job.discard,
-                attempt: attempt.state.parse().map_err(corrupt)?,
-                gladia_id,
-            };
-            let verdict = decide(before, completion);
-            if gladia_id.is_none() && is_taken(&mut tx, &completion.gladia_id).await? {
-                Verdict::Quarantine("the Gladia job that it names belongs to another attempt")
-            } else {
-                verdict
-            }
-        }
-    };
-
+    let verdict = judge(&mut tx, callback, &job, &attempt).await?;
     let outcome = outcome_of(verdict, job.discard);
     if !insert(&mut tx, callback, outcome, verdict).await? {
         return Ok(CallbackOutcome::Duplicate.into());
@@ -228,6 +208,57 @@ pub async fn record(
         announced: None,
         reason: verdict.reason(callback.completion.err()).map(Into::into),
     })
+}
+
+/// The job that a callback meets, locked.
+struct MetJob {
+    id: Uuid,
+    status: String,
+    discard: bool,
+    traceparent: Option<String>,
+    tracestate: Option<String>,
+}
+
+/// The attempt that a callback meets, locked.
+struct MetAttempt {
+    state: String,
+    gladia_id: Option<String>,
+    settled_by: Option<String>,
+    number: i32,
+    is_open: bool,
+    waited_since: DateTime<Utc>,
+    waited_seconds: f64,
+    has_siblings: bool,
+}
+
+/// Decides what a callback may change.
+async fn judge(
+    conn: &mut PgConnection,
+    callback: &ReceivedCallback<'_>,
+    job: &MetJob,
+    attempt: &MetAttempt,
+) -> sqlx::Result<Verdict> {
+    let Ok(completion) = callback.completion else {
+        return Ok(Verdict::Quarantine("it could not be read"));
+    };
+    // What an operator has said of it may be a slip, until Gladia has told its end under that id; what comes by the attempt's own
+    // address is not.
+    let is_said = attempt.settled_by.as_deref() == Some("operator")
+        && !matches!(attempt.state.as_str(), "done" | "error");
+    let gladia_id = attempt.gladia_id.as_deref();
+    let gladia_id = gladia_id.filter(|known| !is_said || *known == completion.gladia_id);
+    let before = Before {
+        job: job.status.parse().map_err(corrupt)?,
+        discard: job.discard,
+        attempt: attempt.state.parse().map_err(corrupt)?,
+        gladia_id,
+    };
+    if gladia_id.is_none() && is_taken(conn, &completion.gladia_id).await? {
+        return Ok(Verdict::Quarantine(
+            "the Gladia job that it names belongs to another attempt",
+        ));
+    }
+    Ok(decide(before, completion))
 }
 
 fn outcome_of(verdict: Verdict, discard: bool) -> CallbackOutcome {

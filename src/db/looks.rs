@@ -19,7 +19,7 @@ use super::{
 use crate::domain::{
     attempt::AttemptState,
     expected::{count_features, expected_within, is_lost},
-    ids::AttemptId,
+    ids::{AttemptId, JobId},
     job::JobErrorType,
     plain_json,
 };
@@ -247,12 +247,7 @@ pub async fn note(
     let is_past_deadline = attempt.is_past_deadline && time_left.is_none();
     let noted = if locked.state == AttemptState::Accepted {
         if is_lost || is_past_deadline {
-            let is_kept = unproven::leave_to_operator(&mut tx, id).await?;
-            let message = unproven::why_missing(is_lost, is_kept);
-            dispatch::free_slot(&mut tx, id).await?;
-            expire(&mut tx, id).await?;
-            let kind = JobErrorType::ResultMissing;
-            fail_job(&mut tx, locked.job_id, kind, None, message).await?;
+            let is_kept = give_up(&mut tx, id, locked.job_id, is_lost).await?;
             if !is_lost {
                 // Gladia may have it all the same, above all where it did not answer.
                 ask_on(&mut tx, id, next_look_in).await?;
@@ -269,18 +264,30 @@ pub async fn note(
             Noted::Waits
         }
     } else if is_lost || (attempt.has_ended_long_ago && attempt.looks >= LOOKS_AFTER_END) {
-        stop_asking(&mut tx, id).await?;
-        let is_kept = unproven::leave_to_operator(&mut tx, id).await?;
-        if is_kept {
-            let message = unproven::why_missing(is_lost, is_kept);
-            unproven::tell_of_kept(&mut tx, locked.job_id, message).await?;
-        }
+        let is_kept = stop_asking(&mut tx, id, locked.job_id, is_lost).await?;
         Noted::Over { is_kept }
     } else {
         Noted::Waits
     };
     tx.commit().await?;
     Ok(noted)
+}
+
+/// Gives an attempt up whose result is waited for: its job fails. Whether a success that Gladia has not confirmed is left to an
+/// operator.
+async fn give_up(
+    conn: &mut PgConnection,
+    id: AttemptId,
+    job_id: JobId,
+    is_lost: bool,
+) -> sqlx::Result<bool> {
+    let is_kept = unproven::leave_to_operator(conn, id).await?;
+    let message = unproven::why_missing(is_lost, is_kept);
+    dispatch::free_slot(conn, id).await?;
+    expire(conn, id).await?;
+    let kind = JobErrorType::ResultMissing;
+    fail_job(conn, job_id, kind, None, message).await?;
+    Ok(is_kept)
 }
 
 async fn ask_on(
@@ -298,12 +305,23 @@ async fn ask_on(
     .map(|_| ())
 }
 
-async fn stop_asking(conn: &mut PgConnection, id: AttemptId) -> sqlx::Result<()> {
+/// Asks no more for an attempt that was settled before. Whether a success that Gladia has not confirmed is left to an operator.
+async fn stop_asking(
+    conn: &mut PgConnection,
+    id: AttemptId,
+    job_id: JobId,
+    is_lost: bool,
+) -> sqlx::Result<bool> {
     sqlx::query!(
         "UPDATE attempts SET next_look_at = NULL WHERE id = $1",
         id.0
     )
-    .execute(conn)
-    .await
-    .map(|_| ())
+    .execute(&mut *conn)
+    .await?;
+    let is_kept = unproven::leave_to_operator(conn, id).await?;
+    if is_kept {
+        let message = unproven::why_missing(is_lost, is_kept);
+        unproven::tell_of_kept(conn, job_id, message).await?;
+    }
+    Ok(is_kept)
 }
