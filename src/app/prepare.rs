@@ -123,7 +123,7 @@ async fn prepare_database(
 
 /// An attempt whose key is gone could never be completed.
 async fn check_callback_keys(conn: &mut PgConnection, keys: &CallbackKeys) -> anyhow::Result<()> {
-    let missing: Vec<String> = db::attempts::list_key_ids_in_use(conn)
+    let missing: Vec<String> = db::callback_keys::list_ids_of_open_attempts(conn)
         .await?
         .into_iter()
         .filter(|id| !keys.contains(id))
@@ -143,7 +143,7 @@ async fn check_callback_keys(conn: &mut PgConnection, keys: &CallbackKeys) -> an
 /// with the first one.
 async fn reseal_secrets(conn: &mut PgConnection, sealer: &Sealer) -> anyhow::Result<()> {
     db::signing_secrets::delete_expired(conn).await?;
-    let missing: Vec<String> = db::signing_secrets::list_key_ids(conn)
+    let missing: Vec<String> = db::callback_keys::list_ids_of_signing_secrets(conn)
         .await?
         .into_iter()
         .filter(|id| !sealer.contains(id))

@@ -12,8 +12,8 @@ use super::{connect::connect, output};
 use crate::{
     config::DatabaseSettings,
     db::{
+        callback_keys,
         callbacks::CallbackOutcome,
-        decisions,
         quarantine::{self, QuarantinedCallback},
     },
     domain::ids::{CallbackId, Ids},
@@ -185,7 +185,7 @@ async fn replay_all(args: ReplayArgs) -> anyhow::Result<ExitCode> {
 
 async fn keys(database: &DatabaseSettings) -> anyhow::Result<ExitCode> {
     let mut conn = connect(database).await?;
-    let keys = decisions::list_needed_keys(&mut conn).await?;
+    let keys = callback_keys::list_needed(&mut conn).await?;
     conn.close().await?;
     let rows: Vec<_> = keys
         .into_iter()

@@ -11,7 +11,7 @@ use crate::{
     config::{DatabaseSettings, cap},
     db::{
         dispatch::{self, Dispatch},
-        in_flight::{self, COUNTED, TenantLoad},
+        in_flight::{self, MOST_COUNTED, TenantLoad},
     },
 };
 
@@ -73,8 +73,8 @@ async fn show(database: &DatabaseSettings) -> anyhow::Result<()> {
 }
 
 fn row(tenant: TenantLoad) -> [String; 4] {
-    let queued = if tenant.queued > COUNTED {
-        format!("over {COUNTED}")
+    let queued = if tenant.queued > MOST_COUNTED {
+        format!("over {MOST_COUNTED}")
     } else {
         tenant.queued.to_string()
     };
@@ -132,7 +132,7 @@ mod tests {
         let load = TenantLoad {
             tenant: "acme".to_owned(),
             in_flight: 3,
-            queued: COUNTED + 1,
+            queued: MOST_COUNTED + 1,
             oldest_queued_at: DateTime::from_timestamp(1_800_000_000, 0),
         };
         assert_eq!(

@@ -336,15 +336,3 @@ pub(super) async fn await_decision(
     .await
     .map(|_| ())
 }
-
-/// The callback keys that unfinished attempts were signed with.
-///
-/// # Errors
-/// Where the database does not answer.
-pub async fn list_key_ids_in_use(conn: &mut PgConnection) -> sqlx::Result<Vec<String>> {
-    sqlx::query_scalar!(
-        "SELECT DISTINCT key_id FROM attempts WHERE finished_at IS NULL ORDER BY key_id"
-    )
-    .fetch_all(conn)
-    .await
-}

@@ -3,7 +3,7 @@
 use sqlx::PgConnection;
 
 /// So many of what may be without bound are counted. More take longer than whoever asks for metrics waits.
-pub const COUNTED: i64 = 100_000;
+pub const MOST_COUNTED: i64 = 100_000;
 
 /// What is counted.
 #[derive(Debug)]
@@ -16,9 +16,9 @@ pub struct Gauges {
     pub awaiting_decision: i64,
     /// Jobs that Gladia had twice, ever.
     pub surplus_jobs: i64,
-    /// Copies of Gladia's that are still to be deleted: one more than [`COUNTED`] where there are more.
+    /// Copies of Gladia's that are still to be deleted: one more than [`MOST_COUNTED`] where there are more.
     pub pending_deletions: i64,
-    /// Jobs that wait for a slot: one more than [`COUNTED`] where there are more.
+    /// Jobs that wait for a slot: one more than [`MOST_COUNTED`] where there are more.
     pub queued_jobs: i64,
     /// Jobs that are being sent.
     pub submitting_jobs: i64,
@@ -30,7 +30,7 @@ pub struct Gauges {
     pub oldest_queued_seconds: Option<f64>,
     /// Events that nobody has been told of yet.
     pub unnumbered_events: i64,
-    /// Deliveries that have not got through yet: one more than [`COUNTED`] where there are more.
+    /// Deliveries that have not got through yet: one more than [`MOST_COUNTED`] where there are more.
     pub pending_deliveries: i64,
     /// How long the oldest of them has waited, of those that are counted and of each tenant's first. `None`: there are none.
     pub oldest_pending_delivery_seconds: Option<f64>,
@@ -108,7 +108,7 @@ pub async fn read(conn: &mut PgConnection) -> sqlx::Result<Gauges> {
                        ORDER BY created_at, id LIMIT 1
                    ) head) first) outbox
         "#,
-        COUNTED,
+        MOST_COUNTED,
     )
     .fetch_one(conn)
     .await

@@ -6,7 +6,7 @@ use sqlx::PgConnection;
 use crate::domain::ids::{AttemptId, JobId};
 
 /// So many jobs of a tenant's line are counted.
-pub const COUNTED: i64 = 10_000;
+pub const MOST_COUNTED: i64 = 10_000;
 
 /// What a tenant has in flight and in line.
 #[derive(Debug)]
@@ -15,7 +15,7 @@ pub struct TenantLoad {
     pub tenant: String,
     /// How many slots it holds.
     pub in_flight: i64,
-    /// How many of its jobs wait: one more than [`COUNTED`] where there are more.
+    /// How many of its jobs wait: one more than [`MOST_COUNTED`] where there are more.
     pub queued: i64,
     /// Since when the first of them has waited.
     pub oldest_queued_at: Option<DateTime<Utc>>,
@@ -45,7 +45,7 @@ pub async fn list_tenants(conn: &mut PgConnection) -> sqlx::Result<Vec<TenantLoa
         WHERE held.slots > 0 OR line.jobs > 0
         ORDER BY line.jobs DESC, coalesce(held.slots, 0) DESC, t.name
         "#,
-        COUNTED,
+        MOST_COUNTED,
     )
     .fetch_all(conn)
     .await

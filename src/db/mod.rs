@@ -26,6 +26,7 @@ pub mod adoption;
 pub mod api_keys;
 pub mod attempts;
 pub mod batches;
+pub mod callback_keys;
 pub mod callbacks;
 pub mod called_back;
 pub mod claims;

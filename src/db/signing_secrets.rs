@@ -192,16 +192,6 @@ pub async fn delete_expired(conn: &mut PgConnection) -> sqlx::Result<()> {
     .map(|_| ())
 }
 
-/// The names of the keys that secrets are sealed with, in order.
-///
-/// # Errors
-/// Where the database does not answer.
-pub async fn list_key_ids(conn: &mut PgConnection) -> sqlx::Result<Vec<String>> {
-    sqlx::query_scalar!("SELECT DISTINCT key_id FROM signing_secrets ORDER BY key_id")
-        .fetch_all(conn)
-        .await
-}
-
 /// A secret that is sealed with this key, if any is.
 ///
 /// # Errors

@@ -12,7 +12,7 @@ use crate::domain::{
 };
 
 /// So many jobs ahead of one are counted, however many there are.
-const AHEAD_COUNTED: i64 = 10_000;
+const MOST_COUNTED: i64 = 10_000;
 
 /// Begins to read the tables as they are at one instant, however many statements that takes.
 ///
@@ -146,7 +146,7 @@ async fn list_surplus(conn: &mut PgConnection, id: JobId) -> sqlx::Result<Vec<Re
         .collect())
 }
 
-/// How many of its tenant's jobs are ahead of one that waits in line: one more than [`AHEAD_COUNTED`] where there are more.
+/// How many of its tenant's jobs are ahead of one that waits in line: one more than [`MOST_COUNTED`] where there are more.
 /// `None` where it does not wait there.
 ///
 /// # Errors
@@ -167,7 +167,7 @@ pub async fn count_ahead(conn: &mut PgConnection, job: &Job) -> sqlx::Result<Opt
         ) ahead
         "#,
         job.id.0,
-        AHEAD_COUNTED,
+        MOST_COUNTED,
     )
     .fetch_one(conn)
     .await

@@ -7,13 +7,13 @@ use super::Asked;
 use crate::domain::ids::TenantId;
 
 /// How far jobs are counted.
-const COUNTED: i64 = 10_000;
+const MOST_COUNTED: i64 = 10_000;
 
 /// The metadata entry that the fewest jobs have.
 pub(super) struct Rarest {
     /// Its place among those that are asked for.
     pub(super) place: usize,
-    /// How many have it, counted up to [`COUNTED`].
+    /// How many have it, counted up to [`MOST_COUNTED`].
     pub(super) jobs: i64,
 }
 
@@ -48,7 +48,7 @@ pub(super) async fn rarest_metadata(
         asked.tenant_id.0,
         &asked.metadata_keys,
         &asked.metadata_values,
-        COUNTED,
+        MOST_COUNTED,
         asked.created_after,
     )
     .fetch_one(conn)
@@ -59,7 +59,7 @@ pub(super) async fn rarest_metadata(
     })
 }
 
-/// How many jobs have these statuses, each counted up to [`COUNTED`].
+/// How many jobs have these statuses, each counted up to [`MOST_COUNTED`].
 pub(super) async fn count_statuses(
     conn: &mut PgConnection,
     asked: &Asked,
@@ -76,13 +76,13 @@ pub(super) async fn count_statuses(
         "#,
         asked.tenant_id.0,
         statuses,
-        COUNTED,
+        MOST_COUNTED,
     )
     .fetch_one(conn)
     .await
 }
 
-/// How many jobs failed as one of these, each counted up to [`COUNTED`].
+/// How many jobs failed as one of these, each counted up to [`MOST_COUNTED`].
 pub(super) async fn count_error_types(
     conn: &mut PgConnection,
     asked: &Asked,
@@ -99,7 +99,7 @@ pub(super) async fn count_error_types(
         "#,
         asked.tenant_id.0,
         error_types,
-        COUNTED,
+        MOST_COUNTED,
     )
     .fetch_one(conn)
     .await
