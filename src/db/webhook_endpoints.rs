@@ -6,7 +6,10 @@ use chrono::{DateTime, Utc};
 use sqlx::{Connection, PgConnection};
 use uuid::Uuid;
 
-use super::{corrupt, deliveries, events};
+use super::{
+    corrupt, deliveries,
+    events::{self, EventPosition},
+};
 use crate::domain::{
     cursor::Cursor,
     delivery::DeadReason,
@@ -347,7 +350,7 @@ pub async fn test(
     conn: &mut PgConnection,
     tenant_id: TenantId,
     id: EndpointId,
-) -> sqlx::Result<Option<i64>> {
+) -> sqlx::Result<Option<EventPosition>> {
     let mut tx = conn.begin().await?;
     let enabled = sqlx::query!(
         "

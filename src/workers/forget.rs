@@ -16,7 +16,8 @@ use tokio_util::sync::CancellationToken;
 use super::{ERROR_PAUSE, sweep_interval};
 use crate::db::{
     clock::{self, Kept},
-    deliveries, events,
+    deliveries,
+    events::{self, EventPosition},
     pool::{Pool, in_time},
 };
 
@@ -43,11 +44,11 @@ pub struct Forgetter {
 impl Forgetter {
     /// Looks until told to stop. A statement that is cut off changes nothing, and another look finds the same.
     pub async fn run(self, stop: CancellationToken) {
-        let mut looked_through = 0;
+        let mut looked_through = EventPosition::default();
         let mut second_look_at = Instant::now();
         loop {
             if Instant::now() >= second_look_at {
-                looked_through = 0;
+                looked_through = EventPosition::default();
                 second_look_at = Instant::now() + SECOND_LOOK_INTERVAL;
                 let forgotten = tokio::select! {
                     () = stop.cancelled() => return,
@@ -84,7 +85,7 @@ impl Forgetter {
     }
 
     /// Deletes what is due behind a position of the log, a batch a statement.
-    async fn sweep(&self, looked_through: &mut i64) -> sqlx::Result<()> {
+    async fn sweep(&self, looked_through: &mut EventPosition) -> sqlx::Result<()> {
         // First the deliveries: they keep their events.
         loop {
             let mut conn = self.pool.acquire().await?;

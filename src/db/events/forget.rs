@@ -2,6 +2,7 @@
 
 use sqlx::PgConnection;
 
+use super::EventPosition;
 use crate::db::clock::Kept;
 
 /// What a look along the log did.
@@ -10,7 +11,7 @@ pub struct Forgotten {
     /// How many events are gone.
     pub deleted: i64,
     /// Up to which position nothing was young, and all was looked at.
-    pub looked_through: i64,
+    pub looked_through: EventPosition,
     /// Whether there may be more that is old.
     pub has_more: bool,
 }
@@ -25,7 +26,7 @@ pub struct Forgotten {
 /// Where the database does not answer.
 pub async fn forget(
     conn: &mut PgConnection,
-    after_position: i64,
+    after: EventPosition,
     kept: Kept,
     limit: i64,
 ) -> sqlx::Result<Forgotten> {
@@ -67,7 +68,7 @@ pub async fn forget(
                (SELECT max(position) FROM looked) AS last_position,
                (SELECT min(position) FROM looked WHERE is_young) AS first_young
         "#,
-        after_position,
+        after.0,
         kept.since,
         limit,
         kept.ids.first,
@@ -80,7 +81,7 @@ pub async fn forget(
         deleted: row.deleted,
         looked_through: before_first_young
             .or(row.last_position)
-            .unwrap_or(after_position),
+            .map_or(after, EventPosition),
         // They are about as old as their positions say.
         has_more: before_first_young.is_none() && row.looked == limit,
     })

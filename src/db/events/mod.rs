@@ -70,6 +70,11 @@ pub async fn insert_all(
     .map(|_| ())
 }
 
+/// Where an event stands in the log. Nobody outside is told: callers know its number, an [`EventId`](crate::domain::event::EventId).
+/// The default stands before all of them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct EventPosition(i64);
+
 /// Adds an event that is about a webhook endpoint, and gives its private position.
 ///
 /// # Errors
@@ -80,7 +85,7 @@ pub async fn insert_for_endpoint(
     endpoint_id: EndpointId,
     event: EventType,
     disabled_reason: Option<&str>,
-) -> sqlx::Result<i64> {
+) -> sqlx::Result<EventPosition> {
     sqlx::query_scalar!(
         "
         INSERT INTO events (tenant_id, endpoint_id, type, data)
@@ -94,4 +99,5 @@ pub async fn insert_for_endpoint(
     )
     .fetch_one(conn)
     .await
+    .map(EventPosition)
 }

@@ -4,6 +4,7 @@ use chrono::{DateTime, Utc};
 use sqlx::PgConnection;
 use uuid::Uuid;
 
+use super::EventPosition;
 use crate::domain::{
     event::{Event, EventFacts, EventId, EventType, Subject},
     ids::{JobId, TenantId},
@@ -58,21 +59,24 @@ pub(super) fn understood(rows: Vec<EventRow>) -> Vec<Event> {
 /// # Errors
 /// Where the database does not answer.
 pub async fn last_id(conn: &mut PgConnection) -> sqlx::Result<EventId> {
-    sqlx::query!("SELECT last_number FROM event_sequence")
+    sqlx::query_scalar!("SELECT last_number FROM event_sequence")
         .fetch_one(conn)
         .await
-        .map(|row| EventId(row.last_number))
+        .map(EventId)
 }
 
 /// The number of the event at a private position, once it has one.
 ///
 /// # Errors
 /// Where the database does not answer.
-pub async fn find_id(conn: &mut PgConnection, position: i64) -> sqlx::Result<Option<EventId>> {
-    let row = sqlx::query!("SELECT number FROM events WHERE position = $1", position)
+pub async fn find_id(
+    conn: &mut PgConnection,
+    position: EventPosition,
+) -> sqlx::Result<Option<EventId>> {
+    let number = sqlx::query_scalar!("SELECT number FROM events WHERE position = $1", position.0)
         .fetch_optional(conn)
         .await?;
-    Ok(row.and_then(|row| row.number).map(EventId))
+    Ok(number.flatten().map(EventId))
 }
 
 /// Lists the events of all tenants after one, in order, and says how far it looked.

@@ -9,8 +9,8 @@ use utoipa::ToSchema;
 
 use super::lookup::{endpoint_disabled, find};
 use crate::{
-    db,
-    domain::{event::EventId, ids::EndpointId},
+    db::{self, events::EventPosition},
+    domain::event::EventId,
     feed::{Subscription, Topic},
     http::{auth::Writer, id_path::IdPath, problem::Problem, state::AppState},
 };
@@ -74,7 +74,7 @@ pub async fn test_webhook_endpoint(
 async fn wait_for_id(
     state: &AppState,
     mut news: Subscription,
-    position: i64,
+    position: EventPosition,
 ) -> Result<Option<EventId>, Problem> {
     let deadline = Instant::now() + NUMBER_TIMEOUT;
     loop {
