@@ -161,7 +161,7 @@ async fn answer_within(longest: Duration, answered: impl Future<Output = Respons
     let detail = "The request took too long and was given up; the gateway's log has it under this request id. Repeat it in \
                   a moment. With an Idempotency-Key, a repeated create is safe.";
     Problem::new(ProblemType::DatabaseUnavailable, detail)
-        .retry_after(Duration::from_secs(5))
+        .with_retry_after(Duration::from_secs(5))
         .into_response()
 }
 

@@ -10,7 +10,7 @@ use utoipa::ToSchema;
 use super::lookup::{endpoint_disabled, find};
 use crate::{
     db::{self, events::EventPosition},
-    domain::event::EventId,
+    domain::{event::EventId, ids::EndpointId},
     feed::{Subscription, Topic},
     http::{auth::Writer, id_path::IdPath, problem::Problem, state::AppState},
 };
