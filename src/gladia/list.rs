@@ -12,7 +12,7 @@ use std::{
 
 use chrono::{DateTime, SecondsFormat, Utc};
 use futures_util::TryStreamExt;
-use serde::Deserialize;
+use serde::{Deserialize, de::IgnoredAny};
 use serde_json::{json, value::RawValue};
 use tokio_util::io::{StreamReader, SyncIoBridge};
 
@@ -49,8 +49,17 @@ pub struct ListedJob {
     pub attempt_id: Option<AttemptId>,
 }
 
+/// A part of the list.
+#[derive(Debug)]
+pub struct ListedPage {
+    /// Its jobs. Nothing promises that a page is full: what Gladia leaves out of a page after it was cut makes it short.
+    pub jobs: Vec<ListedJob>,
+    /// Whether Gladia says that another page follows. (Contract, section 1.3: `next` is null on the last page.)
+    pub has_next: bool,
+}
+
 impl GladiaClient {
-    /// Asks for one page. A page with fewer than `limit` jobs is the last one.
+    /// Asks for one page.
     ///
     /// # Errors
     /// Where Gladia does not answer with one.
@@ -59,7 +68,7 @@ impl GladiaClient {
         filter: ListFilter,
         offset: usize,
         limit: usize,
-    ) -> Result<Vec<ListedJob>, GladiaError> {
+    ) -> Result<ListedPage, GladiaError> {
         let mut url = self.url(&["v2", "pre-recorded"]);
         {
             let mut query = url.query_pairs_mut();
@@ -99,6 +108,9 @@ impl GladiaClient {
 #[derive(Deserialize)]
 struct Page {
     items: Vec<Item>,
+    /// Null becomes `None`. Whatever else stands there says that there is more.
+    #[serde(default)]
+    next: Option<IgnoredAny>,
 }
 
 /// What is read of a job; everything else is skipped as it comes. All but the id may be anything: the list has the jobs of
@@ -114,7 +126,7 @@ struct Item {
     custom_metadata: Option<Box<RawValue>>,
 }
 
-fn read_page(reader: impl Read) -> Result<Vec<ListedJob>, String> {
+fn read_page(reader: impl Read) -> Result<ListedPage, String> {
     let page = serde_json::from_reader::<_, Page>(BufReader::new(reader)).map_err(|error| {
         if error.is_io() {
             "the answer broke off".to_owned()
@@ -122,7 +134,10 @@ fn read_page(reader: impl Read) -> Result<Vec<ListedJob>, String> {
             "the answer is no list of jobs".to_owned()
         }
     })?;
-    Ok(page.items.into_iter().map(ListedJob::from).collect())
+    Ok(ListedPage {
+        jobs: page.items.into_iter().map(ListedJob::from).collect(),
+        has_next: page.next.is_some(),
+    })
 }
 
 impl From<Item> for ListedJob {
@@ -166,7 +181,7 @@ mod tests {
             {"id":"b","status":"queued","custom_metadata":null},
             {"id":"c","created_at":"yesterday","custom_metadata":{"gladia_gateway_attempt":7}}
         ]}"#;
-        let jobs = read_page(page.as_bytes()).unwrap();
+        let jobs = read_page(page.as_bytes()).unwrap().jobs;
         assert_eq!(jobs.len(), 3);
         assert!(jobs[0].ended && jobs[0].attempt_id.is_some() && jobs[0].created_at.is_some());
         assert!(!jobs[1].ended && jobs[1].attempt_id.is_none());
@@ -190,13 +205,30 @@ mod tests {
             ]}}"#,
             ours.trim_matches(['{', '}'])
         );
-        let jobs = read_page(page.as_bytes()).unwrap();
+        let jobs = read_page(page.as_bytes()).unwrap().jobs;
         let ours: Vec<&str> = jobs
             .iter()
             .filter(|job| job.attempt_id.is_some())
             .map(|job| job.gladia_id.as_str())
             .collect();
         assert_eq!((jobs.len(), ours), (8, vec!["f", "g", "h"]));
+    }
+
+    #[test]
+    fn a_page_is_the_last_only_where_no_next_one_is_named() {
+        for (next, has_next) in [
+            ("", false),
+            (r#""next":null,"#, false),
+            (
+                r#""next":"https://api.example/v2/pre-recorded?offset=10","#,
+                true,
+            ),
+            (r#""next":{"offset":[10]},"#, true),
+        ] {
+            let page = format!(r#"{{{next}"items":[]}}"#);
+            let page = read_page(page.as_bytes()).unwrap();
+            assert_eq!((page.jobs.len(), page.has_next), (0, has_next), "{next}");
+        }
     }
 
     #[test]

@@ -6,32 +6,16 @@ use crate::support::{
     TestApp,
     builder::Builder,
     eventually,
-    look_ups::{lose_creates, refuse_creates},
-    rows::{AttemptRow, success},
+    look_ups::{
+        FILTER_REFUSED, lose_creates, refuse_creates, start_unknown, start_unknown_without_list,
+    },
+    rows::success,
 };
 
 fn builder() -> Builder {
     TestApp::builder()
         .set("SETTLING_SECONDS", 1)
         .set("SEND_WINDOW_SECONDS", 1)
-}
-
-/// Starts a job whose attempt becomes unknown, and waits until whatever is sent from then on is its witness.
-async fn start_unknown(app: &TestApp, audio: &str) -> (String, AttemptRow) {
-    let id = app.acme.start(audio).await;
-    let unknown = app.wait_for_attempt(&id, "unknown").await;
-    app.wait_until_a_witness_may_be_sent(unknown.id).await;
-    (id, unknown)
-}
-
-/// The same of one that Gladia has, while its list does not answer.
-async fn start_unknown_without_list(app: &TestApp) -> (String, AttemptRow) {
-    let faults = json!([
-        { "operation": "create", "kind": "drop_after", "times": 1 },
-        { "operation": "list", "kind": "status", "status": 503 },
-    ]);
-    app.upstream.fault(&faults).await;
-    start_unknown(app, "endless.mp3").await
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -303,10 +287,6 @@ async fn a_look_that_another_attempt_is_due_for_is_not_the_second_absence() {
     app.end(&witness).await;
     app.finish().await;
 }
-
-/// Gladia's own error envelope for a filter that it does not understand.
-const FILTER_REFUSED: &str = r#"{"statusCode":400,"message":"Bad Request","timestamp":"2026-01-02T03:04:05.678Z",
-    "path":"/v2/pre-recorded","request_id":"G-1","validation_errors":["custom_metadata must be an object"]}"#;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_filter_that_is_ignored_makes_nobody_a_witness() {

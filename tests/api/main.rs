@@ -63,6 +63,7 @@ mod lines;
 mod list_filters;
 mod listing;
 mod look_up;
+mod look_up_pages;
 mod look_up_witness;
 mod metrics;
 mod migrating;

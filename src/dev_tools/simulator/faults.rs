@@ -72,6 +72,11 @@ pub(super) enum Effect {
         #[serde(skip_serializing_if = "Option::is_none")]
         job: Option<String>,
     },
+    /// The same, but the page keeps the place of what is left out, and so is short or empty though another one follows.
+    ShortPage {
+        #[serde(skip_serializing_if = "Option::is_none")]
+        job: Option<String>,
+    },
     /// The filter by metadata changes nothing where it is written this way; without a way, in both.
     IgnoreMetadata {
         #[serde(skip_serializing_if = "Option::is_none")]
@@ -84,7 +89,11 @@ impl Effect {
     fn goes_with_others(&self) -> bool {
         matches!(
             self,
-            Self::Delay { .. } | Self::Lag { .. } | Self::Omit { .. } | Self::IgnoreMetadata { .. }
+            Self::Delay { .. }
+                | Self::Lag { .. }
+                | Self::Omit { .. }
+                | Self::ShortPage { .. }
+                | Self::IgnoreMetadata { .. }
         )
     }
 }
@@ -266,6 +275,7 @@ mod tests {
             r#"{"operation": "list", "kind": "truncate"}"#,
             r#"{"operation": "callback", "kind": "omit"}"#,
             r#"{"operation": "get", "kind": "omit"}"#,
+            r#"{"operation": "get", "kind": "short_page"}"#,
             r#"{"operation": "list", "kind": "ignore_metadata", "encoding": "yaml"}"#,
         ] {
             assert!(serde_json::from_str::<Fault>(json).is_err(), "{json}");

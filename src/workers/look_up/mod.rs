@@ -112,6 +112,8 @@ enum LookError {
     HeldElsewhere,
     #[error("the list moved under the look too often")]
     Restless,
+    #[error("the list says that there is more, and does not show it")]
+    Withheld,
 }
 
 /// What the looks found, by attempt.

@@ -2,7 +2,8 @@
 //!
 //! How the filter is to be spelt is documented and not proven. Gladia may refuse it, ignore it or find nothing by it, so each
 //! answer counts only as far as it shows that the filter was applied: whoever else is let through proves that it was not. What
-//! nothing is proven of is left to a walk through the list, which does without.
+//! nothing is proven of is left to a walk through the list, which does without. So is an answer that another page follows: the filter
+//! may have been applied to the jobs of one page alone.
 
 use std::collections::HashMap;
 
@@ -28,7 +29,7 @@ const ASKED_FOR: usize = 3;
 struct Asked {
     /// That attempt's jobs.
     found: Found,
-    /// Nothing else was let through, as far as this answer shows.
+    /// Nothing else was let through and nothing more follows, as far as this answer shows.
     is_filtered: bool,
 }
 
@@ -108,6 +109,7 @@ impl LookUp {
             listed => listed?,
         };
         let (own, foreign): (Vec<_>, Vec<_>) = listed
+            .jobs
             .into_iter()
             .partition(|job| job.attempt_id == Some(id));
         let mut found = Found::new();
@@ -116,7 +118,7 @@ impl LookUp {
         }
         Ok(Asked {
             found,
-            is_filtered: foreign.is_empty(),
+            is_filtered: foreign.is_empty() && !listed.has_next,
         })
     }
 }

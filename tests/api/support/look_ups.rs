@@ -3,7 +3,14 @@
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use super::{TestApp, eventually, rows::success};
+use super::{
+    TestApp, eventually,
+    rows::{AttemptRow, success},
+};
+
+/// Gladia's own error envelope for a filter that it does not understand.
+pub const FILTER_REFUSED: &str = r#"{"statusCode":400,"message":"Bad Request","timestamp":"2026-01-02T03:04:05.678Z",
+    "path":"/v2/pre-recorded","request_id":"G-1","validation_errors":["custom_metadata must be an object"]}"#;
 
 /// The next creates are accepted, and their answers are lost.
 pub async fn lose_creates(app: &TestApp, times: u32) {
@@ -15,6 +22,24 @@ pub async fn lose_creates(app: &TestApp, times: u32) {
 pub async fn refuse_creates(app: &TestApp, times: u32) {
     let fault = json!({ "operation": "create", "kind": "status", "status": 503, "times": times });
     app.upstream.fault(&fault).await;
+}
+
+/// Starts a job whose attempt becomes unknown, and waits until whatever is sent from then on is its witness.
+pub async fn start_unknown(app: &TestApp, audio: &str) -> (String, AttemptRow) {
+    let id = app.acme.start(audio).await;
+    let unknown = app.wait_for_attempt(&id, "unknown").await;
+    app.wait_until_a_witness_may_be_sent(unknown.id).await;
+    (id, unknown)
+}
+
+/// The same of one that Gladia has, while its list does not answer.
+pub async fn start_unknown_without_list(app: &TestApp) -> (String, AttemptRow) {
+    let faults = json!([
+        { "operation": "create", "kind": "drop_after", "times": 1 },
+        { "operation": "list", "kind": "status", "status": 503 },
+    ]);
+    app.upstream.fault(&faults).await;
+    start_unknown(app, "endless.mp3").await
 }
 
 impl TestApp {

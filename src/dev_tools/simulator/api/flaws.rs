@@ -17,15 +17,16 @@ impl Flaws {
     /// Whether the job does not show in a list, though it exists.
     pub(super) fn hide(&self, job: &Job) -> bool {
         self.lag_behind(job.created_at)
-            || self.0.iter().any(|effect| match effect {
-                Effect::Omit { job: None } => true,
-                Effect::Omit { job: Some(text) } => {
-                    let metadata = job.custom_metadata.as_ref().map(Value::to_string);
-                    job.audio_url.contains(text)
-                        || metadata.is_some_and(|metadata| metadata.contains(text))
-                }
-                _ => false,
-            })
+            || self.0.iter().any(
+                |effect| matches!(effect, Effect::Omit { job: text } if is_meant(job, text.as_deref())),
+            )
+    }
+
+    /// Whether the job has its place in a page, and does not show there.
+    pub(super) fn leave_out_of_page(&self, job: &Job) -> bool {
+        self.0.iter().any(|effect| {
+            matches!(effect, Effect::ShortPage { job: text } if is_meant(job, text.as_deref()))
+        })
     }
 
     /// Whether the end of the job does not show, though it came.
@@ -50,4 +51,12 @@ impl Flaws {
                 if u64::try_from(age.num_milliseconds()).is_ok_and(|age| age < *milliseconds))
         })
     }
+}
+
+/// Whether a text is about a job. Without one, every job is meant.
+fn is_meant(job: &Job, text: Option<&str>) -> bool {
+    text.is_none_or(|text| {
+        let metadata = job.custom_metadata.as_ref().map(Value::to_string);
+        job.audio_url.contains(text) || metadata.is_some_and(|metadata| metadata.contains(text))
+    })
 }

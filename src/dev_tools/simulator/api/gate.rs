@@ -109,7 +109,10 @@ async fn pass(
             }
             Effect::Status(answer) => return Some(answer_with(&answer)),
             Effect::DropBefore => return None,
-            Effect::Lag { .. } | Effect::Omit { .. } | Effect::IgnoreMetadata { .. } => {
+            Effect::Lag { .. }
+            | Effect::Omit { .. }
+            | Effect::ShortPage { .. }
+            | Effect::IgnoreMetadata { .. } => {
                 flaws.0.push(effect);
             }
             later => after = Some(later),

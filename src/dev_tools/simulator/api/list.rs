@@ -62,7 +62,12 @@ pub(super) async fn handler(
             .filter_map(|id| store.job(*id))
             .filter(|job| !flaws.hide(job) && filter.fits(job))
             .skip(filter.offset);
-        let jobs: Vec<Job> = found.by_ref().take(filter.limit).cloned().collect();
+        let jobs: Vec<Job> = found
+            .by_ref()
+            .take(filter.limit)
+            .filter(|job| !flaws.leave_out_of_page(job))
+            .cloned()
+            .collect();
         (jobs, found.next().is_some())
     };
     let link = |offset: usize| {

@@ -48,7 +48,9 @@ impl Fields {
         let (fits, only) = match kind.as_str() {
             "status" | "status_after" | "drop_before" | "drop_after" => (!callback, "requests"),
             "lose" | "duplicate" | "truncate" | "break" => (callback, "callbacks"),
-            "omit" | "ignore_metadata" => (self.operation == Operation::List, "lists"),
+            "omit" | "short_page" | "ignore_metadata" => {
+                (self.operation == Operation::List, "lists")
+            }
             "lag" => (
                 matches!(self.operation, Operation::List | Operation::Get),
                 "lists and gets",
@@ -57,7 +59,7 @@ impl Fields {
             _ => {
                 return Err(format!(
                     "there is no fault of kind {kind}: it is status, status_after, drop_before, drop_after or delay, for \
-                     callbacks lose, duplicate, truncate, break or delay, for lists also lag, omit or ignore_metadata, \
+                     callbacks lose, duplicate, truncate, break or delay, for lists also lag, omit, short_page or ignore_metadata, \
                      and for gets also lag"
                 ));
             }
@@ -82,7 +84,11 @@ impl Fields {
                 self.milliseconds.is_some(),
                 matches!(kind, "delay" | "lag"),
             ),
-            ("job", self.job.is_some(), kind == "omit"),
+            (
+                "job",
+                self.job.is_some(),
+                matches!(kind, "omit" | "short_page"),
+            ),
             (
                 "encoding",
                 self.encoding.is_some(),
@@ -119,6 +125,9 @@ impl Fields {
                 milliseconds: self.milliseconds()?,
             },
             "omit" => Effect::Omit {
+                job: self.job.clone(),
+            },
+            "short_page" => Effect::ShortPage {
                 job: self.job.clone(),
             },
             "ignore_metadata" => Effect::IgnoreMetadata {

@@ -48,6 +48,25 @@ async fn jobs_are_left_out_by_audio_metadata_or_altogether() {
 }
 
 #[tokio::test]
+async fn a_page_keeps_the_places_of_jobs_that_it_does_not_show() {
+    let api = Api::start(slow()).await;
+    let mut created = Vec::new();
+    for number in 0..3 {
+        let url = format!("https://audio.example/{number}.wav");
+        created.push(api.create(&json!({ "audio_url": url })).await);
+    }
+    let fault = json!({"operation": "list", "kind": "short_page", "job": "/1.wav"});
+    api.set_faults(&fault).await;
+    assert_eq!(ids(&api, "?limit=2").await, [created[2].as_str()]);
+    assert_eq!(ids(&api, "?limit=2&offset=2").await, [created[0].as_str()]);
+    api.set_faults(&json!({"operation": "list", "kind": "short_page"}))
+        .await;
+    let page = api.get("/v2/pre-recorded?limit=2").await;
+    assert_eq!(page["items"], json!([]));
+    assert_eq!(page["next"], api.url("/v2/pre-recorded?offset=2&limit=2"));
+}
+
+#[tokio::test]
 async fn a_filter_by_metadata_is_ignored_in_one_encoding_or_in_both() {
     let api = Api::start(slow()).await;
     let wanted = api
