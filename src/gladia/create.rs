@@ -5,13 +5,8 @@
 //! the body was handed to the transport at all, which the body itself records, and whether a refusal stands in Gladia's
 //! own envelope.
 
-use std::time::Duration;
-
 use bytes::Bytes;
-use reqwest::{
-    Response,
-    header::{CONTENT_TYPE, RETRY_AFTER},
-};
+use reqwest::{Response, header::CONTENT_TYPE};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 use url::Url;
@@ -20,6 +15,7 @@ use super::{
     client::GladiaClient,
     error::{ErrorEnvelope, MAX_ERROR_BODY_BYTES, describe_transport, read_limited},
     guarded_body::{GuardedBody, Leave, SendDeadline},
+    retry_after::retry_after,
 };
 use crate::domain::{
     attempt::SubmitOutcome,
@@ -128,11 +124,7 @@ impl GladiaClient {
 /// What an answer proves.
 async fn read_answer(mut response: Response) -> SubmitOutcome {
     let status = response.status().as_u16();
-    let retry_after = response
-        .headers()
-        .get(RETRY_AFTER)
-        .and_then(|value| value.to_str().ok()?.trim().parse().ok())
-        .map(Duration::from_secs);
+    let retry_after = retry_after(response.headers());
     let unknown = |detail: &str| SubmitOutcome::Unknown {
         http_status: Some(status),
         detail: detail.into(),

@@ -1,10 +1,13 @@
 //! Gladia's error envelope, and what its answers mean to a caller of ours.
 
+use std::time::Duration;
+
 use bytes::{Bytes, BytesMut};
 use reqwest::Response;
 use serde::Deserialize;
 use serde_json::{Value, value::RawValue};
 
+use super::retry_after::retry_after;
 use crate::domain::{audio_url::without_queries, plain_json};
 
 /// Error bodies are small; whatever is longer is no envelope.
@@ -186,6 +189,9 @@ pub enum GladiaError {
         /// HTTP status.
         status: u16,
     },
+    /// It takes nothing for as long as it says, up to the longest pause.
+    #[error("Gladia takes nothing for {seconds} s: {0}", seconds = .1.as_secs())]
+    Busy(String, Duration),
     /// It cannot be had at the moment.
     #[error("Gladia cannot be reached or failed: {0}")]
     Unavailable(String),
@@ -203,17 +209,27 @@ impl GladiaError {
     pub fn is_retryable(&self) -> bool {
         matches!(
             self,
-            Self::Unavailable(_) | Self::Timeout | Self::KeyRefused { .. }
+            Self::Busy(..) | Self::Unavailable(_) | Self::Timeout | Self::KeyRefused { .. }
         )
     }
 
     /// Reads what a response that is no success means.
     pub(super) async fn from_response(mut response: Response) -> Self {
         let status = response.status().as_u16();
+        let retry_after = retry_after(response.headers());
         let body = read_limited(&mut response, MAX_ERROR_BODY_BYTES)
             .await
             .unwrap_or_default();
-        match ErrorEnvelope::parse(status, &body) {
+        match (Self::from_answer(status, &body), retry_after) {
+            (Self::Unavailable(message), Some(retry_after)) if matches!(status, 429 | 503) => {
+                Self::Busy(message, retry_after)
+            }
+            (error, _) => error,
+        }
+    }
+
+    fn from_answer(status: u16, body: &[u8]) -> Self {
+        match ErrorEnvelope::parse(status, body) {
             Some(_) if matches!(status, 401..=403) => Self::KeyRefused { status },
             Some(envelope) if status == 429 || status == 408 || status >= 500 => {
                 Self::Unavailable(format!("{status}: {}", envelope.describe()))

@@ -15,6 +15,7 @@ pub mod guarded_body;
 pub mod job;
 pub mod json_reader;
 pub mod list;
+mod retry_after;
 pub mod upload;
 pub mod webhook;
 pub mod webhook_secrets;

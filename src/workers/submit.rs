@@ -31,7 +31,7 @@ use crate::{
     domain::{
         attempt::SubmitOutcome,
         audio_url::without_queries,
-        backoff::{LONGEST_PAUSE, PauseReason, dispatch_pause},
+        backoff::{PauseReason, dispatch_pause},
         ids::{AttemptId, Ids},
         millis::whole_ms,
     },
@@ -360,10 +360,9 @@ impl Submitter {
                 conn.put_back();
                 return Ok(());
             }
-            SubmitOutcome::Busy { retry_after, .. } => (
-                PauseReason::GladiaBusy,
-                retry_after.unwrap_or_default().min(LONGEST_PAUSE),
-            ),
+            SubmitOutcome::Busy { retry_after, .. } => {
+                (PauseReason::GladiaBusy, retry_after.unwrap_or_default())
+            }
             SubmitOutcome::KeyRefused {
                 http_status,
                 message,

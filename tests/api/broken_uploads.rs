@@ -168,6 +168,25 @@ async fn a_gladia_that_fails_keeps_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn when_gladia_takes_files_again_is_passed_on() {
+    let app = TestApp::start().await;
+    for (status, said, told) in [
+        (429, "120", "120"),
+        (503, "1.5", "2"),
+        (503, "4000", "300"),
+        (503, "soon", "10"),
+        (500, "120", "10"),
+    ] {
+        let fault = json!({ "operation": "upload", "kind": "status", "status": status, "headers": { "retry-after": said } });
+        app.upstream.fault(&fault).await;
+        let answer = app.acme.upload(audio::short(), "a.wav", None).await;
+        answer.problem(503, "upstream-unavailable");
+        assert_eq!(answer.header("retry-after"), Some(told), "{fault}");
+    }
+    app.finish_with_nothing_kept().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_gladia_that_is_away_keeps_nothing() {
     let app = TestApp::builder().with_gladia_relay().start().await;
     app.gladia().cut().await;

@@ -72,6 +72,30 @@ async fn the_time_that_gladia_asks_for_is_waited() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn the_time_that_gladia_asks_for_may_be_a_date() {
+    let app = TestApp::start().await;
+    let fault = json!({
+        "operation": "create", "kind": "status", "status": 429, "times": 1,
+        // It counts from the answer's own date, however far that is from today.
+        "headers": { "date": "Fri, 02 Jan 2026 00:00:00 GMT", "retry-after": "Fri, 02 Jan 2026 00:02:00 GMT" },
+    });
+    app.upstream.fault(&fault).await;
+    let id = app.acme.start("a.mp3").await;
+    app.acme.wait_until_reason(&id, "gladia_busy").await;
+    let seconds = eventually("pause", async || {
+        app.scalar::<Option<f64>>(
+            "SELECT extract(epoch FROM paused_until - gateway_now())::float8 FROM dispatch",
+        )
+        .await
+    })
+    .await;
+    assert!((100.0..=120.0).contains(&seconds), "{seconds}");
+    app.set_clock_ahead("2 minutes").await;
+    app.acme.wait_until_done(&id).await;
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn of_several_times_that_gladia_asks_for_the_longest_is_waited() {
     let app = TestApp::start().await;
     // All are sent before the first is answered, and answered one after the other.

@@ -375,6 +375,12 @@ impl From<GladiaError> for Problem {
         // Gladia may repeat what it was asked.
         let told = without_queries(&error.to_string());
         tracing::warn!(error = told, "Gladia did not do what was asked");
+        let unavailable = || {
+            Self::new(
+                ProblemType::UpstreamUnavailable,
+                "Gladia cannot be reached or takes nothing at the moment. Repeat the request later.",
+            )
+        };
         match error {
             GladiaError::Refused { status: 413, .. } => {
                 Self::new(ProblemType::PayloadTooLarge, "The file is larger than Gladia accepts.")
@@ -385,11 +391,8 @@ impl From<GladiaError> for Problem {
                 "Gladia refuses the gateway's key, or its account is to be paid first. Whoever runs the gateway has to act.",
             )
             .with_retry_after(Duration::from_mins(1)),
-            GladiaError::Unavailable(_) => Self::new(
-                ProblemType::UpstreamUnavailable,
-                "Gladia cannot be reached or takes nothing at the moment. Repeat the request later.",
-            )
-            .with_retry_after(Duration::from_secs(10)),
+            GladiaError::Busy(_, retry_after) => unavailable().with_retry_after(retry_after),
+            GladiaError::Unavailable(_) => unavailable().with_retry_after(Duration::from_secs(10)),
             GladiaError::Timeout | GladiaError::Unexpected(_) => Self::new(
                 ProblemType::UpstreamFailed,
                 "Gladia did not answer as it should. Repeat the request.",
