@@ -80,7 +80,7 @@ pub enum SubmitOutcome {
         /// Gladia's message and validation errors.
         message: String,
     },
-    /// Gladia takes no more at the moment (429 in its envelope): not billed, free to repeat.
+    /// Gladia takes no more at the moment (429 in its envelope or in its words): not billed, free to repeat.
     Busy {
         /// Gladia's message.
         message: String,

@@ -15,6 +15,7 @@ use super::{
     client::GladiaClient,
     error::{ErrorEnvelope, MAX_ERROR_BODY_BYTES, describe_transport, read_limited},
     guarded_body::{GuardedBody, Leave, SendDeadline},
+    rate_limit::rate_limit_message,
     retry_after::retry_after,
 };
 use crate::domain::{
@@ -142,6 +143,13 @@ async fn read_answer(mut response: Response) -> SubmitOutcome {
         (429, Some(envelope)) => SubmitOutcome::Busy {
             message: envelope.describe(),
             retry_after,
+        },
+        (429, None) => match rate_limit_message(&body) {
+            Some(message) => SubmitOutcome::Busy {
+                message,
+                retry_after,
+            },
+            None => unknown("an answer without Gladia's error envelope"),
         },
         // A bill that is not paid is the account's, as its key is: no job is to end by it.
         (401..=403, Some(envelope)) => SubmitOutcome::KeyRefused {

@@ -100,7 +100,7 @@ impl ErrorEnvelope {
 }
 
 /// What a value says: a string itself, each item of a list, anything else as the JSON that it is.
-fn sentences(value: &RawValue) -> Vec<String> {
+pub(super) fn sentences(value: &RawValue) -> Vec<String> {
     let sentence = |value: Value| match value {
         Value::String(sentence) => sentence,
         other => other.to_string(),

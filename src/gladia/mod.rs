@@ -15,6 +15,7 @@ pub mod guarded_body;
 pub mod job;
 pub mod json_reader;
 pub mod list;
+mod rate_limit;
 mod retry_after;
 pub mod upload;
 pub mod webhook;

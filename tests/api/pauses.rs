@@ -96,6 +96,27 @@ async fn the_time_that_gladia_asks_for_may_be_a_date() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn gladias_words_for_one_job_too_many_are_known_without_its_envelope() {
+    let app = TestApp::start().await;
+    for (number, body) in [
+        "Rate limit exceeded. As a paying user, you can do less",
+        r#"{"status":429,"message":"Rate limit exceeded. As a paying user, you can do less"}"#,
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let fault = json!({ "operation": "create", "kind": "status", "status": 429, "body": body, "times": 1 });
+        app.upstream.fault(&fault).await;
+        let id = app.acme.start(&format!("{number}.mp3")).await;
+        app.acme.wait_until_done(&id).await;
+        let attempts = app.attempts(&id).await;
+        let states: Vec<&str> = attempts.iter().map(|row| row.state.as_str()).collect();
+        assert_eq!(states, ["not_sent", "done"], "{body}");
+    }
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn of_several_times_that_gladia_asks_for_the_longest_is_waited() {
     let app = TestApp::start().await;
     // All are sent before the first is answered, and answered one after the other.
