@@ -35,6 +35,7 @@ pub(in super::super) fn echo(body: &Map<String, Value>) -> Value {
         (
             "translation",
             json!({
+                "target_languages": [],
                 "model": "base",
                 "match_original_utterances": true,
                 "lipsync": true,
@@ -44,12 +45,22 @@ pub(in super::super) fn echo(body: &Map<String, Value>) -> Value {
             }),
         ),
         ("summarization", json!({"type": "general"})),
-        ("audio_to_llm", json!({"model": "openai/gpt-5.4-nano"})),
+        (
+            "audio_to_llm",
+            json!({"prompts": [], "model": "openai/gpt-5.4-nano"}),
+        ),
         ("pii_redaction", json!({"processed_text_type": "MARKER"})),
     ] {
         if params.get(flag).and_then(Value::as_bool) == Some(true) {
             fill(&mut params, &format!("{flag}_config"), &defaults);
         }
+    }
+    // Gladia's own SDK cannot read a configuration that lacks what is required of it, and no address can be made up.
+    if params
+        .get("callback_config")
+        .is_some_and(|config| config["url"].is_null())
+    {
+        params.remove("callback_config");
     }
     Value::Object(params)
 }
@@ -101,5 +112,18 @@ mod tests {
         assert_eq!(echoed["translation_config"]["informal"], true);
         assert_eq!(echoed["summarization_config"], json!({"type": "general"}));
         assert_eq!(echoed.get("subtitles_config"), None);
+    }
+
+    #[test]
+    fn no_configuration_lacks_what_the_sdk_reads_of_it() {
+        let body = json!({
+            "audio_url": "https://a.example/b", "translation": true, "callback": true,
+            "audio_to_llm": true, "audio_to_llm_config": {"prompts": null},
+        });
+        let echoed = echo(body.as_object().unwrap());
+        assert_eq!(echoed["translation_config"]["target_languages"], json!([]));
+        assert_eq!(echoed["audio_to_llm_config"]["prompts"], json!([]));
+        assert_eq!(echoed["callback"], true);
+        assert_eq!(echoed.get("callback_config"), None);
     }
 }
