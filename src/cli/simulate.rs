@@ -60,6 +60,10 @@ pub struct SimulateArgs {
     )]
     webhook_url: Option<Url>,
 
+    /// How often a callback or webhook is sent until it is answered with 2xx; the first pause is half a second and doubles
+    #[arg(long, env = "SIMULATOR_CALLBACK_ATTEMPTS", default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..), value_name = "NUMBER")]
+    callback_attempts: u32,
+
     /// The secret that signs the account's webhook, whsec_ and base64
     #[arg(
         long,
@@ -111,6 +115,7 @@ impl SimulateArgs {
             max_queued: self.max_queued,
             allow_private: self.allow_private,
             webhook,
+            callback_attempts: self.callback_attempts,
             strict_options: self.strict_options,
             zero_data_retention: self.zero_data_retention,
             seed: self.seed,
@@ -139,4 +144,28 @@ pub async fn run(args: SimulateArgs, stop: CancellationToken) -> anyhow::Result<
     }
     simulator.shutdown().await;
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Parser)]
+    struct Line {
+        #[command(flatten)]
+        args: SimulateArgs,
+    }
+
+    #[test]
+    fn callbacks_are_sent_as_often_as_is_said_and_at_least_once() {
+        let attempts = |argument: &str| {
+            let line = Line::try_parse_from(["simulate", argument]).ok()?;
+            Some(line.args.into_settings().unwrap().callback_attempts)
+        };
+        assert_eq!(attempts("--speed=1"), Some(5));
+        assert_eq!(attempts("--callback-attempts=1"), Some(1));
+        assert_eq!(attempts("--callback-attempts=0"), None);
+    }
 }

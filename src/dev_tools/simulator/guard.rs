@@ -1,4 +1,4 @@
-//! The HTTP client that fetches audio and sends callbacks, kept away from private addresses unless they are allowed.
+//! The HTTP clients that fetch audio and send callbacks and webhooks, kept away from private addresses unless they are allowed.
 
 use std::{
     net::{IpAddr, Ipv6Addr, SocketAddr},
@@ -6,7 +6,7 @@ use std::{
 };
 
 use reqwest::{
-    Client,
+    Client, ClientBuilder,
     dns::{Addrs, Name, Resolve, Resolving},
     redirect::Policy,
 };
@@ -15,18 +15,19 @@ use url::{Host, Url};
 /// What Gladia's own HTTP client calls itself.
 pub(super) const CALLBACK_USER_AGENT: &str = "axios/1.18.1";
 
-/// Builds the client. Names are checked where they are resolved, literal addresses by [`refuses`].
-pub(super) fn client(allow_private: bool) -> reqwest::Result<Client> {
-    let builder = Client::builder()
-        .no_proxy()
-        .connect_timeout(Duration::from_secs(5))
-        .timeout(Duration::from_mins(1))
-        .pool_max_idle_per_host(64);
+/// How long whoever is called may take to answer.
+const TIMEOUT: Duration = Duration::from_mins(1);
+
+/// The same of whoever gets the account's webhooks: Svix's bound.
+pub(super) const WEBHOOK_TIMEOUT: Duration = Duration::from_secs(15);
+
+/// Builds the client for audio. Names are checked where they are resolved, literal addresses by [`refuses`].
+pub(super) fn fetcher(allow_private: bool) -> reqwest::Result<Client> {
+    let builder = builder(allow_private);
     if allow_private {
         return builder.build();
     }
     builder
-        .dns_resolver(PublicOnly)
         .redirect(Policy::custom(|attempt| {
             if attempt.previous().len() > 5 || refuses(attempt.url()) {
                 attempt.error("the redirect leads to an address that is not public")
@@ -35,6 +36,24 @@ pub(super) fn client(allow_private: bool) -> reqwest::Result<Client> {
             }
         }))
         .build()
+}
+
+/// Builds the client for callbacks and webhooks. Whoever is called has to answer with 2xx, and not with another address.
+pub(super) fn sender(allow_private: bool) -> reqwest::Result<Client> {
+    builder(allow_private).redirect(Policy::none()).build()
+}
+
+fn builder(allow_private: bool) -> ClientBuilder {
+    let builder = Client::builder()
+        .no_proxy()
+        .connect_timeout(Duration::from_secs(5))
+        .timeout(TIMEOUT)
+        .pool_max_idle_per_host(64);
+    if allow_private {
+        builder
+    } else {
+        builder.dns_resolver(PublicOnly)
+    }
 }
 
 /// Whether the URL names a private address outright.

@@ -33,7 +33,10 @@ pub(super) struct State {
     pub(super) script: Script,
     pub(super) public_url: Url,
     pub(super) bucket_url: Url,
-    pub(super) http: reqwest::Client,
+    /// For audio.
+    pub(super) fetcher: reqwest::Client,
+    /// For callbacks and webhooks.
+    pub(super) sender: reqwest::Client,
     pub(super) stop: CancellationToken,
     pub(super) tasks: TaskTracker,
     store: Mutex<Store>,
@@ -134,7 +137,8 @@ impl State {
         let script = settings.script.clone().unwrap_or_default();
         Ok(Self {
             script: script.or(Script::bundled()),
-            http: guard::client(settings.allow_private)?,
+            fetcher: guard::fetcher(settings.allow_private)?,
+            sender: guard::sender(settings.allow_private)?,
             store: Mutex::new(Store::empty(&settings)),
             settings,
             public_url,

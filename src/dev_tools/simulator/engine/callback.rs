@@ -169,7 +169,7 @@ impl Letter {
             };
             let (length, body) = self.shaped(shape);
             state
-                .http
+                .sender
                 .request(method, self.target.url.clone())
                 .header(header::USER_AGENT, guard::CALLBACK_USER_AGENT)
                 .header(header::CONTENT_TYPE, "application/json")

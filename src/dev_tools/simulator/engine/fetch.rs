@@ -27,7 +27,7 @@ pub(in crate::dev_tools::simulator) async fn audio(
         return Err(download(&"the address is not public"));
     }
     let mut response = state
-        .http
+        .fetcher
         .get(url.clone())
         .header("accept", "*/*")
         .send()

@@ -36,8 +36,9 @@ async fn send(state: &State, webhook: &WebhookSettings, event: &str, id: Uuid) {
         let signature = sign(&webhook.secret, &message_id, &timestamp, &body);
         state.store().ledger.counts.webhooks_sent += 1;
         let answer = state
-            .http
+            .sender
             .post(webhook.url.clone())
+            .timeout(guard::WEBHOOK_TIMEOUT)
             .header("content-type", "application/json")
             .header("user-agent", "Svix-Webhooks/1.0")
             .header("svix-id", &message_id)

@@ -84,6 +84,32 @@ async fn a_callback_is_repeated_until_it_is_taken() {
 }
 
 #[tokio::test]
+async fn a_redirect_takes_nothing_and_is_not_followed() {
+    let mut receiver = Receiver::start().await;
+    receiver.answer(302);
+    let api = Api::start(SimulatorSettings {
+        webhook: Some(WebhookSettings {
+            url: receiver.url.replace("/hook", "/webhook").parse().unwrap(),
+            secret: "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw".to_owned(),
+        }),
+        callback_attempts: 2,
+        ..quick()
+    })
+    .await;
+    let id = api
+        .create_synthetic(&json!({"callback_url": receiver.url}))
+        .await;
+    // Two webhooks and a callback, each of them twice.
+    for _ in 0..6 {
+        assert_eq!(receiver.next().await.method, Method::POST);
+    }
+    let entry = api.after_callbacks(&id, 2).await;
+    assert_eq!(entry["callbacks"][0]["status"], 302);
+    let counts = api.ledger().await["counts"].take();
+    assert_eq!(counts["callbacks_delivered"], 0);
+}
+
+#[tokio::test]
 async fn a_configuration_without_the_flag_calls_nobody_back() {
     let api = Api::start(quick()).await;
     let receiver = Receiver::start().await;

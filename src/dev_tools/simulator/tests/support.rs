@@ -12,7 +12,8 @@ use axum::{
     Router,
     body::Bytes,
     extract::State,
-    http::{HeaderMap, Method, StatusCode},
+    http::{HeaderMap, Method, StatusCode, Uri, header::LOCATION},
+    response::IntoResponse,
 };
 use reqwest::{
     Client, RequestBuilder, Response,
@@ -239,12 +240,16 @@ impl Receiver {
     }
 }
 
+/// Where a receiver redirects to.
+const ELSEWHERE: &str = "/elsewhere";
+
 async fn receive(
     State((status, outbox)): State<Shared>,
     method: Method,
+    uri: Uri,
     headers: HeaderMap,
     body: Bytes,
-) -> StatusCode {
+) -> impl IntoResponse {
     let received = Received {
         method,
         headers,
@@ -252,7 +257,13 @@ async fn receive(
         bytes: body,
     };
     outbox.send(received).ok();
-    StatusCode::from_u16(status.load(Ordering::SeqCst)).unwrap()
+    // Where a redirect leads to, everything is taken.
+    let status = if uri.path() == ELSEWHERE {
+        StatusCode::OK
+    } else {
+        StatusCode::from_u16(status.load(Ordering::SeqCst)).unwrap()
+    };
+    (status, [(LOCATION, ELSEWHERE)])
 }
 
 /// A WAV file of 16-bit samples.
