@@ -80,9 +80,20 @@ pub fn next_try_in(tries_before: u32, jitter: f64) -> Option<Duration> {
     Some(interval.mul_f64(1.0 + jitter.clamp(0.0, 1.0) / 4.0))
 }
 
+/// How often a message is tried before the job that it is about is taken for gone. Which shows first, the message or the job, is not
+/// known; nor does one side of Gladia's that lags behind prove anything.
+const TRIES_UNTIL_GONE: u32 = 6;
+
+/// Whether a job that Gladia does not have is gone, or may show yet.
+#[must_use]
+pub fn is_gone(tries_before: u32) -> bool {
+    tries_before >= TRIES_UNTIL_GONE
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::expected::ABSENT_FOR;
 
     #[test]
     fn a_message_is_tried_for_about_two_hours() {
@@ -94,6 +105,16 @@ mod tests {
             seconds,
             [15, 30, 60, 120, 240, 480, 900, 900, 900, 900, 900]
         );
+    }
+
+    #[test]
+    fn a_job_is_gone_after_more_than_ten_minutes() {
+        let waited: Duration = (0..)
+            .take_while(|tries| !is_gone(*tries))
+            .filter_map(|tries| next_try_in(tries, 0.0))
+            .sum();
+        assert!(waited >= ABSENT_FOR, "{waited:?}");
+        assert!(next_try_in(TRIES_UNTIL_GONE, 0.0).is_some());
     }
 
     #[test]

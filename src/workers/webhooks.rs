@@ -20,7 +20,7 @@ use crate::{
     },
     domain::{
         ids::{AttemptId, Ids},
-        webhook::{WebhookEvent, WebhookOutcome, next_try_in},
+        webhook::{WebhookEvent, WebhookOutcome, is_gone, next_try_in},
     },
     gladia::{client::GladiaClient, error::GladiaError},
     journal::fetch::{Fetched, fetch},
@@ -149,7 +149,11 @@ impl WebhookHandler {
             return Ok(WebhookOutcome::GivenUp);
         }
         let (job, has_ended) = match fetch(&self.0.gladia, gladia_id, stop).await? {
-            Fetched::Gone => return Ok(WebhookOutcome::Gone),
+            Fetched::Gone if is_gone(message.tries) => return Ok(WebhookOutcome::Gone),
+            Fetched::Gone => {
+                let detail = "it does not have the job any more, or not yet";
+                return Err(GladiaError::Unexpected(detail.into()).into());
+            }
             Fetched::Running(job) => (job, false),
             Fetched::Ended(job) => (job, true),
         };
