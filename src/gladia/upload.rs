@@ -9,13 +9,14 @@ use reqwest::{
     header::CONTENT_TYPE,
     multipart::{Form, Part},
 };
-use serde::Deserialize;
-use serde_json::json;
+use serde::{Deserialize, Deserializer, de::DeserializeOwned};
+use serde_json::{Value, json, value::RawValue};
 
 use super::{
     client::GladiaClient,
     error::{GladiaError, MAX_ERROR_BODY_BYTES, read_limited},
 };
+use crate::domain::plain_json;
 
 /// What Gladia made of a file.
 #[derive(Debug, Clone, Deserialize)]
@@ -23,7 +24,7 @@ pub struct UploadedFile {
     /// Gladia's URL of it, for creates.
     pub audio_url: String,
     /// What it found.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "leniently")]
     pub audio_metadata: Option<AudioMetadata>,
 }
 
@@ -42,24 +43,55 @@ impl UploadedFile {
     }
 }
 
-/// What Gladia found in a file.
+/// What Gladia found in a file. The file is there, whatever is said of it: what cannot be read counts as not said.
 #[derive(Debug, Clone, Deserialize)]
 pub struct AudioMetadata {
     /// Its name.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "leniently")]
     pub filename: Option<String>,
     /// Bytes.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "whole_number")]
     pub size: Option<i64>,
     /// The format.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "leniently")]
     pub extension: Option<String>,
     /// Seconds.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "number")]
     pub audio_duration: Option<f64>,
     /// One or two.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "whole_number")]
     pub number_of_channels: Option<i32>,
+}
+
+/// What can be read as what it should be.
+fn leniently<'de, D: Deserializer<'de>, T: DeserializeOwned>(
+    deserializer: D,
+) -> Result<Option<T>, D::Error> {
+    let raw = Box::<RawValue>::deserialize(deserializer)?;
+    Ok(serde_json::from_str(raw.get()).ok())
+}
+
+/// A number, also one that stands in a string.
+fn number<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<f64>, D::Error> {
+    let raw = Box::<RawValue>::deserialize(deserializer)?;
+    Ok(match plain_json::from_str(raw.get()) {
+        Ok(Value::Number(number)) => number.as_f64(),
+        Ok(Value::String(text)) => text.trim().parse().ok(),
+        _ => None,
+    })
+}
+
+/// A whole number, also one that is written with a fraction of zero.
+fn whole_number<'de, D: Deserializer<'de>, T: TryFrom<i64>>(
+    deserializer: D,
+) -> Result<Option<T>, D::Error> {
+    #[expect(
+        clippy::cast_possible_truncation,
+        reason = "it has no fraction, and what is out of bounds becomes a bound"
+    )]
+    let whole = |number: f64| (number.fract() == 0.0).then_some(number as i64);
+    let number = number(deserializer)?.and_then(whole);
+    Ok(number.and_then(|number| T::try_from(number).ok()))
 }
 
 impl GladiaClient {
@@ -126,4 +158,43 @@ async fn read_answer(mut response: Response) -> Result<UploadedFile, GladiaError
         ));
     }
     Ok(file)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(metadata: &str) -> Option<AudioMetadata> {
+        let body =
+            format!(r#"{{"audio_url":"https://api.example/file/1","audio_metadata":{metadata}}}"#);
+        let file: UploadedFile = serde_json::from_str(&body).unwrap();
+        file.audio_metadata
+    }
+
+    #[test]
+    fn what_gladia_found_is_read_as_far_as_it_can_be() {
+        let metadata = read(
+            r#"{"filename":"a\ud83d.wav","size":295020.0,"extension":["wav"],"audio_duration":"9.2","number_of_channels":2}"#,
+        );
+        let metadata = metadata.unwrap();
+        assert_eq!((metadata.filename, metadata.extension), (None, None));
+        assert_eq!(
+            (metadata.size, metadata.audio_duration),
+            (Some(295_020), Some(9.2))
+        );
+        assert_eq!(metadata.number_of_channels, Some(2));
+        let metadata = read(
+            r#"{"size":1.5,"audio_duration":"long","number_of_channels":99999999999,"filename":null}"#,
+        );
+        let metadata = metadata.unwrap();
+        assert_eq!((metadata.size, metadata.audio_duration), (None, None));
+        assert_eq!(
+            (metadata.number_of_channels, metadata.filename),
+            (None, None)
+        );
+        for none in ["null", "[1]", "\"text\"", "7"] {
+            assert!(read(none).is_none(), "{none}");
+        }
+        assert!(serde_json::from_str::<UploadedFile>(r#"{"audio_url":7}"#).is_err());
+    }
 }

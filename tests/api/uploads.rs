@@ -62,6 +62,34 @@ async fn a_file_can_be_uploaded_once_and_transcribed_twice() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_file_that_gladia_has_is_taken_whatever_gladia_says_of_it() {
+    let app = TestApp::start().await;
+    let answer = json!({
+        "audio_url": "https://api.example/file/0199a1b2-0000-7000-8000-000000000000",
+        "audio_metadata": {
+            "filename": 7, "extension": null, "size": 295_020.0, "audio_duration": "9.2", "number_of_channels": [1],
+        },
+    });
+    let fault = json!({ "operation": "upload", "kind": "status_after", "status": 200, "body": answer.to_string() });
+    app.upstream.fault(&fault).await;
+    let form = Form::new().part("audio", file(audio::short()));
+    let upload = Answer::to(app.acme.form("/v1/uploads", form))
+        .await
+        .expect(201);
+    assert_eq!(upload["filename"], "a.wav");
+    assert_eq!(upload["audio_duration_seconds"], 9.2);
+    assert_eq!(upload["number_of_channels"], Value::Null);
+
+    let by_url = app
+        .acme
+        .as_gladias_client(Method::POST, "/v2/upload")
+        .json(&json!({ "audio_url": "https://audio.example/a.wav" }));
+    let upload = Answer::to(by_url).await.expect(200);
+    assert_eq!(upload["audio_metadata"]["size"], 295_020);
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn forms_that_cannot_be_used_are_refused_by_the_part() {
     let app = TestApp::start().await;
     let cases = [
