@@ -212,7 +212,8 @@ fn operation(method: &Method, path: &str) -> Option<Operation> {
     }
     let rest = path
         .strip_prefix("/v2/pre-recorded")
-        .or_else(|| path.strip_prefix("/v2/transcription"))?;
+        .or_else(|| path.strip_prefix("/v2/transcription"))
+        .filter(|rest| rest.is_empty() || rest.starts_with('/'))?;
     let parts: Vec<&str> = rest.split('/').skip(1).collect();
     match (method, parts.as_slice()) {
         (&Method::POST, [] | [""]) => Some(Operation::Create),

@@ -68,6 +68,13 @@ async fn errors_come_in_the_envelope_that_names_the_path() {
             "Cannot GET /v2/nope",
         ),
         (
+            Method::POST,
+            "/v2/pre-recordedfoo",
+            Some("simulated-key"),
+            404,
+            "Cannot POST /v2/pre-recordedfoo",
+        ),
+        (
             Method::PUT,
             known,
             Some("simulated-key"),
@@ -89,6 +96,7 @@ async fn errors_come_in_the_envelope_that_names_the_path() {
         assert_eq!(error["request_id"].as_str().unwrap().len(), 10);
         assert!(error["timestamp"].as_str().unwrap().ends_with('Z'));
     }
+    assert_eq!(api.ledger().await["counts"]["creates_received"], 0);
     let response = api.post(&json!({"audio_url": 5, "diarization": 1})).await;
     assert_eq!(response.status(), 400);
     let error = body(response).await;

@@ -83,6 +83,21 @@ async fn filters_by_status_date_and_metadata_in_both_encodings() {
 }
 
 #[tokio::test]
+async fn a_job_is_neither_before_nor_after_the_instant_at_which_it_is_shown() {
+    let api = Api::start(slow()).await;
+    // Whatever is left of a millisecond.
+    for _ in 0..5 {
+        let id = api.create_synthetic(&json!({})).await;
+        let job = api.get(&format!("/v2/pre-recorded/{id}")).await;
+        let at = job["created_at"].as_str().unwrap();
+        for query in ["?after_date=", "?before_date="] {
+            let found = ids(&api, &format!("{query}{at}")).await;
+            assert!(!found.contains(&id), "{query}{at}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn filters_that_make_no_sense_are_refused() {
     let api = Api::start(quick()).await;
     for (query, error) in [
