@@ -10,6 +10,8 @@
 
 #[path = "architecture/json.rs"]
 mod json;
+#[path = "architecture/log_fields.rs"]
+mod log_fields;
 #[path = "architecture/migrations.rs"]
 mod migrations;
 #[path = "architecture/source.rs"]

@@ -369,7 +369,7 @@ impl Submitter {
             } => {
                 tracing::error!(
                     http.status = http_status,
-                    message,
+                    gladia.message = message,
                     job.id = %job.job_id,
                     "Gladia refuses {}. Nothing is sent until it accepts a job again; jobs stay queued",
                     match *http_status {
@@ -384,7 +384,7 @@ impl Submitter {
                 http_status,
                 message,
             } => {
-                tracing::error!(http.status = http_status, message, job.id = %job.job_id,
+                tracing::error!(http.status = http_status, gladia.message = message, job.id = %job.job_id,
                     "Gladia refuses what the gateway adds to every job: see whether the host of PUBLIC_URL is a full public name, \
                      without `_` and a dot at its end. Nothing is sent until Gladia accepts a job again; jobs stay queued");
                 (PauseReason::GladiaRefusesGateway, GATEWAY_REFUSED_PAUSE)

@@ -215,7 +215,7 @@ fn is_name(token: &str) -> bool {
 }
 
 /// Names, `::`, and single characters; neither comments nor literals nor spaces.
-fn tokens(text: &str) -> Vec<String> {
+pub fn tokens(text: &str) -> Vec<String> {
     let chars: Vec<char> = text.chars().collect();
     let mut found = Vec::new();
     let mut at = 0;
