@@ -55,7 +55,9 @@ pub struct CallbackSettings {
 
     /// Whether the gateway calls its own PUBLIC_URL at start and every few minutes: `off`, `warn` or `pause`.
     ///
-    /// `warn` logs and counts a failure; `pause` also sends nothing to Gladia while callbacks could not come back.
+    /// `warn` logs a failure and shows it in gateway_public_url_reachable; `pause` also sends nothing to Gladia while callbacks
+    /// could not come back. Each process looks and pauses for itself, so that pause is in that metric and in the log of the
+    /// process alone, and not in `limits show`.
     ///
     /// Example: PUBLIC_URL_CHECK=pause
     #[arg(long, env, value_enum, default_value = "warn")]

@@ -26,6 +26,9 @@ const LONGEST_RETRY: Duration = Duration::from_secs(30);
 /// So many failures in a row are no matter of a start any more.
 const FAILURES_THAT_LAST: u32 = 4;
 
+/// After so many more it is said again: about ten minutes, as nothing else tells those who read the log alone.
+const FAILURES_UNTIL_SAID_AGAIN: u32 = 20;
+
 /// Looks at the public address.
 #[derive(Debug)]
 pub struct PublicUrlWatch {
@@ -83,19 +86,19 @@ impl PublicUrlWatch {
         self.canary.public_url().origin().ascii_serialization()
     }
 
-    /// Says that a look failed, when that is new; and again, louder, when it lasts.
+    /// Says that a look failed, when that is new; and again, louder, for as long as it lasts.
     fn tell(&self, error: &CanaryError, failures: u32) {
         let (place, consequence) = (self.place(), self.consequence());
-        match failures {
-            1 => tracing::warn!(
+        if failures == 1 {
+            tracing::warn!(
                 %error,
                 "PUBLIC_URL does not lead back to this gateway ({place}); {consequence}. Looking again soon"
-            ),
-            FAILURES_THAT_LAST => tracing::error!(
+            );
+        } else if is_said_again(failures) {
+            tracing::error!(
                 %error,
                 "PUBLIC_URL still does not lead back to this gateway ({place}); {consequence}"
-            ),
-            _ => {}
+            );
         }
     }
 
@@ -105,5 +108,23 @@ impl PublicUrlWatch {
         } else {
             "callbacks may be lost until it does"
         }
+    }
+}
+
+/// Whether a failure that lasts is worth a line after so many looks.
+fn is_said_again(failures: u32) -> bool {
+    failures
+        .checked_sub(FAILURES_THAT_LAST)
+        .is_some_and(|more| more % FAILURES_UNTIL_SAID_AGAIN == 0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_that_stays_wrong_is_said_again_and_again() {
+        let said: Vec<u32> = (1..=60).filter(|count| is_said_again(*count)).collect();
+        assert_eq!(said, [4, 24, 44]);
     }
 }

@@ -247,11 +247,20 @@ fn quoted(text: &str) -> Vec<&str> {
 async fn a_gateway_that_has_done_nothing_shows_every_counter_that_is_documented() {
     let directory = SpoolDirectory::new();
     let app = TestApp::start().await;
-    let setting = ("CALLBACK_SPOOL_DIR", directory.setting());
-    let mut process = Process::serve(&app, &[setting]);
+    let settings = [
+        ("CALLBACK_SPOOL_DIR", directory.setting()),
+        ("PUBLIC_URL_CHECK", "warn"),
+    ];
+    let mut process = Process::serve(&app, &settings);
     let base = format!("http://{}", process.address().await);
-    let text = app.acme.at(&base).with_key(None).get("/metrics").await;
-    let text = text.text();
+    // Whether it gets back to itself is shown once it has looked.
+    let text = eventually("look at the public address", async || {
+        let text = app.acme.at(&base).with_key(None).get("/metrics").await;
+        let text = text.text();
+        text.contains("\ngateway_public_url_reachable ")
+            .then_some(text)
+    })
+    .await;
     let shown = |name: &str, label: &str| {
         let mut lines = text.lines().filter(|line| {
             line.strip_prefix(name)
