@@ -41,7 +41,9 @@ pub enum Command {
     /// Show which of `CALLBACK_KEYS` are still needed: by how many unfinished attempts and since when, and by how many of the
     /// secrets that sign outgoing webhooks, which the next start of a gateway encrypts anew with its first key.
     ///
-    /// A key that is not listed can be removed. One that is must stay configured, else the gateway does not start.
+    /// One that is listed must stay configured, else the gateway does not start. Remove one a day after it is no longer listed:
+    /// attempts that were given up are not counted, but a callback that is late all the same completes its transcription for as
+    /// long as the key verifies it, and with zero data retention it is the only copy.
     Keys(DatabaseSettings),
 }
 

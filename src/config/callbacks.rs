@@ -13,9 +13,9 @@ use crate::gladia::{callback_keys::CallbackKeys, webhook_secrets::WebhookSecrets
 pub struct CallbackSettings {
     /// The secrets that sign the callback addresses given to Gladia: `name:secret`, separated by commas. Secret.
     ///
-    /// The first signs, all verify. To rotate: add a new key everywhere, put it first, and remove the old one once no
-    /// transcription is in flight that was sent with it. Each secret has at least 32 characters, for example those of
-    /// `openssl rand -hex 32`, and no comma.
+    /// The first signs, all verify. To rotate: add a new key everywhere, put it first everywhere, and remove the old one a day
+    /// after `callbacks keys` has stopped listing it, since what was given up may still call back. Each secret has at least 32
+    /// characters, for example those of `openssl rand -hex 32`, and no comma.
     ///
     /// The secrets that outgoing webhooks are signed with are encrypted with the first as well, and decrypted with all. Each
     /// start encrypts those of older keys anew with the first; a start without a key that is still needed fails, and names
