@@ -15,9 +15,10 @@ fn main() -> ExitCode {
         Ok(cli) => cli,
         Err(stop) => return cli::report_stop(&stop),
     };
+    let format = cli.log.log_format;
     match run(cli) {
         Ok(code) => code,
-        Err(error) => cli::report_failure(&error),
+        Err(error) => cli::report_failure(&error, format),
     }
 }
 

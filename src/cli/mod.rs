@@ -2,7 +2,7 @@
 //!
 //! What a command is asked for goes to stdout and nothing else does: explanations, logs and errors go to stderr. A command
 //! that fails says why in one line and exits with 1; one that cannot begin, for a missing setting or a misspelt flag, exits
-//! with 2.
+//! with 2. With `LOG_FORMAT=json` what it says is one JSON object on one line.
 
 mod attempts;
 mod callbacks;
@@ -21,6 +21,7 @@ mod local_gateway;
 mod migrate;
 mod openapi;
 pub mod output;
+mod report;
 mod serve;
 #[cfg(feature = "dev-tools")]
 mod simulate;
@@ -40,10 +41,11 @@ use tracing::Level;
 
 use crate::{
     config::{self, CheckCallbackSettings, DotenvError, Environment, LogSettings, ServeSettings},
-    db,
     shutdown::Shutdown,
     telemetry::LogFilter,
 };
+
+pub use self::report::{report_failure, report_stop};
 
 /// The exit code of a command that could not begin.
 const EXIT_USAGE: u8 = 2;
@@ -197,60 +199,6 @@ impl Cli {
     }
 }
 
-/// Says why no command begins.
-#[must_use]
-pub fn report_stop(stop: &Stop) -> ExitCode {
-    match stop {
-        Stop::CommandLine(config::Stop::CommandLine(error)) => {
-            // Whoever closed the stream does not want the text.
-            drop(error.print());
-            u8::try_from(error.exit_code()).unwrap_or(EXIT_USAGE).into()
-        }
-        Stop::CommandLine(config::Stop::Settings(error)) => {
-            eprintln!("error: {error}\n\nThe command's --help explains every setting.");
-            EXIT_USAGE.into()
-        }
-        Stop::Dotenv(error) => {
-            eprintln!("error: {error}");
-            EXIT_USAGE.into()
-        }
-    }
-}
-
-/// Says in one line why a command failed.
-#[must_use]
-pub fn report_failure(error: &anyhow::Error) -> ExitCode {
-    eprintln!("error: {}", failure_line(error));
-    ExitCode::FAILURE
-}
-
-fn failure_line(error: &anyhow::Error) -> String {
-    let mut line = String::new();
-    for cause in error.chain().map(ToString::to_string) {
-        // Many errors repeat what caused them.
-        if line.contains(&cause) {
-            continue;
-        }
-        if !line.is_empty() {
-            line.push_str(": ");
-        }
-        line.push_str(&cause);
-    }
-    let line = line.replace(['\r', '\n'], " ");
-    let lacks_tables = error
-        .chain()
-        .filter_map(|cause| cause.downcast_ref::<sqlx::Error>())
-        .filter_map(sqlx::Error::as_database_error)
-        .any(|cause| cause.code().as_deref() == Some(db::UNDEFINED_TABLE));
-    if lacks_tables {
-        format!(
-            "{line}. The database lacks this version's tables: `gladia-gateway migrate` makes them"
-        )
-    } else {
-        line
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -355,13 +303,5 @@ mod tests {
         ] {
             assert!(parse(line, &wrong).is_ok(), "{line}");
         }
-    }
-
-    #[test]
-    fn a_failure_takes_one_line() {
-        let error = anyhow::anyhow!("two\nlines")
-            .context("inner: two\nlines")
-            .context("outer");
-        assert_eq!(failure_line(&error), "outer: inner: two lines");
     }
 }

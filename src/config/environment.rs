@@ -44,7 +44,13 @@ impl Environment {
             Err(error) if error.kind() == io::ErrorKind::NotFound => HashMap::new(),
             Err(error) => return Err(DotenvError::Unreadable(error)),
         };
-        Ok(Self::new(|name| std::env::var_os(name)).then(dotenv))
+        Ok(Self::without_dotenv().then(dotenv))
+    }
+
+    /// The process's environment alone.
+    #[must_use]
+    pub fn without_dotenv() -> Self {
+        Self::new(|name| std::env::var_os(name))
     }
 
     /// These values and nothing else.

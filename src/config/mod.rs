@@ -52,7 +52,7 @@ pub use self::{
     dispatch::DispatchSettings,
     environment::{DotenvError, Environment},
     gladia::GladiaArgs,
-    logging::LogSettings,
+    logging::{LogSettings, log_format},
     problems::SettingsError,
     requests::RequestSettings,
     resolve::{Stop, parse},

@@ -58,6 +58,7 @@ mod idle_readers;
 mod key_names;
 mod large_callbacks;
 mod large_results;
+mod last_words;
 mod lifecycle;
 mod lines;
 mod list_filters;

@@ -55,3 +55,22 @@ fn log_settings_are_checked_like_the_others() {
     assert!(message.contains(told), "{message}");
     assert!(log(&wrong, &["--log-format=json"]).is_ok());
 }
+
+#[test]
+fn how_lines_look_is_known_where_the_settings_cannot_be_used() {
+    let json = Environment::from_values([("LOG_FORMAT", "json")]);
+    let text = Environment::from_values([]);
+    for (environment, line, expected) in [
+        (&json, "serve --max-in-flight 0", LogFormat::Json),
+        (&json, "serve --log-format text", LogFormat::Text),
+        (&text, "serve --log-format json --nonsense", LogFormat::Json),
+        (&text, "--log-format=json serve", LogFormat::Json),
+        (&text, "serve --log-format", LogFormat::Text),
+        (&text, "serve", LogFormat::Text),
+    ] {
+        let words: Vec<OsString> = line.split(' ').map(OsString::from).collect();
+        assert_eq!(log_format(&words, environment), expected, "{line}");
+    }
+    let wrong = Environment::from_values([("LOG_FORMAT", "xml")]);
+    assert_eq!(log_format(&[], &wrong), LogFormat::Text);
+}
