@@ -241,13 +241,17 @@ impl Gateway {
         let Some(directory) = &self.spool_dir else {
             return;
         };
-        let callbacks = spool::count_in(directory).await.unwrap_or(0);
-        if callbacks > 0 {
-            tracing::warn!(
+        match spool::count_in(directory).await {
+            Ok(0) => {}
+            Ok(callbacks) => tracing::error!(
                 callbacks,
                 "Callbacks are left in CALLBACK_SPOOL_DIR and nowhere else: {callbacks}; start a gateway with this directory \
                  again, or move its *.callback files into that of another one"
-            );
+            ),
+            Err(error) => tracing::error!(
+                %error,
+                "CALLBACK_SPOOL_DIR cannot be read: callbacks may be left in it and nowhere else"
+            ),
         }
     }
 

@@ -5,6 +5,7 @@
 //! intervals, while the others go on.
 
 use std::{
+    borrow::Cow,
     collections::HashMap,
     io,
     path::{Path, PathBuf},
@@ -134,7 +135,8 @@ impl SpoolDrain {
             Some(Ok(Ok(read))) => read,
             Some(Ok(Err(FileError::Broken(reason)))) => return set_aside(path, reason, stop).await,
             Some(Ok(Err(FileError::Disk(error)))) => {
-                tracing::error!(%error, "CALLBACK_SPOOL_DIR: cannot read a callback; trying again");
+                let name = name(path);
+                tracing::error!(%error, "CALLBACK_SPOOL_DIR: cannot read {name}; trying again");
                 return Tried::Again;
             }
             Some(Err(error)) if error.is_panic() => {
@@ -159,10 +161,10 @@ impl SpoolDrain {
             Ok(_) => {
                 let file = path.to_owned();
                 let removed = on_disk(stop, move || spool::remove(&file)).await;
-                tried(
-                    removed,
-                    "cannot remove a callback that is committed; trying again",
-                )
+                tried(removed, || {
+                    let name = name(path);
+                    format!("cannot remove {name}, whose callback is committed")
+                })
             }
             Err(error) => {
                 tracing::warn!(%error, attempt.id = %header.attempt_id, "Could not commit a callback of the spool; trying again");
@@ -188,24 +190,33 @@ fn read(path: &Path) -> Result<(SpoolHeader, Content), FileError> {
     }
 }
 
+/// The file, as whoever looks for it on the disk knows it.
+fn name(path: &Path) -> Cow<'_, str> {
+    path.file_name().unwrap_or_default().to_string_lossy()
+}
+
 async fn set_aside(path: &Path, reason: &str, stop: &CancellationToken) -> Tried {
     metrics::counter!("gateway_callbacks_spool_broken_total").increment(1);
-    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let name = name(path);
     tracing::error!(
         reason,
         "CALLBACK_SPOOL_DIR: {name} cannot be read and is set aside as {name}.broken; it is not tried again"
     );
     let file = path.to_owned();
     let renamed = on_disk(stop, move || spool::set_aside(&file)).await;
-    tried(renamed, "cannot set a file aside; trying again")
+    tried(renamed, || format!("cannot set {name} aside"))
 }
 
 /// What became of a file that was to go.
-fn tried(gone: Option<Result<io::Result<()>, JoinError>>, otherwise: &str) -> Tried {
+fn tried(
+    gone: Option<Result<io::Result<()>, JoinError>>,
+    otherwise: impl FnOnce() -> String,
+) -> Tried {
     match gone {
         Some(Ok(Ok(()))) => Tried::Done,
         Some(Ok(Err(error))) => {
-            tracing::error!(%error, "CALLBACK_SPOOL_DIR: {otherwise}");
+            let otherwise = otherwise();
+            tracing::error!(%error, "CALLBACK_SPOOL_DIR: {otherwise}; trying again");
             Tried::Again
         }
         Some(Err(_)) | None => Tried::Again,

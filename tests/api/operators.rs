@@ -262,7 +262,7 @@ async fn a_replica_that_ends_says_what_it_leaves_in_its_spool_and_another_can_ta
     let last = lines.last().unwrap();
     assert_eq!(
         (&last["level"], &last["callbacks"]),
-        (&json!("WARN"), &json!(1)),
+        (&json!("ERROR"), &json!(1)),
         "{lines:#?}"
     );
     let files = left.files("callback");

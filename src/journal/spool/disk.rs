@@ -131,12 +131,16 @@ impl Spool {
     }
 }
 
-/// How many callbacks are kept in a directory that nobody has to have open. `None` where the disk does not say.
-pub async fn count_in(directory: &Path) -> Option<usize> {
+/// How many callbacks are kept in a directory that nobody has to have open.
+///
+/// # Errors
+/// Where the disk does not say.
+pub async fn count_in(directory: &Path) -> io::Result<usize> {
     let directory = directory.to_owned();
     let counting = tokio::task::spawn_blocking(move || files_in(&directory, KEPT));
-    let files = timeout(ANSWER_TIMEOUT, counting).await.ok()?;
-    Some(files.ok()?.ok()?.len())
+    let counted = timeout(ANSWER_TIMEOUT, counting).await;
+    let files = counted.map_err(|_| io::Error::from(io::ErrorKind::TimedOut))?;
+    Ok(files.map_err(io::Error::other)??.len())
 }
 
 /// Since when the disk is waited for. `None`: the body is.
