@@ -28,7 +28,8 @@ pub fn copy(mut source: impl Read) -> io::Result<()> {
     unless_left(copied)
 }
 
-/// Prints rows under a header, with aligned columns.
+/// Prints rows under a header, with aligned columns. Control characters of a cell, which may hold what others have said, are
+/// replaced: each row is a line, and a terminal obeys none of them.
 ///
 /// # Errors
 /// As [`text`].
@@ -49,7 +50,8 @@ fn unless_left(written: io::Result<()>) -> io::Result<()> {
 
 fn render_table<const N: usize>(header: [&str; N], rows: &[[String; N]]) -> String {
     let header = header.map(str::to_owned);
-    let lines = || std::iter::once(&header).chain(rows);
+    let shown: Vec<_> = rows.iter().map(|row| row.each_ref().map(cell)).collect();
+    let lines = || std::iter::once(&header).chain(&shown);
     let mut widths = [0; N];
     for line in lines() {
         for (width, cell) in widths.iter_mut().zip(line) {
@@ -66,6 +68,11 @@ fn render_table<const N: usize>(header: [&str; N], rows: &[[String; N]]) -> Stri
         text.push('\n');
     }
     text
+}
+
+fn cell(text: &String) -> String {
+    let shown = |c: char| if c.is_control() { '\u{fffd}' } else { c };
+    text.chars().map(shown).collect()
 }
 
 #[cfg(test)]
@@ -95,5 +102,11 @@ mod tests {
         let rows = [["é", "1", ""], ["long", "22", "x"]].map(|row| row.map(str::to_owned));
         let table = render_table(["NAME", "N", "MORE"], &rows);
         assert_eq!(table, "NAME  N   MORE\né     1\nlong  22  x\n");
+    }
+    #[test]
+    fn a_cell_is_neither_two_rows_nor_a_command_to_the_terminal() {
+        let rows = [["a\nb", "\u{1b}[2J"].map(str::to_owned)];
+        let table = render_table(["NAME", "MORE"], &rows);
+        assert_eq!(table, "NAME  MORE\na\u{fffd}b   \u{fffd}[2J\n");
     }
 }

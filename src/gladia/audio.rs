@@ -48,7 +48,7 @@ impl GladiaClient {
             }
             if !status.is_redirection() {
                 if is_ours {
-                    return Err(GladiaError::from_response(response).await);
+                    return Err(GladiaError::from_response(response, &self.api_key).await);
                 }
                 let gone = matches!(status.as_u16(), 403 | 404 | 410);
                 let message = format!("the file's storage answered {}", status.as_u16());

@@ -35,6 +35,8 @@ pub struct GladiaSettings {
 #[derive(Debug, Clone)]
 pub struct GladiaClient {
     pub(super) base: Url,
+    /// Left out wherever Gladia repeats it.
+    pub(super) api_key: SecretString,
     /// For creates: every one has a connection of its own, so that none can be lost to a connection that the other side
     /// has just closed; nothing retries and nothing follows redirects.
     pub(super) create: Client,
@@ -93,6 +95,7 @@ impl GladiaClient {
         let create = create.tcp_user_timeout(settings.create_timeout);
         Ok(Self {
             base: settings.api_url.clone(),
+            api_key: settings.api_key.clone(),
             create: create.build()?,
             upload: builder().default_headers(keyed_headers.clone()).build()?,
             keyed: builder()

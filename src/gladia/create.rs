@@ -7,13 +7,14 @@
 
 use bytes::Bytes;
 use reqwest::{Response, header::CONTENT_TYPE};
+use secrecy::SecretString;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 use url::Url;
 
 use super::{
     client::GladiaClient,
-    error::{ErrorEnvelope, MAX_ERROR_BODY_BYTES, describe_transport, read_limited},
+    error::{ErrorEnvelope, describe_transport, read_said},
     guarded_body::{GuardedBody, Leave, SendDeadline},
     rate_limit::rate_limit_message,
     retry_after::retry_after,
@@ -101,7 +102,7 @@ impl GladiaClient {
             .send()
             .await;
         match sent {
-            Ok(response) => read_answer(response).await,
+            Ok(response) => read_answer(response, &self.api_key).await,
             Err(error) => {
                 let timed_out = if error.is_timeout() {
                     "timed out: "
@@ -123,14 +124,14 @@ impl GladiaClient {
 }
 
 /// What an answer proves.
-async fn read_answer(mut response: Response) -> SubmitOutcome {
+async fn read_answer(mut response: Response, key: &SecretString) -> SubmitOutcome {
     let status = response.status().as_u16();
     let retry_after = retry_after(response.headers());
     let unknown = |detail: &str| SubmitOutcome::Unknown {
         http_status: Some(status),
         detail: detail.into(),
     };
-    let Some(body) = read_limited(&mut response, MAX_ERROR_BODY_BYTES).await else {
+    let Some(body) = read_said(&mut response, key).await else {
         return unknown("the answer broke off or was too long");
     };
     if response.status().is_success() {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::{
     client::GladiaClient,
-    error::{ErrorEnvelope, GladiaError, MAX_ERROR_BODY_BYTES, read_limited},
+    error::{ErrorEnvelope, GladiaError, read_said},
 };
 
 /// How long one may take in all. Whoever claimed the deletion is back before it is due again.
@@ -44,7 +44,7 @@ impl GladiaClient {
             return Deletion::Deleted;
         }
         let (status, is_client_error) = (status.as_u16(), status.is_client_error());
-        let body = read_limited(&mut response, MAX_ERROR_BODY_BYTES)
+        let body = read_said(&mut response, &self.api_key)
             .await
             .unwrap_or_default();
         // A proxy's 404 says nothing of what Gladia has.

@@ -4,11 +4,12 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use reqwest::Response;
+use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 use serde_json::{Value, value::RawValue};
 
-use super::retry_after::retry_after;
-use crate::domain::{audio_url::without_queries, plain_json};
+use super::{retry_after::retry_after, said::{storable, tellable, without_key}};
+use crate::domain::plain_json;
 
 /// Error bodies are small; whatever is longer is no envelope.
 pub(super) const MAX_ERROR_BODY_BYTES: usize = 256 * 1024;
@@ -113,53 +114,6 @@ pub(super) fn sentences(value: &RawValue) -> Vec<String> {
     }
 }
 
-/// How much of what Gladia says is looked at: several times what is kept.
-const MOST_READ_BYTES: usize = 64 * 1024;
-
-/// What callback addresses have before the attempt and its token, as it stands and escaped.
-const BEFORE_TOKENS: [&str; 4] = [
-    "/callbacks/gladia/",
-    "%2Fcallbacks%2Fgladia%2F",
-    "%2fcallbacks%2fgladia%2f",
-    ESCAPED_IN_JSON,
-];
-
-/// The same where slashes are escaped as JSON allows it.
-const ESCAPED_IN_JSON: &str = r"\/callbacks\/gladia\/";
-
-/// What Gladia says, as it may be stored, shown and logged. It may repeat what it was sent, and the address of a callback is a
-/// credential as a whole ([`super::callback_keys`]), while the query of an audio's often has a signature. So both are left out.
-#[must_use]
-pub fn tellable(text: &str) -> String {
-    // What is far behind is not shown, so whoever makes Gladia say much costs little.
-    let mut told = without_queries(&text[..text.floor_char_boundary(MOST_READ_BYTES)]);
-    for before in BEFORE_TOKENS {
-        let mut from = 0;
-        while let Some(found) = told[from..].find(before) {
-            let begin = from + found + before.len();
-            let is_of_token = |c: char| {
-                c.is_ascii_alphanumeric()
-                    || matches!(c, '-' | '_' | '.' | '/' | '%')
-                    || (c == '\\' && before == ESCAPED_IN_JSON)
-            };
-            let token = &told[begin..];
-            let end = begin + token.find(|c| !is_of_token(c)).unwrap_or(token.len());
-            told.replace_range(begin..end, "…");
-            from = begin;
-        }
-    }
-    storable(&told)
-}
-
-/// Text that Postgres can store, of a bounded length.
-#[must_use]
-pub fn storable(text: &str) -> String {
-    text.chars()
-        .map(|c| if c == '\0' { '\u{fffd}' } else { c })
-        .take(4000)
-        .collect()
-}
-
 /// Reads a body up to a limit. `None` where it is longer or breaks off.
 pub(super) async fn read_limited(response: &mut Response, limit: usize) -> Option<Bytes> {
     let mut body = BytesMut::new();
@@ -170,6 +124,13 @@ pub(super) async fn read_limited(response: &mut Response, limit: usize) -> Optio
             Ok(None) => return Some(body.freeze()),
         }
     }
+}
+
+/// Reads the body of an answer that may say why something was refused, up to a limit. Our key is left out where it is repeated:
+/// what is said of a request gets to its caller. `None` where it is longer or breaks off.
+pub(super) async fn read_said(response: &mut Response, key: &SecretString) -> Option<Bytes> {
+    let body = read_limited(response, MAX_ERROR_BODY_BYTES).await?;
+    Some(without_key(body, key.expose_secret()))
 }
 
 /// Why a call other than create failed.
@@ -214,12 +175,10 @@ impl GladiaError {
     }
 
     /// Reads what a response that is no success means.
-    pub(super) async fn from_response(mut response: Response) -> Self {
+    pub(super) async fn from_response(mut response: Response, key: &SecretString) -> Self {
         let status = response.status().as_u16();
         let retry_after = retry_after(response.headers());
-        let body = read_limited(&mut response, MAX_ERROR_BODY_BYTES)
-            .await
-            .unwrap_or_default();
+        let body = read_said(&mut response, key).await.unwrap_or_default();
         match (Self::from_answer(status, &body), retry_after) {
             (Self::Unavailable(message), Some(retry_after)) if matches!(status, 429 | 503) => {
                 Self::Busy(message, retry_after)
@@ -352,42 +311,6 @@ mod tests {
                 Some(expected),
                 "{body:.200}"
             );
-        }
-    }
-
-    #[test]
-    fn what_opens_anything_is_not_told() {
-        for (said, told) in [
-            (
-                "callback_config.url https://gateway.example/base/callbacks/gladia/0199-a/2026-01.AbC_-9 must be reachable",
-                "callback_config.url https://gateway.example/base/callbacks/gladia/… must be reachable",
-            ),
-            (
-                r#"{"url":"http://h/callbacks/gladia/a/k.b","or":"http://h/callbacks/gladia/c/k.d"}"#,
-                r#"{"url":"http://h/callbacks/gladia/…","or":"http://h/callbacks/gladia/…"}"#,
-            ),
-            (
-                "to=https%3A%2F%2Fh%2Fcallbacks%2Fgladia%2Fa%2Fk.b&x",
-                "to=https%3A%2F%2Fh%2Fcallbacks%2Fgladia%2F…&x",
-            ),
-            (
-                "to=https%3a%2f%2fh%2fcallbacks%2fgladia%2fa%2fk.b&x",
-                "to=https%3a%2f%2fh%2fcallbacks%2fgladia%2f…&x",
-            ),
-            (
-                r#"{"url":"http:\/\/h\/callbacks\/gladia\/a\/k.b"}"#,
-                r#"{"url":"http:\/\/h\/callbacks\/gladia\/…"}"#,
-            ),
-            (
-                "Cannot fetch https://a.example/x.mp3?sig=secret.",
-                "Cannot fetch https://a.example/x.mp3?",
-            ),
-            (
-                "Cannot POST /v2/pre-recorded",
-                "Cannot POST /v2/pre-recorded",
-            ),
-        ] {
-            assert_eq!(tellable(said), told);
         }
     }
 

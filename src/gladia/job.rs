@@ -27,7 +27,7 @@ impl GladiaClient {
         if response.status().is_success() {
             return Ok(Some(response));
         }
-        match GladiaError::from_response(response).await {
+        match GladiaError::from_response(response, &self.api_key).await {
             GladiaError::Refused { status: 404, .. } => Ok(None),
             error => Err(error),
         }

@@ -94,7 +94,7 @@ impl GladiaClient {
             .await
             .map_err(|error| GladiaError::from_transport(&error))?;
         if !response.status().is_success() {
-            return Err(GladiaError::from_response(response).await);
+            return Err(GladiaError::from_response(response, &self.api_key).await);
         }
         let stream = response.bytes_stream().map_err(std::io::Error::other);
         let reader = SyncIoBridge::new(StreamReader::new(stream));

@@ -17,6 +17,7 @@ pub mod json_reader;
 pub mod list;
 mod rate_limit;
 mod retry_after;
+pub mod said;
 pub mod upload;
 pub mod webhook;
 pub mod webhook_secrets;

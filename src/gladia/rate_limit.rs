@@ -6,7 +6,7 @@
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::error::{sentences, tellable};
+use super::{error::sentences, said::tellable};
 
 /// How the message begins.
 const BEGINNING: &str = "Rate limit exceeded";

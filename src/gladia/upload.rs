@@ -9,6 +9,7 @@ use reqwest::{
     header::CONTENT_TYPE,
     multipart::{Form, Part},
 };
+use secrecy::SecretString;
 use serde::{Deserialize, Deserializer, de::DeserializeOwned};
 use serde_json::{Value, json, value::RawValue};
 
@@ -121,7 +122,7 @@ impl GladiaClient {
             .send()
             .await
             .map_err(|error| GladiaError::from_transport(&error))?;
-        read_answer(response).await
+        read_answer(response, &self.api_key).await
     }
 
     /// Has Gladia fetch a file.
@@ -138,13 +139,16 @@ impl GladiaClient {
             .send()
             .await
             .map_err(|error| GladiaError::from_transport(&error))?;
-        read_answer(response).await
+        read_answer(response, &self.api_key).await
     }
 }
 
-async fn read_answer(mut response: Response) -> Result<UploadedFile, GladiaError> {
+async fn read_answer(
+    mut response: Response,
+    key: &SecretString,
+) -> Result<UploadedFile, GladiaError> {
     if !response.status().is_success() {
-        return Err(GladiaError::from_response(response).await);
+        return Err(GladiaError::from_response(response, key).await);
     }
     let body = read_limited(&mut response, MAX_ERROR_BODY_BYTES)
         .await

@@ -3,7 +3,7 @@
 
 use serde_json::{Value, json};
 
-use crate::support::{TestApp, audio, eventually};
+use crate::support::{TestApp, audio, eventually, upstream::GLADIA_KEY};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_refused_key_pauses_dispatch_and_keeps_the_queue() {
@@ -221,5 +221,19 @@ async fn whatever_else_is_wrong_with_a_job_ends_it() {
     let id = app.acme.start("a.mp3").await;
     let job = app.acme.wait_until(&id, "error").await;
     assert_eq!(job["error"]["type"], "gladia_refused");
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_gladia_repeats_of_our_key_gets_to_no_caller() {
+    let app = TestApp::start().await;
+    let errors = json!([format!("model may not be used by\n{GLADIA_KEY}")]);
+    let fault = json!({ "operation": "create", "kind": "status", "status": 400, "body": invalid(&errors),
+        "headers": { "content-type": "application/json" } });
+    app.upstream.fault(&fault).await;
+    let id = app.acme.start("a.mp3").await;
+    let job = app.acme.wait_until(&id, "error").await;
+    let told = job["error"]["message"].as_str().unwrap();
+    assert!(told.contains("model may not be used by …"), "{told}");
     app.finish().await;
 }

@@ -19,8 +19,8 @@ use serde_json::value::RawValue;
 use self::payload::Payload;
 use super::{
     create::is_plausible_id,
-    error::tellable,
     json_reader::{JsonError, JsonReader, Kind, Raw},
+    said::tellable,
 };
 use crate::domain::{
     completion::{Completion, Ending},

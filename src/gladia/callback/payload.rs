@@ -9,8 +9,8 @@ use crate::{
         options::pointer_to,
     },
     gladia::{
-        error::tellable,
         json_reader::{JsonError, JsonReader, Kind, Raw},
+        said::tellable,
     },
 };
 
