@@ -6,7 +6,7 @@ use clap::{ArgAction, Args};
 use secrecy::SecretString;
 use url::Url;
 
-use super::values::{gladia_url, header_secret};
+use super::values::{gladia_key, gladia_url};
 use crate::gladia::client::GladiaSettings;
 
 /// How Gladia is asked.
@@ -15,8 +15,8 @@ use crate::gladia::client::GladiaSettings;
 pub struct AskGladiaSettings {
     /// The key of the Gladia account that transcribes. Secret.
     ///
-    /// Example: GLADIA_API_KEY=12345678-90ab-cdef-1234-567890abcdef
-    #[arg(long, env, hide_env_values = true, value_parser = header_secret)]
+    /// Example: GLADIA_API_KEY=12345678-90ab-…
+    #[arg(long, env, hide_env_values = true, value_parser = gladia_key)]
     pub gladia_api_key: Option<SecretString>,
 
     /// The base address of Gladia's API, or of the simulator.

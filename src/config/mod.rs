@@ -60,7 +60,7 @@ pub use self::{
     settling::{ResendUnknown, SettlingSettings},
     spans::SpanSettings,
     streams::StreamSettings,
-    values::{DatabaseUrl, base_url, cap, header_secret},
+    values::{DatabaseUrl, base_url, cap, gladia_key},
     webhooks::WebhookSettings,
 };
 

@@ -112,7 +112,7 @@ pub(super) fn gladia_url(text: &str) -> Result<Url, String> {
 ///
 /// # Errors
 /// What is wrong with it.
-pub fn header_secret(text: &str) -> Result<SecretString, &'static str> {
+fn header_secret(text: &str) -> Result<SecretString, &'static str> {
     if !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_graphic()) {
         Ok(text.into())
     } else {
@@ -122,10 +122,11 @@ pub fn header_secret(text: &str) -> Result<SecretString, &'static str> {
 
 /// What was ever published as an example of a secret, by this project or by those whose form it has: whoever knows the one knows
 /// the other.
-const PUBLISHED: [&str; 3] = [
+const PUBLISHED: [&str; 4] = [
     "0f1e2d3c4b5a69788796a5b4c3d2e1f0",
     "5d41402abc4b2a76b9719d911017c592",
     "MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw",
+    "12345678-90ab-cdef-1234-567890abcdef",
 ];
 
 /// A secret that is not one of the published examples. `source` says where one's own comes from.
@@ -136,13 +137,27 @@ where
     T: FromStr<Err: Display>,
 {
     move |text| {
-        if PUBLISHED.iter().any(|published| text.contains(published)) {
-            return Err(format!(
-                "must not hold a secret that is published as an example, as it does: {source}"
-            ));
-        }
+        refuse_published(text, source)?;
         text.parse().map_err(|error: T::Err| error.to_string())
     }
+}
+
+/// The key of a Gladia account, which is not the example of one either.
+///
+/// # Errors
+/// What is wrong with it.
+pub fn gladia_key(text: &str) -> Result<SecretString, String> {
+    refuse_published(text, "Gladia's dashboard shows the right one")?;
+    Ok(header_secret(text)?)
+}
+
+fn refuse_published(text: &str, source: &str) -> Result<(), String> {
+    if PUBLISHED.iter().any(|published| text.contains(published)) {
+        return Err(format!(
+            "must not hold a secret that is published as an example, as it does: {source}"
+        ));
+    }
+    Ok(())
 }
 
 /// Where random secrets come from.

@@ -26,7 +26,7 @@ use super::{
     output,
 };
 use crate::{
-    config::{DatabaseUrl, base_url, header_secret},
+    config::{DatabaseUrl, base_url, gladia_key},
     db,
     dev_tools::postgres::{EmbeddedPostgres, Options},
     shutdown::Shutdown,
@@ -67,13 +67,13 @@ pub struct DemoArgs {
     ///
     /// Gladia cannot call back to this machine, so it is asked for results, as with COMPLETION=poll.
     ///
-    /// Example: GLADIA_API_KEY=12345678-90ab-cdef-1234-567890abcdef
+    /// Example: GLADIA_API_KEY=12345678-90ab-…
     #[arg(
         long,
         env = "GLADIA_API_KEY",
         hide_env_values = true,
         value_name = "KEY",
-        value_parser = header_secret
+        value_parser = gladia_key
     )]
     gladia_api_key: Option<SecretString>,
 

@@ -3,7 +3,8 @@
 use super::*;
 
 /// What an example of it says how to make, and is no secret itself.
-pub(super) const SECRETS: [(&str, &str); 3] = [
+pub(super) const SECRETS: [(&str, &str); 4] = [
+    ("GLADIA_API_KEY", "gladia-key"),
     ("CALLBACK_KEYS", KEYS),
     ("BOOTSTRAP_API_KEY", "0123456789abcdef01234567"),
     ("GLADIA_WEBHOOK_SECRETS", "whsec_MDEyMzQ1Njc4OWFiY2RlZg=="),
@@ -25,6 +26,11 @@ fn a_secret_that_was_published_as_an_example_is_refused() {
         (
             "GLADIA_WEBHOOK_SECRETS",
             format!("whsec_AAAA,{webhooks}"),
+            "Gladia's dashboard shows the right one",
+        ),
+        (
+            "GLADIA_API_KEY",
+            "12345678-90ab-cdef-1234-567890abcdef".to_owned(),
             "Gladia's dashboard shows the right one",
         ),
     ] {
