@@ -146,7 +146,11 @@ impl Cli {
         environment: &Environment,
     ) -> Result<Self, Stop> {
         let matches = config::parse(Self::command(), args, environment)?;
-        Ok(Self::from_arg_matches(&matches).map_err(config::Stop::from)?)
+        let cli = Self::from_arg_matches(&matches).map_err(config::Stop::from)?;
+        if let Command::Serve(settings) = &cli.command {
+            settings.check().map_err(config::Stop::from)?;
+        }
+        Ok(cli)
     }
 
     /// What is logged, unless it was said: some show progress or the output of others, which log lines
@@ -288,6 +292,49 @@ mod tests {
             stop.contains("DATABASE_URL (or --database-url) is missing"),
             "{stop}"
         );
+    }
+
+    #[test]
+    fn settings_that_exclude_each_other_are_told_along_with_what_is_wrong_by_itself() {
+        let serve = |others: &[(&str, &str)]| {
+            let all = [
+                ("DATABASE_URL", "postgres://db/gateway"),
+                ("GLADIA_API_KEY", "gladia-key"),
+                ("PUBLIC_URL", "https://gateway.example.com"),
+                ("CALLBACK_KEYS", "k1:0123456789abcdef0123456789abcdef"),
+                ("GLADIA_ZERO_DATA_RETENTION", "true"),
+            ];
+            match parse("gladia-gateway serve", &[&all, others].concat()) {
+                Err(Stop::CommandLine(config::Stop::Settings(error))) => error.to_string(),
+                other => panic!("{other:?}"),
+            }
+        };
+        let without_spool = "GLADIA_ZERO_DATA_RETENTION is set without CALLBACK_SPOOL_DIR";
+        let stop = serve(&[]);
+        assert!(
+            stop.starts_with("a setting is") && stop.contains(without_spool),
+            "{stop}"
+        );
+        for wrong in [("MAX_IN_FLIGHT", "0"), ("LOG_FORMAT", "xml")] {
+            let stop = serve(&[wrong]);
+            let told = stop.contains(wrong.0) && stop.contains(without_spool);
+            assert!(stop.starts_with("2 settings") && told, "{stop}");
+        }
+        // What is wrong by itself contradicts nothing.
+        for unknown in [
+            ("CALLBACK_SPOOL_DIR_FILE", "/nowhere/at/all"),
+            ("GLADIA_ZERO_DATA_RETENTION", "perhaps"),
+        ] {
+            let stop = serve(&[unknown]);
+            assert!(stop.starts_with("a setting is"), "{stop}");
+        }
+        let stop = serve(&[
+            ("CALLBACK_SPOOL_DIR", "/spool"),
+            ("COMPLETION", "poll"),
+            ("VERIFY_CALLBACKS", "fetch"),
+            ("MAX_STREAMS", "0"),
+        ]);
+        assert!(stop.starts_with("3 settings"), "{stop}");
     }
 
     #[test]

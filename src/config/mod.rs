@@ -15,6 +15,7 @@ mod ask_gladia;
 mod callbacks;
 mod check_callback;
 mod completion;
+mod contradictions;
 mod database;
 mod dispatch;
 mod environment;
@@ -41,6 +42,7 @@ use url::Url;
 
 use crate::domain::host_doubt::doubt_of_host;
 
+use self::contradictions::Known;
 pub use self::{
     access::AccessSettings,
     addresses::AddressSettings,
@@ -161,32 +163,7 @@ impl ServeSettings {
     /// # Errors
     /// Where two of them contradict each other.
     pub fn check(&self) -> Result<(), SettingsError> {
-        let mut problems = Vec::new();
-        if self.gladia.gladia_zero_data_retention && self.callbacks.callback_spool_dir.is_none() {
-            problems.push(
-                "GLADIA_ZERO_DATA_RETENTION is set without CALLBACK_SPOOL_DIR: Gladia keeps no result, so one that arrives \
-                 while Postgres is away must be kept on disk. Set CALLBACK_SPOOL_DIR, too."
-                    .to_owned(),
-            );
-        }
-        if self.gladia.gladia_zero_data_retention
-            && self.completion.completion == CompletionMode::Poll
-        {
-            problems.push(
-                "COMPLETION=poll asks Gladia for results, which it does not keep with GLADIA_ZERO_DATA_RETENTION. Set \
-                 COMPLETION=callback and PUBLIC_URL."
-                    .to_owned(),
-            );
-        }
-        if self.gladia.gladia_zero_data_retention
-            && self.callbacks.verify_callbacks == VerifyCallbacks::Fetch
-        {
-            problems.push(
-                "VERIFY_CALLBACKS=fetch asks Gladia for results, which it does not keep with GLADIA_ZERO_DATA_RETENTION. Set \
-                 VERIFY_CALLBACKS=address."
-                    .to_owned(),
-            );
-        }
+        let problems = Known::of(self).contradictions();
         SettingsError::of(problems.into_iter()).map_or(Ok(()), Err)
     }
 }

@@ -23,6 +23,12 @@ impl SettingsError {
         let problems: Vec<String> = problems.collect();
         (!problems.is_empty()).then_some(Self(problems))
     }
+
+    /// The same, and what else is to be told at once.
+    pub(super) fn and(mut self, others: Vec<String>) -> Self {
+        self.0.extend(others);
+        self
+    }
 }
 
 impl Error for SettingsError {}

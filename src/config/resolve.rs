@@ -12,6 +12,7 @@ use std::{
 use clap::{Arg, ArgMatches, Command, builder::Resettable, parser::ValueSource};
 
 use super::{
+    contradictions::Known,
     environment::Environment,
     needs,
     problems::{self, Setting, SettingsError},
@@ -50,15 +51,21 @@ where
         .clone()
         .ignore_errors(true)
         .try_get_matches_from(&args);
+    let mut contradictions = Vec::new();
     if let Ok(seen) = seen {
         needs::relax(&mut command, &seen, &settings);
+        contradictions = Known::of_seen(&seen, &settings).contradictions();
     }
+    // Those of settings that are all right by themselves are left to whoever has them.
     match command.try_get_matches_from(args) {
         Ok(matches) => match wrong_globals(&settings, &matches) {
             None => Ok(matches),
-            Some(error) => Err(error.into()),
+            Some(error) => Err(error.and(contradictions).into()),
         },
-        Err(error) => Err(problems::explain(error, &settings)),
+        Err(error) => Err(match problems::explain(error, &settings) {
+            Stop::Settings(error) => error.and(contradictions).into(),
+            stop @ Stop::CommandLine(_) => stop,
+        }),
     }
 }
 

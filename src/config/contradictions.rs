@@ -1,0 +1,84 @@
+//! Settings that exclude each other, which the type of one cannot say.
+
+use std::path::PathBuf;
+
+use clap::ArgMatches;
+
+use super::{
+    ServeSettings, callbacks::VerifyCallbacks, completion::CompletionMode, resolve::Settings,
+};
+
+/// What the rules are about. What is not known, since it is wrong by itself, contradicts nothing.
+#[derive(Debug, Default)]
+pub(super) struct Known {
+    keeps_nothing: bool,
+    lacks_spool: bool,
+    polls: bool,
+    fetches: bool,
+}
+
+impl Known {
+    pub(super) fn of(settings: &ServeSettings) -> Self {
+        Self {
+            keeps_nothing: settings.gladia.gladia_zero_data_retention,
+            lacks_spool: settings.callbacks.callback_spool_dir.is_none(),
+            polls: settings.completion.completion == CompletionMode::Poll,
+            fetches: settings.callbacks.verify_callbacks == VerifyCallbacks::Fetch,
+        }
+    }
+
+    /// The same where others are missing or wrong. `seen`: what the command line and the environment give.
+    pub(super) fn of_seen(seen: &ArgMatches, settings: &Settings) -> Self {
+        if let Some((_, seen)) = seen.subcommand() {
+            return Self::of_seen(seen, settings);
+        }
+        let is_wrong = |flag: &str| settings.get(flag).is_some_and(|it| it.problem.is_some());
+        let found = |flag, is: bool| is && !is_wrong(flag);
+        let keeps = seen.try_get_one::<bool>("gladia_zero_data_retention");
+        // No other command has one, and none of them lacks it.
+        let spool = seen.try_get_one::<PathBuf>("callback_spool_dir");
+        let completion = seen.try_get_one::<CompletionMode>("completion");
+        let proof = seen.try_get_one::<VerifyCallbacks>("verify_callbacks");
+        Self {
+            keeps_nothing: found(
+                "--gladia-zero-data-retention",
+                matches!(keeps, Ok(Some(true))),
+            ),
+            lacks_spool: found("--callback-spool-dir", matches!(spool, Ok(None))),
+            polls: found(
+                "--completion",
+                matches!(completion, Ok(Some(CompletionMode::Poll))),
+            ),
+            fetches: found(
+                "--verify-callbacks",
+                matches!(proof, Ok(Some(VerifyCallbacks::Fetch))),
+            ),
+        }
+    }
+
+    /// What is to be told of them.
+    pub(super) fn contradictions(&self) -> Vec<String> {
+        let rules = [
+            (
+                self.lacks_spool,
+                "GLADIA_ZERO_DATA_RETENTION is set without CALLBACK_SPOOL_DIR: Gladia keeps no result, so one that arrives \
+                 while Postgres is away must be kept on disk. Set CALLBACK_SPOOL_DIR, too.",
+            ),
+            (
+                self.polls,
+                "COMPLETION=poll asks Gladia for results, which it does not keep with GLADIA_ZERO_DATA_RETENTION. Set \
+                 COMPLETION=callback and PUBLIC_URL.",
+            ),
+            (
+                self.fetches,
+                "VERIFY_CALLBACKS=fetch asks Gladia for results, which it does not keep with GLADIA_ZERO_DATA_RETENTION. Set \
+                 VERIFY_CALLBACKS=address.",
+            ),
+        ];
+        rules
+            .into_iter()
+            .filter(|(is_broken, _)| self.keeps_nothing && *is_broken)
+            .map(|(_, problem)| problem.to_owned())
+            .collect()
+    }
+}
