@@ -1,8 +1,11 @@
 //! `keys`: the API keys of callers.
 
-use std::process::ExitCode;
+use std::{
+    io::{Write, stderr},
+    process::ExitCode,
+};
 
-use anyhow::{Context, bail};
+use anyhow::{Context, bail, ensure};
 use chrono::{DateTime, SecondsFormat, Utc};
 use clap::{
     Args, Subcommand,
@@ -97,6 +100,10 @@ pub async fn run(command: Command) -> anyhow::Result<ExitCode> {
 }
 
 async fn create(args: CreateArgs) -> anyhow::Result<()> {
+    ensure!(
+        !output::leads_nowhere(),
+        "nobody could read the key: stdout is closed or leads to /dev/null. No key was made"
+    );
     let mut random = [0; 32];
     SysRng
         .try_fill_bytes(&mut random)
@@ -119,13 +126,16 @@ async fn create(args: CreateArgs) -> anyhow::Result<()> {
     }
     tx.commit().await?;
 
-    eprintln!(
+    // Whoever closed stderr wants the key alone.
+    let _ = writeln!(
+        stderr(),
         "Made key {id} of tenant `{}` with scope `{}`. It is shown this once:",
         args.tenant.as_str(),
         args.scope
     );
-    output::line(key.expose())?;
-    Ok(())
+    output::only_line(key.expose()).with_context(|| {
+        format!("key {id} was made and could not be printed, so nobody has it: `keys revoke {id}` ends it")
+    })
 }
 
 async fn list(database: &DatabaseSettings) -> anyhow::Result<()> {

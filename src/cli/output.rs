@@ -1,6 +1,13 @@
 //! What commands print on stdout. A reader that has seen enough (`| head`) is no error.
 
-use std::io::{self, ErrorKind, Read, Write};
+use std::{
+    fs::{self, File},
+    io::{self, ErrorKind, Read, Write},
+    os::{
+        fd::AsFd,
+        unix::fs::{FileTypeExt, MetadataExt},
+    },
+};
 
 /// Prints a text as it is.
 ///
@@ -16,6 +23,26 @@ pub fn text(text: &str) -> io::Result<()> {
 /// As [`text`].
 pub fn line(line: &str) -> io::Result<()> {
     text(&format!("{line}\n"))
+}
+
+/// Prints a line that cannot be had again.
+///
+/// # Errors
+/// Where nobody has it, be it that its reader left.
+pub fn only_line(line: &str) -> io::Result<()> {
+    write_all(&mut io::stdout().lock(), &format!("{line}\n"))
+}
+
+/// Whether whatever is printed is lost. Where stdout was closed when the process began, the runtime has opened `/dev/null` in its
+/// place.
+#[must_use]
+pub fn leads_nowhere() -> bool {
+    let is_null = || {
+        let stdout = File::from(io::stdout().as_fd().try_clone_to_owned()?).metadata()?;
+        let null = fs::metadata("/dev/null")?;
+        Ok::<_, io::Error>(stdout.file_type().is_char_device() && stdout.rdev() == null.rdev())
+    };
+    is_null().unwrap_or_default()
 }
 
 /// Prints bytes as they come.
@@ -38,7 +65,11 @@ pub fn table<const N: usize>(header: [&str; N], rows: &[[String; N]]) -> io::Res
 }
 
 fn write_to(out: &mut impl Write, text: &str) -> io::Result<()> {
-    unless_left(out.write_all(text.as_bytes()).and_then(|()| out.flush()))
+    unless_left(write_all(out, text))
+}
+
+fn write_all(out: &mut impl Write, text: &str) -> io::Result<()> {
+    out.write_all(text.as_bytes()).and_then(|()| out.flush())
 }
 
 fn unless_left(written: io::Result<()>) -> io::Result<()> {

@@ -1,5 +1,7 @@
 //! The commands of operators, as they type them, beside a gateway that runs.
 
+use std::process::Stdio;
+
 use gladia_gateway::{db, domain::access::Scope};
 use serde_json::json;
 use sqlx::{Connection, PgConnection, migrate::Migrate};
@@ -7,18 +9,22 @@ use sqlx::{Connection, PgConnection, migrate::Migrate};
 use crate::support::{
     TestApp,
     callbacks::processing,
-    command::{run, run_with},
+    command::{run, run_into, run_with},
     eventually,
     rows::success,
 };
 
+const CREATE: [&str; 8] = [
+    "keys", "create", "--tenant", "initech", "--name", "ci", "--scope", "read",
+];
+
+const KEYS_OF_INITECH: &str =
+    "api_keys k JOIN tenants t ON t.id = k.tenant_id WHERE t.name = 'initech'";
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_key_works_from_its_creation_to_its_revocation() {
     let app = TestApp::start().await;
-    let create = [
-        "keys", "create", "--tenant", "initech", "--name", "ci", "--scope", "read",
-    ];
-    let (created, key) = run(&app, &create).await;
+    let (created, key) = run(&app, &CREATE).await;
     assert!(created);
     let caller = app
         .caller("unused", Scope::Read)
@@ -43,6 +49,47 @@ async fn a_key_works_from_its_creation_to_its_revocation() {
         .await
         .problem(401, "unauthorized");
     assert!(!run(&app, &["keys", "revoke", id]).await.0);
+    app.finish().await;
+}
+
+/// A pipe whose reader has left.
+fn left() -> Stdio {
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    writer.into()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_key_is_made_that_nobody_could_read() {
+    let app = TestApp::start().await;
+    let (code, _, told) = run_into(&app, &CREATE, Stdio::null(), Stdio::piped()).await;
+    assert_eq!(code, Some(1), "{told}");
+    assert!(told.contains("No key was made"), "{told}");
+    assert_eq!(app.rows(KEYS_OF_INITECH).await, 0);
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_key_that_could_not_be_printed_is_told_with_its_id() {
+    let app = TestApp::start().await;
+    let (code, _, told) = run_into(&app, &CREATE, left(), Stdio::piped()).await;
+    assert_eq!(code, Some(1), "{told}");
+    let id: uuid::Uuid = app
+        .scalar(&format!("SELECT k.id FROM {KEYS_OF_INITECH}"))
+        .await;
+    let told = told.lines().last().unwrap();
+    assert!(told.contains(&format!("`keys revoke {id}`")), "{told}");
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_key_is_printed_also_where_nobody_reads_what_is_said_of_it() {
+    let app = TestApp::start().await;
+    let (code, key, _) = run_into(&app, &CREATE, Stdio::piped(), left()).await;
+    assert_eq!(code, Some(0));
+    let caller = app.caller("unused", Scope::Read).await;
+    let caller = caller.with_key(Some(key.trim()));
+    caller.get("/v1/transcriptions").await.expect(200);
     app.finish().await;
 }
 

@@ -26,6 +26,25 @@ pub async fn run_with(
     )
 }
 
+/// The same with these as its stdout and stderr, and what it printed where that is a pipe to the test.
+pub async fn run_into(
+    app: &TestApp,
+    arguments: &[&str],
+    stdout: Stdio,
+    stderr: Stdio,
+) -> (Option<i32>, String, String) {
+    let mut command = command(app, arguments, &[]);
+    // Its own ends of pipes have to go with it.
+    let child = command.stdout(stdout).stderr(stderr).spawn().unwrap();
+    drop(command);
+    let output = child.wait_with_output().await.unwrap();
+    (
+        output.status.code(),
+        String::from_utf8(output.stdout).unwrap(),
+        String::from_utf8(output.stderr).unwrap(),
+    )
+}
+
 /// The same as a process that can die; what it prints is nobody's.
 pub fn spawn_with(app: &TestApp, arguments: &[&str], settings: &[(&str, &str)]) -> Child {
     command(app, arguments, settings)
