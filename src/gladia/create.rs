@@ -225,6 +225,14 @@ pub fn is_plausible_id(id: &str) -> bool {
     (1..=128).contains(&id.len()) && id.bytes().all(|byte| byte.is_ascii_graphic())
 }
 
+/// The same of one that somebody typed in, where Gladia may not be asked whether it has it. It becomes a part of addresses, so what
+/// leads elsewhere in one is refused.
+#[must_use]
+pub fn is_plausible_typed_id(id: &str) -> bool {
+    let is_usual = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.' | ':');
+    is_plausible_id(id) && id.chars().all(is_usual) && id != "." && !id.contains("..")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -270,6 +278,18 @@ mod tests {
         ] {
             assert!(!is_ours(json!(general), errors.clone()), "{errors}");
             assert!(!is_ours(errors.clone(), Value::Null), "{errors}");
+        }
+    }
+
+    #[test]
+    fn a_typed_id_leads_nowhere_else_in_an_address() {
+        for id in ["45463597-20b7-4af7-b3b3-f5fb778203ab", "g-1", "v3.job_7:2"] {
+            assert!(is_plausible_typed_id(id), "{id}");
+        }
+        for id in [
+            "", ".", "..", "../../x", "a/b", "a\\b", "a?b=c", "a#b", "a%2fb", "a b", "ä",
+        ] {
+            assert!(!is_plausible_typed_id(id), "{id}");
         }
     }
 

@@ -227,6 +227,14 @@ async fn with_zero_data_retention_a_callback_corrects_a_slip_of_the_operators() 
         .await;
     let admin = app.caller("operators", Scope::Admin).await;
     let (id, attempt, gladia_id) = unknown_job(&app, "endless.mp3").await;
+    // Nobody is asked about it, so it has to be one by its looks at least.
+    for nonsense in ["../../x", "x?y"] {
+        let body = json!({ "resolution": "accepted", "gladia_id": nonsense });
+        let answer = resolve(&admin, attempt, &body).await;
+        answer.violation(422, "invalid-request", "/gladia_id");
+        let (resolved, told) = accept_by_command(&app, attempt, nonsense).await;
+        assert!(!resolved && told.contains("must be an id"), "{told}");
+    }
     let body = json!({ "resolution": "accepted", "gladia_id": "typed-in-haste" });
     resolve(&admin, attempt, &body).await.expect(200);
     app.acme.wait_until(&id, "processing").await;

@@ -12,7 +12,7 @@ use crate::{
     config::{AskGladiaSettings, DatabaseSettings},
     db::decisions::{Decided, Decision, decide},
     domain::ids::AttemptId,
-    gladia::{client::GladiaClient, create::is_plausible_id},
+    gladia::{client::GladiaClient, create::is_plausible_typed_id},
     journal::fetch::{MadeBy, made_by},
 };
 
@@ -54,7 +54,7 @@ enum Resolution {
 }
 
 fn gladia_id(text: &str) -> Result<String, String> {
-    if is_plausible_id(text) {
+    if is_plausible_typed_id(text) {
         Ok(text.to_owned())
     } else {
         Err("must be an id as Gladia's dashboard shows it".into())

@@ -12,7 +12,7 @@ use crate::{
         ids::{AttemptId, JobId},
         options::Violation,
     },
-    gladia::{create::is_plausible_id, error::GladiaError},
+    gladia::{create::is_plausible_typed_id, error::GladiaError},
     http::{
         auth::Admin,
         body::read_json_object,
@@ -184,7 +184,7 @@ fn parse(body: Map<String, Value>) -> Result<Requested, Problem> {
         (Some(Resolution::NotSent | Resolution::Failed), _) => {
             Err(broken("goes with the resolution accepted alone"))
         }
-        (_, Value::String(id)) if is_plausible_id(&id) => Ok(Some(id)),
+        (_, Value::String(id)) if is_plausible_typed_id(&id) => Ok(Some(id)),
         _ => Err(broken(an_id)),
     });
     let requested = match (resolution, gladia_id.flatten()) {
