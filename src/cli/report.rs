@@ -107,12 +107,23 @@ fn failure_line(error: &anyhow::Error) -> String {
         }
         line.push_str(&cause);
     }
+    let of_database = || {
+        error
+            .chain()
+            .filter_map(|cause| cause.downcast_ref::<sqlx::Error>())
+            .filter_map(sqlx::Error::as_database_error)
+    };
+    // Where in its own source Postgres found out is of no use to anybody here.
+    for cause in of_database() {
+        line = line.replace(&cause.to_string(), cause.message());
+    }
     let line = line.replace(['\r', '\n'], " ");
-    let lacks_tables = error
-        .chain()
-        .filter_map(|cause| cause.downcast_ref::<sqlx::Error>())
-        .filter_map(sqlx::Error::as_database_error)
-        .any(|cause| cause.code().as_deref() == Some(db::UNDEFINED_TABLE));
+    let lacks_tables = of_database().any(|cause| {
+        matches!(
+            cause.code().as_deref(),
+            Some(db::UNDEFINED_TABLE | db::UNDEFINED_COLUMN)
+        )
+    });
     if lacks_tables {
         format!(
             "{line}. The database lacks this version's tables: `gladia-gateway migrate` makes them"

@@ -75,6 +75,9 @@ use self::pool::Pool;
 /// Postgres's code for a table that is not there.
 pub const UNDEFINED_TABLE: &str = "42P01";
 
+/// The same for a column.
+pub const UNDEFINED_COLUMN: &str = "42703";
+
 /// How long a request waits for a connection before it is answered 503.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);
 

@@ -65,3 +65,20 @@ async fn tables_of_this_version_or_a_newer_one_are_served_without_migrating() {
     process.log().await;
     app.finish().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_command_that_needs_newer_tables_says_how_to_get_them_and_nothing_of_postgres_own_source()
+{
+    let app = TestApp::start().await;
+    for lacking in [
+        "ALTER TABLE api_keys DROP COLUMN revoked_at CASCADE",
+        "DROP TABLE api_keys CASCADE",
+    ] {
+        app.execute(lacking).await;
+        let (succeeded, _, told) = run_with(&app, &["keys", "list"], &[]).await;
+        assert!(!succeeded && told.contains("does not exist"), "{told}");
+        let hint = told.contains("`gladia-gateway migrate` makes them");
+        assert_eq!((hint, told.contains(" at line ")), (true, false), "{told}");
+    }
+    app.stop().await;
+}
