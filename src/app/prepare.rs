@@ -51,7 +51,7 @@ pub(super) async fn bring_up(
         let migrated = db::migrate_through(conn, &options, None).await;
         migrated
             .map(|_| ())
-            .context("the migrations could not be applied")
+            .context("the migrations were not all applied")
     };
     // Opened meanwhile, and at hand afterwards. Without it the migrations go on all the same, and then the pool tries again.
     let first = async {
