@@ -1,7 +1,7 @@
 //! The twin for programs that read no newer version than 3.0.
 
 use gladia_gateway::http::openapi::Version;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::{document, document_in, operations, references};
 
@@ -173,4 +173,17 @@ fn what_may_be_null_may_be_null_there() {
     assert_eq!(list["nullable"], true);
     let received = &schemas["TranscriptionResult"]["properties"]["summarization"];
     assert_eq!(received["nullable"], true);
+}
+
+/// Their dialect is an older one of JSON Schema, but for null.
+#[test]
+fn a_vocabulary_is_a_flag_or_a_list_there() {
+    let mut document = document_in(Version::V3_0);
+    document["$ref"] = "#/components/schemas/TranscriptionOptions".into();
+    let validator = jsonschema::draft4::new(&document).unwrap();
+    for vocabulary in [json!(true), json!(["Northwind Freight"])] {
+        let shown = json!({ "custom_vocabulary": vocabulary });
+        assert!(validator.is_valid(&shown), "{shown}");
+    }
+    assert!(!validator.is_valid(&json!({ "diarization": ["Anna"] })));
 }

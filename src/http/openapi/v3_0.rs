@@ -12,9 +12,12 @@ use super::{
     walk::{inside, members, outermost_schemas, reference, referred},
 };
 
-/// Components that are one of two things, of which a list makes old generators write programs that do not compile. Here they
-/// are the first of them: of `custom_vocabulary` the list is out of use, and of sentiments Gladia sends nothing but the list.
-const ONE_OF_TWO: [&str; 2] = ["CustomVocabulary", "SentimentResults"];
+/// A component that is a list or something else makes old generators write programs that do not compile. This one is the first
+/// of its alternatives there: Gladia sends nothing but the list.
+const FIRST_ALONE: &str = "SentimentResults";
+
+/// And this one may be anything there, for which every language has a type: answers show a flag or a list, whichever was sent.
+const ANYTHING: &str = "CustomVocabulary";
 
 /// Derives it from the document in version 3.1.
 pub(super) fn derive(mut document: Value) -> Value {
@@ -31,8 +34,9 @@ pub(super) fn derive(mut document: Value) -> Value {
         fields.insert("x-webhooks".to_owned(), webhooks);
     }
     streams::as_text(&mut document);
-    for name in ONE_OF_TWO {
-        take_the_first(&mut document["components"]["schemas"][name]);
+    take_the_first(&mut document["components"]["schemas"][FIRST_ALONE]);
+    if let Some(fields) = document["components"]["schemas"][ANYTHING].as_object_mut() {
+        fields.remove("oneOf");
     }
     outermost_schemas(&mut document, &mut convert);
     for component in members(&mut document["components"]["schemas"]) {

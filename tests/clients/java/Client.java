@@ -22,6 +22,8 @@ import java.util.UUID;
 final class Client {
     private static final String RUN = UUID.randomUUID().toString();
     private static final LanguageConfig ENGLISH = new LanguageConfig().languages(List.of(Language.EN));
+    // The older form, in which answers show it too.
+    private static final List<String> WORDS = List.of("Northwind Freight");
 
     private static final ApiClient GATEWAY = new ApiClient();
     private static final TranscriptionsApi TRANSCRIPTIONS;
@@ -46,6 +48,7 @@ final class Client {
                 .audioUrl(audioUrl)
                 .languageConfig(ENGLISH)
                 .diarization(true)
+                .customVocabulary(WORDS)
                 .customMetadata(Map.of("run", RUN));
         Transcription byUrl = TRANSCRIPTIONS.createTranscription(request, RUN, 30, null);
         check(finished(byUrl));
@@ -58,6 +61,7 @@ final class Client {
         CreateTranscriptionOptions options = new CreateTranscriptionOptions()
                 .languageConfig(ENGLISH)
                 .diarization(true)
+                .customVocabulary(WORDS)
                 .customMetadata(Map.of("run", RUN));
         String json = ApiClient.createDefaultObjectMapper().writeValueAsString(options);
         Transcription byFile = TRANSCRIPTIONS.createTranscriptionFromFile(audio, null, null, null, json);
@@ -107,6 +111,7 @@ final class Client {
         expect(word.getEnd() > word.getStart());
         expect(result.getMetadata().getAudioDuration() > 30);
         expect(transcription.getOptions().getCustomMetadata().equals(Map.of("run", RUN)));
+        expect(transcription.getOptions().getCustomVocabulary().equals(WORDS));
     }
 
     private static Problem refusal(Call call) throws Exception {

@@ -11,8 +11,11 @@ use gateway::{
         SubtitlesConfig, Transcription, TranscriptionStatus,
     },
 };
-use serde_json::Value;
+use serde_json::{Value, json};
 use uuid::Uuid;
+
+/// The older form, in which answers show it too.
+const WORDS: [&str; 1] = ["Northwind Freight"];
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<()> {
@@ -34,6 +37,7 @@ async fn main() -> Result<()> {
     let mut request = CreateTranscription {
         language_config: Some(Box::new(english.clone())),
         diarization: Some(true),
+        custom_vocabulary: Some(Some(json!(WORDS))),
         custom_metadata: Some(metadata.clone()),
         ..CreateTranscription::new(upload.audio_url)
     };
@@ -51,6 +55,7 @@ async fn main() -> Result<()> {
     let options = CreateTranscriptionOptions {
         language_config: Some(Box::new(english)),
         diarization: Some(true),
+        custom_vocabulary: Some(Some(json!(WORDS))),
         custom_metadata: Some(metadata),
         ..CreateTranscriptionOptions::new()
     };
@@ -152,6 +157,7 @@ fn check(transcription: &Transcription, run: &str) -> Result<()> {
         .as_ref()
         .context("no metadata")?;
     ensure!(metadata["run"] == run);
+    ensure!(transcription.options.custom_vocabulary == Some(Some(json!(WORDS))));
     Ok(())
 }
 
