@@ -6,6 +6,7 @@
 )]
 
 mod answers;
+mod clients;
 mod examples;
 mod names;
 mod refusals;
@@ -186,6 +187,7 @@ fn every_operation_says_what_it_does() {
         "get_transcription",
         "get_transcription_result",
         "get_transcription_export",
+        "get_transcription_export_json",
         "get_transcription_audio",
         "get_transcription_timeline",
         "retry_transcription",

@@ -43,6 +43,7 @@ pub(super) fn derive(mut document: Value) -> Value {
         leave_out_instead_of_null(component);
     }
     write_options_as_text(&mut document);
+    write_exports_as_files(&mut document);
     leave_out_examples(&mut document);
     document
 }
@@ -91,6 +92,14 @@ fn write_options_as_text(document: &mut Value) {
     });
     document["paths"]["/v1/transcriptions/upload"]["post"]["requestBody"]["content"]["multipart/form-data"]
         ["examples"]["with_options"]["value"]["options"] = "{\"diarization\":true}".into();
+}
+
+/// Of text, old generators write programs that take `text/plain` alone, or JSON; of files, such that take any.
+fn write_exports_as_files(document: &mut Value) {
+    let export = &mut document["paths"]["/v1/transcriptions/{id}/export/{format}"]["get"];
+    for body in members(&mut export["responses"]["200"]["content"]) {
+        body["schema"] = json!({ "type": "string", "format": "binary" });
+    }
 }
 
 /// Generators take a reference beside `nullable` for something that may be null; those who check examples do not. What holds

@@ -35,7 +35,8 @@ pub enum ExportFormat {
     Md,
     /// The words as comma-separated values.
     Csv,
-    /// Gladia's result object.
+    /// Gladia's result object, of which the document has an operation of its own.
+    #[serde(skip)]
     Json,
 }
 

@@ -1,4 +1,4 @@
-//! `GET /v1/transcriptions/{id}/export/{format}`: the transcript as a file.
+//! `GET /v1/transcriptions/{id}/export/{format}`: the transcript as a file of text.
 
 use axum::{
     body::Bytes,
@@ -15,9 +15,8 @@ use super::{
 };
 use crate::{
     domain::{
-        ids::{CallbackId, JobId},
+        ids::{CallbackId, JobId, TenantId},
         rendering::{self, CannotRender, Format, Wishes},
-        transcript::TranscriptionResult,
     },
     http::{
         auth::Reader,
@@ -30,8 +29,8 @@ use crate::{
 
 /// What the path names.
 pub struct ExportPath {
-    id: JobId,
-    format: ExportFormat,
+    pub id: JobId,
+    pub format: ExportFormat,
 }
 
 impl FromRequestParts<AppState> for ExportPath {
@@ -59,10 +58,10 @@ impl FromRequestParts<AppState> for ExportPath {
 /// second and a half. They are UTF-8 without a byte order mark; lines end in LF, those of `csv` in CRLF.
 ///
 /// `csv` has a row for each word: positions in the result, times in seconds, Gladia's numbers of speaker and channel. A word
-/// that a spreadsheet would run as a formula begins with an apostrophe there. `json` is Gladia's result, byte for byte.
+/// that a spreadsheet would run as a formula begins with an apostrophe there.
 ///
 /// A parameter that does nothing for a format is refused: `csv` takes `language`, `speaker` and `channel`; `txt` and `md`
-/// also `speakers` and names; `srt` and `vtt` take all; `json` takes none.
+/// also `speakers` and names; `srt` and `vtt` take all.
 #[utoipa::path(
     get,
     path = "/v1/transcriptions/{id}/export/{format}",
@@ -94,7 +93,6 @@ impl FromRequestParts<AppState> for ExportPath {
                 (String = "text/vtt"),
                 (String = "text/markdown"),
                 (String = "text/csv"),
-                (TranscriptionResult = "application/json"),
             ),
             headers(("ETag" = String, description = "Stays the same until a newer version of the gateway renders in another way.")),
         ),
@@ -110,13 +108,28 @@ impl FromRequestParts<AppState> for ExportPath {
 pub async fn get_transcription_export(
     State(state): State<AppState>,
     Reader(caller): Reader,
-    ExportPath { id, format }: ExportPath,
-    RawQuery(query): RawQuery,
+    path: ExportPath,
+    query: RawQuery,
     preferred: Preferred,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
+    export(&state, caller.tenant_id, path, query, preferred, &headers).await
+}
+
+/// Answers with a transcription as a file of any format.
+///
+/// # Errors
+/// Where a parameter is not taken, or there is no such file, and why.
+pub async fn export(
+    state: &AppState,
+    tenant: TenantId,
+    ExportPath { id, format }: ExportPath,
+    RawQuery(query): RawQuery,
+    preferred: Preferred,
+    headers: &HeaderMap,
+) -> Result<Response, Problem> {
     let wishes = export_query::parse(format, query.as_deref())?;
-    let looking = state.with_conn(async |conn| find(conn, caller.tenant_id, id).await);
+    let looking = state.with_conn(async |conn| find(conn, tenant, id).await);
     let job = looking.await?;
     let callback_id = job
         .result_callback_id
@@ -129,7 +142,7 @@ pub async fn get_transcription_export(
         export_query::spelling(&wishes).as_bytes(),
         &rendering::VERSION.to_be_bytes(),
     ]);
-    if etag.is_named(&headers) {
+    if etag.is_named(headers) {
         return Ok(etag.not_modified());
     }
     let filename = job.upload.map(|upload| upload.filename);
@@ -141,15 +154,15 @@ pub async fn get_transcription_export(
     }
     name.extend([".", format.name()]);
     let file = match format.rendered() {
-        None => read_packed(&state, callback_id, None, preferred).await?,
+        None => read_packed(state, callback_id, None, preferred).await?,
         Some(format) => {
             let title = filename.unwrap_or_else(|| format!("Transcription {id}"));
-            let file = render(&state, callback_id, format, wishes, title).await?;
+            let file = render(state, callback_id, format, wishes, title).await?;
             Packed::Plain(Plain::Whole(file))
         }
     };
     // By a star, which is true only of what there is.
-    if etag.is_known(&headers) {
+    if etag.is_known(headers) {
         return Ok(etag.not_modified());
     }
     let content_type = HeaderValue::from_static(format.content_type());

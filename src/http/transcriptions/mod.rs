@@ -18,6 +18,7 @@ mod filters;
 mod get;
 pub(super) mod get_audio;
 mod get_export;
+mod get_export_json;
 mod get_result;
 mod get_timeline;
 mod list;
@@ -44,6 +45,7 @@ pub fn router() -> OpenApiRouter<AppState> {
         ))
         .routes(routes!(get_result::get_transcription_result))
         .routes(routes!(get_export::get_transcription_export))
+        .routes(routes!(get_export_json::get_transcription_export_json))
         .routes(routes!(get_timeline::get_transcription_timeline))
         .routes(routes!(stream_events::stream_transcription_events))
         .routes(routes!(cancel::cancel_transcription))

@@ -4,6 +4,7 @@ import gateway.api.TranscriptionsApi;
 import gateway.api.UploadsApi;
 import gateway.model.CreateTranscription;
 import gateway.model.CreateTranscriptionOptions;
+import gateway.model.ExportFormat;
 import gateway.model.Language;
 import gateway.model.LanguageConfig;
 import gateway.model.Problem;
@@ -14,6 +15,7 @@ import gateway.model.TranscriptionStatus;
 import gateway.model.Utterance;
 import gateway.model.Word;
 import java.io.File;
+import java.nio.file.Files;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
@@ -67,6 +69,11 @@ final class Client {
         Transcription byFile = TRANSCRIPTIONS.createTranscriptionFromFile(audio, null, null, null, json);
         check(finished(byFile));
 
+        expect(export(byFile.getId(), ExportFormat.SRT).startsWith("1\n00:00:"));
+        expect(export(byFile.getId(), ExportFormat.TXT).contains("Northwind Freight"));
+        var exported = TRANSCRIPTIONS.getTranscriptionExportJson(byFile.getId(), null);
+        expect(exported.getTranscription().getFullTranscript().contains("Northwind Freight"));
+
         // Two pages, newest first.
         List<UUID> listed = new ArrayList<>();
         String cursor = null;
@@ -112,6 +119,12 @@ final class Client {
         expect(result.getMetadata().getAudioDuration() > 30);
         expect(transcription.getOptions().getCustomMetadata().equals(Map.of("run", RUN)));
         expect(transcription.getOptions().getCustomVocabulary().equals(WORDS));
+    }
+
+    private static String export(UUID id, ExportFormat format) throws Exception {
+        File file = TRANSCRIPTIONS.getTranscriptionExport(
+                id, format, null, null, null, null, null, null, null, null, null, null, null);
+        return Files.readString(file.toPath());
     }
 
     private static Problem refusal(Call call) throws Exception {

@@ -11,6 +11,8 @@ from gateway.api.transcriptions import (
     create_transcription_from_file,
     delete_transcription,
     get_transcription,
+    get_transcription_export,
+    get_transcription_export_json,
     list_transcriptions,
 )
 from gateway.api.uploads import create_upload
@@ -18,6 +20,7 @@ from gateway.models import (
     CreateTranscription,
     CreateTranscriptionOptions,
     CustomMetadata,
+    ExportFormat,
     Language,
     LanguageConfig,
     Problem,
@@ -25,6 +28,7 @@ from gateway.models import (
     Transcription,
     TranscriptionForm,
     TranscriptionList,
+    TranscriptionResult,
     TranscriptionStatus,
     UploadedAudio,
     UploadForm,
@@ -94,6 +98,14 @@ with audio.open("rb") as file:
     body = TranscriptionForm(audio=File(payload=file, file_name=audio.name), options=options)
     by_file = is_a(Transcription, create_transcription_from_file.sync(client=gateway, body=body))
 check(finished(by_file))
+
+subtitles = is_a(str, get_transcription_export.sync(by_file.id, ExportFormat.SRT, client=gateway))
+assert subtitles.startswith("1\n00:00:")
+text = is_a(str, get_transcription_export.sync(by_file.id, ExportFormat.TXT, client=gateway))
+assert "Northwind Freight" in text
+exported = is_a(TranscriptionResult, get_transcription_export_json.sync(by_file.id, client=gateway))
+assert exported.transcription
+assert "Northwind Freight" in exported.transcription.full_transcript
 
 # Two pages, newest first.
 listed: list[UUID] = []

@@ -8,6 +8,8 @@ import {
     createUpload,
     deleteTranscription,
     getTranscription,
+    getTranscriptionExport,
+    getTranscriptionExportJson,
     listTranscriptions,
     type CreateTranscription,
     type CreateTranscriptionOptions,
@@ -73,6 +75,17 @@ assert.equal(again.data.id, byUrl.data.id);
 
 const byFile = await createTranscriptionFromFile({ body: { options, audio }, throwOnError: true });
 check(await finished(byFile.data));
+
+for (const [format, beginning] of [["srt", /^1\n00:00:/], ["txt", /^Speaker 1: /]] as const) {
+    const { data } = await getTranscriptionExport({
+        path: { id: byFile.data.id, format },
+        parseAs: "text",
+        throwOnError: true,
+    });
+    assert.match(data, beginning);
+}
+const exported = await getTranscriptionExportJson({ path: { id: byFile.data.id }, throwOnError: true });
+assert.match(exported.data.transcription?.full_transcript ?? "", /Northwind Freight/);
 
 // Two pages, newest first.
 const listed: string[] = [];

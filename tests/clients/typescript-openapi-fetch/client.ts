@@ -83,6 +83,19 @@ const byFile = await gateway.POST("/v1/transcriptions/upload", {
 assert(byFile.data, byFile.error?.detail);
 check(await finished(byFile.data));
 
+for (const [format, beginning] of [["srt", /^1\n00:00:/], ["txt", /^Speaker 1: /]] as const) {
+    const { data, error } = await gateway.GET("/v1/transcriptions/{id}/export/{format}", {
+        params: { path: { id: byFile.data.id, format } },
+        parseAs: "text",
+    });
+    assert(data, error?.detail);
+    assert.match(data, beginning);
+}
+const exported = await gateway.GET("/v1/transcriptions/{id}/export/json", {
+    params: { path: { id: byFile.data.id } },
+});
+assert.match(exported.data?.transcription?.full_transcript ?? "", /Northwind Freight/);
+
 // Two pages, newest first.
 const listed: Transcription[] = [];
 let cursor: string | null | undefined;

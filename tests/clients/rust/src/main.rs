@@ -7,8 +7,8 @@ use gateway::{
         uploads_api as uploads,
     },
     models::{
-        CreateTranscription, CreateTranscriptionOptions, Language, LanguageConfig, Problem,
-        SubtitlesConfig, Transcription, TranscriptionStatus,
+        CreateTranscription, CreateTranscriptionOptions, ExportFormat, Language, LanguageConfig,
+        Problem, SubtitlesConfig, Transcription, TranscriptionStatus,
     },
 };
 use serde_json::{Value, json};
@@ -71,6 +71,14 @@ async fn main() -> Result<()> {
     .await?;
     check(&finished(&gateway, by_file.clone()).await?, &run)?;
 
+    let id = by_file.id.to_string();
+    let subtitles = export(&gateway, &id, ExportFormat::Srt).await?;
+    ensure!(subtitles.starts_with("1\n00:00:"));
+    let text = export(&gateway, &id, ExportFormat::Txt).await?;
+    ensure!(text.contains("Northwind Freight"));
+    let exported = transcriptions::get_transcription_export_json(&gateway, &id, None).await?;
+    ensure!(exported.transcription.flatten().is_some());
+
     // Two pages, newest first.
     let mut listed = Vec::new();
     let mut cursor: Option<String> = None;
@@ -130,6 +138,13 @@ async fn finished(
             transcriptions::get_transcription(gateway, &id, Some(30), None, None).await?;
     }
     Ok(transcription)
+}
+
+async fn export(gateway: &Configuration, id: &str, format: ExportFormat) -> Result<String> {
+    let file = transcriptions::get_transcription_export(
+        gateway, id, format, None, None, None, None, None, None, None, None, None, None, None,
+    );
+    Ok(file.await?.text().await?)
 }
 
 fn check(transcription: &Transcription, run: &str) -> Result<()> {

@@ -1,0 +1,46 @@
+//! What generated clients are known to stumble over is not there.
+
+use gladia_gateway::http::openapi::Version;
+
+use super::{document, document_in, operations};
+
+#[test]
+fn an_operation_answers_with_json_or_with_something_else() {
+    let document = document();
+    let mut checked = 0;
+    for (name, operation) in operations(&document) {
+        // Its JSON is what clients read; its CSV is for people.
+        if operation["operationId"] == "get_usage" {
+            continue;
+        }
+        for (status, response) in operation["responses"].as_object().unwrap() {
+            let content = response["content"].as_object();
+            let is_json = |name: &String| name.ends_with("json");
+            let (json, other): (Vec<&String>, Vec<&String>) = content
+                .into_iter()
+                .flat_map(|all| all.keys())
+                .partition(|name| is_json(name));
+            assert!(
+                json.is_empty() || other.is_empty(),
+                "{name} {status}: {json:?}, {other:?}"
+            );
+            checked += 1;
+        }
+    }
+    assert!(checked > 100, "{checked}");
+}
+
+#[test]
+fn an_export_is_text_in_the_newer_document_and_a_file_in_the_older() {
+    for (version, format) in [(Version::V3_1, None), (Version::V3_0, Some("binary"))] {
+        let document = document_in(version);
+        let export = &document["paths"]["/v1/transcriptions/{id}/export/{format}"]["get"];
+        let content = export["responses"]["200"]["content"].as_object().unwrap();
+        assert_eq!(content.len(), 5);
+        for (media_type, body) in content {
+            let schema = &body["schema"];
+            assert_eq!(schema["type"], "string", "{media_type}");
+            assert_eq!(schema["format"].as_str(), format, "{media_type}");
+        }
+    }
+}
