@@ -44,3 +44,21 @@ fn an_export_is_text_in_the_newer_document_and_a_file_in_the_older() {
         }
     }
 }
+
+/// What generated programs, the code around them and their languages have by these names themselves, in whichever case.
+const TAKEN: &str = "any api apiclient apiexception apiresponse array boolean client configuration date datetime dictionary \
+                     error exception file float integer list map model models null number object option optional request \
+                     response result set string type unset";
+
+#[test]
+fn no_schema_has_a_name_that_generated_programs_have_themselves() {
+    let document = document();
+    for name in document["components"]["schemas"]
+        .as_object()
+        .unwrap()
+        .keys()
+    {
+        let name = name.to_lowercase();
+        assert!(TAKEN.split(' ').all(|taken| taken != name), "{name}");
+    }
+}

@@ -10,6 +10,7 @@ use super::warning::WarningCode;
 
 /// The speech model that transcribes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[schema(as = TranscriptionModel)]
 pub enum Model {
     /// Gladia's default: every language of the list, and code switching.
     #[serde(rename = "solaria-1")]
