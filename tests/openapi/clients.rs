@@ -1,8 +1,10 @@
 //! What generated clients are known to stumble over is not there.
 
+use std::collections::BTreeSet;
+
 use gladia_gateway::http::openapi::Version;
 
-use super::{document, document_in, operations};
+use super::{document, document_in, examples::all_operations, operations};
 
 #[test]
 fn an_operation_answers_with_json_or_with_something_else() {
@@ -61,4 +63,27 @@ fn no_schema_has_a_name_that_generated_programs_have_themselves() {
         let name = name.to_lowercase();
         assert!(TAKEN.split(' ').all(|taken| taken != name), "{name}");
     }
+}
+
+#[test]
+fn what_is_received_is_in_no_group_of_what_is_called() {
+    let document = document();
+    let called = operations(&document);
+    let is_called = |name: &str| called.iter().any(|(known, _)| known == name);
+    let (mut of_called, mut of_received) = (BTreeSet::new(), BTreeSet::new());
+    for (name, operation) in all_operations(&document) {
+        let found = if is_called(&name) {
+            &mut of_called
+        } else {
+            &mut of_received
+        };
+        let tags = operation["tags"].as_array().unwrap();
+        found.extend(tags.iter().map(|tag| tag.as_str().unwrap()));
+    }
+    assert!(of_called.contains("webhooks"), "{of_called:?}");
+    assert!(of_called.is_disjoint(&of_received), "{of_received:?}");
+    // Each group is described.
+    let described = document["tags"].as_array().unwrap().iter();
+    let described: BTreeSet<&str> = described.map(|tag| tag["name"].as_str().unwrap()).collect();
+    assert_eq!(described, &of_called | &of_received);
 }

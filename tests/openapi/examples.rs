@@ -32,7 +32,7 @@ fn bodies<'a>(name: &str, operation: &'a Value) -> Vec<Body<'a>> {
 }
 
 /// The operations of the API and those that callers receive.
-fn all_operations(document: &Value) -> Vec<(String, &Value)> {
+pub(super) fn all_operations(document: &Value) -> Vec<(String, &Value)> {
     let mut all = operations(document);
     for (name, operation) in operations(document) {
         let callbacks = operation["callbacks"].as_object().into_iter().flatten();

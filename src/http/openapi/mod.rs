@@ -57,6 +57,7 @@ use super::{
         (name = "uploads", description = "Files for use in several transcriptions."),
         (name = "deliveries", description = "What was sent to webhook endpoints and callbacks, and how each try went."),
         (name = "webhooks", description = "Being told of what happens, by signed requests to endpoints of one's own."),
+        (name = "webhook messages", description = "What those requests, and callbacks, look like to whoever receives them."),
         (name = "usage", description = "What was used, and what Gladia bills for it."),
         (name = "admin", description = "For whoever runs the gateway: what waits for a person. Needs an API key of scope `admin`, \
                                         which sees the matters of all tenants here."),

@@ -233,7 +233,8 @@ fn sent(id: Option<&str>, summary: &str, description: &str, schema: &str, gone: 
     let answer = |description: &str| ResponseBuilder::new().description(description).build();
     OperationBuilder::new()
         .operation_id(id)
-        .tag("webhooks")
+        // Of its own: generators write a file for each group, and would write this one over that of the endpoints.
+        .tag("webhook messages")
         .summary(Some(summary))
         .description(Some(format!("{description} {AT_LEAST_ONCE}")))
         .parameters(Some(signature_headers()))
