@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use gladia_gateway::http::openapi::Version;
+use serde_json::Value;
 
 use super::{document, document_in, examples::all_operations, operations};
 
@@ -86,4 +87,21 @@ fn what_is_received_is_in_no_group_of_what_is_called() {
     let described = document["tags"].as_array().unwrap().iter();
     let described: BTreeSet<&str> = described.map(|tag| tag["name"].as_str().unwrap()).collect();
     assert_eq!(described, &of_called | &of_received);
+}
+
+#[test]
+fn every_operation_has_an_id_that_no_other_has() {
+    for version in [Version::V3_1, Version::V3_0] {
+        let mut document = document_in(version);
+        if let Some(webhooks) = document.get_mut("x-webhooks").map(Value::take) {
+            document["webhooks"] = webhooks;
+        }
+        let mut ids = BTreeSet::new();
+        for (name, operation) in all_operations(&document) {
+            let id = operation["operationId"].as_str();
+            let id = id.unwrap_or_else(|| panic!("{name} has no id"));
+            assert!(ids.insert(id.to_owned()), "{id} stands there twice");
+        }
+        assert!(ids.contains("receive_transcription_callback_of_file_by_put"));
+    }
 }

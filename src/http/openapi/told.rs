@@ -135,17 +135,24 @@ enum TranscriptionFailure {
 )))]
 struct Bodies;
 
-/// The creates, and where in their bodies the address stands that is called.
-const CREATES: [(&str, &str); 3] = [
-    ("/v1/transcriptions", "{$request.body#/callback_config/url}"),
+/// The creates, where in their bodies the address stands that is called, and the operation that is called there: an id stands in
+/// one place.
+const CREATES: [(&str, &str, &str); 3] = [
+    (
+        "/v1/transcriptions",
+        "{$request.body#/callback_config/url}",
+        "receive_transcription_callback",
+    ),
     // Of each request; an expression can name one only.
     (
         "/v1/batches",
         "{$request.body#/requests/0/callback_config/url}",
+        "receive_transcription_callback_of_batch",
     ),
     (
         "/v1/transcriptions/upload",
         "{$request.body#/options/callback_config/url}",
+        "receive_transcription_callback_of_file",
     ),
 ];
 
@@ -156,12 +163,12 @@ impl Modify for Told {
     fn modify(&self, document: &mut openapi::OpenApi) {
         document.merge(Bodies::openapi());
         document.webhooks = Some(webhooks());
-        for (path, expression) in CREATES {
+        for (path, expression, id) in CREATES {
             let create = document.paths.paths.get_mut(path);
             let Some(create) = create.and_then(|item| item.post.as_mut()) else {
                 continue;
             };
-            let callback = BTreeMap::from([(expression.to_owned(), RefOr::T(callback()))]);
+            let callback = BTreeMap::from([(expression.to_owned(), RefOr::T(callback(id)))]);
             create
                 .callbacks
                 .insert("transcriptionEnded".to_owned(), RefOr::T(callback));
@@ -176,7 +183,7 @@ fn webhooks() -> Paths {
         (
             "transcriptionEvent".to_owned(),
             of(sent(
-                Some("receive_transcription_event"),
+                "receive_transcription_event",
                 "Something happened to a transcription",
                 "To webhook endpoints whose `event_types` have it.",
                 "TranscriptionEvent",
@@ -186,7 +193,7 @@ fn webhooks() -> Paths {
         (
             "transcriptionEventWithResult".to_owned(),
             of(sent(
-                Some("receive_transcription_event_with_result"),
+                "receive_transcription_event_with_result",
                 "Something happened to a transcription, told with its result",
                 "The same to webhook endpoints with `include_result`.",
                 "TranscriptionEventWithResult",
@@ -196,7 +203,7 @@ fn webhooks() -> Paths {
         (
             "webhookEndpointEvent".to_owned(),
             of(sent(
-                Some("receive_webhook_endpoint_event"),
+                "receive_webhook_endpoint_event",
                 "Something happened to a webhook endpoint",
                 "To webhook endpoints whose `event_types` have it; a test to the one that is tested.",
                 "WebhookEndpointEvent",
@@ -207,24 +214,27 @@ fn webhooks() -> Paths {
     paths
 }
 
-fn callback() -> PathItem {
-    // It stands in several places, and an id may stand in one.
-    let operation = sent(
-        None,
-        "The transcription has ended",
-        "By the method in `callback_config`, and `POST` to a `callback_url`. A transcription that fails and succeeds later, \
-         by a retry or because its result arrives late, is told of twice.",
-        "TranscriptionCallback",
-        "It does not want to be called: this message is not sent again.",
-    );
-    PathItem::from_http_methods([HttpMethod::Post, HttpMethod::Put], operation)
+fn callback(id: &str) -> PathItem {
+    let operation = |id: &str| {
+        sent(
+            id,
+            "The transcription has ended",
+            "By the method in `callback_config`, and `POST` to a `callback_url`. A transcription that fails and succeeds later, \
+             by a retry or because its result arrives late, is told of twice.",
+            "TranscriptionCallback",
+            "It does not want to be called: this message is not sent again.",
+        )
+    };
+    let mut item = PathItem::new(HttpMethod::Post, operation(id));
+    item.put = Some(operation(&format!("{id}_by_put")));
+    item
 }
 
 const GONE_ENDPOINT: &str =
     "It does not want to be told any more: the webhook endpoint is disabled.";
 
 /// A request that the gateway makes.
-fn sent(id: Option<&str>, summary: &str, description: &str, schema: &str, gone: &str) -> Operation {
+fn sent(id: &str, summary: &str, description: &str, schema: &str, gone: &str) -> Operation {
     let content = Content::new(Some(Ref::from_schema_name(schema)));
     let body = RequestBodyBuilder::new()
         .content("application/json", content)
@@ -232,7 +242,7 @@ fn sent(id: Option<&str>, summary: &str, description: &str, schema: &str, gone: 
         .build();
     let answer = |description: &str| ResponseBuilder::new().description(description).build();
     OperationBuilder::new()
-        .operation_id(id)
+        .operation_id(Some(id))
         // Of its own: generators write a file for each group, and would write this one over that of the endpoints.
         .tag("webhook messages")
         .summary(Some(summary))
