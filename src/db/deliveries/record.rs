@@ -145,7 +145,13 @@ impl Locked {
             }
             next if is_pending && self.lease_until == Some(outcome.lease_until) => match next {
                 Next::GiveBack { .. } => self.tries -= 1,
-                Next::Dead(_) => self.status = DeliveryStatus::Dead,
+                Next::Dead(_) => {
+                    self.status = DeliveryStatus::Dead;
+                    // It was claimed, which counts as a try, and there was nothing to send any more.
+                    if outcome.attempt.is_none() {
+                        self.tries -= 1;
+                    }
+                }
                 Next::Delivered | Next::TryAgain { .. } => {}
             },
             _ => return,
