@@ -1,7 +1,8 @@
 //! Options that Gladia took out of its pre-recorded API's description on 2026-03-24.
 //!
 //! Whether Gladia ignores them or refuses the job is contested, and its answers still show most of them. They go out as
-//! they come, typed as they were described last, and each with a warning that says what does its work.
+//! they come, typed as they were described last, and each with a warning that says what does its work. What would come
+//! to nothing even if Gladia honoured it is refused, as it is in today's spelling.
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};

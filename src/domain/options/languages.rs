@@ -8,6 +8,15 @@ use super::OptionsPolicy;
 use super::check::Checker;
 use super::warning::WarningCode;
 
+/// Where languages are named.
+pub(super) const LANGUAGE_CONFIG: &str = "language_config";
+
+/// Where they were named for [`ENABLE_CODE_SWITCHING`].
+pub(super) const CODE_SWITCHING_CONFIG: &str = "code_switching_config";
+
+/// What switched between languages before `code_switching` did.
+pub(super) const ENABLE_CODE_SWITCHING: &str = "enable_code_switching";
+
 /// The languages that are spoken.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
@@ -176,7 +185,8 @@ pub(super) fn probable_code(found: &str) -> Option<&'static str> {
 
 /// Refuses code switching between all languages that there are, which Gladia warns of, unless the operator accepts it.
 pub(super) fn check(body: &Map<String, Value>, policy: OptionsPolicy, checker: &mut Checker) {
-    let Some(spoken) = spoken(body).filter(|_| may_switch(body)) else {
+    check_discontinued(body, checker);
+    let Some(spoken) = spoken(body, LANGUAGE_CONFIG).filter(|_| may_switch(body)) else {
         return;
     };
     match distinct(&spoken) {
@@ -202,15 +212,36 @@ pub(super) fn check(body: &Map<String, Value>, policy: OptionsPolicy, checker: &
     }
 }
 
+/// Warns of the same in the spelling that Gladia has discontinued: it may come to nothing.
+fn check_discontinued(body: &Map<String, Value>, checker: &mut Checker) {
+    let names_none = |config| spoken(body, config).is_some_and(|languages| languages.is_empty());
+    if may_switch_as_before(body)
+        && names_none(CODE_SWITCHING_CONFIG)
+        && names_none(LANGUAGE_CONFIG)
+    {
+        checker.warn_at(
+            &[ENABLE_CODE_SWITCHING],
+            WarningCode::LikelyHarmful,
+            "Without languages, any may be found at any utterance, which Gladia warns of: use `language_config` with \
+             `code_switching`, and with the 3 to 5 `languages` that may be spoken.",
+        );
+    }
+}
+
 /// Whether code switching is asked for.
 pub(super) fn may_switch(body: &Map<String, Value>) -> bool {
-    let config = body.get("language_config");
+    let config = body.get(LANGUAGE_CONFIG);
     config.and_then(|config| config.get("code_switching")) == Some(&Value::Bool(true))
 }
 
-/// The languages that are named, right or wrong; nothing if what stands in their place is no array.
-pub(super) fn spoken(body: &Map<String, Value>) -> Option<Vec<&Value>> {
-    let config = body.get("language_config").unwrap_or(&Value::Null);
+/// The same in the spelling that Gladia has discontinued.
+pub(super) fn may_switch_as_before(body: &Map<String, Value>) -> bool {
+    body.get(ENABLE_CODE_SWITCHING) == Some(&Value::Bool(true))
+}
+
+/// The languages that a configuration names, right or wrong; nothing if what stands in their place is no array.
+pub(super) fn spoken<'a>(body: &'a Map<String, Value>, config: &str) -> Option<Vec<&'a Value>> {
+    let config = body.get(config).unwrap_or(&Value::Null);
     match config.get("languages").unwrap_or(&Value::Null) {
         Value::Null => Some(Vec::new()),
         Value::Array(languages) => Some(languages.iter().collect()),

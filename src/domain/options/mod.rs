@@ -209,7 +209,8 @@ pub struct TranscriptionOptions {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(deprecated)]
     pub name_consistency: Option<bool>,
-    /// Whether data are extracted. Discontinued: use `audio_to_llm`.
+    /// Whether the data of `structured_data_extraction_config`, which is then required, are extracted. Discontinued: use
+    /// `audio_to_llm`.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(deprecated)]
     pub structured_data_extraction: Option<bool>,

@@ -42,6 +42,11 @@ const PAIRS: &[Pair] = &[
     pair("summarization", "summarization_config", None),
     pair("audio_to_llm", "audio_to_llm_config", Some("prompts")),
     pair("pii_redaction", "pii_redaction_config", None),
+    pair(
+        "structured_data_extraction",
+        "structured_data_extraction_config",
+        Some("classes"),
+    ),
 ];
 
 /// Refuses a flag whose configuration is missing, where it needs one, and tells where a configuration decides about its

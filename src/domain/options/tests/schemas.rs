@@ -109,7 +109,7 @@ fn every_flag_with_a_configuration_is_a_pair() {
     let declared: Vec<(&str, &str)> = names
         .iter()
         .filter_map(|name| Some((name.strip_suffix("_config")?, *name)))
-        .filter(|(flag, _)| names.contains(flag) && !discontinued::is_discontinued(flag))
+        .filter(|(flag, _)| names.contains(flag))
         // The gateway's own matter.
         .filter(|(flag, _)| *flag != "callback")
         .collect();

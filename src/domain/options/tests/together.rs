@@ -31,6 +31,12 @@ fn a_flag_that_needs_its_configuration_is_refused_without() {
             "`custom_vocabulary` needs `custom_vocabulary_config` with `vocabulary`: add it, or leave \
              `custom_vocabulary` out.",
         ),
+        (
+            json!({ "structured_data_extraction": true }),
+            "/structured_data_extraction_config",
+            "`structured_data_extraction` needs `structured_data_extraction_config` with `classes`: add it, or leave \
+             `structured_data_extraction` out.",
+        ),
     ]);
 }
 
@@ -120,6 +126,39 @@ fn solaria_3_has_five_languages_and_does_not_switch() {
         "/language_config/code_switching",
         "`solaria-3` does not switch between languages: leave `code_switching` out, or use `solaria-1`.",
     )]);
+}
+
+#[test]
+fn what_solaria_3_cannot_do_is_refused_in_the_discontinued_spelling_too() {
+    let of_languages = "`solaria-3` transcribes `en`, `fr`, `de`, `es` and `it` only; found `ja`: use `solaria-1` for it.";
+    let spoken = json!({ "languages": ["en"] });
+    check([
+        (
+            json!({ "model": "solaria-3", "language": "ja" }),
+            "/language",
+            of_languages,
+        ),
+        (
+            json!({ "model": "solaria-3", "code_switching_config": { "languages": ["en", "ja"] } }),
+            "/code_switching_config/languages/1",
+            of_languages,
+        ),
+        (
+            json!({ "model": "solaria-3", "enable_code_switching": true, "language_config": spoken }),
+            "/enable_code_switching",
+            "`solaria-3` does not switch between languages: leave `enable_code_switching` out, or use `solaria-1`.",
+        ),
+    ]);
+    for body in [
+        json!({ "model": "solaria-3", "language": "fr" }),
+        json!({ "model": "solaria-3", "language": null, "enable_code_switching": false }),
+        json!({
+            "model": "solaria-3", "enable_code_switching": false, "code_switching_config": { "languages": ["ja"] }
+        }),
+        json!({ "model": "solaria-1", "language": "ja", "code_switching_config": { "languages": ["ja"] } }),
+    ] {
+        parse(body).unwrap();
+    }
 }
 
 #[test]

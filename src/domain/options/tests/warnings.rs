@@ -1,6 +1,6 @@
 //! What is accepted with a warning: where it points, its kind, and what it advises.
 
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use super::{everything, object, parse, warnings_of};
 use crate::domain::options::WarningCode::{
@@ -194,6 +194,10 @@ fn a_configuration_that_switches_its_option_on_says_so() {
         ("summarization", json!({})),
         ("audio_to_llm", json!({ "prompts": ["What was decided?"] })),
         ("pii_redaction", json!({})),
+        (
+            "structured_data_extraction",
+            json!({ "classes": ["Persons"] }),
+        ),
     ] {
         let name = format!("{flag}_config");
         for (body, code) in [
@@ -210,6 +214,8 @@ fn a_configuration_that_switches_its_option_on_says_so() {
         ] {
             let found: Vec<(String, WarningCode)> = warnings(body)
                 .into_iter()
+                // Which is said of some of them beside it.
+                .filter(|warning| warning.code != Discontinued)
                 .map(|warning| (warning.pointer, warning.code))
                 .collect();
             let expected: Vec<(String, WarningCode)> = code
@@ -218,6 +224,32 @@ fn a_configuration_that_switches_its_option_on_says_so() {
                 .collect();
             assert_eq!(found, expected);
         }
+    }
+}
+
+#[test]
+fn switching_between_any_languages_is_told_of_in_the_discontinued_spelling_too() {
+    let told = |body: Value| -> Vec<(String, WarningCode)> {
+        warnings(body)
+            .into_iter()
+            .filter(|warning| warning.code != Discontinued)
+            .map(|warning| (warning.pointer, warning.code))
+            .collect()
+    };
+    for body in [
+        json!({ "enable_code_switching": true }),
+        json!({ "enable_code_switching": true, "code_switching_config": { "languages": [] } }),
+        json!({ "enable_code_switching": true, "language_config": {}, "code_switching_config": {} }),
+    ] {
+        let expected = [("/enable_code_switching".to_owned(), LikelyHarmful)];
+        assert_eq!(told(body.clone()), expected, "{body}");
+    }
+    for body in [
+        json!({ "enable_code_switching": false }),
+        json!({ "enable_code_switching": true, "code_switching_config": { "languages": ["en", "fr"] } }),
+        json!({ "enable_code_switching": true, "language_config": { "languages": ["en", "fr"] } }),
+    ] {
+        assert_eq!(told(body.clone()), [], "{body}");
     }
 }
 
@@ -240,9 +272,13 @@ fn discontinued_options_name_what_replaces_them() {
         ("structured_data_extraction_config", "`audio_to_llm_config`"),
     ];
     let everything = everything();
-    for (old, replacement) in cases {
-        let body = json!({ old: everything[old] });
-        let [warning] = warnings(body).try_into().unwrap();
+    let body: Map<String, Value> = cases
+        .iter()
+        .map(|(old, _)| ((*old).to_owned(), everything[*old].clone()))
+        .collect();
+    let warnings = warnings(body.into());
+    assert_eq!(warnings.len(), cases.len(), "{warnings:#?}");
+    for ((old, replacement), warning) in cases.into_iter().zip(warnings) {
         assert_eq!(
             (warning.pointer, warning.code),
             (format!("/{old}"), Discontinued)
