@@ -6,7 +6,9 @@
 
 use std::collections::HashMap;
 
+use base64::{Engine, prelude::BASE64_STANDARD};
 use chrono::{DateTime, NaiveDate, NaiveDateTime, TimeDelta, Utc};
+use serde_json::Value;
 use url::Url;
 
 /// What stands beside `Expires` and `Signature` in the URLs of S3 (version 2), Google Cloud Storage (version 2) and
@@ -26,6 +28,7 @@ pub fn expires_at(url: &Url) -> Option<DateTime<Utc>> {
         dated(&query, "x-amz-date", "x-amz-expires"),
         dated(&query, "x-goog-date", "x-goog-expires"),
         epoch(&query),
+        policy(&query),
         azure(&query),
     ]
     .into_iter()
@@ -50,6 +53,31 @@ fn epoch(query: &HashMap<String, String>) -> Option<DateTime<Utc>> {
             .any(|name| query.contains_key(*name));
     let seconds: u32 = query.get("expires").filter(|_| is_signed)?.parse().ok()?;
     DateTime::from_timestamp(seconds.into(), 0)
+}
+
+/// A policy of `CloudFront`'s, written out: JSON in a base64 of its own, with the end in each of its statements.
+fn policy(query: &HashMap<String, String>) -> Option<DateTime<Utc>> {
+    let is_signed = query.contains_key("signature") && query.contains_key("key-pair-id");
+    let encoded = query.get("policy").filter(|_| is_signed)?;
+    let base64: String = encoded
+        .chars()
+        .map(|c| match c {
+            '-' => '+',
+            '_' => '=',
+            '~' => '/',
+            other => other,
+        })
+        .collect();
+    let policy: Value = serde_json::from_slice(&BASE64_STANDARD.decode(base64).ok()?).ok()?;
+    policy
+        .get("Statement")?
+        .as_array()?
+        .iter()
+        .filter_map(|statement| {
+            let end = statement.pointer("/Condition/DateLessThan/AWS:EpochTime")?;
+            DateTime::from_timestamp(u32::try_from(end.as_u64()?).ok()?.into(), 0)
+        })
+        .min()
 }
 
 /// A shared access signature of Azure: `se`, to the second, the minute or the day.
@@ -127,6 +155,55 @@ mod tests {
         }
     }
 
+    /// The query of a URL that `CloudFront` is to check by this policy.
+    fn with_policy(policy: &str) -> String {
+        let encoded: String = BASE64_STANDARD
+            .encode(policy)
+            .chars()
+            .map(|c| match c {
+                '+' => '-',
+                '=' => '_',
+                '/' => '~',
+                other => other,
+            })
+            .collect();
+        format!("Policy={encoded}&Signature=ab~&Key-Pair-Id=K1")
+    }
+
+    #[test]
+    fn a_policy_says_it_in_its_statement() {
+        // With each of the characters that are written in another way.
+        let query = "Policy=eyJhIjoiPj4-Pz8~IiwiU3RhdGVtZW50IjpbeyJSZXNvdXJjZSI6IioiLCJDb25kaXRpb2\
+                     4iOnsiRGF0ZUxlc3NUaGFuIjp7IkFXUzpFcG9jaFRpbWUiOjE3OTU3MDUxNzB9fX1dfQ__&Signature=ab~&Key-Pair-Id=K1";
+        let end = |seconds: &str| {
+            format!(r#"{{"Condition": {{"DateLessThan": {{"AWS:EpochTime": {seconds}}}}}}}"#)
+        };
+        let two = format!(
+            r#"{{"Statement": [{}, {}, {{}}]}}"#,
+            end("1795705171"),
+            end("1795705170")
+        );
+        for query in [query, &with_policy(&two)] {
+            let instant = Some("2026-11-26T14:59:30+00:00");
+            assert_eq!(found(query).as_deref(), instant, "{query}");
+        }
+        let unsigned = with_policy(&two).replace("Signature", "Sign");
+        assert_eq!(found(&unsigned), None);
+        for seconds in [
+            "-1",
+            "\"1795705170\"",
+            "99999999999999999999",
+            "1e400",
+            "[1]",
+        ] {
+            let policy = format!(r#"{{"Statement": [{}]}}"#, end(seconds));
+            assert_eq!(found(&with_policy(&policy)), None, "{seconds}");
+        }
+        for policy in ["", "[]", r#"{"Statement": {}}"#, &"[".repeat(5000)] {
+            assert_eq!(found(&with_policy(policy)), None, "{policy}");
+        }
+    }
+
     #[test]
     fn the_earliest_end_counts() {
         let both = "se=2026-11-27&sig=a&X-Amz-Date=20261126T120000Z&X-Amz-Expires=60";
@@ -182,6 +259,7 @@ mod tests {
                     .append_pair("Expires", &values[4])
                     .append_pair("Signature", &values[5])
                     .append_pair("Key-Pair-Id", "K")
+                    .append_pair("Policy", &values[5])
                     .append_pair("sig", "a");
                 let _ = expires_at(&url);
             }
