@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use percent_encoding::percent_decode_str;
 use url::{Host, Url};
 
 use super::ids::UploadId;
@@ -71,6 +72,14 @@ impl AudioUrl {
         let (before, id) = self.url.path().rsplit_once('/')?;
         let names_a_file = before.ends_with("/file") && self.url.query().is_none();
         names_a_file.then(|| id.parse().ok()).flatten()
+    }
+
+    /// What the file is called where it lies: the end of the path, and never anything of the query.
+    #[must_use]
+    pub fn filename(&self) -> Option<String> {
+        let last = self.url.path_segments()?.next_back()?;
+        let name = percent_decode_str(last).decode_utf8_lossy();
+        (!name.is_empty()).then(|| name.into_owned())
     }
 
     /// The URL as it came.
@@ -257,6 +266,23 @@ mod tests {
             "https://a.example/file/01890000-0000-7000-8000-000000000000?signature=a",
         ] {
             assert_eq!(AudioUrl::parse(other).unwrap().upload_id(), None, "{other}");
+        }
+    }
+
+    #[test]
+    fn a_link_names_its_file_by_the_end_of_its_path() {
+        for (link, name) in [
+            (
+                "https://a.example/x/two%20words+more%26.mp3?sig=%2F",
+                Some("two words+more&.mp3"),
+            ),
+            ("https://a.example/o/calls%2Fone.mp3", Some("calls/one.mp3")),
+            ("https://a.example/", None),
+            ("https://a.example?a=/b.mp3", None),
+            ("https://a.example#b.mp3", None),
+        ] {
+            let found = AudioUrl::parse(link).unwrap().filename();
+            assert_eq!(found.as_deref(), name, "{link}");
         }
     }
 

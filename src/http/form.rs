@@ -18,6 +18,7 @@ use futures_util::{StreamExt, stream};
 use multer::{Field, Multipart};
 use serde_json::{Map, Value};
 
+pub(in crate::http) use self::filename::bare;
 use self::forward::forward;
 use super::{
     body::{self, content_length, parse_json_object},

@@ -131,8 +131,58 @@ async fn a_result_that_was_fetched_is_exported_like_one_that_was_delivered() {
     assert_eq!(export(&app, &id, "json").await.bytes, result);
     let text = export(&app, &id, "txt").await;
     assert_eq!(text.text(), "Good morning from the harbour\n");
-    let name = format!("attachment; filename=\"transcription-{id}.txt\"");
-    assert_eq!(text.header("content-disposition"), Some(name.as_str()));
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_came_by_a_link_is_named_as_it_is_there_and_without_a_name_by_its_id() {
+    let app = TestApp::start().await;
+    for (link, title, name) in [
+        (
+            "https://recordings.example/2026/call-4711.mp3?token=secret/x.mp3#y",
+            "call-4711.mp3",
+            "call-4711",
+        ),
+        (
+            "https://recordings.example/o/calls%2FAcme%3A%20one%0A%22.tar.mp3",
+            "Acme: one.tar.mp3",
+            "Acme_ one.tar",
+        ),
+        ("https://recordings.example/listen", "listen", "listen"),
+        (
+            "https://recordings.example/01890000-0000-7000-8000-000000000000.mp3",
+            "01890000-0000-7000-8000-000000000000.mp3",
+            "01890000-0000-7000-8000-000000000000",
+        ),
+        ("https://recordings.example/calls/?file=x.mp3", "", ""),
+        ("https://recordings.example?file=/x.mp3", "", ""),
+        ("https://recordings.example/--.mp3", "", ""),
+        // Of a file at Gladia it is the id.
+        (
+            "https://recordings.example/file/01890000-0000-7000-8000-000000000000",
+            "",
+            "",
+        ),
+    ] {
+        let job = app.acme.transcribe(&json!({ "audio_url": link })).await;
+        let job = job.expect(202);
+        let id = job["id"].as_str().unwrap();
+        app.acme.wait_until_done(id).await;
+        let (title, name) = if name.is_empty() {
+            (format!("Transcription {id}"), format!("transcription-{id}"))
+        } else {
+            (title.to_owned(), name.to_owned())
+        };
+        let file = export(&app, id, "md").await;
+        let disposition = format!("attachment; filename=\"{name}.md\"");
+        assert_eq!(
+            file.header("content-disposition"),
+            Some(disposition.as_str()),
+            "{link}"
+        );
+        let text = file.text();
+        assert!(text.starts_with(&format!("# {title}\n")), "{link}: {text}");
+    }
     app.finish().await;
 }
 

@@ -28,7 +28,7 @@ use self::{
 
 /// Goes up whenever the same result and wishes are rendered in another way than before, so that who has a file from then
 /// gets the new one.
-pub const VERSION: u32 = 3;
+pub const VERSION: u32 = 4;
 
 /// What is rendered into.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

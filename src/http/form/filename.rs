@@ -12,7 +12,7 @@ pub(super) fn of(field: &Field<'_>) -> String {
     let disposition = field.headers().get(CONTENT_DISPOSITION);
     let extended = disposition.and_then(|value| extended(str::from_utf8(value.as_bytes()).ok()?));
     let plain = || field.file_name().unwrap_or_default().to_owned();
-    sanitize(&extended.unwrap_or_else(plain))
+    bare(&extended.unwrap_or_else(plain)).unwrap_or_else(|| AUDIO.to_owned())
 }
 
 /// The parameter `filename*` of a header (RFC 8187): `utf-8''R%C3%A9union.mp3`. `None` where there is none that can be read.
@@ -41,19 +41,15 @@ fn extended(disposition: &str) -> Option<String> {
     Some(name.into_owned())
 }
 
-/// A file's name without path, control characters or quotes, of a bounded length.
-fn sanitize(name: &str) -> String {
+/// A file's name without path, control characters or quotes, of a bounded length. `None` where nothing is left.
+pub(in crate::http) fn bare(name: &str) -> Option<String> {
     let base = name.rsplit(['/', '\\']).next().unwrap_or_default();
     let clean: String = base
         .chars()
         .filter(|c| !c.is_control() && *c != '"')
         .take(200)
         .collect();
-    if clean.trim().is_empty() {
-        AUDIO.to_owned()
-    } else {
-        clean
-    }
+    (!clean.trim().is_empty()).then_some(clean)
 }
 
 #[cfg(test)]
@@ -62,11 +58,11 @@ mod tests {
 
     #[test]
     fn a_file_name_is_only_a_name() {
-        assert_eq!(sanitize("../../etc/passwd"), "passwd");
-        assert_eq!(sanitize(r"C:\calls\monday.wav"), "monday.wav");
-        assert_eq!(sanitize("a\r\nb\0\".wav"), "ab.wav");
-        assert_eq!(sanitize(""), "audio");
-        assert_eq!(sanitize("été.wav"), "été.wav");
+        assert_eq!(bare("../../etc/passwd").as_deref(), Some("passwd"));
+        assert_eq!(bare(r"C:\calls\monday.wav").as_deref(), Some("monday.wav"));
+        assert_eq!(bare("a\r\nb\0\".wav").as_deref(), Some("ab.wav"));
+        assert_eq!(bare("").as_deref(), None);
+        assert_eq!(bare("été.wav").as_deref(), Some("été.wav"));
     }
 
     #[test]

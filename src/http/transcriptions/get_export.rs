@@ -14,7 +14,9 @@ use super::{
     result::{Packed, Plain, no_result, read_into, read_packed},
 };
 use crate::{
+    db::jobs::Job,
     domain::{
+        audio_url::AudioUrl,
         ids::{CallbackId, JobId, TenantId},
         rendering::{self, CannotRender, Format, Wishes},
     },
@@ -22,6 +24,7 @@ use crate::{
         auth::Reader,
         compression::Preferred,
         etag::ETag,
+        form::bare,
         problem::{Problem, ProblemType},
         state::AppState,
     },
@@ -145,7 +148,7 @@ pub async fn export(
     if etag.is_named(headers) {
         return Ok(etag.not_modified());
     }
-    let filename = job.upload.map(|upload| upload.filename);
+    let filename = filename(job);
     let stem = filename.as_deref().and_then(stem);
     let stem = stem.unwrap_or_else(|| format!("transcription-{id}"));
     let mut name = stem;
@@ -171,6 +174,19 @@ pub async fn export(
         (header::CONTENT_DISPOSITION, attachment(&name)),
     ];
     Ok((etag, headers, file).into_response())
+}
+
+/// What the recording is called: as it was sent, or by the end of its link where that says anything. The id, which is all that
+/// the address of an uploaded file ends with, does not.
+fn filename(job: Job) -> Option<String> {
+    if let Some(upload) = job.upload {
+        return Some(upload.filename);
+    }
+    let link = AudioUrl::as_gladia_takes_it(&job.audio_url?)?;
+    let name = link.filename().filter(|_| link.upload_id().is_none())?;
+    let name = bare(&name)?;
+    let says_anything = stem(&name)?.contains(char::is_alphanumeric);
+    says_anything.then_some(name)
 }
 
 async fn render(

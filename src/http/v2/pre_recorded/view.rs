@@ -2,7 +2,6 @@
 
 use axum::body::Bytes;
 use chrono::{DateTime, SecondsFormat, Utc};
-use percent_encoding::percent_decode_str;
 use serde::{Serialize, Serializer};
 use serde_json::Value;
 use uuid::Uuid;
@@ -11,6 +10,7 @@ use super::params::RequestParams;
 use crate::{
     db::jobs::{Job, JobError, JobUpload},
     domain::{
+        audio_url::AudioUrl,
         ids::JobId,
         job::{JobStatus, PublicStatus},
     },
@@ -116,19 +116,11 @@ fn file(job: &mut Job) -> Option<FileView> {
     Some(FileView {
         // There is nothing else that it could be named by.
         id: job.id.0,
-        filename: filename(&source),
+        filename: AudioUrl::as_gladia_takes_it(&source).and_then(|link| link.filename()),
         source: Some(source),
         audio_duration: duration,
         number_of_channels: None,
     })
-}
-
-/// The end of a link's path.
-fn filename(source: &str) -> Option<String> {
-    let url = url::Url::parse(source).ok()?;
-    let last = url.path_segments()?.next_back()?;
-    let decoded = percent_decode_str(last).decode_utf8_lossy();
-    (!decoded.is_empty()).then(|| decoded.into_owned())
 }
 
 /// ISO 8601 as JavaScript writes it.
@@ -155,17 +147,6 @@ mod tests {
     fn a_canceled_job_has_a_code_and_one_that_is_done_has_none() {
         assert_eq!(error_code(JobStatus::Canceled, None), Some(499));
         assert_eq!(error_code(JobStatus::Done, None), None);
-    }
-
-    #[test]
-    fn a_link_names_its_file_by_the_end_of_its_path() {
-        let named = |source: &str| filename(source);
-        assert_eq!(
-            named("https://a.example/x/two%20words+more%26.mp3?sig=%2F").as_deref(),
-            Some("two words+more&.mp3")
-        );
-        assert_eq!(named("https://a.example/"), None);
-        assert_eq!(named("https://a.example"), None);
     }
 
     #[test]
