@@ -184,6 +184,7 @@ async fn jobs_are_found_by_when_they_came_and_by_where_they_are() {
         ("?status=error", vec![3, 1]),
         ("?status=error,done", vec![3, 1, 0]),
         ("?status[]=queued&status[]=processing", vec![4, 2]),
+        ("?status[0]=queued&status%5B1%5D=processing", vec![4, 2]),
         ("?date=2026-03-02", vec![1]),
         ("?date=2026-03-02T23:00:00Z", vec![1]),
         ("?after_date=2026-03-03T12:00:00Z", vec![4, 3, 2]),

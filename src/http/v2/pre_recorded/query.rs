@@ -106,7 +106,7 @@ impl Parser {
             "date" => self.date = self.instant(name, value).map(|at| at.date_naive()),
             "after_date" => self.after = self.instant(name, value),
             "before_date" => self.before = self.instant(name, value),
-            "status" | "status[]" => self.take_statuses(value),
+            _ if is_repeated(name, "status") => self.take_statuses(value),
             "custom_metadata" => {
                 if extent::check(value.as_bytes(), OF_METADATA).is_err() {
                     return self.complain_of_levels();
@@ -217,6 +217,18 @@ impl Parser {
             repeated: self.repeated,
         })
     }
+}
+
+/// Whether a parameter is one that may be repeated, in any of the spellings of an array: alone, and with brackets that are empty
+/// or hold a number.
+fn is_repeated(name: &str, repeated: &str) -> bool {
+    let Some(rest) = name.strip_prefix(repeated) else {
+        return false;
+    };
+    let number = rest
+        .strip_prefix('[')
+        .and_then(|rest| rest.strip_suffix(']'));
+    rest.is_empty() || number.is_some_and(|number| number.bytes().all(|byte| byte.is_ascii_digit()))
 }
 
 /// An instant in one of the spellings of ISO 8601 that are in use; a day is its first instant.

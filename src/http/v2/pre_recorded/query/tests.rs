@@ -29,6 +29,8 @@ fn statuses_are_repeated_or_listed() {
         "status=done&status=error",
         "status=done,error",
         "status[]=done&status%5B%5D=error",
+        "status[0]=done&status%5B12%5D=error",
+        "status[0]=done,error",
     ] {
         let statuses = parsed(query).filter.statuses;
         let expected = [
@@ -37,6 +39,14 @@ fn statuses_are_repeated_or_listed() {
             PublicStatus::Canceled,
         ];
         assert!(statuses.into_iter().eq(expected), "{query}");
+    }
+    for query in [
+        "status[a]=done",
+        "status[0=done",
+        "status[0][1]=done",
+        "statuses=done",
+    ] {
+        assert!(parsed(query).filter.statuses.is_empty(), "{query}");
     }
 }
 
@@ -109,6 +119,12 @@ fn links_repeat_what_was_asked_for() {
         query.at(7),
         "status=done&status=error&custom_metadata%5Ba%5D=b+c&offset=7&limit=2"
     );
+    let query = parsed("status[0]=done&status[1]=error").at(20);
+    assert_eq!(
+        query,
+        "status%5B0%5D=done&status%5B1%5D=error&offset=20&limit=20"
+    );
+    assert_eq!(parsed(&query).filter.statuses.len(), 3);
     assert_eq!(parsed("").at(0), "offset=0&limit=20");
 }
 
