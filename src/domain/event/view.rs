@@ -65,7 +65,7 @@ pub enum TranscriptionEventType {
 pub struct TranscriptionEventData {
     /// Its id.
     pub transcription_id: JobId,
-    /// Where it was then.
+    /// Where it was then. That its content is erased changes nothing of it.
     pub status: PublicStatus,
     /// Why it was there, where the status alone does not say it.
     pub status_reason: Option<StatusReason>,
