@@ -26,6 +26,7 @@
 //! | with another Gladia id than the attempt's | is quarantined | `callbacks::a_contradicting_id_is_kept_and_changes_nothing` |
 //! | with the Gladia id of another attempt | is quarantined | `callback_states::a_gladia_job_that_another_attempt_has_is_kept_and_changes_nothing` |
 //! | unreadable, or of an unknown event | is quarantined | `callbacks::what_cannot_be_read_is_kept_and_changes_nothing` |
+//! | a success whose payload is no result | is quarantined | `callbacks::a_success_without_a_result_is_kept_and_the_real_one_completes_the_job` |
 //! | and carrying it out fails | is quarantined | `callbacks::what_cannot_be_carried_out_is_kept_and_changes_nothing` |
 //! | too large | is noted, and the result fetched | `large_callbacks::a_result_whose_callback_is_beyond_the_limit_is_fetched` |
 //! | for an attempt that is not here | waits in the spool, or is asked to come again | `callback_states::a_callback_of_an_attempt_that_is_not_here_is_asked_to_come_again` |

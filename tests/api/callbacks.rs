@@ -237,6 +237,33 @@ async fn what_cannot_be_read_is_kept_and_changes_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_success_without_a_result_is_kept_and_the_real_one_completes_the_job() {
+    let app = TestApp::start().await;
+    let (id, attempt, gladia_id) = processing(&app).await;
+    let others = [
+        json!({}),
+        json!({ "foo": 1 }),
+        json!({ "metadata": null, "transcription": null }),
+        json!({ "metadata": "x", "transcription": [1] }),
+    ];
+    for payload in &others {
+        let body = json!({ "id": gladia_id, "event": "transcription.success", "payload": payload });
+        let answer = app.call_back(attempt.id, body.to_string()).await;
+        assert_eq!(answer.status, 200, "{payload}");
+    }
+    assert_eq!(app.callback_outcomes(&id).await, ["quarantined"; 4]);
+    assert_eq!(app.acme.job(&id).await["status"], "processing");
+    app.call_back(attempt.id, success(&gladia_id, "the real one"))
+        .await;
+    let done = app.acme.wait_until_done(&id).await;
+    assert_eq!(
+        done["result"]["transcription"]["full_transcript"],
+        "the real one"
+    );
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_cannot_be_carried_out_is_kept_and_changes_nothing() {
     let app = TestApp::start().await;
     let (id, attempt, gladia_id) = processing(&app).await;

@@ -125,7 +125,7 @@ async fn only_gladias_own_404_counts_and_an_answer_in_between_starts_anew() {
         (
             6,
             200,
-            json!("{\"id\":\"another\",\"status\":\"done\",\"result\":{}}"),
+            json!("{\"id\":\"another\",\"status\":\"done\",\"result\":{\"metadata\":{}}}"),
         ),
     ] {
         let mut fault =
@@ -145,6 +145,27 @@ async fn only_gladias_own_404_counts_and_an_answer_in_between_starts_anew() {
     assert_eq!(app.acme.job(&id).await["status"], "processing");
     assert!(app.callback_outcomes(&id).await.is_empty());
     app.end(&id).await;
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_job_that_is_done_without_a_result_is_asked_for_until_it_has_one() {
+    let app = builder().start().await;
+    let id = app.start_and_lose_callback("spoken.mp3").await;
+    let gladia_id = app.attempt(&id).await.gladia_id.unwrap();
+    let bare = json!({ "id": gladia_id, "status": "done", "result": { "metadata": null } });
+    let fault = json!({
+        "operation": "get", "kind": "status", "status": 200, "body": bare.to_string(), "times": 1,
+    });
+    app.upstream.fault(&fault).await;
+    app.set_clock_ahead("62 seconds").await;
+    app.wait_for_looks(&id, 1).await;
+    assert_eq!(app.acme.job(&id).await["status"], "processing");
+    app.set_clock_ahead("4 minutes").await;
+    app.acme.wait_until_done(&id).await;
+    let result = app.acme.result(&id).await;
+    assert_eq!(result.bytes, app.result_at_gladia(&id).await);
+    assert_eq!(app.callback_outcomes(&id).await, ["completed"]);
     app.finish().await;
 }
 

@@ -3,8 +3,9 @@
 //! The body as received is the truth and is kept as such; this reads from it only what moves the job, in one pass and in
 //! memory that does not grow with the body. The documented shapes: a callback is `{"id", "event": "transcription.success",
 //! "payload": {…}}` or `{"id", "event": "transcription.error", "error": {"code", "message"}}`; a job that is asked for is
-//! `{"id", "status", "error_code", "result": {…}}`. `payload` and `result` are the same object ([`payload`]). A failure is one
-//! whatever stands in `error` and `error_code`: it has no content that could be lost, and its job would wait for ever.
+//! `{"id", "status", "error_code", "result": {…}}`. `payload` and `result` are the same object ([`payload`]), and there is no success
+//! without one that is a result. A failure is one whatever stands in `error` and `error_code`: it has no content that could be lost,
+//! and its job would wait for ever.
 
 mod payload;
 #[cfg(test)]

@@ -37,6 +37,9 @@ pub(super) enum Payload {
 
 #[derive(Default)]
 pub(super) struct Contents {
+    /// Whether it has `metadata`, which every result of Gladia's has, or a transcription. What has neither is none, and must not
+    /// stand in the way of the one that is still to come.
+    is_result: bool,
     durations: Durations,
     /// By the name of their block: of one that stands twice, the last one counts.
     failures: BTreeMap<String, Vec<AddonError>>,
@@ -77,6 +80,9 @@ impl Payload {
         match self {
             Self::Missing => Err(format!("a success without a {name}")),
             Self::NoObject => Err(format!("its {name} is no object")),
+            Self::Read(contents) if !contents.is_result => Err(format!(
+                "its {name} has neither metadata nor a transcription"
+            )),
             Self::Read(contents) => {
                 let failures = contents.failures.into_values().flatten();
                 Ok(Ending::Success {
@@ -99,6 +105,8 @@ impl Contents {
         name: &str,
     ) -> Result<(), JsonError> {
         let pointer = pointer_to(&[name]);
+        self.is_result |=
+            matches!(name, "metadata" | "transcription") && reader.kind()? == Kind::Object;
         let block = match name {
             "metadata" => {
                 let mut durations = Durations::default();

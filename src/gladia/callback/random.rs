@@ -232,6 +232,8 @@ fn check(body: &[u8], shape: Shape, sizes: &[usize]) -> Result<Report, String> {
                 "a success without a result",
                 "its payload is no object",
                 "its result is no object",
+                "its payload has neither metadata nor a transcription",
+                "its result has neither metadata nor a transcription",
             ];
             assert!(known.contains(&words.as_str()), "{reason}");
         }

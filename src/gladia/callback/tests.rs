@@ -102,7 +102,7 @@ fn failed_sentences_are_found_inside_the_transcription() {
 
 #[test]
 fn a_failure_s_pointer_leads_to_it_whatever_its_add_on_is_called() {
-    let payload = r#"{"and/or~not":{"results":[{"success":false}]}}"#;
+    let payload = r#"{"metadata":{},"and/or~not":{"results":[{"success":false}]}}"#;
     let found = addon_errors(payload);
     assert_eq!(found[0].pointer, "/and~1or~0not/results/0");
     let payload: serde_json::Value = payload.parse().unwrap();
@@ -118,23 +118,50 @@ fn shapes_that_no_add_on_has_are_passed_over() {
         "]}".repeat(100_000)
     );
     for payload in [
-        "{}",
-        r#"{"metadata":[],"transcription":null,"summarization":7}"#,
+        r#"{"metadata":{}}"#,
+        r#"{"metadata":[],"transcription":{},"summarization":7}"#,
+        r#"{"metadata":{},"transcription":null}"#,
         r#"{"metadata":{"audio_duration":"1","billing_time":1e999},"transcription":{"sentences":"a"}}"#,
-        r#"{"summarization":{"success":"no","error":"text","results":{"a":[1,2]}}}"#,
-        r#"{"translation":{"results":[null,1,"a",[],{}]}}"#,
-        r#"{"a":"\ud800"}"#,
-        &format!(r#"{{"a":{nested}}}"#),
-        &format!(r#"{{"a":{deep}}}"#),
+        r#"{"metadata":{},"summarization":{"success":"no","error":"text","results":{"a":[1,2]}}}"#,
+        r#"{"metadata":{},"translation":{"results":[null,1,"a",[],{}]}}"#,
+        r#"{"metadata":{},"a":"\ud800"}"#,
+        &format!(r#"{{"metadata":{{}},"a":{nested}}}"#),
+        &format!(r#"{{"metadata":{{}},"a":{deep}}}"#),
     ] {
         assert_eq!(addon_errors(payload), [], "{payload:.100}");
     }
     // Of a name that stands twice, the last one counts.
-    let twice =
-        r#"{"chapterization":{"success":false},"chapterization":{"success":false,"success":true}}"#;
+    let twice = r#"{"metadata":{},"chapterization":{"success":false},"chapterization":{"success":false,"success":true}}"#;
     assert_eq!(addon_errors(twice), []);
     let failed = r#"{"metadata":{"audio_duration":1,"audio_duration":2},"chapterization":{"success":true,"success":false}}"#;
     assert_eq!(addon_errors(failed)[0].pointer, "/chapterization");
+}
+
+#[test]
+fn a_success_is_one_only_with_a_result() {
+    for (result, is_one) in [
+        (r#"{"metadata":{}}"#, true),
+        (r#"{"transcription":{}}"#, true),
+        (r#"{"metadata":null,"transcription":{}}"#, true),
+        (r#"{"transcription":{},"transcription":1}"#, true),
+        ("{}", false),
+        (r#"{"foo":1}"#, false),
+        (r#"{"id":"x"}"#, false),
+        (r#"{"metadata":null,"transcription":null}"#, false),
+        (r#"{"metadata":"secret","transcription":[1]}"#, false),
+        (r#"{"foo":{"metadata":{},"transcription":{}}}"#, false),
+    ] {
+        let callback =
+            format!(r#"{{"id":"b7","event":"transcription.success","payload":{result}}}"#);
+        let reports = [
+            read_report(callback.as_bytes(), Shape::Callback),
+            job("done", &format!(r#","result":{result}"#)),
+        ];
+        for report in reports {
+            assert_eq!(report.is_ok(), is_one, "{result}");
+            assert!(!report.is_err_and(|why| why.contains("secret")), "{result}");
+        }
+    }
 }
 
 #[test]
@@ -225,7 +252,7 @@ fn what_cannot_be_read_is_named_without_its_content() {
         b"null",
         b"{\"id\":\"x\"}",
         b"{\"event\":\"transcription.success\",\"payload\":{\"id\":\"x\"}}",
-        b"{\"id\":\"\",\"event\":\"transcription.success\",\"payload\":{}}",
+        b"{\"id\":\"\",\"event\":\"transcription.success\",\"payload\":{\"metadata\":{}}}",
         b"{\"id\":\"x\",\"event\":\"transcription.created\",\"payload\":{}}",
         b"{\"id\":\"x\",\"event\":\"transcription.success\"}",
         b"{\"id\":\"x\",\"event\":\"transcription.success\",\"payload\":[\"secret words\"]}",
@@ -275,9 +302,15 @@ fn a_job_that_has_not_ended_is_running() {
         ("done", ""),
         ("done", r#","result":null"#),
         ("done", r#","result":[]"#),
-        ("done", r#","event":"transcription.success","result":{}"#),
-        ("done", r#","result":{},"result":{}"#),
-        ("paused", r#","result":{}"#),
+        (
+            "done",
+            r#","event":"transcription.success","result":{"metadata":{}}"#,
+        ),
+        (
+            "done",
+            r#","result":{"metadata":{}},"result":{"metadata":{}}"#,
+        ),
+        ("paused", r#","result":{"metadata":{}}"#),
     ] {
         assert!(job(status, rest).is_err(), "{status} {rest}");
     }

@@ -14,7 +14,7 @@ use crate::gladia::callback::{
 /// Nothing here takes longer unless it is broken.
 const BOUND: Duration = Duration::from_secs(30);
 
-const BODY: &[u8] = br#"{"id":"b7","event":"transcription.success","payload":{"a":[1]}}"#;
+const BODY: &[u8] = br#"{"id":"b7","event":"transcription.success","payload":{"metadata":{}}}"#;
 
 /// Breaks off after what it has.
 struct Broken<'a>(&'a [u8]);
@@ -127,45 +127,66 @@ fn a_result_has_a_frame_where_the_body_is_understood_and_none_otherwise() {
     let job = |rest: &str| format!(r#"{{"id":"b7","status":"done",{rest}"#);
     for (body, shape, result) in [
         (
-            callback(r#""payload": {"a" : 1} }"#),
+            callback(r#""payload": {"metadata" : {}} }"#),
             Shape::Callback,
-            Some(r#"{"a" : 1}"#),
+            Some(r#"{"metadata" : {}}"#),
         ),
         (
-            callback(r#""p\u0061yload":{}}"#),
+            callback(r#""p\u0061yload":{"met\u0061data":{}}}"#),
             Shape::Callback,
-            Some("{}"),
+            Some(r#"{"met\u0061data":{}}"#),
         ),
         (
-            callback(r#""result":{"b":2},"payload":{"a":1}}"#),
+            callback(r#""result":{"transcription":{}},"payload":{"metadata":{}}}"#),
             Shape::Callback,
-            Some(r#"{"a":1}"#),
+            Some(r#"{"metadata":{}}"#),
         ),
         (
-            job(r#""payload":{"a":1},"result":{"b":2}}"#),
+            job(r#""payload":{"metadata":{}},"result":{"transcription":{}}}"#),
             Shape::Job,
-            Some(r#"{"b":2}"#),
+            Some(r#"{"transcription":{}}"#),
         ),
         // Which of the two is meant is open.
         (
-            callback(r#""payload":{"a":1},"payload":{"b":2}}"#),
+            callback(r#""payload":{"metadata":{}},"payload":{"transcription":{}}}"#),
             Shape::Callback,
             None,
         ),
-        (job(r#""result":{"a":1},"result":null}"#), Shape::Job, None),
+        (
+            job(r#""result":{"metadata":{}},"result":null}"#),
+            Shape::Job,
+            None,
+        ),
+        (callback(r#""payload":{}}"#), Shape::Callback, None),
         (callback(r#""payload":[1]}"#), Shape::Callback, None),
         (callback(r#""payload":null}"#), Shape::Callback, None),
-        (callback(r#""result":{"a":1}}"#), Shape::Callback, None),
-        (callback(r#""payload":{"a":1}"#), Shape::Callback, None),
-        (callback(r#""payload":{"a":1"#), Shape::Callback, None),
         (
-            callback(r#""payload":{"a":1}} more"#),
+            callback(r#""result":{"metadata":{}}}"#),
             Shape::Callback,
             None,
         ),
-        (job(r#""event":1,"result":{"b":2}}"#), Shape::Job, None),
         (
-            r#"{"id":"b7","status":"queued","result":{"b":2}}"#.into(),
+            callback(r#""payload":{"metadata":{}}"#),
+            Shape::Callback,
+            None,
+        ),
+        (
+            callback(r#""payload":{"metadata":{}"#),
+            Shape::Callback,
+            None,
+        ),
+        (
+            callback(r#""payload":{"metadata":{}}} more"#),
+            Shape::Callback,
+            None,
+        ),
+        (
+            job(r#""event":1,"result":{"transcription":{}}}"#),
+            Shape::Job,
+            None,
+        ),
+        (
+            r#"{"id":"b7","status":"queued","result":{"transcription":{}}}"#.into(),
             Shape::Job,
             None,
         ),
