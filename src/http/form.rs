@@ -5,7 +5,7 @@
 //! everything else together. So memory does not grow with the file, and a slow side slows the other. A file that breaks off is broken off
 //! upstream too, without the closing boundary, so half a file can never pass for a whole one.
 
-mod filename;
+mod disposition;
 mod forward;
 
 use std::{future::Future, time::Duration};
@@ -18,7 +18,7 @@ use futures_util::{StreamExt, stream};
 use multer::{Field, Multipart};
 use serde_json::{Map, Value};
 
-pub(in crate::http) use self::filename::bare;
+pub(in crate::http) use self::disposition::bare;
 use self::forward::forward;
 use super::{
     body::{self, content_length, parse_json_object},
@@ -128,7 +128,8 @@ async fn receive_parts<T>(
     let mut options = None;
     while let Some(field) = in_time(limits, form.next_field()).await? {
         body.begin_content();
-        match (field.name(), &parts) {
+        let name = disposition::part_name(&field);
+        match (name.as_deref(), &parts) {
             (Some(AUDIO), _) if file.is_none() => {
                 file = Some(receive_file(field, limits, destination).await?);
             }
@@ -201,7 +202,7 @@ async fn receive_file(
     limits: &HttpLimits,
     destination: Destination<'_>,
 ) -> Result<ReceivedFile, Problem> {
-    let filename = filename::of(&field);
+    let filename = disposition::file_name(&field);
     let content_type = field.content_type().map_or_else(
         || "application/octet-stream".to_owned(),
         ToString::to_string,

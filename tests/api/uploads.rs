@@ -252,7 +252,7 @@ async fn a_file_that_is_no_audio_is_refused_in_gladias_words() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_file_name_in_its_extended_form_counts() {
+async fn a_file_name_counts_in_its_extended_form_and_in_any_case() {
     let app = TestApp::start().await;
     for (parameters, expected) in [
         (
@@ -267,6 +267,10 @@ async fn a_file_name_in_its_extended_form_counts() {
             r#"name="audio"; filename="plain; filename*=utf-8''inner.mp3""#,
             "plain; filename*=utf-8''inner.mp3",
         ),
+        (
+            r#"NAME="audio"; FileName="in any case.mp3""#,
+            "in any case.mp3",
+        ),
         // What cannot be read leaves the plain name.
         (
             r#"name="audio"; filename="a.mp3"; filename*=iso-8859-1''R%E9union.mp3"#,
@@ -278,7 +282,7 @@ async fn a_file_name_in_its_extended_form_counts() {
         ),
     ] {
         let mut body = format!(
-            "--b\r\nContent-Disposition: form-data; {parameters}\r\nContent-Type: audio/wav\r\n\r\n"
+            "--b\r\nContent-Disposition: Form-Data; {parameters}\r\nContent-Type: audio/wav\r\n\r\n"
         )
         .into_bytes();
         body.extend(audio::short());
