@@ -243,6 +243,26 @@ fn quoted(text: &str) -> Vec<&str> {
     text.split('`').skip(1).step_by(2).collect()
 }
 
+/// Which values of a metric's labels are shown and stand in no list, where its row has one that says to be whole.
+fn undocumented_values<'a>(text: &'a str, name: &str, labels: &str) -> Vec<&'a str> {
+    let lists = labels.split(';').filter_map(|label| label.split_once(':'));
+    let whole = lists.filter(|(_, values)| !values.contains("and what"));
+    let of_label = |(label, documented): (&str, &str)| {
+        let begin = format!("{}=\"", quoted(label)[0]);
+        let documented: Vec<String> = quoted(documented).into_iter().map(Into::into).collect();
+        text.lines()
+            .filter(|line| {
+                line.strip_prefix(name)
+                    .is_some_and(|rest| rest.starts_with('{'))
+            })
+            .filter_map(|line| line.split_once(&begin)?.1.split_once('"'))
+            .map(|(value, _)| value)
+            .filter(|value| !documented.iter().any(|known| known == value))
+            .collect::<Vec<_>>()
+    };
+    whole.flat_map(of_label).collect()
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_gateway_that_has_done_nothing_shows_every_counter_that_is_documented() {
     let directory = SpoolDirectory::new();
@@ -283,6 +303,10 @@ async fn a_gateway_that_has_done_nothing_shows_every_counter_that_is_documented(
                 assert!(shown(&name, &label), "no {name} with {label} in\n{text}");
             }
         }
+        assert_eq!(
+            undocumented_values(&text, &name, &labels),
+            Vec::<&str>::new()
+        );
     }
 
     // Alerts ask for nothing else.
