@@ -66,7 +66,8 @@ impl PrivateDirectory {
 
     fn create_below(root: &Path, account: &Account) -> io::Result<Self> {
         let name = format!("{PREFIX}{}-{}", std::process::id(), Uuid::new_v4().simple());
-        let path = root.join(&name);
+        // The server's programs run elsewhere.
+        let path = std::path::absolute(root)?.join(&name);
         DirBuilder::new().mode(0o700).create(&path)?;
         // The files are made while the directory is still ours, so that nobody can put links in their place.
         let files = (|| {
@@ -199,6 +200,13 @@ fn is_abandoned(directory: &Path, rest_of_name: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_directory_is_found_from_anywhere_whatever_its_root() -> anyhow::Result<()> {
+        let made = PrivateDirectory::create_below(Path::new("."), &Account::for_server()?)?;
+        assert!(made.path().is_absolute(), "{}", made.path().display());
+        Ok(())
+    }
 
     #[test]
     fn directories_of_dead_owners_are_removed_and_those_of_living_ones_are_not()
