@@ -12,7 +12,7 @@ use serde::Serialize;
 
 use super::{EXIT_USAGE, Stop};
 use crate::{
-    config::{self, Environment, log_format},
+    config::{self, Environment, SettingsError, log_format},
     db,
     telemetry::LogFormat,
 };
@@ -88,9 +88,13 @@ fn is_failure(error: &clap::Error) -> bool {
     error.use_stderr() && error.kind() != ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand
 }
 
-/// Says in one line why a command failed.
+/// Says in one line why a command failed; of settings that contradict each other, each by itself.
 #[must_use]
 pub fn report_failure(error: &anyhow::Error, format: LogFormat) -> ExitCode {
+    if let Some(error) = error.downcast_ref::<SettingsError>() {
+        say(format, &error.to_string(), "");
+        return EXIT_USAGE.into();
+    }
     say(format, &failure_line(error), "");
     ExitCode::FAILURE
 }

@@ -163,7 +163,8 @@ impl ServeSettings {
     /// # Errors
     /// Where two of them contradict each other.
     pub fn check(&self) -> Result<(), SettingsError> {
-        let problems = Known::of(self).contradictions();
+        let mut problems = Known::of(self).contradictions();
+        problems.extend(self.addresses.doubled());
         SettingsError::of(problems.into_iter()).map_or(Ok(()), Err)
     }
 }

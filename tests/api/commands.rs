@@ -317,3 +317,19 @@ async fn a_start_whose_migrations_take_long_does_without_the_connection_it_has_o
     assert_eq!(late.with_key(None).get("/readyz").await.status, 200);
     app.finish().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_addresses_that_are_the_same_are_told_as_a_wrong_setting() {
+    let app = TestApp::start().await;
+    let values = app.values().iter();
+    let mut settings: Vec<_> = values.map(|(name, value)| (&**name, &**value)).collect();
+    settings.extend([
+        ("LISTEN_ADDR", "127.0.0.1:1"),
+        ("OPS_LISTEN_ADDR", "127.0.0.1:1"),
+    ]);
+    let (served, _, error) = run_with(&app, &["serve"], &settings).await;
+    assert!(!served);
+    let rule = "OPS_LISTEN_ADDR is the same address as LISTEN_ADDR, 127.0.0.1:1.";
+    assert!(error.contains(rule), "{error}");
+    app.finish().await;
+}

@@ -3,6 +3,47 @@
 use super::{refusal, serve, with};
 
 #[test]
+fn addresses_to_listen_at_are_different_ones() {
+    let check = |settings: &[(&'static str, &'static str)]| {
+        let checked = serve(&with(settings), &[]).unwrap().check();
+        checked.map_err(|error| error.to_string())
+    };
+    let main = ("LISTEN_ADDR", "0.0.0.0:8080");
+    for named in [
+        vec!["OPS_LISTEN_ADDR"],
+        vec!["CALLBACK_LISTEN_ADDR"],
+        vec!["OPS_LISTEN_ADDR", "CALLBACK_LISTEN_ADDR"],
+    ] {
+        let others = named.iter().map(|name| (*name, main.1));
+        let settings: Vec<_> = others.chain([main]).collect();
+        let refused = check(&settings).unwrap_err();
+        for name in named {
+            let rule = format!("{name} is the same address as LISTEN_ADDR, 0.0.0.0:8080.");
+            assert!(refused.contains(&rule), "{refused}");
+        }
+    }
+    let beside = [
+        ("CALLBACK_LISTEN_ADDR", "0.0.0.0:9090"),
+        ("OPS_LISTEN_ADDR", "0.0.0.0:9090"),
+    ];
+    let refused = check(&beside).unwrap_err();
+    assert!(
+        refused.contains("OPS_LISTEN_ADDR is the same address as CALLBACK_LISTEN_ADDR"),
+        "{refused}"
+    );
+    for others in [
+        [main, ("OPS_LISTEN_ADDR", "0.0.0.0:9090")],
+        [main, ("OPS_LISTEN_ADDR", "127.0.0.1:8080")],
+        [
+            ("LISTEN_ADDR", "127.0.0.1:0"),
+            ("OPS_LISTEN_ADDR", "127.0.0.1:0"),
+        ],
+    ] {
+        check(&others).unwrap();
+    }
+}
+
+#[test]
 fn of_a_wrong_address_nothing_is_shown_that_may_be_a_secret() {
     for (name, value, shown) in [
         (
