@@ -10,7 +10,7 @@ use std::{
 
 use ipnet::IpNet;
 use secrecy::SecretString;
-use sqlx::postgres::PgConnectOptions;
+use sqlx::postgres::{PgConnectOptions, PgSslMode};
 use url::Url;
 
 use crate::domain::searchable::MOST_KEY_BYTES;
@@ -47,9 +47,20 @@ impl FromStr for DatabaseUrl {
             Err(sqlx::Error::Configuration(error)) if error.is::<url::ParseError>() => Err(
                 format!("must be the address of a Postgres database: {error}"),
             ),
+            Err(_) if has_unknown_sslmode(text) => Err(
+                "must have an sslmode that there is: disable, allow, prefer, require, verify-ca or verify-full".into(),
+            ),
             Err(_) => Err("must be the address of a Postgres database".into()),
         }
     }
+}
+
+fn has_unknown_sslmode(address: &str) -> bool {
+    address.parse::<Url>().is_ok_and(|url| {
+        url.query_pairs().any(|(name, value)| {
+            matches!(&*name, "sslmode" | "ssl-mode") && value.parse::<PgSslMode>().is_err()
+        })
+    })
 }
 
 /// The place without its credentials: for messages.

@@ -100,3 +100,18 @@ fn a_public_address_that_gladia_may_refuse_is_doubted_where_it_is_gladias_to_jud
     let simulator = ("GLADIA_API_URL", "http://simulator:8090");
     assert_eq!(doubt(&[bare, simulator]), None);
 }
+
+#[test]
+fn an_sslmode_that_there_is_not_is_named() {
+    for (query, is_named) in [
+        ("sslmode=maybe", true),
+        ("application_name=a&ssl-mode=", true),
+        ("sslmode=require&statement-cache-capacity=hunter2", false),
+    ] {
+        let url = format!("postgres://app:hunter2@db/gateway?{query}");
+        let message = refusal(&with(&[("DATABASE_URL", &url)]), &[]);
+        let names = message.contains("must have an sslmode that there is: disable, ");
+        assert_eq!(names, is_named, "{message}");
+        assert!(!message.contains("hunter2"), "{message}");
+    }
+}
