@@ -122,15 +122,15 @@ fn failure_line(error: &anyhow::Error) -> String {
         line = line.replace(&cause.to_string(), cause.message());
     }
     let line = line.replace(['\r', '\n'], " ");
-    let lacks_tables = of_database().any(|cause| {
-        matches!(
-            cause.code().as_deref(),
-            Some(db::UNDEFINED_TABLE | db::UNDEFINED_COLUMN)
-        )
-    });
-    if lacks_tables {
+    let has_code = |code: &str| of_database().any(|cause| cause.code().as_deref() == Some(code));
+    if has_code(db::UNDEFINED_TABLE) || has_code(db::UNDEFINED_COLUMN) {
         format!(
             "{line}. The database lacks this version's tables: `gladia-gateway migrate` makes them"
+        )
+    } else if has_code(db::INSUFFICIENT_PRIVILEGE) {
+        format!(
+            "{line}. Whoever migrates has to own the tables and may have to CREATE in their schema; whoever serves with \
+             --no-migrate needs SELECT, INSERT, UPDATE and DELETE in all of them"
         )
     } else {
         line

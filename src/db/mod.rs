@@ -78,6 +78,9 @@ pub const UNDEFINED_TABLE: &str = "42P01";
 /// The same for a column.
 pub const UNDEFINED_COLUMN: &str = "42703";
 
+/// Its code for a right that the role does not have.
+pub const INSUFFICIENT_PRIVILEGE: &str = "42501";
+
 /// How long a request waits for a connection before it is answered 503.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);
 

@@ -8,7 +8,10 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 use serde_json::{Value, value::RawValue};
 
-use super::{retry_after::retry_after, said::{storable, tellable, without_key}};
+use super::{
+    retry_after::retry_after,
+    said::{storable, tellable, without_key},
+};
 use crate::domain::plain_json;
 
 /// Error bodies are small; whatever is longer is no envelope.

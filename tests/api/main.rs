@@ -92,6 +92,7 @@ mod replay;
 mod retention;
 mod retry;
 mod retry_late;
+mod rights;
 mod secrecy;
 mod shared_uploads;
 mod shutdown;
