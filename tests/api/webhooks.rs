@@ -151,8 +151,8 @@ async fn a_repeated_message_is_taken_once_and_what_is_no_message_not_at_all() {
 /// Waits until a message was tried so often.
 async fn wait_for_tries(app: &TestApp, tries: i32) {
     eventually("next try", async || {
-        let tried: i32 = app.scalar("SELECT tries FROM webhook_messages").await;
-        (tried == tries).then_some(())
+        let so_far: i32 = app.scalar("SELECT tries FROM webhook_messages").await;
+        (so_far == tries).then_some(())
     })
     .await;
 }
