@@ -81,7 +81,10 @@ fn unless_left(written: io::Result<()>) -> io::Result<()> {
 
 fn render_table<const N: usize>(header: [&str; N], rows: &[[String; N]]) -> String {
     let header = header.map(str::to_owned);
-    let shown: Vec<_> = rows.iter().map(|row| row.each_ref().map(cell)).collect();
+    let shown: Vec<_> = rows
+        .iter()
+        .map(|row| row.each_ref().map(|text| cell(text)))
+        .collect();
     let lines = || std::iter::once(&header).chain(&shown);
     let mut widths = [0; N];
     for line in lines() {
@@ -101,7 +104,7 @@ fn render_table<const N: usize>(header: [&str; N], rows: &[[String; N]]) -> Stri
     text
 }
 
-fn cell(text: &String) -> String {
+fn cell(text: &str) -> String {
     let shown = |c: char| if c.is_control() { '\u{fffd}' } else { c };
     text.chars().map(shown).collect()
 }

@@ -6,7 +6,7 @@ use std::{
     process::ExitCode,
 };
 
-use chrono::{SecondsFormat, Utc};
+use chrono::{DateTime, SecondsFormat, Utc};
 use clap::error::ErrorKind;
 use serde::Serialize;
 
@@ -15,6 +15,7 @@ use crate::{
     config::{self, Environment, SettingsError, log_format},
     db,
     telemetry::LogFormat,
+    trace,
 };
 
 /// As a JSON log line begins, so that whoever gathers those reads this as well.
@@ -37,7 +38,7 @@ fn say(format: LogFormat, what: &str, hint: &str) {
 
 fn json_line(message: &str) -> String {
     let line = Line {
-        timestamp: Utc::now().to_rfc3339_opts(SecondsFormat::Micros, true),
+        timestamp: DateTime::<Utc>::from(trace::now()).to_rfc3339_opts(SecondsFormat::Micros, true),
         level: "ERROR",
         message,
         target: env!("CARGO_CRATE_NAME"),

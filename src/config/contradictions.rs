@@ -10,6 +10,10 @@ use super::{
 
 /// What the rules are about. What is not known, since it is wrong by itself, contradicts nothing.
 #[derive(Debug, Default)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a fact by itself, and a rule joins two"
+)]
 pub(super) struct Known {
     keeps_nothing: bool,
     lacks_spool: bool,
