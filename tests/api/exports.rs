@@ -139,27 +139,26 @@ async fn what_came_by_a_link_is_named_as_it_is_there_and_without_a_name_by_its_i
     let app = TestApp::start().await;
     for (link, title, name) in [
         (
-            "https://recordings.example/2026/call-4711.mp3?token=secret/x.mp3#y",
+            "https://audio.example/2026/call-4711.mp3?token=secret/x.mp3#y",
             "call-4711.mp3",
             "call-4711",
         ),
         (
-            "https://recordings.example/o/calls%2FAcme%3A%20one%0A%22.tar.mp3",
+            "https://audio.example/o/calls%2FAcme%3A%20one%0A%22.tar.mp3",
             "Acme: one.tar.mp3",
             "Acme_ one.tar",
         ),
-        ("https://recordings.example/listen", "listen", "listen"),
+        ("https://audio.example/listen", "listen", "listen"),
         (
-            "https://recordings.example/01890000-0000-7000-8000-000000000000.mp3",
+            "https://audio.example/01890000-0000-7000-8000-000000000000.mp3",
             "01890000-0000-7000-8000-000000000000.mp3",
             "01890000-0000-7000-8000-000000000000",
         ),
-        ("https://recordings.example/calls/?file=x.mp3", "", ""),
-        ("https://recordings.example?file=/x.mp3", "", ""),
-        ("https://recordings.example/--.mp3", "", ""),
+        ("https://audio.example/calls/?file=x.mp3", "", ""),
+        ("https://audio.example/--.mp3", "", ""),
         // Of a file at Gladia it is the id.
         (
-            "https://recordings.example/file/01890000-0000-7000-8000-000000000000",
+            "https://audio.example/file/01890000-0000-7000-8000-000000000000",
             "",
             "",
         ),
