@@ -130,7 +130,7 @@ fn failure_line(error: &anyhow::Error) -> String {
         )
     } else if has_code(db::INSUFFICIENT_PRIVILEGE) {
         format!(
-            "{line}. Whoever migrates has to own the tables and may have to CREATE in their schema; whoever serves with \
+            "{line}. Whoever migrates has to own the tables and be allowed to CREATE in their schema; whoever serves with \
              --no-migrate needs SELECT, INSERT, UPDATE and DELETE in all of them"
         )
     } else {

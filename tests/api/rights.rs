@@ -54,13 +54,18 @@ async fn a_role_migrates_and_another_serves_with_the_rights_that_the_guide_names
 
     let (migrated, _, error) = run_with(&app, &["migrate"], &as_owner).await;
     assert!(!migrated && error.contains("permission denied"), "{error}");
-    assert!(error.contains("may CREATE in their schema"), "{error}");
+    assert!(
+        error.contains("be allowed to CREATE in their schema"),
+        "{error}"
+    );
 
     execute(&app, &grants("narrow", &owner, &role)).await;
     let (migrated, _, error) = run_with(&app, &["migrate"], &as_owner).await;
     assert!(migrated, "{error}");
 
-    let create = ["keys", "create", "--tenant", "acme", "--name", "ci"];
+    let create = [
+        "keys", "create", "--tenant", "acme", "--name", "ci", "--scope", "write",
+    ];
     let (created, key, error) = run_with(&app, &create, &as_role).await;
     assert!(created, "{error}");
     let variables = [as_role[0], ("COMPLETION", "poll")];
