@@ -41,7 +41,10 @@ pub fn read(
                 broken.add(&name, "must be given once");
             }
             Ok(Taken::Once) => seen.push(name.into_owned()),
-            Err(rule) => broken.add(&name, rule),
+            Err(rule) => {
+                broken.add(&name, rule);
+                seen.push(name.into_owned());
+            }
         }
     }
     broken
@@ -107,7 +110,7 @@ mod tests {
 
     #[test]
     fn everything_that_is_wrong_is_told() {
-        let told = broken_in("often=good&once=good&often=bad&once=good&%61=1&often=good");
+        let told = broken_in("often=good&once=bad&often=bad&once=good&%61=1&often=good");
         let rules: Vec<_> = told
             .iter()
             .map(|(name, rule)| format!("{name} {rule}"))
@@ -115,6 +118,7 @@ mod tests {
         assert_eq!(
             rules,
             [
+                "once must be good",
                 "often must be good",
                 "once must be given once",
                 "a is not known here: use once and often"
