@@ -8,7 +8,7 @@ use std::collections::HashMap;
 
 use base64::{Engine, prelude::BASE64_STANDARD};
 use chrono::{DateTime, NaiveDate, NaiveDateTime, TimeDelta, Utc};
-use serde_json::Value;
+use serde::Deserialize;
 use url::Url;
 
 /// What stands beside `Expires` and `Signature` in the URLs of S3 (version 2), Google Cloud Storage (version 2) and
@@ -55,6 +55,31 @@ fn epoch(query: &HashMap<String, String>) -> Option<DateTime<Utc>> {
     DateTime::from_timestamp(seconds.into(), 0)
 }
 
+/// What of a policy of `CloudFront`'s says when it ends.
+#[derive(Deserialize)]
+struct Policy {
+    #[serde(rename = "Statement")]
+    statements: Vec<Statement>,
+}
+
+#[derive(Deserialize)]
+struct Statement {
+    #[serde(default, rename = "Condition")]
+    condition: Condition,
+}
+
+#[derive(Default, Deserialize)]
+struct Condition {
+    #[serde(rename = "DateLessThan")]
+    date_less_than: Option<DateLessThan>,
+}
+
+#[derive(Deserialize)]
+struct DateLessThan {
+    #[serde(rename = "AWS:EpochTime")]
+    epoch_time: u32,
+}
+
 /// A policy of `CloudFront`'s, written out: JSON in a base64 of its own, with the end in each of its statements.
 fn policy(query: &HashMap<String, String>) -> Option<DateTime<Utc>> {
     let is_signed = query.contains_key("signature") && query.contains_key("key-pair-id");
@@ -68,14 +93,14 @@ fn policy(query: &HashMap<String, String>) -> Option<DateTime<Utc>> {
             other => other,
         })
         .collect();
-    let policy: Value = serde_json::from_slice(&BASE64_STANDARD.decode(base64).ok()?).ok()?;
+    let policy = BASE64_STANDARD.decode(base64).ok()?;
+    let policy = serde_json::from_slice::<Policy>(&policy).ok()?;
     policy
-        .get("Statement")?
-        .as_array()?
-        .iter()
+        .statements
+        .into_iter()
         .filter_map(|statement| {
-            let end = statement.pointer("/Condition/DateLessThan/AWS:EpochTime")?;
-            DateTime::from_timestamp(u32::try_from(end.as_u64()?).ok()?.into(), 0)
+            let end = statement.condition.date_less_than?.epoch_time;
+            DateTime::from_timestamp(end.into(), 0)
         })
         .min()
 }
