@@ -164,8 +164,8 @@ impl Loan {
         }
     }
 
-    /// Has work done with it, and puts it at hand again where that succeeds: then it has had all answers. Otherwise the pool asks it
-    /// first, as whatever is dropped.
+    /// Has work done with it, and puts it at hand again where that succeeds. Such work reads every answer to its end. Otherwise the
+    /// pool asks it first, as whatever is dropped.
     ///
     /// # Errors
     /// The work's own.

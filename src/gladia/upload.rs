@@ -77,7 +77,11 @@ fn number<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<f64>, D::
     let raw = Box::<RawValue>::deserialize(deserializer)?;
     Ok(match plain_json::from_str(raw.get()) {
         Ok(Value::Number(number)) => number.as_f64(),
-        Ok(Value::String(text)) => text.trim().parse().ok(),
+        Ok(Value::String(text)) => text
+            .trim()
+            .parse()
+            .ok()
+            .filter(|number: &f64| number.is_finite()),
         _ => None,
     })
 }

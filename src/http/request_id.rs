@@ -1,5 +1,5 @@
 //! The request id, and what is around the handling of a request that has it: its span, its line in the log
-//! (`request_log`), what is known of it meanwhile ([`request_scope`](super::request_scope)).
+//! (`request_log`), what is known of it meanwhile (`request_scope`).
 //!
 //! An incoming `x-request-id` is honoured, so that a caller's log and ours meet; otherwise one is made.
 

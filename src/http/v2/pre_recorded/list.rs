@@ -218,7 +218,10 @@ impl Walk {
         let filter = &self.query.filter;
         let listing = db::jobs::list(&mut conn, self.tenant_id, filter, slice);
         let listed = db::pool::in_time(listing).await?;
-        conn.put_back();
+        // The rest of a page that is cut is still on its way.
+        if !listed.is_cut {
+            conn.put_back();
+        }
         Ok(listed)
     }
 
