@@ -38,7 +38,7 @@ pub fn read(
         match take(&name, &value) {
             Ok(Taken::Repeatable) => {}
             Ok(Taken::Once) if seen.iter().any(|known| *known == name) => {
-                broken.add(&name, "must be given once");
+                broken.add_once(&name, "must be given once");
             }
             Ok(Taken::Once) => seen.push(name.into_owned()),
             Err(rule) => {
@@ -61,6 +61,17 @@ impl Broken {
     pub fn add(&mut self, name: &str, rule: impl Into<String>) {
         let name = name.chars().take(MOST_OF_NAME).collect();
         self.0.push((name, rule.into()));
+    }
+
+    /// One more, if it does not stand there yet.
+    fn add_once(&mut self, name: &str, rule: &str) {
+        if !self
+            .0
+            .iter()
+            .any(|known| known.0 == name && known.1 == rule)
+        {
+            self.add(name, rule);
+        }
     }
 
     /// Whether a parameter is one of them.
@@ -110,7 +121,7 @@ mod tests {
 
     #[test]
     fn everything_that_is_wrong_is_told() {
-        let told = broken_in("often=good&once=bad&often=bad&once=good&%61=1&often=good");
+        let told = broken_in("often=good&once=bad&often=bad&once=good&%61=1&once=good&often=good");
         let rules: Vec<_> = told
             .iter()
             .map(|(name, rule)| format!("{name} {rule}"))

@@ -90,5 +90,5 @@ async fn a_role_migrates_and_another_serves_with_the_rights_that_the_guide_names
         ),
     )
     .await;
-    app.stop().await;
+    app.stop_beside_another().await;
 }

@@ -206,6 +206,18 @@ impl TestApp {
         self.check_invariants().await;
         self.check_references().await;
         self.check_nothing_is_far_ahead().await;
+        self.take_down().await;
+    }
+
+    /// Stops without a look at what Gladia has: jobs of another schema are there, too.
+    pub async fn stop_beside_another(self) {
+        for replica in &self.replicas {
+            replica.stop(builder::DRAIN).await;
+        }
+        self.take_down().await;
+    }
+
+    async fn take_down(self) {
         self.pool.close().await;
         let Self {
             upstream, database, ..
