@@ -5,8 +5,8 @@ use serde_json::value::RawValue;
 use sqlx::PgConnection;
 use uuid::Uuid;
 
-use self::list::JobRows;
-use super::corrupt;
+use self::read::JobRows;
+use super::{corrupt, pool::Loan};
 use crate::domain::{
     access::Caller,
     completion::AddonError,
@@ -232,11 +232,13 @@ mod at_once;
 mod doubt;
 mod insert;
 mod list;
+mod read;
 mod results;
 
 pub use at_once::{JobAtOnce, accept_at_once};
 pub use insert::{NewJob, insert, insert_all};
-pub use list::{Jobs, Slice, list};
+pub use list::{Slice, list};
+pub use read::Jobs;
 pub use results::{ResultOfJob, StoredAs, StoredResult, find_result, find_result_of_key};
 
 /// Finds a tenant's job, deleted ones too. Another tenant's job is not found.
@@ -316,12 +318,13 @@ async fn understood(conn: &mut PgConnection, row: Option<JobRow>) -> sqlx::Resul
     row.into_job(may_have_succeeded).map(Some)
 }
 
-/// Lists the jobs of a batch in the order of its requests, without the deleted ones.
+/// Lists the jobs of a batch in the order of its requests, without the deleted ones. Gives the connection back by itself, as
+/// [`list()`] does.
 ///
 /// # Errors
 /// Where the database does not answer.
 pub async fn list_of_batch(
-    conn: &mut PgConnection,
+    mut conn: Loan,
     tenant_id: TenantId,
     batch_id: BatchId,
     after_index: Option<i32>,

@@ -127,6 +127,18 @@ impl Shared {
         self.conn().await?.put_back_after(work).await
     }
 
+    /// As [`Self::with_conn`], for work that gives the connection back by itself, since it may not have read all of an answer.
+    ///
+    /// # Errors
+    /// The work's own, and where none comes in time.
+    pub async fn lend<T, E: From<sqlx::Error>>(
+        &self,
+        work: impl AsyncFnOnce(Loan) -> Result<T, E>,
+    ) -> Result<T, E> {
+        let conn = self.callers.acquire(request_scope::tenant()).await?;
+        work(conn).await
+    }
+
     /// As [`Self::with_conn`], for whoever puts it back by itself ([`Loan::put_back`]): every request would pay for the larger
     /// future, or it is done with it in the middle of its work.
     ///

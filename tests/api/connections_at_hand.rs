@@ -6,9 +6,11 @@ use futures_util::{FutureExt, future::join_all};
 use gladia_gateway::{
     db::{
         self,
+        jobs::{self, Slice},
         pool::{CallerPool, Loan, Pool},
     },
     dev_tools::postgres::{EmbeddedPostgres, Options},
+    domain::{ids::TenantId, job_filter::JobFilter},
 };
 use reqwest::Method;
 use serde_json::json;
@@ -83,6 +85,40 @@ async fn work_that_fails_leaves_its_connection_to_be_asked_first() {
     next.put_back();
     pool.close().await;
     app.finish().await;
+}
+
+/// Else its next user, whoever that is, would have to take the rows that nobody wanted.
+#[tokio::test]
+async fn a_list_that_is_cut_leaves_its_connection_to_be_asked_first() {
+    let app = TestApp::start().await;
+    app.pause_dispatch().await;
+    for _ in 0..3 {
+        app.acme.start("a.mp3").await;
+    }
+    let pool = pool_of(&app, 1).await;
+    let callers = CallerPool::new(pool.clone());
+    let tenant = app.scalar("SELECT DISTINCT tenant_id FROM jobs").await;
+    for (most_bytes, is_cut) in [(usize::MAX, false), (1, true)] {
+        let slice = Slice {
+            after: None,
+            offset: 0,
+            limit: 3,
+            most_bytes,
+        };
+        let conn = callers.acquire(None).await.unwrap();
+        let listed = jobs::list(conn, TenantId(tenant), &JobFilter::default(), slice).await;
+        assert_eq!(listed.unwrap().is_cut, is_cut);
+        let mut next = Box::pin(pool.acquire());
+        let at_once = next.as_mut().now_or_never();
+        assert_eq!(at_once.is_some(), !is_cut);
+        let next = match at_once {
+            Some(next) => next,
+            None => timeout(BOUND, next).await.unwrap(),
+        };
+        next.unwrap().put_back();
+    }
+    pool.close().await;
+    app.stop().await;
 }
 
 /// Whoever hangs up does so at any moment, also while a transaction begins: what others write then would be rolled back with it.

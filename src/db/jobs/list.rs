@@ -5,20 +5,20 @@
 
 mod counts;
 
-use std::{collections::HashSet, pin::pin};
-
 use chrono::{DateTime, Utc};
-use futures_util::{Stream, TryStreamExt};
 use sqlx::{Connection, PgConnection};
 use uuid::Uuid;
 
 use self::counts::{count_error_types, count_statuses, find_oldest, rarest_metadata};
-use super::{Job, JobRow, doubt};
-use crate::domain::{
-    cursor::Cursor,
-    ids::{BatchId, JobId, TenantId},
-    job::{JobErrorType, JobStatus},
-    job_filter::JobFilter,
+use super::{JobRow, Jobs, read::JobRows};
+use crate::{
+    db::pool::Loan,
+    domain::{
+        cursor::Cursor,
+        ids::{BatchId, JobId, TenantId},
+        job::{JobErrorType, JobStatus},
+        job_filter::JobFilter,
+    },
 };
 
 /// So many are walked through without asking whether there is a shorter way.
@@ -35,69 +35,6 @@ pub struct Slice {
     pub limit: i64,
     /// Once they have so many bytes in them, no more are read. One always is.
     pub most_bytes: usize,
-}
-
-/// Jobs in their order.
-#[derive(Debug, Default)]
-pub struct Jobs {
-    /// Those that were read.
-    pub jobs: Vec<Job>,
-    /// How much they have in them, about.
-    pub bytes: usize,
-    /// Whether there are more of those that were asked for, which would have been too much at once.
-    pub is_cut: bool,
-}
-
-/// Their rows.
-#[derive(Default)]
-pub(super) struct JobRows {
-    rows: Vec<JobRow>,
-    bytes: usize,
-    is_cut: bool,
-}
-
-impl JobRows {
-    /// Reads rows as they come. What is left is passed over when the connection is used again.
-    pub(super) async fn read(
-        rows: impl Stream<Item = sqlx::Result<JobRow>>,
-        most_bytes: usize,
-    ) -> sqlx::Result<Self> {
-        let mut rows = pin!(rows);
-        let mut read = Self::default();
-        while let Some(row) = rows.try_next().await? {
-            read.is_cut = read.bytes >= most_bytes && !read.rows.is_empty();
-            if read.is_cut {
-                break;
-            }
-            read.bytes += row.bytes();
-            read.rows.push(row);
-        }
-        Ok(read)
-    }
-
-    /// The jobs. Where some have failed, one more question is asked for all of them.
-    pub(super) async fn understood(self, conn: &mut PgConnection) -> sqlx::Result<Jobs> {
-        let failed: Vec<Uuid> = self
-            .rows
-            .iter()
-            .filter(|row| row.has_failed())
-            .map(|row| row.id.0)
-            .collect();
-        let in_doubt = if failed.is_empty() {
-            HashSet::new()
-        } else {
-            doubt::those_in_doubt(conn, &failed).await?
-        };
-        let jobs = self.rows.into_iter().map(|row| {
-            let may_have_succeeded = in_doubt.contains(&row.id.0);
-            row.into_job(may_have_succeeded)
-        });
-        Ok(Jobs {
-            jobs: jobs.collect::<sqlx::Result<_>>()?,
-            bytes: self.bytes,
-            is_cut: self.is_cut,
-        })
-    }
 }
 
 /// What every statement is asked for.
@@ -118,17 +55,19 @@ struct Asked {
     metadata_values: Vec<String>,
 }
 
-/// Lists a tenant's jobs, newest first, without the deleted ones.
+/// Lists a tenant's jobs, newest first, without the deleted ones. Gives the connection back by itself: it knows whether all was
+/// read.
 ///
 /// # Errors
 /// Where the database does not answer.
 pub async fn list(
-    conn: &mut PgConnection,
+    mut conn: Loan,
     tenant_id: TenantId,
     filter: &JobFilter,
     slice: Slice,
 ) -> sqlx::Result<Jobs> {
     if filter.contradicts_itself() {
+        conn.put_back();
         return Ok(Jobs::default());
     }
     let asked = Asked {
@@ -147,11 +86,11 @@ pub async fn list(
         metadata_values: filter.metadata.values().cloned().collect(),
     };
     let rows = match (filter.batch_id, &asked.error_types, &asked.statuses) {
-        (Some(batch_id), ..) => of_batch(conn, &asked, batch_id).await,
-        _ if !filter.metadata.is_empty() => with_metadata(conn, asked).await,
-        (None, Some(error_types), _) => of_error_types(conn, &asked, error_types).await,
-        (None, None, Some(statuses)) => of_statuses(conn, &asked, statuses).await,
-        (None, None, None) => all(conn, &asked).await,
+        (Some(batch_id), ..) => of_batch(&mut conn, &asked, batch_id).await,
+        _ if !filter.metadata.is_empty() => with_metadata(&mut conn, asked).await,
+        (None, Some(error_types), _) => of_error_types(&mut conn, &asked, error_types).await,
+        (None, None, Some(statuses)) => of_statuses(&mut conn, &asked, statuses).await,
+        (None, None, None) => all(&mut conn, &asked).await,
     };
     rows?.understood(conn).await
 }

@@ -52,27 +52,26 @@ pub async fn get_batch(
     RawQuery(query): RawQuery,
 ) -> Result<Json<Batch>, Problem> {
     let page: Page<JobId> = Page::parse(query.as_deref(), &mut Unfiltered("batch"))?;
-    let mut conn = state.conn().await?;
-    let batch = db::batches::find(&mut conn, caller.tenant_id, id)
-        .await?
-        .ok_or_else(no_such_batch)?;
-    let mut after_index = None;
-    if let Some(cursor) = page.cursor {
-        let rule = "must be the next_cursor of a page of this batch, as it came";
-        let index = db::batches::find_index(&mut conn, id, cursor.id).await?;
-        after_index = Some(index.ok_or_else(|| Problem::parameter("cursor", rule))?);
-    }
-    // Before the page is read: where they say that the batch is finished, every job on the page has ended.
-    let counts = db::batches::count_jobs(&mut conn, id).await?;
-    let rows = page.rows_to_read();
-    let tenant_id = caller.tenant_id;
-    let listing =
-        db::jobs::list_of_batch(&mut conn, tenant_id, id, after_index, rows, MOST_PAGE_BYTES);
-    let mut found = listing.await?;
-    // The rest of a page that is cut is still on its way.
-    if !found.is_cut {
-        conn.put_back();
-    }
+    let reading = state.lend(async |mut conn| {
+        let batch = db::batches::find(&mut conn, caller.tenant_id, id)
+            .await?
+            .ok_or_else(no_such_batch)?;
+        let mut after_index = None;
+        if let Some(cursor) = page.cursor {
+            let rule = "must be the next_cursor of a page of this batch, as it came";
+            let index = db::batches::find_index(&mut conn, id, cursor.id).await?;
+            after_index = Some(index.ok_or_else(|| Problem::parameter("cursor", rule))?);
+        }
+        // Before the page is read: where they say that the batch is finished, every job on the page has ended.
+        let counts = db::batches::count_jobs(&mut conn, id).await?;
+        let rows = page.rows_to_read();
+        let tenant_id = caller.tenant_id;
+        let found =
+            db::jobs::list_of_batch(conn, tenant_id, id, after_index, rows, MOST_PAGE_BYTES)
+                .await?;
+        Ok::<_, Problem>((batch, counts, found))
+    });
+    let (batch, counts, mut found) = reading.await?;
     let next_cursor = page.cut_again(&mut found.jobs, found.is_cut, |job| Cursor {
         created_at: job.created_at,
         id: job.id,

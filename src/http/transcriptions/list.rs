@@ -70,12 +70,9 @@ pub async fn list_transcriptions(
         limit: page.rows_to_read(),
         most_bytes: MOST_PAGE_BYTES,
     };
-    let mut conn = state.conn().await?;
-    let mut found = db::jobs::list(&mut conn, caller.tenant_id, &filter, slice).await?;
-    // The rest of a page that is cut is still on its way.
-    if !found.is_cut {
-        conn.put_back();
-    }
+    let mut found = state
+        .lend(async |conn| db::jobs::list(conn, caller.tenant_id, &filter, slice).await)
+        .await?;
     let next_cursor = page.cut_again(&mut found.jobs, found.is_cut, |job| Cursor {
         created_at: job.created_at,
         id: job.id,

@@ -214,15 +214,10 @@ impl Walk {
 
     /// No connection is held beyond the look. Most looks are taken while the page is sent, when its request has been handled.
     async fn list(&self, slice: Slice) -> Result<Jobs, Problem> {
-        let mut conn = self.state.callers.acquire(Some(self.tenant_id)).await?;
+        let conn = self.state.callers.acquire(Some(self.tenant_id)).await?;
         let filter = &self.query.filter;
-        let listing = db::jobs::list(&mut conn, self.tenant_id, filter, slice);
-        let listed = db::pool::in_time(listing).await?;
-        // The rest of a page that is cut is still on its way.
-        if !listed.is_cut {
-            conn.put_back();
-        }
-        Ok(listed)
+        let listing = db::jobs::list(conn, self.tenant_id, filter, slice);
+        Ok(db::pool::in_time(listing).await?)
     }
 
     fn fits(&self, job: &Job) -> bool {
