@@ -81,8 +81,6 @@ pub struct Gateway {
 /// # Errors
 /// Where it cannot start, or a part of it crashed.
 pub async fn serve(settings: ServeSettings, shutdown: Shutdown) -> anyhow::Result<()> {
-    // Of two addresses that are the same the second is not told as one that somebody else has.
-    settings.check()?;
     let listeners = Listeners::bind(&settings.addresses).await?;
     let starting = Gateway::open(settings, listeners, &shutdown)?;
     let gateway = starting.gateway.clone();

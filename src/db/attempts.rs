@@ -210,7 +210,7 @@ pub(super) async fn finish(
         WHERE id = $1 AND state IN ('submitting', 'unknown')
         ",
         id.0,
-        state.to_string(),
+        state.as_str(),
         http_status.map(i32::from),
         detail,
     )

@@ -14,6 +14,7 @@ use super::{
     surplus, unproven, upstream_deletions,
 };
 use crate::domain::{
+    attempt::AttemptState,
     completion::{Before, Completion, Ending, Verdict, decide},
     ids::{AttemptId, CallbackId, JobId},
     trace_context::TraceContext,
@@ -241,16 +242,17 @@ async fn judge(
     let Ok(completion) = callback.completion else {
         return Ok(Verdict::Quarantine("it could not be read"));
     };
+    let state: AttemptState = attempt.state.parse().map_err(corrupt)?;
     // What an operator has said of it may be a slip, until Gladia has told its end under that id; what comes by the attempt's own
     // address is not.
     let is_said = attempt.settled_by.as_deref() == Some("operator")
-        && !matches!(attempt.state.as_str(), "done" | "error");
+        && !matches!(state, AttemptState::Done | AttemptState::Error);
     let gladia_id = attempt.gladia_id.as_deref();
     let gladia_id = gladia_id.filter(|known| !is_said || *known == completion.gladia_id);
     let before = Before {
         job: job.status.parse().map_err(corrupt)?,
         discard: job.discard,
-        attempt: attempt.state.parse().map_err(corrupt)?,
+        attempt: state,
         gladia_id,
     };
     if gladia_id.is_none() && is_taken(conn, &completion.gladia_id).await? {

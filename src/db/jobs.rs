@@ -141,58 +141,57 @@ impl JobRow {
 
     /// The job. `may_have_succeeded`: of one that has failed, whether Gladia may have done it all the same.
     fn into_job(self, may_have_succeeded: bool) -> sqlx::Result<Job> {
-        let row = self;
-        let error = row
+        let error = self
             .error_type
             .map(|kind| {
                 let kind: JobErrorType = kind.parse().map_err(corrupt)?;
-                let message = row.error_message.unwrap_or_default();
+                let message = self.error_message.unwrap_or_default();
                 Ok::<_, sqlx::Error>(JobError {
                     kind,
-                    code: row.error_code,
+                    code: self.error_code,
                     message,
                     retry_cost: RetryCost::after(kind, may_have_succeeded),
                 })
             })
             .transpose()?;
-        let upload = match (row.upload_id, row.upload_filename, row.upload_size_bytes) {
+        let upload = match (self.upload_id, self.upload_filename, self.upload_size_bytes) {
             (Some(id), Some(filename), Some(size_bytes)) => Some(JobUpload {
                 id: id.into(),
                 filename,
                 size_bytes,
-                audio_duration_seconds: row.upload_audio_duration_seconds,
-                number_of_channels: row.upload_number_of_channels,
+                audio_duration_seconds: self.upload_audio_duration_seconds,
+                number_of_channels: self.upload_number_of_channels,
             }),
             _ => None,
         };
         Ok(Job {
-            id: row.id,
-            status: row.status.parse().map_err(corrupt)?,
+            id: self.id,
+            status: self.status.parse().map_err(corrupt)?,
             // One that a newer replica has written says nothing to this one.
-            status_reason: row.status_reason.and_then(|text| text.parse().ok()),
-            request: row.request.map(stored).transpose()?,
-            audio_url: row.audio_url,
+            status_reason: self.status_reason.and_then(|text| text.parse().ok()),
+            request: self.request.map(stored).transpose()?,
+            audio_url: self.audio_url,
             upload,
-            gladia_id: row.gladia_id,
-            result_callback_id: row.result_callback_id.map(Into::into),
-            addon_errors: match row.addon_errors {
+            gladia_id: self.gladia_id,
+            result_callback_id: self.result_callback_id.map(Into::into),
+            addon_errors: match self.addon_errors {
                 Some(errors) => {
                     serde_json::from_str::<Vec<AddonError>>(&errors).map_err(corrupt)?
                 }
                 None => Vec::new(),
             },
-            warnings: row.warnings.map(stored).transpose()?,
-            batch_id: row.batch_id.map(Into::into),
-            batch_index: row.batch_index,
-            retries: row.retries,
-            audio_duration_seconds: row.audio_duration_seconds,
-            billing_time_seconds: row.billing_time_seconds,
+            warnings: self.warnings.map(stored).transpose()?,
+            batch_id: self.batch_id.map(Into::into),
+            batch_index: self.batch_index,
+            retries: self.retries,
+            audio_duration_seconds: self.audio_duration_seconds,
+            billing_time_seconds: self.billing_time_seconds,
             error,
-            created_at: row.created_at,
-            started_at: row.started_at,
-            finished_at: row.finished_at,
-            deleted_at: row.deleted_at,
-            result: StoredResult::read_along(row.result, row.result_body_bytes),
+            created_at: self.created_at,
+            started_at: self.started_at,
+            finished_at: self.finished_at,
+            deleted_at: self.deleted_at,
+            result: StoredResult::read_along(self.result, self.result_body_bytes),
         })
     }
 }

@@ -110,7 +110,8 @@ impl Wakeups {
         self.0.queued.notify_one();
     }
 
-    /// Notes that every slot is held: new jobs have to wait until one is given back. One that was since the look that found this counts.
+    /// Notes that every slot is held: new jobs have to wait until one is given back. One that was since the look that found this
+    /// counts.
     pub fn note_slots_held(&self) {
         self.0.is_full.store(true, Ordering::Release);
     }
@@ -126,8 +127,8 @@ impl Wakeups {
         self.0.is_line_empty.store(false, Ordering::Release);
     }
 
-    /// Notes that nothing was in line: slots that are given back need nobody until something is. What was put there since the look that
-    /// found this has asked for another one.
+    /// Notes that nothing was in line: slots that are given back need nobody until something is. What was put there since the
+    /// look that found this has asked for another one.
     pub fn note_line_empty(&self) {
         self.0.is_line_empty.store(true, Ordering::Release);
     }

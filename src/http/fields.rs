@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::{Map, Value};
 
 use super::problem::Problem;
-use crate::domain::options::Violation;
+use crate::domain::options::{Violation, pointer_to};
 
 /// More wrong names than this help nobody, and a hostile body could have millions.
 const MOST_WRONG_NAMES: usize = 50;
@@ -79,8 +79,10 @@ impl<V> Fields<V> {
     fn into_violations(self, known: &str) -> Vec<Violation> {
         let wrong = self.rest.into_keys().take(MOST_WRONG_NAMES).map(|name| {
             let name: String = name.chars().take(100).collect();
-            let pointer = format!("/{}", name.replace('~', "~0").replace('/', "~1"));
-            Violation::new(pointer, format!("is not known here: use {known}"))
+            Violation::new(
+                pointer_to(&[&name]),
+                format!("is not known here: use {known}"),
+            )
         });
         let mut violations = self.violations;
         violations.extend(wrong);

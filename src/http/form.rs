@@ -18,7 +18,6 @@ use futures_util::{StreamExt, stream};
 use multer::{Field, Multipart};
 use serde_json::{Map, Value};
 
-pub(in crate::http) use self::disposition::bare;
 use self::forward::forward;
 use super::{
     body::{self, content_length, parse_json_object},

@@ -14,6 +14,7 @@ use url::form_urlencoded;
 
 use super::{
     problem::{Problem, ProblemType},
+    quoted::{split, unquoted},
     request_scope,
     state::AppState,
 };
@@ -211,26 +212,7 @@ fn preferred_seconds(headers: &HeaderMap) -> Option<u64> {
                 .eq_ignore_ascii_case("wait")
                 .then_some(value.trim())
         })?;
-    let unquoted = value
-        .strip_prefix('"')
-        .and_then(|rest| rest.strip_suffix('"'));
-    Some(whole(unquoted.unwrap_or(value))?.min(MOST_SECONDS))
-}
-
-/// Splits at a mark, except within quotes.
-fn split(list: &str, mark: char) -> impl Iterator<Item = &str> {
-    let (mut is_quoted, mut is_escaped) = (false, false);
-    list.split(move |c: char| {
-        let is_mark = c == mark && !is_quoted;
-        if is_escaped {
-            is_escaped = false;
-        } else if is_quoted && c == '\\' {
-            is_escaped = true;
-        } else if c == '"' {
-            is_quoted = !is_quoted;
-        }
-        is_mark
-    })
+    Some(whole(unquoted(value).unwrap_or(value))?.min(MOST_SECONDS))
 }
 
 /// How many bytes are held for as long as what this does is waited for.

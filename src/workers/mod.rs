@@ -24,6 +24,7 @@ use rand::RngExt;
 
 pub mod announced;
 pub mod answers;
+mod call_slots;
 pub mod deliver;
 pub mod erase;
 pub mod forget;
@@ -35,7 +36,6 @@ pub mod sequence;
 pub mod settle;
 pub mod spool;
 pub mod submit;
-mod turns;
 pub mod webhooks;
 
 /// How long until the next look: about a second, not the same in all replicas.

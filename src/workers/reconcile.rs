@@ -9,7 +9,7 @@ use std::{sync::Arc, time::Duration};
 use chrono::{DateTime, Utc};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use super::{ERROR_PAUSE, HOLD, held, sweep_interval, turns::CallSlots};
+use super::{ERROR_PAUSE, HOLD, call_slots::CallSlots, held, sweep_interval};
 use crate::{
     db::{
         callbacks::CallbackOutcome,
@@ -93,9 +93,9 @@ impl Reconciler {
 
     /// Asks until told to stop, which also breaks off looks under way in `tasks`: they cost nothing to repeat.
     pub async fn run(self, tasks: TaskTracker, stop: CancellationToken) {
-        let turns = CallSlots::new(AT_ONCE);
+        let slots = CallSlots::new(AT_ONCE);
         while !stop.is_cancelled() {
-            let rest = match self.begin_looks(&turns, &tasks, &stop).await {
+            let rest = match self.begin_looks(&slots, &tasks, &stop).await {
                 Ok(0) => sweep_interval(),
                 Ok(_) => Duration::ZERO,
                 Err(error) => {
@@ -103,16 +103,16 @@ impl Reconciler {
                     ERROR_PAUSE
                 }
             };
-            if stop.run_until_cancelled(turns.rest(rest)).await.is_none() {
+            if stop.run_until_cancelled(slots.rest(rest)).await.is_none() {
                 return;
             }
         }
     }
 
-    /// Begins as many looks as there are turns for. Returns how many.
+    /// Begins as many looks as there are slots for. Returns how many.
     async fn begin_looks(
         &self,
-        turns: &CallSlots,
+        slots: &CallSlots,
         tasks: &TaskTracker,
         stop: &CancellationToken,
     ) -> sqlx::Result<usize> {
@@ -120,7 +120,7 @@ impl Reconciler {
             first_look_after: self.0.first_look_after,
             hold_for: HOLD,
         };
-        let mut free = turns.take_free();
+        let mut free = slots.take_free();
         let limit = i64::try_from(free.len()).unwrap_or_default();
         let mut conn = self.0.pool.acquire().await?;
         let claimed = in_time(looks::claim(&mut conn, due, limit)).await?;

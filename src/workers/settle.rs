@@ -37,8 +37,8 @@ const UNASKED_INTERVAL: Duration = Duration::from_mins(1);
 ///
 /// `settling_time`: how long Gladia's list may lag behind.
 ///
-/// `zero_data_retention`: Gladia keeps nothing to ask for. Nobody looks for attempts of unknown outcome, so at the end of their slot's time an operator has to
-/// decide; and nobody asks for accepted ones, so they end there as well.
+/// `zero_data_retention`: Gladia keeps nothing to ask for. Nobody looks for attempts of unknown outcome, so at the end of their
+/// slot's time an operator has to decide; and nobody asks for accepted ones, so they end there as well.
 ///
 /// `process_now`: the process's own clock, which has to agree that a slot's time has ended.
 pub async fn run(

@@ -9,7 +9,7 @@ use std::{sync::Arc, time::Duration};
 use tokio::time::Instant;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use super::{ERROR_PAUSE, HOLD, held, sweep_interval, turns::CallSlots};
+use super::{ERROR_PAUSE, HOLD, call_slots::CallSlots, held, sweep_interval};
 use crate::{
     db::{
         adoption::{Adopted, FoundBy, adopt},
@@ -77,10 +77,10 @@ impl WebhookHandler {
 
     /// Handles messages until told to stop, which also breaks off questions under way in `tasks`.
     pub async fn run(self, tasks: TaskTracker, stop: CancellationToken) {
-        let turns = CallSlots::new(AT_ONCE);
+        let slots = CallSlots::new(AT_ONCE);
         let mut forgets_at = Instant::now();
         while !stop.is_cancelled() {
-            let rest = match self.sweep(&turns, &tasks, &mut forgets_at, &stop).await {
+            let rest = match self.sweep(&slots, &tasks, &mut forgets_at, &stop).await {
                 Ok(0) => sweep_interval(),
                 Ok(_) => Duration::ZERO,
                 Err(error) => {
@@ -88,16 +88,16 @@ impl WebhookHandler {
                     ERROR_PAUSE
                 }
             };
-            if stop.run_until_cancelled(turns.rest(rest)).await.is_none() {
+            if stop.run_until_cancelled(slots.rest(rest)).await.is_none() {
                 return;
             }
         }
     }
 
-    /// Begins what is due, as far as there are turns for it. Returns how much.
+    /// Begins what is due, as far as there are slots for it. Returns how much.
     async fn sweep(
         &self,
-        turns: &CallSlots,
+        slots: &CallSlots,
         tasks: &TaskTracker,
         forgets_at: &mut Instant,
         stop: &CancellationToken,
@@ -107,7 +107,7 @@ impl WebhookHandler {
             while in_time(webhooks::forget(&mut conn)).await? > 0 {}
             *forgets_at = Instant::now() + FORGET_INTERVAL;
         }
-        let mut free = turns.take_free();
+        let mut free = slots.take_free();
         let limit = i64::try_from(free.len()).unwrap_or_default();
         let claimed = in_time(webhooks::claim(&mut conn, HOLD, limit)).await?;
         let begun = claimed.len();

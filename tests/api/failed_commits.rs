@@ -185,9 +185,7 @@ async fn what_gladia_has_twice_is_counted_once_that_is_committed() {
         let count = metrics.lines().find_map(|line| line.strip_prefix(name));
         count.unwrap_or_else(|| panic!("no {name}")).to_owned()
     };
-    let url = app
-        .callback_keys
-        .callback_url(&base.parse().unwrap(), older.id.into());
+    let url = app.callback_url_at(&base, older.id);
     let call_back = async || {
         let late = success(&gladia_id, "late");
         Answer::to(app.http.post(url.clone()).body(late)).await
@@ -212,9 +210,7 @@ async fn what_is_not_kept_is_not_logged_as_quarantined() {
     let (id, attempt, gladia_id) = processing(&app).await;
     let mut process = Process::serve(&app, &[]);
     let base = format!("http://{}", process.address().await);
-    let url = app
-        .callback_keys
-        .callback_url(&base.parse().unwrap(), attempt.id.into());
+    let url = app.callback_url_at(&base, attempt.id);
     let call_back = async || {
         let body = success(&gladia_id, "words");
         Answer::to(app.http.post(url.clone()).body(body)).await

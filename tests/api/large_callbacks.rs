@@ -59,9 +59,7 @@ async fn memory_does_not_grow_with_a_callback() {
     let mut process = Process::serve(&app, &[("MAX_CALLBACK_BYTES", "200000000")]);
     let base = format!("http://{}", process.address().await);
     let (id, attempt, gladia_id) = processing(&app).await;
-    let url = app
-        .callback_keys
-        .callback_url(&base.parse().unwrap(), attempt.id.into());
+    let url = app.callback_url_at(&base, attempt.id);
     let (before, _) = process.memory();
     let body = streamed(pieces(&gladia_id, 100_000_000));
     let answer = Answer::to(app.http.post(url).body(body)).await;

@@ -301,9 +301,7 @@ async fn a_look_is_not_counted_where_a_callback_came_before_its_end() {
     let unknown = app.wait_for_attempt(&id, "unknown").await;
     app.gladia().hold_answers();
     app.upstream.wait_for("lists", 1).await;
-    let url = app
-        .callback_keys
-        .callback_url(&base.parse().unwrap(), unknown.id.into());
+    let url = app.callback_url_at(&base, unknown.id);
     let body = success("after-all", "words");
     Answer::to(app.http.post(url).body(body)).await.expect(200);
     app.gladia().release_answers();

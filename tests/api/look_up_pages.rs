@@ -40,7 +40,7 @@ async fn start_behind_ten_others(app: &TestApp, faults: &[Value]) -> String {
     id
 }
 
-async fn is_found(app: &TestApp, id: &str) {
+async fn wait_until_found(app: &TestApp, id: &str) {
     app.acme.wait_until(id, "processing").await;
     assert_eq!(app.attempts(id).await.len(), 1, "it was sent again");
 }
@@ -50,7 +50,7 @@ async fn a_short_page_is_not_the_last_where_another_one_follows() {
     let app = builder().start().await;
     let short = json!({ "operation": "list", "kind": "short_page", "job": "newer-3.mp3" });
     let id = start_behind_ten_others(&app, &[short]).await;
-    is_found(&app, &id).await;
+    wait_until_found(&app, &id).await;
     app.end(&id).await;
     app.finish().await;
 }
@@ -64,12 +64,12 @@ async fn jobs_that_no_page_shows_do_not_end_a_walk_wherever_they_stand() {
         json!({ "operation": "list", "kind": "short_page", "job": job })
     });
     let id = start_behind_ten_others(&app, &hidden.collect::<Vec<_>>()).await;
-    is_found(&app, &id).await;
+    wait_until_found(&app, &id).await;
 
     // Nothing of the first page shows.
     let all = json!({ "operation": "list", "kind": "short_page", "job": "newer-" });
     let other = start_behind_ten_others(&app, &[all]).await;
-    is_found(&app, &other).await;
+    wait_until_found(&app, &other).await;
     for id in [&id, &other] {
         app.end(id).await;
     }
@@ -100,7 +100,7 @@ async fn an_answer_that_another_page_follows_makes_nobody_absent() {
     let fault = withheld(&unknown.id.to_string());
     app.upstream.fault(&fault).await;
     let witness = app.acme.start("endless-2.mp3").await;
-    is_found(&app, &id).await;
+    wait_until_found(&app, &id).await;
     for id in [&id, &witness] {
         app.end(id).await;
     }

@@ -49,8 +49,8 @@ async fn an_account_whose_queue_is_full_takes_the_rest_later() {
     app.finish().await;
 }
 
-/// Has Gladia answer a create with these headers, which ask for two minutes.
-async fn is_waited(headers: Value) {
+/// Has Gladia answer a create with these headers, which ask for two minutes, and sees that they are waited.
+async fn check_that_it_waits(headers: Value) {
     let app = TestApp::start().await;
     let fault = json!({
         "operation": "create", "kind": "status", "status": 429, "times": 1, "headers": headers,
@@ -72,8 +72,8 @@ async fn is_waited(headers: Value) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_time_that_gladia_asks_for_is_waited() {
-    is_waited(json!({ "retry-after": "120" })).await;
+async fn the_time_that_gladia_asks_for_check_that_it_waits() {
+    check_that_it_waits(json!({ "retry-after": "120" })).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -82,7 +82,7 @@ async fn the_time_that_gladia_asks_for_may_be_a_date() {
     let headers = json!({
         "date": "Fri, 02 Jan 2026 00:00:00 GMT", "retry-after": "Fri, 02 Jan 2026 00:02:00 GMT",
     });
-    is_waited(headers).await;
+    check_that_it_waits(headers).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -107,7 +107,7 @@ async fn gladias_words_for_one_job_too_many_are_known_without_its_envelope() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn of_several_times_that_gladia_asks_for_the_longest_is_waited() {
+async fn of_several_times_that_gladia_asks_for_the_longest_check_that_it_waits() {
     let app = TestApp::start().await;
     // All are sent before the first is answered, and answered one after the other.
     let mut faults = Vec::new();

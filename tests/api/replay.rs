@@ -259,13 +259,7 @@ async fn what_is_wrong_with_a_replay_is_told() {
         assert!(rule.contains("RFC 3339"), "{rule}");
     }
     let answer = replay_since(&app.acme, endpoint, &json!({ "until": 1, "a/b": 2 })).await;
-    let problem = answer.problem(422, "invalid-request");
-    let pointers: Vec<&Value> = problem["errors"]
-        .as_array()
-        .unwrap()
-        .iter()
-        .map(|error| &error["pointer"])
-        .collect();
+    let pointers = answer.violations(422, "invalid-request");
     assert_eq!(pointers, ["/since", "/a~1b", "/until"]);
     let path = format!("/v1/webhook-endpoints/{endpoint}/replay");
     let answer = Answer::to(app.acme.raw(&path, "application/json", "[]")).await;

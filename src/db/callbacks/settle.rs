@@ -57,7 +57,7 @@ pub(super) async fn settle_attempt(
         WHERE id = $1 AND state <> 'done'
         ",
         callback.attempt_id.0,
-        state.to_string(),
+        state.as_str(),
         completion.gladia_id,
         audio_duration_seconds,
         billing_time_seconds,

@@ -5,6 +5,10 @@ use multer::Field;
 use percent_encoding::percent_decode_str;
 
 use super::AUDIO;
+use crate::http::{
+    file_name::bare_file_name,
+    quoted::{split, unquoted},
+};
 
 /// The name of a part. The form's reader knows parameters in lower case alone, and their names are the same in any (RFC 2183).
 pub(super) fn part_name(field: &Field<'_>) -> Option<String> {
@@ -20,7 +24,7 @@ pub(super) fn file_name(field: &Field<'_>) -> String {
         .and_then(extended)
         .or_else(|| field.file_name().map(str::to_owned))
         .or_else(|| plain(disposition?, "filename"));
-    bare(&name.unwrap_or_default()).unwrap_or_else(|| AUDIO.to_owned())
+    bare_file_name(&name.unwrap_or_default()).unwrap_or_else(|| AUDIO.to_owned())
 }
 
 fn disposition<'a>(field: &'a Field<'_>) -> Option<&'a str> {
@@ -31,9 +35,7 @@ fn disposition<'a>(field: &'a Field<'_>) -> Option<&'a str> {
 /// A parameter of a header, without its quotes. As browsers write them, only a quote is escaped: a `\` may stand in a path.
 fn plain(disposition: &str, name: &str) -> Option<String> {
     let value = parameter(disposition, name)?;
-    let quoted = value.strip_prefix('"');
-    let quoted = quoted.and_then(|rest| rest.strip_suffix('"'));
-    Some(quoted.map_or_else(|| value.to_owned(), |text| text.replace(r#"\""#, "\"")))
+    Some(unquoted(value).map_or_else(|| value.to_owned(), |text| text.replace(r#"\""#, "\"")))
 }
 
 /// The parameter `filename*` of a header (RFC 8187): `utf-8''R%C3%A9union.mp3`. `None` where there is none that can be read.
@@ -50,46 +52,15 @@ fn extended(disposition: &str) -> Option<String> {
 
 /// A parameter of a header as it stands there, whatever the case of its name.
 fn parameter<'a>(disposition: &'a str, name: &str) -> Option<&'a str> {
-    let (mut is_quoted, mut is_escaped) = (false, false);
-    let parameters = disposition.split(|c| {
-        let was_escaped = std::mem::replace(&mut is_escaped, false);
-        match c {
-            _ if was_escaped => {}
-            '\\' => is_escaped = is_quoted,
-            '"' => is_quoted = !is_quoted,
-            _ => return c == ';' && !is_quoted,
-        }
-        false
-    });
-    parameters
+    split(disposition, ';')
         .filter_map(|parameter| parameter.split_once('='))
         .find(|(found, _)| found.trim().eq_ignore_ascii_case(name))
         .map(|(_, value)| value.trim())
 }
 
-/// A file's name without path, control characters or quotes, of a bounded length. `None` where nothing is left.
-pub(in crate::http) fn bare(name: &str) -> Option<String> {
-    let base = name.rsplit(['/', '\\']).next().unwrap_or_default();
-    let clean: String = base
-        .chars()
-        .filter(|c| !c.is_control() && *c != '"')
-        .take(200)
-        .collect();
-    (!clean.trim().is_empty()).then_some(clean)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_file_name_is_only_a_name() {
-        assert_eq!(bare("../../etc/passwd").as_deref(), Some("passwd"));
-        assert_eq!(bare(r"C:\calls\monday.wav").as_deref(), Some("monday.wav"));
-        assert_eq!(bare("a\r\nb\0\".wav").as_deref(), Some("ab.wav"));
-        assert_eq!(bare("").as_deref(), None);
-        assert_eq!(bare("été.wav").as_deref(), Some("été.wav"));
-    }
 
     #[test]
     fn a_parameter_s_name_is_the_same_in_any_case() {

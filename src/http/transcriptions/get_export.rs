@@ -24,7 +24,7 @@ use crate::{
         auth::Reader,
         compression::Preferred,
         etag::ETag,
-        form::bare,
+        file_name::bare_file_name,
         problem::{Problem, ProblemType},
         state::AppState,
     },
@@ -184,7 +184,7 @@ fn filename(job: Job) -> Option<String> {
     }
     let link = AudioUrl::as_gladia_takes_it(&job.audio_url?)?;
     let name = link.filename().filter(|_| link.upload_id().is_none())?;
-    let name = bare(&name)?;
+    let name = bare_file_name(&name)?;
     let says_anything = stem(&name)?.contains(char::is_alphanumeric);
     says_anything.then_some(name)
 }

@@ -64,7 +64,7 @@ impl Pace {
         match taken_within {
             Some(within) if within <= FAST => self.note_fast(lane),
             Some(within) if within <= SLOW => {}
-            _ => self.slows_down(lane),
+            _ => self.note_slow(lane),
         }
     }
 
@@ -79,7 +79,7 @@ impl Pace {
     }
 
     /// What waits for its turn there does not get one.
-    pub(super) fn slows_down(&self, lane: LaneId) {
+    pub(super) fn note_slow(&self, lane: LaneId) {
         if let Some(turns) = self.lock().remove(&lane) {
             turns.0.close();
         }

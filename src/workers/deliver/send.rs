@@ -175,7 +175,7 @@ impl Deliverer {
             tried = &mut send => return tried,
             () = tokio::time::sleep(SLOW_AFTER) => {}
         }
-        self.0.pace.slows_down(lane_id);
+        self.0.pace.note_slow(lane_id);
         if self.0.places.move_aside(place) {
             self.0.parts.wakeups.deliveries_due();
         }

@@ -120,9 +120,13 @@ impl TestApp {
 
     /// The address that belongs to an attempt, at a replica.
     pub fn callback_url(&self, replica: usize, attempt: Uuid) -> String {
-        let base = self.replicas[replica].base.parse().unwrap();
+        self.callback_url_at(&self.replicas[replica].base, attempt)
+    }
+
+    /// The same at a process of its own.
+    pub fn callback_url_at(&self, base: &str, attempt: Uuid) -> String {
         self.callback_keys
-            .callback_url(&base, AttemptId(attempt))
+            .callback_url(&base.parse().unwrap(), AttemptId(attempt))
             .into()
     }
 

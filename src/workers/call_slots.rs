@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-/// A bounded number of turns; each is held by a call for as long as it lasts.
+/// A bounded number of slots; each is held by a call for as long as it lasts.
 pub(super) struct CallSlots(Arc<Semaphore>);
 
 impl CallSlots {
