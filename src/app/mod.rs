@@ -2,6 +2,7 @@
 
 mod counters;
 mod listeners;
+mod metric_help;
 mod prepare;
 mod starting;
 mod workers;
@@ -127,6 +128,7 @@ impl Gateway {
             );
         }
         let metrics = telemetry::metrics_handle()?;
+        metric_help::describe();
         counters::begin();
         let spool = open_spool(&settings)?;
         let DatabaseSettings {

@@ -10,7 +10,7 @@ use crate::support::{
     spool::SpoolDirectory, sse::EventStream,
 };
 
-/// Every metric that the service has. Dashboards rest on these names.
+/// What a job's life shows. Dashboards rest on these names.
 const METRICS: [&str; 31] = [
     "gateway_answers_cut_off_total",
     "gateway_attempts_awaiting_decision",
@@ -70,6 +70,13 @@ async fn metrics_have_their_names_and_no_secrets() {
             text.lines().any(|line| line.starts_with(name)),
             "no {name} in\n{text}"
         );
+    }
+    for line in text.lines() {
+        let Some(named) = line.strip_prefix("# TYPE gateway_") else {
+            continue;
+        };
+        let (name, _) = named.split_once(' ').unwrap();
+        assert!(text.contains(&format!("# HELP gateway_{name} ")), "{name}");
     }
     // Routes are told by their pattern: neither ids nor tokens become labels.
     for secret in [
