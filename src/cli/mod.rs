@@ -335,6 +335,17 @@ mod tests {
             ("MAX_STREAMS", "0"),
         ]);
         assert!(stop.starts_with("3 settings"), "{stop}");
+        // Whatever else is wrong, all of it is told.
+        let stop = serve(&[
+            ("CALLBACK_SPOOL_DIR", "/spool"),
+            ("LOG_FORMAT", "xml"),
+            ("LISTEN_ADDR", "127.0.0.1:9000"),
+            ("OPS_LISTEN_ADDR", "127.0.0.1:9000"),
+            ("MAX_STREAMS", "0"),
+        ]);
+        let told = ["LOG_FORMAT", "OPS_LISTEN_ADDR is the same", "MAX_STREAMS"];
+        assert!(told.iter().all(|wrong| stop.contains(wrong)), "{stop}");
+        assert!(stop.starts_with("3 settings"), "{stop}");
     }
 
     #[test]

@@ -46,31 +46,3 @@ pub struct AddressSettings {
     #[arg(long, env)]
     pub ops_listen_addr: Option<SocketAddr>,
 }
-
-impl AddressSettings {
-    /// What is wrong where two of them are to listen at the same place.
-    pub(super) fn doubled(&self) -> Vec<String> {
-        let places = [
-            ("LISTEN_ADDR", Some(self.listen_addr)),
-            ("CALLBACK_LISTEN_ADDR", self.callback_listen_addr),
-            ("OPS_LISTEN_ADDR", self.ops_listen_addr),
-        ];
-        // Of port 0 each gets another.
-        let is_same = |one: SocketAddr, other: SocketAddr| one == other && one.port() != 0;
-        let mut problems = Vec::new();
-        for (nth, (name, place)) in places.iter().enumerate() {
-            let first = places[..nth].iter().find(|(_, other)| {
-                place
-                    .zip(*other)
-                    .is_some_and(|(one, other)| is_same(one, other))
-            });
-            if let (Some((first, _)), Some(place)) = (first, place) {
-                problems.push(format!(
-                    "{name} is the same address as {first}, {place}. Give it one of its own, or leave it out: LISTEN_ADDR then serves \
-                     what it would."
-                ));
-            }
-        }
-        problems
-    }
-}

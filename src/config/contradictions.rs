@@ -1,6 +1,6 @@
 //! Settings that exclude each other, which the type of one cannot say.
 
-use std::path::PathBuf;
+use std::{net::SocketAddr, path::PathBuf};
 
 use clap::ArgMatches;
 
@@ -19,15 +19,23 @@ pub(super) struct Known {
     lacks_spool: bool,
     polls: bool,
     fetches: bool,
+    listens: Vec<(&'static str, SocketAddr)>,
 }
 
 impl Known {
     pub(super) fn of(settings: &ServeSettings) -> Self {
+        let addresses = &settings.addresses;
+        let listens = [
+            ("LISTEN_ADDR", Some(addresses.listen_addr)),
+            ("CALLBACK_LISTEN_ADDR", addresses.callback_listen_addr),
+            ("OPS_LISTEN_ADDR", addresses.ops_listen_addr),
+        ];
         Self {
             keeps_nothing: settings.gladia.gladia_zero_data_retention,
             lacks_spool: settings.callbacks.callback_spool_dir.is_none(),
             polls: settings.completion.completion == CompletionMode::Poll,
             fetches: settings.callbacks.verify_callbacks == VerifyCallbacks::Fetch,
+            listens: given(listens),
         }
     }
 
@@ -43,6 +51,19 @@ impl Known {
         let spool = seen.try_get_one::<PathBuf>("callback_spool_dir");
         let completion = seen.try_get_one::<CompletionMode>("completion");
         let proof = seen.try_get_one::<VerifyCallbacks>("verify_callbacks");
+        let listens = [
+            ("LISTEN_ADDR", "--listen-addr", "listen_addr"),
+            (
+                "CALLBACK_LISTEN_ADDR",
+                "--callback-listen-addr",
+                "callback_listen_addr",
+            ),
+            ("OPS_LISTEN_ADDR", "--ops-listen-addr", "ops_listen_addr"),
+        ];
+        let listens = listens.map(|(name, flag, id)| {
+            let place = seen.try_get_one::<SocketAddr>(id).ok().flatten();
+            (name, place.copied().filter(|_| !is_wrong(flag)))
+        });
         Self {
             keeps_nothing: found(
                 "--gladia-zero-data-retention",
@@ -57,6 +78,7 @@ impl Known {
                 "--verify-callbacks",
                 matches!(proof, Ok(Some(VerifyCallbacks::Fetch))),
             ),
+            listens: given(listens),
         }
     }
 
@@ -79,10 +101,33 @@ impl Known {
                  VERIFY_CALLBACKS=address.",
             ),
         ];
-        rules
+        let broken = rules
             .into_iter()
             .filter(|(is_broken, _)| self.keeps_nothing && *is_broken)
-            .map(|(_, problem)| problem.to_owned())
-            .collect()
+            .map(|(_, problem)| problem.to_owned());
+        broken.chain(self.doubled()).collect()
     }
+
+    /// What is wrong where two listeners are to have the same place.
+    fn doubled(&self) -> impl Iterator<Item = String> {
+        let listens = self.listens.iter().enumerate();
+        listens.filter_map(|(nth, (name, place))| {
+            let mut before = self.listens[..nth].iter();
+            let (first, _) = before.find(|(_, other)| other == place)?;
+            Some(format!(
+                "{name} is the same address as {first}, {place}. Give it one of its own, or leave it out: LISTEN_ADDR then serves \
+                 what it would."
+            ))
+        })
+    }
+}
+
+/// Those listeners whose place is given. Of port 0 each gets another.
+fn given<const N: usize>(
+    listens: [(&'static str, Option<SocketAddr>); N],
+) -> Vec<(&'static str, SocketAddr)> {
+    listens
+        .into_iter()
+        .filter_map(|(name, place)| Some((name, place.filter(|place| place.port() != 0)?)))
+        .collect()
 }

@@ -163,8 +163,7 @@ impl ServeSettings {
     /// # Errors
     /// Where two of them contradict each other.
     pub fn check(&self) -> Result<(), SettingsError> {
-        let mut problems = Known::of(self).contradictions();
-        problems.extend(self.addresses.doubled());
+        let problems = Known::of(self).contradictions();
         SettingsError::of(problems.into_iter()).map_or(Ok(()), Err)
     }
 }

@@ -51,19 +51,20 @@ where
         .clone()
         .ignore_errors(true)
         .try_get_matches_from(&args);
-    let mut contradictions = Vec::new();
+    let (mut globals, mut contradictions) = (Vec::new(), Vec::new());
     if let Ok(seen) = seen {
         needs::relax(&mut command, &seen, &settings);
+        globals = wrong_globals(&settings, &seen);
         contradictions = Known::of_seen(&seen, &settings).contradictions();
     }
-    // Those of settings that are all right by themselves are left to whoever has them.
+    // Contradictions of settings that are all right by themselves are left to whoever has them.
     match command.try_get_matches_from(args) {
-        Ok(matches) => match wrong_globals(&settings, &matches) {
+        Ok(matches) => match SettingsError::of(globals.into_iter()) {
             None => Ok(matches),
             Some(error) => Err(error.and(contradictions).into()),
         },
         Err(error) => Err(match problems::explain(error, &settings) {
-            Stop::Settings(error) => error.and(contradictions).into(),
+            Stop::Settings(error) => error.and(globals).and(contradictions).into(),
             stop @ Stop::CommandLine(_) => stop,
         }),
     }
@@ -171,12 +172,14 @@ fn describe(arg: Arg, name: &str) -> Arg {
 }
 
 /// Wrong variables of global arguments, unless a flag stands in.
-fn wrong_globals(settings: &Settings, matches: &ArgMatches) -> Option<SettingsError> {
+fn wrong_globals(settings: &Settings, matches: &ArgMatches) -> Vec<String> {
     let wrong = settings.iter().filter(|(_, setting)| {
         setting
             .global
             .as_ref()
             .is_some_and(|id| matches.value_source(id.as_str()) != Some(ValueSource::CommandLine))
     });
-    SettingsError::of(wrong.map(|(flag, setting)| setting.describe(flag, None)))
+    wrong
+        .map(|(flag, setting)| setting.describe(flag, None))
+        .collect()
 }
