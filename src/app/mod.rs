@@ -1,8 +1,7 @@
 //! The only wiring: settings become a pool, clients, routes and workers.
 
-mod counters;
 mod listeners;
-mod metric_help;
+mod metrics;
 mod prepare;
 mod starting;
 mod workers;
@@ -128,8 +127,7 @@ impl Gateway {
             );
         }
         let metrics = telemetry::metrics_handle()?;
-        metric_help::describe();
-        counters::begin();
+        metrics::begin();
         let spool = open_spool(&settings)?;
         let DatabaseSettings {
             database_url,

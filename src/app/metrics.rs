@@ -1,121 +1,191 @@
-//! What each metric says of itself, in the lines `# HELP` of `/metrics`: for whoever meets its name in a dashboard's editor.
-//! What to do about a metric is in docs/metrics.md.
+//! Every metric: what it says of itself, in the lines `# HELP` of `/metrics`, and counters from the start. What to do about
+//! one is in docs/metrics.md.
+//!
+//! A counter that begins with its first event seems not to have grown by it, and is not there for whoever compares it with
+//! another.
 
-use metrics::{describe_counter, describe_gauge, describe_histogram};
+use metrics::{counter, describe_counter, describe_gauge, describe_histogram};
 
-const COUNTERS: [(&str, &str); 29] = [
+use crate::{
+    db::{callbacks::CallbackOutcome, upstream_deletions::DeletionOutcome},
+    domain::{attempt::SubmitOutcome, settling::UnknownReason, webhook::WebhookOutcome},
+    http::{callbacks, overload::Overload, webhooks},
+    workers::{deliver, erase, look_up, reconcile},
+};
+
+/// The labels of a counter, and their words.
+#[derive(Debug, Clone, Copy)]
+enum Labels {
+    None,
+    One(&'static str, &'static [&'static [&'static str]]),
+    Two(
+        (&'static str, &'static [&'static str]),
+        (&'static str, &'static [&'static str]),
+    ),
+    /// Their words are not known before something happens.
+    Unknown,
+}
+
+const COUNTERS: [(&str, &str, Labels); 29] = [
     (
         "gateway_answers_cut_off_total",
         "Answers whose callers took nothing of them for ANSWER_IDLE_TIMEOUT_SECONDS.",
+        Labels::None,
     ),
     (
         "gateway_callbacks_replayed_total",
         "Kept callbacks that the API replayed, by what became of them.",
+        Labels::One("outcome", &[CallbackOutcome::WORDS]),
     ),
     (
         "gateway_callbacks_spool_broken_total",
         "Files in the spool that could not be read.",
+        Labels::None,
     ),
     (
         "gateway_callbacks_spooled_total",
         "Callbacks that were written to the spool, since the database did not take them.",
+        Labels::None,
     ),
     (
         "gateway_callbacks_total",
         "Callbacks from Gladia, by what became of them.",
+        Labels::One(
+            "outcome",
+            &[CallbackOutcome::WORDS, callbacks::NotTaken::WORDS],
+        ),
     ),
     (
         "gateway_connections_displaced_total",
         "Idle connections that were closed to make room for new ones.",
+        Labels::None,
     ),
     (
         "gateway_contradicting_ids_total",
         "Answers of Gladia with another id than it had told before for the same attempt.",
+        Labels::None,
     ),
     (
         "gateway_deliveries_forgotten_total",
         "Ended deliveries of webhooks that retention has deleted.",
+        Labels::None,
     ),
     (
         "gateway_deliveries_total",
         "Tries to deliver a webhook, by kind and outcome.",
+        Labels::Two(
+            ("outcome", deliver::Reported::WORDS),
+            ("kind", deliver::Kind::WORDS),
+        ),
     ),
     (
         "gateway_events_forgotten_total",
         "Events of the log that retention has deleted.",
+        Labels::None,
     ),
     (
         "gateway_events_set_aside_total",
         "Events that could not be sent to any webhook.",
+        Labels::None,
     ),
     (
         "gateway_http_requests_total",
         "Requests to the gateway's API, by method, route and status.",
+        Labels::Unknown,
     ),
     (
         "gateway_leases_expired_total",
         "Jobs taken back from processes that died while they sent them.",
+        Labels::None,
     ),
     (
         "gateway_look_up_restarts_total",
         "Walks through Gladia's list of jobs that began again, since the list moved.",
+        Labels::None,
     ),
     (
         "gateway_look_ups_total",
         "Searches at Gladia for a job whose create ended without a clear answer, by outcome.",
+        Labels::One("outcome", &[look_up::Looked::WORDS, UnknownReason::WORDS]),
     ),
     (
         "gateway_panics_total",
         "Panics of the gateway that were caught.",
+        Labels::None,
     ),
     (
         "gateway_reconciled_total",
         "Jobs whose callback was overdue and that were asked for at Gladia, by outcome.",
+        Labels::One(
+            "outcome",
+            &[CallbackOutcome::WORDS, reconcile::Asked::WORDS],
+        ),
     ),
     (
         "gateway_requests_shed_total",
         "Requests that got 503 because of too much load, by the limit that was reached.",
+        Labels::One("reason", &[Overload::WORDS]),
     ),
     (
         "gateway_slots_expired_total",
         "Places at Gladia that were freed though no result had come.",
+        Labels::None,
     ),
     (
         "gateway_submissions_total",
         "Creates sent to Gladia, by outcome.",
+        Labels::One("outcome", &[SubmitOutcome::WORDS]),
     ),
     (
         "gateway_surplus_jobs_total",
         "Jobs that Gladia ran a second time for one transcription, by whether a caller's retry did that.",
+        Labels::One("by_retry", &[&["false", "true"]]),
     ),
     (
         "gateway_transcriptions_accepted_total",
         "Transcriptions accepted from callers.",
+        Labels::None,
     ),
     (
         "gateway_transcriptions_retired_total",
         "Transcriptions whose content retention has erased.",
+        Labels::None,
     ),
     (
         "gateway_upload_bytes_total",
         "Bytes of files that callers have uploaded.",
+        Labels::None,
     ),
-    ("gateway_uploads_total", "Files that callers have uploaded."),
+    (
+        "gateway_uploads_total",
+        "Files that callers have uploaded.",
+        Labels::None,
+    ),
     (
         "gateway_upstream_deletions_total",
         "Requests to Gladia to delete a job, by outcome.",
+        Labels::One(
+            "outcome",
+            &[DeletionOutcome::WORDS, erase::NotDeleted::WORDS],
+        ),
     ),
     (
         "gateway_v2_second_creates_total",
         "Creates at /v2 that repeated a first one and made no job.",
+        Labels::None,
     ),
     (
         "gateway_webhooks_handled_total",
         "Webhook messages from Gladia's account that were handled, by outcome.",
+        Labels::One("outcome", &[WebhookOutcome::WORDS]),
     ),
     (
         "gateway_webhooks_total",
         "Webhook messages from Gladia's account that arrived, by whether they were taken.",
+        Labels::One(
+            "outcome",
+            &[webhooks::Taken::WORDS, webhooks::Refusal::WORDS],
+        ),
     ),
 ];
 
@@ -226,24 +296,102 @@ const HISTOGRAMS: [(&str, &str); 5] = [
     ),
 ];
 
-/// Describes all of them.
-pub(super) fn describe() {
-    for (name, text) in COUNTERS {
-        describe_counter!(name, text);
+/// Nothing becomes of a callback there whose attempt is not here: it stays in the spool, or is not kept.
+const NEVER_COUNTED: [(&str, CallbackOutcome); 2] = [
+    (
+        "gateway_callbacks_replayed_total",
+        CallbackOutcome::UnknownAttempt,
+    ),
+    ("gateway_callbacks_total", CallbackOutcome::UnknownAttempt),
+];
+
+fn is_counted(name: &str, word: &str) -> bool {
+    !NEVER_COUNTED
+        .iter()
+        .any(|(counter, outcome)| *counter == name && outcome.as_str() == word)
+}
+
+/// Describes all of them, and begins the counters.
+pub(super) fn begin() {
+    for (name, help, labels) in COUNTERS {
+        describe_counter!(name, help);
+        begin_counter(name, labels);
     }
-    for (name, text) in GAUGES {
-        describe_gauge!(name, text);
+    for (name, help) in GAUGES {
+        describe_gauge!(name, help);
     }
-    for (name, text) in HISTOGRAMS {
-        describe_histogram!(name, text);
+    for (name, help) in HISTOGRAMS {
+        describe_histogram!(name, help);
+    }
+}
+
+fn begin_counter(name: &'static str, labels: Labels) {
+    match labels {
+        Labels::None => counter!(name).increment(0),
+        Labels::One(label, lists) => {
+            let words = lists.iter().copied().flatten();
+            for word in words.filter(|word| is_counted(name, word)) {
+                counter!(name, label => *word).increment(0);
+            }
+        }
+        Labels::Two((label, words), (other, others)) => {
+            for word in words {
+                for other_word in others {
+                    counter!(name, label => *word, other => *other_word).increment(0);
+                }
+            }
+        }
+        Labels::Unknown => {}
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::{collections::BTreeSet, fs};
+    use std::{collections::BTreeSet, fs, path::Path};
+
+    use metrics_exporter_prometheus::PrometheusBuilder;
 
     use super::*;
+
+    fn shown() -> String {
+        let recorder = PrometheusBuilder::new().build_recorder();
+        metrics::with_local_recorder(&recorder, begin);
+        recorder.handle().render()
+    }
+
+    /// The names of counters in the sources.
+    fn counted(directory: &Path, names: &mut Vec<String>) {
+        for entry in fs::read_dir(directory).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                counted(&path, names);
+                continue;
+            }
+            if path.extension().is_none_or(|extension| extension != "rs") {
+                continue;
+            }
+            let source = fs::read_to_string(path).unwrap();
+            let calls = source.split("counter!(").skip(1);
+            let quoted = calls.filter_map(|call| call.trim_start().strip_prefix('"'));
+            let first = quoted.filter_map(|call| Some(call.split_once('"')?.0.to_owned()));
+            names.extend(first.filter(|name| name.starts_with("gateway_")));
+        }
+    }
+
+    #[test]
+    fn every_counter_of_the_sources_is_there_before_it_counts() {
+        let text = shown();
+        let mut names = Vec::new();
+        counted(Path::new("src"), &mut names);
+        assert!(names.len() > 25, "{names:?}");
+        // Its routes and statuses are not known before.
+        names.retain(|name| name != "gateway_http_requests_total");
+        let missing: Vec<_> = names
+            .iter()
+            .filter(|name| !text.contains(&format!("# TYPE {name} counter")))
+            .collect();
+        assert_eq!(missing, Vec::<&String>::new());
+    }
 
     #[test]
     fn every_metric_of_the_documents_says_what_it_is_and_no_other() {
@@ -255,8 +403,9 @@ mod tests {
             .flat_map(|cell| cell.split('`').step_by(2))
             .filter(|name| name.starts_with("gateway_"))
             .collect();
-        let described = [&COUNTERS[..], &GAUGES, &HISTOGRAMS].concat();
-        let described: BTreeSet<&str> = described.into_iter().map(|(name, _)| name).collect();
+        let counters = COUNTERS.iter().map(|(name, _, _)| *name);
+        let others = GAUGES.iter().chain(&HISTOGRAMS).map(|(name, _)| *name);
+        let described: BTreeSet<&str> = counters.chain(others).collect();
         assert_eq!(described, names);
     }
 }
