@@ -189,7 +189,7 @@ const COUNTERS: [(&str, &str, Labels); 29] = [
     ),
 ];
 
-const GAUGES: [(&str, &str); 21] = [
+const GAUGES: [(&str, &str); 22] = [
     (
         "gateway_attempts_awaiting_decision",
         "Attempts of unknown outcome that wait for an operator's decision.",
@@ -249,6 +249,10 @@ const GAUGES: [(&str, &str); 21] = [
     (
         "gateway_public_url_reachable",
         "Whether this process reaches itself through PUBLIC_URL: 1 or 0.",
+    ),
+    (
+        "gateway_public_url_takes_large_callbacks",
+        "Whether a callback of 12 MB reaches this process through PUBLIC_URL: 1 or 0.",
     ),
     (
         "gateway_requests_waiting",

@@ -6,7 +6,10 @@ use anyhow::Context;
 use uuid::Uuid;
 
 use super::output;
-use crate::{config::CheckCallbackSettings, gladia::canary::Canary};
+use crate::{
+    config::CheckCallbackSettings,
+    gladia::canary::{Canary, LARGE_MEGABYTES},
+};
 
 /// Calls the public address on the way that callbacks take.
 ///
@@ -20,8 +23,13 @@ pub async fn run(settings: CheckCallbackSettings) -> anyhow::Result<ExitCode> {
         .call(Uuid::now_v7())
         .await
         .with_context(|| format!("PUBLIC_URL {place} does not lead back to a gateway"))?;
+    canary.call_large(Uuid::now_v7()).await.with_context(|| {
+        format!(
+            "PUBLIC_URL {place} leads back to a gateway, but a callback of {LARGE_MEGABYTES} MB does not get through"
+        )
+    })?;
     output::line(&format!(
-        "{place} leads to a gateway with these CALLBACK_KEYS"
+        "{place} leads to a gateway with these CALLBACK_KEYS, also a callback of {LARGE_MEGABYTES} MB"
     ))?;
     Ok(ExitCode::SUCCESS)
 }

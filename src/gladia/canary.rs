@@ -3,10 +3,19 @@
 //! Nothing else shows before a paid transcript is at stake that callbacks come back: DNS, certificates, the load balancer
 //! and its rules all stand outside the gateway. The call names no attempt and carries a random number that is signed; only
 //! a gateway that has the same key can answer it, whichever replica that is, and it needs no database to.
+//!
+//! A call may be as large as a large result, since much that stands before a gateway takes small bodies alone unless it is told
+//! to: nginx 1 MB, for one.
 
-use std::{error::Error, io::ErrorKind, time::Duration};
+use std::{convert::Infallible, error::Error, io::ErrorKind, time::Duration};
 
-use reqwest::{Client, Response, header::LOCATION, redirect};
+use bytes::Bytes;
+use futures_util::stream;
+use reqwest::{
+    Body, Client, Response,
+    header::{CONTENT_LENGTH, CONTENT_TYPE, LOCATION},
+    redirect,
+};
 use thiserror::Error as ThisError;
 use url::Url;
 use uuid::Uuid;
@@ -17,8 +26,21 @@ use super::{
 };
 use crate::{domain::plain_json, tls};
 
-/// How long the call may take in all.
+/// How long a small call may take in all.
 const TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How long a large one may.
+const LARGE_TIMEOUT: Duration = Duration::from_mins(1);
+
+/// The megabytes of a large call: as many as a result has after hours of audio in several languages, and more than common
+/// limits let through.
+pub const LARGE_MEGABYTES: usize = 12;
+
+/// The same in bytes.
+pub const LARGE_BYTES: usize = LARGE_MEGABYTES * 1_000_000;
+
+/// What a large call is made of: JSON that means nothing, in pieces.
+static SPACES: [u8; 50_000] = [b' '; 50_000];
 
 /// An answer is a line. Whatever is longer is none.
 const MAX_ANSWER_BYTES: usize = 64 * 1024;
@@ -47,8 +69,8 @@ pub enum CanaryError {
     #[error("TLS failed ({0})")]
     Tls(String),
     /// No answer in time.
-    #[error("there was no answer within {} s", TIMEOUT.as_secs())]
-    Timeout,
+    #[error("there was no answer within {} s", .0.as_secs())]
+    Timeout(Duration),
     /// Anything else on the way.
     #[error("the call failed on its way ({0})")]
     Transport(String),
@@ -77,6 +99,12 @@ pub enum CanaryError {
         /// The kind of problem.
         problem: String,
     },
+    /// Somebody takes no body of that size.
+    #[error(
+        "something before the gateway answers 413: raise the limit that it has for the bodies of requests, to that of \
+         MAX_CALLBACK_BYTES"
+    )]
+    TooLarge,
     /// Somebody else's error.
     #[error(
         "something answers {status} there, and it is no gladia-gateway: it must lead to the path /callbacks/gladia/ of one"
@@ -99,7 +127,6 @@ impl Canary {
     pub fn new(public_url: Url, keys: CallbackKeys) -> Result<Self, reqwest::Error> {
         let http = tls::client_for(&public_url)
             .user_agent(tls::USER_AGENT)
-            .timeout(TIMEOUT)
             .pool_max_idle_per_host(0)
             .retry(reqwest::retry::never())
             .redirect(redirect::Policy::none())
@@ -122,14 +149,37 @@ impl Canary {
     /// # Errors
     /// Where it does not come back to a gateway with these keys.
     pub async fn call(&self, nonce: Uuid) -> Result<(), CanaryError> {
+        self.send(nonce, 2, Body::from("{}"), TIMEOUT).await
+    }
+
+    /// The same with as many bytes as a large result has ([`LARGE_BYTES`]).
+    ///
+    /// # Errors
+    /// Where they do not come back to a gateway with these keys.
+    pub async fn call_large(&self, nonce: Uuid) -> Result<(), CanaryError> {
+        let spaces = std::iter::repeat_n(Bytes::from_static(&SPACES), LARGE_BYTES / SPACES.len());
+        let pieces = std::iter::once(Bytes::from_static(b"{}")).chain(spaces);
+        let body = Body::wrap_stream(stream::iter(pieces.map(Ok::<_, Infallible>)));
+        self.send(nonce, LARGE_BYTES + 2, body, LARGE_TIMEOUT).await
+    }
+
+    async fn send(
+        &self,
+        nonce: Uuid,
+        length: usize,
+        body: Body,
+        timeout: Duration,
+    ) -> Result<(), CanaryError> {
         let sent = self
             .http
             .post(self.keys.canary_url(&self.public_url, nonce))
-            .header(reqwest::header::CONTENT_TYPE, "application/json")
-            .body("{}")
+            .timeout(timeout)
+            .header(CONTENT_TYPE, "application/json")
+            .header(CONTENT_LENGTH, length)
+            .body(body)
             .send()
             .await;
-        let mut response = sent.map_err(|error| explain(&error))?;
+        let mut response = sent.map_err(|error| explain(&error, timeout))?;
         let status = response.status();
         if status.is_redirection() {
             let target = target_of(&self.public_url, &response);
@@ -153,6 +203,7 @@ impl Canary {
         Err(match problem_of(text) {
             Some(problem) if status == 404 && problem == "not-found" => CanaryError::OtherKeys,
             Some(problem) => CanaryError::Problem { status, problem },
+            None if status == 413 => CanaryError::TooLarge,
             None => CanaryError::Status { status },
         })
     }
@@ -178,9 +229,9 @@ fn target_of(from: &Url, response: &Response) -> String {
 }
 
 /// What kept a call from being answered.
-fn explain(error: &reqwest::Error) -> CanaryError {
+fn explain(error: &reqwest::Error, timeout: Duration) -> CanaryError {
     if error.is_timeout() {
-        return CanaryError::Timeout;
+        return CanaryError::Timeout(timeout);
     }
     let text = describe_transport(error);
     let refused = causes(error)

@@ -1,9 +1,11 @@
 //! Whether the public address leads back.
 
+use reqwest::StatusCode;
 use serde_json::json;
 
 use crate::support::{
-    Answer, TestApp, builder::CALLBACK_KEYS, command::run_with, eventually, relay::Relay,
+    Answer, TestApp, builder::CALLBACK_KEYS, command::run_with, eventually, process::Process,
+    relay::Relay,
 };
 
 const OTHER_KEYS: &str = "test:fedcba9876543210fedcba9876543210";
@@ -46,6 +48,7 @@ async fn the_command_tells_what_answers_at_the_public_address() {
     let base = app.replicas[0].base.clone();
     let (back, told) = check(&app, &base, CALLBACK_KEYS).await;
     assert!(back && told.contains("leads to a gateway"), "{told}");
+    assert!(told.contains("also a callback of 12 MB"), "{told}");
     // The way is what counts, not the database behind it.
     app.database_relay().cut().await;
     assert!(check(&app, &base, CALLBACK_KEYS).await.0);
@@ -79,6 +82,61 @@ async fn the_command_tells_what_answers_at_the_public_address() {
         let (back, told) = check(&app, url, keys).await;
         assert!(!back && told.contains(expected), "{url}: {told}");
     }
+    app.finish().await;
+}
+
+/// A proxy that passes on what has a megabyte at most, as nginx does unless it is told otherwise.
+async fn narrow_proxy(target: &str) -> String {
+    let (target, client) = (target.to_owned(), reqwest::Client::new());
+    let pass_on = move |request: axum::extract::Request| {
+        let (target, client) = (target.clone(), client.clone());
+        async move {
+            let path = request.uri().path().trim_start_matches('/').to_owned();
+            let Ok(body) = axum::body::to_bytes(request.into_body(), 1_000_000).await else {
+                return (StatusCode::PAYLOAD_TOO_LARGE, "Too large".to_owned());
+            };
+            let sent = client.post(target + &path).body(body).send().await.unwrap();
+            (sent.status(), sent.text().await.unwrap())
+        }
+    };
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let router = axum::Router::new().fallback(pass_on);
+    tokio::spawn(axum::serve(listener, router).into_future());
+    format!("http://{address}/")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_proxy_that_takes_no_large_callback_is_found_before_one_is_lost() {
+    let app = TestApp::start().await;
+    let narrow = narrow_proxy(&app.replicas[0].base).await;
+    let (back, told) = check(&app, &narrow, CALLBACK_KEYS).await;
+    let says = |part: &str| assert!(!back && told.contains(part), "{told}");
+    says("leads back to a gateway, but a callback of 12 MB does not get through");
+    says("413");
+
+    let settings = [("PUBLIC_URL", &*narrow), ("PUBLIC_URL_CHECK", "pause")];
+    let mut process = Process::serve(&app, &settings);
+    let base = format!("http://{}", process.address().await);
+    let metrics = eventually("look at large callbacks", async || {
+        let text = app.acme.at(&base).with_key(None).get("/metrics").await;
+        let text = text.text();
+        text.contains("\ngateway_public_url_takes_large_callbacks ")
+            .then_some(text)
+    })
+    .await;
+    assert!(
+        metrics.contains("\ngateway_public_url_takes_large_callbacks 0\n")
+            && metrics.contains("\ngateway_public_url_reachable 1\n"),
+        "{metrics}"
+    );
+    process.terminate();
+    let log = process.log().await;
+    let lines = log.concat();
+    assert!(
+        lines.contains("a callback of 12 MB does not get through"),
+        "{lines}"
+    );
     app.finish().await;
 }
 

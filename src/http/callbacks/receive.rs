@@ -83,7 +83,7 @@ pub async fn receive_callback(
         if let Some(answer) =
             path.and_then(|Path((nonce, token))| canary::answer(&state, &nonce, &token))
         {
-            return answer;
+            return canary::after(body, answer, state.limits.request_timeout).await;
         }
         NotTaken::Unverified.count();
         tracing::warn!("Refused a callback whose token is wrong");
