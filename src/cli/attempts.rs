@@ -12,7 +12,7 @@ use self::resolve::ResolveArgs;
 use super::{connect::connect, output};
 use crate::{
     config::DatabaseSettings,
-    db::{
+    db::attempts::{
         decisions::{self, UndecidedAttempt},
         in_flight::{self, HeldSlot},
     },

@@ -13,8 +13,10 @@ use crate::{
     config::DatabaseSettings,
     db::{
         callback_keys,
-        callbacks::CallbackOutcome,
-        quarantine::{self, QuarantinedCallback},
+        callbacks::{
+            CallbackOutcome,
+            quarantine::{self, QuarantinedCallback},
+        },
     },
     domain::ids::{CallbackId, Ids},
     journal::replay::{ReplayError, replay},

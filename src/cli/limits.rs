@@ -10,8 +10,8 @@ use super::{connect::connect, output};
 use crate::{
     config::{DatabaseSettings, cap},
     db::{
+        attempts::in_flight::{self, MOST_COUNTED, TenantLoad},
         dispatch::{self, Dispatch},
-        in_flight::{self, MOST_COUNTED, TenantLoad},
     },
 };
 

@@ -1,18 +1,27 @@
 //! Attempts: recording how they went, and the moves that follow, for attempt, job and slot alike.
 
+pub mod adoption;
 mod at_once;
+pub mod decisions;
+pub mod expiry;
 mod forbidden;
+pub mod in_flight;
+pub mod look_ups;
+pub mod overdue;
 
 use sqlx::{Connection, PgConnection};
 
 pub use self::at_once::{Answer, record_answers};
-use self::forbidden::About;
+use self::{
+    adoption::{Adopted, FoundBy, adopt_locked, take_up_older},
+    forbidden::About,
+};
 
 use super::{
-    adoption::{Adopted, FoundBy, adopt_locked, take_up_older},
     corrupt, dispatch,
     events::{self, EventType},
-    lines, surplus,
+    lines,
+    upstream_deletions::surplus,
 };
 use crate::domain::{
     attempt::{AttemptState, SubmitOutcome},
@@ -195,7 +204,7 @@ async fn record_forbidden(
 }
 
 /// Ends an attempt that cannot be running upstream, and gives its slot back.
-pub(super) async fn finish(
+async fn finish(
     conn: &mut PgConnection,
     id: AttemptId,
     state: AttemptState,
@@ -220,11 +229,7 @@ pub(super) async fn finish(
 }
 
 /// Puts a job back into its old place in the line, unless Gladia is known to have it by an older attempt.
-pub(super) async fn requeue(
-    conn: &mut PgConnection,
-    id: JobId,
-    reason: StatusReason,
-) -> sqlx::Result<()> {
+async fn requeue(conn: &mut PgConnection, id: JobId, reason: StatusReason) -> sqlx::Result<()> {
     let moved = sqlx::query!(
         "UPDATE jobs SET status = 'queued', status_reason = $2 WHERE id = $1 AND status IN ('submitting', 'unknown')",
         id.0,
@@ -240,7 +245,7 @@ pub(super) async fn requeue(
     Ok(())
 }
 
-pub(super) async fn fail_job(
+async fn fail_job(
     conn: &mut PgConnection,
     id: JobId,
     kind: JobErrorType,
@@ -267,7 +272,7 @@ pub(super) async fn fail_job(
     Ok(())
 }
 
-pub(super) async fn mark_as_unknown(
+async fn mark_as_unknown(
     conn: &mut PgConnection,
     id: AttemptId,
     job_id: JobId,
@@ -317,11 +322,7 @@ pub(super) async fn expire(conn: &mut PgConnection, id: AttemptId) -> sqlx::Resu
 }
 
 /// Leaves an attempt of unknown outcome to an operator.
-pub(super) async fn await_decision(
-    conn: &mut PgConnection,
-    id: AttemptId,
-    job_id: JobId,
-) -> sqlx::Result<()> {
+async fn await_decision(conn: &mut PgConnection, id: AttemptId, job_id: JobId) -> sqlx::Result<()> {
     sqlx::query!(
         "UPDATE attempts SET unknown_reason = 'awaiting_decision' WHERE id = $1 AND state = 'unknown'",
         id.0,

@@ -7,11 +7,10 @@ use sqlx::{Connection, PgConnection};
 use uuid::Uuid;
 
 use super::{
-    adoption::is_taken,
-    called_back::{CalledBack, RecordedCallback, Tells},
+    attempts::adoption::is_taken,
     corrupt,
     events::{self, EventType},
-    surplus, unproven, upstream_deletions,
+    upstream_deletions::{self, surplus},
 };
 use crate::domain::{
     attempt::AttemptState,
@@ -22,10 +21,17 @@ use crate::domain::{
 };
 
 mod at_once;
+pub mod called_back;
+pub mod quarantine;
 mod settle;
+pub mod to_fetch;
+pub mod unproven;
 
-use self::settle::settle_attempt;
-pub use at_once::record_all;
+pub use self::at_once::record_all;
+use self::{
+    called_back::{CalledBack, RecordedCallback, Tells},
+    settle::settle_attempt,
+};
 
 /// A verified callback.
 #[derive(Debug)]
@@ -273,41 +279,6 @@ fn outcome_of(verdict: Verdict, discard: bool) -> CallbackOutcome {
         Verdict::Quarantine(_) if discard => CallbackOutcome::Discarded,
         Verdict::Quarantine(_) => CallbackOutcome::Quarantined,
     }
-}
-
-/// Keeps a callback that could not be carried out, and changes nothing else.
-///
-/// # Errors
-/// Where the database does not answer.
-pub async fn quarantine(
-    conn: &mut PgConnection,
-    callback: &ReceivedCallback<'_>,
-    reason: &'static str,
-) -> sqlx::Result<CallbackOutcome> {
-    let mut tx = conn.begin().await?;
-    let job = sqlx::query!(
-        "
-        SELECT discard FROM jobs
-        WHERE id = (SELECT job_id FROM attempts WHERE id = $1)
-        FOR UPDATE
-        ",
-        callback.attempt_id.0,
-    )
-    .fetch_optional(&mut *tx)
-    .await?;
-    let Some(job) = job else {
-        return Ok(CallbackOutcome::UnknownAttempt);
-    };
-    let (outcome, verdict) = if job.discard {
-        (CallbackOutcome::Discarded, Verdict::Discard)
-    } else {
-        (CallbackOutcome::Quarantined, Verdict::Quarantine(reason))
-    };
-    if !insert(&mut tx, callback, outcome, verdict).await? {
-        return Ok(CallbackOutcome::Duplicate);
-    }
-    tx.commit().await?;
-    Ok(outcome)
 }
 
 /// Adds the row. `false` where the same body for the same attempt is here already. One that was quarantined is carried out

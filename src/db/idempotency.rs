@@ -12,6 +12,8 @@ use crate::domain::{
     ids::TenantId,
 };
 
+pub mod repeats;
+
 /// What a key stands for at the moment.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Reservation {

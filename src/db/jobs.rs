@@ -229,10 +229,17 @@ macro_rules! select_jobs {
 
 mod at_once;
 mod doubt;
+pub mod endings;
 mod insert;
 mod list;
+pub mod metadata;
 mod read;
+pub mod receipts;
 mod results;
+pub mod retries;
+pub mod timeline;
+pub mod trace_contexts;
+pub mod usage;
 
 pub use at_once::{JobAtOnce, accept_at_once};
 pub use insert::{NewJob, insert, insert_all};

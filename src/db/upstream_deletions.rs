@@ -18,6 +18,7 @@ use crate::domain::{
 };
 
 mod claim;
+pub mod surplus;
 
 pub use self::claim::{DueDeletion, claim_asked, claim_of_retention};
 

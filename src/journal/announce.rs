@@ -1,7 +1,7 @@
 //! Handing on what a callback's own commit has told the log, so that those who wait need no other look.
 //!
 //! The commit numbers the event, makes its deliveries and leases them to this process, as the sequencer would
-//! ([`crate::db::called_back::Tells`]). Who is told then is for others to know: they say so once they have begun, and until
+//! ([`crate::db::callbacks::called_back::Tells`]). Who is told then is for others to know: they say so once they have begun, and until
 //! then everything is left to the sequencer.
 
 use std::{
@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     db::{
-        called_back::{Announced, Tells},
+        callbacks::called_back::{Announced, Tells},
         wakeups::Wakeups,
     },
     domain::ids::{Ids, TenantId},

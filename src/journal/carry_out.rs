@@ -10,8 +10,7 @@ use super::{announce::Announcer, body::KeptBody};
 use crate::{
     db::{
         self,
-        callbacks::{self, CallbackOutcome, ReceivedCallback},
-        called_back::CalledBack,
+        callbacks::{self, CallbackOutcome, ReceivedCallback, called_back::CalledBack, quarantine},
     },
     domain::ids::{AttemptId, CallbackId},
     gladia::callback::Report,
@@ -71,8 +70,7 @@ pub async fn carry_out(
             }
             Err(error) if !db::is_unavailable(&error) => {
                 tracing::error!(%error, attempt.id = %attempt_id, callback.id = %id, "Could not carry out a callback");
-                let outcome =
-                    callbacks::quarantine(conn, &callback, "carrying it out failed").await?;
+                let outcome = quarantine::keep(conn, &callback, "carrying it out failed").await?;
                 if outcome == CallbackOutcome::Quarantined {
                     tracing::error!(attempt.id = %attempt_id, callback.id = %id, "Quarantined a callback of attempt {attempt_id} that could not be carried out; `callbacks show {id}` prints it");
                 }

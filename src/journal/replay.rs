@@ -4,7 +4,7 @@ use sqlx::PgConnection;
 
 use super::{body::KeptBody, carry_out::carry_out};
 use crate::{
-    db::{callbacks::CallbackOutcome, quarantine},
+    db::callbacks::{CallbackOutcome, quarantine},
     domain::ids::CallbackId,
     gladia::callback::Shape,
 };

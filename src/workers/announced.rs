@@ -7,7 +7,7 @@ use tokio::time::Instant;
 
 use super::deliver::Claimer;
 use crate::{
-    db::{called_back::Announced, wakeups::Wakeups},
+    db::{callbacks::called_back::Announced, wakeups::Wakeups},
     feed::Handover,
 };
 

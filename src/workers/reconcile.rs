@@ -12,8 +12,8 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use super::{ERROR_PAUSE, HOLD, call_slots::CallSlots, held, sweep_interval};
 use crate::{
     db::{
+        attempts::overdue::{self, Due, DueLook, Found, Noted},
         callbacks::CallbackOutcome,
-        looks::{self, Due, DueLook, Found, Noted},
         pool::{Pool, in_long_time, in_time},
         wakeups::Wakeups,
     },
@@ -123,7 +123,7 @@ impl Reconciler {
         let mut free = slots.take_free();
         let limit = i64::try_from(free.len()).unwrap_or_default();
         let mut conn = self.0.pool.acquire().await?;
-        let claimed = in_time(looks::claim(&mut conn, due, limit)).await?;
+        let claimed = in_time(overdue::claim(&mut conn, due, limit)).await?;
         drop(conn);
         let begun = claimed.len();
         for look in claimed {
@@ -140,7 +140,7 @@ impl Reconciler {
     async fn look(&self, look: &DueLook, stop: &CancellationToken) {
         let fetched = held(fetch(&self.0.gladia, &look.gladia_id, stop), || {
             let (pool, id) = (self.0.pool.clone(), look.id);
-            async move { in_time(looks::renew(&mut *pool.acquire().await?, id, HOLD)).await }
+            async move { in_time(overdue::renew(&mut *pool.acquire().await?, id, HOLD)).await }
         })
         .await;
         let outcome = match fetched {
@@ -163,7 +163,7 @@ impl Reconciler {
 
     async fn release(&self, id: AttemptId) -> sqlx::Result<()> {
         let mut conn = self.0.pool.acquire().await?;
-        in_time(looks::renew(&mut conn, id, Duration::ZERO)).await
+        in_time(overdue::renew(&mut conn, id, Duration::ZERO)).await
     }
 
     async fn carry_out(
@@ -214,7 +214,7 @@ impl Reconciler {
         let next_look_in = soon.map_or(next_look_in, |soon| soon.min(next_look_in));
         let mut conn = self.0.pool.acquire().await?;
         let process_now = (self.0.process_now)();
-        let noting = looks::note(&mut conn, id, found, next_look_in, process_now);
+        let noting = overdue::note(&mut conn, id, found, next_look_in, process_now);
         let noted = in_time(noting).await?;
         if let Noted::ResultMissing { is_kept: true } | Noted::Over { is_kept: true } = noted {
             tracing::error!(attempt.id = %id, found = name, "Gladia did not confirm the success of attempt {id} that called back; it is quarantined, and `callbacks replay` carries it out");

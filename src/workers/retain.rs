@@ -15,7 +15,7 @@ use crate::{
     db::{
         self,
         clock::{self, Kept},
-        job_endings::{self, Ended},
+        jobs::endings::{self, Ended},
         pool::{Pool, in_time},
         uploads::{self, AgedUpload},
     },
@@ -123,14 +123,14 @@ impl Retention {
     async fn erase_jobs(&self, walk: &mut Walk) -> sqlx::Result<()> {
         let mut conn = self.pool.acquire().await?;
         let kept = self.kept(&mut conn).await?;
-        let expired = job_endings::list_expired(&mut conn, kept, walk.after, BATCH);
+        let expired = endings::list_expired(&mut conn, kept, walk.after, BATCH);
         let expired = in_time(expired).await?;
         let is_full = i64::try_from(expired.len()).is_ok_and(|found| found == BATCH);
         let last = expired.last().copied().filter(|_| is_full);
         let mut erased = 0_u64;
         for Ended { id: job_id, .. } in expired {
             let deletes = self.deletes_at_gladia;
-            let erasing = job_endings::erase_expired(&mut conn, job_id, kept, deletes);
+            let erasing = endings::erase_expired(&mut conn, job_id, kept, deletes);
             match in_time(erasing).await {
                 Ok(true) => {
                     erased += 1;

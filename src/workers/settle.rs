@@ -12,10 +12,10 @@ use super::{ERROR_PAUSE, sweep_interval};
 use crate::{
     crash_points::CrashPoint,
     db::{
-        expiry::{self, Expired},
+        attempts::expiry::{self, Expired},
+        callbacks::unproven::{self, Attended},
         far_ahead, lines,
         pool::{Pool, in_long_time, in_time},
-        unproven::{self, Attended},
         wakeups::Wakeups,
     },
     domain::{

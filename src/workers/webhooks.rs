@@ -12,7 +12,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use super::{ERROR_PAUSE, HOLD, call_slots::CallSlots, held, sweep_interval};
 use crate::{
     db::{
-        adoption::{Adopted, FoundBy, adopt},
+        attempts::adoption::{Adopted, FoundBy, adopt},
         callbacks::CallbackOutcome,
         pool::{Pool, in_long_time, in_time},
         wakeups::Wakeups,

@@ -1,7 +1,7 @@
 //! What waits for whoever runs the gateway, over HTTP and by commands.
 
 use gladia_gateway::{
-    db::decisions::{self, Decided, Decision},
+    db::attempts::decisions::{self, Decided, Decision},
     domain::access::Scope,
 };
 use reqwest::Method;

@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex};
 
 use axum::{Router, http::HeaderMap, routing::post};
 use gladia_gateway::{
-    db::trace_contexts,
+    db::jobs::trace_contexts,
     domain::{ids::JobId, trace_context::TraceContext},
 };
 use reqwest::Method;

@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     cli::{connect::connect, output},
     config::{AskGladiaSettings, DatabaseSettings},
-    db::decisions::{Decided, Decision, decide},
+    db::attempts::decisions::{Decided, Decision, decide},
     domain::ids::AttemptId,
     gladia::{client::GladiaClient, create::is_plausible_typed_id},
     journal::fetch::{MadeBy, made_by},

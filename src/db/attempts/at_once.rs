@@ -4,7 +4,7 @@
 //! to the database. So one statement records as many as there are: it locks what they are about, asks whether all is as it was
 //! when they were claimed, and moves attempt and job. Where anything is otherwise for one of them (its callback came first, it
 //! was canceled, there was an earlier attempt of it, somebody else is at it), nothing has happened to that one, and it goes the
-//! long way ([`adopt_locked`](crate::db::adoption)), which decides.
+//! long way ([`adopt_locked`](super::adoption)), which decides.
 
 use std::{collections::HashSet, time::Duration};
 

@@ -21,12 +21,13 @@ use sqlx::PgConnection;
 use uuid::Uuid;
 
 use self::write::{Telling, Written, write};
-use super::{CallbackOutcome, ReceivedCallback};
+use super::{
+    CallbackOutcome, ReceivedCallback,
+    called_back::{Announced, CalledBack, RecordedCallback, RecordedGroup, Tells},
+};
 use crate::{
     db::{
-        self,
-        called_back::{Announced, CalledBack, RecordedCallback, RecordedGroup, Tells},
-        corrupt,
+        self, corrupt,
         events::{EventRow, EventType, Numbered},
     },
     domain::{

@@ -5,7 +5,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::{
-    db::quarantine,
+    db::callbacks::quarantine,
     domain::ids::{CallbackId, JobId},
     http::{
         auth::Admin,

@@ -9,7 +9,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::{
-    db::decisions::{self, UndecidedAttempt},
+    db::attempts::decisions::{self, UndecidedAttempt},
     domain::{
         cursor::Cursor,
         ids::{AttemptId, JobId},

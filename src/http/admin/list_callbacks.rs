@@ -9,7 +9,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::{
-    db::quarantine::{self, KeptApart},
+    db::callbacks::quarantine::{self, KeptApart},
     domain::{
         cursor::Cursor,
         ids::{AttemptId, CallbackId, JobId},

@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
 use crate::{
-    db::decisions::{Decided, Decision, decide, find_state},
+    db::attempts::decisions::{Decided, Decision, decide, find_state},
     domain::{
         attempt::AttemptState,
         ids::{AttemptId, JobId},

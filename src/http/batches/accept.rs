@@ -103,7 +103,7 @@ pub async fn accept(
     let metadata = accepted
         .iter()
         .filter_map(|request| Some((request.job_id, request.options.metadata()?)));
-    db::job_metadata::insert(&mut tx, metadata, &state.rules.usage_metadata_keys).await?;
+    db::jobs::metadata::insert(&mut tx, metadata, &state.rules.usage_metadata_keys).await?;
     if let Some(key) = key {
         key.complete(&mut tx, batch.fingerprint, Made::Batch(id))
             .await?;

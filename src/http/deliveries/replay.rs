@@ -66,7 +66,7 @@ pub async fn replay_delivery(
                 ));
             }
             Replayed::Erased(job_id) => {
-                let receipt = db::receipts::find(&mut tx, job_id).await?;
+                let receipt = db::jobs::receipts::find(&mut tx, job_id).await?;
                 return Err(receipt.map_or_else(Problem::deleted, Problem::erased));
             }
             Replayed::Expired => {

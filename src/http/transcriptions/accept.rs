@@ -85,7 +85,7 @@ async fn insert_and_commit(state: &AppState, accepted: Accepted<'_>) -> Result<J
         return Err(give_back(key.map(|(key, _)| key), problem).await);
     }
     let metadata = accepted.options.metadata().map(|map| (job_id, map));
-    db::job_metadata::insert(&mut tx, metadata, &state.rules.usage_metadata_keys).await?;
+    db::jobs::metadata::insert(&mut tx, metadata, &state.rules.usage_metadata_keys).await?;
     if let Some((key, fingerprint)) = &mut key {
         key.complete(&mut tx, *fingerprint, Made::Job(job_id))
             .await?;

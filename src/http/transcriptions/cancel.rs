@@ -4,7 +4,7 @@ use axum::{Extension, Json, extract::State};
 
 use super::{lookup::find, view::Transcription};
 use crate::{
-    db::{self, job_endings::Moved},
+    db::{self, jobs::endings::Moved},
     domain::ids::JobId,
     http::{
         auth::Writer,
@@ -37,7 +37,7 @@ pub async fn cancel_transcription(
     IdPath(id): IdPath<JobId>,
 ) -> Result<(Option<Extension<ChangedNothing>>, Json<Transcription>), Problem> {
     let canceling = state.with_conn(async |conn| {
-        let moved = db::job_endings::cancel(conn, caller.tenant_id, id).await?;
+        let moved = db::jobs::endings::cancel(conn, caller.tenant_id, id).await?;
         match moved {
             // Of an erased one, the look gives the receipt.
             Moved::Done | Moved::Before | Moved::Deleted => {

@@ -3,7 +3,7 @@
 use axum::{extract::State, http::StatusCode};
 
 use crate::{
-    db::{self, job_endings::Moved},
+    db::{self, jobs::endings::Moved},
     domain::ids::JobId,
     http::{auth::Writer, id_path::IdPath, problem::Problem, state::AppState},
 };
@@ -31,7 +31,7 @@ pub async fn delete_transcription(
     let deletes_at_gladia = !state.zero_data_retention;
     let moved = state
         .with_conn(async |conn| {
-            db::job_endings::delete(conn, caller.tenant_id, id, deletes_at_gladia).await
+            db::jobs::endings::delete(conn, caller.tenant_id, id, deletes_at_gladia).await
         })
         .await?;
     match moved {

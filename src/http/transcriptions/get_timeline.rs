@@ -66,10 +66,10 @@ pub async fn get_transcription_timeline(
     IdPath(id): IdPath<JobId>,
 ) -> Result<Json<TranscriptionTimeline>, Problem> {
     let reading = state.with_conn(async |conn| {
-        let mut tx = db::timeline::begin_reading(conn).await?;
+        let mut tx = db::jobs::timeline::begin_reading(conn).await?;
         let job = find(&mut tx, caller.tenant_id, id).await?;
-        let history = db::timeline::read(&mut tx, &job).await?;
-        let ahead_in_line = db::timeline::count_ahead(&mut tx, &job).await?;
+        let history = db::jobs::timeline::read(&mut tx, &job).await?;
+        let ahead_in_line = db::jobs::timeline::count_ahead(&mut tx, &job).await?;
         tx.commit().await?;
         Ok::<_, Problem>((job, history, ahead_in_line))
     });

@@ -68,7 +68,7 @@ pub async fn find(conn: &mut PgConnection, tenant_id: TenantId, id: JobId) -> Re
         .await?
         .ok_or_else(Problem::no_such_transcription)?;
     if job.deleted_at.is_some() {
-        let receipt = db::receipts::find(conn, id).await?;
+        let receipt = db::jobs::receipts::find(conn, id).await?;
         return Err(receipt.map_or_else(Problem::deleted, Problem::erased));
     }
     Ok(job)

@@ -260,7 +260,7 @@ async fn find(
         return Ok((stored, turn));
     }
     // Erased since the job was read.
-    let receipt = db::receipts::find_by_callback(&mut conn, callback_id).await?;
+    let receipt = db::jobs::receipts::find_by_callback(&mut conn, callback_id).await?;
     Err(receipt.map_or_else(Problem::deleted, Problem::erased))
 }
 

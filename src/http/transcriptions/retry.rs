@@ -15,7 +15,7 @@ use super::{
     view::{Retry, Transcription},
 };
 use crate::{
-    db::retries::{self, Retried},
+    db::jobs::retries::{self, Retried},
     domain::{access::Scope, ids::JobId, retry::RetryCost},
     http::{
         auth::Writer,

@@ -74,7 +74,7 @@ pub async fn get_usage(
             }
         };
         let most = MOST_ROWS + 1;
-        let counted = db::usage::list(conn, tenant_id, asked.period, &asked.grouping, most);
+        let counted = db::jobs::usage::list(conn, tenant_id, asked.period, &asked.grouping, most);
         let rows = in_bounds(LONGEST, counted).await??;
         Ok((asked, rows))
     });

@@ -13,7 +13,7 @@ use utoipa::ToSchema;
 
 use super::query::Format;
 use crate::{
-    db::usage::UsageRow,
+    db::jobs::usage::UsageRow,
     domain::{
         spreadsheet::no_formula,
         usage::{Dimension, Grouping, Period, Usage},

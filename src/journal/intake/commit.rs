@@ -9,8 +9,10 @@ use super::{Arrival, Content, Intake, Received};
 use crate::{
     db::{
         self,
-        callbacks::CallbackOutcome,
-        to_fetch::{self, CallbackToFetch},
+        callbacks::{
+            CallbackOutcome,
+            to_fetch::{self, CallbackToFetch},
+        },
     },
     domain::ids::CallbackId,
     journal::carry_out::carry_out,

@@ -10,8 +10,7 @@ use tokio::time::{Instant, timeout_at};
 use super::{Arrival, COMMIT_TIMEOUT, Content, Intake, commit::count};
 use crate::{
     db::{
-        callbacks::{self, CallbackOutcome},
-        called_back::RecordedGroup,
+        callbacks::{self, CallbackOutcome, called_back::RecordedGroup},
         group_commit::Committer,
         pool::Pool,
     },

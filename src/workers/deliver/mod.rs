@@ -24,7 +24,7 @@ use self::{lanes::Lanes, pace::Pace, places::Places, results::Results};
 use super::{ERROR_PAUSE, sweep_interval};
 use crate::{
     db::{
-        called_back::Announced,
+        callbacks::called_back::Announced,
         pool::{Pool, in_time},
         wakeups::Wakeups,
     },

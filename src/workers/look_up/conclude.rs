@@ -7,7 +7,7 @@ use chrono::{DateTime, Utc};
 use super::{LookError, LookUp, Looked, NEXT_AFTER_DECISION, count};
 use crate::{
     crash_points::CrashPoint,
-    db::look_ups::{self, UnknownAttempt},
+    db::attempts::look_ups::{self, UnknownAttempt},
     domain::settling::{
         Absence, Judgement, UnknownReason, WITHOUT_WITNESS, Witness, absences_apart, judge,
         may_be_sent_again,

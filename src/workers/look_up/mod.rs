@@ -29,9 +29,11 @@ use self::{
 use super::{ERROR_PAUSE, sweep_interval};
 use crate::{
     db::{
-        adoption::{Adopted, FoundBy, adopt},
+        attempts::{
+            adoption::{Adopted, FoundBy, adopt},
+            look_ups::{self, Candidate, UnknownAttempt},
+        },
         clock,
-        look_ups::{self, Candidate, UnknownAttempt},
         pool::{Pool, in_time},
         wakeups::Wakeups,
     },

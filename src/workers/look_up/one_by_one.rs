@@ -12,7 +12,7 @@ use chrono::{DateTime, Utc};
 use super::{Found, LookError, LookUp, Looked, NEXT_AFTER_DECISION, count, witness::first_after};
 use crate::{
     db::{
-        look_ups::{self, Candidate, UnknownAttempt},
+        attempts::look_ups::{self, Candidate, UnknownAttempt},
         pool::in_time,
     },
     domain::{

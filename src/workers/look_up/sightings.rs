@@ -9,7 +9,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crate::{db::look_ups::OpenAttempt, domain::ids::AttemptId};
+use crate::{db::attempts::look_ups::OpenAttempt, domain::ids::AttemptId};
 
 /// What is known of attempts that are open.
 #[derive(Debug)]

@@ -6,7 +6,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 
 use super::Found;
 use crate::{
-    db::look_ups::{Candidate, UnknownAttempt},
+    db::attempts::look_ups::{Candidate, UnknownAttempt},
     domain::{ids::AttemptId, settling::Witness},
 };
 

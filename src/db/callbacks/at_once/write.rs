@@ -9,8 +9,7 @@ use uuid::Uuid;
 use super::EndingCallback;
 use crate::{
     db::{
-        callbacks::CallbackOutcome,
-        called_back::Tells,
+        callbacks::{CallbackOutcome, called_back::Tells},
         deliveries::{LANE_WIDTH, origin_of},
         events::known_types,
     },

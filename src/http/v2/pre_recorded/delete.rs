@@ -3,7 +3,7 @@
 use axum::{extract::State, http::StatusCode};
 
 use crate::{
-    db::{self, job_endings::DeletedEnded},
+    db::{self, jobs::endings::DeletedEnded},
     domain::ids::JobId,
     http::{
         id_path::IdPath,
@@ -20,7 +20,7 @@ pub async fn delete_job(
 ) -> Result<StatusCode, V2Error> {
     let deletes_at_gladia = !state.zero_data_retention;
     let deleting = state.with_conn(async |conn| {
-        db::job_endings::delete_ended(conn, caller.tenant_id, id, deletes_at_gladia).await
+        db::jobs::endings::delete_ended(conn, caller.tenant_id, id, deletes_at_gladia).await
     });
     match deleting.await? {
         DeletedEnded::Done => {

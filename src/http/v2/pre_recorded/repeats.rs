@@ -23,9 +23,12 @@ use tracing::Instrument;
 use crate::{
     db::{
         self,
-        idempotency::{Reservation, reserve},
+        idempotency::{
+            Reservation,
+            repeats::{self, Row, Told},
+            reserve,
+        },
         pool::in_time,
-        repeats::{self, Row, Told},
     },
     domain::{
         access::Caller,

@@ -2,14 +2,14 @@
 
 use sqlx::{Connection, PgConnection};
 
-use super::{
-    events::{self, EventType},
-    jobs,
-};
-use crate::domain::{
-    ids::{JobId, TenantId},
-    job::JobStatus,
-    retry::RetryCost,
+use super::find;
+use crate::{
+    db::events::{self, EventType},
+    domain::{
+        ids::{JobId, TenantId},
+        job::JobStatus,
+        retry::RetryCost,
+    },
 };
 
 /// What came of a retry.
@@ -52,7 +52,7 @@ pub async fn retry(
     )
     .fetch_optional(&mut *tx)
     .await?;
-    let Some(job) = jobs::find(&mut tx, tenant_id, id).await? else {
+    let Some(job) = find(&mut tx, tenant_id, id).await? else {
         return Ok(Retried::NotFound);
     };
     if job.deleted_at.is_some() {

@@ -3,12 +3,15 @@
 use chrono::{DateTime, Utc};
 use sqlx::{Connection, PgConnection, Postgres, Transaction};
 
-use super::{corrupt, jobs::Job};
-use crate::domain::{
-    event::EventType,
-    ids::JobId,
-    job::JobStatus,
-    timeline::{History, RecordedAttempt, RecordedCallback, RecordedSurplus, StepReason},
+use super::Job;
+use crate::{
+    db::{clock, corrupt},
+    domain::{
+        event::EventType,
+        ids::JobId,
+        job::JobStatus,
+        timeline::{History, RecordedAttempt, RecordedCallback, RecordedSurplus, StepReason},
+    },
 };
 
 /// So many jobs ahead of one are counted, however many there are.
@@ -28,7 +31,7 @@ pub async fn begin_reading(conn: &mut PgConnection) -> sqlx::Result<Transaction<
 /// # Errors
 /// Where the database does not answer.
 pub async fn read(conn: &mut PgConnection, job: &Job) -> sqlx::Result<History> {
-    let now = super::clock::now(conn).await?;
+    let now = clock::now(conn).await?;
     let events = sqlx::query!(
         "SELECT type AS event_type, occurred_at FROM events WHERE job_id = $1 ORDER BY position",
         job.id.0

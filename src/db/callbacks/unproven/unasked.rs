@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use super::{leave_to_operator, tell_of_kept, why_missing};
 use crate::{
-    db::{attempts::lock, to_fetch::ask_at_once},
+    db::{attempts::lock, callbacks::to_fetch::ask_at_once},
     domain::{
         cursor::Cursor,
         ids::{AttemptId, CallbackId},

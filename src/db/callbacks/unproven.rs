@@ -13,7 +13,7 @@ const NOT_CONFIRMED: &str = "Gladia did not confirm it when it was asked for the
 
 /// Leaves what Gladia did not confirm to an operator, since nobody waits for that any more. Whether there was anything. Nothing
 /// is left of it where the job's content must not be kept, nor of a job that has its result. The caller holds the locks.
-pub(super) async fn leave_to_operator(
+pub(in crate::db) async fn leave_to_operator(
     conn: &mut PgConnection,
     id: AttemptId,
 ) -> sqlx::Result<bool> {
@@ -66,7 +66,7 @@ async fn drop_proven(conn: &mut PgConnection, id: AttemptId) -> sqlx::Result<()>
 }
 
 /// Has a job that failed for want of a result say that there may be one.
-pub(super) async fn tell_of_kept(
+pub(in crate::db) async fn tell_of_kept(
     conn: &mut PgConnection,
     id: JobId,
     message: &str,
@@ -86,7 +86,7 @@ pub(super) async fn tell_of_kept(
 
 /// What a caller is told of a job that failed for want of a result. `is_lost`: Gladia does not have it any more; else its
 /// time is up. `is_kept`: an operator has a success that Gladia did not confirm.
-pub(super) fn why_missing(is_lost: bool, is_kept: bool) -> &'static str {
+pub(in crate::db) fn why_missing(is_lost: bool, is_kept: bool) -> &'static str {
     match (is_lost, is_kept) {
         (true, false) => {
             "Gladia accepted the transcription, delivered no result and does not have it any more."

@@ -3,13 +3,11 @@
 use chrono::{DateTime, Utc};
 use sqlx::{Connection, PgConnection};
 
-use super::{
-    attempts::{await_decision, expire, fail_job, lock, mark_as_unknown},
-    claims::SLOT_DEADLINE,
-    clock::RecentIds,
-    dispatch, unproven,
+use super::{await_decision, expire, fail_job, lock, mark_as_unknown};
+use crate::{
+    db::{callbacks::unproven, claims::SLOT_DEADLINE, clock::RecentIds, dispatch},
+    domain::{attempt::AttemptState, ids::AttemptId, job::JobErrorType},
 };
-use crate::domain::{attempt::AttemptState, ids::AttemptId, job::JobErrorType};
 
 /// Finds attempts whose process went silent.
 ///
@@ -52,8 +50,8 @@ pub(super) fn in_their_time(process_now: DateTime<Utc>) -> RecentIds {
 /// Finds attempts that hold their slot past its deadline, by the clock of the database and that of the process.
 ///
 /// `zero_data_retention`: Gladia cannot be asked for one. Then those are among them that it has accepted, which else get a last look
-/// first, which also gives them up (`looks::note`). And those without a slot: one that was accepted when none was free, and one
-/// of unknown outcome that had its slot taken before its job ended.
+/// first, which also gives them up ([`overdue::note`](super::overdue::note)). And those without a slot: one that was accepted when
+/// none was free, and one of unknown outcome that had its slot taken before its job ended.
 ///
 /// # Errors
 /// Where the database does not answer.

@@ -1,11 +1,11 @@
-//! What a look at Gladia's list needs to know, and what it changes.
+//! Searching Gladia's list for attempts whose id there is unknown: what that needs to know, and what it changes.
 
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use sqlx::{Connection, PgConnection};
 
-use super::attempts::{Locked, await_decision, finish, lock, requeue};
+use super::{Locked, await_decision, finish, lock, requeue};
 use crate::domain::{
     attempt::AttemptState, ids::AttemptId, job::StatusReason, settling::UnknownReason,
 };

@@ -2,10 +2,12 @@
 
 use sqlx::PgConnection;
 
-use super::corrupt;
-use crate::domain::{
-    erasure::{Erased, ErasedBy, UpstreamCopy, UpstreamStatus},
-    ids::{CallbackId, JobId},
+use crate::{
+    db::corrupt,
+    domain::{
+        erasure::{Erased, ErasedBy, UpstreamCopy, UpstreamStatus},
+        ids::{CallbackId, JobId},
+    },
 };
 
 /// Reads the receipt of the erased job whose result this callback brought.

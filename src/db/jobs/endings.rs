@@ -4,17 +4,20 @@ use chrono::{DateTime, Utc};
 use sqlx::{Connection, PgConnection};
 use uuid::Uuid;
 
-use super::{
-    batches,
-    clock::Kept,
-    corrupt, deliveries,
-    events::{self, EventType},
-    job_metadata, upstream_deletions,
-};
-use crate::domain::{
-    erasure::ErasedBy,
-    ids::{JobId, TenantId, UploadId},
-    job::JobStatus,
+use super::metadata;
+use crate::{
+    db::{
+        batches,
+        clock::Kept,
+        corrupt, deliveries,
+        events::{self, EventType},
+        upstream_deletions,
+    },
+    domain::{
+        erasure::ErasedBy,
+        ids::{JobId, TenantId, UploadId},
+        job::JobStatus,
+    },
 };
 
 /// What came of a cancel or a delete.
@@ -237,7 +240,7 @@ async fn erase(
     .fetch_optional(&mut *conn)
     .await?
     .and_then(|row| row.batch_id);
-    job_metadata::delete(conn, id).await?;
+    metadata::delete(conn, id).await?;
     // Gladia's words on how it went may repeat the request.
     sqlx::query!("UPDATE attempts SET detail = NULL WHERE job_id = $1", id.0)
         .execute(&mut *conn)

@@ -1,4 +1,5 @@
-//! Looks at jobs that Gladia has: when one is due, and what it changes where it finds no end.
+//! Jobs that Gladia has under an id that is known, and whose callback is late: when one is looked at, and what that changes
+//! where it finds no end.
 //!
 //! A look is claimed by moving its row's `next_look_at` ahead, and held while it lasts, so that two replicas never ask for
 //! the same job. One that found an end is carried out like a callback, which clears `next_look_at`; every other one sets
@@ -9,19 +10,16 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use sqlx::{Connection, PgConnection};
 
-use super::{
-    attempts::{expire, fail_job, lock},
-    claims::SLOT_DEADLINE,
-    dispatch,
-    expiry::in_their_time,
-    unproven, upstream_deletions,
-};
-use crate::domain::{
-    attempt::AttemptState,
-    expected::{count_features, expected_within, is_lost},
-    ids::{AttemptId, JobId},
-    job::JobErrorType,
-    plain_json,
+use super::{expire, expiry::in_their_time, fail_job, lock};
+use crate::{
+    db::{callbacks::unproven, claims::SLOT_DEADLINE, dispatch, upstream_deletions},
+    domain::{
+        attempt::AttemptState,
+        expected::{count_features, expected_within, is_lost},
+        ids::{AttemptId, JobId},
+        job::JobErrorType,
+        plain_json,
+    },
 };
 
 /// Clocks that differ by less make no difference.

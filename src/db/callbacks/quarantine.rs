@@ -1,12 +1,49 @@
 //! Callbacks that were kept without being carried out.
 
 use chrono::{DateTime, Utc};
-use sqlx::PgConnection;
+use sqlx::{Connection, PgConnection};
 
+use super::{CallbackOutcome, ReceivedCallback, insert};
 use crate::domain::{
+    completion::Verdict,
     cursor::Cursor,
     ids::{AttemptId, CallbackId, JobId},
 };
+
+/// Keeps a callback that could not be carried out, and changes nothing else.
+///
+/// # Errors
+/// Where the database does not answer.
+pub async fn keep(
+    conn: &mut PgConnection,
+    callback: &ReceivedCallback<'_>,
+    reason: &'static str,
+) -> sqlx::Result<CallbackOutcome> {
+    let mut tx = conn.begin().await?;
+    let job = sqlx::query!(
+        "
+        SELECT discard FROM jobs
+        WHERE id = (SELECT job_id FROM attempts WHERE id = $1)
+        FOR UPDATE
+        ",
+        callback.attempt_id.0,
+    )
+    .fetch_optional(&mut *tx)
+    .await?;
+    let Some(job) = job else {
+        return Ok(CallbackOutcome::UnknownAttempt);
+    };
+    let (outcome, verdict) = if job.discard {
+        (CallbackOutcome::Discarded, Verdict::Discard)
+    } else {
+        (CallbackOutcome::Quarantined, Verdict::Quarantine(reason))
+    };
+    if !insert(&mut tx, callback, outcome, verdict).await? {
+        return Ok(CallbackOutcome::Duplicate);
+    }
+    tx.commit().await?;
+    Ok(outcome)
+}
 
 /// A quarantined callback as operators see it.
 #[derive(Debug)]

@@ -6,16 +6,18 @@
 
 use sqlx::{Connection, PgConnection};
 
-use super::{
-    attempts::{Locked, lock},
-    claims::SLOT_DEADLINE,
-    events::{self, EventType},
-    looks, surplus, upstream_deletions,
-};
-use crate::domain::{
-    attempt::AttemptState,
-    ids::{AttemptId, JobId},
-    job::JobStatus,
+use super::{Locked, lock, overdue};
+use crate::{
+    db::{
+        claims::SLOT_DEADLINE,
+        events::{self, EventType},
+        upstream_deletions::{self, surplus},
+    },
+    domain::{
+        attempt::AttemptState,
+        ids::{AttemptId, JobId},
+        job::JobStatus,
+    },
 };
 
 /// Who says that Gladia has an attempt.
@@ -93,7 +95,7 @@ pub async fn adopt(
 }
 
 /// The same within a transaction that holds the locks. What it notes as surplus is to be told after the commit.
-pub(super) async fn adopt_locked(
+pub(in crate::db) async fn adopt_locked(
     conn: &mut PgConnection,
     id: AttemptId,
     locked: &Locked,
@@ -138,7 +140,7 @@ pub(super) async fn adopt_locked(
     )
     .execute(&mut *conn)
     .await?;
-    looks::expect(conn, id).await?;
+    overdue::expect(conn, id).await?;
     if takes_up {
         begin_processing(conn, id, locked, gladia_id).await?;
     }
@@ -169,7 +171,7 @@ pub(super) async fn take_up_older(conn: &mut PgConnection, job_id: JobId) -> sql
     .await?;
     let Some(older) = older else { return Ok(()) };
     let id = older.id.into();
-    looks::expect(conn, id).await?;
+    overdue::expect(conn, id).await?;
     let locked = Locked {
         job_id,
         job_status: JobStatus::Queued,
@@ -247,7 +249,10 @@ async fn take_free_slot(conn: &mut PgConnection, id: AttemptId) -> sqlx::Result<
 }
 
 /// Whether some attempt answers for this job of Gladia's.
-pub(super) async fn is_taken(conn: &mut PgConnection, gladia_id: &str) -> sqlx::Result<bool> {
+pub(in crate::db) async fn is_taken(
+    conn: &mut PgConnection,
+    gladia_id: &str,
+) -> sqlx::Result<bool> {
     sqlx::query_scalar!(
         r#"SELECT EXISTS (SELECT FROM attempts WHERE gladia_id = $1) AS "taken!""#,
         gladia_id

@@ -4,10 +4,13 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 
-use super::{callbacks::CallbackOutcome, events::Numbered};
-use crate::domain::{
-    ids::{DeliveryId, Ids, JobId, LaneId, TenantId},
-    trace_context::TraceContext,
+use super::CallbackOutcome;
+use crate::{
+    db::events::Numbered,
+    domain::{
+        ids::{DeliveryId, Ids, JobId, LaneId, TenantId},
+        trace_context::TraceContext,
+    },
 };
 
 /// What came of a callback.

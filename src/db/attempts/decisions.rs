@@ -5,14 +5,16 @@ use sqlx::{Connection, PgConnection};
 
 use super::{
     adoption::{Adopted, FoundBy, adopt_locked},
-    attempts::{expire, fail_job, finish, lock, requeue},
-    corrupt, dispatch, surplus,
+    expire, fail_job, finish, lock, requeue,
 };
-use crate::domain::{
-    attempt::AttemptState,
-    cursor::Cursor,
-    ids::{AttemptId, JobId},
-    job::{JobErrorType, StatusReason},
+use crate::{
+    db::{corrupt, dispatch, upstream_deletions::surplus},
+    domain::{
+        attempt::AttemptState,
+        cursor::Cursor,
+        ids::{AttemptId, JobId},
+        job::{JobErrorType, StatusReason},
+    },
 };
 
 /// An attempt of unknown outcome as operators see it.

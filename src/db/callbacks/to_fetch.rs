@@ -3,15 +3,20 @@
 use chrono::{DateTime, Utc};
 use sqlx::{Connection, PgConnection, Postgres, Transaction};
 
-use super::{
-    adoption::{FoundBy, adopt_locked, is_taken},
-    attempts::{Locked, lock},
-    callbacks::CallbackOutcome,
-    surplus,
-};
-use crate::domain::{
-    ids::{AttemptId, CallbackId},
-    job::JobStatus,
+use super::CallbackOutcome;
+use crate::{
+    db::{
+        attempts::{
+            Locked,
+            adoption::{FoundBy, adopt_locked, is_taken},
+            lock,
+        },
+        upstream_deletions::surplus,
+    },
+    domain::{
+        ids::{AttemptId, CallbackId},
+        job::JobStatus,
+    },
 };
 
 /// A verified callback whose result is to be asked for.
