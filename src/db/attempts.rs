@@ -1,17 +1,17 @@
 //! Attempts: recording how they went, and the moves that follow, for attempt, job and slot alike.
 
 pub mod adoption;
-mod at_once;
 pub mod decisions;
 pub mod expiry;
 mod forbidden;
 pub mod in_flight;
 pub mod look_ups;
+mod one_statement;
 pub mod overdue;
 
 use sqlx::{Connection, PgConnection};
 
-pub use self::at_once::{Answer, record_answers};
+pub use self::one_statement::{Answer, record_answers};
 use self::{
     adoption::{Adopted, FoundBy, adopt_locked, take_up_older},
     forbidden::About,

@@ -20,14 +20,14 @@ use crate::domain::{
     words::words,
 };
 
-mod at_once;
 pub mod called_back;
+mod one_statement;
 pub mod quarantine;
 mod settle;
 pub mod to_fetch;
 pub mod unproven;
 
-pub use self::at_once::record_all;
+pub use self::one_statement::record_all;
 use self::{
     called_back::{CalledBack, RecordedCallback, Tells},
     settle::settle_attempt,
@@ -132,7 +132,7 @@ pub async fn record(
     callback: &ReceivedCallback<'_>,
     tells: Option<&Tells<'_>>,
 ) -> sqlx::Result<RecordedCallback> {
-    if let Some(recorded) = at_once::record(conn, callback, tells).await? {
+    if let Some(recorded) = one_statement::record(conn, callback, tells).await? {
         return Ok(recorded);
     }
     let mut tx = conn.begin().await?;

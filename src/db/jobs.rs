@@ -227,12 +227,12 @@ macro_rules! select_jobs {
     };
 }
 
-mod at_once;
 mod doubt;
 pub mod endings;
 mod insert;
 mod list;
 pub mod metadata;
+mod one_statement;
 mod read;
 pub mod receipts;
 mod results;
@@ -241,9 +241,9 @@ pub mod timeline;
 pub mod trace_contexts;
 pub mod usage;
 
-pub use at_once::{JobAtOnce, accept_at_once};
 pub use insert::{NewJob, insert, insert_all};
 pub use list::{Slice, list};
+pub use one_statement::{OrdinaryJob, accept_in_one_statement};
 pub use read::Jobs;
 pub use results::{ResultOfJob, StoredAs, StoredResult, find_result, find_result_of_key};
 

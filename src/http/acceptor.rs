@@ -10,7 +10,7 @@ use crate::{
     db::{
         self,
         group_commit::{Committer, GroupCommit},
-        jobs::{JobAtOnce, accept_at_once},
+        jobs::{OrdinaryJob, accept_in_one_statement},
         pool::Pool,
         wakeups::Wakeups,
     },
@@ -51,7 +51,7 @@ impl Acceptor {
     ///
     /// # Errors
     /// Where the database is away. The job may have been accepted all the same.
-    pub async fn accept(&self, job: JobAtOnce) -> Outcome {
+    pub async fn accept(&self, job: OrdinaryJob) -> Outcome {
         let outcome = self.0.commit(job).await;
         outcome.unwrap_or_else(|| {
             Err(away(
@@ -62,12 +62,12 @@ impl Acceptor {
 }
 
 impl Committer for JobCommitter {
-    type Item = JobAtOnce;
+    type Item = OrdinaryJob;
     type Outcome = Outcome;
 
     const MOST_AT_ONCE: usize = 64;
 
-    async fn commit(&self, jobs: Vec<JobAtOnce>) -> Vec<Outcome> {
+    async fn commit(&self, jobs: Vec<OrdinaryJob>) -> Vec<Outcome> {
         let accepted = self.accept_all(&jobs).await;
         if let Err(error) = &accepted {
             tracing::warn!(%error, count = jobs.len(), "Could not accept jobs at once");
@@ -83,11 +83,14 @@ impl Committer for JobCommitter {
 }
 
 impl JobCommitter {
-    async fn accept_all(&self, jobs: &[JobAtOnce]) -> sqlx::Result<HashMap<JobId, DateTime<Utc>>> {
+    async fn accept_all(
+        &self,
+        jobs: &[OrdinaryJob],
+    ) -> sqlx::Result<HashMap<JobId, DateTime<Utc>>> {
         let mut conn = self.pool.acquire().await?;
         let accepted = timeout(
             COMMIT_TIMEOUT,
-            accept_at_once(&mut conn, jobs, &self.usage_keys),
+            accept_in_one_statement(&mut conn, jobs, &self.usage_keys),
         );
         let accepted = accepted.await;
         let accepted = conn.settle(accepted)?;

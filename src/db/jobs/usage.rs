@@ -72,7 +72,7 @@ impl Row {
 /// Counts what a tenant used, or, without one, what all did. At most about `limit` groups, in no order: where there are as many, there
 /// may be more.
 ///
-/// Week by week, as of one instant: what is counted at once is sorted, and a year of a large tenant has no room in memory.
+/// Week by week, as of one instant: what one statement counts is sorted, and a year of a large tenant has no room in memory.
 ///
 /// # Errors
 /// Where the database does not answer.
@@ -86,7 +86,7 @@ pub async fn list(
     let mut tx = begin_reading(conn).await?;
     let mut groups: HashMap<Vec<Option<String>>, Usage> = HashMap::new();
     for week in period.weeks() {
-        for row in list_at_once(&mut tx, tenant_id, week, grouping, limit).await? {
+        for row in list_week(&mut tx, tenant_id, week, grouping, limit).await? {
             *groups.entry(row.keys).or_default() += row.usage;
         }
         if groups.len() >= limit {
@@ -98,10 +98,10 @@ pub async fn list(
     Ok(rows.map(|(keys, usage)| UsageRow { keys, usage }).collect())
 }
 
-async fn list_at_once(
+async fn list_week(
     conn: &mut PgConnection,
     tenant_id: Option<TenantId>,
-    period: Period,
+    week: Period,
     grouping: &Grouping,
     limit: usize,
 ) -> sqlx::Result<Vec<UsageRow>> {
@@ -146,8 +146,8 @@ async fn list_at_once(
         LIMIT $9
         "#,
         tenant_id.map(|id| id.0),
-        period.from(),
-        period.to(),
+        week.from(),
+        week.to(),
         grouping.dimensions().contains(&Dimension::Tenant),
         grouping.dimensions().contains(&Dimension::Day),
         keys.next(),

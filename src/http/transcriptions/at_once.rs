@@ -7,7 +7,7 @@ use super::{audio, request::RequestedOptions};
 use crate::{
     db::{
         self,
-        jobs::{Job, JobAtOnce},
+        jobs::{Job, OrdinaryJob},
     },
     domain::{
         audio_url::AudioUrl,
@@ -51,7 +51,7 @@ pub async fn accept(
     let callback = callback.map(|callback| serde_json::to_string(&callback));
     let id: JobId = state.ids.next();
     let mut span = accepting();
-    let job = JobAtOnce {
+    let job = OrdinaryJob {
         id,
         caller: caller.caller(),
         request: request.get().to_owned(),

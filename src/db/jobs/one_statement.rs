@@ -17,9 +17,9 @@ use crate::domain::{
     trace_context::{TraceContext, TraceState},
 };
 
-/// A job to be accepted at once.
+/// A job that one statement can accept.
 #[derive(Debug)]
-pub struct JobAtOnce {
+pub struct OrdinaryJob {
     /// Its id.
     pub id: JobId,
     /// Who asks, unless the key was revoked meanwhile.
@@ -45,9 +45,9 @@ pub struct JobAtOnce {
 ///
 /// # Errors
 /// Where the database does not answer, or refuses one of them; then none is accepted.
-pub async fn accept_at_once(
+pub async fn accept_in_one_statement(
     conn: &mut PgConnection,
-    jobs: &[JobAtOnce],
+    jobs: &[OrdinaryJob],
     usage_keys: &[String],
 ) -> sqlx::Result<HashMap<JobId, DateTime<Utc>>> {
     let ids: Vec<Uuid> = jobs.iter().map(|job| job.id.0).collect();
