@@ -4,6 +4,9 @@
 //! one: under load a commit is shared by those who wait for one anyway, and without load nobody waits for anybody. Where that
 //! takes long, as behind a commit that waits for somebody else's lock, those who wait lose their patience and begin another one
 //! beside it, until nothing waits.
+//!
+//! Three things are committed this way, each by its [`Committer`]: callers' jobs (`src/http/acceptor.rs`), Gladia's answers to
+//! creates (`src/workers/answers.rs`) and its callbacks (`src/journal/intake/group_commit.rs`).
 
 use std::{
     mem,
@@ -45,10 +48,11 @@ struct Inner<C: Committer> {
     /// Lets a shutdown wait for what is under way.
     tasks: TaskTracker,
     patience: Duration,
-    line: Mutex<Line<C>>,
+    queue: Mutex<Queue<C>>,
 }
 
-struct Line<C: Committer> {
+/// What waits for a commit, and how many are under way.
+struct Queue<C: Committer> {
     /// By their numbers.
     waiting: Vec<Waiting<C>>,
     next_number: u64,
@@ -61,7 +65,7 @@ struct Waiting<C: Committer> {
     answer: oneshot::Sender<C::Outcome>,
 }
 
-/// Somebody's place in the line. Dropped without an outcome, it takes along what waits there: whoever hangs up is not counted any
+/// Somebody's place in the queue. Dropped without an outcome, it takes along what waits there: whoever hangs up is not counted any
 /// more, so nothing of theirs may stay for as long as the database takes.
 struct Place<'a, C: Committer> {
     group_commit: &'a GroupCommit<C>,
@@ -83,7 +87,7 @@ impl<C: Committer> GroupCommit<C> {
     }
 
     fn with_patience(committer: C, tasks: TaskTracker, patience: Duration) -> Self {
-        let line = Mutex::new(Line {
+        let queue = Mutex::new(Queue {
             waiting: Vec::new(),
             next_number: 0,
             lanes: 0,
@@ -92,7 +96,7 @@ impl<C: Committer> GroupCommit<C> {
             committer,
             tasks,
             patience,
-            line,
+            queue,
         }))
     }
 
@@ -100,7 +104,7 @@ impl<C: Committer> GroupCommit<C> {
     ///
     /// Whoever stops waiting takes it back, unless it is under way already.
     pub async fn commit(&self, item: C::Item) -> Option<C::Outcome> {
-        let mut place = self.join_line(item);
+        let mut place = self.join_queue(item);
         // Whoever comes alone is not behind anybody.
         let is_under_way = self.open_lane(1);
         if !is_under_way {
@@ -112,12 +116,12 @@ impl<C: Committer> GroupCommit<C> {
         (&mut place.outcome).await.ok()
     }
 
-    fn join_line(&self, item: C::Item) -> Place<'_, C> {
+    fn join_queue(&self, item: C::Item) -> Place<'_, C> {
         let (answer, outcome) = oneshot::channel();
-        let mut line = self.line();
-        let number = line.next_number;
-        line.next_number += 1;
-        line.waiting.push(Waiting {
+        let mut queue = self.queue();
+        let number = queue.next_number;
+        queue.next_number += 1;
+        queue.waiting.push(Waiting {
             number,
             item,
             answer,
@@ -131,11 +135,11 @@ impl<C: Committer> GroupCommit<C> {
 
     /// Begins to commit what waits, unless as many do. Says whether it has.
     fn open_lane(&self, most: usize) -> bool {
-        let mut line = self.line();
-        if line.waiting.is_empty() || line.lanes >= most {
+        let mut queue = self.queue();
+        if queue.waiting.is_empty() || queue.lanes >= most {
             return false;
         }
-        line.lanes += 1;
+        queue.lanes += 1;
         // A task of its own: it does not end when its first caller hangs up, for the others wait for it too.
         self.0.tasks.spawn(self.clone().work());
         true
@@ -145,14 +149,14 @@ impl<C: Committer> GroupCommit<C> {
     async fn work(self) {
         loop {
             let group = {
-                let mut line = self.line();
-                if line.waiting.is_empty() {
-                    line.lanes -= 1;
+                let mut queue = self.queue();
+                if queue.waiting.is_empty() {
+                    queue.lanes -= 1;
                     return;
                 }
-                let rest = line.waiting.len().min(C::MOST_AT_ONCE);
-                let rest = line.waiting.split_off(rest);
-                mem::replace(&mut line.waiting, rest)
+                let rest = queue.waiting.len().min(C::MOST_AT_ONCE);
+                let rest = queue.waiting.split_off(rest);
+                mem::replace(&mut queue.waiting, rest)
             };
             // Whoever waits for what panics is answered by the end of its channel.
             let _ = AssertUnwindSafe(self.commit_group(group))
@@ -173,12 +177,12 @@ impl<C: Committer> GroupCommit<C> {
         }
     }
 
-    fn line(&self) -> MutexGuard<'_, Line<C>> {
-        self.0.line.lock().unwrap_or_else(PoisonError::into_inner)
+    fn queue(&self) -> MutexGuard<'_, Queue<C>> {
+        self.0.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl<C: Committer> Line<C> {
+impl<C: Committer> Queue<C> {
     /// `None`: it does not wait any more.
     fn take_back(&mut self, number: u64) -> Option<Waiting<C>> {
         let found = self
@@ -193,8 +197,8 @@ impl<C: Committer> Drop for Place<'_, C> {
         if self.outcome.is_terminated() {
             return;
         }
-        let taken_back = self.group_commit.line().take_back(self.number);
-        // It may be large, and nobody waits for the line meanwhile.
+        let taken_back = self.group_commit.queue().take_back(self.number);
+        // It may be large, and nobody waits for the queue meanwhile.
         drop(taken_back);
     }
 }
@@ -276,7 +280,7 @@ mod tests {
         /// Waits until so many wait.
         async fn waiting(&self, count: usize) {
             let waiting = async {
-                while self.group_commit.line().waiting.len() != count {
+                while self.group_commit.queue().waiting.len() != count {
                     tokio::task::yield_now().await;
                 }
             };
