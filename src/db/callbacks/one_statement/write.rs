@@ -88,25 +88,6 @@ pub(super) async fn write(
     ends: &[EndingCallback<'_>],
     telling: &Telling<'_>,
 ) -> sqlx::Result<Vec<Written>> {
-    let attempt_ids = column(ends, |end| end.callback.attempt_id.0);
-    let job_statuses = column(ends, |end| end.found.status.as_str());
-    let attempt_states = column(ends, |end| end.found.state.as_str());
-    let gladia_ids = column(ends, |end| end.completion.gladia_id.as_str());
-    let next_looks = column(ends, |end| end.found.next_look_at);
-    let callback_ids = column(ends, |end| end.callback.id.0);
-    let statuses = column(ends, |end| end.ended.status.as_str());
-    let audio_durations = column(ends, |end| end.ended.audio_duration_seconds);
-    let billing_times = column(ends, |end| end.ended.billing_time_seconds);
-    let addon_errors = column(ends, |end| end.ended.addon_errors.as_deref());
-    let error_types = column(ends, |end| end.ended.error_type.map(JobErrorType::as_str));
-    let error_codes = column(ends, |end| end.ended.error_code);
-    let error_messages = column(ends, |end| end.ended.error_message);
-    let event_types = column(ends, |end| end.ended.event.as_str());
-    let methods = column(ends, |end| end.callback.method);
-    let outcomes = column(ends, |end| end.ended.outcome.as_str());
-    let body_bytes = column(ends, |end| end.callback.body_bytes);
-    let hashes = column(ends, |end| &end.callback.body_sha256[..]);
-    let received = column(ends, |end| end.callback.received_at);
     // On its way through an array a body is copied several times, which a large one would notice.
     let (only_body, bodies) = match ends {
         [end] => (Some(end.callback.compressed_body.zstd), vec![None]),
@@ -119,8 +100,23 @@ pub(super) async fn write(
         let frame = end.callback.compressed_body.result_frame;
         frame.filter(|_| end.ended.outcome == CallbackOutcome::Completed)
     };
-    let frame_starts = column(ends, |end| Some(frame(end)?.start));
-    let frame_lengths = column(ends, |end| Some(frame(end)?.length));
+    // Part by part, and what does the same step by step, where a callback goes the long way and the sequencer tells of it:
+    //
+    // lock    given     the callbacks, a row each, and one instant for all
+    //         job       jobs that are as they were found                   `callbacks::record`, its first lock
+    //         attempt   their attempts, likewise                           `callbacks::record`, its second lock
+    // keep    kept      the bodies                                         `callbacks::insert`
+    // end     settled   the attempts                                       `callbacks::settle::settle_attempt`
+    //         freed     their slots                                        `dispatch::free_slot`
+    //         ended     the jobs                                           `callbacks::complete_job`, `fail_job`
+    // whom    lane      lanes of callers' own callbacks, locked            `deliveries::fan_out`, which also makes them
+    //         wanted    endpoints that want the event, and those lanes     `events::number_next`, its audiences
+    // number  sequence  the last number, locked, if nothing is in the way  `events::begin_numbering`
+    //         added     the events, with numbers if that was locked        `events::insert`, then `number_next`
+    //         noted     the last number as it is now                       `events::number_next`
+    // tell    works     lanes that work, and how much waits in each        `deliveries::claim`, its `lanes`
+    //         judged    which deliveries are leased to this process        `deliveries::claim`, its `shared` and `picked`
+    //         made      the deliveries                                     `deliveries::fan_out`, then `claim`
     sqlx::query_as!(
         Written,
         r#"
@@ -280,29 +276,32 @@ pub(super) async fn write(
                      WHERE m.job_id = added.job_id AND m.lease_until IS NOT NULL) AS "leased_ids!"
         FROM added ORDER BY number
         "#,
-        &attempt_ids,
-        &job_statuses as &[&str],
-        &attempt_states as &[&str],
-        &gladia_ids as &[&str],
-        &callback_ids,
-        &statuses as &[&str],
-        &audio_durations as &[Option<f64>],
-        &billing_times as &[Option<f64>],
-        &addon_errors as &[Option<&str>],
-        &error_types as &[Option<&str>],
-        &error_codes as &[Option<i32>],
-        &error_messages as &[Option<&str>],
-        &event_types as &[&str],
+        // What is `given`.
+        &column(ends, |end| end.callback.attempt_id.0),
+        &column(ends, |end| end.found.status.as_str()) as &[&str],
+        &column(ends, |end| end.found.state.as_str()) as &[&str],
+        &column(ends, |end| end.completion.gladia_id.as_str()) as &[&str],
+        &column(ends, |end| end.callback.id.0),
+        &column(ends, |end| end.ended.status.as_str()) as &[&str],
+        &column(ends, |end| end.ended.audio_duration_seconds) as &[Option<f64>],
+        &column(ends, |end| end.ended.billing_time_seconds) as &[Option<f64>],
+        &column(ends, |end| end.ended.addon_errors.as_deref()) as &[Option<&str>],
+        &column(ends, |end| end.ended.error_type.map(JobErrorType::as_str)) as &[Option<&str>],
+        &column(ends, |end| end.ended.error_code) as &[Option<i32>],
+        &column(ends, |end| end.ended.error_message) as &[Option<&str>],
+        &column(ends, |end| end.ended.event.as_str()) as &[&str],
         &telling.callback_origins as &[Option<String>],
         &telling.rooms,
-        &methods as &[&str],
-        &outcomes as &[&str],
+        // What is `kept`, $16 being the first.
+        &column(ends, |end| end.callback.method) as &[&str],
+        &column(ends, |end| end.ended.outcome.as_str()) as &[&str],
         &bodies as &[Option<&[u8]>],
-        &body_bytes,
-        &hashes as &[&[u8]],
-        &received as &[Option<DateTime<Utc>>],
-        &frame_starts as &[Option<i32>],
-        &frame_lengths as &[Option<i32>],
+        &column(ends, |end| end.callback.body_bytes),
+        &column(ends, |end| &end.callback.body_sha256[..]) as &[&[u8]],
+        &column(ends, |end| end.callback.received_at) as &[Option<DateTime<Utc>>],
+        &column(ends, |end| Some(frame(end)?.start)) as &[Option<i32>],
+        &column(ends, |end| Some(frame(end)?.length)) as &[Option<i32>],
+        // What is told, from $24 on.
         telling.is_told,
         &telling.delivery_ids,
         &known_types() as &[&str],
@@ -311,7 +310,7 @@ pub(super) async fn write(
         i64::from(LANE_WIDTH),
         only_body,
         telling.version,
-        &next_looks as &[Option<DateTime<Utc>>],
+        &column(ends, |end| end.found.next_look_at) as &[Option<DateTime<Utc>>],
     )
     .fetch_all(conn)
     .await
