@@ -1,4 +1,8 @@
-//! Every SQL statement of the program, as functions on a connection: one file a table group.
+//! Every SQL statement of the program, as functions on a connection.
+//!
+//! What is about a table stands in the file that is called after it, and in the folder beside that: a job that is tried again in
+//! `jobs/retries.rs`. Here stand besides what moves or reads several tables alike ([`claims`], [`far_ahead`], [`gauges`], [`owners`])
+//! and how the database is reached and shared ([`pool`], [`group_commit`], [`wakeups`], [`migrating`], [`clock`]).
 //!
 //! Callers own the transaction. A move of a row names the state that it leaves in its `WHERE` clause; a message that is
 //! late, doubled or stale changes zero rows, and the caller decides what that means.
