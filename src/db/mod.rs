@@ -52,7 +52,7 @@ pub mod uploads;
 pub mod upstream_deletions;
 pub mod wakeups;
 pub mod webhook_endpoints;
-pub mod webhooks;
+pub mod webhook_messages;
 
 pub use self::migrating::{MIGRATOR, Migrated, find_missing_migration, migrate, migrate_through};
 use self::pool::Pool;

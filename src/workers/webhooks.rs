@@ -16,7 +16,7 @@ use crate::{
         callbacks::CallbackOutcome,
         pool::{Pool, in_long_time, in_time},
         wakeups::Wakeups,
-        webhooks::{self, DueMessage},
+        webhook_messages::{self, DueMessage},
     },
     domain::{
         ids::{AttemptId, Ids},
@@ -104,12 +104,12 @@ impl WebhookHandler {
     ) -> sqlx::Result<usize> {
         let mut conn = self.0.pool.acquire().await?;
         if Instant::now() >= *forgets_at {
-            while in_time(webhooks::forget(&mut conn)).await? > 0 {}
+            while in_time(webhook_messages::forget(&mut conn)).await? > 0 {}
             *forgets_at = Instant::now() + FORGET_INTERVAL;
         }
         let mut free = slots.take_free();
         let limit = i64::try_from(free.len()).unwrap_or_default();
-        let claimed = in_time(webhooks::claim(&mut conn, HOLD, limit)).await?;
+        let claimed = in_time(webhook_messages::claim(&mut conn, HOLD, limit)).await?;
         let begun = claimed.len();
         for message in claimed {
             let (this, stop, turn) = (self.clone(), stop.clone(), free.pop());
@@ -117,7 +117,7 @@ impl WebhookHandler {
                 let handled = held(this.handle(&message, &stop), || {
                     let (pool, id) = (this.0.pool.clone(), message.id.clone());
                     async move {
-                        in_time(webhooks::renew(&mut *pool.acquire().await?, &id, HOLD)).await
+                        in_time(webhook_messages::renew(&mut *pool.acquire().await?, &id, HOLD)).await
                     }
                 })
                 .await;
@@ -139,7 +139,7 @@ impl WebhookHandler {
         let gladia_id = &message.gladia_id;
         let known = {
             let mut conn = self.0.pool.acquire().await?;
-            in_time(webhooks::find_attempt(&mut conn, gladia_id)).await?
+            in_time(webhook_messages::find_attempt(&mut conn, gladia_id)).await?
         };
         let is_created = message.event == WebhookEvent::Created;
         if known.is_some_and(|attempt| is_created || attempt.has_ended) {
@@ -219,14 +219,14 @@ impl WebhookHandler {
             // Due again at once, for another replica.
             Err(Failure::Gladia(_)) if stop.is_cancelled() => {
                 let mut conn = self.0.pool.acquire().await?;
-                return webhooks::renew(&mut conn, &message.id, Duration::ZERO).await;
+                return webhook_messages::renew(&mut conn, &message.id, Duration::ZERO).await;
             }
             Err(Failure::Gladia(error)) => {
                 let next = next_try_in(message.tries, rand::random());
                 tracing::warn!(webhook.id = message.id, %error, "Could not ask Gladia what an account webhook is about");
                 if let Some(delay) = next {
                     let mut conn = self.0.pool.acquire().await?;
-                    return webhooks::postpone(&mut conn, &message.id, 1, delay).await;
+                    return webhook_messages::postpone(&mut conn, &message.id, 1, delay).await;
                 }
                 WebhookOutcome::GivenUp
             }
@@ -234,6 +234,6 @@ impl WebhookHandler {
         metrics::counter!("gateway_webhooks_handled_total", "outcome" => outcome.as_str())
             .increment(1);
         let mut conn = self.0.pool.acquire().await?;
-        webhooks::finish(&mut conn, &message.id, outcome).await
+        webhook_messages::finish(&mut conn, &message.id, outcome).await
     }
 }

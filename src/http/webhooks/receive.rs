@@ -10,7 +10,7 @@ use axum::{
 };
 
 use crate::{
-    db::{clock, pool::in_time, webhooks},
+    db::{clock, pool::in_time, webhook_messages},
     domain::words::words,
     gladia::{
         webhook::{Envelope, Message, Said, read},
@@ -146,7 +146,8 @@ async fn receive(
     match read(body) {
         Said::Message(Message { event, gladia_id }) => {
             let delay = event.head_start();
-            let is_new = webhooks::insert(&mut conn, envelope.id, event, &gladia_id, delay).await?;
+            let is_new =
+                webhook_messages::insert(&mut conn, envelope.id, event, &gladia_id, delay).await?;
             Ok(if is_new {
                 Taken::Received
             } else {
