@@ -7,7 +7,7 @@ use tokio::net::TcpListener;
 
 use crate::{
     config::{AddressSettings, ServeSettings},
-    http::connections::{Bounds, Wanted, raise_file_limit},
+    http::server::connections::{Bounds, Wanted, raise_file_limit},
     workers::deliver::MOST_CONNECTIONS,
 };
 

@@ -9,7 +9,7 @@ use metrics::{counter, describe_counter, describe_gauge, describe_histogram};
 use crate::{
     db::{callbacks::CallbackOutcome, upstream_deletions::DeletionOutcome},
     domain::{attempt::SubmitOutcome, settling::UnknownReason, webhook::WebhookOutcome},
-    http::{callbacks, overload::Overload, webhooks},
+    http::{callbacks, server::overload::Overload, webhooks},
     workers::{deliver, erase, look_up, reconcile},
 };
 

@@ -36,12 +36,14 @@ use crate::{
     http::{
         self, Serves,
         acceptor::Acceptor,
-        connections::Connections,
-        overload::{Answers, Gate},
         presumed::KnownKeys,
-        serve::{HEAD_TIMEOUT, Timeouts},
+        server::{
+            connections::Connections,
+            overload::{Answers, Gate},
+            serve::{self, HEAD_TIMEOUT, Timeouts},
+            start::Start,
+        },
         sse::{StreamTiming, Streams},
-        start::Start,
         state::{self, AppState, HttpLimits, RequestRules, UNPACKED_MIB},
         wait::WaitingRoom,
     },
@@ -308,7 +310,7 @@ impl Gateway {
             hard,
             ..
         } = self.shutdown.clone();
-        let served = http::serve::serve(
+        let served = serve::serve(
             listener,
             router,
             self.timeouts,

@@ -5,8 +5,8 @@
 //! Gladia meet [`v2`].
 //! Gladia meets [`callbacks`] and [`webhooks`]. Whoever runs the service meets [`admin`] and [`ops`]. Every error is a
 //! [`problem`]; every request has an id ([`request_id`]); what callers have is not sent again ([`etag`]), and the rest as
-//! briefly as they can take it ([`compression`]). What happens is told as it happens ([`sse`]). [`serve`] has the connections, and
-//! [`connections`] says how many. Beyond capacity, requests are refused early ([`overload`]).
+//! briefly as they can take it ([`compression`]). What happens is told as it happens ([`sse`]). Connections and the requests that
+//! come on them go through the [`server`], which refuses early what is beyond capacity.
 
 use std::time::Duration;
 
@@ -22,6 +22,7 @@ use tower::Service;
 
 use self::{
     problem::{Problem, ProblemType},
+    server::{linger, overload},
     state::AppState,
 };
 
@@ -34,7 +35,6 @@ pub mod body;
 pub mod callback_secret;
 pub mod callbacks;
 pub mod compression;
-pub mod connections;
 pub mod deliveries;
 pub mod etag;
 pub mod events;
@@ -45,11 +45,8 @@ pub mod form;
 pub mod form_body;
 pub mod id_path;
 pub mod idempotency;
-pub mod line;
-pub mod linger;
 pub mod openapi;
 pub mod ops;
-pub mod overload;
 pub mod page;
 pub mod presumed;
 pub mod problem;
@@ -59,10 +56,9 @@ pub mod request_id;
 mod request_log;
 mod request_metrics;
 pub mod request_scope;
-pub mod serve;
+pub mod server;
 pub mod signing_secret;
 pub mod sse;
-pub mod start;
 pub mod state;
 pub mod trace_context;
 pub mod transcriptions;

@@ -17,11 +17,13 @@ use crate::{
     gladia::{callback_keys::CallbackKeys, client::GladiaClient, webhook_secrets::WebhookSecrets},
     http::{
         acceptor::Acceptor,
-        overload::{Answers, Gate},
         presumed::KnownKeys,
         request_scope,
+        server::{
+            overload::{Answers, Gate},
+            start::Start,
+        },
         sse::Streams,
-        start::Start,
         wait::WaitingRoom,
     },
     journal::intake::Intake,

@@ -12,7 +12,7 @@ use axum::{
     response::IntoResponse,
     routing::{get, post},
 };
-use gladia_gateway::http::{
+use gladia_gateway::http::server::{
     connections::{Connections, GRACE},
     linger,
     serve::{Timeouts, serve},

@@ -7,7 +7,7 @@ use crate::{
     http::{
         auth::Reader,
         problem::Problem,
-        serve::CutOff,
+        server::serve::CutOff,
         sse::{self, Source, TenantStreamQuery},
         state::AppState,
     },

@@ -40,7 +40,7 @@ use self::{
 use super::{
     compression::AsItIs,
     problem::{Problem, ProblemType},
-    serve::CutOff,
+    server::serve::CutOff,
     state::AppState,
 };
 use crate::{

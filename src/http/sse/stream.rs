@@ -19,7 +19,7 @@ use crate::{
     db,
     domain::{event::EventId, links::Links},
     feed::{self, Next, Subscription, Told, Way},
-    http::serve::CutOff,
+    http::server::serve::CutOff,
     trace,
 };
 

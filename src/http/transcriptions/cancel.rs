@@ -9,8 +9,8 @@ use crate::{
     http::{
         auth::Writer,
         id_path::IdPath,
-        overload::ChangedNothing,
         problem::{Problem, ProblemType},
+        server::overload::ChangedNothing,
         state::AppState,
     },
 };

@@ -16,9 +16,9 @@ use crate::{
         auth::Reader,
         compression::AsItIs,
         id_path::IdPath,
-        overload::{FILE_BYTES, Takes},
         problem::{Problem, ProblemType},
         request_scope::pause_during,
+        server::overload::{FILE_BYTES, Takes},
         state::AppState,
     },
 };

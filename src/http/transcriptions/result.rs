@@ -19,9 +19,9 @@ use crate::{
     domain::{ids::CallbackId, job::JobStatus},
     http::{
         compression::Preferred,
-        overload::Takes,
         problem::{Problem, ProblemType},
         request_scope,
+        server::overload::Takes,
         state::{AppState, UNPACKED_MIB},
         transcriptions::view::{with_large_result, with_packed_result, with_result},
     },

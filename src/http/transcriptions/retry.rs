@@ -22,8 +22,8 @@ use crate::{
         body::read_optional_json_object,
         fields::{Fields, broken},
         id_path::IdPath,
-        overload::ChangedNothing,
         problem::{Problem, ProblemType},
+        server::overload::ChangedNothing,
         state::AppState,
     },
 };

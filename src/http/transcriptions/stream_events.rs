@@ -11,7 +11,7 @@ use crate::{
         auth::Reader,
         id_path::IdPath,
         problem::Problem,
-        serve::CutOff,
+        server::serve::CutOff,
         sse::{self, JobStreamQuery, Source},
         state::AppState,
     },

@@ -13,7 +13,7 @@ use crate::{
     domain::options::{TranscriptionOptions, Warning},
     gladia::create::requested_body,
     http::{
-        auth::Reader, body::read_json_object, overload::ChangedNothing, problem::Problem,
+        auth::Reader, body::read_json_object, problem::Problem, server::overload::ChangedNothing,
         state::AppState,
     },
 };

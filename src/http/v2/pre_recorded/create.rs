@@ -18,8 +18,8 @@ use crate::{
     http::{
         body,
         idempotency::give_back,
-        line::Line,
         problem::ProblemType,
+        server::line::Line,
         state::AppState,
         transcriptions::{
             accept::{Accepted, commit},

@@ -32,8 +32,8 @@ use crate::{
         plain_json,
     },
     http::{
-        overload::{Room, Takes},
         problem::{Problem, ProblemType},
+        server::overload::{Room, Takes},
         state::AppState,
         transcriptions::{
             result::{Plain, read_plain},

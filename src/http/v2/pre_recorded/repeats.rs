@@ -38,8 +38,8 @@ use crate::{
     },
     http::{
         idempotency::HeldKey,
-        line::{Fate, Line},
         request_id::after_panic,
+        server::line::{Fate, Line},
         state::AppState,
         v2::error::V2Error,
     },

@@ -4,7 +4,7 @@
 //! So the bytes of large answers are counted together, and shared among tenants as those of requests are: one for which there
 //! is no room is not sent, unless something was done for it; and whoever has too much of that already does nothing more
 //! ([`Answers::let_in`]). Whoever takes nothing at all loses the connection after a while
-//! ([`serve`](crate::http::serve)), and others have the room.
+//! ([`serve`](crate::http::server::serve)), and others have the room.
 
 use std::{
     pin::Pin,

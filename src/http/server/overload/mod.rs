@@ -8,7 +8,7 @@
 //! are read and by what came from then on, and by tenant, since bodies may come slowly.
 //!
 //! Whoever waits for something else is not worked on, and leaves the turn to others ([`Pause`](crate::turns::Pause)): for its
-//! body ([`arriving`]), for Gladia, or for news ([`wait`](super::wait)). Streams, which many clients do not ask for a second
+//! body ([`arriving`]), for Gladia, or for news ([`wait`](crate::http::wait)). Streams, which many clients do not ask for a second
 //! time, are never refused here: few at once are opened, and the rest wait.
 //!
 //! What was worked on is in memory until its caller has taken it, which is bounded, too ([`answers`]).
@@ -46,17 +46,20 @@ pub use self::{
     gate::Gate,
     refusals::Overload,
 };
-use super::{
-    auth::{find_caller_now, presented},
-    body::{content_length, media_type},
-    hand_on,
-    problem::{Problem, ProblemType},
-    request_scope::{Found, note_found, note_turn},
-    state::AppState,
-    v2,
-    wait::{MOST_SECONDS, may_wait},
+use crate::{
+    domain::millis::whole_ms,
+    http::{
+        auth::{find_caller_now, presented},
+        body::{content_length, media_type},
+        hand_on,
+        problem::{Problem, ProblemType},
+        request_scope::{Found, note_found, note_turn},
+        state::AppState,
+        v2,
+        wait::{MOST_SECONDS, may_wait},
+    },
+    turns::By,
 };
-use crate::{domain::millis::whole_ms, turns::By};
 
 /// What a file takes while it passes through or is waited for, whatever its size.
 pub const FILE_BYTES: usize = 1_000_000;

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, time::Duration};
 use tokio::time::Instant;
 
 use super::{Place, Stage, lock};
-use crate::http::serve::{CutOff, Timeouts};
+use crate::http::server::serve::{CutOff, Timeouts};
 
 /// For how long a connection without a request is displaced by nobody: those who connect for one send it within this time.
 pub const GRACE: Duration = Duration::from_secs(2);
