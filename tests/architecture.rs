@@ -299,7 +299,7 @@ fn an_import_that_points_up_or_sideways_is_found() {
             "use crate::{domain::{self, ids::{JobId}}, http::{problem::{Problem}}};",
         ),
         ("gladia/upload.rs", "fn f() { crate::db::ping(); }"),
-        ("http/body.rs", "use super::super::workers;"),
+        ("http/wait.rs", "use super::super::workers;"),
         ("http/uploads/mod.rs", "use super::super::workers::submit;"),
         (
             "http/uploads/create.rs",
@@ -370,7 +370,7 @@ fn sql_in_another_place_is_found() {
         "fn f() { sqlx::raw_sql(text); }",
     ] {
         assert!(
-            forbidden_sql(&Source::parse("http/body.rs", text)).is_some(),
+            forbidden_sql(&Source::parse("http/request/body.rs", text)).is_some(),
             "{text}"
         );
         assert!(
@@ -379,7 +379,7 @@ fn sql_in_another_place_is_found() {
         );
     }
     let innocent = "use sqlx::{PgConnection, PgPool}; // sqlx::query!";
-    assert!(forbidden_sql(&Source::parse("http/body.rs", innocent)).is_none());
+    assert!(forbidden_sql(&Source::parse("http/request/body.rs", innocent)).is_none());
 }
 
 #[test]

@@ -3,10 +3,12 @@
 //! Callers meet the [`transcriptions`], [`batches`], [`events`], [`uploads`], [`webhook_endpoints`], [`deliveries`] and [`usage`] of
 //! API version 1, described by [`openapi`]; those who want to [`wait`] for what comes next do. Programs that were written for
 //! Gladia meet [`v2`].
-//! Gladia meets [`callbacks`] and [`webhooks`]. Whoever runs the service meets [`admin`] and [`ops`]. Every error is a
-//! [`problem`]; every request has an id ([`request_id`]); what callers have is not sent again ([`etag`]), and the rest as
-//! briefly as they can take it ([`compression`]). What happens is told as it happens ([`sse`]). Connections and the requests that
-//! come on them go through the [`server`], which refuses early what is beyond capacity.
+//! Gladia meets [`callbacks`] and [`webhooks`]. Whoever runs the service meets [`admin`] and [`ops`].
+//!
+//! Connections and the requests that come on them go through the [`server`], which refuses early what is beyond capacity. Every
+//! request has an id ([`request_id`]). What it brings is read by [`request`], and every error is a [`problem`]; what callers have is
+//! not sent again ([`etag`]), and the rest as briefly as they can take it ([`compression`]). What happens is told as it happens
+//! ([`sse`]).
 
 use std::time::Duration;
 
@@ -31,27 +33,18 @@ pub mod acceptor;
 pub mod admin;
 pub mod auth;
 pub mod batches;
-pub mod body;
 pub mod callback_secret;
 pub mod callbacks;
 pub mod compression;
 pub mod deliveries;
 pub mod etag;
 pub mod events;
-mod extent;
-pub mod fields;
-mod file_name;
-pub mod form;
-pub mod form_body;
-pub mod id_path;
 pub mod idempotency;
 pub mod openapi;
 pub mod ops;
-pub mod page;
 pub mod presumed;
 pub mod problem;
-pub mod query;
-mod quoted;
+pub mod request;
 pub mod request_id;
 mod request_log;
 mod request_metrics;

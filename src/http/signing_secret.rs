@@ -8,9 +8,11 @@ use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
 use super::{
-    body::read_optional_json_object,
-    fields::{Fields, broken},
     problem::{Problem, ProblemType},
+    request::{
+        body::read_optional_json_object,
+        fields::{Fields, broken},
+    },
     state::{AppState, HttpLimits},
 };
 use crate::{

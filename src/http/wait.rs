@@ -14,7 +14,7 @@ use url::form_urlencoded;
 
 use super::{
     problem::{Problem, ProblemType},
-    quoted::{split, unquoted},
+    request::quoted::{split, unquoted},
     request_scope,
     state::AppState,
 };

@@ -9,8 +9,8 @@ use crate::{
     domain::ids::{CallbackId, JobId},
     http::{
         auth::Admin,
-        id_path::IdPath,
         problem::{Problem, ProblemType},
+        request::id_path::IdPath,
         state::AppState,
     },
 };

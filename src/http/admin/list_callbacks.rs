@@ -16,8 +16,8 @@ use crate::{
     },
     http::{
         auth::Admin,
-        page::{Page, Unfiltered},
         problem::Problem,
+        request::page::{Page, Unfiltered},
         state::AppState,
     },
 };

@@ -15,10 +15,12 @@ use crate::{
     gladia::{create::is_plausible_typed_id, error::GladiaError},
     http::{
         auth::Admin,
-        body::read_json_object,
-        fields::{Fields, broken},
-        id_path::{IdPath, InPath},
         problem::{Problem, ProblemType},
+        request::{
+            body::read_json_object,
+            fields::{Fields, broken},
+            id_path::{IdPath, InPath},
+        },
         state::AppState,
     },
     journal::fetch::{MadeBy, made_by},

@@ -13,9 +13,9 @@ use crate::{
     http::{
         accepted::{answer, answer_again},
         auth::Writer,
-        body::read_json,
         idempotency::{Claimed, HeldKey, give_back, key_of},
         problem::{Problem, ProblemType},
+        request::body::read_json,
         state::AppState,
         transcriptions::request::Judge,
     },

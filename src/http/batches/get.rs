@@ -14,9 +14,11 @@ use crate::{
     },
     http::{
         auth::Reader,
-        id_path::{IdPath, InPath},
-        page::{MOST_PAGE_BYTES, Page, Unfiltered},
         problem::Problem,
+        request::{
+            id_path::{IdPath, InPath},
+            page::{MOST_PAGE_BYTES, Page, Unfiltered},
+        },
         state::AppState,
     },
 };

@@ -9,9 +9,11 @@ use crate::{
         audio_url::AudioUrl, canonical::canonical, idempotency::Fingerprint, options::Violation,
     },
     http::{
-        body::{expect_object, parse_json, parse_json_fields},
-        fields::{Fields, broken},
         problem::{Problem, ProblemType},
+        request::{
+            body::{expect_object, parse_json, parse_json_fields},
+            fields::{Fields, broken},
+        },
         transcriptions::request::{self, CreateTranscription, Judge, RequestedOptions},
     },
 };

@@ -18,8 +18,8 @@ use crate::{
     crash_points::CrashPoint,
     domain::{ids::AttemptId, words::words},
     http::{
-        body,
         problem::{Problem, ProblemType},
+        request::body,
         state::AppState,
     },
     journal::intake::{Arrival, NotKept, Taken},

@@ -4,7 +4,7 @@ use crate::{
     domain::{
         cursor::ListTag, delivery::DeliveryStatus, delivery_filter::DeliveryFilter, event::EventId,
     },
-    http::{
+    http::request::{
         page::Filters,
         query::{Taken, unknown},
     },

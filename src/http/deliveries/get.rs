@@ -11,7 +11,7 @@ use super::{
 use crate::{
     db::deliveries,
     domain::ids::DeliveryId,
-    http::{auth::Reader, id_path::IdPath, problem::Problem, state::AppState},
+    http::{auth::Reader, problem::Problem, request::id_path::IdPath, state::AppState},
 };
 
 /// A delivery with its tries.

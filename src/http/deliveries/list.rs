@@ -17,7 +17,7 @@ use crate::{
         event::EventId,
         ids::{EndpointId, JobId},
     },
-    http::{auth::Reader, page::Page, problem::Problem, state::AppState},
+    http::{auth::Reader, problem::Problem, request::page::Page, state::AppState},
 };
 
 /// A page of deliveries.

@@ -3,8 +3,8 @@
 use crate::{
     domain::ids::DeliveryId,
     http::{
-        id_path::InPath,
         problem::{Problem, ProblemType},
+        request::id_path::InPath,
     },
 };
 

@@ -14,8 +14,8 @@ use crate::{
     domain::ids::DeliveryId,
     http::{
         auth::Writer,
-        id_path::IdPath,
         problem::{Problem, ProblemType},
+        request::id_path::IdPath,
         state::AppState,
         webhook_endpoints::lookup::endpoint_disabled,
     },

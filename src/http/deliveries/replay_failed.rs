@@ -16,10 +16,12 @@ use crate::{
     domain::{ids::EndpointId, webhook_endpoint::EndpointStatus},
     http::{
         auth::Writer,
-        body::read_json_object,
-        fields::{Fields, broken},
-        id_path::IdPath,
         problem::Problem,
+        request::{
+            body::read_json_object,
+            fields::{Fields, broken},
+            id_path::IdPath,
+        },
         state::AppState,
         webhook_endpoints::lookup::{endpoint_disabled, find},
     },

@@ -6,7 +6,7 @@ use crate::{
     domain::event::{EventId, PublicEventType},
     http::{
         problem::Problem,
-        query::{self, Taken},
+        request::query::{self, Taken},
         wait::{self, MOST_SECONDS},
     },
 };

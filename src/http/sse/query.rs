@@ -11,7 +11,7 @@ use crate::{
     http::{
         events::query::parse_types,
         problem::Problem,
-        query::{self, Taken},
+        request::query::{self, Taken},
         state::AppState,
     },
 };

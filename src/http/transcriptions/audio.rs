@@ -15,8 +15,8 @@ use crate::{
     },
     gladia::upload::UploadedFile,
     http::{
-        form::ReceivedFile,
         problem::{Problem, ProblemType},
+        request::form::ReceivedFile,
         state::AppState,
     },
 };

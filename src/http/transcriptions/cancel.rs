@@ -8,8 +8,8 @@ use crate::{
     domain::ids::JobId,
     http::{
         auth::Writer,
-        id_path::IdPath,
         problem::{Problem, ProblemType},
+        request::id_path::IdPath,
         server::overload::ChangedNothing,
         state::AppState,
     },

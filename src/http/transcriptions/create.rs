@@ -17,10 +17,10 @@ use crate::{
         options::Violation,
     },
     http::{
-        body::read_json_object,
         idempotency::{Claimed, HeldKey, give_back, key_of},
         presumed::{Presumed, PresumedWriter},
         problem::Problem,
+        request::body::read_json_object,
         state::AppState,
         wait::Wait,
     },

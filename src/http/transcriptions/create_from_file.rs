@@ -17,9 +17,9 @@ use crate::{
     },
     http::{
         auth::Writer,
-        form::{Destination, Parts, receive},
         idempotency::{Claimed, HeldKey, give_back, key_of},
         problem::Problem,
+        request::form::{Destination, Parts, receive},
         state::AppState,
         uploads,
         wait::Wait,

@@ -5,7 +5,7 @@ use axum::{extract::State, http::StatusCode};
 use crate::{
     db::{self, jobs::endings::Moved},
     domain::ids::JobId,
-    http::{auth::Writer, id_path::IdPath, problem::Problem, state::AppState},
+    http::{auth::Writer, problem::Problem, request::id_path::IdPath, state::AppState},
 };
 
 /// Delete a transcription.

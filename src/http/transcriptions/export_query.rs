@@ -14,7 +14,7 @@ use crate::{
     domain::rendering::{CaptionLimits, Format, Labels, Wishes},
     http::{
         problem::Problem,
-        query::{self, Taken},
+        request::query::{self, Taken},
     },
 };
 

@@ -11,7 +11,7 @@ use crate::{
         job_filter::{JobFilter, MOST_METADATA},
         searchable::{MOST_KEY_BYTES, MOST_VALUE_BYTES},
     },
-    http::{
+    http::request::{
         page::Filters,
         query::{Taken, unknown},
     },

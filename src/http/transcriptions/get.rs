@@ -17,9 +17,9 @@ use crate::{
     http::{
         compression::Preferred,
         etag::{ETag, Had},
-        id_path::IdPath,
         presumed::PresumedReader,
         problem::Problem,
+        request::id_path::IdPath,
         state::AppState,
         wait::Wait,
     },

@@ -15,8 +15,8 @@ use crate::{
     http::{
         auth::Reader,
         compression::AsItIs,
-        id_path::IdPath,
         problem::{Problem, ProblemType},
+        request::id_path::IdPath,
         request_scope::pause_during,
         server::overload::{FILE_BYTES, Takes},
         state::AppState,

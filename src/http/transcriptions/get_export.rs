@@ -24,8 +24,8 @@ use crate::{
         auth::Reader,
         compression::Preferred,
         etag::ETag,
-        file_name::bare_file_name,
         problem::{Problem, ProblemType},
+        request::file_name::bare_file_name,
         state::AppState,
     },
 };

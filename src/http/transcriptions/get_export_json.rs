@@ -15,7 +15,8 @@ use super::{
 use crate::{
     domain::{ids::JobId, transcript::TranscriptionResult},
     http::{
-        auth::Reader, compression::Preferred, id_path::IdPath, problem::Problem, state::AppState,
+        auth::Reader, compression::Preferred, problem::Problem, request::id_path::IdPath,
+        state::AppState,
     },
 };
 

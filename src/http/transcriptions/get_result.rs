@@ -10,8 +10,8 @@ use super::{lookup::find_result_presumed, result::read_packed};
 use crate::{
     domain::{ids::JobId, transcript::TranscriptionResult},
     http::{
-        compression::Preferred, etag::ETag, id_path::IdPath, presumed::PresumedReader,
-        problem::Problem, state::AppState,
+        compression::Preferred, etag::ETag, presumed::PresumedReader, problem::Problem,
+        request::id_path::IdPath, state::AppState,
     },
 };
 

@@ -13,7 +13,7 @@ use crate::{
         job::{PublicStatus, StatusReason},
         timeline::{Step, Timeline},
     },
-    http::{auth::Reader, id_path::IdPath, problem::Problem, state::AppState},
+    http::{auth::Reader, problem::Problem, request::id_path::IdPath, state::AppState},
 };
 
 /// What happened to a transcription, step by step.

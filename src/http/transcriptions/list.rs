@@ -18,8 +18,8 @@ use crate::{
     },
     http::{
         auth::Reader,
-        page::{MOST_PAGE_BYTES, Page},
         problem::Problem,
+        request::page::{MOST_PAGE_BYTES, Page},
         state::AppState,
     },
 };

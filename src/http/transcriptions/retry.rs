@@ -19,10 +19,12 @@ use crate::{
     domain::{access::Scope, ids::JobId, retry::RetryCost},
     http::{
         auth::Writer,
-        body::read_optional_json_object,
-        fields::{Fields, broken},
-        id_path::IdPath,
         problem::{Problem, ProblemType},
+        request::{
+            body::read_optional_json_object,
+            fields::{Fields, broken},
+            id_path::IdPath,
+        },
         server::overload::ChangedNothing,
         state::AppState,
     },

@@ -9,8 +9,8 @@ use crate::{
     },
     http::{
         auth::Reader,
-        id_path::IdPath,
         problem::Problem,
+        request::id_path::IdPath,
         server::serve::CutOff,
         sse::{self, JobStreamQuery, Source},
         state::AppState,

@@ -13,8 +13,8 @@ use crate::{
     domain::options::{TranscriptionOptions, Warning},
     gladia::create::requested_body,
     http::{
-        auth::Reader, body::read_json_object, problem::Problem, server::overload::ChangedNothing,
-        state::AppState,
+        auth::Reader, problem::Problem, request::body::read_json_object,
+        server::overload::ChangedNothing, state::AppState,
     },
 };
 

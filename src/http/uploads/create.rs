@@ -15,8 +15,8 @@ use crate::{
     domain::{access::Caller, ids::UploadId},
     http::{
         auth::Writer,
-        form::{Destination, Parts, ReceivedFile, receive},
         problem::{Problem, ProblemType},
+        request::form::{Destination, Parts, ReceivedFile, receive},
         state::AppState,
     },
 };

@@ -14,7 +14,7 @@ use crate::{
     },
     http::{
         problem::Problem,
-        query::{self, Broken, Taken},
+        request::query::{self, Broken, Taken},
     },
 };
 

@@ -20,8 +20,8 @@ use crate::{
     http::{
         accepted,
         auth::Writer,
-        body::read_json_object,
         problem::{Problem, ProblemType},
+        request::body::read_json_object,
         signing_secret,
         state::AppState,
     },

@@ -6,7 +6,7 @@ use super::lookup::no_such_endpoint;
 use crate::{
     db::{self, deliveries},
     domain::{delivery::DeadReason, ids::EndpointId},
-    http::{auth::Writer, id_path::IdPath, problem::Problem, state::AppState},
+    http::{auth::Writer, problem::Problem, request::id_path::IdPath, state::AppState},
 };
 
 /// Delete a webhook endpoint.

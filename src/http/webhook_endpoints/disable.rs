@@ -9,7 +9,7 @@ use crate::{
         ids::EndpointId,
         webhook_endpoint::{DisabledReason, EndpointStatus},
     },
-    http::{auth::Writer, id_path::IdPath, problem::Problem, state::AppState},
+    http::{auth::Writer, problem::Problem, request::id_path::IdPath, state::AppState},
 };
 
 /// Disable a webhook endpoint.

@@ -9,7 +9,7 @@ use super::{
 use crate::{
     db,
     domain::ids::EndpointId,
-    http::{auth::Writer, id_path::IdPath, problem::Problem, state::AppState},
+    http::{auth::Writer, problem::Problem, request::id_path::IdPath, state::AppState},
 };
 
 /// Enable a webhook endpoint.

@@ -5,7 +5,7 @@ use axum::{Json, extract::State};
 use super::{lookup::find, view::WebhookEndpoint};
 use crate::{
     domain::ids::EndpointId,
-    http::{auth::Reader, id_path::IdPath, problem::Problem, state::AppState},
+    http::{auth::Reader, problem::Problem, request::id_path::IdPath, state::AppState},
 };
 
 /// Get a webhook endpoint.

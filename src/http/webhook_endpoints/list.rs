@@ -13,8 +13,8 @@ use crate::{
     domain::cursor::Cursor,
     http::{
         auth::Reader,
-        page::{Page, Unfiltered},
         problem::Problem,
+        request::page::{Page, Unfiltered},
         state::AppState,
     },
 };

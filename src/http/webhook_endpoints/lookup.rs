@@ -7,8 +7,8 @@ use crate::{
     db,
     domain::ids::{EndpointId, TenantId},
     http::{
-        id_path::InPath,
         problem::{Problem, ProblemType},
+        request::id_path::InPath,
     },
 };
 

@@ -10,8 +10,8 @@ use crate::{
         webhook_endpoint::WantedEvents,
     },
     http::{
-        fields::{Fields, broken},
         problem::Problem,
+        request::fields::{Fields, broken},
     },
     notify::guard::Guard,
 };

@@ -8,8 +8,8 @@ use crate::{
     domain::ids::EndpointId,
     http::{
         auth::Writer,
-        id_path::IdPath,
         problem::Problem,
+        request::id_path::IdPath,
         signing_secret::{self, RotateSecret, RotatedSecret},
         state::AppState,
     },

@@ -12,7 +12,7 @@ use crate::{
     db::{self, events::EventPosition},
     domain::{event::EventId, ids::EndpointId},
     feed::{Subscription, Topic},
-    http::{auth::Writer, id_path::IdPath, problem::Problem, state::AppState},
+    http::{auth::Writer, problem::Problem, request::id_path::IdPath, state::AppState},
 };
 
 /// How long the event's number is waited for. It takes milliseconds, unless something is broken.

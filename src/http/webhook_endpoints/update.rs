@@ -11,7 +11,10 @@ use crate::{
     db,
     domain::ids::EndpointId,
     http::{
-        auth::Writer, body::read_json_object, id_path::IdPath, problem::Problem, state::AppState,
+        auth::Writer,
+        problem::Problem,
+        request::{body::read_json_object, id_path::IdPath},
+        state::AppState,
     },
 };
 

@@ -17,8 +17,8 @@ use crate::{
         webhook_secrets::WebhookSecrets,
     },
     http::{
-        body,
         problem::{Problem, ProblemType},
+        request::body,
         state::AppState,
     },
 };

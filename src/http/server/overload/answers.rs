@@ -23,7 +23,7 @@ use super::{
     bodies::{Bodies, Forced, Held},
     refusals::{Overload, Refusals},
 };
-use crate::{domain::ids::TenantId, http::body::content_length};
+use crate::{domain::ids::TenantId, http::request::body::content_length};
 
 /// What is no larger is not counted: the system takes that much from a connection that nobody reads.
 const SMALL_BYTES: usize = 64 * 1024;

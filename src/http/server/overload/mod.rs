@@ -50,9 +50,9 @@ use crate::{
     domain::millis::whole_ms,
     http::{
         auth::{find_caller_now, presented},
-        body::{content_length, media_type},
         hand_on,
         problem::{Problem, ProblemType},
+        request::body::{content_length, media_type},
         request_scope::{Found, note_found, note_turn},
         state::AppState,
         v2,

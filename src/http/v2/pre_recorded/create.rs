@@ -16,9 +16,9 @@ use super::{
 use crate::{
     domain::ids::JobId,
     http::{
-        body,
         idempotency::give_back,
         problem::ProblemType,
+        request::body,
         server::line::Line,
         state::AppState,
         transcriptions::{

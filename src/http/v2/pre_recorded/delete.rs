@@ -6,7 +6,7 @@ use crate::{
     db::{self, jobs::endings::DeletedEnded},
     domain::ids::JobId,
     http::{
-        id_path::IdPath,
+        request::id_path::IdPath,
         state::AppState,
         v2::{auth::KeyedWriter, error::V2Error},
     },

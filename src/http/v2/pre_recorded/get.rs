@@ -7,7 +7,7 @@ use crate::{
     domain::ids::JobId,
     http::{
         compression::Preferred,
-        id_path::IdPath,
+        request::id_path::IdPath,
         state::AppState,
         transcriptions::{
             lookup::find,

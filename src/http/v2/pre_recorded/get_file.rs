@@ -12,8 +12,8 @@ use axum::{
 use crate::{
     domain::ids::JobId,
     http::{
-        id_path::IdPath,
         problem::{Problem, ProblemType},
+        request::id_path::IdPath,
         state::AppState,
         transcriptions::get_audio,
         v2::{auth::KeyedReader, error::V2Error},

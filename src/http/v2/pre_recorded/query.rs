@@ -17,7 +17,7 @@ use crate::{
         plain_json,
         searchable::searchable,
     },
-    http::extent::{self, OF_METADATA},
+    http::request::extent::{self, OF_METADATA},
 };
 
 /// How many a page holds where nothing is said.

@@ -11,8 +11,8 @@ use crate::{
         receiver_url::ReceiverUrl,
     },
     http::{
-        body::parse_json_object,
         problem::Problem,
+        request::body::parse_json_object,
         transcriptions::request::{Judge, RequestedOptions},
         v2::error::V2Error,
     },

@@ -13,9 +13,11 @@ use crate::{
     db::uploads::Upload,
     domain::{access::Caller, audio_url::AudioUrl, ids::UploadId},
     http::{
-        body,
-        form::{Destination, Parts, receive},
         problem::{Problem, ProblemType},
+        request::{
+            body,
+            form::{Destination, Parts, receive},
+        },
         request_scope::pause_during,
         state::AppState,
         transcriptions::audio::{self, TooLong},

@@ -8,7 +8,7 @@ use crate::domain::options::MOST_METADATA_LEVELS;
 
 /// How far it may go.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Extent {
+pub struct Extent {
     /// How many objects and arrays there may be.
     containers: usize,
     /// How many of them may lie within each other.
@@ -16,26 +16,26 @@ pub(super) struct Extent {
 }
 
 /// A request.
-pub(super) const OF_REQUEST: Extent = Extent {
+pub const OF_REQUEST: Extent = Extent {
     containers: 10_000,
     levels: 100,
 };
 
 /// All requests of a batch together, each of which is looked at by itself as well.
-pub(super) const OF_BATCH: Extent = Extent {
+pub const OF_BATCH: Extent = Extent {
     containers: 300_000,
     levels: usize::MAX,
 };
 
 /// The metadata that a list is asked for: as deep as those of a job may be. The query that they stand in is short.
-pub(super) const OF_METADATA: Extent = Extent {
+pub const OF_METADATA: Extent = Extent {
     containers: usize::MAX,
     levels: MOST_METADATA_LEVELS,
 };
 
 /// How it goes further.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Beyond {
+pub enum Beyond {
     /// It is too large.
     Containers(String),
     /// It is nothing that can be read.
@@ -46,7 +46,7 @@ pub(super) enum Beyond {
 ///
 /// # Errors
 /// The bound that it breaks.
-pub(super) fn check(text: &[u8], most: Extent) -> Result<(), Beyond> {
+pub fn check(text: &[u8], most: Extent) -> Result<(), Beyond> {
     let (mut containers, mut levels) = (0, 0_usize);
     let mut is_in_string = false;
     let mut bytes = text.iter();

@@ -4,8 +4,10 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, Value};
 
-use super::problem::Problem;
-use crate::domain::options::{Violation, pointer_to};
+use crate::{
+    domain::options::{Violation, pointer_to},
+    http::problem::Problem,
+};
 
 /// More wrong names than this help nobody, and a hostile body could have millions.
 const MOST_WRONG_NAMES: usize = 50;

@@ -7,7 +7,7 @@ use axum::{
     http::request::Parts,
 };
 
-use super::{problem::Problem, state::AppState};
+use crate::http::{problem::Problem, state::AppState};
 
 /// An id that paths name things by.
 pub trait InPath: FromStr {

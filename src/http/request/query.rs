@@ -2,7 +2,7 @@
 
 use url::form_urlencoded;
 
-use super::problem::Problem;
+use crate::http::problem::Problem;
 
 /// How many parameters are named at most when they break rules. More help nobody, and the longest query has room for tens of
 /// thousands.

@@ -5,6 +5,7 @@
 //! everything else together. So memory does not grow with the file, and a slow side slows the other. A file that breaks off is broken off
 //! upstream too, without the closing boundary, so half a file can never pass for a whole one.
 
+mod bounded_body;
 mod disposition;
 mod forward;
 
@@ -18,16 +19,18 @@ use futures_util::{StreamExt, stream};
 use multer::{Field, Multipart};
 use serde_json::{Map, Value};
 
-use self::forward::forward;
-use super::{
-    body::{self, content_length, parse_json_object},
-    form_body::{FormBody, FormBodyError, MAX_OVERHEAD_BYTES},
-    problem::{Problem, ProblemType},
-    state::HttpLimits,
+use self::{
+    bounded_body::{FormBody, FormBodyError, MAX_OVERHEAD_BYTES},
+    forward::forward,
 };
+use super::body::{self, content_length, parse_json_object};
 use crate::{
     domain::sha256::Sha256,
     gladia::{client::GladiaClient, upload::UploadedFile},
+    http::{
+        problem::{Problem, ProblemType},
+        state::HttpLimits,
+    },
 };
 
 /// The part that holds the file.

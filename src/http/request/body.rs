@@ -17,12 +17,14 @@ use serde_json::{Map, Value, value::RawValue};
 use tokio::time::Instant;
 use tokio_util::io::{StreamReader, SyncIoBridge};
 
-use super::{
-    extent::{self, Beyond, Extent, OF_BATCH, OF_REQUEST},
-    problem::{Problem, ProblemType},
-    state::HttpLimits,
+use super::extent::{self, Beyond, Extent, OF_BATCH, OF_REQUEST};
+use crate::{
+    domain::plain_json,
+    http::{
+        problem::{Problem, ProblemType},
+        state::HttpLimits,
+    },
 };
-use crate::domain::plain_json;
 
 /// Reads a whole body.
 ///

@@ -5,7 +5,7 @@ use multer::Field;
 use percent_encoding::percent_decode_str;
 
 use super::AUDIO;
-use crate::http::{
+use crate::http::request::{
     file_name::bare_file_name,
     quoted::{split, unquoted},
 };

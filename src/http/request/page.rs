@@ -2,11 +2,11 @@
 
 use uuid::Uuid;
 
-use super::{
-    problem::Problem,
-    query::{self, Taken},
+use super::query::{self, Taken};
+use crate::{
+    domain::cursor::{Cursor, ListTag},
+    http::problem::Problem,
 };
-use crate::domain::cursor::{Cursor, ListTag};
 
 /// How many a page holds where nothing is said.
 const DEFAULT_LIMIT: i64 = 20;
