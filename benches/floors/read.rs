@@ -16,7 +16,7 @@ use axum::{
 };
 use chrono::{DateTime, Utc};
 use futures_util::stream;
-use gladia_gateway::http::zstd_frame;
+use gladia_gateway::http::answer::zstd_frame;
 use serde_json::{Value, json};
 use sqlx::{PgPool, Row, postgres::PgRow};
 use tokio::net::TcpListener;

@@ -6,8 +6,8 @@
 //! Gladia meets [`callbacks`] and [`webhooks`]. Whoever runs the service meets [`admin`] and [`ops`].
 //!
 //! Connections and the requests that come on them go through the [`server`], which refuses early what is beyond capacity. Every
-//! request has an id ([`request_id`]). What it brings is read by [`request`], and every error is a [`problem`]; what callers have is
-//! not sent again ([`etag`]), and the rest as briefly as they can take it ([`compression`]). What happens is told as it happens
+//! request has an id ([`request_id`]). What it brings is read by [`request`], and every error is a [`problem`]; what
+//! callers have is not sent again, and the rest as briefly as they can take it ([`answer`]). What happens is told as it happens
 //! ([`sse`]).
 
 use std::time::Duration;
@@ -23,21 +23,20 @@ use futures_util::FutureExt;
 use tower::Service;
 
 use self::{
+    answer::compression,
     problem::{Problem, ProblemType},
     server::{linger, overload},
     state::AppState,
 };
 
-pub mod accepted;
 pub mod acceptor;
 pub mod admin;
+pub mod answer;
 pub mod auth;
 pub mod batches;
 pub mod callback_secret;
 pub mod callbacks;
-pub mod compression;
 pub mod deliveries;
-pub mod etag;
 pub mod events;
 pub mod idempotency;
 pub mod openapi;
@@ -61,7 +60,6 @@ pub mod v2;
 pub mod wait;
 pub mod webhook_endpoints;
 pub mod webhooks;
-pub mod zstd_frame;
 
 /// How long requests wait for a start, most of which take a blink.
 const START_PATIENCE: Duration = Duration::from_secs(5);

@@ -11,7 +11,7 @@ use super::{
 use crate::{
     domain::{access::Caller, ids::BatchId},
     http::{
-        accepted::{answer, answer_again},
+        answer::accepted::{answer, answer_again},
         auth::Writer,
         idempotency::{Claimed, HeldKey, give_back, key_of},
         problem::{Problem, ProblemType},

@@ -38,7 +38,7 @@ use self::{
     stream::{PLACES, Stream},
 };
 use super::{
-    compression::AsItIs,
+    answer::compression::AsItIs,
     problem::{Problem, ProblemType},
     server::serve::CutOff,
     state::AppState,

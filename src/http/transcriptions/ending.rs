@@ -17,8 +17,7 @@ use crate::{
     domain::{access::Caller, ids::JobId},
     feed::{Next, Subscription, Topic, Way},
     http::{
-        accepted,
-        compression::Preferred,
+        answer::{accepted, compression::Preferred},
         problem::{Problem, ProblemType},
         state::AppState,
         wait::Wait,

@@ -15,8 +15,10 @@ use crate::{
     db::jobs::Job,
     domain::ids::JobId,
     http::{
-        compression::Preferred,
-        etag::{ETag, Had},
+        answer::{
+            compression::Preferred,
+            etag::{ETag, Had},
+        },
         presumed::PresumedReader,
         problem::Problem,
         request::id_path::IdPath,

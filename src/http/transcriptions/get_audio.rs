@@ -13,8 +13,8 @@ use crate::{
     domain::ids::{JobId, TenantId},
     gladia::error::GladiaError,
     http::{
+        answer::compression::AsItIs,
         auth::Reader,
-        compression::AsItIs,
         problem::{Problem, ProblemType},
         request::id_path::IdPath,
         request_scope::pause_during,

@@ -21,9 +21,8 @@ use crate::{
         rendering::{self, CannotRender, Format, Wishes},
     },
     http::{
+        answer::{compression::Preferred, etag::ETag},
         auth::Reader,
-        compression::Preferred,
-        etag::ETag,
         problem::{Problem, ProblemType},
         request::file_name::bare_file_name,
         state::AppState,

@@ -15,7 +15,7 @@ use super::{
 use crate::{
     domain::{ids::JobId, transcript::TranscriptionResult},
     http::{
-        auth::Reader, compression::Preferred, problem::Problem, request::id_path::IdPath,
+        answer::compression::Preferred, auth::Reader, problem::Problem, request::id_path::IdPath,
         state::AppState,
     },
 };

@@ -10,8 +10,11 @@ use super::{lookup::find_result_presumed, result::read_packed};
 use crate::{
     domain::{ids::JobId, transcript::TranscriptionResult},
     http::{
-        compression::Preferred, etag::ETag, presumed::PresumedReader, problem::Problem,
-        request::id_path::IdPath, state::AppState,
+        answer::{compression::Preferred, etag::ETag},
+        presumed::PresumedReader,
+        problem::Problem,
+        request::id_path::IdPath,
+        state::AppState,
     },
 };
 

@@ -18,7 +18,7 @@ use crate::{
     },
     domain::{ids::CallbackId, job::JobStatus},
     http::{
-        compression::Preferred,
+        answer::compression::Preferred,
         problem::{Problem, ProblemType},
         request_scope,
         server::overload::Takes,

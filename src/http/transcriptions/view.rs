@@ -27,8 +27,8 @@ use crate::{
         transcript::TranscriptionResult,
     },
     http::{
+        answer::zstd_frame,
         problem::{Problem, ProblemType},
-        zstd_frame,
     },
 };
 

@@ -18,7 +18,7 @@ use crate::{
     db::{self, webhook_endpoints::NewEndpoint},
     domain::{ids::EndpointId, webhook_endpoint::MOST_ENDPOINTS},
     http::{
-        accepted,
+        answer::accepted,
         auth::Writer,
         problem::{Problem, ProblemType},
         request::body::read_json_object,

@@ -6,7 +6,7 @@ use super::view::{JobView, NO_RESULT};
 use crate::{
     domain::ids::JobId,
     http::{
-        compression::Preferred,
+        answer::compression::Preferred,
         request::id_path::IdPath,
         state::AppState,
         transcriptions::{

@@ -7,7 +7,9 @@ use axum::{
 };
 use serde::Serialize;
 
-use super::{idempotency::REPLAYED_HEADER, server::overload::ChangedNothing, state::AppState};
+use crate::http::{
+    idempotency::REPLAYED_HEADER, server::overload::ChangedNothing, state::AppState,
+};
 
 /// 202 with what was made, and `Location` with where it is to be found: a path of the API.
 pub fn answer(state: &AppState, path: &str, made: impl Serialize) -> Response {

@@ -28,7 +28,7 @@ use tower_http::{
     },
 };
 
-use super::request::body::media_type;
+use crate::http::request::body::media_type;
 
 /// Below this, an answer fits into one packet anyway.
 const MIN_BYTES: u64 = 1024;
