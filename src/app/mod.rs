@@ -36,7 +36,7 @@ use crate::{
     http::{
         self, Serves,
         acceptor::Acceptor,
-        presumed::KnownKeys,
+        auth::presumed::KnownKeys,
         server::{
             connections::Connections,
             overload::{Answers, Gate},

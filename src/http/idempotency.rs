@@ -14,7 +14,7 @@ use uuid::Uuid;
 
 use super::{
     problem::{Problem, ProblemType},
-    request_id::after_panic,
+    request_scope::request_id::after_panic,
     state::AppState,
 };
 use crate::{

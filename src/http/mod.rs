@@ -6,9 +6,9 @@
 //! Gladia meets [`callbacks`] and [`webhooks`]. Whoever runs the service meets [`admin`] and [`ops`].
 //!
 //! Connections and the requests that come on them go through the [`server`], which refuses early what is beyond capacity. Every
-//! request has an id ([`request_id`]). What it brings is read by [`request`], and every error is a [`problem`]; what
-//! callers have is not sent again, and the rest as briefly as they can take it ([`answer`]). What happens is told as it happens
-//! ([`sse`]).
+//! request has an id and a line in the log ([`request_scope`]). What it brings is read by [`request`], and every error is a
+//! [`problem`]; what callers have is not sent again, and the rest as briefly as they can take it ([`answer`]). What happens is told
+//! as it happens ([`sse`]).
 
 use std::time::Duration;
 
@@ -25,6 +25,7 @@ use tower::Service;
 use self::{
     answer::compression,
     problem::{Problem, ProblemType},
+    request_scope::request_id,
     server::{linger, overload},
     state::AppState,
 };
@@ -41,18 +42,13 @@ pub mod events;
 pub mod idempotency;
 pub mod openapi;
 pub mod ops;
-pub mod presumed;
 pub mod problem;
 pub mod request;
-pub mod request_id;
-mod request_log;
-mod request_metrics;
 pub mod request_scope;
 pub mod server;
 pub mod signing_secret;
 pub mod sse;
 pub mod state;
-pub mod trace_context;
 pub mod transcriptions;
 pub mod uploads;
 pub mod usage;

@@ -17,7 +17,7 @@ use crate::{
     gladia::{callback_keys::CallbackKeys, client::GladiaClient, webhook_secrets::WebhookSecrets},
     http::{
         acceptor::Acceptor,
-        presumed::KnownKeys,
+        auth::presumed::KnownKeys,
         request_scope,
         server::{
             overload::{Answers, Gate},

@@ -24,8 +24,8 @@ use crate::{
     http::{
         idempotency::HeldKey,
         problem::{Problem, ProblemType},
+        request_scope::trace_context::accepting,
         state::AppState,
-        trace_context::accepting,
         transcriptions::{
             audio::{self, TooLong},
             request::RequestedOptions,

@@ -17,8 +17,8 @@ use crate::{
     http::{
         idempotency::{HeldKey, give_back},
         problem::{Problem, ProblemType},
+        request_scope::trace_context::accepting,
         state::AppState,
-        trace_context::accepting,
     },
     trace::Fact,
 };

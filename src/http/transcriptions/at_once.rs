@@ -16,7 +16,10 @@ use crate::{
         job::JobStatus,
         searchable::searchable,
     },
-    http::{presumed::Presumed, problem::Problem, state::AppState, trace_context::accepting},
+    http::{
+        auth::presumed::Presumed, problem::Problem, request_scope::trace_context::accepting,
+        state::AppState,
+    },
     trace::Fact,
 };
 

@@ -17,8 +17,8 @@ use crate::{
         options::Violation,
     },
     http::{
+        auth::presumed::{Presumed, PresumedWriter},
         idempotency::{Claimed, HeldKey, give_back, key_of},
-        presumed::{Presumed, PresumedWriter},
         problem::Problem,
         request::body::read_json_object,
         state::AppState,

@@ -19,7 +19,7 @@ use crate::{
             compression::Preferred,
             etag::{ETag, Had},
         },
-        presumed::PresumedReader,
+        auth::presumed::PresumedReader,
         problem::Problem,
         request::id_path::IdPath,
         state::AppState,

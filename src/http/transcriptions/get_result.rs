@@ -11,7 +11,7 @@ use crate::{
     domain::{ids::JobId, transcript::TranscriptionResult},
     http::{
         answer::{compression::Preferred, etag::ETag},
-        presumed::PresumedReader,
+        auth::presumed::PresumedReader,
         problem::Problem,
         request::id_path::IdPath,
         state::AppState,

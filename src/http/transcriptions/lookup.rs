@@ -9,7 +9,7 @@ use crate::{
         jobs::{Job, StoredResult},
     },
     domain::ids::{CallbackId, JobId, TenantId},
-    http::{presumed::Presumed, problem::Problem, request::id_path::InPath, state::AppState},
+    http::{auth::presumed::Presumed, problem::Problem, request::id_path::InPath, state::AppState},
 };
 
 impl InPath for JobId {

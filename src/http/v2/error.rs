@@ -20,7 +20,7 @@ use sha2::{Digest, Sha256};
 use crate::{
     http::{
         problem::{FieldError, Problem, ProblemSlug, ProblemType},
-        request_id, request_scope,
+        request_scope::{self, request_id},
     },
     trace,
 };

@@ -38,7 +38,7 @@ use crate::{
     },
     http::{
         idempotency::HeldKey,
-        request_id::after_panic,
+        request_scope::request_id::after_panic,
         server::line::{Fate, Line},
         state::AppState,
         v2::error::V2Error,

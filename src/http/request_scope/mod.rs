@@ -1,4 +1,8 @@
 //! What is known of the request that is being handled, wherever it is handled.
+//!
+//! [`request_id`] is around the handling of every request: all this is known from there on, and there its span begins. Its line in
+//! the [`log`] and what is counted of it ([`metrics`]) come with its end. The trace that it belongs to is told by its headers
+//! ([`trace_context`]).
 
 use std::cell::{Cell, OnceCell};
 
@@ -6,6 +10,11 @@ use crate::{
     domain::access::Caller,
     turns::{By, Handle, Pause},
 };
+
+mod log;
+mod metrics;
+pub mod request_id;
+pub mod trace_context;
 
 /// What is known of the request that is being handled.
 struct Known {

@@ -6,11 +6,11 @@ use std::time::Duration;
 
 use axum::{http::Method, response::Response};
 
-use super::{
-    problem::{ProblemSlug, ProblemType},
-    request_metrics, request_scope,
+use super::{caller, metrics};
+use crate::{
+    domain::millis::whole_ms,
+    http::problem::{ProblemSlug, ProblemType},
 };
-use crate::domain::millis::whole_ms;
 
 /// Counts an answer, and logs it. What requests take that are to wait says nothing of the others.
 pub(super) fn tell(
@@ -25,7 +25,7 @@ pub(super) fn tell(
         .extensions()
         .get::<ProblemSlug>()
         .map(|problem| problem.0);
-    request_metrics::note(method, route, status, waits, elapsed);
+    metrics::note(method, route, status, waits, elapsed);
     // Probes come every few seconds and would drown the rest, and so would what is refused by the thousand.
     let is_quiet = matches!(route, "/livez" | "/readyz" | "/metrics")
         || problem == Some(ProblemType::Overloaded.slug());
@@ -36,7 +36,7 @@ pub(super) fn tell(
             "{method} {route} {status}"
         );
     } else {
-        let caller = request_scope::caller();
+        let caller = caller();
         tracing::info!(
             http.status = status,
             problem,

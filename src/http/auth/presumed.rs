@@ -8,13 +8,15 @@ use std::{
 
 use axum::{extract::FromRequestParts, http::request::Parts};
 
-use super::{
-    auth::{UNKNOWN, check, find_caller_now, look_up, presented},
-    problem::{Problem, ProblemType},
-    request_scope::note_caller,
-    state::AppState,
+use super::{UNKNOWN, check, find_caller_now, look_up, presented};
+use crate::{
+    domain::access::{Caller, Scope},
+    http::{
+        problem::{Problem, ProblemType},
+        request_scope::note_caller,
+        state::AppState,
+    },
 };
-use crate::domain::access::{Caller, Scope};
 
 /// A caller who may look, unless the key was revoked.
 pub struct PresumedReader(pub Presumed);
@@ -72,13 +74,13 @@ const MOST_KNOWN: usize = 10_000;
 
 impl KnownKeys {
     /// Whose key this was when it was last looked up.
-    pub(super) fn get(&self, hash: &[u8; 32]) -> Option<Caller> {
+    pub(in crate::http) fn get(&self, hash: &[u8; 32]) -> Option<Caller> {
         let known = self.0.read().unwrap_or_else(PoisonError::into_inner);
         known.get(hash).copied()
     }
 
     /// Notes what a look-up has found.
-    pub(super) fn note(&self, hash: [u8; 32], caller: Option<Caller>) {
+    pub(in crate::http) fn note(&self, hash: [u8; 32], caller: Option<Caller>) {
         if self.get(&hash).is_some() == caller.is_some() {
             return;
         }

@@ -1,4 +1,4 @@
-//! Who makes a request: `Authorization: Bearer` API keys.
+//! Who makes a request: `Authorization: Bearer` API keys. Those who have one statement to make may be [`presumed`].
 
 use axum::{
     extract::FromRequestParts,
@@ -14,6 +14,8 @@ use crate::{
     db,
     domain::access::{ApiKey, Caller, Scope},
 };
+
+pub mod presumed;
 
 /// A caller who may look.
 pub struct Reader(pub Caller);

@@ -1,5 +1,5 @@
 //! The request id, and what is around the handling of a request that has it: its span, its line in the log
-//! (`request_log`), what is known of it meanwhile (`request_scope`).
+//! ([`log`](super::log)), what is known of it meanwhile ([`request_scope`](super)).
 //!
 //! An incoming `x-request-id` is honoured, so that a caller's log and ours meet; otherwise one is made.
 
@@ -16,12 +16,13 @@ use tracing::Instrument;
 use uuid::Uuid;
 
 use super::{
+    log::{known_method, tell},
+    trace_context::Incoming,
+};
+use crate::http::{
     hand_on,
     problem::{Problem, ProblemType},
-    request_log::{known_method, tell},
-    request_scope,
-    trace_context::Incoming,
-    wait,
+    request_scope, wait,
 };
 
 /// The header, in and out.
