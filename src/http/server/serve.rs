@@ -34,8 +34,8 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tower::Service;
 
 use super::{
+    answer_fate::{FateWatch, Watched},
     connections::{Connections, Place, Seat, ServedBody},
-    line::{Line, Watched},
 };
 
 /// How long a connection may take to deliver the head of a request from its first byte on, and from its own beginning on to deliver
@@ -114,10 +114,10 @@ pub async fn serve(
                 let Some(seat) = seat else { break };
                 let place = seat.place();
                 let of_request = cut_off.clone();
-                let line = Line::default();
+                let fate_watch = FateWatch::default();
                 let mut stream = TimeoutWriter::new(stream);
                 stream.set_timeout(Some(timeouts.answer_idle));
-                let stream = Watched::new(Box::pin(stream), line.clone(), place.clone());
+                let stream = Watched::new(Box::pin(stream), fate_watch.clone(), place.clone());
                 let router = router.clone();
                 let service = service_fn(move |mut request: Request<Incoming>| {
                     let Some(serving) = place.begin() else {
@@ -125,7 +125,7 @@ pub async fn serve(
                         return future::pending::<Answered>().right_future();
                     };
                     request.extensions_mut().insert(of_request.clone());
-                    request.extensions_mut().insert(line.clone());
+                    request.extensions_mut().insert(fate_watch.clone());
                     let request = request.map(|body| serving.body(body));
                     let answered = router.clone().call(request);
                     answered

@@ -19,7 +19,7 @@ use crate::{
         idempotency::give_back,
         problem::ProblemType,
         request::body,
-        server::line::Line,
+        server::answer_fate::FateWatch,
         state::AppState,
         transcriptions::{
             accept::{Accepted, commit},
@@ -42,7 +42,7 @@ pub async fn create_job(
     State(state): State<AppState>,
     KeyedWriter(caller): KeyedWriter,
     base: Base,
-    line: Option<Extension<Line>>,
+    fate_watch: Option<Extension<FateWatch>>,
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, V2Error> {
@@ -82,7 +82,7 @@ pub async fn create_job(
     };
     let answer = answer(&base, job.id);
     Ok(match note {
-        Some(note) => note.follow(&state, line.map(|Extension(line)| line), answer),
+        Some(note) => note.follow(&state, fate_watch.map(|Extension(watch)| watch), answer),
         None => answer,
     })
 }

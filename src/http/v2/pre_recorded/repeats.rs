@@ -39,7 +39,7 @@ use crate::{
     http::{
         idempotency::HeldKey,
         request_scope::request_id::after_panic,
-        server::line::{Fate, Line},
+        server::answer_fate::{Fate, FateWatch},
         state::AppState,
         v2::error::V2Error,
     },
@@ -266,9 +266,16 @@ impl Note {
     }
 
     /// Sends the answer under observation, right after the commit. Where its connection cannot be observed, it counts as unanswered.
-    pub fn follow(self, state: &AppState, line: Option<Line>, answer: Response) -> Response {
-        let Some(line) = line else { return answer };
-        let (answer, fate) = line.follow(answer);
+    pub fn follow(
+        self,
+        state: &AppState,
+        fate_watch: Option<FateWatch>,
+        answer: Response,
+    ) -> Response {
+        let Some(fate_watch) = fate_watch else {
+            return answer;
+        };
+        let (answer, fate) = fate_watch.follow(answer);
         state.tasks.spawn(self.observe(fate, Instant::now()));
         answer
     }

@@ -36,9 +36,10 @@ pub enum Fate {
     Lost,
 }
 
-/// The connection of a request. Each request has it in its extensions; clones are the same one.
+/// Sees what becomes of an answer on the connection of its request. Each request has it in its extensions; clones are of the same
+/// connection.
 #[derive(Debug, Clone, Default)]
-pub struct Line(Arc<Mutex<Option<Followed>>>);
+pub struct FateWatch(Arc<Mutex<Option<Followed>>>);
 
 /// The answer that is followed.
 #[derive(Debug)]
@@ -54,7 +55,7 @@ enum Stage {
     Left(Instant),
 }
 
-impl Line {
+impl FateWatch {
     /// Follows an answer that is about to be sent.
     #[must_use]
     pub fn follow(&self, response: Response) -> (Response, watch::Receiver<Fate>) {
@@ -62,7 +63,7 @@ impl Line {
         let response = response.map(|body| {
             Body::new(FollowedBody {
                 body,
-                line: self.clone(),
+                fate_watch: self.clone(),
                 fate: Some(sender),
             })
         });
@@ -115,7 +116,7 @@ impl Line {
 /// The body of an answer that is followed.
 struct FollowedBody {
     body: Body,
-    line: Line,
+    fate_watch: FateWatch,
     fate: Option<watch::Sender<Fate>>,
 }
 
@@ -134,7 +135,7 @@ impl HttpBody for FollowedBody {
             Some(Err(_)) => false,
         };
         if is_whole && let Some(fate) = self.fate.take() {
-            self.line.handed_over(fate);
+            self.fate_watch.handed_over(fate);
         }
         Poll::Ready(frame)
     }
@@ -152,23 +153,23 @@ impl HttpBody for FollowedBody {
 #[derive(Debug)]
 pub struct Watched<S> {
     stream: S,
-    line: Line,
+    fate_watch: FateWatch,
     place: Place,
 }
 
 impl<S> Watched<S> {
-    /// Looks at what passes, and tells the line; and the place, when something has come, and when nothing is left to be sent.
-    pub fn new(stream: S, line: Line, place: Place) -> Self {
+    /// Looks at what passes, and tells the fate watch; and the place, when something has come, and when nothing is left to be sent.
+    pub fn new(stream: S, fate_watch: FateWatch, place: Place) -> Self {
         Self {
             stream,
-            line,
+            fate_watch,
             place,
         }
     }
 
     fn tell_if_broken<T>(&self, done: &io::Result<T>) {
         if done.is_err() {
-            self.line.broken();
+            self.fate_watch.broken();
         }
     }
 }
@@ -183,11 +184,11 @@ impl<S: AsyncRead + Unpin> AsyncRead for Watched<S> {
         let done = ready!(Pin::new(&mut self.stream).poll_read(cx, buffer));
         match &done {
             Ok(()) if buffer.filled().len() > before => {
-                self.line.read();
+                self.fate_watch.read();
                 self.place.read();
             }
-            Ok(()) => self.line.ended(),
-            Err(_) => self.line.broken(),
+            Ok(()) => self.fate_watch.ended(),
+            Err(_) => self.fate_watch.broken(),
         }
         Poll::Ready(done)
     }
@@ -222,10 +223,10 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Watched<S> {
         let done = ready!(Pin::new(&mut self.stream).poll_flush(cx));
         match &done {
             Ok(()) => {
-                self.line.flushed();
+                self.fate_watch.flushed();
                 self.place.flushed();
             }
-            Err(_) => self.line.broken(),
+            Err(_) => self.fate_watch.broken(),
         }
         Poll::Ready(done)
     }
