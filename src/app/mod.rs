@@ -35,7 +35,6 @@ use crate::{
     gladia::client::GladiaClient,
     http::{
         self, Serves,
-        acceptor::Acceptor,
         auth::presumed::KnownKeys,
         server::{
             connections::Connections,
@@ -45,6 +44,7 @@ use crate::{
         },
         sse::{StreamTiming, Streams},
         state::{self, AppState, HttpLimits, RequestRules, UNPACKED_MIB},
+        transcriptions::group_commit::JobGroupCommit,
         wait::WaitingRoom,
     },
     journal::{
@@ -167,7 +167,7 @@ impl Gateway {
             webhook_secrets: settings.callbacks.gladia_webhook_secrets.clone(),
             sealer,
             known_keys: KnownKeys::default(),
-            acceptor: Acceptor::new(
+            job_group_commit: JobGroupCommit::new(
                 pool.clone(),
                 shutdown.tracker.clone(),
                 wakeups.clone(),

@@ -13,7 +13,6 @@ use crate::{
     shutdown::Shutdown,
     workers::{
         announced,
-        answers::Answers,
         deliver::{self, Deliverer},
         erase::Eraser,
         forget::Forgetter,
@@ -24,7 +23,7 @@ use crate::{
         sequence::Sequencer,
         settle,
         spool::SpoolDrain,
-        submit::{self, Submitter},
+        submit::{self, Submitter, group_commit::AnswerGroupCommit},
         webhooks::{self, WebhookHandler},
     },
 };
@@ -54,7 +53,7 @@ pub(super) fn spawn(
         send_window: settings.dispatch.send_window,
         process_now: settings.process_now,
         may_claim: watch_public_url(gateway, settings, state)?,
-        answers: Answers::new(pool.clone(), tracker.clone()),
+        answer_group_commit: AnswerGroupCommit::new(pool.clone(), tracker.clone()),
     });
     gateway.spawn("submit", submitter.run(tracker.clone(), soft.clone(), hard));
     gateway.spawn(

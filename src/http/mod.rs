@@ -30,7 +30,6 @@ use self::{
     state::AppState,
 };
 
-pub mod acceptor;
 pub mod admin;
 pub mod answer;
 pub mod auth;

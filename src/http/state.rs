@@ -16,7 +16,6 @@ use crate::{
     feed::Feed,
     gladia::{callback_keys::CallbackKeys, client::GladiaClient, webhook_secrets::WebhookSecrets},
     http::{
-        acceptor::Acceptor,
         auth::presumed::KnownKeys,
         request_scope,
         server::{
@@ -24,6 +23,7 @@ use crate::{
             start::Start,
         },
         sse::Streams,
+        transcriptions::group_commit::JobGroupCommit,
         wait::WaitingRoom,
     },
     journal::intake::Intake,
@@ -70,7 +70,7 @@ pub struct Shared {
     /// API keys that were found before.
     pub known_keys: KnownKeys,
     /// Commits new jobs.
-    pub acceptor: Acceptor,
+    pub job_group_commit: JobGroupCommit,
     /// Tells workers of new jobs and free slots.
     pub wakeups: Wakeups,
     /// Where new ids come from.

@@ -1,8 +1,8 @@
 //! What moves jobs along when nobody asks.
 //!
 //! A job leaves three rows behind: itself, an attempt, and the slot that the attempt holds. [`submit`] claims all three in
-//! one commit, sends, and records what the answer proves ([`answers`]: those of the same moment together); the callback,
-//! which `http` receives, finishes them. A process that dies in between leaves an attempt whose lease runs out: [`settle`],
+//! one commit, sends, and records what the answer proves ([together](submit::group_commit) with others of the same moment); the
+//! callback, which `http` receives, finishes them. A process that dies in between leaves an attempt whose lease runs out: [`settle`],
 //! in any replica, then says that it is unknown. It keeps its slot and is not sent again, since Gladia may have it; its
 //! callback finishes it like any other, or [`look_up`] finds out whether Gladia has it. What Gladia accepted and does not
 //! answer for in time, [`reconcile`] asks it for, up to the slot's deadline, at which the job ends. [`webhooks`] does so
@@ -23,7 +23,6 @@ use std::time::Duration;
 use rand::RngExt;
 
 pub mod announced;
-pub mod answers;
 mod call_slots;
 pub mod deliver;
 pub mod erase;

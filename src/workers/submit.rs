@@ -4,6 +4,7 @@
 //! transaction, bounded well below the lease: whatever happens to this process, the rows say that something may have been
 //! sent.
 
+pub mod group_commit;
 mod span;
 
 use std::{
@@ -17,8 +18,11 @@ use tokio::{sync::watch, time::Instant};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use url::Url;
 
-use self::span::{describe, measure_wait};
-use super::{ERROR_PAUSE, answers::Answers, sweep_interval};
+use self::{
+    group_commit::AnswerGroupCommit,
+    span::{describe, measure_wait},
+};
+use super::{ERROR_PAUSE, sweep_interval};
 use crate::{
     crash_points::CrashPoint,
     db::{
@@ -79,7 +83,7 @@ pub struct Parts {
     /// False while nothing may be claimed, because callbacks could not come back.
     pub may_claim: watch::Receiver<bool>,
     /// Records what most creates are answered.
-    pub answers: Answers,
+    pub answer_group_commit: AnswerGroupCommit,
 }
 
 impl Submitter {
@@ -319,7 +323,7 @@ impl Submitter {
         give_up: &CancellationToken,
     ) -> sqlx::Result<RecordedOutcome> {
         if let SubmitOutcome::Accepted { gladia_id } = outcome
-            && self.0.answers.record(job, gladia_id).await
+            && self.0.answer_group_commit.record(job, gladia_id).await
         {
             return Ok(RecordedOutcome::Written);
         }

@@ -77,7 +77,7 @@ pub async fn accept(
             )
         }),
     };
-    let Some(created_at) = state.acceptor.accept(job).await? else {
+    let Some(created_at) = state.job_group_commit.accept(job).await? else {
         return Ok(None);
     };
     span.add(Fact::Job(id));

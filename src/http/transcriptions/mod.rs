@@ -21,6 +21,7 @@ mod get_export;
 mod get_export_json;
 mod get_result;
 mod get_timeline;
+pub mod group_commit;
 mod list;
 pub(super) mod lookup;
 pub(super) mod request;

@@ -25,7 +25,7 @@ type Outcome = sqlx::Result<Option<DateTime<Utc>>>;
 
 /// Accepts jobs. Clones are the same one.
 #[derive(Clone)]
-pub struct Acceptor(GroupCommit<JobCommitter>);
+pub struct JobGroupCommit(GroupCommit<JobCommitter>);
 
 /// What commits them.
 struct JobCommitter {
@@ -34,7 +34,7 @@ struct JobCommitter {
     usage_keys: Vec<String>,
 }
 
-impl Acceptor {
+impl JobGroupCommit {
     /// Makes one. The metadata under `usage_keys` outlives its job's content.
     #[must_use]
     pub fn new(pool: Pool, tasks: TaskTracker, wakeups: Wakeups, usage_keys: Vec<String>) -> Self {

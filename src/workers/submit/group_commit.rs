@@ -20,14 +20,14 @@ use crate::{
 const COMMIT_TIMEOUT: Duration = Duration::from_secs(15);
 
 /// Records answers.
-pub struct Answers(GroupCommit<AnswerCommitter>);
+pub struct AnswerGroupCommit(GroupCommit<AnswerCommitter>);
 
 /// What commits them.
 struct AnswerCommitter {
     pool: Pool,
 }
 
-impl Answers {
+impl AnswerGroupCommit {
     /// Makes one.
     #[must_use]
     pub fn new(pool: Pool, tasks: TaskTracker) -> Self {
