@@ -4,9 +4,9 @@ use axum::{body::Body, extract::State, http::HeaderMap, response::Response};
 
 use super::{
     accept::{Accepted, accept, replay},
-    at_once,
     audio::{self, TooLong},
     ending::{self, Committed},
+    one_statement,
     request::{self, CreateTranscription, Judge, RequestedOptions},
     view::Transcription,
 };
@@ -82,7 +82,7 @@ async fn make(
         options,
     }) = &asked
         && let Some(job) =
-            at_once::accept(state, &presumed, key.as_ref(), audio_url, options).await?
+            one_statement::accept(state, &presumed, key.as_ref(), audio_url, options).await?
     {
         return Ok(Committed {
             caller: presumed.caller(),

@@ -5,7 +5,6 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 use super::state::AppState;
 
 pub(super) mod accept;
-mod at_once;
 mod attachment;
 pub(super) mod audio;
 mod cancel;
@@ -24,6 +23,7 @@ mod get_timeline;
 pub mod group_commit;
 mod list;
 pub(super) mod lookup;
+mod one_statement;
 pub(super) mod request;
 pub(super) mod result;
 mod retry;
