@@ -22,11 +22,11 @@ use tokio::{
 
 /// A handler's hold on the connection that its request came by.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Line {
+pub(super) struct SeverableConnection {
     severed: Arc<AtomicBool>,
 }
 
-impl Line {
+impl SeverableConnection {
     /// Lets nothing more be read or written; the connection closes when the answer should have gone out.
     pub(super) fn sever(&self) {
         self.severed.store(true, Ordering::Release);
@@ -41,7 +41,7 @@ impl Line {
     }
 }
 
-/// A TCP listener whose connections carry a [`Line`].
+/// A TCP listener whose connections carry a [`SeverableConnection`].
 #[derive(Debug)]
 pub(super) struct SeverableListener(TcpListener);
 
@@ -59,8 +59,8 @@ impl Listener for SeverableListener {
         let (stream, address) = Listener::accept(&mut self.0).await;
         // Small answers must not wait for the peer's acknowledgement; a failure only costs time.
         stream.set_nodelay(true).ok();
-        let line = Line::default();
-        (SeverableStream { stream, line }, address)
+        let connection = SeverableConnection::default();
+        (SeverableStream { stream, connection }, address)
     }
 
     fn local_addr(&self) -> io::Result<Self::Addr> {
@@ -68,17 +68,17 @@ impl Listener for SeverableListener {
     }
 }
 
-impl Connected<IncomingStream<'_, SeverableListener>> for Line {
+impl Connected<IncomingStream<'_, SeverableListener>> for SeverableConnection {
     fn connect_info(stream: IncomingStream<'_, SeverableListener>) -> Self {
-        stream.io().line.clone()
+        stream.io().connection.clone()
     }
 }
 
-/// A TCP stream that fails once its [`Line`] is severed.
+/// A TCP stream that fails once its [`SeverableConnection`] is severed.
 #[derive(Debug)]
 pub(super) struct SeverableStream {
     stream: TcpStream,
-    line: Line,
+    connection: SeverableConnection,
 }
 
 impl AsyncRead for SeverableStream {
@@ -87,7 +87,7 @@ impl AsyncRead for SeverableStream {
         cx: &mut Context<'_>,
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        self.line.check()?;
+        self.connection.check()?;
         Pin::new(&mut self.stream).poll_read(cx, buf)
     }
 }
@@ -98,12 +98,12 @@ impl AsyncWrite for SeverableStream {
         cx: &mut Context<'_>,
         buf: &[u8],
     ) -> Poll<io::Result<usize>> {
-        self.line.check()?;
+        self.connection.check()?;
         Pin::new(&mut self.stream).poll_write(cx, buf)
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.line.check()?;
+        self.connection.check()?;
         Pin::new(&mut self.stream).poll_flush(cx)
     }
 
@@ -116,7 +116,7 @@ impl AsyncWrite for SeverableStream {
         cx: &mut Context<'_>,
         bufs: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        self.line.check()?;
+        self.connection.check()?;
         Pin::new(&mut self.stream).poll_write_vectored(cx, bufs)
     }
 

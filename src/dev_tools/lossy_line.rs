@@ -24,7 +24,7 @@ use tokio::{
 use tokio_util::sync::{CancellationToken, DropGuard};
 use url::Url;
 
-use super::connection::{Line, SeverableListener};
+use super::connection::{SeverableConnection, SeverableListener};
 
 /// A create is options and URLs.
 const CREATE_LIMIT: usize = 2 * 1024 * 1024;
@@ -89,7 +89,7 @@ impl LossyLine {
         let service = Router::new()
             .fallback(pass)
             .with_state(ends)
-            .into_make_service_with_connect_info::<Line>();
+            .into_make_service_with_connect_info::<SeverableConnection>();
         let open = CancellationToken::new();
         let closed = open.clone();
         tokio::spawn(closed.run_until_cancelled_owned(async move {
@@ -112,7 +112,7 @@ impl LossyLine {
 
 async fn pass(
     State(ends): State<Arc<Ends>>,
-    ConnectInfo(line): ConnectInfo<Line>,
+    ConnectInfo(connection): ConnectInfo<SeverableConnection>,
     request: Request,
 ) -> Response {
     let (parts, body) = request.into_parts();
@@ -121,7 +121,7 @@ async fn pass(
             Ok(body) if ends.is_first(parts.uri.path(), &body) => {
                 let failed = ends.fail(&parts, &body).await;
                 if ends.fails != Fails::AfterTheAnswer {
-                    line.sever();
+                    connection.sever();
                 }
                 failed
                     .map(|()| StatusCode::SERVICE_UNAVAILABLE.into_response())

@@ -42,7 +42,7 @@ pub use self::{
     script::{BUNDLED_RECORDING, BUNDLED_RECORDING_NAME, Script},
     settings::{SimulatorSettings, WebhookSettings},
 };
-use super::connection::{Line, SeverableListener};
+use super::connection::{SeverableConnection, SeverableListener};
 
 /// How long a stopping simulator waits for its connections before it leaves them.
 const SHUTDOWN_BOUND: Duration = Duration::from_secs(2);
@@ -144,7 +144,7 @@ fn own_url(address: std::net::SocketAddr) -> anyhow::Result<Url> {
 
 fn serve(state: &Arc<State>, listener: TcpListener, router: Router) -> JoinHandle<()> {
     let stop = state.stop.clone();
-    let service = router.into_make_service_with_connect_info::<Line>();
+    let service = router.into_make_service_with_connect_info::<SeverableConnection>();
     tokio::spawn(async move {
         let stopped = stop.clone();
         let served = axum::serve(SeverableListener::new(listener), service)

@@ -13,7 +13,7 @@ use http_body_util::{BodyExt as _, Limited};
 
 use super::{entry::Entry, envelope::ApiError, flaws::Flaws};
 use crate::dev_tools::{
-    connection::Line,
+    connection::SeverableConnection,
     simulator::{
         faults::{Answer, Effect, Operation},
         state,
@@ -30,7 +30,7 @@ pub(super) struct Interrupted;
 /// Lets a request through to its handler, and its answer out.
 pub(super) async fn gate(
     State(state): State<Arc<state::State>>,
-    ConnectInfo(line): ConnectInfo<Line>,
+    ConnectInfo(connection): ConnectInfo<SeverableConnection>,
     request: Request,
     next: Next,
 ) -> Response {
@@ -47,7 +47,7 @@ pub(super) async fn gate(
     };
     let Some(response) = answered else {
         entry.sever();
-        line.sever();
+        connection.sever();
         return StatusCode::SERVICE_UNAVAILABLE.into_response();
     };
     let interrupted = response.extensions().get::<Interrupted>().is_some();
