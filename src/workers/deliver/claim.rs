@@ -8,7 +8,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::{
     Deliverer,
-    pace::Turns,
+    pace::LaneTurns,
     places::{Place, Reserved},
     record::Finished,
 };
@@ -48,7 +48,7 @@ pub struct Claim {
     claimer: Claimer,
     deliveries: Vec<ClaimedDelivery>,
     /// Of the lanes that were fast when they were claimed.
-    turns: HashMap<LaneId, Turns>,
+    turns: HashMap<LaneId, LaneTurns>,
     at: Claimed,
     /// `None`: there was no room.
     reserved: Option<Reserved>,
@@ -145,7 +145,7 @@ impl Claimer {
         &self,
         delivery: ClaimedDelivery,
         at: Claimed,
-        turns: Option<Turns>,
+        turns: Option<LaneTurns>,
         mut place: Place,
     ) {
         let claimer = self.clone();

@@ -28,11 +28,11 @@ const MOST_LANES: usize = 10_000;
 
 /// The turns at fast receivers.
 #[derive(Default)]
-pub(super) struct Pace(Mutex<HashMap<LaneId, Turns>>);
+pub(super) struct Pace(Mutex<HashMap<LaneId, LaneTurns>>);
 
-/// Turns at one receiver. Clones are the same.
+/// The turns of one lane, whose receiver is fast. Clones are the same.
 #[derive(Clone)]
-pub(super) struct Turns(Arc<Semaphore>);
+pub(super) struct LaneTurns(Arc<Semaphore>);
 
 /// Why there is none: the receiver has slowed down.
 #[derive(Debug)]
@@ -41,9 +41,12 @@ pub(super) struct NoTurn;
 impl Pace {
     /// Each of these lanes with how many may be leased ahead there, and the turns that those have to take, also where the lane slows
     /// down before they are leased.
-    pub(super) fn ahead(&self, lanes: &[LaneId]) -> (Vec<(LaneId, i32)>, HashMap<LaneId, Turns>) {
+    pub(super) fn ahead(
+        &self,
+        lanes: &[LaneId],
+    ) -> (Vec<(LaneId, i32)>, HashMap<LaneId, LaneTurns>) {
         let fast = self.lock();
-        let turns: HashMap<LaneId, Turns> = lanes
+        let turns: HashMap<LaneId, LaneTurns> = lanes
             .iter()
             .filter_map(|lane| Some((*lane, fast.get(lane)?.clone())))
             .collect();
@@ -55,7 +58,7 @@ impl Pace {
     }
 
     /// The turns of a lane. `None`: no more of it is leased than can be under way.
-    pub(super) fn turns(&self, lane: LaneId) -> Option<Turns> {
+    pub(super) fn turns(&self, lane: LaneId) -> Option<LaneTurns> {
         self.lock().get(&lane).cloned()
     }
 
@@ -74,7 +77,7 @@ impl Pace {
             fast.retain(|_, turns| turns.are_waited_for());
         }
         if fast.len() < MOST_LANES {
-            fast.entry(lane).or_insert_with(Turns::new);
+            fast.entry(lane).or_insert_with(LaneTurns::new);
         }
     }
 
@@ -85,12 +88,12 @@ impl Pace {
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<LaneId, Turns>> {
+    fn lock(&self) -> MutexGuard<'_, HashMap<LaneId, LaneTurns>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Turns {
+impl LaneTurns {
     fn new() -> Self {
         let width = usize::try_from(LANE_WIDTH).unwrap_or_default();
         Self(Arc::new(Semaphore::new(width)))

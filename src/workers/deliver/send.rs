@@ -11,7 +11,7 @@ use super::{
     Deliverer, body,
     claim::Claimed,
     outcome::{cannot_send, ended, interrupted, judge, not_tried, outcome},
-    pace::{NoTurn, Turns},
+    pace::{LaneTurns, NoTurn},
     places::Place,
     report::{Reported, begin_span, count, describe, report},
     results::{NoResult, Taken, Unpacked},
@@ -79,7 +79,7 @@ impl Deliverer {
         &self,
         delivery: ClaimedDelivery,
         claimed: Claimed,
-        turns: Option<Turns>,
+        turns: Option<LaneTurns>,
         place: &mut Place,
         give_up: &CancellationToken,
     ) -> Outcome {
