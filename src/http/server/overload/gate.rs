@@ -22,7 +22,7 @@ const MOMENT: Duration = Duration::from_millis(30);
 const MOST_QUEUED: usize = 10_000;
 
 /// How many keys are looked up at once that have not been seen yet. Twice what they get, being nobody's.
-const LOOKS_AT_ONCE: usize = 16;
+const KEY_CHECKS_AT_ONCE: usize = 16;
 
 /// How many streams are opened at once.
 const STREAMS_AT_ONCE: usize = 16;
@@ -34,7 +34,7 @@ pub struct Gate(Arc<Shared>);
 #[derive(Debug)]
 struct Shared {
     requests: Turns,
-    looks: Turns,
+    key_checks: Turns,
     streams: Turns,
     bodies: Mutex<Bodies>,
     refusals: Refusals,
@@ -46,7 +46,7 @@ impl Gate {
     pub fn new(at_once: usize, body_bytes: usize) -> Self {
         Self(Arc::new(Shared {
             requests: Turns::new(at_once, MOST_QUEUED),
-            looks: Turns::new(LOOKS_AT_ONCE, MOST_QUEUED),
+            key_checks: Turns::new(KEY_CHECKS_AT_ONCE, MOST_QUEUED),
             streams: Turns::new(STREAMS_AT_ONCE, usize::MAX),
             bodies: Mutex::new(Bodies::new(body_bytes)),
             refusals: Refusals::default(),
@@ -59,9 +59,9 @@ impl Gate {
         self.0.streams.enter_patiently(by).await
     }
 
-    /// Waits for the turn to look whose a request is. `None`: it does not come soon.
-    pub async fn look(&self) -> Option<turns::Turn> {
-        self.0.looks.enter(None, |_| BURST).await.ok()
+    /// Waits for the turn to look up whose the key of a request is. `None`: it does not come soon.
+    pub async fn check_key(&self) -> Option<turns::Turn> {
+        self.0.key_checks.enter(None, |_| BURST).await.ok()
     }
 
     /// Waits for a request's turn.

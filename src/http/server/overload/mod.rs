@@ -216,7 +216,7 @@ async fn tenant_of(hash: Option<[u8; 32]>, state: &AppState) -> Result<Whose, Pr
     if let Some(known) = known() {
         return Ok(known);
     }
-    let Some(_turn) = state.gate.look().await else {
+    let Some(_turn) = state.gate.check_key().await else {
         return Ok(Whose::default());
     };
     // Another may have looked meanwhile.
