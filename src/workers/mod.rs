@@ -8,6 +8,10 @@
 //! answer for in time, [`reconcile`] asks it for, up to the slot's deadline, at which the job ends. [`webhooks`] does so
 //! earlier, where the account has webhooks.
 //!
+//! Of those two, [`reconcile`] asks about a job whose id at Gladia is known, by that id: what has become of it. [`look_up`] searches
+//! where no id is known, in Gladia's list, by the id that the attempt has in its metadata: whether there is such a job at all. So
+//! the one brings an end, and the other an id, from which on the job is the first one's matter.
+//!
 //! Everything that callers see of a job is an event of one log. [`sequence`] gives events their public numbers and makes the
 //! deliveries of those that go out. [`deliver`] sends them; [`forget`] deletes both when they are old.
 //!
