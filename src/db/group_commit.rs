@@ -5,8 +5,8 @@
 //! takes long, as behind a commit that waits for somebody else's lock, those who wait lose their patience and begin another one
 //! beside it, until nothing waits.
 //!
-//! Three things are committed this way, each by its [`Committer`]: callers' jobs (`src/http/acceptor.rs`), Gladia's answers to
-//! creates (`src/workers/answers.rs`) and its callbacks (`src/journal/intake/group_commit.rs`).
+//! Three things are committed this way, each by its [`Committer`]: callers' jobs (`src/http/transcriptions/group_commit.rs`),
+//! Gladia's answers to creates (`src/workers/submit/group_commit.rs`) and its callbacks (`src/journal/intake/group_commit.rs`).
 
 use std::{
     mem,
