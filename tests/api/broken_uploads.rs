@@ -9,9 +9,13 @@ use tokio::{
     net::TcpStream,
 };
 
-use crate::support::{Answer, TestApp, audio, eventually, trickle};
+use crate::support::{Answer, BOUND, TestApp, audio, eventually, trickle};
 
 const UPLOAD: &str = "/v1/transcriptions/upload";
+
+/// What stands before a file.
+const FILE: &str =
+    "--b\r\ncontent-disposition: form-data; name=\"audio\"; filename=\"a.wav\"\r\n\r\n";
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_file_that_is_too_large_is_refused_by_its_declared_length() {
@@ -77,28 +81,100 @@ async fn an_upload_that_breaks_off_is_broken_off_at_gladia_too() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_form_without_its_closing_boundary_makes_no_job() {
     let app = TestApp::start().await;
-    let mut begin =
-        b"--b\r\ncontent-disposition: form-data; name=\"audio\"; filename=\"a.wav\"\r\n\r\n"
-            .to_vec();
+    let mut begin = FILE.as_bytes().to_vec();
     begin.extend(audio::short());
     // The body ends as HTTP has it. In the first the file does not end as the form has it; in the second the form.
-    for (number, end) in [(1, ""), (2, "\r\n--b")] {
+    for (number, end, told) in [
+        (1, "", "the body ended within the part `audio`"),
+        (2, "\r\n--b", "neither another part nor the form's end"),
+    ] {
         let (trickle, body) = trickle();
         let request = app
             .acme
-            .raw(UPLOAD, "multipart/form-data; boundary=b", body);
+            .raw(UPLOAD, "multipart/form-data; boundary=b", body)
+            .header("idempotency-key", "file-1");
         let pending = tokio::spawn(Answer::to(request));
         trickle.send(&begin).await;
         app.upstream.wait_for("uploads", number).await;
         trickle.send(end.as_bytes()).await;
         drop(trickle);
-        let answer = pending.await.unwrap();
-        answer.problem(400, "upload-interrupted");
+        let problem = pending.await.unwrap().problem(400, "invalid-form");
+        let detail = problem["detail"].as_str().unwrap();
+        assert!(detail.contains(told), "{detail}");
+        assert_eq!(app.rows("idempotency_keys").await, 0);
     }
     app.upstream.wait_for("uploads_interrupted", 1).await;
     assert_eq!((app.rows("jobs").await, app.rows("uploads").await), (0, 0));
     assert_eq!(app.upstream.count("creates_received").await, 0);
     app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn only_a_body_that_breaks_off_is_to_be_sent_again() {
+    let app = TestApp::start().await;
+    let key = app.acme.key.as_ref().unwrap();
+    let within = [FILE.as_bytes(), &audio::short()].concat();
+    let behind = [&within, b"\r\n--b".as_slice()].concat();
+    for (path, authority) in [
+        (UPLOAD, "idempotency-key: file-1\r\nauthorization: Bearer"),
+        ("/v1/uploads", "authorization: Bearer"),
+        ("/v2/upload", "x-gladia-key:"),
+    ] {
+        for arrived in [b"", &FILE.as_bytes()[..20], &within, &behind] {
+            let declared = |length: usize| format!("content-length: {length}");
+            let chunked = "transfer-encoding: chunked".to_owned();
+            let chunks = [chunk(arrived), b"0\r\n\r\n".to_vec()].concat();
+            for (framing, body, told) in [
+                // As declared, or with the last chunk, it is all that was to come.
+                (declared(arrived.len()), arrived.to_vec(), "cannot be read"),
+                (chunked.clone(), chunks, "cannot be read"),
+                (declared(arrived.len() + 1), arrived.to_vec(), "broke off"),
+                (chunked, chunk(arrived), "broke off"),
+            ] {
+                let head = format!(
+                    "POST {path} HTTP/1.1\r\nhost: gateway\r\nconnection: close\r\n{authority} {key}\r\n\
+                     content-type: multipart/form-data; boundary=b\r\n{framing}\r\n\r\n"
+                );
+                let answer = answer_to_all_of(&app, &[head.as_bytes(), &body].concat()).await;
+                let case = format!("{path}, {framing}, {} bytes: {answer}", arrived.len());
+                assert!(answer.starts_with("HTTP/1.1 400 "), "{case}");
+                assert!(answer.contains(told), "{case}");
+                let is_to_be_repeated = told == "broke off";
+                assert_eq!(answer.contains("repeat"), is_to_be_repeated, "{case}");
+                if path != "/v2/upload" {
+                    let slug = if is_to_be_repeated {
+                        "upload-interrupted"
+                    } else {
+                        "invalid-form"
+                    };
+                    assert!(answer.contains(&format!("problem:{slug}\"")), "{case}");
+                }
+                assert_eq!(app.rows("idempotency_keys").await, 0, "{case}");
+            }
+        }
+    }
+    assert_eq!((app.rows("jobs").await, app.rows("uploads").await), (0, 0));
+    app.finish().await;
+}
+
+/// A body's chunk, if there is anything in it.
+fn chunk(bytes: &[u8]) -> Vec<u8> {
+    if bytes.is_empty() {
+        return Vec::new();
+    }
+    let size = format!("{:x}\r\n", bytes.len());
+    [size.as_bytes(), bytes, b"\r\n"].concat()
+}
+
+/// What is answered to somebody who sends this and nothing more.
+async fn answer_to_all_of(app: &TestApp, request: &[u8]) -> String {
+    let mut stream = TcpStream::connect(app.replicas[0].address).await.unwrap();
+    stream.write_all(request).await.unwrap();
+    stream.shutdown().await.unwrap();
+    let mut answer = String::new();
+    let read = tokio::time::timeout(BOUND, stream.read_to_string(&mut answer)).await;
+    read.expect("an answer in time").unwrap();
+    answer
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -158,12 +158,7 @@ async fn a_body_that_is_no_form_is_refused() {
         ("multipart/mixed; boundary=b", 415, "unsupported-media-type"),
         ("multipart/form-data", 400, "invalid-form"),
         ("multipart/form-data; boundary=", 400, "invalid-form"),
-        // A boundary that the body does not have.
-        (
-            "multipart/form-data; boundary=other",
-            400,
-            "upload-interrupted",
-        ),
+        ("multipart/form-data; boundary=other", 400, "invalid-form"),
     ] {
         let request = app
             .acme
@@ -177,6 +172,53 @@ async fn a_body_that_is_no_form_is_refused() {
         .await
         .problem(415, "unsupported-media-type");
     app.finish_with_nothing_kept().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_writes_forms_wrongly_is_told_what_is_wrong() {
+    let app = TestApp::start().await;
+    let key = app.acme.key.as_ref().unwrap();
+    let form = |boundary: &str, file: &str| {
+        format!(
+            "--{boundary}\r\ncontent-disposition: form-data; name=\"audio\"\r\n\r\n{file}\r\n--{boundary}--\r\n"
+        )
+    };
+    let large = format!("RIFF{}", "words".repeat(20_000));
+    for (body, told) in [
+        (String::new(), "it is empty."),
+        ("words".to_owned(), "no part begins in it."),
+        (form("c", "RIFF"), "no part begins in it."),
+        (form("c", &large), "65536 bytes outside the contents"),
+        (form("b", "RIFF").replace('\r', ""), "no part begins in it."),
+        (
+            form("b", "RIFF").replace("\r\n--b--", "\n--b--"),
+            "the body ended within the part `audio`.",
+        ),
+        (
+            form("b", "RIFF").replace("--b--", "--c--"),
+            "the body ended within the part `audio`.",
+        ),
+    ] {
+        for path in [UPLOAD, "/v1/uploads", "/v2/upload"] {
+            let request = app
+                .acme
+                .raw(path, "multipart/form-data; boundary=b", body.clone())
+                .header("x-gladia-key", key);
+            let answer = Answer::to(request).await;
+            let text = if path == "/v2/upload" {
+                answer.envelope(400)["message"].clone()
+            } else {
+                answer.problem(400, "invalid-form")["detail"].clone()
+            };
+            let text = text.as_str().unwrap();
+            assert!(text.contains(told), "{path}: {text}");
+            for rule in ["the header Content-Type names", "lines end with CR LF"] {
+                assert!(text.contains(rule), "{path}: {text}");
+            }
+        }
+    }
+    assert_eq!((app.rows("jobs").await, app.rows("uploads").await), (0, 0));
+    app.finish().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

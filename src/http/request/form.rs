@@ -128,7 +128,7 @@ async fn receive_parts<T>(
 ) -> Result<ReceivedForm<T>, Problem> {
     let mut file = None;
     let mut options = None;
-    while let Some(field) = in_time(limits, form.next_field()).await? {
+    while let Some(field) = next_part(form, body, limits).await? {
         body.begin_content();
         let name = disposition::part_name(&field);
         match (name.as_deref(), &parts) {
@@ -164,6 +164,21 @@ async fn receive_parts<T>(
     let file =
         file.ok_or_else(|| wrong_part(AUDIO, "is missing: send the file as the part `audio`"))?;
     Ok(ReceivedForm { file, options })
+}
+
+/// Waits for the next part, but not forever.
+async fn next_part<'f>(
+    form: &mut Multipart<'f>,
+    body: &FormBody,
+    limits: &HttpLimits,
+) -> Result<Option<Field<'f>>, Problem> {
+    let next = async {
+        match form.next_field().await {
+            Err(multer::Error::IncompleteStream) => Ok(Err(unreadable(body.why_unfinished()))),
+            next => next.map(Ok),
+        }
+    };
+    in_time(limits, next).await?
 }
 
 /// Reads a part that nobody asks for.
@@ -295,21 +310,24 @@ fn idle(after: Duration) -> Problem {
     )
 }
 
+/// A form that lacks something at the end of its body lacks it however often it is sent: that a transfer broke off is the
+/// body's own error.
 fn describe(error: &multer::Error) -> Problem {
     match error {
         multer::Error::StreamReadFailed(cause) => cause
             .downcast_ref::<FormBodyError>()
             .map_or_else(interrupted, describe_body),
-        multer::Error::IncompleteStream | multer::Error::IncompleteFieldData { .. } => {
-            interrupted()
+        multer::Error::IncompleteFieldData { field_name } => {
+            let name = field_name.as_deref().unwrap_or_default();
+            unreadable(&format!("the body ended within the part `{name:.100}`"))
         }
-        other => unreadable(other),
+        other => unreadable(&other.to_string()),
     }
 }
 
 fn describe_body(error: &FormBodyError) -> Problem {
     match error {
-        FormBodyError::TooMuchOverhead => unreadable(error),
+        FormBodyError::TooMuchOverhead => unreadable(&error.to_string()),
         FormBodyError::Broken(_) => interrupted(),
     }
 }
@@ -321,10 +339,13 @@ fn interrupted() -> Problem {
     )
 }
 
-fn unreadable(why: &dyn std::error::Error) -> Problem {
+fn unreadable(why: &str) -> Problem {
     Problem::new(
         ProblemType::InvalidForm,
-        format!("The form cannot be read: {why}."),
+        format!(
+            "The form cannot be read: {why}. Before each part stands a line of `--` and the boundary that the header Content-Type \
+             names, and behind the last the same with another `--`; lines end with CR LF."
+        ),
     )
 }
 

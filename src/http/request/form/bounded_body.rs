@@ -36,6 +36,7 @@ pub struct FormBody(Arc<Mutex<Inner>>);
 
 struct Inner {
     stream: BodyDataStream,
+    arrived: Arrived,
     /// Arrived, and not handed on.
     rest: Bytes,
     /// How much overhead may still come; nothing is counted while a content is read.
@@ -44,12 +45,20 @@ struct Inner {
     pause: bool,
 }
 
+/// How far a form has arrived.
+enum Arrived {
+    Nothing,
+    Bytes,
+    Part,
+}
+
 impl FormBody {
     /// The body, of which no part has begun.
     #[must_use]
     pub fn new(body: Body) -> Self {
         Self(Arc::new(Mutex::new(Inner {
             stream: body.into_data_stream(),
+            arrived: Arrived::Nothing,
             rest: Bytes::new(),
             left: Some(MAX_OVERHEAD_BYTES),
             pause: false,
@@ -58,12 +67,24 @@ impl FormBody {
 
     /// The content of a part begins.
     pub fn begin_content(&self) {
-        self.lock().left = None;
+        let mut inner = self.lock();
+        inner.left = None;
+        inner.arrived = Arrived::Part;
     }
 
     /// It has ended.
     pub fn end_content(&self) {
         self.lock().left = Some(MAX_OVERHEAD_BYTES);
+    }
+
+    /// Why it is no form, where it has neither another part nor an end.
+    #[must_use]
+    pub fn why_unfinished(&self) -> &'static str {
+        match self.lock().arrived {
+            Arrived::Nothing => "it is empty",
+            Arrived::Bytes => "no part begins in it",
+            Arrived::Part => "behind a part stands neither another part nor the form's end",
+        }
     }
 
     /// Reads what stands behind the last part.
@@ -98,6 +119,9 @@ impl Stream for FormBody {
                 Some(arrived) => piece = arrived?,
                 None => return Poll::Ready(None),
             }
+        }
+        if let Arrived::Nothing = inner.arrived {
+            inner.arrived = Arrived::Bytes;
         }
         if let Some(left) = inner.left {
             if left == 0 {
