@@ -2,6 +2,8 @@
 
 use std::{collections::BTreeSet, fs, path::Path};
 
+use proc_macro2::{Delimiter, Spacing, TokenStream, TokenTree};
+
 /// What the checks look at in a file.
 #[derive(Debug, Default)]
 pub struct Source {
@@ -216,112 +218,36 @@ fn is_name(token: &str) -> bool {
 
 /// Names, `::`, and single characters; neither comments nor literals nor spaces.
 pub fn tokens(text: &str) -> Vec<String> {
-    let chars: Vec<char> = text.chars().collect();
     let mut found = Vec::new();
-    let mut at = 0;
-    while at < chars.len() {
-        let (c, next) = (chars[at], chars.get(at + 1).copied().unwrap_or(' '));
-        at = match c {
-            '/' if next == '/' => end_of_line(&chars, at),
-            '/' if next == '*' => end_of_comment(&chars, at),
-            '"' => end_of_text(&chars, at),
-            'r' | 'b' | 'c' if starts_raw(&chars, at) => end_of_raw(&chars, at),
-            '\'' => end_of_character(&chars, at),
-            ':' if next == ':' => {
-                found.push("::".to_owned());
-                at + 2
-            }
-            c if c.is_alphanumeric() || c == '_' => {
-                let end = chars[at..]
-                    .iter()
-                    .position(|c| !c.is_alphanumeric() && *c != '_')
-                    .map_or(chars.len(), |length| at + length);
-                found.push(chars[at..end].iter().collect());
-                end
-            }
-            c => {
-                if !c.is_whitespace() {
-                    found.push(c.to_string());
-                }
-                at + 1
-            }
-        };
-    }
+    flatten(text.parse().unwrap(), &mut found);
     found
 }
 
-fn end_of_line(chars: &[char], at: usize) -> usize {
-    let length = chars[at..].iter().position(|c| *c == '\n');
-    length.map_or(chars.len(), |length| at + length)
-}
-
-/// Comments may stand within comments.
-fn end_of_comment(chars: &[char], mut at: usize) -> usize {
-    let mut depth = 0;
-    while at + 1 < chars.len() {
-        match (chars[at], chars[at + 1]) {
-            ('/', '*') => depth += 1,
-            ('*', '/') => depth -= 1,
-            _ => {
-                at += 1;
-                continue;
+fn flatten(stream: TokenStream, found: &mut Vec<String>) {
+    let mut is_behind_colon = false;
+    for tree in stream {
+        match tree {
+            TokenTree::Group(group) => {
+                let (begin, end) = match group.delimiter() {
+                    Delimiter::Parenthesis => ("(", ")"),
+                    Delimiter::Brace => ("{", "}"),
+                    Delimiter::Bracket => ("[", "]"),
+                    Delimiter::None => unreachable!("no text has it"),
+                };
+                found.push(begin.to_owned());
+                flatten(group.stream(), found);
+                found.push(end.to_owned());
             }
+            TokenTree::Ident(name) => found.push(name.to_string()),
+            TokenTree::Punct(mark) => {
+                let is_colon = mark.as_char() == ':';
+                match found.last_mut() {
+                    Some(colon) if is_colon && is_behind_colon => colon.push(':'),
+                    _ => found.push(mark.to_string()),
+                }
+                is_behind_colon = is_colon && mark.spacing() == Spacing::Joint;
+            }
+            TokenTree::Literal(_) => {}
         }
-        at += 2;
-        if depth == 0 {
-            return at;
-        }
-    }
-    chars.len()
-}
-
-fn end_of_text(chars: &[char], mut at: usize) -> usize {
-    at += 1;
-    while at < chars.len() && chars[at] != '"' {
-        at += if chars[at] == '\\' { 2 } else { 1 };
-    }
-    at + 1
-}
-
-/// Whether `r"`, `r#"`, `br"` and the like begin here, rather than a name.
-fn starts_raw(chars: &[char], at: usize) -> bool {
-    let in_name = at > 0 && (chars[at - 1].is_alphanumeric() || chars[at - 1] == '_');
-    let rest: String = chars[at..].iter().take(20).collect();
-    let rest = rest.trim_start_matches(['b', 'c']);
-    !in_name
-        && rest
-            .strip_prefix('r')
-            .is_some_and(|rest| rest.trim_start_matches('#').starts_with('"'))
-}
-
-fn end_of_raw(chars: &[char], at: usize) -> usize {
-    let quote = at
-        + chars[at..]
-            .iter()
-            .position(|c| *c == '"')
-            .unwrap_or_default();
-    let hashes = chars[at..quote].iter().filter(|c| **c == '#').count();
-    let mut end = quote + 1;
-    while end < chars.len() {
-        let closes = chars[end] == '"'
-            && chars.len() > end + hashes
-            && chars[end + 1..=end + hashes].iter().all(|c| *c == '#');
-        if closes {
-            return end + hashes + 1;
-        }
-        end += 1;
-    }
-    end
-}
-
-/// A character, or a lifetime, of which only the mark is passed over.
-fn end_of_character(chars: &[char], at: usize) -> usize {
-    match (chars.get(at + 1), chars.get(at + 2)) {
-        (Some('\\'), _) => {
-            let end = chars[at + 3..].iter().position(|c| *c == '\'');
-            end.map_or(chars.len(), |length| at + 3 + length + 1)
-        }
-        (Some(_), Some('\'')) => at + 3,
-        _ => at + 1,
     }
 }
