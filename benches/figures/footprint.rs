@@ -17,9 +17,9 @@ use tokio::time::sleep;
 use crate::kit::{
     Scale, cpu,
     processes::Program,
-    raw::Raw,
     start_postgres,
     table::{Goal, Row, milliseconds},
+    wire::Wire,
 };
 
 /// What `Dockerfile` builds it with.
@@ -49,9 +49,9 @@ pub async fn measure(scale: Scale) -> anyhow::Result<Vec<Row>> {
         let begin = Instant::now();
         let url = postgres.url("gateway");
         let gateway = Program::gateway_of(&program, &url, "http://127.0.0.1:9", &[]).await?;
-        let mut probe = Raw::connect(&gateway.url).await?;
-        let request = b"GET /readyz HTTP/1.1\r\nHost: bench\r\n\r\n";
-        ensure!(probe.exchange(request).await? == 200, "it is not ready");
+        let mut probe = Wire::open(&gateway.url).await?;
+        probe.get("/readyz").await?;
+        probe.expect(200).await?;
         anyhow::Ok((gateway, begin.elapsed()))
     };
     // It applies the migrations.

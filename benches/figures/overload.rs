@@ -16,9 +16,9 @@ use tokio::task::JoinSet;
 use crate::kit::{
     API_KEY, PAIRS, Scale,
     processes::Program,
-    raw::Raw,
     start_postgres,
     table::{Goal, Row, milliseconds},
+    wire::Wire,
 };
 
 /// More than saturate anything here.
@@ -119,7 +119,7 @@ async fn load(url: &str, connections: usize, block: Duration) -> anyhow::Result<
     let request = create();
     let mut all = Vec::with_capacity(connections);
     for _ in 0..connections {
-        all.push(Raw::connect(url).await?);
+        all.push(Wire::open(url).await?);
     }
     let (start, mut callers) = (Instant::now(), JoinSet::new());
     for mut connection in all {
@@ -128,7 +128,8 @@ async fn load(url: &str, connections: usize, block: Duration) -> anyhow::Result<
             let (mut accepted, mut shed) = (Vec::new(), 0);
             while start.elapsed() < block {
                 let asked = Instant::now();
-                match connection.exchange(&request).await? {
+                connection.send(&request[..]).await?;
+                match connection.status().await? {
                     202 => accepted.push(asked.elapsed()),
                     503 => shed += 1,
                     other => bail!("answered {other}"),

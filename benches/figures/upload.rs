@@ -109,5 +109,5 @@ async fn send(url: &str, path: &str, noise: &Bytes, megabytes: usize) -> anyhow:
         wire.send(noise.clone()).await?;
     }
     wire.send(Bytes::from(end)).await?;
-    wire.expect("201").await
+    wire.expect(201).await
 }

@@ -17,9 +17,9 @@ use crate::kit::{
     API_KEY, Scale, cpu,
     gladia::FakeGladia,
     processes::Program,
-    raw::Raw,
     start_postgres,
     table::{Goal, Row, milliseconds},
+    wire::Wire,
 };
 
 /// How many connections are being opened at once.
@@ -116,9 +116,9 @@ impl Bench {
         ])
     }
 
-    async fn open_streams(&self, count: usize) -> anyhow::Result<Vec<Raw>> {
+    async fn open_streams(&self, count: usize) -> anyhow::Result<Vec<Wire>> {
         let opened = (0..count).map(|_| async {
-            let mut stream = Raw::connect(&self.gateway.url).await?;
+            let mut stream = Wire::open(&self.gateway.url).await?;
             stream.get("/v1/events/stream").await?;
             // The first frame.
             stream.read_past("retry: ").await?;
@@ -138,7 +138,7 @@ impl Bench {
         let before = self.resident()?;
         let mut connections = Vec::new();
         for _ in 0..count {
-            connections.push(Raw::connect(&self.gateway.url).await?);
+            connections.push(Wire::open(&self.gateway.url).await?);
         }
         let mut costs = None;
         let mut told = Row::new(format!("waiting, ends to {count} requests"), "ms");

@@ -8,7 +8,6 @@ pub mod ledger;
 pub mod machine;
 pub mod path;
 pub mod processes;
-pub mod raw;
 pub mod receiver;
 pub mod table;
 pub mod transcripts;

@@ -1,4 +1,4 @@
-//! Requests that were prepared beforehand, on bare connections: what is measured is whoever answers them.
+//! Requests as bytes on bare sockets, by the thousand where need be: what is measured is whoever answers them.
 
 use std::{
     sync::Mutex,
@@ -13,13 +13,15 @@ use tokio::{
     net::TcpStream,
 };
 
-/// The longest answer that is expected.
-const ANSWER_BYTES: usize = 8 * 1024;
+use super::API_KEY;
 
-/// A connection.
+/// Room for the answers that are expected.
+const ANSWER_BYTES: usize = 4 * 1024;
+
+/// A connection, with what has come on it since it was last looked at.
 pub struct Wire {
     stream: TcpStream,
-    answer: Vec<u8>,
+    come: Vec<u8>,
 }
 
 impl Wire {
@@ -28,47 +30,75 @@ impl Wire {
         let address = url.strip_prefix("http://").context("no http address")?;
         let stream = TcpStream::connect(address).await?;
         stream.set_nodelay(true)?;
-        Ok(Self {
-            stream,
-            answer: Vec::with_capacity(ANSWER_BYTES),
-        })
+        let come = Vec::with_capacity(ANSWER_BYTES);
+        Ok(Self { stream, come })
     }
 
-    /// Sends a part of a request.
+    /// Sends a request or a part of one.
     pub async fn send(&mut self, mut part: impl Buf) -> anyhow::Result<()> {
         Ok(self.stream.write_all_buf(&mut part).await?)
     }
 
+    /// Sends a request without a body.
+    pub async fn get(&mut self, path: &str) -> anyhow::Result<()> {
+        let head = format!(
+            "GET {path} HTTP/1.1\r\nHost: bench\r\nAuthorization: Bearer {API_KEY}\r\n\r\n"
+        );
+        self.send(head.as_bytes()).await
+    }
+
     /// Reads an answer, whose status must be this one.
-    pub async fn expect(&mut self, status: &str) -> anyhow::Result<()> {
-        self.answer.clear();
-        let head = loop {
-            self.read_more().await?;
-            let mut windows = self.answer.windows(4);
-            if let Some(at) = windows.position(|bytes| bytes == b"\r\n\r\n") {
-                break at + 4;
-            }
-        };
-        let text = std::str::from_utf8(&self.answer[..head])?.to_ascii_lowercase();
-        let mut lengths = text
-            .lines()
-            .filter_map(|line| line.strip_prefix("content-length:"));
-        let length: usize = lengths.next().context("no length")?.trim().parse()?;
-        while self.answer.len() < head + length {
-            self.read_more().await?;
-        }
-        let answer = String::from_utf8_lossy(&self.answer);
+    pub async fn expect(&mut self, status: u16) -> anyhow::Result<()> {
+        let answered = self.status().await?;
         ensure!(
-            answer.get(9..12) == Some(status),
-            "it was answered:\n{answer}"
+            answered == status,
+            "it was answered:\n{}",
+            String::from_utf8_lossy(&self.come)
         );
         Ok(())
     }
 
+    /// Reads an answer, and says its status.
+    pub async fn status(&mut self) -> anyhow::Result<u16> {
+        self.come.clear();
+        let head = self.read_to("\r\n\r\n").await?;
+        let text = std::str::from_utf8(&self.come[..head])?;
+        let status = text.get(9..12).context("no status")?.parse()?;
+        let length = text
+            .lines()
+            .find_map(|line| line.strip_prefix("content-length: "));
+        let length: usize = length.context("no length")?.parse()?;
+        while self.come.len() < head + length {
+            self.read_more().await?;
+        }
+        Ok(status)
+    }
+
+    /// Reads until something has come, and forgets what came up to there and with it.
+    pub async fn read_past(&mut self, mark: &str) -> anyhow::Result<()> {
+        self.read_to(mark).await?;
+        self.come.clear();
+        Ok(())
+    }
+
+    /// Reads until something has come, and says where it ends.
+    async fn read_to(&mut self, mark: &str) -> anyhow::Result<usize> {
+        loop {
+            let mut windows = self.come.windows(mark.len());
+            if let Some(at) = windows.position(|bytes| bytes == mark.as_bytes()) {
+                return Ok(at + mark.len());
+            }
+            self.read_more().await?;
+        }
+    }
+
     async fn read_more(&mut self) -> anyhow::Result<()> {
-        ensure!(self.answer.len() < ANSWER_BYTES, "the answer is too long");
-        let read = self.stream.read_buf(&mut self.answer).await?;
-        ensure!(read > 0, "the connection broke off");
+        let read = self.stream.read_buf(&mut self.come).await?;
+        ensure!(
+            read > 0,
+            "it ended:\n{}",
+            String::from_utf8_lossy(&self.come)
+        );
         Ok(())
     }
 }
@@ -102,7 +132,7 @@ pub async fn send_all(
                 for part in request {
                     wire.send(part).await?;
                 }
-                wire.expect("200").await?;
+                wire.expect(200).await?;
             }
         }
     }))
