@@ -54,7 +54,7 @@ struct Bench {
 pub async fn measure(scale: Scale) -> anyhow::Result<Vec<Row>> {
     let postgres = start_postgres().await?;
     let gladia = FakeGladia::start().await?;
-    // Each from a fresh process: one that has served the others has room to spare.
+    // Each from a fresh process: what one leaves in the allocator would be counted as the other's.
     let start = || async {
         let url = postgres.url("gateway");
         let bench = Bench {

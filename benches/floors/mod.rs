@@ -30,7 +30,7 @@ pub async fn serve(name: &str) -> anyhow::Result<()> {
     }
 }
 
-/// As the gateway connects: as many connections, none of which is asked whether it lives where it has just been used.
+/// As many connections as the gateway has, none of which is asked whether it lives where it has just been used.
 async fn connect(database_url: &str) -> sqlx::Result<PgPool> {
     PgPoolOptions::new()
         .max_connections(20)

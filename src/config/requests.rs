@@ -136,7 +136,8 @@ pub struct RequestSettings {
     /// Further requests are answered 503 with Retry-After.
     ///
     /// A tenant gets more for as long as it has less than is free: half of all, where it is the only one.
-    /// A file that is passed on, or that Gladia fetches or sends, counts as one million, whatever its size. To work on a body takes a few times its size.
+    /// A file that is passed on, or that Gladia fetches or sends, counts as one million, whatever its size. JSON counts as what
+    /// it takes once it is parsed, too: 64 bytes for each of its commas, colons and opening brackets, beyond some hundred of them.
     ///
     /// Example: MAX_BODY_MEMORY_BYTES=256000000
     #[arg(long, env, value_name = "BYTES", default_value = "256000000", value_parser = whole(1000_usize..=100_000_000_000))]

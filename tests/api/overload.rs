@@ -343,6 +343,43 @@ async fn bodies_are_bounded_together_and_whoever_waits_for_one_leaves_the_turn_t
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_body_counts_with_what_it_becomes_once_it_is_parsed() {
+    let app = TestApp::builder()
+        .set("MAX_BODY_MEMORY_BYTES", 2_500_000)
+        .start()
+        .await;
+    app.pause_dispatch().await;
+    // A few bytes each as text, and some sixty in memory.
+    let numbers = json!({
+        "audio_url": "https://audio.example.com/a.mp3", "extra_options": { "x": vec![0; 20_000] },
+    });
+    let post = |caller: &Caller, query: &str| {
+        let path = format!("/v1/transcriptions{query}");
+        let request = caller.request(Method::POST, &path).json(&numbers);
+        tokio::spawn(Answer::to(request))
+    };
+    let waiting = post(&app.acme, "?wait=60");
+    eventually("job of a request that waits", async || {
+        (app.rows("jobs").await == 1).then_some(())
+    })
+    .await;
+    let problem = post(&app.globex, "")
+        .await
+        .unwrap()
+        .problem(503, "overloaded");
+    let detail = problem["detail"].as_str().unwrap();
+    assert!(detail.contains("(MAX_BODY_MEMORY_BYTES)"), "{detail}");
+    create(&app.globex).await.expect(202);
+    waiting.abort();
+    eventually("room", async || {
+        let answer = post(&app.globex, "").await.unwrap();
+        (answer.status == 202).then_some(())
+    })
+    .await;
+    app.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn whoever_waits_holds_no_more_than_came_of_its_body() {
     // Room for two bodies of which nobody says how long they are, and not for three.
     let app = TestApp::builder()

@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use gladia_gateway::dev_tools::postgres::EmbeddedPostgres;
+use gladia_gateway::{db::prepare_session, dev_tools::postgres::EmbeddedPostgres};
 use serde_json::Value;
-use sqlx::{AssertSqlSafe, PgPool, Row as _};
+use sqlx::{AssertSqlSafe, Connection as _, PgPool, Row as _};
 use tokio::time::{Instant, sleep};
 
 use super::{
@@ -117,7 +117,10 @@ impl Line {
 
     /// The buffers that one claim touches to find and take what is next in line, by the gateway's own statement.
     pub async fn buffers_of_claim(&self) -> anyhow::Result<f64> {
-        let mut tx = self.pool.begin().await?;
+        // Planned as in the gateway's connections; this one is not used again.
+        let mut conn = self.pool.acquire().await?.detach();
+        prepare_session(&mut conn).await?;
+        let mut tx = conn.begin().await?;
         let explain = format!("EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) {}", claim()?);
         let plan: Value = sqlx::query(AssertSqlSafe(explain))
             .bind(MAX_CLAIMED)

@@ -22,6 +22,7 @@ use crate::{
     domain::plain_json,
     http::{
         problem::{Problem, ProblemType},
+        server::overload::no_room_in,
         state::HttpLimits,
     },
 };
@@ -45,7 +46,9 @@ pub async fn read(body: Body, limit: usize, timeout: Duration) -> Result<Bytes, 
                     format!("A body of this kind may have {limit} bytes at most."),
                 ));
             }
-            Ok(Some(Err(_))) => return Err(broke_off()),
+            Ok(Some(Err(error))) => {
+                return Err(no_room_in(&error).unwrap_or_else(broke_off));
+            }
             Ok(None) => return Ok(read.freeze()),
             Err(_) => return Err(took_too_long(timeout)),
         }
@@ -234,7 +237,7 @@ fn parse_value(bytes: &[u8], what: &str) -> Result<Value, Problem> {
 fn check_extent(bytes: &[u8], what: &str, most: Extent) -> Result<(), Problem> {
     extent::check(bytes, most).map_err(|beyond| {
         let (kind, found) = match beyond {
-            Beyond::Containers(found) => (ProblemType::PayloadTooLarge, found),
+            Beyond::TooMuch(found) => (ProblemType::PayloadTooLarge, found),
             Beyond::Levels(found) => (ProblemType::MalformedJson, found),
         };
         Problem::new(

@@ -1,6 +1,8 @@
 //! A body whose request gives up its turn for as long as it waits for it.
 
 use std::{
+    error::Error,
+    fmt,
     pin::Pin,
     sync::Arc,
     task::{Context, Poll},
@@ -15,6 +17,12 @@ use super::{
 };
 use crate::turns::{Handle, Pause};
 
+/// What a value takes about once it is parsed, in each of the forms that a request goes through.
+const BYTES_PER_VALUE: usize = 64;
+
+/// So much of that every request may take by having its turn.
+const ORDINARY_BYTES: usize = 32_000;
+
 /// A body on its way.
 pub struct Arriving {
     body: Body,
@@ -24,8 +32,24 @@ pub struct Arriving {
     bytes: Arc<HeldBytes>,
     /// How much of it has come.
     arrived: usize,
+    /// How many signs in it stand beside values, if it is JSON: commas, colons and brackets.
+    signs: usize,
+    /// What is held for those.
+    parsed: usize,
     passes: Passes,
 }
+
+/// There is no room for what a body becomes once it is parsed.
+#[derive(Debug)]
+pub(super) struct NoRoom;
+
+impl fmt::Display for NoRoom {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("there is no room for the body")
+    }
+}
+
+impl Error for NoRoom {}
 
 /// What passes through with a body.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -48,8 +72,27 @@ impl Arriving {
             pause: None,
             bytes: turn.bytes(),
             arrived: 0,
+            signs: 0,
+            parsed: 0,
             passes,
         }
+    }
+
+    /// Takes room for what some more of it becomes.
+    fn make_room(&mut self, data: &[u8]) -> Result<(), NoRoom> {
+        self.arrived += data.len();
+        if self.passes == Passes::File {
+            return Ok(());
+        }
+        let is_sign = |byte: &&u8| matches!(byte, b',' | b':' | b'[' | b'{');
+        self.signs += data.iter().filter(is_sign).count();
+        let parsed = self.signs.saturating_mul(BYTES_PER_VALUE);
+        let more = parsed.saturating_sub(ORDINARY_BYTES + self.parsed);
+        if more > 0 {
+            self.bytes.grow(more)?;
+            self.parsed += more;
+        }
+        Ok(())
     }
 
     fn set_paused(&mut self, is_paused: bool) {
@@ -66,8 +109,8 @@ impl Drop for Arriving {
         self.set_paused(false);
         // No more of it comes, and its length may have been assumed.
         self.bytes.keep_at_most(match self.passes {
-            Passes::Nothing => self.arrived,
-            Passes::Audio => self.arrived.max(FILE_BYTES),
+            Passes::Nothing => self.arrived + self.parsed,
+            Passes::Audio => (self.arrived + self.parsed).max(FILE_BYTES),
             Passes::File => 0,
         });
     }
@@ -82,8 +125,11 @@ impl HttpBody for Arriving {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
         let frame = Pin::new(&mut self.body).poll_frame(cx);
-        if let Poll::Ready(Some(Ok(frame))) = &frame {
-            self.arrived += frame.data_ref().map_or(0, Bytes::len);
+        if let Poll::Ready(Some(Ok(frame))) = &frame
+            && let Some(data) = frame.data_ref()
+            && let Err(error) = self.make_room(data)
+        {
+            return Poll::Ready(Some(Err(axum::Error::new(error))));
         }
         let is_paused = frame.is_pending() || self.passes == Passes::File;
         self.set_paused(is_paused);

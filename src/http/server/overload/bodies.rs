@@ -81,6 +81,15 @@ impl Bodies {
         has_room
     }
 
+    /// Takes more room for a body that holds so much already. Whether there was any. One alone has it.
+    pub fn try_hold_more(&mut self, held: usize, more: Held) -> bool {
+        if self.held > held {
+            return self.try_hold(more);
+        }
+        self.change(more.by, |own| own.bytes += more.bytes);
+        true
+    }
+
     /// Takes room, whether or not there is any.
     pub fn force(&mut self, body: Held, why: Forced) {
         self.change(body.by, |own| {

@@ -81,6 +81,15 @@ impl Gate {
         }
     }
 
+    /// Takes more room for a body that holds so much already. Whether there was any.
+    pub(super) fn try_hold_more(&self, held: usize, more: Held) -> bool {
+        let has_room = self.lock().try_hold_more(held, more);
+        if !has_room {
+            self.refuse(Overload::Bodies);
+        }
+        has_room
+    }
+
     /// Gives bytes back whose request goes on.
     pub(super) fn give_back(&self, body: Held) {
         self.lock().let_go(body);

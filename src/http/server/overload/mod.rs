@@ -5,7 +5,7 @@
 //! ([`turns`](crate::turns)). A burst is waited out. Where a tenant's turns have been short for a while, waiting longer would
 //! only make all of its requests late, and one that does not get a turn within a moment is refused: 503, with `Retry-After`,
 //! before anything was done. What the bodies of requests take is bounded in the same way, by their declared lengths until they
-//! are read and by what came from then on, and by tenant, since bodies may come slowly.
+//! are read, and by what came and what it becomes once it is parsed from then on, and by tenant, since bodies may come slowly.
 //!
 //! Whoever waits for something else is not worked on, and leaves the turn to others ([`Pause`](crate::turns::Pause)): for its
 //! body ([`arriving`]), for Gladia, or for news ([`wait`](crate::http::wait)). Streams, which many clients do not ask for a second
@@ -23,7 +23,7 @@ mod gate;
 mod refusals;
 mod turn;
 
-use std::time::Duration;
+use std::{error::Error, time::Duration};
 
 use axum::{
     body::Body,
@@ -37,7 +37,7 @@ use tokio::time::timeout;
 
 use self::{
     answers::Need,
-    arriving::{Arriving, Passes},
+    arriving::{Arriving, NoRoom, Passes},
     bodies::Held,
     turn::Turn,
 };
@@ -257,6 +257,14 @@ fn body_bytes(request: &Request, passes: Passes, state: &AppState) -> usize {
         None => most,
     };
     bytes.max(least)
+}
+
+/// The problem where a body could not be read since there was no room for it.
+#[must_use]
+pub fn no_room_in(error: &axum::Error) -> Option<Problem> {
+    let causes = std::iter::successors(error.source(), |cause| cause.source());
+    let is_full = causes.into_iter().any(|cause| cause.is::<NoRoom>());
+    is_full.then(|| refuse(Overload::Bodies))
 }
 
 fn refuse(overload: Overload) -> Problem {

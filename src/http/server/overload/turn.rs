@@ -5,7 +5,7 @@ use std::sync::{
     atomic::{AtomicUsize, Ordering},
 };
 
-use super::{bodies::Held, gate::Gate};
+use super::{arriving::NoRoom, bodies::Held, gate::Gate};
 use crate::turns::{self, By, Handle};
 
 /// A request that is worked on. Its turn ends when this is dropped.
@@ -55,6 +55,17 @@ pub struct HeldBytes {
 }
 
 impl HeldBytes {
+    /// Takes more of them.
+    pub(super) fn grow(&self, bytes: usize) -> Result<(), NoRoom> {
+        let held = self.bytes.load(Ordering::Relaxed);
+        let more = Held { by: self.by, bytes };
+        if !self.gate.try_hold_more(held, more) {
+            return Err(NoRoom);
+        }
+        self.bytes.fetch_add(bytes, Ordering::Relaxed);
+        Ok(())
+    }
+
     /// Gives back what is beyond this.
     pub fn keep_at_most(&self, bytes: usize) {
         let before = self.bytes.fetch_min(bytes, Ordering::Relaxed);
