@@ -175,3 +175,40 @@ async fn a_transcript_whose_add_on_failed_without_a_word_is_what_the_document_sa
     assert_eq!(app.acme.job(&id).await["addon_errors"], errors);
     app.finish().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_address_is_shown_as_it_was_spelt_and_as_the_document_says() {
+    let app = TestApp::start().await;
+    app.pause_dispatch().await;
+    let document = serde_json::to_value(openapi::document()).unwrap();
+    let is_documented = |schema: &str, body: &Value| {
+        let mut document = document.clone();
+        document["$ref"] = format!("#/components/schemas/{schema}").into();
+        jsonschema::is_valid(&document, body)
+    };
+    for (audio, told) in [
+        ("https://a.example/a.mp3", "https://b.example/told"),
+        ("HTTP://A.EXAMPLE/a.mp3", "HTTP://B.EXAMPLE/told"),
+        ("Https://a.example/a.mp3", "hTTps:b.example/told"),
+    ] {
+        let body =
+            json!({ "audio_url": audio, "callback_url": told, "callback_config": { "url": told } });
+        assert!(is_documented("CreateTranscription", &body), "{body}");
+        let job = app.acme.transcribe(&body).await.expect(202);
+        assert_eq!(job["audio_url"], audio);
+        assert_eq!(job["options"]["callback_config"]["url"], told);
+        let endpoint = json!({ "url": told });
+        assert!(is_documented("CreateWebhookEndpoint", &endpoint), "{told}");
+        let created = app.acme.post("/v1/webhook-endpoints", &endpoint).await;
+        assert_eq!(created.expect(201)["url"], told);
+    }
+    for path in ["/v1/transcriptions", "/v1/webhook-endpoints"] {
+        check_body(path, &app.acme.get(path).await);
+    }
+    for other in ["ftp://a.example/a.mp3", "httpss://a.example/a.mp3"] {
+        let body = json!({ "audio_url": other });
+        assert!(!is_documented("CreateTranscription", &body), "{other}");
+        assert_eq!(app.acme.transcribe(&body).await.status, 422, "{other}");
+    }
+    app.stop().await;
+}

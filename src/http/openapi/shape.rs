@@ -190,6 +190,12 @@ fn flatten(document: &mut Value) {
     }
 }
 
+/// How addresses begin that the gateway calls: in any case, and with or without `//`.
+const CALLED: &str = "^[Hh][Tt][Tt][Pp][Ss]?:";
+
+/// How those begin that Gladia fetches.
+const FETCHED: &str = "^[Hh][Tt][Tt][Pp][Ss]?://";
+
 /// What callers send has no other fields: they are refused. But what answers show as well is open, since those of a newer version
 /// may have more. Where it is a URL, it is one of the web.
 fn close(document: &mut Value, sent: &BTreeSet<String>) {
@@ -204,13 +210,18 @@ fn close(document: &mut Value, sent: &BTreeSet<String>) {
         let Some(properties) = fields.get_mut("properties") else {
             continue;
         };
-        for field in members(properties) {
-            if field["format"] == "uri"
-                && let Some(field) = field.as_object_mut()
+        for (field, declared) in properties.as_object_mut().into_iter().flatten() {
+            if declared["format"] == "uri"
+                && let Some(declared) = declared.as_object_mut()
             {
                 // Browsers' rules hold, which take more than the format allows, and it comes back as it was sent.
-                field.remove("format");
-                field.insert("pattern".to_owned(), "^https?://".into());
+                declared.remove("format");
+                let pattern = if field == "audio_url" {
+                    FETCHED
+                } else {
+                    CALLED
+                };
+                declared.insert("pattern".to_owned(), pattern.into());
             }
         }
         if !answered.contains(name) {
