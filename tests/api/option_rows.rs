@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use gladia_gateway::domain::options::CALLBACK_OPTIONS;
+use gladia_gateway::{domain::options::CALLBACK_OPTIONS, http::openapi};
 use serde_json::{Value, json};
 
 use crate::{options::without_ours, support::TestApp};
@@ -332,6 +332,77 @@ async fn every_option_that_is_wrong_is_refused_by_its_place_and_its_rule() {
         let error = &answer.json()["errors"][0];
         let listed = error["allowed"].as_array().map(Vec::len);
         assert_eq!(listed, allowed, "{options}: {error}");
+    }
+    app.finish_with_nothing_kept().await;
+}
+
+/// The places of the objects inside a body.
+fn objects_in(body: &Value, place: &str, found: &mut Vec<String>) {
+    let mut inside = |name: &str, value: &Value| {
+        let place = format!("{place}/{}", name.replace('~', "~0").replace('/', "~1"));
+        if value.is_object() {
+            found.push(place.clone());
+        }
+        objects_in(value, &place, found);
+    };
+    match body {
+        Value::Object(fields) => fields.iter().for_each(|(name, value)| inside(name, value)),
+        Value::Array(items) => {
+            for (index, value) in items.iter().enumerate() {
+                inside(&index.to_string(), value);
+            }
+        }
+        _ => {}
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_field_that_the_document_does_not_allow_is_refused_and_no_other() {
+    let mut document = serde_json::to_value(openapi::document()).unwrap();
+    document["$ref"] = json!("#/components/schemas/CreateTranscription");
+    let documented = jsonschema::validator_for(&document).unwrap();
+    let app = TestApp::start().await;
+    let discontinued = crate::option_warnings::discontinued();
+    let discontinued = discontinued
+        .into_iter()
+        .map(|(name, value)| json!({ name: value }));
+    let told = json!({ "callback": true, "callback_config": { "url": "https://b.example/" } });
+    let mut looked_at = BTreeSet::new();
+    for options in right().into_iter().chain(discontinued).chain([told]) {
+        let body = with_audio(&options, "a.mp3");
+        let mut places = Vec::new();
+        objects_in(&body, "", &mut places);
+        for place in places {
+            // Words are what both a field and a spelling may have.
+            let mut other = body.clone();
+            other.pointer_mut(&place).unwrap()["nonsense"] = json!(["a"]);
+            let answer = app.acme.post("/v1/transcriptions/validate", &other).await;
+            let expected = if documented.is_valid(&other) {
+                200
+            } else {
+                422
+            };
+            assert_eq!(answer.status, expected, "{other}: {}", answer.text());
+            if expected == 422 {
+                answer.violation(422, "invalid-request", &format!("{place}/nonsense"));
+            }
+            let names = place
+                .split('/')
+                .filter(|name| name.parse::<usize>().is_err());
+            looked_at.insert((names.collect::<Vec<_>>().join("/"), expected));
+        }
+    }
+    for (place, expected) in [
+        ("/language_config", 422),
+        ("/callback_config", 422),
+        ("/custom_vocabulary_config/vocabulary", 422),
+        ("/custom_spelling_config/spelling_dictionary", 200),
+        ("/custom_metadata", 200),
+    ] {
+        assert!(
+            looked_at.contains(&(place.to_owned(), expected)),
+            "{looked_at:?}"
+        );
     }
     app.finish_with_nothing_kept().await;
 }

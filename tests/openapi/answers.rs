@@ -87,7 +87,11 @@ fn whatever_answers_show_may_have_more_fields_one_day() {
     for (_, operation) in operations(&document) {
         answered.append(&mut reached(&document, &operation["responses"]));
     }
-    for name in ["TranscriptionOptions", "LanguageConfig", "VocabularyWord"] {
+    for name in [
+        "TranscriptionOptions",
+        "ShownLanguageConfig",
+        "ShownVocabularyWord",
+    ] {
         let pointer = format!("/components/schemas/{name}");
         assert!(answered.contains(&pointer), "{name} is shown");
     }
@@ -95,9 +99,48 @@ fn whatever_answers_show_may_have_more_fields_one_day() {
         let more = &document.pointer(&pointer).unwrap()["additionalProperties"];
         assert_ne!(more, &Value::Bool(false), "{pointer}");
     }
-    // What is sent alone is what is taken.
-    for name in ["CreateTranscription", "CreateBatch"] {
-        let more = &document["components"]["schemas"][name]["additionalProperties"];
-        assert_eq!(more, &Value::Bool(false), "{name}");
+}
+
+#[test]
+fn whatever_is_sent_has_no_fields_but_those_that_are_known() {
+    let document = document();
+    let mut sent = BTreeSet::new();
+    for (_, operation) in operations(&document) {
+        sent.append(&mut reached(&document, &operation["requestBody"]));
     }
+    for name in [
+        "CreateTranscription",
+        "CreateBatch",
+        "LanguageConfig",
+        "VocabularyWord",
+    ] {
+        let pointer = format!("/components/schemas/{name}");
+        assert!(sent.contains(&pointer), "{name} is sent");
+    }
+    for pointer in sent {
+        let schema = document.pointer(&pointer).unwrap();
+        if schema["properties"].is_object() {
+            let more = &schema["additionalProperties"];
+            assert_eq!(more, &Value::Bool(false), "{pointer}");
+        }
+    }
+}
+
+#[test]
+fn what_is_shown_of_an_option_has_the_fields_that_were_sent() {
+    let document = document();
+    let schemas = &document["components"]["schemas"];
+    let mut looked_at = 0;
+    for (name, shown) in schemas.as_object().unwrap() {
+        let Some(name) = name.strip_prefix("Shown") else {
+            continue;
+        };
+        let fields = |schema: &Value| -> Option<Vec<String>> {
+            Some(schema["properties"].as_object()?.keys().cloned().collect())
+        };
+        assert_eq!(fields(shown), fields(&schemas[name]), "{name}");
+        assert_eq!(shown["required"], schemas[name]["required"], "{name}");
+        looked_at += 1;
+    }
+    assert!(looked_at > 10, "{looked_at}");
 }

@@ -1,8 +1,9 @@
 //! The `OpenAPI` document: assembled from the handlers themselves, served and committed.
 //!
 //! Handlers say what is theirs. What all have in common is added in one place each: what is sent to callers ([`told`]), names and
-//! shapes that generators understand ([`names`], [`shape`]), the refusals ([`refusals`]) and the examples ([`examples`]). The twin for
-//! programs that read no newer version than 3.0 is derived from it ([`v3_0`]).
+//! shapes that generators understand ([`names`], [`shape`]), the refusals ([`refusals`]) and the examples ([`examples`]). What
+//! callers send is strict, what they read is open ([`strict`]). The twin for programs that read no newer version than 3.0 is derived
+//! from it ([`v3_0`]).
 
 mod document;
 mod examples;
@@ -10,6 +11,7 @@ mod names;
 mod refusals;
 mod shape;
 mod streams;
+mod strict;
 mod told;
 mod v3_0;
 mod walk;

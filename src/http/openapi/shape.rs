@@ -4,16 +4,21 @@ use std::collections::BTreeSet;
 
 use serde_json::{Map, Value, json};
 
-use super::walk::{self, members, reference, referred, schemas};
+use super::{
+    strict,
+    walk::{self, members, reference, referred, schemas},
+};
 
 /// Mends what the annotations of handlers and types cannot say.
 pub(super) fn mend(document: &mut Value) {
     leave_out_instead_of_null(document);
     describe_outside(document);
-    let sent = sent(document);
+    let sent = strict::sent(document);
     require_what_is_there(document, &sent);
     flatten(document);
-    close(document, &sent);
+    strict::bound_addresses(document, &sent);
+    strict::show_apart(document);
+    strict::close(document);
     bound_parameters(document);
     schemas(document, &mut |schema| {
         open_objects(schema);
@@ -72,43 +77,6 @@ fn describe_outside(document: &mut Value) {
     });
 }
 
-/// The components that callers send.
-fn sent(document: &mut Value) -> BTreeSet<String> {
-    let mut sent = BTreeSet::new();
-    for operation in walk::operations(document) {
-        if let Some(body) = operation.value.get_mut("requestBody") {
-            reached(body, &mut sent);
-        }
-    }
-    with_what_is_inside(document, sent)
-}
-
-/// The components that callers read: those of answers, of events and of callbacks, some of which are sent, too.
-fn answered(document: &mut Value, sent: &BTreeSet<String>) -> BTreeSet<String> {
-    let mut answered = BTreeSet::new();
-    for operation in walk::operations(document) {
-        reached(&mut operation.value["responses"], &mut answered);
-    }
-    if let Some(components) = document["components"]["schemas"].as_object_mut() {
-        let others = components
-            .iter_mut()
-            .filter(|(name, _)| !sent.contains(*name));
-        others.for_each(|(_, schema)| reached(schema, &mut answered));
-    }
-    with_what_is_inside(document, answered)
-}
-
-/// Components, and those that they are made of, however deep.
-fn with_what_is_inside(document: &mut Value, mut names: BTreeSet<String>) -> BTreeSet<String> {
-    let mut left: Vec<String> = names.iter().cloned().collect();
-    while let Some(name) = left.pop() {
-        let mut inner = BTreeSet::new();
-        reached(&mut document["components"]["schemas"][&name], &mut inner);
-        left.extend(inner.into_iter().filter(|name| names.insert(name.clone())));
-    }
-    names
-}
-
 /// What the gateway answers has all of its fields, null or not, but for those that it leaves out instead. What callers send
 /// and what is Gladia's may lack any.
 fn require_what_is_there(document: &mut Value, sent: &BTreeSet<String>) {
@@ -159,12 +127,6 @@ fn allows_null(schema: &Value) -> bool {
     any("type") || any("oneOf")
 }
 
-/// The components that a part of the document refers to.
-fn reached(part: &mut Value, found: &mut BTreeSet<String>) {
-    found.extend(referred(part).map(str::to_owned));
-    members(part).for_each(|part| reached(part, found));
-}
-
 /// A component that extends another has the fields of both.
 fn flatten(document: &mut Value) {
     let Some(components) = document["components"]["schemas"].as_object_mut() else {
@@ -186,48 +148,6 @@ fn flatten(document: &mut Value) {
         *schema = json!({ "type": "object", "description": description, "properties": fields });
         if !required.is_empty() {
             schema["required"] = required.into();
-        }
-    }
-}
-
-/// How addresses begin that the gateway calls: in any case, and with or without `//`.
-const CALLED: &str = "^[Hh][Tt][Tt][Pp][Ss]?:";
-
-/// How those begin that Gladia fetches.
-const FETCHED: &str = "^[Hh][Tt][Tt][Pp][Ss]?://";
-
-/// What callers send has no other fields: they are refused. But what answers show as well is open, since those of a newer version
-/// may have more. Where it is a URL, it is one of the web.
-fn close(document: &mut Value, sent: &BTreeSet<String>) {
-    let answered = answered(document, sent);
-    let Some(components) = document["components"]["schemas"].as_object_mut() else {
-        return;
-    };
-    for (name, schema) in components {
-        let Some(fields) = schema.as_object_mut().filter(|_| sent.contains(name)) else {
-            continue;
-        };
-        let Some(properties) = fields.get_mut("properties") else {
-            continue;
-        };
-        for (field, declared) in properties.as_object_mut().into_iter().flatten() {
-            if declared["format"] == "uri"
-                && let Some(declared) = declared.as_object_mut()
-            {
-                // Browsers' rules hold, which take more than the format allows, and it comes back as it was sent.
-                declared.remove("format");
-                let pattern = if field == "audio_url" {
-                    FETCHED
-                } else {
-                    CALLED
-                };
-                declared.insert("pattern".to_owned(), pattern.into());
-            }
-        }
-        if !answered.contains(name) {
-            fields.entry("additionalProperties").or_insert(false.into());
-        } else if fields.get("additionalProperties") == Some(&Value::Bool(false)) {
-            fields.remove("additionalProperties");
         }
     }
 }
