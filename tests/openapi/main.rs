@@ -8,6 +8,7 @@
 mod answers;
 mod clients;
 mod examples;
+mod later_values;
 mod names;
 mod refusals;
 mod v3_0;

@@ -11,7 +11,7 @@ pub struct Warning {
     /// Where: a JSON pointer (RFC 6901) into the request body.
     #[schema(example = "/custom_vocabulary_config/default_intensity")]
     pub pointer: String,
-    /// The kind of warning, for programs. More kinds may come.
+    /// The kind of warning, for programs.
     pub code: WarningCode,
     /// What may happen, and what to do about it.
     #[schema(

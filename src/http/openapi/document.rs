@@ -3,7 +3,7 @@
 use serde::{Serialize, Serializer};
 use serde_json::Value;
 
-use super::{examples, names, refusals, shape, streams, v3_0};
+use super::{examples, later, names, refusals, shape, streams, v3_0};
 
 /// How the document begins and goes on; objects inside are in the order of the alphabet.
 const ORDER: [&str; 9] = [
@@ -40,6 +40,7 @@ impl Document {
         let mut document = serde_json::to_value(said).expect("a document is JSON");
         names::add(&mut document);
         shape::mend(&mut document);
+        later::allow(&mut document);
         refusals::add(&mut document);
         examples::add(&mut document);
         streams::add(&mut document);

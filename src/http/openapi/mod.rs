@@ -2,11 +2,12 @@
 //!
 //! Handlers say what is theirs. What all have in common is added in one place each: what is sent to callers ([`told`]), names and
 //! shapes that generators understand ([`names`], [`shape`]), the refusals ([`refusals`]) and the examples ([`examples`]). What
-//! callers send is strict, what they read is open ([`strict`]). The twin for programs that read no newer version than 3.0 is derived
-//! from it ([`v3_0`]).
+//! callers send is strict, what they read is open ([`strict`], [`later`]). The twin for programs that read no newer version than 3.0 is
+//! derived from it ([`v3_0`]).
 
 mod document;
 mod examples;
+mod later;
 mod names;
 mod refusals;
 mod shape;

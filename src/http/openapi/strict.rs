@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 
 use serde_json::{Map, Value};
 
-use super::walk::{self, members, reference, referred};
+use super::walk::{self, members, reached, reference, referred};
 
 /// How the name of a component begins that shows what was sent as another.
 const SHOWN: &str = "Shown";
@@ -53,12 +53,6 @@ fn with_what_is_inside(document: &mut Value, mut names: BTreeSet<String>) -> BTr
         left.extend(inner.into_iter().filter(|name| names.insert(name.clone())));
     }
     names
-}
-
-/// The components that a part of the document refers to.
-fn reached(part: &mut Value, found: &mut BTreeSet<String>) {
-    found.extend(referred(part).map(str::to_owned));
-    members(part).for_each(|part| reached(part, found));
 }
 
 /// An address is one of the web. It comes back as it was sent, and browsers' rules take more than the format allows.

@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 use serde_json::{Map, Value, json};
 
 use super::{
-    streams,
+    later, streams,
     walk::{inside, members, outermost_schemas, reference, referred},
 };
 
@@ -34,6 +34,7 @@ pub(super) fn derive(mut document: Value) -> Value {
         fields.insert("x-webhooks".to_owned(), webhooks);
     }
     streams::as_text(&mut document);
+    later::write_as_text(&mut document);
     take_the_first(&mut document["components"]["schemas"][FIRST_ALONE]);
     if let Some(fields) = document["components"]["schemas"][ANYTHING].as_object_mut() {
         fields.remove("oneOf");

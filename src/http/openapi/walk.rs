@@ -1,5 +1,7 @@
 //! Finding one's way in a document.
 
+use std::collections::BTreeSet;
+
 use serde_json::{Map, Value};
 
 /// Where the components stand that are schemas.
@@ -62,6 +64,12 @@ pub(super) fn referred(schema: &Value) -> Option<&str> {
 /// A schema that refers to a component.
 pub(super) fn reference(name: &str) -> Value {
     serde_json::json!({ "$ref": format!("{SCHEMAS}{name}") })
+}
+
+/// The components that a part of the document refers to.
+pub(super) fn reached(part: &mut Value, found: &mut BTreeSet<String>) {
+    found.extend(referred(part).map(str::to_owned));
+    members(part).for_each(|part| reached(part, found));
 }
 
 /// Visits every schema that stands at a parameter, a header, a media type or among the components, from the outside in.
