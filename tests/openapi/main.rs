@@ -15,7 +15,10 @@ mod v3_0;
 
 use std::{collections::BTreeSet, fs, path::Path};
 
-use gladia_gateway::http::openapi::{self, Version};
+use gladia_gateway::{
+    domain::event::EventId,
+    http::openapi::{self, Version},
+};
 use serde_json::{Value, json};
 
 const METHODS: [&str; 8] = [
@@ -385,5 +388,47 @@ fn a_key_is_asked_for_everywhere() {
     assert_eq!(document["security"], json!([{ "api_key": [] }]));
     for (name, operation) in operations(&document) {
         assert_eq!(operation.get("security"), None, "{name} goes its own way");
+    }
+}
+
+#[test]
+fn an_id_of_an_event_has_one_pattern_and_it_is_what_is_taken() {
+    let document = document();
+    let mut patterns = vec![&document["components"]["schemas"]["EventId"]["pattern"]];
+    let id = json!("#/components/schemas/EventId");
+    for (name, operation) in operations(&document) {
+        for parameter in operation["parameters"].as_array().into_iter().flatten() {
+            let schema = &parameter["schema"];
+            if ["after", "Last-Event-ID", "event_id"]
+                .iter()
+                .any(|known| parameter["name"] == *known)
+                && schema["$ref"] != id
+            {
+                assert!(schema["pattern"].is_string(), "{name}: {parameter}");
+                patterns.push(&schema["pattern"]);
+            }
+        }
+    }
+    assert!(patterns.len() > 1);
+    for pattern in patterns {
+        let validator = jsonschema::validator_for(&json!({ "pattern": pattern })).unwrap();
+        for text in [
+            "evt_0",
+            "evt_42",
+            "evt_042",
+            "evt_-1",
+            "evt_",
+            "42",
+            "evt_999999999999999999",
+            "evt_1000000000000000000",
+            "evt_9223372036854775807",
+        ] {
+            let is_taken = text.parse::<EventId>().is_ok();
+            assert_eq!(
+                validator.is_valid(&json!(text)),
+                is_taken,
+                "{pattern}: {text}"
+            );
+        }
     }
 }

@@ -89,7 +89,13 @@ impl EventId {
     /// What an id looks like, for people.
     pub const RULE: &'static str = "must be the id of an event, such as evt_42";
 
+    /// The same for programs.
+    pub const PATTERN: &'static str = "^evt_(0|[1-9][0-9]{0,17})$";
+
     const PREFIX: &'static str = "evt_";
+
+    /// More numbers than there will ever be events: a pattern can say so many digits, but not [`i64::MAX`].
+    const END: i64 = 1_000_000_000_000_000_000;
 }
 
 impl fmt::Display for EventId {
@@ -110,7 +116,7 @@ impl FromStr for EventId {
         let digits = text.strip_prefix(Self::PREFIX).ok_or(NoEventId)?;
         let number: i64 = digits.parse().map_err(|_| NoEventId)?;
         // One spelling for each: neither signs nor leading zeros.
-        if number >= 0 && number.to_string() == digits {
+        if (0..Self::END).contains(&number) && number.to_string() == digits {
             Ok(Self(number))
         } else {
             Err(NoEventId)
@@ -128,7 +134,7 @@ impl PartialSchema for EventId {
     fn schema() -> RefOr<Schema> {
         ObjectBuilder::new()
             .schema_type(Type::String)
-            .pattern(Some("^evt_(0|[1-9][0-9]*)$"))
+            .pattern(Some(Self::PATTERN))
             .description(Some(
                 "An event's id: `evt_` and a number. Later events have greater numbers; other tenants' leave gaps.",
             ))
@@ -213,7 +219,7 @@ mod tests {
 
     #[test]
     fn an_event_id_has_one_spelling() {
-        for number in [0, 1, 42, i64::MAX] {
+        for number in [0, 1, 42, EventId::END - 1] {
             let id = EventId(number);
             assert_eq!(id.to_string().parse::<EventId>().unwrap(), id);
             assert_eq!(serde_json::to_value(id).unwrap(), id.to_string());
@@ -228,6 +234,7 @@ mod tests {
             "evt_ 1",
             "EVT_1",
             "evt_1.0",
+            "evt_1000000000000000000",
             "evt_9223372036854775808",
         ] {
             assert!(wrong.parse::<EventId>().is_err(), "{wrong}");

@@ -8,6 +8,7 @@ use super::{
     strict,
     walk::{self, members, reference, referred, schemas},
 };
+use crate::domain::event::EventId;
 
 /// Mends what the annotations of handlers and types cannot say.
 pub(super) fn mend(document: &mut Value) {
@@ -157,7 +158,7 @@ const PATTERNS: [(&str, &str); 7] = [
     ("Idempotency-Key", "^[!-~]([ -~]{0,253}[!-~])?$"),
     ("cursor", "^[A-Za-z0-9_-]+$"),
     ("after", "^(evt_(0|[1-9][0-9]{0,17})|latest)$"),
-    ("Last-Event-ID", "^evt_(0|[1-9][0-9]{0,17})$"),
+    ("Last-Event-ID", EventId::PATTERN),
     ("tenant", "^[a-z0-9_.-]{1,63}$"),
     ("from", DATE_OR_INSTANT),
     ("to", DATE_OR_INSTANT),
