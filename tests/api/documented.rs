@@ -4,7 +4,7 @@ use gladia_gateway::{domain::access::Scope, http::openapi};
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::support::{Answer, Caller, TestApp, callbacks::processing, rows::success};
+use crate::support::{Answer, Caller, TestApp, audio, callbacks::processing, rows::success};
 
 const NOBODY: &str = "01890000-0000-7000-8000-000000000000";
 
@@ -211,4 +211,39 @@ async fn an_address_is_shown_as_it_was_spelt_and_as_the_document_says() {
         assert_eq!(app.acme.transcribe(&body).await.status, 422, "{other}");
     }
     app.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_name_of_a_file_stands_in_a_header_of_the_document() {
+    let app = TestApp::start().await;
+    let job = app.acme.upload(audio::short(), "call.wav", None).await;
+    let id = job.expect(202)["id"].as_str().unwrap().to_owned();
+    app.acme.wait_until_done(&id).await;
+    let document = serde_json::to_value(openapi::document()).unwrap();
+    for (path, asked) in [
+        (
+            "/v1/transcriptions/{id}/export/{format}",
+            "/v1/transcriptions/{id}/export/srt",
+        ),
+        (
+            "/v1/transcriptions/{id}/export/json",
+            "/v1/transcriptions/{id}/export/json",
+        ),
+        (
+            "/v1/transcriptions/{id}/audio",
+            "/v1/transcriptions/{id}/audio",
+        ),
+        ("/v1/usage", "/v1/usage?format=csv"),
+    ] {
+        let answer = app.acme.get(&asked.replace("{id}", &id)).await;
+        assert_eq!(answer.status, 200, "{asked}: {}", answer.text());
+        let said = answer.header("content-disposition").unwrap();
+        assert!(said.starts_with("attachment"), "{said}");
+        let headers = &document["paths"][path]["get"]["responses"]["200"]["headers"];
+        assert_eq!(
+            headers["Content-Disposition"]["schema"]["type"], "string",
+            "{path}"
+        );
+    }
+    app.finish().await;
 }

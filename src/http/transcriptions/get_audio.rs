@@ -46,11 +46,13 @@ const PASSED_ON: [HeaderName; 6] = [
     ),
     responses(
         (status = 200, description = "The audio. `Content-Type` is what its storage says, which may be the audio's own.", body = Vec<u8>, content_type = "application/octet-stream", headers(
+            ("Content-Disposition" = String, description = "That it is a file."),
             ("ETag" = String, description = "What its storage says."),
             ("Last-Modified" = String, description = "What its storage says."),
             ("Accept-Ranges" = String, description = "Whether parts can be asked for."),
         )),
         (status = 206, description = "The part that was asked for.", body = Vec<u8>, content_type = "application/octet-stream", headers(
+            ("Content-Disposition" = String, description = "That it is a file."),
             ("Content-Range" = String, description = "Which part it is, and how long the file."),
             ("ETag" = String, description = "What its storage says."),
         )),

@@ -96,7 +96,10 @@ impl FromRequestParts<AppState> for ExportPath {
                 (String = "text/markdown"),
                 (String = "text/csv"),
             ),
-            headers(("ETag" = String, description = "Stays the same until a newer version of the gateway renders in another way.")),
+            headers(
+                ("Content-Disposition" = String, description = "That it is a file, and its name."),
+                ("ETag" = String, description = "Stays the same until a newer version of the gateway renders in another way."),
+            ),
         ),
         (
             status = 304, description = "It is what the caller has.",

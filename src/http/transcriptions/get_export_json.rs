@@ -34,7 +34,10 @@ use crate::{
     responses(
         (
             status = 200, description = "The file. `Content-Disposition` has its name.", body = TranscriptionResult,
-            headers(("ETag" = String, description = "Stays the same until a newer version of the gateway renders in another way.")),
+            headers(
+                ("Content-Disposition" = String, description = "That it is a file, and its name."),
+                ("ETag" = String, description = "Stays the same until a newer version of the gateway renders in another way."),
+            ),
         ),
         (
             status = 304, description = "It is what the caller has.",

@@ -44,7 +44,9 @@ const LONGEST: Duration = Duration::from_secs(90);
         ("format" = Option<Format>, Query, description = "The form of the answer. What the header `Accept` asks for, if not given."),
     ),
     responses(
-        (status = 200, description = "What was used. As CSV (RFC 4180): a line of names, then the rows, without totals; what a spreadsheet would run as a formula has an apostrophe before it, also behind a semicolon, a tab or a line break in a value.", content((UsageReport = "application/json"), (String = "text/csv"))),
+        (status = 200, description = "What was used. As CSV (RFC 4180): a line of names, then the rows, without totals; what a spreadsheet would run as a formula has an apostrophe before it, also behind a semicolon, a tab or a line break in a value.", content((UsageReport = "application/json"), (String = "text/csv")), headers(
+            ("Content-Disposition" = Option<String>, description = "Of CSV: that it is a file, and its name."),
+        )),
         (status = 400, description = "Parameters break rules, all named; or there would be more than 10000 rows, or it would take longer than 90 seconds to count them (`invalid-parameter`)."),
         (status = 403, description = "`tenant` was given with a key whose scope is not `admin` (`forbidden`)."),
     ),
