@@ -55,10 +55,24 @@ fn variants(document: &mut Value) {
             if let Some(fields) = named.as_object_mut() {
                 fields.remove("title");
             }
+            let fields = named.get_mut("properties").and_then(Value::as_object_mut);
+            for (field, declared) in fields.into_iter().flatten() {
+                // The word that tells the variants apart.
+                if declared["enum"].is_array() {
+                    let name = format!("{title}{}", capitalized(field));
+                    found.insert(name.clone(), std::mem::replace(declared, reference(&name)));
+                }
+            }
             found.insert(title, named);
         }
     }
     components.append(&mut found);
+}
+
+fn capitalized(word: &str) -> String {
+    let mut letters = word.chars();
+    let first = letters.next().map(|letter| letter.to_ascii_uppercase());
+    first.into_iter().chain(letters).collect()
 }
 
 /// A field that repeats an enumeration, because a reference cannot be marked as deprecated, refers to it after all.
