@@ -35,6 +35,9 @@ const BATCH: u16 = 1_000;
 
 const SINCE: &str = "since";
 
+/// What that has to be.
+const SINCE_FORM: &str = "an RFC 3339 time, such as 2026-11-26T15:00:00Z";
+
 /// Which deliveries of an endpoint are replayed.
 #[derive(ToSchema)]
 #[expect(
@@ -108,15 +111,16 @@ pub async fn replay_failed_deliveries(
 }
 
 fn parse(body: Map<String, Value>) -> Result<DateTime<Utc>, Problem> {
-    let rule = "is required: an RFC 3339 time, such as 2026-11-26T15:00:00Z";
     let mut fields = Fields::of(body);
     let since = fields.take(SINCE, |value| {
         let instant = value.as_str().map(DateTime::parse_from_rfc3339);
-        let instant = instant.and_then(Result::ok).ok_or_else(|| broken(rule))?;
+        let instant = instant
+            .and_then(Result::ok)
+            .ok_or_else(|| broken(format!("must be {SINCE_FORM}")))?;
         Ok(instant.to_utc())
     });
     let Some(since) = since else {
-        return Err(fields.lacks(SINCE, rule, SINCE));
+        return Err(fields.lacks(SINCE, &format!("is required: {SINCE_FORM}"), SINCE));
     };
     fields.finish(SINCE)?;
     Ok(since)
