@@ -29,9 +29,10 @@ const SECONDS_BUCKETS: [f64; 19] = [
 /// How often recorded values are folded into their buckets. Without it they would pile up until somebody scrapes.
 const UPKEEP_INTERVAL: Duration = Duration::from_secs(5);
 
-/// What is not logged unless it is asked for by name: Postgres's notes at every start that a table exists already, and what
-/// the simulator's decoder thinks of files that it refuses in so many words.
-const QUIET: &str = "sqlx::postgres::notice=warn,symphonia_core=off,symphonia_format_ogg=off";
+/// What is not logged unless it is asked for by name: Postgres's notes at every start that a table exists already; each connection
+/// that the driver cannot set up, dozens a second behind a pooler whose server is away, of which the gateway's own pool tells once
+/// a while; and what the simulator's decoder thinks of files that it refuses in so many words.
+const QUIET: &str = "sqlx::postgres::notice=warn,sqlx_core::pool::inner=off,symphonia_core=off,symphonia_format_ogg=off";
 
 /// How long lines gather before they are written together, after one has been.
 const GATHERING_TIME: Duration = Duration::from_millis(10);
