@@ -74,8 +74,12 @@ async fn where_neither_answers_the_gateway_is_not_ready_and_callbacks_are_to_com
     let (id, attempt, gladia_id) = processing(&app).await;
     directory.stall();
     app.database_relay().cut().await;
+    let started = Instant::now();
     let ready = app.acme.with_key(None).get("/readyz").await;
     assert_eq!(ready.status, 503, "{}", ready.text());
+    // Both are asked within the same time.
+    let elapsed = started.elapsed();
+    assert!(elapsed < Duration::from_millis(3500), "{elapsed:?}");
     let bodies: Vec<String> = (0..20)
         .map(|number| success(&gladia_id, &format!("words {number}")))
         .collect();

@@ -1,10 +1,11 @@
 //! A database to which no connection can be opened: the log says why, once a while.
 
+use reqwest::Method;
 use serde_json::json;
 use url::Url;
 use uuid::Uuid;
 
-use crate::support::{TestApp, process::Process};
+use crate::support::{Answer, TestApp, process::Process};
 
 const NONE: &str = "No connection to the database can be opened";
 
@@ -93,5 +94,25 @@ async fn where_each_connection_ends_while_it_is_set_up_that_is_a_line_once_a_whi
     let reason = "no connection can be opened: error returned from database: server login has been";
     assert!(count(&log, reason) >= 1, "{log:#?}");
     app.execute(&format!("DROP ROLE {role}")).await;
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn however_many_probes_come_while_the_database_is_away_each_is_answered_in_two_seconds() {
+    let app = TestApp::builder().with_database_relay().start().await;
+    app.database_relay().cut().await;
+    let anonymous = app.acme.with_key(None);
+    let begin = std::time::Instant::now();
+    let probes = (0..8).map(|_| {
+        let probe = anonymous.request(Method::GET, "/readyz?for=api");
+        tokio::spawn(Answer::to(probe))
+    });
+    for probe in probes.collect::<Vec<_>>() {
+        assert_eq!(probe.await.unwrap().status, 503);
+    }
+    // Half of the time that two of them take one after another.
+    let took = begin.elapsed();
+    assert!(took.as_secs_f64() < 3.5, "{took:?}");
+    app.database_relay().mend();
     app.finish().await;
 }
