@@ -1,5 +1,6 @@
 //! The only wiring: settings become a pool, clients, routes and workers.
 
+mod ending;
 mod listeners;
 mod metrics;
 mod prepare;
@@ -11,12 +12,12 @@ use std::{
     path::PathBuf,
     sync::{
         Arc,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     time::Duration,
 };
 
-use anyhow::{Context, ensure};
+use anyhow::Context;
 use axum::Router;
 use futures_util::FutureExt;
 use tokio::{net::TcpListener, sync::Semaphore};
@@ -51,7 +52,7 @@ use crate::{
         CALLBACKS_AT_ONCE,
         announce::Announcer,
         intake::{self, Intake},
-        spool::{self, Spool},
+        spool::Spool,
     },
     notify::{
         client::{self, Notifier, NotifierSettings},
@@ -73,6 +74,8 @@ pub struct Gateway {
     pub pool: Pool,
     shutdown: Shutdown,
     failed: Arc<AtomicBool>,
+    /// How many requests its end has cut off.
+    cut_off: Arc<AtomicUsize>,
     drain_timeout: Duration,
     timeouts: Timeouts,
     spool_dir: Option<PathBuf>,
@@ -197,6 +200,7 @@ impl Gateway {
             pool: pool.clone(),
             shutdown: shutdown.clone(),
             failed: Arc::default(),
+            cut_off: Arc::default(),
             drain_timeout: settings.requests.shutdown_timeout,
             timeouts: timeouts(&settings),
             spool_dir: settings.callbacks.callback_spool_dir.clone(),
@@ -208,53 +212,6 @@ impl Gateway {
             state,
             bringing_up,
         })
-    }
-
-    /// Waits for the end, and lets what is under way finish.
-    ///
-    /// # Errors
-    /// Where a part of the service crashed.
-    pub async fn run(self) -> anyhow::Result<()> {
-        self.shutdown.soft.cancelled().await;
-        if self.shutdown.drain(self.drain_timeout).await {
-            tracing::info!("Stopped; everything under way has ended");
-        } else {
-            tracing::warn!(
-                "Stopped before everything under way had ended; other replicas settle it from the rows"
-            );
-        }
-        self.tell_of_kept().await;
-        ensure!(
-            !self.failed.load(Ordering::SeqCst),
-            "a part of the gateway crashed; its log line says which"
-        );
-        Ok(())
-    }
-
-    /// Ends at once what listens where the start has failed.
-    async fn give_up(&self) {
-        self.shutdown.soft.cancel();
-        self.shutdown.drain(Duration::ZERO).await;
-        self.tell_of_kept().await;
-    }
-
-    /// Says what is left on this disk alone.
-    async fn tell_of_kept(&self) {
-        let Some(directory) = &self.spool_dir else {
-            return;
-        };
-        match spool::count_in(directory).await {
-            Ok(0) => {}
-            Ok(callbacks) => tracing::error!(
-                callbacks,
-                "Callbacks are left in CALLBACK_SPOOL_DIR and nowhere else: {callbacks}; start a gateway with this directory \
-                 again, or move its *.callback files into that of another one"
-            ),
-            Err(error) => tracing::error!(
-                %error,
-                "CALLBACK_SPOOL_DIR cannot be read: callbacks may be left in it and nowhere else"
-            ),
-        }
     }
 
     /// Serves each address.
@@ -319,7 +276,13 @@ impl Gateway {
             soft,
             hard,
         );
-        self.spawn(name, served);
+        let cut_off = Arc::clone(&self.cut_off);
+        self.spawn(
+            name,
+            served.map(move |requests| {
+                cut_off.fetch_add(requests, Ordering::SeqCst);
+            }),
+        );
         Ok(())
     }
 

@@ -32,7 +32,7 @@ struct Served {
     leaving: CancellationToken,
     soft: CancellationToken,
     hard: CancellationToken,
-    ended: JoinHandle<()>,
+    ended: JoinHandle<usize>,
 }
 
 impl Served {

@@ -159,6 +159,29 @@ async fn a_stopping_replica_finishes_the_upload_that_is_under_way() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_upload_that_outlasts_the_end_is_cut_off_and_the_log_says_what_to_raise() {
+    let app = TestApp::start().await;
+    let mut process = Process::serve(&app, &[("SHUTDOWN_TIMEOUT_SECONDS", "1")]);
+    let caller = app.acme.at(&format!("http://{}", process.address().await));
+    let (trickle, body) = trickle();
+    let part = reqwest::multipart::Part::stream(body).file_name("a.wav");
+    let form = reqwest::multipart::Form::new().part("audio", part);
+    let uploading = tokio::spawn(caller.form("/v1/transcriptions/upload", form).send());
+    trickle.send(&audio::short()[..1000]).await;
+    app.upstream.wait_for("uploads", 1).await;
+    process.terminate();
+    let log = process.log().await;
+    assert!(uploading.await.unwrap().is_err(), "it was cut off");
+    let says = |text: &str| log.iter().any(|line| line.contains(text));
+    assert!(
+        says("SHUTDOWN_TIMEOUT_SECONDS were cut off: 1;"),
+        "{log:#?}"
+    );
+    assert!(!says("everything under way has ended"), "{log:#?}");
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn three_replicas_bring_up_an_empty_database_together() {
     let app = TestApp::builder()
         .without_migrations()

@@ -7,6 +7,10 @@ use std::{
     error::Error,
     future, io,
     pin::{Pin, pin},
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
     task::{Poll, ready},
     time::Duration,
 };
@@ -89,6 +93,8 @@ type Answered = Result<Response<ServedBody<Body>>, Infallible>;
 
 /// Serves until `soft` is canceled, then until the requests that are under way have ended or `hard` is canceled. From `leaving` on
 /// each answer closes its connection: whoever keeps one has none left when they end, and sends nothing on one that just does.
+///
+/// Returns how many requests `hard` has cut off.
 pub async fn serve(
     listener: TcpListener,
     router: Router,
@@ -97,11 +103,12 @@ pub async fn serve(
     leaving: CancellationToken,
     soft: CancellationToken,
     hard: CancellationToken,
-) {
+) -> usize {
     let mut http = Builder::new();
     // hyper's header timeout cannot tell a slow head from an idle connection, so `while_wanted` times both.
     http.header_read_timeout(None).max_buf_size(READ_BYTES);
     let attended = TaskTracker::new();
+    let cut = Arc::<AtomicUsize>::default();
     let left = connections.clone();
     attended.spawn(leaving.cancelled_owned().map(move |()| left.leave()));
     while let Some(accepted) = soft.run_until_cancelled(listener.accept()).await {
@@ -149,6 +156,7 @@ pub async fn serve(
                     soft.clone(),
                     hard.clone(),
                     cut_off,
+                    Arc::clone(&cut),
                 ));
             }
             Err(error) if is_the_callers(&error) => {}
@@ -162,9 +170,10 @@ pub async fn serve(
     drop(listener);
     attended.close();
     attended.wait().await;
+    cut.load(Ordering::SeqCst)
 }
 
-/// Serves one connection. Its place is free once it has ended.
+/// Serves one connection. Its place is free once it has ended. Counts it where `hard` ends it in the middle of a request.
 async fn attend<S>(
     seat: Seat,
     connection: Pin<Box<Connection<TokioIo<Socket>, S>>>,
@@ -172,6 +181,7 @@ async fn attend<S>(
     soft: CancellationToken,
     hard: CancellationToken,
     cut_off: CutOff,
+    cut: Arc<AtomicUsize>,
 ) where
     S: HttpService<Incoming, ResBody = ServedBody<Body>, Error: Into<Box<dyn Error + Send + Sync>>>,
 {
@@ -179,8 +189,10 @@ async fn attend<S>(
     {
         // Pinned where it is: a future that is handed on is in the task once more for each time.
         let served = pin!(serve_one(connection, &place, timeouts, &soft));
-        hard.run_until_cancelled(cut_off.0.run_until_cancelled(served))
-            .await;
+        let ended = hard.run_until_cancelled(cut_off.0.run_until_cancelled(served));
+        if ended.await.is_none() && !place.is_idle() {
+            cut.fetch_add(1, Ordering::SeqCst);
+        }
     }
     drop(seat);
 }
