@@ -131,6 +131,7 @@ impl Gateway {
                 "API_URL is not set: links in webhooks, streams and the change list are paths without a host"
             );
         }
+        tell_of_ignored(&settings.database);
         let metrics = telemetry::metrics_handle()?;
         metrics::begin();
         let spool = open_spool(&settings)?;
@@ -297,6 +298,16 @@ impl Gateway {
                 shutdown.soft.cancel();
             }
         });
+    }
+}
+
+fn tell_of_ignored(settings: &DatabaseSettings) {
+    let ignored = settings.database_url.ignored();
+    if !ignored.is_empty() {
+        tracing::warn!(
+            "DATABASE_URL: the gateway does not know these parameters, and they have no effect: {}",
+            ignored.join(", ")
+        );
     }
 }
 

@@ -2,13 +2,16 @@
 
 use clap::Args;
 
-use super::values::{DatabaseUrl, whole};
+use super::{DatabaseUrl, values::whole};
 
 /// Where everything is kept.
 #[derive(Args, Debug, Clone)]
 #[command(next_help_heading = "Database")]
 pub struct DatabaseSettings {
     /// The Postgres database that keeps everything. Secret.
+    ///
+    /// Of libpq's parameters those have an effect that are called sslmode, sslrootcert, sslcert, sslkey, host, hostaddr, port, dbname,
+    /// user, password or options. Others are named by a warning at the start.
     ///
     /// Example: DATABASE_URL=postgres://gateway:password@db.internal:5432/gateway
     #[arg(long, env, hide_env_values = true)]

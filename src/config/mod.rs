@@ -17,6 +17,7 @@ mod check_callback;
 mod completion;
 mod contradictions;
 mod database;
+mod database_url;
 mod dispatch;
 mod environment;
 mod gladia;
@@ -51,6 +52,7 @@ pub use self::{
     check_callback::CheckCallbackSettings,
     completion::{CompletionMode, CompletionSettings},
     database::DatabaseSettings,
+    database_url::DatabaseUrl,
     dispatch::DispatchSettings,
     environment::{DotenvError, Environment},
     gladia::GladiaArgs,
@@ -62,7 +64,7 @@ pub use self::{
     settling::{ResendUnknown, SettlingSettings},
     spans::SpanSettings,
     streams::StreamSettings,
-    values::{DatabaseUrl, base_url, cap, gladia_key},
+    values::{base_url, cap, gladia_key},
     webhooks::WebhookSettings,
 };
 

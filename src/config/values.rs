@@ -1,87 +1,12 @@
 //! The types that settings are parsed into. What a parser refuses reads on after the setting's name: "must be …".
 
-use std::{
-    fmt::{self, Display},
-    net::IpAddr,
-    ops::RangeInclusive,
-    str::FromStr,
-    time::Duration,
-};
+use std::{fmt::Display, net::IpAddr, ops::RangeInclusive, str::FromStr, time::Duration};
 
 use ipnet::IpNet;
 use secrecy::SecretString;
-use sqlx::postgres::{PgConnectOptions, PgSslMode};
 use url::Url;
 
 use crate::domain::searchable::MOST_KEY_BYTES;
-
-/// The address of a Postgres database. Never prints its password.
-#[derive(Clone)]
-pub struct DatabaseUrl(PgConnectOptions);
-
-impl DatabaseUrl {
-    /// What a pool connects with.
-    #[must_use]
-    pub fn options(&self) -> PgConnectOptions {
-        self.0.clone()
-    }
-}
-
-impl From<PgConnectOptions> for DatabaseUrl {
-    fn from(options: PgConnectOptions) -> Self {
-        Self(options)
-    }
-}
-
-impl FromStr for DatabaseUrl {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        let scheme = text.split_once("://").map(|(scheme, _)| scheme);
-        if !matches!(scheme, Some("postgres" | "postgresql")) {
-            return Err("must begin with postgres:// or postgresql://".into());
-        }
-        match crate::db::parse_url(text) {
-            Ok(options) => Ok(Self(options)),
-            // The database driver's own errors may quote the address, so only the parser's are repeated.
-            Err(sqlx::Error::Configuration(error)) if error.is::<url::ParseError>() => Err(
-                format!("must be the address of a Postgres database: {error}"),
-            ),
-            Err(_) if has_unknown_sslmode(text) => Err(
-                "must have an sslmode that there is: disable, allow, prefer, require, verify-ca or verify-full".into(),
-            ),
-            Err(_) => Err("must be the address of a Postgres database".into()),
-        }
-    }
-}
-
-fn has_unknown_sslmode(address: &str) -> bool {
-    address.parse::<Url>().is_ok_and(|url| {
-        url.query_pairs().any(|(name, value)| {
-            matches!(&*name, "sslmode" | "ssl-mode") && value.parse::<PgSslMode>().is_err()
-        })
-    })
-}
-
-/// The place without its credentials: for messages.
-impl Display for DatabaseUrl {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.0.get_socket() {
-            Some(socket) => write!(f, "{}", socket.display())?,
-            None => write!(f, "{}:{}", self.0.get_host(), self.0.get_port())?,
-        }
-        match self.0.get_database() {
-            Some(database) => write!(f, "/{database}"),
-            None => Ok(()),
-        }
-    }
-}
-
-impl fmt::Debug for DatabaseUrl {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "DatabaseUrl({self})")
-    }
-}
 
 /// A base address of HTTP: paths are appended to it, so it carries nothing after its own.
 ///

@@ -186,3 +186,22 @@ async fn a_database_that_keeps_bytes_as_they_come_keeps_every_language() {
     drop_database(&app, &name).await;
     app.finish().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn parameters_of_the_address_that_have_no_effect_are_named_once_and_their_values_are_not() {
+    let app = TestApp::start().await;
+    let mut url: Url = app.database_url().parse().unwrap();
+    url.query_pairs_mut()
+        .append_pair("target_session_attrs", "hunter2")
+        .append_pair("connect_timeout", "hunter2");
+    let mut process = Process::serve(&app, &[("DATABASE_URL", url.as_str())]);
+    process.address().await;
+    process.terminate();
+    let log = process.log().await;
+    let named = log.iter().filter(|line| {
+        line.contains("DATABASE_URL") && line.ends_with(": connect_timeout, target_session_attrs")
+    });
+    assert_eq!(named.count(), 1, "{log:#?}");
+    assert!(!log.concat().contains("hunter2"), "{log:#?}");
+    app.finish().await;
+}

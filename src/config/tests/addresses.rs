@@ -1,6 +1,7 @@
 //! What is told of addresses that are wrong.
 
 use super::{refusal, serve, with};
+use crate::config::DatabaseUrl;
 
 #[test]
 fn addresses_to_listen_at_are_different_ones() {
@@ -99,6 +100,57 @@ fn a_public_address_that_gladia_may_refuse_is_doubted_where_it_is_gladias_to_jud
     assert_eq!(doubt(&[bare, ("COMPLETION", "poll")]), None);
     let simulator = ("GLADIA_API_URL", "http://simulator:8090");
     assert_eq!(doubt(&[bare, simulator]), None);
+}
+
+#[test]
+fn a_file_of_the_database_that_cannot_be_read_is_named_with_its_parameter() {
+    let refused = |query: &str| {
+        let url = format!("postgres://app:hunter2@db/gateway?{query}");
+        let message = refusal(&with(&[("DATABASE_URL", &url)]), &[]);
+        assert!(!message.contains("hunter2"), "{message}");
+        message
+    };
+    let message = refused("sslmode=verify-full&sslrootcert=/nowhere/ca.pem");
+    assert!(
+        message.contains(r#"sslrootcert="/nowhere/ca.pem": No such file"#),
+        "{message}"
+    );
+    let message = refused("sslcert=/nowhere/client.pem&sslkey=hunter2");
+    assert!(
+        message.contains("sslcert=\"/nowhere/client.pem\""),
+        "{message}"
+    );
+    let message = refused("ssl-key=hunter2");
+    assert!(message.contains("with ssl-key: No such file"), "{message}");
+    let message = refused("sslmode=verify-full&sslrootcert=system");
+    assert!(message.contains("without it the well-known"), "{message}");
+
+    let here = concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml");
+    for good in [
+        format!("sslmode=verify-full&sslrootcert={here}"),
+        "sslmode=disable&sslcert=/nowhere/client.pem".to_owned(),
+        "sslmode=require&sslrootcert=/nowhere/ca.pem".to_owned(),
+        "sslmode=verify-ca&sslrootcert=-----BEGIN%20CERTIFICATE-----".to_owned(),
+    ] {
+        let url = format!("postgres://app@db/gateway?{good}");
+        assert!(url.parse::<DatabaseUrl>().is_ok(), "{url}");
+    }
+}
+
+#[test]
+fn parameters_of_the_database_that_have_no_effect_are_known_by_name_alone() {
+    let ignored = |query: &str| {
+        let url = format!("postgres://app@db/gateway?{query}");
+        url.parse::<DatabaseUrl>().unwrap().ignored().join(", ")
+    };
+    assert_eq!(
+        ignored("target_session_attrs=hunter2&connect_timeout=3&connect_timeout=4"),
+        "connect_timeout, target_session_attrs"
+    );
+    let known = "sslmode=require&application_name=a&options=-c%20jit%3Doff&options[jit]=off";
+    assert_eq!(ignored(known), "");
+    // The end of a password whose & is not encoded.
+    assert_eq!(ignored("password=a&hunter2"), "one that is no name=value");
 }
 
 #[test]
