@@ -316,12 +316,7 @@ fn open_spool(settings: &ServeSettings) -> anyhow::Result<Option<Spool>> {
     let Some(directory) = &settings.callbacks.callback_spool_dir else {
         return Ok(None);
     };
-    let spool = Spool::open(directory.clone()).with_context(|| {
-        format!(
-            "CALLBACK_SPOOL_DIR: cannot write to {}; make it a directory that this process may write to",
-            directory.display()
-        )
-    })?;
+    let spool = Spool::open(directory.clone()).context("CALLBACK_SPOOL_DIR")?;
     Ok(Some(spool))
 }
 

@@ -7,6 +7,7 @@
 
 mod disk;
 mod file;
+mod open_error;
 mod stall;
 #[cfg(test)]
 mod tests;
@@ -28,6 +29,7 @@ use self::{disk::Asked, file::write_file};
 pub use self::{
     disk::{Kept, count_in},
     file::{FileError, SpoolHeader, Spooled, body_error, open},
+    open_error::OpenError,
 };
 use super::body::encoder;
 
@@ -68,18 +70,21 @@ impl Spool {
     /// Opens a directory, and proves that it can be written. What a crash has left unfinished goes: it was never answered.
     ///
     /// # Errors
-    /// Where it cannot be written.
-    pub fn open(directory: PathBuf) -> io::Result<Self> {
+    /// Where it cannot be written, or what is in it belongs to somebody else.
+    pub fn open(directory: PathBuf) -> Result<Self, OpenError> {
         DirBuilder::new()
             .recursive(true)
             .mode(0o700)
-            .create(&directory)?;
-        prove_writable(&directory)?;
+            .create(&directory)
+            .and_then(|()| prove_writable(&directory))
+            .map_err(OpenError::directory(&directory))?;
+        let path = directory.join(LOCK);
         let lock = OpenOptions::new()
             .create(true)
             .truncate(false)
             .write(true)
-            .open(directory.join(LOCK))?;
+            .open(&path)
+            .map_err(OpenError::file(&path))?;
         // Else an older process has it that is about to end, for one. What it writes is its own; what it leaves is taken up.
         let is_ours = lock.try_lock().is_ok();
         let spool = Self(Arc::new(Inner {
@@ -90,10 +95,14 @@ impl Spool {
             asked: Asked::default(),
         }));
         if is_ours {
-            for unfinished in spool.files(UNFINISHED)? {
-                match fs::remove_file(unfinished) {
+            let directory = &spool.0.directory;
+            let unfinished = spool.files(UNFINISHED);
+            for unfinished in unfinished.map_err(OpenError::directory(directory))? {
+                match fs::remove_file(&unfinished) {
                     // Whoever has made it was about to take it away itself.
-                    Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),
+                    Err(error) if error.kind() != ErrorKind::NotFound => {
+                        return Err(OpenError::file(&unfinished)(error));
+                    }
                     _ => {}
                 }
             }

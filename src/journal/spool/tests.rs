@@ -1,6 +1,6 @@
 //! The spool, as far as it needs no service around it.
 
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 
 use uuid::Uuid;
 
@@ -149,6 +149,26 @@ fn whoever_comes_while_another_ends_has_the_directory_afterwards() {
     fs::write(&unfinished, "").unwrap();
     directory.open();
     assert!(unfinished.exists(), "it is the second one's");
+}
+
+#[test]
+fn a_lock_that_cannot_be_opened_is_not_taken_for_the_directory() {
+    let directory = Directory::new();
+    let lock = directory.0.join(LOCK);
+    // Not even root opens this, as nobody else opens what is root's.
+    fs::create_dir_all(&lock).unwrap();
+    let refused = Spool::open(directory.0.clone()).err().unwrap().to_string();
+    let owner = fs::metadata(&lock).unwrap().uid();
+    let named = format!(
+        "but not {}, which belongs to the user {owner};",
+        lock.display()
+    );
+    assert!(refused.contains(&named), "{refused}");
+    // A directory that is none.
+    let file = directory.0.join("file");
+    fs::write(&file, "").unwrap();
+    let refused = Spool::open(file).err().unwrap().to_string();
+    assert!(refused.starts_with("cannot write to "), "{refused}");
 }
 
 #[test]
