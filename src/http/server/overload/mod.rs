@@ -262,8 +262,8 @@ fn body_bytes(request: &Request, passes: Passes, state: &AppState) -> usize {
 /// The problem where a body could not be read since there was no room for it.
 #[must_use]
 pub fn no_room_in(error: &axum::Error) -> Option<Problem> {
-    let causes = std::iter::successors(error.source(), |cause| cause.source());
-    let is_full = causes.into_iter().any(|cause| cause.is::<NoRoom>());
+    let mut causes = std::iter::successors(error.source(), |cause| (*cause).source());
+    let is_full = causes.any(<dyn Error>::is::<NoRoom>);
     is_full.then(|| refuse(Overload::Bodies))
 }
 
