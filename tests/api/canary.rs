@@ -86,8 +86,8 @@ async fn the_command_tells_what_answers_at_the_public_address() {
 }
 
 /// A proxy that passes on what has a megabyte at most, as nginx does unless it is told otherwise.
-async fn narrow_proxy(target: &str) -> String {
-    let (target, client) = (target.to_owned(), reqwest::Client::new());
+async fn narrow_proxy(app: &TestApp) -> String {
+    let (target, client) = (app.replicas[0].base.clone(), app.http.clone());
     let pass_on = move |request: axum::extract::Request| {
         let (target, client) = (target.clone(), client.clone());
         async move {
@@ -109,7 +109,7 @@ async fn narrow_proxy(target: &str) -> String {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_proxy_that_takes_no_large_callback_is_found_before_one_is_lost() {
     let app = TestApp::start().await;
-    let narrow = narrow_proxy(&app.replicas[0].base).await;
+    let narrow = narrow_proxy(&app).await;
     let (back, told) = check(&app, &narrow, CALLBACK_KEYS).await;
     let says = |part: &str| assert!(!back && told.contains(part), "{told}");
     says("leads back to a gateway, but a callback of 12 MB does not get through");
