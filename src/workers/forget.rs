@@ -2,8 +2,8 @@
 //!
 //! A tenant's horizon (`event_horizons`) is moved with the same commit, so a reader whose cursor is behind it is told that it
 //! has missed something. Events of a job that has not ended, or ended lately, stay however old they are; a job that is older
-//! than that loses all of them about together, and its timeline then tells its beginning and its end as its row has them.
-//! What somebody has still to be told of stays, too.
+//! than that loses all of them together, and its timeline then tells its beginning and its end as its rows have them. What
+//! somebody has still to be told of stays, too, with all that happened to its job afterwards.
 //! The lane of a host that nobody has been called at for that long goes with its deliveries.
 
 use std::time::Duration;

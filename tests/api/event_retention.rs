@@ -2,12 +2,16 @@
 
 use serde_json::{Value, json};
 
-use crate::support::{
-    TestApp,
-    callbacks::processing,
-    events::wait_until_numbered,
-    eventually,
-    rows::{failure, success},
+use crate::{
+    streams::{kinds, of_job},
+    support::{
+        TestApp,
+        callbacks::processing,
+        events::wait_until_numbered,
+        eventually,
+        rows::{failure, success},
+        sse::EventStream,
+    },
 };
 
 /// Waits until a query counts nothing.
@@ -208,5 +212,116 @@ async fn deliveries_that_are_through_go_with_their_tries_and_the_others_keep_the
     assert_eq!(app.rows("deliveries").await, 2);
     assert_eq!(app.rows("delivery_attempts").await, 2);
     app.execute("DELETE FROM deliveries").await;
+    app.finish().await;
+}
+
+/// How long a timeline says that something lasted.
+fn seconds(timeline: &Value, what: &str) -> f64 {
+    timeline["now"][what].as_f64().unwrap()
+}
+
+/// The codes of a timeline's steps.
+fn steps(timeline: &Value) -> Vec<&str> {
+    let steps = timeline["steps"].as_array().unwrap();
+    steps
+        .iter()
+        .map(|step| step["step"].as_str().unwrap())
+        .collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_jobs_events_go_together_and_its_timeline_tells_how_long_it_took() {
+    let app = TestApp::builder()
+        .set("EVENT_RETENTION_SECONDS", 3600)
+        .start()
+        .await;
+    let (id, attempt, gladia_id) = processing(&app).await;
+    let short = app.acme.start("a.mp3").await;
+    app.acme.wait_until_done(&short).await;
+    wait_until_numbered(&app).await;
+    app.set_clock_ahead("30 minutes").await;
+    app.call_back(attempt.id, success(&gladia_id, "words"))
+        .await;
+    app.acme.wait_until_done(&id).await;
+    wait_until_numbered(&app).await;
+    let whole = app.acme.timeline(&id).await;
+
+    // What is old is gone through, and its beginning with it.
+    app.set_clock_ahead("62 minutes").await;
+    let of_short = format!("events WHERE job_id = '{short}'");
+    until_none(&app, "events of the short one", &of_short).await;
+    assert_eq!(
+        app.events(&id).await,
+        ["queued", "submitting", "processing", "done"]
+    );
+    app.set_clock_ahead("92 minutes").await;
+    let end = format!("events WHERE job_id = '{id}' AND type = 'transcription.done'");
+    until_none(&app, "the end of it", &end).await;
+    assert_eq!(app.events(&id).await, [""; 0]);
+
+    let kept = app.acme.timeline(&id).await;
+    let told = steps(&kept);
+    assert_eq!(told.first(), Some(&"accepted"), "{kept}");
+    assert_eq!(told.last(), Some(&"done"), "{kept}");
+    for what in ["queued_seconds", "processing_seconds"] {
+        let (before, after) = (seconds(&whole, what), seconds(&kept, what));
+        assert!((before - after).abs() < 1.0, "{what}: {before}, {after}");
+    }
+    app.acme.get(&of_job(&id)).await.expect(204);
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_still_to_be_told_of_a_job_keeps_all_that_follows_it() {
+    let app = TestApp::builder()
+        .set("EVENT_RETENTION_SECONDS", 3600)
+        .start()
+        .await;
+    let id = app.acme.start("a.mp3").await;
+    app.acme.wait_until_done(&id).await;
+    let other = app.acme.start("b.mp3").await;
+    app.acme.wait_until_done(&other).await;
+    wait_until_numbered(&app).await;
+    let all = app.events(&id).await;
+    app.execute(&format!(
+        "INSERT INTO deliveries (id, tenant_id, lane_id, event_number, event_type, job_id, status, next_try_at)
+         SELECT gen_random_uuid(), tenant_id, gen_random_uuid(), number, type, job_id, 'pending', 'infinity'
+         FROM events WHERE job_id = '{id}' AND type = 'transcription.queued'"
+    ))
+    .await;
+    app.set_clock_ahead("61 minutes").await;
+    let of_other = format!("events WHERE job_id = '{other}'");
+    until_none(&app, "events of the other one", &of_other).await;
+    assert_eq!(app.events(&id).await, all);
+    let told = EventStream::open(&app.acme, &of_job(&id))
+        .await
+        .rest()
+        .await;
+    assert_eq!(kinds(&told), ["queued", "processing", "done"]);
+    app.execute("DELETE FROM deliveries").await;
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn where_the_end_of_a_job_is_gone_its_stream_says_so_and_its_timeline_has_it() {
+    let app = TestApp::start().await;
+    let id = app.acme.start("a.mp3").await;
+    app.acme.wait_until_done(&id).await;
+    wait_until_numbered(&app).await;
+    let whole = app.acme.timeline(&id).await;
+    // As an older version has left it.
+    app.execute(&format!(
+        "WITH gone AS (
+             DELETE FROM events WHERE job_id = '{id}' AND type = 'transcription.done' RETURNING tenant_id, number
+         )
+         INSERT INTO event_horizons SELECT tenant_id, number FROM gone"
+    ))
+    .await;
+    let refused = app.acme.get(&of_job(&id)).await;
+    refused.problem(410, "event-cursor-expired");
+    app.set_clock_ahead("1 hour").await;
+    let kept = app.acme.timeline(&id).await;
+    assert_eq!(steps(&kept), steps(&whole));
+    assert!(seconds(&kept, "processing_seconds") < 60.0, "{kept}");
     app.finish().await;
 }

@@ -16,11 +16,11 @@ pub struct Forgotten {
     pub has_more: bool,
 }
 
-/// Deletes events that are too old to be `kept`, of `limit` that stand after a position, and notes with the same commit how far
-/// their tenants' events are gone.
+/// Deletes events that are too old to be `kept`, those of `limit` that stand after a position and with each of a job's those that
+/// stand before it, wherever: `limit` of jobs at most. Notes with the same commit how far their tenants' events are gone.
 ///
 /// An event stays for as long as its job has not ended, or ended lately; as somebody has still to be told of it, or a
-/// delivery shows that somebody was; and as it has no number that it is to get.
+/// delivery shows that somebody was; as it has no number that it is to get; and as one of its job stays that happened before it.
 ///
 /// # Errors
 /// Where the database does not answer.
@@ -33,30 +33,52 @@ pub async fn forget(
     let row = sqlx::query!(
         r#"
         WITH looked AS MATERIALIZED (
-            SELECT position, occurred_at < $2 AS is_old,
+            SELECT position, number, job_id, occurred_at < $2 AS is_old,
                    -- What a clock that was ahead has put into the future says nothing of what stands behind it.
                    occurred_at BETWEEN $2 AND (SELECT gateway_now()) AS is_young
             FROM events WHERE position > $1 ORDER BY position LIMIT $3
+        ), ended AS MATERIALIZED (
+            SELECT l.job_id
+            FROM (SELECT DISTINCT job_id FROM looked WHERE is_old AND job_id IS NOT NULL) l
+            WHERE EXISTS (SELECT FROM jobs j
+                          WHERE j.id = l.job_id AND j.finished_at < $2
+                            -- A clock that was behind may have stamped one that was completed lately.
+                            AND NOT coalesce(j.result_callback_id, j.id) BETWEEN $4 AND $5 OFFSET 0)
+        ), of_jobs AS MATERIALIZED (
+            -- Its beginning was looked at when it was old enough and its end was not: so all of it, up to the first that stays.
+            SELECT old.position
+            FROM ended
+            CROSS JOIN LATERAL (
+                SELECT coalesce((
+                    SELECT e.position FROM events e
+                    WHERE e.job_id = ended.job_id
+                      AND (e.occurred_at >= $2
+                           OR e.number IS NULL
+                              AND e.type NOT IN ('transcription.submitting', 'transcription.requeued',
+                                                 'transcription.unknown')
+                           OR EXISTS (SELECT FROM deliveries d
+                                      WHERE d.job_id = e.job_id AND d.event_number = e.number OFFSET 0))
+                    ORDER BY e.position LIMIT 1
+                ), 9223372036854775807) AS position OFFSET 0
+            ) stays
+            CROSS JOIN LATERAL (
+                SELECT e.position FROM events e
+                WHERE e.job_id = ended.job_id AND e.position < stays.position
+                ORDER BY e.position LIMIT $3
+            ) old
+            LIMIT $3
+        ), of_endpoints AS MATERIALIZED (
+            SELECT l.position FROM looked l
+            WHERE l.is_old AND l.job_id IS NULL AND l.number IS NOT NULL
+              AND NOT EXISTS (SELECT FROM deliveries d WHERE d.job_id IS NULL AND d.event_number = l.number OFFSET 0)
         ), due AS MATERIALIZED (
-            SELECT e.position
-            FROM looked l JOIN events e ON e.position = l.position
-            WHERE l.is_old
-              AND (e.number IS NOT NULL
-                   OR e.type IN ('transcription.submitting', 'transcription.requeued', 'transcription.unknown'))
-              AND CASE WHEN e.job_id IS NULL
-                  THEN NOT EXISTS (SELECT FROM deliveries d WHERE d.job_id IS NULL AND d.event_number = e.number OFFSET 0)
-                  ELSE EXISTS (SELECT FROM jobs j
-                               WHERE j.id = e.job_id AND j.finished_at < $2
-                                 -- A clock that was behind may have stamped one that was completed lately.
-                                 AND NOT coalesce(j.result_callback_id, j.id) BETWEEN $4 AND $5 OFFSET 0)
-                       AND NOT EXISTS (SELECT FROM deliveries d
-                                       WHERE d.job_id = e.job_id AND d.event_number = e.number OFFSET 0)
-                  END
-            ORDER BY e.position
-            -- Another replica may be at it.
-            FOR UPDATE OF e SKIP LOCKED
+            SELECT position FROM events
+            WHERE position = ANY (ARRAY(SELECT position FROM of_jobs UNION ALL SELECT position FROM of_endpoints))
+            ORDER BY position
+            -- Another replica may be at it, and is waited for: what it has not deleted yet is not left behind.
+            FOR UPDATE
         ), gone AS (
-            DELETE FROM events e USING due WHERE e.position = due.position RETURNING e.tenant_id, e.number
+            DELETE FROM events WHERE position = ANY (ARRAY(SELECT position FROM due)) RETURNING tenant_id, number
         ), noted AS (
             INSERT INTO event_horizons (tenant_id, expired_through)
             SELECT tenant_id, max(number) FROM gone WHERE number > 0 GROUP BY tenant_id ORDER BY tenant_id
@@ -65,6 +87,7 @@ pub async fn forget(
         )
         SELECT (SELECT count(*) FROM gone) AS "deleted!",
                (SELECT count(*) FROM looked) AS "looked!",
+               (SELECT count(*) = $3 FROM of_jobs) AS "is_cut!",
                (SELECT max(position) FROM looked) AS last_position,
                (SELECT min(position) FROM looked WHERE is_young) AS first_young
         "#,
@@ -76,6 +99,14 @@ pub async fn forget(
     )
     .fetch_one(conn)
     .await?;
+    if row.is_cut {
+        // The rest of these jobs, from the same place.
+        return Ok(Forgotten {
+            deleted: row.deleted,
+            looked_through: after,
+            has_more: true,
+        });
+    }
     let before_first_young = row.first_young.map(|position| position - 1);
     Ok(Forgotten {
         deleted: row.deleted,

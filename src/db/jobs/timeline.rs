@@ -43,7 +43,7 @@ pub async fn read(conn: &mut PgConnection, job: &Job) -> sqlx::Result<History> {
         .into_iter()
         .filter_map(|row| Some((row.event_type.parse().ok()?, row.occurred_at)))
         .collect();
-    fill_in(job, &mut events);
+    fill_in(conn, job, &mut events).await?;
     Ok(History {
         status_reason: job.status_reason,
         error_type: job.error.as_ref().map(|error| error.kind),
@@ -55,25 +55,75 @@ pub async fn read(conn: &mut PgConnection, job: &Job) -> sqlx::Result<History> {
     })
 }
 
-/// Where the oldest events are gone with the log's retention, the job still knows when it began, and when it ended.
-fn fill_in(job: &Job, events: &mut Vec<(EventType, DateTime<Utc>)>) {
-    if events
-        .first()
-        .is_none_or(|(first, _)| *first != EventType::Queued)
-    {
-        events.insert(0, (EventType::Queued, job.created_at));
+/// Where events are gone with the log's retention, the rows still know when the job began, when Gladia had it last, and when it
+/// ended.
+async fn fill_in(
+    conn: &mut PgConnection,
+    job: &Job,
+    events: &mut Vec<(EventType, DateTime<Utc>)>,
+) -> sqlx::Result<()> {
+    let first = events.first().copied();
+    if first.is_none_or(|(event, _)| event != EventType::Queued) {
+        let mut gone = vec![(EventType::Queued, job.created_at)];
+        if let Some(until) = first.map(|(_, at)| at).or(job.finished_at) {
+            gone.extend(before_it_ended(conn, job.id, first, until).await?);
+        }
+        events.splice(0..0, gone);
     }
     let end = match job.status {
         JobStatus::Done => EventType::Done,
         JobStatus::Error => EventType::Error,
         JobStatus::Canceled => EventType::Canceled,
         JobStatus::Queued | JobStatus::Submitting | JobStatus::Unknown | JobStatus::Processing => {
-            return;
+            return Ok(());
         }
     };
-    if let (Some(at), [_]) = (job.finished_at, events.as_slice()) {
+    let has_end = events.last().is_some_and(|(event, _)| {
+        matches!(
+            event,
+            EventType::Done | EventType::Error | EventType::Canceled | EventType::Deleted
+        )
+    });
+    if let (Some(at), false) = (job.finished_at, has_end) {
         events.push((end, at));
     }
+    Ok(())
+}
+
+/// What the last attempt before an instant says of the moves before the first that the log has: of an end, or of what follows
+/// one.
+async fn before_it_ended(
+    conn: &mut PgConnection,
+    id: JobId,
+    first: Option<(EventType, DateTime<Utc>)>,
+    until: DateTime<Utc>,
+) -> sqlx::Result<Vec<(EventType, DateTime<Utc>)>> {
+    let follows_an_end = match first.map(|(event, _)| event) {
+        Some(EventType::Retried) => true,
+        None | Some(EventType::Done | EventType::Error | EventType::Canceled) => false,
+        Some(_) => return Ok(Vec::new()),
+    };
+    let attempt = sqlx::query!(
+        r#"
+        SELECT CASE WHEN gladia_id IS NOT NULL THEN answered_at END AS accepted_at, finished_at
+        FROM attempts WHERE job_id = $1 AND created_at <= $2 ORDER BY number DESC LIMIT 1
+        "#,
+        id.0,
+        until,
+    )
+    .fetch_optional(conn)
+    .await?;
+    let Some(attempt) = attempt else {
+        return Ok(Vec::new());
+    };
+    let ended_at = attempt.finished_at.filter(|_| follows_an_end);
+    let moves = [
+        (EventType::Processing, attempt.accepted_at),
+        (EventType::Error, ended_at),
+    ];
+    // What came back may have been faster than the answer to what was sent.
+    let told = |(event, at): (_, Option<DateTime<Utc>>)| Some((event, at?.min(until)));
+    Ok(moves.into_iter().filter_map(told).collect())
 }
 
 /// A reason as a table has it. One that a newer replica has written says nothing to this one.

@@ -153,11 +153,19 @@ impl Source {
                         cursor::check(conn, *tenant_id, after).await?;
                     }
                 }
+                let is_last = !may_go_on && !page.has_more;
+                if let Some(last) = page.events.last()
+                    && is_last
+                    && !last.kind.is_terminal()
+                {
+                    // Its end may be gone while its beginning is there.
+                    cursor::check(conn, *tenant_id, last.id).await?;
+                }
                 Ok(Page {
                     events: page.events,
                     through: page.through,
                     has_more: page.has_more,
-                    is_last: !may_go_on && !page.has_more,
+                    is_last,
                 })
             }
         }
