@@ -184,6 +184,45 @@ async fn a_receiver_that_asks_for_a_rest_gets_it_for_everything_that_is_sent_the
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_success_that_was_under_way_does_not_end_the_rest_that_a_receiver_asked_for() {
+    let app = TestApp::start().await;
+    let receiver = Receiver::start().await;
+    let endpoint = app.add_endpoint(&app.acme, &receiver.url(), DONE).await;
+    // Known to work, so that two are under way at once.
+    app.acme.start("spoken.mp3").await;
+    app.wait_for_deliveries(&endpoint, &["delivered"]).await;
+    receiver.reply_next([Reply::Held(200), Reply::RetryAfter(429, 600)]);
+    app.acme.start("spoken.mp3").await;
+    receiver.wait_for(2).await;
+    app.acme.start("spoken.mp3").await;
+    receiver.wait_for(3).await;
+    eventually("rest", async || {
+        (app.lane(&endpoint).await == (1, true)).then_some(())
+    })
+    .await;
+    app.acme.start("spoken.mp3").await;
+    eventually("delivery that is due", async || {
+        (app.deliveries_to(&endpoint).await.len() == 4).then_some(())
+    })
+    .await;
+    receiver.release();
+    app.wait_for_deliveries(&endpoint, &["delivered", "delivered", "pending", "pending"])
+        .await;
+    // It counts as a success, and the rest goes on.
+    assert_eq!(app.lane(&endpoint).await, (0, true));
+    app.set_clock_ahead("9 minutes").await;
+    let other = Receiver::start().await;
+    let beside = app.add_endpoint(&app.acme, &other.url(), DONE).await;
+    app.acme.start("spoken.mp3").await;
+    app.wait_for_deliveries(&beside, &["delivered"]).await;
+    assert_eq!(receiver.received().len(), 3);
+    app.set_clock_ahead("11 minutes").await;
+    app.wait_for_deliveries(&endpoint, &["delivered"; 5]).await;
+    assert_eq!(app.lane(&endpoint).await, (0, false));
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn an_endpoint_that_answers_410_is_disabled_and_another_one_is_told() {
     let app = TestApp::start().await;
     let (receiver, watcher) = (

@@ -15,9 +15,14 @@ use crate::{
 };
 
 /// What a try means for its delivery, and for its receiver.
-pub(super) fn judge(delivery: &ClaimedDelivery, sent: &Sent) -> (Next, Option<Sign>) {
+pub(super) fn judge(
+    delivery: &ClaimedDelivery,
+    started_at: DateTime<Utc>,
+    sent: &Sent,
+) -> (Next, Option<Sign>) {
     if sent.error.is_none() {
-        return (Next::Delivered, Some(Sign::Works));
+        let works = Sign::Works { since: started_at };
+        return (Next::Delivered, Some(works));
     }
     if sent.http_status == Some(410) {
         // Of a callback it says that this one URL is gone, and nothing of the host.
