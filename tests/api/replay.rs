@@ -5,7 +5,14 @@ use reqwest::Method;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use crate::support::{Answer, Caller, TestApp, resting_deliveries::Row};
+use crate::support::{
+    Answer, Caller, TestApp,
+    callbacks::processing,
+    eventually,
+    receiver::{Receiver, Reply},
+    resting_deliveries::Row,
+    rows::success,
+};
 
 async fn replay(caller: &Caller, id: &str) -> Answer {
     let path = format!("/v1/deliveries/{id}/replay");
@@ -30,11 +37,29 @@ async fn disable(app: &TestApp, endpoint: Uuid) {
     .await;
 }
 
+/// Has something be under way to an endpoint whose receiver fails, so that nothing else is sent there.
+async fn occupy(app: &TestApp, endpoint: Uuid) {
+    let row = Row {
+        endpoint: Some(endpoint),
+        status: "pending",
+        dead_reason: None,
+        ..Row::default()
+    };
+    let id = app.insert_delivery(&app.acme, &row).await;
+    app.execute(&format!(
+        "UPDATE deliveries SET lease_until = gateway_now() + interval '45 seconds', next_try_at = gateway_now() + interval '45 seconds',
+                               worker = 'somebody'
+         WHERE id = '{id}'"
+    ))
+    .await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_replayed_delivery_is_due_at_once_and_keeps_its_record() {
     let app = TestApp::start().await;
     let (job, event) = app.done_and_told().await;
     let endpoint = app.resting_endpoint(&app.acme).await;
+    occupy(&app, endpoint).await;
     for was in ["dead", "delivered", "pending"] {
         let row = Row {
             endpoint: Some(endpoint),
@@ -87,6 +112,90 @@ async fn a_replayed_delivery_is_due_at_once_and_keeps_its_record() {
             (&json!(3), true)
         );
     }
+    app.finish().await;
+}
+
+/// A job that is done, and whose end is told to a receiver as a callback. Gives the delivery, as its caller sees it.
+async fn called_back(app: &TestApp, receiver: &Receiver) -> Value {
+    let (job, attempt, gladia_id) = processing(app).await;
+    app.set_callback(&job, &receiver.url(), "POST").await;
+    app.call_back(attempt.id, success(&gladia_id, "words"))
+        .await;
+    eventually("delivery", async || {
+        let path = format!("/v1/deliveries?transcription_id={job}");
+        let list = app.acme.get(&path).await.expect(200);
+        list["items"].get(0).cloned()
+    })
+    .await
+}
+
+/// How long until a delivery is tried, as its caller is told.
+async fn waits(app: &TestApp, delivery: &Value) -> f64 {
+    let at = delivery["next_try_at"].as_str().unwrap();
+    app.scalar(&format!(
+        "SELECT extract(epoch FROM '{at}'::timestamptz - gateway_now())::float8"
+    ))
+    .await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_waits_for_a_receiver_that_rests_says_until_when_and_a_replay_ends_the_rest() {
+    let app = TestApp::start().await;
+    let receiver = Receiver::start().await;
+    receiver.reply_next([Reply::RetryAfter(503, 86_400)]);
+    called_back(&app, &receiver).await;
+    app.wait_for_tries("true", 1).await;
+    let waiting = called_back(&app, &receiver).await;
+    assert_eq!(
+        (&waiting["status"], &waiting["tries"]),
+        (&json!("pending"), &json!(0))
+    );
+    let seconds = waits(&app, &waiting).await;
+    assert!((86_000.0..=86_400.0).contains(&seconds), "{seconds}");
+    let id = waiting["id"].as_str().unwrap();
+    let alone = app.acme.get(&format!("/v1/deliveries/{id}")).await;
+    assert_eq!(alone.expect(200)["next_try_at"], waiting["next_try_at"]);
+
+    let due = replay(&app.acme, id).await.expect(202);
+    let seconds = waits(&app, &due).await;
+    assert!(seconds <= 0.0, "{seconds}");
+    receiver.wait_for(2).await;
+    eventually("delivery that is through", async || {
+        (status(&app, id).await == "delivered").then_some(())
+    })
+    .await;
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_endpoint_that_rests_says_so_of_what_waits_and_a_replay_has_it_asked_again() {
+    let app = TestApp::start().await;
+    let (job, event) = app.done_and_told().await;
+    let endpoint = app.resting_endpoint(&app.acme).await;
+    occupy(&app, endpoint).await;
+    let row = Row {
+        endpoint: Some(endpoint),
+        job: Some(job),
+        event,
+        status: "pending",
+        dead_reason: None,
+        ..Row::default()
+    };
+    let id = app.insert_delivery(&app.acme, &row).await;
+    app.execute("UPDATE delivery_lanes SET open_until = gateway_now() + interval '9 hours'")
+        .await;
+    let shown = app.acme.get(&format!("/v1/deliveries/{id}")).await;
+    let seconds = waits(&app, &shown.expect(200)).await;
+    assert!((32_000.0..=32_400.0).contains(&seconds), "{seconds}");
+    replay(&app.acme, &id).await.expect(202);
+    // Half open: what is known of it stays, and one more failure pauses it again.
+    let (failures, is_half_open): (i32, bool) = sqlx::query_as(
+        "SELECT failures, open_until <= gateway_now() AND failing_since IS NOT NULL FROM delivery_lanes",
+    )
+    .fetch_one(&app.pool)
+    .await
+    .unwrap();
+    assert_eq!((failures, is_half_open), (5, true));
     app.finish().await;
 }
 

@@ -95,7 +95,8 @@ macro_rules! select_deliveries {
             r#"
             SELECT d.id, d.event_number, d.event_type, d.job_id, d.endpoint_id, l.origin AS "origin?", d.status,
                    d.dead_reason, d.tries,
-                   CASE WHEN d.status = 'pending' THEN d.next_try_at END AS next_try_at,
+                   -- Nothing is sent in a lane that rests.
+                   CASE WHEN d.status = 'pending' THEN greatest(d.next_try_at, l.open_until) END AS next_try_at,
                    d.created_at, d.finished_at
             FROM deliveries d LEFT JOIN delivery_lanes l ON l.id = d.lane_id
             "# + $tail,

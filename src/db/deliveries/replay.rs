@@ -32,7 +32,8 @@ pub enum Replayed {
     NotFound,
 }
 
-/// Makes a delivery due, whatever has become of it, unless it is being sent. Its earlier tries stay on record.
+/// Makes a delivery due, whatever has become of it, unless it is being sent. Its earlier tries stay on record. A lane that rests is
+/// half open from now on: somebody wants its receiver to be asked.
 ///
 /// # Errors
 /// Where the database does not answer.
@@ -60,7 +61,12 @@ pub async fn replay(
             FROM found f
             WHERE d.id = f.id AND NOT f.is_being_sent AND NOT f.is_erased AND NOT f.is_expired
               AND (f.endpoint_id IS NULL OR f.endpoint_status = 'enabled')
-            RETURNING d.id
+            RETURNING d.id, d.lane_id
+        ), asked AS (
+            UPDATE delivery_lanes SET open_until = gateway_now()
+            -- As an array, and in words that the index of lanes that rest does not answer to: it is found by its id, however few
+            -- there are.
+            WHERE id = ANY (ARRAY(SELECT lane_id FROM due)) AND coalesce(open_until, '-infinity') > gateway_now()
         )
         SELECT f.job_id, f.endpoint_id, f.endpoint_status AS "endpoint_status?",
                f.is_being_sent AS "is_being_sent!", f.is_erased AS "is_erased!", f.is_expired AS "is_expired!",

@@ -26,9 +26,10 @@ const TRY_TAKES: Duration = Duration::from_secs(20);
 
 /// Replay a delivery.
 ///
-/// Sends it again as soon as possible, whatever has become of it: its tries begin anew, and those of before stay on record. It
-/// carries the same `webhook-id` as before, so a receiver that has it already can tell. What a webhook with the result, or a
-/// callback, tells is what stands there now.
+/// Sends it again as soon as possible, whatever has become of it: its tries begin anew, and those of before stay on record. A pause
+/// of its receiver ends: what is due there is sent, one delivery at a time until one gets through. It carries the same `webhook-id`
+/// as before, so a receiver that has it already can tell. What a webhook with the result, or a callback, tells is what stands there
+/// now.
 #[utoipa::path(
     post,
     path = "/v1/deliveries/{id}/replay",

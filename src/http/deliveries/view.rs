@@ -48,7 +48,7 @@ pub struct Delivery {
     pub dead_reason: Option<DeadReason>,
     /// How often it was tried since it was made, or replayed.
     pub tries: i32,
-    /// When it is tried next, while it is pending. A receiver that fails is left alone for longer.
+    /// When it is tried next at the earliest, while it is pending: never before a pause of its receiver ends.
     pub next_try_at: Option<DateTime<Utc>>,
     /// When it was made.
     pub created_at: DateTime<Utc>,
