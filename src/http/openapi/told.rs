@@ -267,7 +267,7 @@ fn signature_headers() -> [Parameter; 3] {
     [
         (
             "webhook-id",
-            "The same at each try, and in no other message to this receiver: by it, what has come already can be told.",
+            "The same at each try, and in no other message to this endpoint: by it, what has come already can be told.",
         ),
         ("webhook-timestamp", "When this try was made, in seconds since 1970."),
         (
