@@ -92,10 +92,7 @@ pub struct LaneHealth {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Sign {
     /// It takes what it is sent.
-    Works {
-        /// When the try began.
-        since: DateTime<Utc>,
-    },
+    Works,
     /// It does not.
     Fails {
         /// It answers that it wants to be left alone, all of it, for so long (429 and 503 with `Retry-After`).
@@ -108,11 +105,10 @@ impl LaneHealth {
     #[must_use]
     pub fn after(self, sign: Sign, now: DateTime<Utc>, jitter: f64) -> Self {
         let rest = match sign {
-            Sign::Works { since } => {
-                // What was under way when the receiver failed knows nothing of the rest that it has had since.
-                let is_older = self.last_failure_at.is_some_and(|at| at > since);
+            Sign::Works => {
                 return Self {
-                    open_until: self.open_until.filter(|until| is_older && *until > now),
+                    // Nothing is leased while a receiver rests, so what gets through then was leased before, and knows nothing of it.
+                    open_until: self.open_until.filter(|until| *until > now),
                     last_success_at: self.last_success_at.max(Some(now)),
                     last_failure_at: self.last_failure_at,
                     ..Self::default()
@@ -197,7 +193,7 @@ mod tests {
             last_success_at: Some(at(7200)),
             ..LaneHealth::default()
         };
-        for sign in [FAILS, Sign::Works { since: at(0) }] {
+        for sign in [FAILS, Sign::Works] {
             let after = lane.clone().after(sign, at(0), 0.0);
             assert_eq!(after.last_failure_at, lane.last_failure_at);
             assert_eq!(after.last_success_at, lane.last_success_at);
@@ -247,12 +243,11 @@ mod tests {
 
     #[test]
     fn one_success_closes_the_circuit_and_forgets_the_failures() {
-        let lane =
-            failing(7)
-                .after(FAILS, at(0), 0.0)
-                .after(Sign::Works { since: at(1) }, at(5), 0.0);
+        let lane = failing(7)
+            .after(FAILS, at(0), 0.0)
+            .after(Sign::Works, at(3600), 0.0);
         let expected = LaneHealth {
-            last_success_at: Some(at(5)),
+            last_success_at: Some(at(3600)),
             last_failure_at: Some(at(0)),
             ..LaneHealth::default()
         };
@@ -262,12 +257,11 @@ mod tests {
     #[test]
     fn a_success_that_was_under_way_when_the_circuit_opened_does_not_close_it() {
         let open = failing(4).after(FAILS, at(2), 0.0);
-        let works = Sign::Works { since: at(1) };
-        let lane = open.clone().after(works, at(5), 0.0);
+        let lane = open.clone().after(Sign::Works, at(5), 0.0);
         assert_eq!((lane.failures, lane.failing_since), (0, None));
         assert_eq!(lane.open_until, open.open_until);
         // Once its time is over nothing is to be closed.
-        assert_eq!(open.after(works, at(32), 0.0).open_until, None);
+        assert_eq!(open.after(Sign::Works, at(32), 0.0).open_until, None);
     }
 
     #[test]

@@ -29,8 +29,8 @@ use crate::{domain::plain_json, tls};
 /// How long a small call may take in all.
 const TIMEOUT: Duration = Duration::from_secs(10);
 
-/// How long a large one may.
-const LARGE_TIMEOUT: Duration = Duration::from_mins(1);
+/// How long a large one may: as a callback that comes slowly.
+const LARGE_TIMEOUT: Duration = Duration::from_mins(3);
 
 /// The megabytes of a large call: as many as a result has after hours of audio in several languages, and more than common
 /// limits let through.

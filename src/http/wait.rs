@@ -76,6 +76,10 @@ impl WaitingRoom {
             };
             Problem::new(ProblemType::TooManyWaiting, detail).with_retry_after(FULL_RETRY_AFTER)
         })?;
+        // What was parsed of the body is gone before anybody waits.
+        if let Some(body) = request_scope::body() {
+            body.forget_parsed();
+        }
         Ok(WaitingPlace {
             _place: place,
             _pause: request_scope::pause(),

@@ -358,24 +358,26 @@ async fn a_body_counts_with_what_it_becomes_once_it_is_parsed() {
         let request = caller.request(Method::POST, &path).json(&numbers);
         tokio::spawn(Answer::to(request))
     };
-    let waiting = post(&app.acme, "?wait=60");
-    eventually("job of a request that waits", async || {
-        (app.rows("jobs").await == 1).then_some(())
-    })
-    .await;
-    let problem = post(&app.globex, "")
+    let mut held = app.pool.begin().await.unwrap();
+    sqlx::query("LOCK TABLE jobs IN ACCESS EXCLUSIVE MODE")
+        .execute(&mut *held)
         .await
-        .unwrap()
-        .problem(503, "overloaded");
+        .unwrap();
+    let waiting = post(&app.acme, "?wait=60");
+    until_statements_wait(&app, 1).await;
+    let problem = post(&app.globex, "").await.unwrap();
+    let problem = problem.problem(503, "overloaded");
     let detail = problem["detail"].as_str().unwrap();
     assert!(detail.contains("(MAX_BODY_MEMORY_BYTES)"), "{detail}");
-    create(&app.globex).await.expect(202);
-    waiting.abort();
+    held.rollback().await.unwrap();
+    // Of what waits for news nothing parsed is in memory any more.
     eventually("room", async || {
         let answer = post(&app.globex, "").await.unwrap();
         (answer.status == 202).then_some(())
     })
     .await;
+    assert!(!waiting.is_finished());
+    waiting.abort();
     app.stop().await;
 }
 

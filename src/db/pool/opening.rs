@@ -112,10 +112,11 @@ impl Opening {
 }
 
 impl Parts {
-    /// Looks why whoever asks has no connection yet, unless that was done a moment ago or others simply have all of them. The one
-    /// that is opened for that is one more than the pool may have, for a moment.
+    /// Looks why whoever asks has no connection yet, unless that was done a moment ago or the pool has all that it may have. The one
+    /// that is opened for that may be one more than it may have, for a moment.
     pub(super) fn look_into_opening(self: &Arc<Self>) {
-        if self.are_all_lent() || self.pool.is_closed() {
+        let is_full = self.pool.size() >= self.pool.options().get_max_connections();
+        if is_full || self.are_all_lent() || self.pool.is_closed() {
             return;
         }
         if self.opening.begin_to_look(Instant::now()) {

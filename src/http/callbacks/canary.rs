@@ -10,10 +10,16 @@ use futures_util::StreamExt;
 use tokio::time::timeout;
 use uuid::Uuid;
 
-use crate::http::{
-    problem::{Problem, ProblemType},
-    state::AppState,
+use crate::{
+    gladia::canary::LARGE_BYTES,
+    http::{
+        problem::{Problem, ProblemType},
+        state::AppState,
+    },
 };
+
+/// How large one is at most.
+pub const MOST_BYTES: u64 = LARGE_BYTES as u64;
 
 /// The answer to such a call; `None` where it is none. No database is needed, so that what is measured is the way alone.
 pub fn answer(state: &AppState, nonce: &str, token: &str) -> Option<Response> {

@@ -83,7 +83,9 @@ pub async fn receive_callback(
         if let Some(answer) =
             path.and_then(|Path((nonce, token))| canary::answer(&state, &nonce, &token))
         {
-            return canary::after(body, answer, state.limits.request_timeout).await;
+            let patience = state.limits.request_timeout
+                + Duration::from_secs(canary::MOST_BYTES / SLOWEST_BYTES_PER_SECOND);
+            return canary::after(body, answer, patience).await;
         }
         NotTaken::Unverified.count();
         tracing::warn!("Refused a callback whose token is wrong");

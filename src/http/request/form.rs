@@ -29,6 +29,7 @@ use crate::{
     gladia::{client::GladiaClient, upload::UploadedFile},
     http::{
         problem::{Problem, ProblemType},
+        server::overload::make_room_for_part,
         state::HttpLimits,
     },
 };
@@ -210,6 +211,7 @@ async fn receive_options(
         }
         bytes.extend_from_slice(&chunk);
     }
+    make_room_for_part(&bytes)?;
     parse_json_object(&bytes, "the part `options`")
 }
 

@@ -4,10 +4,14 @@
 //! the [`log`] and what is counted of it ([`metrics`]) come with its end. The trace that it belongs to is told by its headers
 //! ([`trace_context`]).
 
-use std::cell::{Cell, OnceCell};
+use std::{
+    cell::{Cell, OnceCell},
+    sync::Arc,
+};
 
 use crate::{
     domain::access::Caller,
+    http::server::overload::HeldBytes,
     turns::{By, Handle, Pause},
 };
 
@@ -22,6 +26,7 @@ struct Known {
     caller: OnceCell<Caller>,
     found: Cell<Option<Found>>,
     turn: OnceCell<Handle>,
+    body: OnceCell<Arc<HeldBytes>>,
 }
 
 /// Whose a key was when it was looked up for this request.
@@ -42,6 +47,7 @@ pub(super) fn enter<F: Future>(id: String, handled: F) -> impl Future<Output = F
         caller: OnceCell::new(),
         found: Cell::new(None),
         turn: OnceCell::new(),
+        body: OnceCell::new(),
     };
     KNOWN.scope(known, handled)
 }
@@ -85,9 +91,17 @@ pub(super) fn note_caller(caller: Caller) {
     let _ = KNOWN.try_with(|known| known.caller.set(caller));
 }
 
-/// Lets the request leave its turn to others while it waits for something else.
-pub(super) fn note_turn(turn: Handle) {
-    let _ = KNOWN.try_with(|known| known.turn.set(turn));
+/// Lets the request leave its turn to others while it waits for something else, and say what its body takes.
+pub(super) fn note_turn(turn: Handle, body: Arc<HeldBytes>) {
+    let _ = KNOWN.try_with(|known| {
+        let _ = known.turn.set(turn);
+        known.body.set(body)
+    });
+}
+
+/// What is held for the body of the request that is being handled, if it has a turn.
+pub(super) fn body() -> Option<Arc<HeldBytes>> {
+    KNOWN.try_with(|known| known.body.get().cloned()).ok()?
 }
 
 /// Leaves the turn of the request that is being handled to others, if it has one.

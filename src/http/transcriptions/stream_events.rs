@@ -41,7 +41,7 @@ use crate::{
         ),
         (status = 204, description = "It has ended, and nothing more is to come."),
         (status = 404, description = "There is no such transcription."),
-        (status = 410, description = "Events after that id are gone; without it, the stream begins with the oldest that is kept (`event-cursor-expired`)."),
+        (status = 410, description = "Events after that id are gone; without it, the stream begins with the oldest that is kept, unless the transcription's end is gone (`event-cursor-expired`)."),
         (status = 503, description = "The database is not available (`database-unavailable`), or as many streams are open as may be, of all or of the tenant (`too-many-streams`)."),
     ),
 )]

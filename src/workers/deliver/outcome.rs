@@ -15,14 +15,9 @@ use crate::{
 };
 
 /// What a try means for its delivery, and for its receiver.
-pub(super) fn judge(
-    delivery: &ClaimedDelivery,
-    started_at: DateTime<Utc>,
-    sent: &Sent,
-) -> (Next, Option<Sign>) {
+pub(super) fn judge(delivery: &ClaimedDelivery, sent: &Sent) -> (Next, Option<Sign>) {
     if sent.error.is_none() {
-        let works = Sign::Works { since: started_at };
-        return (Next::Delivered, Some(works));
+        return (Next::Delivered, Some(Sign::Works));
     }
     if sent.http_status == Some(410) {
         // Of a callback it says that this one URL is gone, and nothing of the host.

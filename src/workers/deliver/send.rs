@@ -143,7 +143,7 @@ impl Deliverer {
                 return not_tried(&delivery, REST);
             }
         };
-        let (next, sign) = judge(&delivery, started_at, &sent);
+        let (next, sign) = judge(&delivery, &sent);
         let taken_within = sent.error.is_none().then_some(sent.duration);
         self.0.pace.note(delivery.lane_id, taken_within);
         describe(&mut span, &sent);

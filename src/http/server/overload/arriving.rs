@@ -17,11 +17,34 @@ use super::{
 };
 use crate::turns::{Handle, Pause};
 
-/// What a value takes about once it is parsed, in each of the forms that a request goes through.
-const BYTES_PER_VALUE: usize = 64;
+/// What takes memory beside a sign that stands beside values, once it is parsed: a value, in each of the forms that a request goes
+/// through.
+const BYTES_PER_SIGN: usize = 64;
 
 /// So much of that every request may take by having its turn.
 const ORDINARY_BYTES: usize = 32_000;
+
+/// How much JSON becomes beyond what is ordinary, by its commas, colons and opening brackets.
+#[derive(Debug, Default)]
+pub(super) struct Parsed {
+    signs: usize,
+    held: usize,
+}
+
+impl Parsed {
+    /// Takes room for what some more of it becomes.
+    pub(super) fn make_room(&mut self, data: &[u8], bytes: &HeldBytes) -> Result<(), NoRoom> {
+        let is_sign = |byte: &&u8| matches!(byte, b',' | b':' | b'[' | b'{');
+        self.signs += data.iter().filter(is_sign).count();
+        let parsed = self.signs.saturating_mul(BYTES_PER_SIGN);
+        let more = parsed.saturating_sub(ORDINARY_BYTES + self.held);
+        if more > 0 {
+            bytes.grow(more)?;
+            self.held += more;
+        }
+        Ok(())
+    }
+}
 
 /// A body on its way.
 pub struct Arriving {
@@ -32,10 +55,7 @@ pub struct Arriving {
     bytes: Arc<HeldBytes>,
     /// How much of it has come.
     arrived: usize,
-    /// How many signs in it stand beside values, if it is JSON: commas, colons and brackets.
-    signs: usize,
-    /// What is held for those.
-    parsed: usize,
+    parsed: Parsed,
     passes: Passes,
 }
 
@@ -72,27 +92,18 @@ impl Arriving {
             pause: None,
             bytes: turn.bytes(),
             arrived: 0,
-            signs: 0,
-            parsed: 0,
+            parsed: Parsed::default(),
             passes,
         }
     }
 
-    /// Takes room for what some more of it becomes.
+    /// Takes room for what some more of it becomes. A form's file becomes nothing, and its options are counted where they are read.
     fn make_room(&mut self, data: &[u8]) -> Result<(), NoRoom> {
         self.arrived += data.len();
-        if self.passes == Passes::File {
-            return Ok(());
+        match self.passes {
+            Passes::File => Ok(()),
+            Passes::Nothing | Passes::Audio => self.parsed.make_room(data, &self.bytes),
         }
-        let is_sign = |byte: &&u8| matches!(byte, b',' | b':' | b'[' | b'{');
-        self.signs += data.iter().filter(is_sign).count();
-        let parsed = self.signs.saturating_mul(BYTES_PER_VALUE);
-        let more = parsed.saturating_sub(ORDINARY_BYTES + self.parsed);
-        if more > 0 {
-            self.bytes.grow(more)?;
-            self.parsed += more;
-        }
-        Ok(())
     }
 
     fn set_paused(&mut self, is_paused: bool) {
@@ -109,8 +120,8 @@ impl Drop for Arriving {
         self.set_paused(false);
         // No more of it comes, and its length may have been assumed.
         self.bytes.keep_at_most(match self.passes {
-            Passes::Nothing => self.arrived + self.parsed,
-            Passes::Audio => (self.arrived + self.parsed).max(FILE_BYTES),
+            Passes::Nothing => self.arrived,
+            Passes::Audio => self.arrived.max(FILE_BYTES),
             Passes::File => 0,
         });
     }

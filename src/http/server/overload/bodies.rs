@@ -81,13 +81,22 @@ impl Bodies {
         has_room
     }
 
-    /// Takes more room for a body that holds so much already. Whether there was any. One alone has it.
+    /// Takes more room for a body that holds so much already. Whether there was any: as much as if it came now, with all of it.
     pub fn try_hold_more(&mut self, held: usize, more: Held) -> bool {
-        if self.held > held {
-            return self.try_hold(more);
+        let before = Held {
+            by: more.by,
+            bytes: held,
+        };
+        self.let_go(before);
+        let whole = Held {
+            by: more.by,
+            bytes: held + more.bytes,
+        };
+        let has_room = self.try_hold(whole);
+        if !has_room {
+            self.change(more.by, |own| own.bytes += held);
         }
-        self.change(more.by, |own| own.bytes += more.bytes);
-        true
+        has_room
     }
 
     /// Takes room, whether or not there is any.

@@ -37,7 +37,7 @@ use tokio::time::timeout;
 
 use self::{
     answers::Need,
-    arriving::{Arriving, NoRoom, Passes},
+    arriving::{Arriving, NoRoom, Parsed, Passes},
     bodies::Held,
     turn::Turn,
 };
@@ -45,6 +45,7 @@ pub use self::{
     answers::{Answers, ChangedNothing, Room, Takes},
     gate::Gate,
     refusals::Overload,
+    turn::HeldBytes,
 };
 use crate::{
     domain::millis::whole_ms,
@@ -53,7 +54,7 @@ use crate::{
         hand_on,
         problem::{Problem, ProblemType},
         request::body::{content_length, media_type},
-        request_scope::{Found, note_found, note_turn},
+        request_scope::{self, Found, note_found, note_turn},
         state::AppState,
         v2,
         wait::{MOST_SECONDS, may_wait},
@@ -127,7 +128,7 @@ async fn take_turn(
         bytes: body_bytes(&request, passes, &state),
     };
     let turn = state.gate.enter(body).await.map_err(refuse)?;
-    note_turn(turn.handle());
+    note_turn(turn.handle(), turn.bytes());
     if let Some(found) = whose.found {
         note_found(found);
     }
@@ -257,6 +258,18 @@ fn body_bytes(request: &Request, passes: Passes, state: &AppState) -> usize {
         None => most,
     };
     bytes.max(least)
+}
+
+/// Takes room for what JSON becomes that stands in a form, whose other bytes are not counted.
+///
+/// # Errors
+/// Where there is none.
+pub fn make_room_for_part(json: &[u8]) -> Result<(), Problem> {
+    let Some(held) = request_scope::body() else {
+        return Ok(());
+    };
+    let made = Parsed::default().make_room(json, &held);
+    made.map_err(|NoRoom| refuse(Overload::Bodies))
 }
 
 /// The problem where a body could not be read since there was no room for it.

@@ -26,6 +26,7 @@ impl Turn {
             gate: gate.clone(),
             by: body.by,
             bytes: body.bytes.into(),
+            parsed: 0.into(),
         })
     }
 
@@ -52,18 +53,25 @@ pub struct HeldBytes {
     by: By,
     /// How many of them are still held.
     bytes: AtomicUsize,
+    /// How many are held for what they become once they are parsed.
+    parsed: AtomicUsize,
 }
 
 impl HeldBytes {
-    /// Takes more of them.
+    /// Takes more, for what they become.
     pub(super) fn grow(&self, bytes: usize) -> Result<(), NoRoom> {
-        let held = self.bytes.load(Ordering::Relaxed);
+        let held = self.bytes.load(Ordering::Relaxed) + self.parsed.load(Ordering::Relaxed);
         let more = Held { by: self.by, bytes };
         if !self.gate.try_hold_more(held, more) {
             return Err(NoRoom);
         }
-        self.bytes.fetch_add(bytes, Ordering::Relaxed);
+        self.parsed.fetch_add(bytes, Ordering::Relaxed);
         Ok(())
+    }
+
+    /// Gives back what is held for what they became: it is gone.
+    pub fn forget_parsed(&self) {
+        self.give_back(self.parsed.swap(0, Ordering::Relaxed));
     }
 
     /// Gives back what is beyond this.
@@ -81,6 +89,7 @@ impl HeldBytes {
 
 impl Drop for HeldBytes {
     fn drop(&mut self) {
+        self.forget_parsed();
         self.give_back(self.bytes.load(Ordering::Relaxed));
     }
 }
