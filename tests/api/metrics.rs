@@ -280,11 +280,11 @@ async fn a_gateway_that_has_done_nothing_shows_every_counter_that_is_documented(
     ];
     let mut process = Process::serve(&app, &settings);
     let base = format!("http://{}", process.address().await);
-    // Whether it gets back to itself is shown once it has looked.
+    // Whether it gets back to itself is shown once it has looked, with large callbacks last.
     let text = eventually("look at the public address", async || {
         let text = app.acme.at(&base).with_key(None).get("/metrics").await;
         let text = text.text();
-        text.contains("\ngateway_public_url_reachable ")
+        text.contains("\ngateway_public_url_takes_large_callbacks ")
             .then_some(text)
     })
     .await;
