@@ -12,11 +12,15 @@
 mod asker;
 mod at_hand;
 mod callers;
+mod opening;
 
 use std::{
     io,
     ops::{Deref, DerefMut},
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU32, Ordering},
+    },
     time::{Duration, Instant},
 };
 
@@ -33,6 +37,7 @@ pub use self::callers::CallerPool;
 use self::{
     asker::Asker,
     at_hand::{AtHand, Taken},
+    opening::Opening,
 };
 use super::{USABLE_TIMEOUT, is_usable, lazy_pool};
 use crate::{domain::millis::whole_ms, turns::Turn};
@@ -54,6 +59,9 @@ pub struct Pool(Arc<Parts>);
 struct Parts {
     pool: PgPool,
     at_hand: Mutex<AtHand<PoolConnection<Postgres>>>,
+    /// How many somebody has.
+    lent: AtomicU32,
+    opening: Opening,
 }
 
 /// A connection on loan.
@@ -77,23 +85,22 @@ impl Pool {
     /// Where the database does not answer or refuses, none comes in time, or the pool is closed.
     pub async fn acquire(&self) -> sqlx::Result<Loan> {
         let begin = Instant::now();
+        let were_all_lent = self.0.are_all_lent();
         let taken = self.0.at_hand().take(begin);
         let (conn, since) = match taken {
             Taken::Conn(conn, since) => (conn, since),
             Taken::Nothing(given) => {
                 Asker::ask(&self.0);
                 let given = time::timeout(self.0.pool.options().get_acquire_timeout(), given);
-                let given = given.await.map_err(|_| sqlx::Error::PoolTimedOut)?;
+                let given = given.await.map_err(|_| self.out_of_time())?;
                 given.map_err(|_| sqlx::Error::PoolClosed)??
             }
         };
         let waited = begin.elapsed();
         if waited > LONG_WAIT {
-            tracing::warn!(
-                waited_ms = whole_ms(waited),
-                "A connection to the database was waited for; DATABASE_POOL_SIZE may be too small, or Postgres overloaded"
-            );
+            self.tell_of_wait(begin, waited, were_all_lent);
         }
+        self.0.lent.fetch_add(1, Ordering::Relaxed);
         Ok(Loan {
             conn: Some(conn),
             since,
@@ -101,6 +108,42 @@ impl Pool {
             is_closed: false,
             turn: None,
         })
+    }
+
+    /// The error of whoever has waited in vain for a connection.
+    fn out_of_time(&self) -> sqlx::Error {
+        self.0.opening.error(Instant::now())
+    }
+
+    /// Gives an error its reason, where all that is known is that none could be opened in time.
+    #[must_use]
+    pub fn explain(&self, error: sqlx::Error) -> sqlx::Error {
+        match error {
+            sqlx::Error::PoolTimedOut => self.out_of_time(),
+            other => other,
+        }
+    }
+
+    fn tell_of_wait(&self, begin: Instant, waited: Duration, were_all_lent: bool) {
+        let waited_ms = whole_ms(waited);
+        if let Some(reason) = self.0.opening.reason_since(begin) {
+            tracing::warn!(
+                waited_ms,
+                error = reason,
+                "A connection to the database was waited for, since none could be opened: {reason}"
+            );
+        } else if were_all_lent {
+            tracing::warn!(
+                waited_ms,
+                "A connection to the database was waited for, since all were in use; DATABASE_POOL_SIZE may be too small, or \
+                 Postgres overloaded"
+            );
+        } else {
+            tracing::warn!(
+                waited_ms,
+                "A connection to the database was waited for, since Postgres took long to open one or to answer on it"
+            );
+        }
     }
 
     /// Waits for a connection, until a deadline.
@@ -133,6 +176,8 @@ impl From<PgPool> for Pool {
         Self(Arc::new(Parts {
             pool,
             at_hand: Mutex::default(),
+            lent: AtomicU32::default(),
+            opening: Opening::default(),
         }))
     }
 }
@@ -140,6 +185,11 @@ impl From<PgPool> for Pool {
 impl Parts {
     fn at_hand(&self) -> MutexGuard<'_, AtHand<PoolConnection<Postgres>>> {
         self.at_hand.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether whoever wants one has to wait for others.
+    fn are_all_lent(&self) -> bool {
+        self.lent.load(Ordering::Relaxed) >= self.pool.options().get_max_connections()
     }
 }
 
@@ -209,6 +259,7 @@ impl Drop for Loan {
     /// A caller's turn lasts until the connection is known to be free: whoever has hung up may have left Postgres at work, and a
     /// tenant could have all connections work for it by hanging up time and again.
     fn drop(&mut self) {
+        self.parts.lent.fetch_sub(1, Ordering::Relaxed);
         let (Some(mut conn), Some(turn)) = (self.conn.take(), self.turn.take()) else {
             return;
         };

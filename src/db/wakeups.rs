@@ -285,7 +285,8 @@ impl Wakeups {
     }
 
     async fn listen(&self, pool: &Pool) -> sqlx::Result<()> {
-        let mut listener = in_time(begin_to_listen(&pool.listener_pool())).await?;
+        let listening = in_time(begin_to_listen(&pool.listener_pool())).await;
+        let mut listener = listening.map_err(|error| pool.explain(error))?;
         in_time(self.notify(pool, PRESENCE_CHANNEL)).await?;
         loop {
             let received = self.next(pool, &mut listener).await?;

@@ -115,6 +115,7 @@ mod told_at_once;
 mod tracing;
 mod two_clocks;
 mod unasked_proofs;
+mod unreachable_database;
 mod unreadable_requests;
 mod uploads;
 mod upstream_deletions;

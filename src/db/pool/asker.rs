@@ -41,6 +41,7 @@ impl Parts {
             }
         }
         let mut conn = self.pool.acquire().await?;
+        self.opening.succeeded();
         let answer = self.ask(&mut conn).await;
         if let Ok(true) = answer {
             return Ok((conn, Instant::now()));
@@ -101,7 +102,11 @@ impl Asker {
         let parts = Arc::clone(&self.parts);
         let mut asked = pin!(parts.find());
         loop {
-            match time::timeout(PATIENCE, &mut asked).await {
+            let answered = time::timeout(PATIENCE, &mut asked).await;
+            if answered.is_err() {
+                parts.look_into_opening();
+            }
+            match answered {
                 Ok(answer) => return answer,
                 Err(_) if self.is_counted && parts.may_find_another() => {
                     self.is_counted = false;

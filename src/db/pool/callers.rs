@@ -46,9 +46,9 @@ impl CallerPool {
         let patience = pool.0.pool.options().get_acquire_timeout();
         let deadline = time::Instant::now() + patience;
         let turn = turns.enter(by, |_| patience).await;
-        let turn = turn.map_err(|NoTurn| sqlx::Error::PoolTimedOut)?;
+        let turn = turn.map_err(|NoTurn| pool.out_of_time())?;
         let acquired = time::timeout_at(deadline, pool.acquire()).await;
-        let mut loan = acquired.map_err(|_| sqlx::Error::PoolTimedOut)??;
+        let mut loan = acquired.map_err(|_| pool.out_of_time())??;
         loan.turn = Some(turn);
         Ok(loan)
     }
