@@ -51,6 +51,9 @@ pub const STEP_TIMEOUT: Duration = Duration::from_secs(15);
 /// How long one may take that writes a large result, or as much as there is.
 const LONG_STEP_TIMEOUT: Duration = Duration::from_mins(5);
 
+/// How long the end of the pool waits for its connections to close: longer than whoever gives one back has it asked.
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
+
 /// A pool that lends its connections on from one to the next.
 #[derive(Debug, Clone)]
 pub struct Pool(Arc<Parts>);
@@ -156,11 +159,17 @@ impl Pool {
             .map_err(given_up)?
     }
 
-    /// Closes all connections, when they are given back. Those who wait for one get an error.
+    /// Closes all connections, when they are given back. Those who wait for one get an error. One whose server has vanished while
+    /// sqlx asks it, which has no bound there, is not waited for.
     pub async fn close(&self) {
         let at_hand: Vec<_> = self.0.at_hand().close().collect();
         drop(at_hand);
-        self.0.pool.close().await;
+        let closed = time::timeout(CLOSE_TIMEOUT, self.0.pool.close()).await;
+        if closed.is_err() {
+            tracing::warn!(
+                "Connections to the database did not close in time; their server may be gone"
+            );
+        }
     }
 
     /// One connection more to the same database, for whoever listens: it is never given back.
