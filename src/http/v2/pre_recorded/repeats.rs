@@ -146,7 +146,8 @@ impl CreateKey {
         let by = Some(row.tenant_id);
         let began = Instant::now();
         let mut conn = state.callers.acquire(by).await?;
-        let arrived_at = in_time(db::clock::now(&mut conn)).await?;
+        // It came before it got a connection, for which it may have waited until after the first was answered.
+        let arrived_at = in_time(db::clock::now(&mut conn)).await? - began.elapsed();
         conn.put_back();
         let mut was_under_way = false;
         while began.elapsed() < PATIENCE {
