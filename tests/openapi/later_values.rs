@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use super::{document, document_in};
 
 /// Where answers have such a value: the component, its field, and the enumeration.
-const GROWING: [(&str, &str, &str); 10] = [
+const GROWING: [(&str, &str, &str); 16] = [
     ("Transcription", "status_reason", "StatusReason"),
     ("RetriedTranscription", "status_reason", "StatusReason"),
     ("Standing", "status_reason", "StatusReason"),
@@ -21,6 +21,20 @@ const GROWING: [(&str, &str, &str); 10] = [
     ("Warning", "code", "WarningCode"),
     ("TimelineStep", "step", "StepCode"),
     ("TimelineStep", "reason", "StepReason"),
+    ("Delivery", "dead_reason", "DeadReason"),
+    ("DeliveryWithAttempts", "dead_reason", "DeadReason"),
+    ("WebhookEndpoint", "disabled_reason", "DisabledReason"),
+    (
+        "WebhookEndpointWithSecret",
+        "disabled_reason",
+        "DisabledReason",
+    ),
+    (
+        "WebhookEndpointEventData",
+        "disabled_reason",
+        "DisabledReason",
+    ),
+    ("UpstreamCopy", "status", "UpstreamStatus"),
 ];
 
 /// Whether this part of the document takes a value.

@@ -6,7 +6,15 @@ use serde_json::{Value, json};
 use super::{document, document_in, operations, references};
 
 /// Enumerations to which later versions may add, and which no parameter takes.
-const AS_TEXT: [&str; 4] = ["StatusReason", "StepCode", "StepReason", "WarningCode"];
+const AS_TEXT: [&str; 7] = [
+    "DeadReason",
+    "DisabledReason",
+    "StatusReason",
+    "StepCode",
+    "StepReason",
+    "UpstreamStatus",
+    "WarningCode",
+];
 
 #[test]
 fn both_have_the_same_operations_and_components() {

@@ -7,11 +7,14 @@ use serde_json::{Map, Value, json};
 use super::walk::{reached, referred, schemas};
 
 /// The enumerations that such values belong to. Where callers send one, none but those are taken.
-const GROWING: [&str; 5] = [
+const GROWING: [&str; 8] = [
+    "DeadReason",
+    "DisabledReason",
     "StatusReason",
     "StepCode",
     "StepReason",
     "TranscriptionErrorType",
+    "UpstreamStatus",
     "WarningCode",
 ];
 
