@@ -14,7 +14,10 @@ use url::form_urlencoded;
 
 use super::{
     problem::{Problem, ProblemType},
-    request::quoted::{split, unquoted},
+    request::{
+        query::{self, Taken},
+        quoted::{split, unquoted},
+    },
     request_scope,
     state::AppState,
 };
@@ -105,17 +108,17 @@ pub enum Wait {
 }
 
 impl Wait {
-    /// Reads the query and the headers. The query wins.
-    fn parse(query: &str, headers: &HeaderMap) -> Result<Self, Problem> {
-        let mut values =
-            form_urlencoded::parse(query.as_bytes()).filter(|(name, _)| name == "wait");
-        match (values.next(), values.next()) {
-            (None, _) => Ok(Self::of(None, headers)),
-            (Some(_), Some(_)) => Err(Problem::parameter("wait", "must be given once")),
-            (Some((_, value)), None) => parse_seconds(&value)
-                .map(Self::Asked)
-                .map_err(|rule| Problem::parameter("wait", rule)),
-        }
+    /// Reads the query, which holds nothing else, and the headers. The query wins.
+    fn parse(query: Option<&str>, headers: &HeaderMap) -> Result<Self, Problem> {
+        let mut asked = None;
+        let broken = query::read(query, |name, value| {
+            if name != "wait" {
+                return Err(query::unknown("wait"));
+            }
+            asked = Some(parse_seconds(value)?);
+            Ok(Taken::Once)
+        });
+        broken.or(Self::of(asked, headers))
     }
 
     /// What the query asks for, where it does, else the headers.
@@ -165,7 +168,7 @@ impl FromRequestParts<AppState> for Wait {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, _: &AppState) -> Result<Self, Problem> {
-        Self::parse(parts.uri.query().unwrap_or_default(), &parts.headers)
+        Self::parse(parts.uri.query(), &parts.headers)
     }
 }
 
@@ -177,11 +180,15 @@ pub fn may_wait(request: &Request) -> bool {
     parameters.any(|(name, _)| name == "wait") || request.headers().contains_key(PREFER)
 }
 
-/// Whether a request asks to wait for news. Nobody waits whose wish breaks a rule.
+/// Whether a request asks to wait for news, whatever else it asks. Nobody waits whose wish breaks a rule.
 #[must_use]
 pub fn is_asked_for(request: &Request) -> bool {
     let query = request.uri().query().unwrap_or_default();
-    Wait::parse(query, request.headers()).is_ok_and(|wait| !wait.at_most().is_zero())
+    let asked = form_urlencoded::parse(query.as_bytes())
+        .find(|(name, _)| name == "wait")
+        .map(|(_, value)| parse_seconds(&value))
+        .transpose();
+    asked.is_ok_and(|asked| !Wait::of(asked, request.headers()).at_most().is_zero())
 }
 
 /// Parses the query parameter `wait`. The error is its rule.
@@ -283,10 +290,10 @@ mod tests {
         let headers: HeaderMap = [(PREFER, HeaderValue::from_static("wait=10"))]
             .into_iter()
             .collect();
-        let asked = |query: &str| Wait::parse(query, &headers);
+        let asked = |query: &str| Wait::parse(Some(query), &headers);
         assert_eq!(asked("").unwrap(), Wait::Preferred(10));
         assert_eq!(
-            asked("a=1&wait=7").unwrap(),
+            asked("wait=7").unwrap(),
             Wait::Asked(Duration::from_secs(7))
         );
         assert_eq!(asked("wait=0").unwrap(), Wait::Asked(Duration::ZERO));
@@ -298,6 +305,7 @@ mod tests {
             "wait=1.5",
             "wait=a",
             "wait=1&wait=1",
+            "a=1&wait=7",
         ] {
             assert!(asked(query).is_err(), "{query}");
         }

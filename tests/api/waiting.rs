@@ -235,6 +235,10 @@ async fn a_wait_that_breaks_its_rule_is_refused_and_nothing_is_made() {
             );
         }
     }
+    let problem = Answer::to(create(&app.acme, "wiat=20&wait=61", "a.mp3")).await;
+    let problem = problem.problem(400, "invalid-parameter");
+    let told = [0, 1].map(|nth| problem["errors"][nth]["parameter"].as_str());
+    assert_eq!(told, [Some("wiat"), Some("wait")], "{problem}");
     app.finish_with_nothing_kept().await;
 }
 
