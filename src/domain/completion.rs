@@ -181,6 +181,30 @@ mod tests {
     }
 
     #[test]
+    fn the_error_of_the_attempt_at_work_fails_the_job() {
+        for (job, attempt) in [
+            (JobStatus::Submitting, AttemptState::Submitting),
+            (JobStatus::Unknown, AttemptState::Unknown),
+            (JobStatus::Processing, AttemptState::Accepted),
+        ] {
+            assert_eq!(
+                decide(before(job, attempt), &failure()),
+                Verdict::Fail,
+                "{job}"
+            );
+            assert!(job.may_become(JobStatus::Error));
+        }
+    }
+
+    #[test]
+    fn a_body_that_could_not_be_read_is_quarantined_for_what_was_wrong_in_it() {
+        let quarantine = Verdict::Quarantine("it is odd");
+        assert_eq!(quarantine.reason(None), Some("it is odd"));
+        assert_eq!(quarantine.reason(Some("no JSON")), Some("no JSON"));
+        assert_eq!(Verdict::Complete.reason(Some("no JSON")), None);
+    }
+
+    #[test]
     fn an_older_attempts_error_does_not_fail_the_job() {
         assert_eq!(
             decide(

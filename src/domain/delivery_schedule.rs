@@ -204,6 +204,10 @@ mod tests {
     fn jitter_only_adds() {
         assert_eq!(next_try_in(1, None, 0.5), Some(Duration::from_millis(5500)));
         assert_eq!(next_try_in(1, None, 9.0), Some(Duration::from_secs(6)));
+        let longest: Vec<_> = (1..)
+            .map_while(|tries| next_try_in(tries, None, 1.0))
+            .collect();
+        assert!(longest_retry_delays().eq(longest));
     }
 
     #[test]

@@ -150,7 +150,9 @@ mod tests {
         assert_eq!(within(Some(600.0), 0), 180);
         assert_eq!(within(Some(3600.0), 3), 120 + 90 + 576);
         assert_eq!(within(None, 0), 120 + 60);
-        assert_eq!(within(Some(f64::NAN), 0), within(None, 0));
+        for unknown in [f64::NAN, f64::INFINITY, -1.0] {
+            assert_eq!(within(Some(unknown), 0), within(None, 0), "{unknown}");
+        }
         assert_eq!(within(Some(1e9), 9), 7200);
         assert_eq!(within(Some(f64::MAX), 9), 7200);
     }
@@ -198,5 +200,6 @@ mod tests {
         assert!(!is_lost(3, Duration::from_secs(599)));
         assert!(is_lost(3, Duration::from_mins(10)));
         assert!(2 * next_after_absence(0.0) >= ABSENT_FOR);
+        assert_eq!(next_after_absence(1.0), Duration::from_secs(330));
     }
 }
