@@ -3,7 +3,7 @@
 //! `?wait=20` says it, or the header `Prefer: wait=20` (RFC 7240), which is answered with `Preference-Applied`. Whoever waits
 //! holds a place in the [`WaitingRoom`] and one in the feed, leaves its turn to others, and holds no connection of the database's.
 
-use std::time::Duration;
+use std::{borrow::Cow, time::Duration};
 
 use axum::{
     extract::{FromRequestParts, Request},
@@ -175,20 +175,24 @@ impl FromRequestParts<AppState> for Wait {
 /// Whether a request may be one that waits for news.
 #[must_use]
 pub fn may_wait(request: &Request) -> bool {
-    let query = request.uri().query().unwrap_or_default();
-    let mut parameters = form_urlencoded::parse(query.as_bytes());
-    parameters.any(|(name, _)| name == "wait") || request.headers().contains_key(PREFER)
+    in_query(request).is_some() || request.headers().contains_key(PREFER)
 }
 
 /// Whether a request asks to wait for news, whatever else it asks. Nobody waits whose wish breaks a rule.
 #[must_use]
 pub fn is_asked_for(request: &Request) -> bool {
-    let query = request.uri().query().unwrap_or_default();
-    let asked = form_urlencoded::parse(query.as_bytes())
-        .find(|(name, _)| name == "wait")
-        .map(|(_, value)| parse_seconds(&value))
-        .transpose();
+    let asked = in_query(request).map(|value| parse_seconds(&value));
+    let asked = asked.transpose();
     asked.is_ok_and(|asked| !Wait::of(asked, request.headers()).at_most().is_zero())
+}
+
+/// The first `wait` of a query, in which others may stand.
+fn in_query(request: &Request) -> Option<Cow<'_, str>> {
+    let query = request.uri().query().unwrap_or_default();
+    let mut parameters = form_urlencoded::parse(query.as_bytes());
+    parameters
+        .find(|(name, _)| name == "wait")
+        .map(|(_, value)| value)
 }
 
 /// Parses the query parameter `wait`. The error is its rule.

@@ -359,7 +359,7 @@ async fn a_body_counts_with_what_it_becomes_once_it_is_parsed() {
         tokio::spawn(Answer::to(request))
     };
     let mut held = app.pool.begin().await.unwrap();
-    // What no statement needs but a create's.
+    // A create's statement needs it, and none of the workers'.
     sqlx::query("LOCK TABLE job_metadata IN ACCESS EXCLUSIVE MODE")
         .execute(&mut *held)
         .await
