@@ -6,8 +6,9 @@ use gladia_gateway::crash_points::CrashPoint;
 use serde_json::json;
 
 use crate::support::{
-    TestApp,
+    BOUND, TestApp,
     builder::{Builder, DRAIN},
+    eventually_within,
     look_ups::{lose_creates, refuse_creates},
     process::Process,
     receiver::{Receiver, Reply},
@@ -41,8 +42,10 @@ async fn set_clock_back(app: &mut TestApp) {
     app.acme = app.acme.at(&newest.base);
 }
 
+/// What another worker holds at that moment is left for the next look, a minute later.
 async fn wait_until_nothing(app: &TestApp, rows: &str) {
-    crate::support::eventually(&format!("end of {rows}"), async || {
+    let two_looks = BOUND + Duration::from_mins(1);
+    eventually_within(two_looks, &format!("end of {rows}"), async || {
         (app.rows(rows).await == 0).then_some(())
     })
     .await;

@@ -44,6 +44,15 @@ pub const BOUND: Duration = Duration::from_secs(20);
 
 /// Waits until there is something to find, within the bound.
 pub async fn eventually<T>(what: &str, look: impl AsyncFn() -> Option<T>) -> T {
+    eventually_within(BOUND, what, look).await
+}
+
+/// The same, where what happens may rightly take longer.
+pub async fn eventually_within<T>(
+    bound: Duration,
+    what: &str,
+    look: impl AsyncFn() -> Option<T>,
+) -> T {
     let waiting = async {
         loop {
             if let Some(found) = look().await {
@@ -52,6 +61,6 @@ pub async fn eventually<T>(what: &str, look: impl AsyncFn() -> Option<T>) -> T {
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
     };
-    let found = tokio::time::timeout(BOUND, waiting).await.ok();
-    found.unwrap_or_else(|| panic!("within {BOUND:?} there was no {what}"))
+    let found = tokio::time::timeout(bound, waiting).await.ok();
+    found.unwrap_or_else(|| panic!("within {bound:?} there was no {what}"))
 }
